@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file auth.h
+ * Long-term credentials (RFC 8489 section 9.2): the schemes an engine can check, and how to make credentials
+ * that they accept.
+ */
+#ifndef FIREZONE_RELAY_AUTH_H
+#define FIREZONE_RELAY_AUTH_H
+
+#include "error.h"
+#include "stun.h"
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** "For ever", as an expiry in unix seconds. */
+#define FZR_NO_EXPIRY UINT64_MAX
+
+enum fzr_auth_kind {
+  FZR_AUTH_NONE = 0,    /**< not set: fzr_engine_new refuses it */
+  FZR_AUTH_STAMP = 1,   /**< "{expiry}:{salt}", password of a shared secret by SHA-256: Firezone's */
+  FZR_AUTH_STATIC = 2,  /**< a table of users and passwords */
+  FZR_AUTH_REST = 3,    /**< "{expiry}:{name}", password of a shared secret by HMAC-SHA1: coturn's REST API */
+  FZR_AUTH_CALLBACK = 4 /**< ask the application */
+};
+
+/** What a scheme says of a username. */
+enum fzr_auth_result {
+  FZR_AUTH_OK = 0,      /**< the key is filled in; whether the request was made with it, the engine checks */
+  FZR_AUTH_EXPIRED = 1, /**< the key is filled in, but its time is over: 401 */
+  FZR_AUTH_UNKNOWN = 2  /**< malformed username or no such user: 401 */
+};
+
+/** The key of a username and how the engine may use it. */
+typedef struct fzr_auth_key {
+  uint8_t key[FZR_STUN_KEY_LEN]; /**< fzr_auth_long_term_key of user, realm, password */
+  uint64_t expires;              /**< unix seconds; FZR_NO_EXPIRY if it never does */
+  /**
+   * Sign also answers that are sent before the request was authenticated (401, 438) with this key. Firezone's
+   * clients need it. Leave it false where passwords were chosen by people: a signed answer lets a stranger
+   * who knows a username guess its password offline (RFC 8489 section 9.2.4 forbids it for that reason).
+   */
+  bool sign_unauthenticated;
+  uint8_t reserved[7]; /**< 0 */
+} fzr_auth_key;
+
+/**
+ * Looks up the key for the |username_len| bytes |username| in the zero-terminated |realm| at |unix_now| (seconds).
+ * Fills |out|, which comes zeroed. Must not block and not call into the engine. A result is used for this one
+ * request.
+ */
+typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const uint8_t *username, size_t username_len,
+                                            const char *realm, uint64_t unix_now, fzr_auth_key *out);
+
+/** A row of FZR_AUTH_STATIC. */
+typedef struct fzr_user {
+  const char *username;
+  const char *password;
+} fzr_user;
+
+/** Length of a stamp password: base64 without padding of 32 bytes. */
+#define FZR_STAMP_PASSWORD_LEN 43u
+/** Length of a REST password: base64 with padding of 20 bytes. */
+#define FZR_REST_PASSWORD_LEN 28u
+
+/**
+ * `fzr_auth_long_term_key` computes MD5(username ":" realm ":" password) into the FZR_STUN_KEY_LEN bytes at |key|
+ * (RFC 8489 section 9.2.2). |realm| and |password| are zero-terminated.
+ * Returns 0, or FZR_ERR_INVALID_ARGUMENT on NULL.
+ */
+FZR_API int fzr_auth_long_term_key(const uint8_t *username, size_t username_len, const char *realm,
+                                   const char *password, uint8_t *key);
+
+/**
+ * `fzr_auth_stamp_password` computes the stamp scheme's password, base64 without padding of
+ * SHA-256("{expiry}:{secret}:{salt}"), for the zero-terminated |secret|, the unix time |expiry| in seconds and the
+ * |salt_len| bytes |salt|, into |out|, zero-terminated. |cap| must be at least FZR_STAMP_PASSWORD_LEN + 1.
+ *
+ * Returns FZR_STAMP_PASSWORD_LEN, FZR_ERR_INVALID_ARGUMENT on NULL, or FZR_ERR_BUFFER_TOO_SMALL.
+ */
+FZR_API int fzr_auth_stamp_password(const char *secret, uint64_t expiry, const uint8_t *salt, size_t salt_len,
+                                    char *out, size_t cap);
+
+/**
+ * `fzr_auth_rest_password` computes base64(HMAC-SHA1(secret, username)) for the zero-terminated |secret| and the
+ * |username_len| bytes |username| ("{expiry}:{name}"), into |out|, zero-terminated. |cap| must be at least
+ * FZR_REST_PASSWORD_LEN + 1.
+ *
+ * Returns FZR_REST_PASSWORD_LEN, FZR_ERR_INVALID_ARGUMENT on NULL, or FZR_ERR_BUFFER_TOO_SMALL.
+ */
+FZR_API int fzr_auth_rest_password(const char *secret, const uint8_t *username, size_t username_len,
+                                   char *out, size_t cap);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

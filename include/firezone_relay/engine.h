@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file engine.h
+ * The sans-IO STUN/TURN engine: datagrams go in, and for each it says "drop", "handled" or "forward these
+ * bytes from that port to this address". It makes no system call, reads no clock, and takes no memory on the
+ * data path. One engine is one shard: not thread-safe, sharing nothing but an fzr_shared.
+ *
+ * How to drive it, after every call that gives it input (fzr_engine_rx_client, _rx_peer, _on_deadline,
+ * _port_result): act on the verdicts, take all events, then take all transmits. driver.h does that for you.
+ */
+#ifndef FIREZONE_RELAY_ENGINE_H
+#define FIREZONE_RELAY_ENGINE_H
+
+#include "auth.h"
+#include "error.h"
+#include "stun.h"
+#include "types.h"
+
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fzr_engine fzr_engine;
+
+/**
+ * What the shards of one relay share: the pool of free ports of the range, and how many allocations each user
+ * has. Lock-free; any number of engines on any threads may use one.
+ */
+typedef struct fzr_shared fzr_shared;
+
+/**
+ * `fzr_shared_new` makes the pool for ports |lowest| to |highest|, both included. |mem| is copied; NULL means
+ * malloc and free. On success *|out| is the caller's; free it after the last engine that uses it.
+ *
+ * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_CONFIG_PORTS (|lowest| is 0 or above |highest|),
+ * FZR_ERR_UNSUPPORTED, or FZR_ERR_NO_MEMORY.
+ */
+FZR_API int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *mem, fzr_shared **out);
+
+/** `fzr_shared_free` frees |shared|; NULL is fine. No engine may use it any more. */
+FZR_API void fzr_shared_free(fzr_shared *shared);
+
+/** `fzr_shared_ports_in_use` returns how many ports of |shared| are taken, a snapshot. */
+FZR_API uint32_t fzr_shared_ports_in_use(const fzr_shared *shared);
+
+/** A rule of the peer policy: may users reach peers within this prefix? The longest match decides; deny wins a tie. */
+typedef struct fzr_peer_rule {
+  fzr_addr net;   /**< family and ip; port ignored; bits past the prefix must be 0 */
+  uint8_t prefix; /**< 0-32 or 0-128 */
+  bool allow;
+  uint8_t reserved[2]; /**< 0 */
+} fzr_peer_rule;
+
+/**
+ * `fzr_peer_rule_parse` reads "192.0.2.0/24" or "2001:db8::/32" (a bare address is a host) from the zero-terminated
+ * |text|. |out| is written on success only.
+ *
+ * Returns 0, or FZR_ERR_CONFIG_RULE if it is no CIDR, its prefix is too long, or bits past the prefix are set.
+ */
+FZR_API int fzr_peer_rule_parse(const char *text, bool allow, fzr_peer_rule *out);
+
+/**
+ * Decides whether the client at |client| may reach |peer|. |by_default| is what the built-in policy says. Called for
+ * each ChannelBind and CreatePermission; must not block and not call into the engine.
+ */
+typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default);
+
+/** For limits of fzr_config whose 0 means "the default": no limit. */
+#define FZR_UNLIMITED UINT32_MAX
+
+/**
+ * How to make an engine. Start from zero with `size` set (fzr_config_init); 0 and NULL mean the default. Everything it
+ * points to is copied, but for `shared` and the contexts.
+ */
+typedef struct fzr_config {
+  size_t size; /**< sizeof(fzr_config) */
+
+  const fzr_mem *mem;   /**< NULL: malloc and free */
+  fzr_random_fn random; /**< required */
+  void *random_ctx;
+  fzr_log_fn log; /**< NULL: no records */
+  void *log_ctx;
+  uint8_t log_level; /**< the last level that `log` gets */
+
+  bool draining; /**< begin refusing new allocations, see fzr_engine_set_draining */
+  uint8_t reserved[2];
+
+  fzr_addr
+      public_ip4; /**< what clients are told as relayed address; family NONE: not offered. Ports ignored. */
+  fzr_addr public_ip6;   /**< at least one of both is required */
+  uint16_t listen_port;  /**< 0: 3478; only the peer policy uses it */
+  uint16_t lowest_port;  /**< 0: 49152 */
+  uint16_t highest_port; /**< 0: 65535 */
+  uint16_t reserved2;
+  fzr_shared
+      *shared; /**< NULL: a pool of its own; else made for exactly this range, and outlives the engine */
+
+  enum fzr_auth_kind auth; /**< required */
+  const char *auth_secret; /**< FZR_AUTH_STAMP, FZR_AUTH_REST: 1 to 255 bytes */
+  const fzr_user *users;   /**< FZR_AUTH_STATIC */
+  size_t user_count;
+  fzr_auth_fn auth_fn; /**< FZR_AUTH_CALLBACK */
+  void *auth_ctx;
+  const char *realm; /**< NULL: "firezone"; at most 127 bytes */
+  const char
+      *software; /**< SOFTWARE of successes; NULL: "firezone-relay/" and the version; "": none; at most 63 */
+
+  const fzr_peer_rule *peer_rules;
+  size_t peer_rule_count;
+  fzr_peer_policy_fn peer_policy; /**< NULL: the built-in policy alone */
+  void *peer_policy_ctx;
+  const fzr_addr *own_addrs; /**< further addresses of this relay (bind addresses); ports ignored */
+  size_t own_addr_count;
+  const uint16_t *own_ports; /**< further ports no peer may have on own addresses (health, control) */
+  size_t own_port_count;
+
+  uint32_t max_allocations_per_user;    /**< 0: no limit; over it 486 */
+  uint32_t max_channels_per_allocation; /**< 0: 4096; over it 508 */
+  uint64_t
+      max_bandwidth_per_allocation; /**< bytes of payload a second, both directions together; 0: no limit */
+  uint32_t
+      unauthenticated_rate; /**< answers to strangers a second per /24 or /48; 0: 1000; FZR_UNLIMITED: no limit */
+  uint32_t unauthenticated_burst; /**< 0: twice the rate */
+  uint32_t answer_ring;           /**< answers held until taken; 0: 256; a power of two */
+  uint32_t reserved3;
+} fzr_config;
+
+/** `fzr_config_init` returns a config of defaults. */
+static inline fzr_config fzr_config_init(void)
+{
+  fzr_config config;
+  memset(&config, 0, sizeof config);
+  config.size = sizeof config;
+  return config;
+}
+
+/**
+ * `fzr_engine_new` makes an engine. |now| is the moment it starts from; no later call may pass an earlier one (an
+ * earlier one counts as the latest seen). Until fzr_engine_set_wallclock is called, credentials that expire
+ * are judged as if it were 1970. On success *|out| is the caller's.
+ *
+ * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_UNSUPPORTED, an FZR_ERR_CONFIG_…, FZR_ERR_NO_MEMORY, or
+ * FZR_ERR_NO_RANDOM.
+ */
+FZR_API int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out);
+
+/** `fzr_engine_free` frees |engine| and all it holds and wipes its secrets; NULL is fine. Sockets stay the caller's. */
+FZR_API void fzr_engine_free(fzr_engine *engine);
+
+/** What came in: a datagram, or a run of them as GRO delivers it. */
+typedef struct fzr_pkt {
+  const uint8_t *data; /**< the caller's; never kept past the call */
+  uint32_t len;        /**< bytes of all segments */
+  uint16_t seg;        /**< size of each segment but the last; 0: `data` is one datagram */
+  uint16_t reserved;   /**< 0 */
+  fzr_addr from;       /**< who sent it */
+  fzr_addr to;         /**< local address and port it came to; for rx_peer only family and port matter */
+} fzr_pkt;
+
+enum fzr_action {
+  FZR_ACT_DROP = 0,    /**< `reason` says why; `count` segments */
+  FZR_ACT_HANDLED = 1, /**< a request; its answer, if any, comes from fzr_engine_next_transmit */
+  FZR_ACT_FORWARD = 2  /**< send `count` datagrams */
+};
+
+/**
+ * What to do with `count` consecutive datagrams of one flow.
+ *
+ * To forward: datagram i is the header `hdr` (`hdr_len` bytes, 0 or 4), then `len` bytes at `data` + i * `stride`; of
+ * the last one (i == count - 1) the header is `tail_hdr` and the length `tail_len`, which may be shorter than `len`
+ * but is never longer. Send them from local port `from.port` (and address, where bound to a wildcard) to `to`.
+ */
+typedef struct fzr_verdict {
+  const uint8_t *data; /**< inside the fzr_pkt's bytes */
+  void *
+      io; /**< the cookie of the socket to send from, as given to fzr_engine_port_result; NULL: a listen socket */
+  uint32_t stride;
+  uint32_t flow;   /**< names the channel while it lives: equal for all of one flow and direction */
+  uint32_t in_idx; /**< which fzr_pkt it came from */
+  uint16_t count;
+  uint16_t len;
+  uint16_t tail_len;
+  uint8_t action; /**< enum fzr_action */
+  uint8_t reason; /**< enum fzr_drop_reason */
+  uint8_t hdr_len;
+  uint8_t reserved[3];
+  uint8_t hdr[4];
+  uint8_t tail_hdr[4];
+  fzr_addr to;
+  fzr_addr from;
+} fzr_verdict;
+
+/**
+ * `fzr_engine_rx_client` takes |n| datagrams (or runs) that came to the listen port, in order, and writes up to |max|
+ * verdicts to |out|. It stops early when |out| or the ring of answers is full: *|consumed| packets are then done, and
+ * the first of the rest may be partly done, in which case its `data` and `len` were moved on. Act on the verdicts,
+ * take events and transmits, and call again with the rest. If the ring is full when it is called, it does not stop
+ * but drops answers and counts them.
+ *
+ * |max| must be at least 1. Returns how many verdicts were written.
+ * RFC 8656 sections 7 to 12; never fails, whatever the bytes are.
+ */
+FZR_API size_t fzr_engine_rx_client(fzr_engine *engine, fzr_pkt *in, size_t n, fzr_verdict *out, size_t max,
+                                    size_t *consumed, fzr_time now);
+
+/**
+ * `fzr_engine_rx_peer` is the same for datagrams that came to ports of allocations: `to.port` and `to.family` say to
+ * which. There are no answers, so it stops early only when |out| is full.
+ */
+FZR_API size_t fzr_engine_rx_peer(fzr_engine *engine, fzr_pkt *in, size_t n, fzr_verdict *out, size_t max,
+                                  size_t *consumed, fzr_time now);
+
+enum fzr_event_type {
+  FZR_EVENT_PORT_OPEN = 1, /**< open a socket for `family` and `port`, then call fzr_engine_port_result */
+  FZR_EVENT_PORT_CLOSE =
+      2, /**< close it: `io` is its cookie. The port may be reused after the next call of fzr_engine_next_event */
+  FZR_EVENT_CHANNEL_BOUND = 3,  /**< a channel began to relay */
+  FZR_EVENT_CHANNEL_UNBOUND = 4 /**< it ended */
+};
+
+/** The channel's peer is one of the relay's own addresses: an offload must leave it to the engine. */
+#define FZR_EVENT_PEER_IS_OWN 0x01u
+
+/** Something the application has to do. */
+typedef struct fzr_event {
+  void *io;         /**< PORT_CLOSE, CHANNEL_…: cookie of the allocation's socket of `family` */
+  uint16_t type;    /**< enum fzr_event_type */
+  uint16_t port;    /**< relayed port */
+  uint16_t channel; /**< CHANNEL_…: its number */
+  uint8_t family;   /**< enum fzr_family of the relayed address */
+  uint8_t flags;    /**< FZR_EVENT_PEER_IS_OWN */
+  uint32_t flow;    /**< CHANNEL_…: as in fzr_verdict */
+  uint32_t reserved;
+  fzr_addr client; /**< CHANNEL_… */
+  fzr_addr local;  /**< CHANNEL_…: the listen address the client talks to */
+  fzr_addr peer;   /**< CHANNEL_… */
+} fzr_event;
+
+/**
+ * `fzr_engine_next_event` takes the next event into |event|. Events are never lost and come in order: BOUND before the
+ * bind's answer can be taken if events are drained first, UNBOUND before its PORT_CLOSE and before a new BOUND of
+ * the same key. Returns false when there is none.
+ */
+FZR_API bool fzr_engine_next_event(fzr_engine *engine, fzr_event *event);
+
+/** An answer to send. */
+typedef struct fzr_transmit {
+  const uint8_t
+      *data; /**< the engine's; valid until its next input (rx_client, rx_peer, on_deadline, port_result) */
+  uint16_t len;
+  uint16_t reserved[3];
+  fzr_addr to;
+  fzr_addr from; /**< local address and port the request came to */
+} fzr_transmit;
+
+/** `fzr_engine_next_transmit` takes the next answer into |transmit|. Returns false when there is none. */
+FZR_API bool fzr_engine_next_transmit(fzr_engine *engine, fzr_transmit *transmit);
+
+/**
+ * `fzr_engine_deadline` returns when fzr_engine_on_deadline wants to be called next, FZR_TIME_NEVER if not at all. It
+ * may be early, never late by more than 150 ms. O(1).
+ */
+FZR_API fzr_time fzr_engine_deadline(const fzr_engine *engine);
+
+/**
+ * `fzr_engine_on_deadline` expires what is due at |now|, about |budget| items at most, so that data need not wait for
+ * thousands of them; what is left keeps the deadline in the past. Returns how many items it handled, or
+ * FZR_ERR_INVALID_ARGUMENT.
+ */
+FZR_API int fzr_engine_on_deadline(fzr_engine *engine, size_t budget, fzr_time now);
+
+/**
+ * `fzr_engine_port_result` reports what became of an FZR_EVENT_PORT_OPEN: |error| is 0 and |io| the socket's cookie
+ * (any value; it comes back in verdicts and events), or |error| is a negative number and |io| is ignored:
+ * FZR_ERR_IO_IN_USE makes the engine try one other port, anything else ends in 508.
+ *
+ * Returns 0; FZR_ERR_INVALID_ARGUMENT; FZR_ERR_INVALID_STATE if no such open is pending (a socket that was opened must
+ * then be closed by the caller).
+ */
+FZR_API int fzr_engine_port_result(fzr_engine *engine, uint16_t port, enum fzr_family family, int error,
+                                   void *io, fzr_time now);
+
+/**
+ * `fzr_engine_set_wallclock` tells that it is |unix_seconds| at |now|; call it at the start and every few minutes.
+ * Returns 0 or FZR_ERR_INVALID_ARGUMENT (negative time).
+ */
+FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, fzr_time now, int64_t unix_seconds);
+
+/** `fzr_engine_set_draining`: while |draining|, new Allocates get 508 and all else goes on. */
+FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
+
+/**
+ * `fzr_engine_list_channels` writes up to |max| channels that relay now to |out|, as FZR_EVENT_CHANNEL_BOUND events.
+ * |cursor| starts at 0 and is moved on; the walk is over when it returns 0. Channels that come or go between calls may or may
+ * not be listed.
+ */
+FZR_API size_t fzr_engine_list_channels(const fzr_engine *engine, uint32_t *cursor, fzr_event *out,
+                                        size_t max);
+
+/** Boundaries of fzr_stats.packet_sizes: class i holds payloads up to (i + 1) * 100 bytes, the last the rest. */
+#define FZR_SIZE_CLASSES 16
+/** Indices of fzr_stats.responses. */
+enum fzr_stat_method {
+  FZR_STAT_BINDING = 0,
+  FZR_STAT_ALLOCATE = 1,
+  FZR_STAT_REFRESH = 2,
+  FZR_STAT_CHANNEL_BIND = 3,
+  FZR_STAT_CREATE_PERMISSION = 4,
+  FZR_STAT_OTHER = 5,
+  FZR_STAT_METHODS = 6
+};
+/** Indices of fzr_stats.responses: 0 success, then one per error code; fzr_stat_code names them. */
+#define FZR_STAT_CODES 16
+
+/** `fzr_stat_code` returns the STUN error code of index |index| of fzr_stats.responses: 0 for success, or unused. */
+FZR_API unsigned fzr_stat_code(unsigned index);
+
+/** Counters since the start, and gauges of now. */
+typedef struct fzr_stats {
+  size_t size;          /**< set by the caller: sizeof(fzr_stats) it knows */
+  uint64_t allocations; /**< live now */
+  uint64_t channels;    /**< relaying now */
+  uint64_t allocations_created;
+  uint64_t allocations_ended;
+  uint64_t channels_bound;
+  uint64_t memory_bytes;                   /**< taken from fzr_mem now */
+  uint64_t packets[2];                     /**< relayed: [0] client to peer, [1] peer to client */
+  uint64_t bytes[2];                       /**< payload bytes of those */
+  uint64_t packet_sizes[FZR_SIZE_CLASSES]; /**< both directions */
+  uint64_t dropped[FZR_DROP_REASONS];
+  uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
+} fzr_stats;
+
+/**
+ * `fzr_engine_stats` fills |stats|, as far as its `size` reaches. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL, or a size too
+ * small to hold `size`).
+ */
+FZR_API int fzr_engine_stats(const fzr_engine *engine, fzr_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file error.h
+ * Error codes of the API, and the reasons for which a datagram is dropped.
+ *
+ * Functions return 0 (or a count) on success and one of these negative numbers on failure. The hundreds say
+ * what kind it is and so what to do about it. What a stranger sends is never an error of the API: a bad
+ * datagram is dropped and counted under a drop reason.
+ */
+#ifndef FIREZONE_RELAY_ERROR_H
+#define FIREZONE_RELAY_ERROR_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum fzr_error {
+  FZR_OK = 0,
+
+  /* -1xx: the caller misused the API; a bug to fix. */
+  FZR_ERR_INVALID_ARGUMENT = -101, /**< an argument is NULL or out of its range */
+  FZR_ERR_BUFFER_TOO_SMALL = -102, /**< the output did not fit; nothing usable was written */
+  FZR_ERR_INVALID_STATE = -103,    /**< not now: call order, or nothing by that name is pending */
+  FZR_ERR_UNSUPPORTED = -104, /**< a config struct is longer than this library knows, with non-zero tail */
+
+  /* -2xx: the configuration is wrong. */
+  FZR_ERR_CONFIG_ADDRESS = -201, /**< no public address, or one of the wrong family */
+  FZR_ERR_CONFIG_PORTS = -202,   /**< port range empty, holding 0, or not that of the shared pool */
+  FZR_ERR_CONFIG_AUTH = -203,    /**< no usable authentication scheme */
+  FZR_ERR_CONFIG_RULE = -204,    /**< a CIDR rule that is none */
+  FZR_ERR_CONFIG_LIMIT = -205,   /**< a limit, realm or software string out of its range */
+
+  /* -3xx: a resource ran out; try again later. */
+  FZR_ERR_NO_MEMORY = -301,
+  FZR_ERR_NO_RANDOM = -302, /**< the random hook failed */
+  FZR_ERR_NO_PORT = -303,   /**< every port of the range is in use */
+
+  /* -4xx: an IO adapter reports a failure. */
+  FZR_ERR_IO = -401,           /**< the system refused; fzr_udp_last_errno has the errno value */
+  FZR_ERR_IO_IN_USE = -402,    /**< that address and port belong to another socket */
+  FZR_ERR_IO_NO_SOCKET = -403, /**< no descriptor or buffer space left */
+  FZR_ERR_IO_PENDING = -404,   /**< begun; the result comes later */
+
+  /* -9xx: only freeing the object is allowed now. */
+  FZR_ERR_FATAL = -900
+};
+
+/** Why a datagram (or one segment of a run) was dropped. 0 is no reason. */
+enum fzr_drop_reason {
+  FZR_DROP_NONE = 0,
+  FZR_DROP_SOURCE_PORT_ZERO = 1,       /**< from port 0: nothing could be answered */
+  FZR_DROP_NOT_STUN = 2,               /**< first byte neither STUN nor ChannelData, or empty */
+  FZR_DROP_STUN_TRUNCATED = 3,         /**< shorter than a header, or than its length field says, or longer */
+  FZR_DROP_STUN_COOKIE = 4,            /**< wrong magic cookie */
+  FZR_DROP_STUN_LENGTH = 5,            /**< length is no multiple of 4 */
+  FZR_DROP_STUN_ATTRIBUTE = 6,         /**< an attribute runs past the end, or has an impossible size */
+  FZR_DROP_STUN_FINGERPRINT = 7,       /**< FINGERPRINT is wrong or not last */
+  FZR_DROP_STUN_NOT_REQUEST = 8,       /**< indications and responses are never answered */
+  FZR_DROP_CHANNEL_DATA_TRUNCATED = 9, /**< shorter than its header or its length field */
+  FZR_DROP_UNKNOWN_CLIENT = 10,        /**< ChannelData from a client without allocation */
+  FZR_DROP_UNKNOWN_CHANNEL = 11,       /**< no such channel, or its 600 s are over */
+  FZR_DROP_UNKNOWN_PEER = 12,          /**< to a relayed address, from a peer without channel */
+  FZR_DROP_UNKNOWN_PORT = 13,          /**< to a port that has no allocation */
+  FZR_DROP_RATE_LIMITED = 14,          /**< an unauthenticated request over the rate of its prefix */
+  FZR_DROP_BANDWIDTH = 15,             /**< over the allocation's bandwidth */
+  FZR_DROP_TOO_LARGE = 16,             /**< payload does not fit a datagram with its ChannelData header */
+  FZR_DROP_ANSWER_RING_FULL = 17,      /**< an answer, not a datagram: the caller does not drain */
+  FZR_DROP_SEND_QUEUE_FULL = 18,       /**< counted by the adapter: back-pressure bound reached */
+  FZR_DROP_SEND_ERROR = 19,            /**< counted by the adapter: the system refused the datagram */
+  FZR_DROP_REASONS = 20                /**< how many there are */
+};
+
+/**
+ * `fzr_strerror` returns a short English text for |error|, one of enum fzr_error: static memory, never NULL,
+ * "unknown error" for other numbers.
+ */
+FZR_API const char *fzr_strerror(int error);
+
+/**
+ * `fzr_drop_reason_name` returns a name fit for a metric's label ("unknown_channel") for |reason|, one of
+ * enum fzr_drop_reason: static memory, never NULL, "unknown" for other numbers.
+ */
+FZR_API const char *fzr_drop_reason_name(unsigned reason);
+
+/** `fzr_err_is_fatal` tells whether |error| leaves nothing to do but free the object. */
+static inline bool fzr_err_is_fatal(int error)
+{
+  return error <= FZR_ERR_FATAL;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file firezone_relay.h
+ * libfzrelay: an embeddable, sans-IO STUN/TURN relay. This header brings in all others but udp.h, which is an optional
+ * part of the library.
+ *
+ * Conventions, for every function of the library:
+ *
+ * - Pointers. NULL is allowed only where it is said, or for a `_free`. Input strings and arrays are copied or used
+ *   during the call only, unless it is said that they are kept. Outputs are written on success only.
+ * - Ownership. `_new` gives an object that its `_free` takes back. Callbacks' contexts stay the caller's.
+ * - Threads. An object may be used by one thread at a time; different objects need no lock between them. fzr_shared is the
+ *   only one that several threads may use at once. There is no global state.
+ * - Time. Monotonic nanoseconds, passed in with each call that depends on it; the library reads no clock. Lifetimes are
+ *   measured from those. Unix time comes in through fzr_engine_set_wallclock and matters for credentials only.
+ * - Errors. 0 (or a count) or a negative enum fzr_error; fzr_strerror has its text. No errno, no abort, whatever comes
+ *   in. What a stranger sends is no error but a drop reason or an error response.
+ * - Sizes. Structs that begin with `size` may grow: set it to the sizeof you were compiled with (their _init does). A
+ *   shorter one than the library's means defaults for the rest; a longer one is taken if its tail is zero.
+ * - Numbers are in host order, addresses' bytes in network order.
+ */
+#ifndef FIREZONE_RELAY_H
+#define FIREZONE_RELAY_H
+
+#include "auth.h"
+#include "driver.h"
+#include "engine.h"
+#include "error.h"
+#include "offload.h"
+#include "stun.h"
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The library's version as text, "0.1.0", and of this header as numbers. */
+#define FZR_VERSION_MAJOR 0
+#define FZR_VERSION_MINOR 1
+#define FZR_VERSION_PATCH 0
+
+/** `fzr_version` returns the version of the library that runs, as text: static memory. */
+FZR_API const char *fzr_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file stun.h
+ * A zero-copy reader and a bounded builder of STUN messages (RFC 8489) and ChannelData headers (RFC 8656
+ * section 12.4): what servers, clients, tests and fuzzers share. Nothing here takes memory.
+ */
+#ifndef FIREZONE_RELAY_STUN_H
+#define FIREZONE_RELAY_STUN_H
+
+#include "error.h"
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FZR_STUN_COOKIE         0x2112A442u
+#define FZR_STUN_HEADER_LEN     20u
+#define FZR_STUN_TXID_LEN       12u
+#define FZR_STUN_KEY_LEN        16u /**< a long-term key: MD5 (RFC 8489 section 9.2.2) */
+#define FZR_CHANNEL_HEADER_LEN  4u
+#define FZR_CHANNEL_MIN         0x4000u
+#define FZR_CHANNEL_MAX         0x4FFFu
+#define FZR_UDP_PAYLOAD_MAX     65507u
+#define FZR_CHANNEL_PAYLOAD_MAX (FZR_UDP_PAYLOAD_MAX - FZR_CHANNEL_HEADER_LEN)
+
+enum fzr_stun_class {
+  FZR_STUN_REQUEST = 0,
+  FZR_STUN_INDICATION = 1,
+  FZR_STUN_SUCCESS = 2,
+  FZR_STUN_ERROR = 3
+};
+
+enum fzr_stun_method {
+  FZR_STUN_BINDING = 0x001,
+  FZR_STUN_ALLOCATE = 0x003,
+  FZR_STUN_REFRESH = 0x004,
+  FZR_STUN_SEND = 0x006,
+  FZR_STUN_DATA = 0x007,
+  FZR_STUN_CREATE_PERMISSION = 0x008,
+  FZR_STUN_CHANNEL_BIND = 0x009
+};
+
+enum fzr_stun_attr_type {
+  FZR_ATTR_USERNAME = 0x0006,
+  FZR_ATTR_MESSAGE_INTEGRITY = 0x0008,
+  FZR_ATTR_ERROR_CODE = 0x0009,
+  FZR_ATTR_UNKNOWN_ATTRIBUTES = 0x000A,
+  FZR_ATTR_CHANNEL_NUMBER = 0x000C,
+  FZR_ATTR_LIFETIME = 0x000D,
+  FZR_ATTR_XOR_PEER_ADDRESS = 0x0012,
+  FZR_ATTR_DATA = 0x0013,
+  FZR_ATTR_REALM = 0x0014,
+  FZR_ATTR_NONCE = 0x0015,
+  FZR_ATTR_XOR_RELAYED_ADDRESS = 0x0016,
+  FZR_ATTR_REQUESTED_ADDRESS_FAMILY = 0x0017,
+  FZR_ATTR_EVEN_PORT = 0x0018,
+  FZR_ATTR_REQUESTED_TRANSPORT = 0x0019,
+  FZR_ATTR_DONT_FRAGMENT = 0x001A,
+  FZR_ATTR_MESSAGE_INTEGRITY_SHA256 = 0x001C,
+  FZR_ATTR_PASSWORD_ALGORITHM = 0x001D,
+  FZR_ATTR_USERHASH = 0x001E,
+  FZR_ATTR_XOR_MAPPED_ADDRESS = 0x0020,
+  FZR_ATTR_RESERVATION_TOKEN = 0x0022,
+  FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY = 0x8000,
+  FZR_ATTR_ADDRESS_ERROR_CODE = 0x8001,
+  FZR_ATTR_PASSWORD_ALGORITHMS = 0x8002,
+  FZR_ATTR_ICMP = 0x8004,
+  FZR_ATTR_SOFTWARE = 0x8022,
+  FZR_ATTR_FINGERPRINT = 0x8028
+};
+
+/** Places of the known attributes in fzr_stun_msg.at, in the order of enum fzr_stun_attr_type. */
+#define FZR_STUN_KNOWN_ATTRS 26
+/** How many unknown comprehension-required attributes a message remembers; the rest is only counted. */
+#define FZR_STUN_UNKNOWN_MAX 8
+
+/** An attribute: a view into the message. */
+typedef struct fzr_stun_attr {
+  const uint8_t *value; /**< not aligned */
+  uint16_t type;
+  uint16_t len; /**< without padding */
+} fzr_stun_attr;
+
+/**
+ * A message that was read: a view into the caller's bytes, valid as long as they are.
+ *
+ * Of an attribute that comes twice, the first counts. Attributes after MESSAGE-INTEGRITY are passed over, but
+ * for MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 section 14.5).
+ */
+typedef struct fzr_stun_msg {
+  const uint8_t *data;
+  uint16_t len;          /**< header and attributes */
+  uint16_t method;       /**< enum fzr_stun_method, or another of the 12 bits */
+  uint8_t cls;           /**< enum fzr_stun_class */
+  uint8_t unknown_count; /**< unknown attributes below 0x8000; those past FZR_STUN_UNKNOWN_MAX not stored */
+  uint16_t unknown[FZR_STUN_UNKNOWN_MAX];
+  uint16_t at[FZR_STUN_KNOWN_ATTRS]; /**< offset of each known attribute's header; 0 = absent */
+} fzr_stun_msg;
+
+/**
+ * `fzr_stun_read` reads the STUN message that fills the |len| bytes at |data| exactly, in one pass, and
+ * describes it in |msg|, which keeps pointing into |data|. A FINGERPRINT, if present, is verified.
+ *
+ * Returns 0, or the enum fzr_drop_reason (a positive number) for which this is no valid message:
+ * FZR_DROP_NOT_STUN, FZR_DROP_STUN_TRUNCATED, FZR_DROP_STUN_COOKIE, FZR_DROP_STUN_LENGTH,
+ * FZR_DROP_STUN_ATTRIBUTE, FZR_DROP_STUN_FINGERPRINT. RFC 8489 section 6.3.
+ */
+FZR_API int fzr_stun_read(const uint8_t *data, size_t len, fzr_stun_msg *msg);
+
+/** `fzr_stun_has` tells whether |msg| has the known attribute |type| (enum fzr_stun_attr_type). */
+FZR_API bool fzr_stun_has(const fzr_stun_msg *msg, uint16_t type);
+
+/**
+ * `fzr_stun_get` looks up the known attribute |type| of |msg| and describes it in |attr|.
+ * Returns true, or false (|attr| untouched) if |msg| has none or |type| is no known attribute.
+ */
+FZR_API bool fzr_stun_get(const fzr_stun_msg *msg, uint16_t type, fzr_stun_attr *attr);
+
+/**
+ * `fzr_stun_next` walks all attributes of |msg|, unknown and repeated ones included. |offset| starts at 0 and
+ * is moved on. Returns true with the next one in |attr|, or false at the end.
+ */
+FZR_API bool fzr_stun_next(const fzr_stun_msg *msg, uint16_t *offset, fzr_stun_attr *attr);
+
+/** `fzr_stun_txid` returns the 12 bytes of |msg|'s transaction id, inside the message. */
+FZR_API const uint8_t *fzr_stun_txid(const fzr_stun_msg *msg);
+
+/**
+ * `fzr_stun_get_u32` reads the attribute |type| of |msg| as a 32-bit number (LIFETIME and the like; for
+ * CHANNEL-NUMBER and REQUESTED-TRANSPORT the value stands in the upper bits). Returns 0, or a positive drop
+ * reason: FZR_DROP_STUN_ATTRIBUTE if it is absent or not 4 bytes long.
+ */
+FZR_API int fzr_stun_get_u32(const fzr_stun_msg *msg, uint16_t type, uint32_t *value);
+
+/**
+ * `fzr_stun_attr_addr` decodes |attr|, an XOR-…-ADDRESS of |msg|, into |addr| (RFC 8489 section 14.2).
+ * Returns 0, or FZR_DROP_STUN_ATTRIBUTE if its family or size is not that of an address.
+ */
+FZR_API int fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_addr *addr);
+
+/** `fzr_stun_get_addr` is fzr_stun_get and fzr_stun_attr_addr in one; absent is FZR_DROP_STUN_ATTRIBUTE. */
+FZR_API int fzr_stun_get_addr(const fzr_stun_msg *msg, uint16_t type, fzr_addr *addr);
+
+/** `fzr_stun_error_code` returns the number in |msg|'s ERROR-CODE (300 to 699), or 0 if it has none. */
+FZR_API unsigned fzr_stun_error_code(const fzr_stun_msg *msg);
+
+/**
+ * `fzr_stun_verify` tells whether |msg|'s MESSAGE-INTEGRITY is the HMAC-SHA1 of its bytes under the
+ * FZR_STUN_KEY_LEN bytes |key|, compared in constant time; false if it has none. RFC 8489 section 14.5.
+ */
+FZR_API bool fzr_stun_verify(const fzr_stun_msg *msg, const uint8_t *key);
+
+/** `fzr_stun_verify_short_term` is the same for a key of any length |key_len| (short-term passwords). */
+FZR_API bool fzr_stun_verify_short_term(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len);
+
+/**
+ * Builds a message into memory of the caller. Any call that does not fit marks the builder failed and writes
+ * nothing more; only fzr_stun_build_finish needs its result looked at.
+ */
+typedef struct fzr_stun_builder {
+  uint8_t *data;
+  uint32_t cap;
+  uint32_t len;
+  int error; /**< 0, or the first fzr_error */
+} fzr_stun_builder;
+
+/**
+ * `fzr_stun_build` begins a message of |method| (12 bits) and |cls| with the 12 bytes |txid| in the |cap|
+ * bytes at |data|, which stay the caller's.
+ */
+FZR_API void fzr_stun_build(fzr_stun_builder *b, uint8_t *data, size_t cap, uint16_t method,
+                            enum fzr_stun_class cls, const uint8_t *txid);
+
+/** `fzr_stun_add` appends an attribute |type| with the |len| bytes at |value|, padded with zeros. */
+FZR_API void fzr_stun_add(fzr_stun_builder *b, uint16_t type, const void *value, size_t len);
+/** `fzr_stun_add_u32` appends an attribute of one 32-bit number. */
+FZR_API void fzr_stun_add_u32(fzr_stun_builder *b, uint16_t type, uint32_t value);
+/** `fzr_stun_add_addr` appends |addr| XORed as RFC 8489 section 14.2 says. */
+FZR_API void fzr_stun_add_addr(fzr_stun_builder *b, uint16_t type, const fzr_addr *addr);
+/** `fzr_stun_add_error` appends ERROR-CODE with |code| (300 to 699) and its usual reason phrase. */
+FZR_API void fzr_stun_add_error(fzr_stun_builder *b, unsigned code);
+/**
+ * `fzr_stun_add_address_error` appends ADDRESS-ERROR-CODE for |family| with |code| and its usual reason
+ * phrase (RFC 8656 section 18.13).
+ */
+FZR_API void fzr_stun_add_address_error(fzr_stun_builder *b, enum fzr_family family, unsigned code);
+/** `fzr_stun_add_integrity` appends MESSAGE-INTEGRITY over what is there, under the |key_len| bytes |key|. */
+FZR_API void fzr_stun_add_integrity(fzr_stun_builder *b, const uint8_t *key, size_t key_len);
+/** `fzr_stun_add_fingerprint` appends FINGERPRINT; nothing may follow it. */
+FZR_API void fzr_stun_add_fingerprint(fzr_stun_builder *b);
+/**
+ * `fzr_stun_build_finish` completes the message. Returns its length in bytes, or FZR_ERR_BUFFER_TOO_SMALL or
+ * FZR_ERR_INVALID_ARGUMENT if a call on |b| failed.
+ */
+FZR_API int fzr_stun_build_finish(fzr_stun_builder *b);
+
+/** `fzr_stun_method_name` returns "binding", "allocate" and so on for |method|; "unknown" for others. */
+FZR_API const char *fzr_stun_method_name(unsigned method);
+/** `fzr_stun_error_reason` returns the reason phrase of |code| ("Unauthorized"); "Error" for others. */
+FZR_API const char *fzr_stun_error_reason(unsigned code);
+
+/**
+ * `fzr_channel_data_read` reads the ChannelData header of the |len| bytes at |data|. Padding behind the
+ * payload is passed over. |channel| gets the number, |payload_len| the payload's length; the payload begins
+ * at |data| + FZR_CHANNEL_HEADER_LEN.
+ *
+ * Returns 0, or FZR_DROP_NOT_STUN (number outside 0x4000-0x4FFF) or FZR_DROP_CHANNEL_DATA_TRUNCATED.
+ * RFC 8656 sections 12.4 and 12.5.
+ */
+FZR_API int fzr_channel_data_read(const uint8_t *data, size_t len, uint16_t *channel, uint16_t *payload_len);
+
+/** `fzr_channel_data_header` writes the 4 header bytes of |payload_len| bytes on |channel| to |out|. */
+FZR_API void fzr_channel_data_header(uint8_t out[4], uint16_t channel, uint16_t payload_len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file types.h
+ * Addresses, time, and the hooks through which the library reaches memory, randomness and logs.
+ */
+#ifndef FIREZONE_RELAY_TYPES_H
+#define FIREZONE_RELAY_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Marks what the shared library exports. */
+#if defined(__GNUC__)
+#define FZR_API __attribute__((visibility("default")))
+#else
+#define FZR_API
+#endif
+
+/** A moment of a monotonic clock, in nanoseconds. Where it starts is the caller's choice. */
+typedef uint64_t fzr_time;
+
+/** "At no time": what a deadline is when nothing is due. */
+#define FZR_TIME_NEVER UINT64_MAX
+/** One second and one millisecond as a difference of two fzr_time. */
+#define FZR_SECOND      ((fzr_time)1000000000u)
+#define FZR_MILLISECOND ((fzr_time)1000000u)
+
+/** Address families, numbered as STUN does (RFC 8489 section 14.1). */
+enum fzr_family {
+  FZR_FAMILY_NONE = 0, /**< no address */
+  FZR_FAMILY_IPV4 = 1,
+  FZR_FAMILY_IPV6 = 2
+};
+
+/**
+ * A transport address. Two of them are equal when all their bytes are: unused bytes (the last 12 of `ip`
+ * for IPv4, `scope_id` where it has no meaning, `reserved`) must be zero.
+ */
+typedef struct fzr_addr {
+  uint8_t ip[16];    /**< network order; IPv4 stands in the first four bytes */
+  uint32_t scope_id; /**< IPv6 link-local: the interface's index; else 0 */
+  uint16_t port;     /**< host order */
+  uint8_t family;    /**< enum fzr_family */
+  uint8_t reserved;  /**< 0 */
+} fzr_addr;
+
+/**
+ * Memory hooks. The engine takes memory when it is created and while it handles control requests, never on
+ * the data path.
+ */
+typedef struct fzr_mem {
+  size_t size; /**< sizeof(fzr_mem) */
+  void *ctx;   /**< passed to both functions */
+  /** Returns `size` bytes aligned for any type, or NULL: the request is then refused, nothing is lost. */
+  void *(*alloc)(void *ctx, size_t size);
+  /** Takes back `ptr`, which alloc returned for `size` bytes. Never called with NULL. */
+  void (*free)(void *ctx, void *ptr, size_t size);
+} fzr_mem;
+
+/**
+ * Fills `len` bytes at `out` with cryptographically strong random bytes.
+ * Returns 0, or any other value if it can't; the library then refuses what it needed them for.
+ */
+typedef int (*fzr_random_fn)(void *ctx, uint8_t *out, size_t len);
+
+/** Levels of log records; each includes those before it. */
+enum fzr_log_level {
+  FZR_LOG_OFF = 0,
+  FZR_LOG_ERROR = 1,
+  FZR_LOG_WARN = 2,
+  FZR_LOG_INFO = 3,
+  FZR_LOG_DEBUG = 4,
+  FZR_LOG_TRACE = 5
+};
+
+/** What a log record tells. */
+enum fzr_log_event {
+  FZR_LOG_REQUEST = 1,            /**< a request was answered; `error_code` is 0 for success */
+  FZR_LOG_ALLOCATION_CREATED = 2, /**< an Allocate succeeded (info) */
+  FZR_LOG_ALLOCATION_REFRESHED = 3,
+  FZR_LOG_ALLOCATION_DELETED = 4, /**< by a Refresh with lifetime 0 */
+  FZR_LOG_ALLOCATION_EXPIRED = 5,
+  FZR_LOG_CHANNEL_BOUND = 6,
+  FZR_LOG_CHANNEL_REBOUND = 7,
+  FZR_LOG_CHANNEL_EXPIRED = 8,  /**< relaying ended, 600 s after the last bind */
+  FZR_LOG_PERMISSION = 9,       /**< a CreatePermission succeeded */
+  FZR_LOG_PEER_REFUSED = 10,    /**< the peer policy said no; `peer` names whom */
+  FZR_LOG_PORT_UNAVAILABLE = 11 /**< the adapter could not open a port; another one is tried, or 508 */
+};
+
+/**
+ * One log record: facts, no text. Pointers are valid during the call only. Bytes that came off the network
+ * (username, software) are as they came: escape them before they are shown.
+ */
+typedef struct fzr_log_record {
+  uint8_t level;       /**< enum fzr_log_level */
+  uint8_t family;      /**< FZR_LOG_PORT_UNAVAILABLE: whose socket */
+  uint16_t event;      /**< enum fzr_log_event */
+  uint16_t method;     /**< STUN method of the request, 0 where there was none */
+  uint16_t error_code; /**< STUN error code of the answer, 0 for success */
+  uint16_t port;       /**< relayed port, 0 if none */
+  uint16_t channel;    /**< channel number, 0 if none */
+  uint32_t lifetime;   /**< seconds granted */
+  int adapter_error;   /**< FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given */
+  fzr_time now;
+  const fzr_addr *client;  /**< NULL if none */
+  const fzr_addr *peer;    /**< NULL if none */
+  const uint8_t *txid;     /**< 12 bytes, or NULL */
+  const uint8_t *username; /**< not terminated; NULL if none */
+  const uint8_t *software; /**< the request's SOFTWARE, not terminated; NULL if none */
+  uint16_t username_len;
+  uint16_t software_len;
+} fzr_log_record;
+
+/** Takes one record. Must not call back into the engine it came from. */
+typedef void (*fzr_log_fn)(void *ctx, const fzr_log_record *record);
+
+/** Makes an IPv4 address of four bytes in network order and a port in host order. */
+static inline fzr_addr fzr_addr_ipv4(const uint8_t ip[4], uint16_t port)
+{
+  fzr_addr a = {{ip[0], ip[1], ip[2], ip[3]}, 0, port, FZR_FAMILY_IPV4, 0};
+  return a;
+}
+
+/** Makes an IPv6 address (no scope) of 16 bytes in network order and a port in host order. */
+static inline fzr_addr fzr_addr_ipv6(const uint8_t ip[16], uint16_t port)
+{
+  fzr_addr a = {{ip[0], ip[1], ip[2], ip[3], ip[4], ip[5], ip[6], ip[7], ip[8], ip[9], ip[10], ip[11], ip[12],
+                 ip[13], ip[14], ip[15]},
+                0,
+                port,
+                FZR_FAMILY_IPV6,
+                0};
+  return a;
+}
+
+/** Longest text fzr_addr_format writes, its terminating zero included. */
+#define FZR_ADDR_TEXT_MAX 72
+
+/**
+ * `fzr_addr_parse` reads an address from the zero-terminated |text|: "192.0.2.1", "192.0.2.1:3478",
+ * "2001:db8::1", "[2001:db8::1]:3478". The port is 0 where none is given. |out| is written on success only.
+ *
+ * Returns 0, or FZR_ERR_INVALID_ARGUMENT if |text| is no such address (host names are not looked up).
+ */
+FZR_API int fzr_addr_parse(const char *text, fzr_addr *out);
+
+/**
+ * `fzr_addr_format` writes |addr| as text, zero-terminated, into the |cap| bytes at |out|: "192.0.2.1:3478",
+ * "[2001:db8::1]:3478" (RFC 5952); without ":port" and brackets where |with_port| is false.
+ *
+ * Returns the length written without the zero, or FZR_ERR_BUFFER_TOO_SMALL (FZR_ADDR_TEXT_MAX always does).
+ */
+FZR_API int fzr_addr_format(const fzr_addr *addr, bool with_port, char *out, size_t cap);
+
+/** `fzr_addr_equal` tells whether |a| and |b| are the same transport address. */
+FZR_API bool fzr_addr_equal(const fzr_addr *a, const fzr_addr *b);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file udp.h
+ * The Linux UDP adapter: sockets, batches, GRO and GSO, back-pressure. It belongs to no event loop: two callbacks tell
+ * the host which descriptors to watch, and the host calls back when they are ready. Optional part of the library
+ * (meson option udp_adapter); the only one that makes system calls. One adapter serves one engine on one thread.
+ */
+#ifndef FIREZONE_RELAY_UDP_H
+#define FIREZONE_RELAY_UDP_H
+
+#include "driver.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fzr_udp fzr_udp;
+
+/** Bits of what to wait for, and of what happened. */
+#define FZR_WATCH_READ  0x1u
+#define FZR_WATCH_WRITE 0x2u
+
+typedef struct fzr_udp_config {
+  size_t size;        /**< sizeof(fzr_udp_config) */
+  const fzr_mem *mem; /**< NULL: malloc and free */
+
+  fzr_addr bind_ip4;    /**< listen and relay address of IPv4, port ignored; family NONE: no IPv4 */
+  fzr_addr bind_ip6;    /**< the same of IPv6; sockets are IPV6_V6ONLY */
+  uint16_t listen_port; /**< 0: any free one, the same for both families; see fzr_udp_listen_port */
+  bool reuse_port;      /**< SO_REUSEPORT on the listen sockets: the shards of one relay share the port */
+  bool disable_gso;     /**< for tests: as if the kernel had neither GSO nor GRO */
+  uint32_t
+      receive_buffer; /**< SO_RCVBUF of listen sockets in bytes; 0: 4 MiB, as far as the kernel grants it */
+  uint32_t
+      send_buffer; /**< SO_SNDBUF of all sockets; 0: 1 MiB for listen sockets, the kernel's default for ports */
+  uint32_t queue_bytes; /**< bound of one socket's queue of unsent datagrams; 0: 1 MiB */
+  uint32_t budget;      /**< datagrams read from one socket in one turn; 0: 256 */
+
+  /**
+   * Watch |fd| for |events| (FZR_WATCH_…; 0: none for now, but it stays known); replaces what was asked before. Level
+   * triggered. *|slot| is the host's own, NULL at first and kept for this descriptor. |token| goes into
+   * fzr_udp_on_ready. Returns 0, or a negative FZR_ERR_…, on which the socket is closed again. Required.
+   */
+  int (*watch)(void *ctx, int fd, unsigned events, void *token, void **slot);
+  /** Forget |fd|; it is closed right after. Required. */
+  void (*unwatch)(void *ctx, int fd, void *slot);
+  void *watch_ctx;
+} fzr_udp_config;
+
+/** Counters since the start, and gauges of now. */
+typedef struct fzr_udp_stats {
+  size_t size;             /**< set by the caller */
+  uint64_t sockets;        /**< open now */
+  uint64_t queued_packets; /**< waiting to be sent now */
+  uint64_t queued_bytes;   /**< of those */
+  uint64_t queue_dropped;  /**< datagrams that a full queue refused */
+  uint64_t send_errors;    /**< datagrams that the system refused */
+  uint64_t receive_errors; /**< errors read from sockets (ICMP and the like) */
+  uint64_t receive_calls;  /**< recvmmsg */
+  uint64_t send_calls;     /**< sendmmsg */
+  uint64_t received;       /**< datagrams, segments of runs counted singly */
+  uint64_t sent;           /**< likewise */
+  uint32_t receive_buffer; /**< what the kernel granted to listen sockets, bytes */
+  uint32_t send_buffer;
+  bool gro; /**< in use */
+  bool gso;
+  uint8_t reserved[6];
+} fzr_udp_stats;
+
+/**
+ * `fzr_udp_new` opens the listen sockets and makes an adapter. |config| is copied. On success *|out| is the caller's.
+ *
+ * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_UNSUPPORTED, FZR_ERR_CONFIG_ADDRESS (no bind address),
+ * FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE (the port belongs to another process, also to another relay of the same user),
+ * FZR_ERR_IO_NO_SOCKET or FZR_ERR_IO; of the last ones *|sys_errno|, if not NULL, gets errno.
+ */
+FZR_API int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno);
+
+/**
+ * `fzr_udp_attach` begins relaying: makes a driver between |engine| and |udp| and watches the listen sockets. The engine
+ * stays the caller's and must outlive the adapter. Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_INVALID_STATE (attached
+ * already), FZR_ERR_NO_MEMORY, or what `watch` returned.
+ */
+FZR_API int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine);
+
+/** `fzr_udp_free` unwatches and closes all sockets and frees |udp|; NULL is fine. */
+FZR_API void fzr_udp_free(fzr_udp *udp);
+
+/** `fzr_udp_listen_port` returns the port of the listen sockets. */
+FZR_API uint16_t fzr_udp_listen_port(const fzr_udp *udp);
+
+/**
+ * `fzr_udp_on_ready` does what is to do on the descriptor of |token|: reads up to the budget, relays, flushes. |events| says
+ * what it is ready for. The token, and others, may be gone when it returns.
+ */
+FZR_API void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now);
+
+/** `fzr_udp_deadline` returns when fzr_udp_on_deadline wants to be called, or FZR_TIME_NEVER. O(1). */
+FZR_API fzr_time fzr_udp_deadline(const fzr_udp *udp);
+
+/** `fzr_udp_on_deadline` does the timers' work that is due at |now|. */
+FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
+
+/** `fzr_udp_get_stats` fills |stats| as far as its `size` reaches. Returns 0 or FZR_ERR_INVALID_ARGUMENT. */
+FZR_API int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats);
+
+/**
+ * `fzr_udp_set_channel_hook` has |hook| called with each CHANNEL_BOUND and CHANNEL_UNBOUND event, for an offload; NULL ends
+ * it. |hook| must not call into the adapter.
+ */
+FZR_API void fzr_udp_set_channel_hook(fzr_udp *udp, void (*hook)(void *ctx, const fzr_event *event),
+                                      void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A hash map from keys that stand elsewhere to 32-bit values (indices of a pool): open addressing, linear probing,
+ * deletion by shifting back, at most 3/4 full. A slot is 8 bytes and holds the hash, so that a miss rarely looks at
+ * a key and growing never hashes again. Hashes must be keyed (siphash.h): strangers choose the keys. */
+#ifndef FZRI_MAP_H
+#define FZRI_MAP_H
+
+#include "mem.h"
+
+#define FZRI_MAP_NONE UINT32_MAX
+
+typedef struct fzri_map_slot {
+  uint32_t hash;
+  uint32_t value; /* FZRI_MAP_NONE: free */
+} fzri_map_slot;
+
+typedef struct fzri_map {
+  fzri_map_slot *slots;
+  uint32_t mask; /* slots - 1; slots is a power of two */
+  uint32_t used;
+  fzri_mem *mem;
+} fzri_map;
+
+/* Makes |map| empty with room for at least 8 values. Returns 0 or FZR_ERR_NO_MEMORY. */
+int fzri_map_init(fzri_map *map, fzri_mem *mem);
+void fzri_map_free(fzri_map *map);
+
+/* Makes sure that the next |extra| insertions succeed. Returns 0 or FZR_ERR_NO_MEMORY (map unchanged). */
+int fzri_map_reserve(fzri_map *map, uint32_t extra);
+
+/* Puts |value| (not FZRI_MAP_NONE) in under |hash|. Room must have been reserved; the key must not be there yet. */
+void fzri_map_insert(fzri_map *map, uint32_t hash, uint32_t value);
+
+/* Takes out the entry of exactly this hash and value. Returns whether it was there. */
+bool fzri_map_remove(fzri_map *map, uint32_t hash, uint32_t value);
+
+/* Brings the slot of |hash| into the cache. */
+static inline void fzri_map_prefetch(const fzri_map *map, uint32_t hash)
+{
+  __builtin_prefetch(&map->slots[hash & map->mask]);
+}
+
+/* Returns the first value stored under exactly |hash| from slot *|probe| on, and moves *|probe| past it, or
+ * FZRI_MAP_NONE. *|probe| starts as |hash|. The caller compares the key itself:
+ *
+ *   uint32_t probe = hash, v;
+ *   while ((v = fzri_map_next(map, hash, &probe)) != FZRI_MAP_NONE)
+ *     if (key_of(v) == key) return v;
+ */
+static inline uint32_t fzri_map_next(const fzri_map *map, uint32_t hash, uint32_t *probe)
+{
+  for (uint32_t i = *probe & map->mask;; i = (i + 1) & map->mask) {
+    const fzri_map_slot *slot = &map->slots[i];
+    if (slot->value == FZRI_MAP_NONE)
+      return FZRI_MAP_NONE;
+    if (slot->hash == hash) {
+      *probe = i + 1;
+      return slot->value;
+    }
+  }
+}
+
+#endif

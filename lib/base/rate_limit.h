@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token buckets: one alone, and a table of fixed size with a bucket per source prefix. */
+#ifndef FZRI_RATE_LIMIT_H
+#define FZRI_RATE_LIMIT_H
+
+#include "mem.h"
+#include "siphash.h"
+
+/* One bucket. Tokens are whatever the caller counts (answers, bytes). Zeroed memory is a full bucket. */
+typedef struct fzri_bucket {
+  fzr_time full_at; /* when it would be full again: a full bucket has this in the past */
+} fzri_bucket;
+
+/* Takes |amount| tokens at |now| from a bucket that refills at |rate| a second (not 0) and holds |burst|. Returns whether
+ * they were there; if not, none is taken. Exact to 1 ns per token, no overflow for any argument. */
+bool fzri_bucket_take(fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now);
+
+/* Sets of 4 buckets found by the keyed hash of the prefix: /24 of IPv4, /48 of IPv6. A prefix that has no bucket takes
+ * the one of its set that is nearest to full. */
+typedef struct fzri_rate_entry {
+  uint64_t tag; /* 0: unused */
+  fzri_bucket bucket;
+} fzri_rate_entry;
+
+#define FZRI_RATE_SETS 1024u
+#define FZRI_RATE_WAYS 4u
+
+typedef struct fzri_rate_limit {
+  fzri_rate_entry *entries; /* FZRI_RATE_SETS * FZRI_RATE_WAYS, NULL: no limit */
+  uint64_t rate;
+  uint64_t burst;
+  fzri_siphash_key key;
+  fzri_mem *mem;
+} fzri_rate_limit;
+
+/* |rate| 0 means no limit and takes no memory. Returns 0 or FZR_ERR_NO_MEMORY. */
+int fzri_rate_limit_init(fzri_rate_limit *limit, fzri_mem *mem, uint64_t rate, uint64_t burst,
+                         const fzri_siphash_key *key);
+void fzri_rate_limit_free(fzri_rate_limit *limit);
+/* Takes one token for the prefix of |source|. Returns whether there was one. */
+bool fzri_rate_limit_take(fzri_rate_limit *limit, const fzr_addr *source, fzr_time now);
+
+#endif
