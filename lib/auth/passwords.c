@@ -1,2 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "firezone_relay/auth.h"
+
+#include "../base/crypto.h"
+
+#include <string.h>
+
+int fzr_auth_long_term_key(const uint8_t *username, size_t username_len, const char *realm,
+                           const char *password, uint8_t *key)
+{
+  if (!username || !realm || !password || !key)
+    return FZR_ERR_INVALID_ARGUMENT;
+  const fzri_slice parts[] = {
+      {username, username_len}, {":", 1}, {realm, strlen(realm)}, {":", 1}, {password, strlen(password)}};
+  fzri_md5(parts, 5, key);
+  return 0;
+}
+
+/* Writes |value| in decimal; returns its length. */
+static size_t decimal(uint64_t value, char out[20])
+{
+  char digits[20];
+  size_t n = 0, len = 0;
+  do {
+    digits[n++] = (char)('0' + value % 10);
+    value /= 10;
+  } while (value);
+  while (n)
+    out[len++] = digits[--n];
+  return len;
+}
+
+int fzr_auth_stamp_password(const char *secret, uint64_t expiry, const uint8_t *salt, size_t salt_len,
+                            char *out, size_t cap)
+{
+  char number[20];
+  uint8_t digest[32];
+  if (!secret || !salt || !out)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (cap < FZR_STAMP_PASSWORD_LEN + 1)
+    return FZR_ERR_BUFFER_TOO_SMALL;
+  const fzri_slice parts[] = {
+      {number, decimal(expiry, number)}, {":", 1}, {secret, strlen(secret)}, {":", 1}, {salt, salt_len}};
+  fzri_sha256(parts, 5, digest);
+  const size_t len = fzri_base64(digest, sizeof digest, false, false, out);
+  fzri_wipe(digest, sizeof digest);
+  return (int)len;
+}
+
+int fzr_auth_rest_password(const char *secret, const uint8_t *username, size_t username_len, char *out,
+                           size_t cap)
+{
+  uint8_t mac[20];
+  if (!secret || !username || !out)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (cap < FZR_REST_PASSWORD_LEN + 1)
+    return FZR_ERR_BUFFER_TOO_SMALL;
+  const fzri_slice part = {username, username_len};
+  fzri_hmac_sha1((const uint8_t *)secret, strlen(secret), &part, 1, mac);
+  const size_t len = fzri_base64(mac, sizeof mac, false, true, out);
+  fzri_wipe(mac, sizeof mac);
+  return (int)len;
+}

@@ -1,2 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "scheme.h"
+
+#include "../base/crypto.h"
+#include "schemes.h"
+
+#include <string.h>
+
+bool fzri_expiry_username(const uint8_t *username, size_t len, uint64_t *expiry, size_t *rest)
+{
+  uint64_t value = 0;
+  size_t i = 0;
+  for (; i < len && username[i] != ':'; i++) {
+    const unsigned digit = (unsigned)username[i] - '0';
+    if (digit > 9 || __builtin_mul_overflow(value, 10u, &value) ||
+        __builtin_add_overflow(value, digit, &value))
+      return false;
+  }
+  if (i == 0)
+    return false;
+  *expiry = value;
+  *rest = i < len ? i + 1 : 0;
+  return true;
+}
+
+static int copy_secret(fzri_scheme *scheme, const fzr_config *config)
+{
+  const size_t len = config->auth_secret ? strlen(config->auth_secret) : 0;
+  if (!len || len > FZRI_SECRET_MAX)
+    return FZR_ERR_CONFIG_AUTH;
+  memcpy(scheme->secret, config->auth_secret, len + 1);
+  return 0;
+}
+
+static int init_kind(fzri_scheme *scheme, const fzr_config *config)
+{
+  switch (config->auth) {
+  case FZR_AUTH_STAMP:
+  case FZR_AUTH_REST:
+    return copy_secret(scheme, config);
+  case FZR_AUTH_STATIC:
+    return fzri_static_init(scheme, config);
+  case FZR_AUTH_CALLBACK:
+    scheme->fn = config->auth_fn;
+    scheme->fn_ctx = config->auth_ctx;
+    return scheme->fn ? 0 : FZR_ERR_CONFIG_AUTH;
+  default:
+    return FZR_ERR_CONFIG_AUTH;
+  }
+}
+
+int fzri_scheme_init(fzri_scheme *scheme, fzri_mem *mem, const fzr_config *config)
+{
+  memset(scheme, 0, sizeof *scheme);
+  scheme->mem = mem;
+  scheme->kind = config->auth;
+  const size_t realm_len = strlen(config->realm);
+  if (!realm_len || realm_len > FZRI_REALM_MAX)
+    return FZR_ERR_CONFIG_LIMIT;
+  memcpy(scheme->realm, config->realm, realm_len + 1);
+  const int error = init_kind(scheme, config);
+  if (error)
+    fzri_scheme_free(scheme);
+  return error;
+}
+
+void fzri_scheme_free(fzri_scheme *scheme)
+{
+  if (scheme->mem)
+    fzri_static_free(scheme);
+  fzri_wipe(scheme, sizeof *scheme);
+}
+
+enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t *username,
+                                        size_t username_len, uint64_t unix_now, fzr_auth_key *out)
+{
+  memset(out, 0, sizeof *out);
+  switch (scheme->kind) {
+  case FZR_AUTH_STAMP:
+    return fzri_stamp_lookup(scheme, username, username_len, unix_now, out);
+  case FZR_AUTH_REST:
+    return fzri_rest_lookup(scheme, username, username_len, unix_now, out);
+  case FZR_AUTH_STATIC:
+    return fzri_static_lookup(scheme, username, username_len, out);
+  default:
+    return scheme->fn(scheme->fn_ctx, username, username_len, scheme->realm, unix_now, out);
+  }
+}
+
+bool fzri_scheme_users_may_change(const fzri_scheme *scheme)
+{
+  return scheme->kind == FZR_AUTH_STAMP;
+}

@@ -20,6 +20,7 @@ typedef struct fzri_scheme {
   char secret[FZRI_SECRET_MAX + 1];
   fzri_user_key *users; /* FZR_AUTH_STATIC, sorted by name */
   size_t user_count;
+  size_t user_room; /* what `users` was taken for */
   fzr_auth_fn fn;
   void *fn_ctx;
   fzri_mem *mem;
@@ -38,8 +39,9 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
  * for the stamp scheme alone. */
 bool fzri_scheme_users_may_change(const fzri_scheme *scheme);
 
-/* Reads the decimal u64 before the first ':' of |username| into *|expiry|, the index behind the colon into *|rest|. Returns
- * false if there is no colon, no digit, another character, or the number does not fit. Leading zeros are fine. */
+/* Reads the decimal u64 that |username| begins with, up to a ':' or its end, into *|expiry|, and the index behind the colon into
+ * *|rest| (0: there is no colon). Returns false if there is no digit, another character, or the number does not fit. Leading
+ * zeros are fine. */
 bool fzri_expiry_username(const uint8_t *username, size_t len, uint64_t *expiry, size_t *rest);
 
 #endif

@@ -1,2 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "firezone_relay/error.h"
+
+const char *fzr_strerror(int error)
+{
+  switch (error) {
+  case FZR_OK:
+    return "success";
+  case FZR_ERR_INVALID_ARGUMENT:
+    return "invalid argument";
+  case FZR_ERR_BUFFER_TOO_SMALL:
+    return "buffer too small";
+  case FZR_ERR_INVALID_STATE:
+    return "not possible in this state";
+  case FZR_ERR_UNSUPPORTED:
+    return "not supported by this version of the library";
+  case FZR_ERR_CONFIG_ADDRESS:
+    return "no usable address configured";
+  case FZR_ERR_CONFIG_PORTS:
+    return "invalid port range";
+  case FZR_ERR_CONFIG_AUTH:
+    return "no usable authentication configured";
+  case FZR_ERR_CONFIG_RULE:
+    return "invalid peer rule";
+  case FZR_ERR_CONFIG_LIMIT:
+    return "configured value out of range";
+  case FZR_ERR_NO_MEMORY:
+    return "out of memory";
+  case FZR_ERR_NO_RANDOM:
+    return "no random bytes to be had";
+  case FZR_ERR_NO_PORT:
+    return "no free port";
+  case FZR_ERR_IO:
+    return "system call failed";
+  case FZR_ERR_IO_IN_USE:
+    return "address already in use";
+  case FZR_ERR_IO_NO_SOCKET:
+    return "out of descriptors or socket buffers";
+  case FZR_ERR_IO_PENDING:
+    return "operation pending";
+  case FZR_ERR_FATAL:
+    return "fatal error";
+  default:
+    return "unknown error";
+  }
+}
+
+const char *fzr_drop_reason_name(unsigned reason)
+{
+  static const char *const names[FZR_DROP_REASONS] = {
+      [FZR_DROP_NONE] = "none",
+      [FZR_DROP_SOURCE_PORT_ZERO] = "source_port_zero",
+      [FZR_DROP_NOT_STUN] = "not_stun",
+      [FZR_DROP_STUN_TRUNCATED] = "stun_truncated",
+      [FZR_DROP_STUN_COOKIE] = "stun_cookie",
+      [FZR_DROP_STUN_LENGTH] = "stun_length",
+      [FZR_DROP_STUN_ATTRIBUTE] = "stun_attribute",
+      [FZR_DROP_STUN_FINGERPRINT] = "stun_fingerprint",
+      [FZR_DROP_STUN_NOT_REQUEST] = "stun_not_request",
+      [FZR_DROP_CHANNEL_DATA_TRUNCATED] = "channel_data_truncated",
+      [FZR_DROP_UNKNOWN_CLIENT] = "unknown_client",
+      [FZR_DROP_UNKNOWN_CHANNEL] = "unknown_channel",
+      [FZR_DROP_UNKNOWN_PEER] = "unknown_peer",
+      [FZR_DROP_UNKNOWN_PORT] = "unknown_port",
+      [FZR_DROP_RATE_LIMITED] = "rate_limited",
+      [FZR_DROP_BANDWIDTH] = "bandwidth",
+      [FZR_DROP_TOO_LARGE] = "too_large",
+      [FZR_DROP_ANSWER_RING_FULL] = "answer_ring_full",
+      [FZR_DROP_SEND_QUEUE_FULL] = "send_queue_full",
+      [FZR_DROP_SEND_ERROR] = "send_error",
+  };
+  return reason < FZR_DROP_REASONS ? names[reason] : "unknown";
+}

@@ -1,2 +1,84 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "pool.h"
+
+#include <string.h>
+
+void fzri_pool_init(fzri_pool *pool, fzri_mem *mem, uint32_t object_size)
+{
+  memset(pool, 0, sizeof *pool);
+  pool->mem = mem;
+  pool->object_size = object_size;
+  pool->free_head = FZRI_POOL_NONE;
+}
+
+static size_t block_bytes(const fzri_pool *pool)
+{
+  return (size_t)pool->object_size * FZRI_POOL_BLOCK;
+}
+
+void fzri_pool_free(fzri_pool *pool)
+{
+  if (!pool->mem)
+    return;
+  for (uint32_t i = 0; i < pool->block_count; i++)
+    fzri_mem_free(pool->mem, pool->blocks[i], block_bytes(pool));
+  fzri_mem_free(pool->mem, pool->blocks, pool->block_cap * sizeof *pool->blocks);
+  memset(pool, 0, sizeof *pool);
+}
+
+/* Makes room for one more pointer to a block. */
+static bool grow_directory(fzri_pool *pool)
+{
+  if (pool->block_count < pool->block_cap)
+    return true;
+  const uint32_t cap = pool->block_cap ? pool->block_cap * 2 : 4;
+  uint8_t **blocks = fzri_mem_calloc(pool->mem, cap, sizeof *blocks);
+  if (!blocks)
+    return false;
+  if (pool->blocks)
+    memcpy(blocks, pool->blocks, pool->block_count * sizeof *blocks);
+  fzri_mem_free(pool->mem, pool->blocks, pool->block_cap * sizeof *blocks);
+  pool->blocks = blocks;
+  pool->block_cap = cap;
+  return true;
+}
+
+static bool add_block(fzri_pool *pool)
+{
+  if (!grow_directory(pool))
+    return false;
+  uint8_t *block = fzri_mem_zalloc(pool->mem, block_bytes(pool));
+  if (!block)
+    return false;
+  pool->blocks[pool->block_count++] = block;
+  return true;
+}
+
+void *fzri_pool_take(fzri_pool *pool, uint32_t *index)
+{
+  void *object;
+  if (pool->free_head != FZRI_POOL_NONE) {
+    *index = pool->free_head;
+    object = fzri_pool_at(pool, *index);
+    memcpy(&pool->free_head, object, sizeof pool->free_head);
+  } else {
+    /* The highest bit of an index is kept free for users who mark it. */
+    if (pool->fresh >= INT32_MAX)
+      return NULL;
+    if (pool->fresh >> FZRI_POOL_BLOCK_SHIFT >= pool->block_count && !add_block(pool))
+      return NULL;
+    *index = pool->fresh++;
+    object = fzri_pool_at(pool, *index);
+  }
+  pool->used++;
+  return memset(object, 0, pool->object_size);
+}
+
+void fzri_pool_give(fzri_pool *pool, uint32_t index)
+{
+  uint8_t *object = fzri_pool_at(pool, index);
+  memset(object, 0, pool->object_size);
+  memcpy(object, &pool->free_head, sizeof pool->free_head);
+  pool->free_head = index;
+  pool->used--;
+}

@@ -1,2 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "siphash.h"
+
+#include <string.h>
+
+typedef struct sip {
+  uint64_t v0, v1, v2, v3;
+} sip;
+
+static sip start(const fzri_siphash_key *key)
+{
+  const sip s = {key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du, key->k0 ^ 0x6c7967656e657261u,
+                 key->k1 ^ 0x7465646279746573u};
+  return s;
+}
+
+static void rounds(sip *s, unsigned n)
+{
+  while (n--)
+    FZRI_SIP_ROUND(s->v0, s->v1, s->v2, s->v3);
+}
+
+static uint64_t little_endian(const uint8_t *p, size_t n)
+{
+  uint64_t word = 0;
+  for (size_t i = 0; i < n; i++)
+    word |= (uint64_t)p[i] << (8 * i);
+  return word;
+}
+
+static void absorb(sip *s, const uint8_t *p, size_t len, unsigned per_block)
+{
+  const size_t whole = len / 8;
+  for (size_t i = 0; i <= whole; i++) {
+    uint64_t word;
+    if (i < whole)
+      word = little_endian(p + 8 * i, 8);
+    else
+      word = little_endian(p + 8 * i, len % 8) | (uint64_t)len << 56;
+    s->v3 ^= word;
+    rounds(s, per_block);
+    s->v0 ^= word;
+  }
+}
+
+static uint64_t squeeze(const sip *s)
+{
+  return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+uint64_t fzri_siphash13(const fzri_siphash_key *key, const void *data, size_t len)
+{
+  sip s = start(key);
+  absorb(&s, data, len, 1);
+  s.v2 ^= 0xff;
+  rounds(&s, 3);
+  return squeeze(&s);
+}
+
+void fzri_siphash24_128(const fzri_siphash_key *key, const void *data, size_t len, uint8_t out[16])
+{
+  sip s = start(key);
+  s.v1 ^= 0xee;
+  absorb(&s, data, len, 2);
+  s.v2 ^= 0xee;
+  rounds(&s, 4);
+  const uint64_t first = squeeze(&s);
+  s.v1 ^= 0xdd;
+  rounds(&s, 4);
+  const uint64_t second = squeeze(&s);
+  for (unsigned i = 0; i < 8; i++) {
+    out[i] = (uint8_t)(first >> (8 * i));
+    out[8 + i] = (uint8_t)(second >> (8 * i));
+  }
+}

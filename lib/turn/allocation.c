@@ -1,2 +1,231 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "allocation.h"
+
+#include "channel.h"
+#include "events.h"
+#include "log.h"
+
+#include "../base/crypto.h"
+
+static fzri_allocation *look_up(const fzr_engine *e, const fzr_addr *client, const fzr_addr *server,
+                                uint32_t hash)
+{
+  uint32_t probe = hash, index;
+  while ((index = fzri_map_next(&e->clients, hash, &probe)) != FZRI_MAP_NONE) {
+    fzri_allocation *a = fzri_allocation_at(e, index);
+    if (fzri_addr_same(&a->client, client) && fzri_addr_same(&a->server, server))
+      return a;
+  }
+  return NULL;
+}
+
+static void log_expired(const fzr_engine *e, const fzri_allocation *a)
+{
+  if (!fzri_log_wants(e, FZR_LOG_INFO))
+    return;
+  fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, FZR_LOG_ALLOCATION_EXPIRED);
+  record.client = &a->client;
+  record.port = a->port;
+  e->log(e->log_ctx, &record);
+}
+
+fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, const fzr_addr *server)
+{
+  fzri_allocation *a = look_up(e, client, server, fzri_hash_client(e, client));
+  if (a && e->now >= a->expires) {
+    log_expired(e, a);
+    fzri_allocation_end(e, a);
+    return NULL;
+  }
+  return a;
+}
+
+fzri_allocation *fzri_allocation_by_port(const fzr_engine *e, uint16_t port)
+{
+  if (port < e->lowest_port || port > e->highest_port)
+    return NULL;
+  const uint32_t index = e->by_port[port - e->lowest_port];
+  return index == FZRI_POOL_NONE ? NULL : fzri_allocation_at(e, index);
+}
+
+static int take_port(fzr_engine *e, uint16_t *port)
+{
+  uint64_t bits;
+  if (e->random(e->random_ctx, (uint8_t *)&bits, sizeof bits))
+    return FZR_ERR_NO_RANDOM;
+  *port = fzri_shared_take_port(e->shared, bits);
+  return *port ? 0 : FZR_ERR_NO_PORT;
+}
+
+/* Puts an allocation object with a port into all look-ups. */
+static int register_allocation(fzr_engine *e, uint16_t port, fzri_allocation **out)
+{
+  uint32_t index;
+  if (fzri_map_reserve(&e->clients, 1))
+    return FZR_ERR_NO_MEMORY;
+  fzri_allocation *a = fzri_pool_take(&e->allocations, &index);
+  if (!a)
+    return FZR_ERR_NO_MEMORY;
+  a->index = index;
+  a->port = port;
+  a->state = FZRI_ALLOCATION_OPENING;
+  a->first_channel = FZRI_POOL_NONE;
+  a->pending = FZRI_POOL_NONE;
+  e->by_port[port - e->lowest_port] = index;
+  *out = a;
+  return 0;
+}
+
+static void enter(fzr_engine *e, fzri_allocation *a, fzr_time expires)
+{
+  a->client_hash = fzri_hash_client(e, &a->client);
+  fzri_map_insert(&e->clients, a->client_hash, a->index);
+  fzri_allocation_set_expiry(e, a, expires);
+  fzri_events_queue_allocation(e, a);
+}
+
+int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request, fzri_allocation **out,
+                          fzri_pending **pending)
+{
+  uint16_t port;
+  fzri_allocation *a;
+  uint32_t pending_index;
+  int error = take_port(e, &port);
+  if (error)
+    return error;
+  *pending = fzri_pool_take(&e->pendings, &pending_index);
+  if (!*pending) {
+    fzri_shared_give_port(e->shared, port);
+    return FZR_ERR_NO_MEMORY;
+  }
+  error = register_allocation(e, port, &a);
+  if (error) {
+    fzri_pool_give(&e->pendings, pending_index);
+    fzri_shared_give_port(e->shared, port);
+    return error;
+  }
+  a->client = *request->client;
+  a->server = *request->server;
+  a->families = request->families;
+  a->missing = request->missing;
+  a->lifetime = request->lifetime;
+  a->quota_user = request->quota_user;
+  a->pending = pending_index;
+  enter(e, a, e->now + request->lifetime * FZR_SECOND);
+  *out = a;
+  return 0;
+}
+
+int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old)
+{
+  fzri_pending *pending = fzri_pool_at(&e->pendings, old->pending);
+  uint16_t port;
+  fzri_allocation *a;
+  if (pending->retried)
+    return FZR_ERR_INVALID_STATE;
+  int error = take_port(e, &port);
+  if (error)
+    return error;
+  error = register_allocation(e, port, &a);
+  if (error) {
+    fzri_shared_give_port(e->shared, port);
+    return error;
+  }
+  pending->retried = true;
+  a->client = old->client;
+  a->server = old->server;
+  a->families = old->families;
+  a->missing = old->missing;
+  a->lifetime = old->lifetime;
+  a->quota_user = old->quota_user;
+  a->pending = old->pending;
+  memcpy(a->txid, old->txid, sizeof a->txid);
+  memcpy(a->key, old->key, sizeof a->key);
+  memcpy(a->user_tag, old->user_tag, sizeof a->user_tag);
+  a->key_expires = old->key_expires;
+  a->sign_unauthenticated = old->sign_unauthenticated;
+  /* They are the new one's now. */
+  old->quota_user = 0;
+  old->pending = FZRI_POOL_NONE;
+  const fzr_time expires = old->expires;
+  fzri_allocation_end(e, old);
+  enter(e, a, expires);
+  return 0;
+}
+
+static void drop_pending(fzr_engine *e, fzri_allocation *a)
+{
+  if (a->pending == FZRI_POOL_NONE)
+    return;
+  fzri_pool_give(&e->pendings, a->pending);
+  a->pending = FZRI_POOL_NONE;
+}
+
+void fzri_allocation_live(fzr_engine *e, fzri_allocation *a)
+{
+  a->state = FZRI_ALLOCATION_LIVE;
+  drop_pending(e, a);
+  e->stats.allocations++;
+  e->stats.allocations_created++;
+}
+
+void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
+{
+  if (a->state == FZRI_ALLOCATION_LIVE) {
+    e->stats.allocations--;
+    e->stats.allocations_ended++;
+  }
+  a->state = FZRI_ALLOCATION_CLOSING;
+  fzri_map_remove(&e->clients, a->client_hash, a->index);
+  e->by_port[a->port - e->lowest_port] = FZRI_POOL_NONE;
+  fzri_timers_cancel(&e->allocation_timers, &a->timer);
+  drop_pending(e, a);
+  if (a->quota_user)
+    fzri_shared_user_leave(e->shared, a->quota_user);
+  a->quota_user = 0;
+  fzri_wipe(a->key, sizeof a->key);
+  fzri_events_queue_allocation(e, a);
+}
+
+void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t family)
+{
+  a->families &= (uint8_t)~fzri_family_bit(family);
+  uint32_t index = a->first_channel;
+  while (index != FZRI_POOL_NONE) {
+    fzri_channel *c = fzri_channel_at(e, index);
+    index = c->next;
+    if (c->peer.family == family)
+      fzri_channel_end(e, c);
+  }
+  fzri_events_queue_allocation(e, a);
+}
+
+void fzri_allocation_set_expiry(fzr_engine *e, fzri_allocation *a, fzr_time expires)
+{
+  a->expires = expires;
+  /* A timer that fires too early finds the new time itself; so a refresh rarely touches the wheel. */
+  if (!fzri_timer_is_set(&a->timer) || expires < a->timer.due)
+    fzri_timers_set(&e->allocation_timers, &a->timer, expires);
+}
+
+size_t fzri_allocations_expire(fzr_engine *e, size_t budget)
+{
+  const size_t before = budget;
+  fzri_timer *timer;
+  while ((timer = fzri_timers_pop(&e->allocation_timers, e->now, &budget)) != NULL) {
+    fzri_allocation *a = (fzri_allocation *)((char *)timer - offsetof(fzri_allocation, timer));
+    if (e->now < a->expires) {
+      fzri_timers_set(&e->allocation_timers, &a->timer, a->expires);
+      continue;
+    }
+    log_expired(e, a);
+    fzri_allocation_end(e, a);
+  }
+  return before - budget;
+}
+
+void fzri_allocation_release(fzr_engine *e, fzri_allocation *a)
+{
+  fzri_shared_give_port(e->shared, a->port);
+  fzri_pool_give(&e->allocations, a->index);
+}

@@ -1,2 +1,181 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "answer.h"
+
+#include "log.h"
+
+static const uint16_t stat_codes[FZR_STAT_CODES] = {0,   300, 400, 401, 403, 420, 437, 438,
+                                                    440, 441, 442, 443, 486, 500, 508, 0};
+
+unsigned fzr_stat_code(unsigned index)
+{
+  return index < FZR_STAT_CODES ? stat_codes[index] : 0;
+}
+
+unsigned fzri_stat_code_index(unsigned code)
+{
+  for (unsigned i = 0; i < FZR_STAT_CODES; i++)
+    if (stat_codes[i] == code)
+      return i;
+  return FZR_STAT_CODES - 1;
+}
+
+unsigned fzri_stat_method_index(uint16_t method)
+{
+  switch (method) {
+  case FZR_STUN_BINDING:
+    return FZR_STAT_BINDING;
+  case FZR_STUN_ALLOCATE:
+    return FZR_STAT_ALLOCATE;
+  case FZR_STUN_REFRESH:
+    return FZR_STAT_REFRESH;
+  case FZR_STUN_CHANNEL_BIND:
+    return FZR_STAT_CHANNEL_BIND;
+  case FZR_STUN_CREATE_PERMISSION:
+    return FZR_STAT_CREATE_PERMISSION;
+  default:
+    return FZR_STAT_OTHER;
+  }
+}
+
+void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fzr_stun_class cls,
+                      const uint8_t *txid)
+{
+  reply->slot = fzri_answers_full(e) ? NULL : &e->answers[e->answer_tail & (e->answer_cap - 1)];
+  uint8_t *data = reply->slot ? reply->slot->data : reply->scratch;
+  fzr_stun_build(&reply->builder, data, FZRI_ANSWER_MAX, method, cls, txid);
+}
+
+void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned code, const uint8_t *key,
+                     bool fingerprint, const fzr_addr *to, const fzr_addr *from)
+{
+  if (key)
+    fzr_stun_add_integrity(&reply->builder, key, FZR_STUN_KEY_LEN);
+  if (fingerprint)
+    fzr_stun_add_fingerprint(&reply->builder);
+  const int len = fzr_stun_build_finish(&reply->builder);
+  if (!reply->slot || len < 0) {
+    e->stats.dropped[FZR_DROP_ANSWER_RING_FULL]++;
+    return;
+  }
+  reply->slot->len = (uint16_t)len;
+  reply->slot->to = *to;
+  reply->slot->from = *from;
+  e->answer_tail++;
+  e->stats.responses[fzri_stat_method_index(method)][fzri_stat_code_index(code)]++;
+}
+
+/* The key that answers to |r| are signed with, or NULL. */
+static const uint8_t *signing_key(const fzri_request *r)
+{
+  return r->has_key && (r->authenticated || r->credential.sign_unauthenticated) ? r->credential.key : NULL;
+}
+
+static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
+{
+  fzri_reply_send(e, reply, r->msg.method, code, signing_key(r), fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT),
+                  r->from, r->to);
+}
+
+static void add_software(const fzr_engine *e, fzri_reply *reply)
+{
+  if (e->software_len)
+    fzr_stun_add(&reply->builder, FZR_ATTR_SOFTWARE, e->software, e->software_len);
+}
+
+void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply)
+{
+  fzri_reply_begin(e, reply, r->msg.method, FZR_STUN_SUCCESS, fzr_stun_txid(&r->msg));
+}
+
+void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply)
+{
+  add_software(e, reply);
+  send_reply(e, r, reply, 0);
+}
+
+static void begin_error(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
+{
+  fzri_reply_begin(e, reply, r->msg.method, FZR_STUN_ERROR, fzr_stun_txid(&r->msg));
+  fzr_stun_add_error(&reply->builder, code);
+}
+
+static void log_refused(const fzr_engine *e, const fzri_request *r, unsigned code)
+{
+  if (!fzri_log_wants(e, FZR_LOG_DEBUG))
+    return;
+  fzr_log_record record = fzri_log_request(e, FZR_LOG_DEBUG, FZR_LOG_REQUEST, r);
+  record.error_code = (uint16_t)code;
+  e->log(e->log_ctx, &record);
+}
+
+void fzri_answer_error(fzr_engine *e, const fzri_request *r, unsigned code)
+{
+  fzri_reply reply;
+  begin_error(e, r, &reply, code);
+  if (code == 401 || code == 438) {
+    char nonce[FZRI_NONCE_LEN];
+    fzri_nonce_make(&e->nonces, r->from, e->now, nonce);
+    fzr_stun_add(&reply.builder, FZR_ATTR_REALM, e->scheme.realm, strlen(e->scheme.realm));
+    fzr_stun_add(&reply.builder, FZR_ATTR_NONCE, nonce, sizeof nonce);
+  }
+  send_reply(e, r, &reply, code);
+  log_refused(e, r, code);
+}
+
+void fzri_answer_unknown(fzr_engine *e, const fzri_request *r, const uint16_t *types, size_t n)
+{
+  fzri_reply reply;
+  uint8_t list[2 * (FZR_STUN_UNKNOWN_MAX + 3)];
+  begin_error(e, r, &reply, 420);
+  if (n > sizeof list / 2)
+    n = sizeof list / 2;
+  for (size_t i = 0; i < n; i++) {
+    list[2 * i] = (uint8_t)(types[i] >> 8);
+    list[2 * i + 1] = (uint8_t)types[i];
+  }
+  fzr_stun_add(&reply.builder, FZR_ATTR_UNKNOWN_ATTRIBUTES, list, 2 * n);
+  send_reply(e, r, &reply, 420);
+  log_refused(e, r, 420);
+}
+
+void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r, const fzr_addr *peer)
+{
+  fzri_reply reply;
+  begin_error(e, r, &reply, 403);
+  send_reply(e, r, &reply, 403);
+  if (!fzri_log_wants(e, FZR_LOG_DEBUG))
+    return;
+  fzr_log_record record = fzri_log_request(e, FZR_LOG_DEBUG, FZR_LOG_PEER_REFUSED, r);
+  record.error_code = 403;
+  record.peer = peer;
+  e->log(e->log_ctx, &record);
+}
+
+/* XOR-RELAYED-ADDRESS for each family, XOR-MAPPED-ADDRESS, LIFETIME, and what was asked for and is not to be had. RFC 8656
+ * section 7.2. */
+static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_allocation *a)
+{
+  for (uint8_t family = FZR_FAMILY_IPV4; family <= FZR_FAMILY_IPV6; family++) {
+    if (!(a->families & fzri_family_bit(family)))
+      continue;
+    fzr_addr relayed = e->public_addr[fzri_family_slot(family)];
+    relayed.port = a->port;
+    fzr_stun_add_addr(&reply->builder, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed);
+  }
+  fzr_stun_add_addr(&reply->builder, FZR_ATTR_XOR_MAPPED_ADDRESS, &a->client);
+  fzr_stun_add_u32(&reply->builder, FZR_ATTR_LIFETIME, a->lifetime);
+  if (a->missing)
+    fzr_stun_add_address_error(&reply->builder, (enum fzr_family)a->missing, 440);
+  add_software(e, reply);
+}
+
+void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, bool fingerprint)
+{
+  fzri_reply reply;
+  fzri_reply_begin(e, &reply, FZR_STUN_ALLOCATE, code ? FZR_STUN_ERROR : FZR_STUN_SUCCESS, a->txid);
+  if (code)
+    fzr_stun_add_error(&reply.builder, code);
+  else
+    add_allocation(e, &reply, a);
+  fzri_reply_send(e, &reply, FZR_STUN_ALLOCATE, code, a->key, fingerprint, &a->client, &a->server);
+}

@@ -1,2 +1,174 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "channel.h"
+
+#include "events.h"
+#include "log.h"
+
+static void log_expired(const fzr_engine *e, const fzri_channel *c)
+{
+  if (!fzri_log_wants(e, FZR_LOG_INFO))
+    return;
+  const fzri_allocation *a = fzri_allocation_at(e, c->allocation);
+  fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, FZR_LOG_CHANNEL_EXPIRED);
+  record.client = &a->client;
+  record.peer = &c->peer;
+  record.port = a->port;
+  record.channel = c->number;
+  e->log(e->log_ctx, &record);
+}
+
+void fzri_channel_stop(fzr_engine *e, fzri_channel *c)
+{
+  if (!c->relaying)
+    return;
+  c->relaying = false;
+  e->stats.channels--;
+  if (c->exported)
+    fzri_events_queue_channel(e, c);
+}
+
+static void unlink_channel(fzr_engine *e, fzri_channel *c)
+{
+  fzri_allocation *a = fzri_allocation_at(e, c->allocation);
+  if (c->prev == FZRI_POOL_NONE)
+    a->first_channel = c->next;
+  else
+    fzri_channel_at(e, c->prev)->next = c->next;
+  if (c->next != FZRI_POOL_NONE)
+    fzri_channel_at(e, c->next)->prev = c->prev;
+  a->channel_count--;
+}
+
+void fzri_channel_end(fzr_engine *e, fzri_channel *c)
+{
+  fzri_channel_stop(e, c);
+  fzri_map_remove(&e->numbers, c->number_hash, c->index);
+  fzri_map_remove(&e->peers, c->peer_hash, c->index);
+  fzri_timers_cancel(&e->channel_timers, &c->timer);
+  unlink_channel(e, c);
+  c->dead = true;
+  if (!c->queued)
+    fzri_pool_give(&e->channels, c->index);
+}
+
+/* Ends |c| if its number and peer are free again: timers may not have noticed yet. */
+static fzri_channel *unless_over(fzr_engine *e, fzri_channel *c)
+{
+  if (c && e->now >= c->relay_until + FZRI_CHANNEL_RESERVED) {
+    fzri_channel_end(e, c);
+    return NULL;
+  }
+  return c;
+}
+
+static fzri_channel *find_number(fzr_engine *e, const fzri_allocation *a, uint16_t number)
+{
+  const uint32_t hash = fzri_hash_number(e, a->index, number);
+  return unless_over(e, fzri_channel_by_number(e, a->index, number, hash));
+}
+
+static fzri_channel *find_peer(fzr_engine *e, const fzri_allocation *a, const fzr_addr *peer)
+{
+  const uint32_t hash = fzri_hash_peer(e, a->index, peer);
+  return unless_over(e, fzri_channel_by_peer(e, a->index, peer, hash));
+}
+
+bool fzri_channel_conflicts(fzr_engine *e, const fzri_allocation *a, uint16_t number, const fzr_addr *peer)
+{
+  const fzri_channel *by_number = find_number(e, a, number);
+  const fzri_channel *by_peer = find_peer(e, a, peer);
+  /* The second look-up may have ended what the first one found: only if both are the same, and then it is no conflict. */
+  return by_number != by_peer;
+}
+
+static void start_relaying(fzr_engine *e, fzri_channel *c)
+{
+  c->relay_until = e->now + FZRI_CHANNEL_RELAYS;
+  if (c->relaying)
+    return; /* the timer that is set finds the new time */
+  c->relaying = true;
+  e->stats.channels++;
+  e->stats.channels_bound++;
+  fzri_timers_set(&e->channel_timers, &c->timer, c->relay_until);
+  if (!c->exported)
+    fzri_events_queue_channel(e, c);
+}
+
+static fzri_channel *new_channel(fzr_engine *e, fzri_allocation *a, uint16_t number, const fzr_addr *peer)
+{
+  uint32_t index;
+  if (fzri_map_reserve(&e->numbers, 1) || fzri_map_reserve(&e->peers, 1))
+    return NULL;
+  fzri_channel *c = fzri_pool_take(&e->channels, &index);
+  if (!c)
+    return NULL;
+  c->index = index;
+  c->allocation = a->index;
+  c->peer = *peer;
+  c->number = number;
+  c->own = fzri_peer_policy_is_own(&e->policy, peer);
+  c->number_hash = fzri_hash_number(e, a->index, number);
+  c->peer_hash = fzri_hash_peer(e, a->index, peer);
+  fzri_map_insert(&e->numbers, c->number_hash, index);
+  fzri_map_insert(&e->peers, c->peer_hash, index);
+  c->prev = FZRI_POOL_NONE;
+  c->next = a->first_channel;
+  if (c->next != FZRI_POOL_NONE)
+    fzri_channel_at(e, c->next)->prev = index;
+  a->first_channel = index;
+  a->channel_count++;
+  return c;
+}
+
+enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint16_t number,
+                                        const fzr_addr *peer)
+{
+  if (fzri_channel_conflicts(e, a, number, peer))
+    return FZRI_BIND_CONFLICT;
+  fzri_channel *c = find_number(e, a, number);
+  if (c) {
+    if (e->now >= c->relay_until)
+      fzri_channel_stop(e, c); /* reserved: it begins anew */
+    const bool relayed = c->relaying;
+    start_relaying(e, c);
+    return relayed ? FZRI_BIND_REFRESHED : FZRI_BIND_NEW;
+  }
+  if (a->channel_count >= e->max_channels)
+    return FZRI_BIND_LIMIT;
+  c = new_channel(e, a, number, peer);
+  if (!c)
+    return FZRI_BIND_NO_MEMORY;
+  start_relaying(e, c);
+  return FZRI_BIND_NEW;
+}
+
+/* The timer of |c| fired: it was refreshed meanwhile, or relaying is over, or the reservation is. */
+static void on_timer(fzr_engine *e, fzri_channel *c)
+{
+  const fzr_time free_at = c->relay_until + FZRI_CHANNEL_RESERVED;
+  if (e->now < c->relay_until) {
+    fzri_timers_set(&e->channel_timers, &c->timer, c->relay_until);
+    return;
+  }
+  if (c->relaying)
+    log_expired(e, c);
+  if (e->now >= free_at) {
+    fzri_channel_end(e, c);
+    return;
+  }
+  fzri_channel_stop(e, c);
+  fzri_timers_set(&e->channel_timers, &c->timer, free_at);
+}
+
+size_t fzri_channels_expire(fzr_engine *e, size_t budget)
+{
+  const size_t before = budget;
+  fzri_timer *timer;
+  while ((timer = fzri_timers_pop(&e->channel_timers, e->now, &budget)) != NULL) {
+    fzri_channel *c = (fzri_channel *)((char *)timer - offsetof(fzri_channel, timer));
+    /* Those of a closing allocation end with its events. */
+    if (fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_CLOSING)
+      on_timer(e, c);
+  }
+  return before - budget;
+}

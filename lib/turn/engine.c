@@ -1,2 +1,286 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "allocation.h"
+#include "answer.h"
+#include "channel.h"
+
+#include "../base/crypto.h"
 #include "firezone_relay/firezone_relay.h"
+
+#define DEFAULT_LISTEN_PORT  3478u
+#define DEFAULT_LOWEST_PORT  49152u
+#define DEFAULT_HIGHEST_PORT 65535u
+#define DEFAULT_RATE         1000u
+#define DEFAULT_ANSWERS      256u
+#define MAX_ANSWERS          65536u
+
+/* Puts the defaults in place of zeros. */
+static void fill_in_defaults(fzr_config *c)
+{
+  if (!c->listen_port)
+    c->listen_port = DEFAULT_LISTEN_PORT;
+  if (!c->lowest_port)
+    c->lowest_port = DEFAULT_LOWEST_PORT;
+  if (!c->highest_port)
+    c->highest_port = DEFAULT_HIGHEST_PORT;
+  if (!c->realm)
+    c->realm = "firezone";
+  if (!c->max_channels_per_allocation)
+    c->max_channels_per_allocation = FZR_CHANNEL_MAX - FZR_CHANNEL_MIN + 1;
+  if (!c->unauthenticated_rate)
+    c->unauthenticated_rate = DEFAULT_RATE;
+  if (!c->unauthenticated_burst)
+    c->unauthenticated_burst =
+        c->unauthenticated_rate < UINT32_MAX / 2 ? 2 * c->unauthenticated_rate : UINT32_MAX;
+  if (!c->answer_ring)
+    c->answer_ring = DEFAULT_ANSWERS;
+}
+
+static int check_addresses(const fzr_config *c)
+{
+  const bool v4 = c->public_ip4.family != FZR_FAMILY_NONE, v6 = c->public_ip6.family != FZR_FAMILY_NONE;
+  if (!v4 && !v6)
+    return FZR_ERR_CONFIG_ADDRESS;
+  if ((v4 && c->public_ip4.family != FZR_FAMILY_IPV4) || (v6 && c->public_ip6.family != FZR_FAMILY_IPV6))
+    return FZR_ERR_CONFIG_ADDRESS;
+  return 0;
+}
+
+static int check_config(const fzr_config *c)
+{
+  if (!c->random)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (c->lowest_port > c->highest_port)
+    return FZR_ERR_CONFIG_PORTS;
+  if (c->shared && !fzri_shared_covers(c->shared, c->lowest_port, c->highest_port))
+    return FZR_ERR_CONFIG_PORTS;
+  if (c->answer_ring & (c->answer_ring - 1) || c->answer_ring > MAX_ANSWERS)
+    return FZR_ERR_CONFIG_LIMIT;
+  if (c->software && strlen(c->software) >= sizeof((fzr_engine *)0)->software)
+    return FZR_ERR_CONFIG_LIMIT;
+  return check_addresses(c);
+}
+
+static void set_software(fzr_engine *e, const char *software)
+{
+  static const char name[] = "firezone-relay/";
+  if (software) {
+    e->software_len = (uint8_t)strlen(software);
+    memcpy(e->software, software, e->software_len);
+    return;
+  }
+  const char *version = fzr_version();
+  size_t len = strlen(version);
+  if (len > sizeof e->software - sizeof name)
+    len = sizeof e->software - sizeof name;
+  memcpy(e->software, name, sizeof name - 1);
+  memcpy(e->software + sizeof name - 1, version, len);
+  e->software_len = (uint8_t)(sizeof name - 1 + len);
+}
+
+static void set_addresses(fzr_engine *e, const fzr_config *c)
+{
+  e->public_addr[0] = c->public_ip4;
+  e->public_addr[1] = c->public_ip6;
+  for (unsigned i = 0; i < 2; i++) {
+    e->public_addr[i].port = 0;
+    e->families |= fzri_family_bit(e->public_addr[i].family);
+  }
+}
+
+/* What takes no memory. */
+static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
+{
+  e->now = e->wall_at = now;
+  e->lowest_port = c->lowest_port;
+  e->highest_port = c->highest_port;
+  e->events.head = e->events.tail = FZRI_POOL_NONE;
+  e->release_allocation = FZRI_POOL_NONE;
+  e->draining = c->draining;
+  e->policy_fn = c->peer_policy;
+  e->policy_ctx = c->peer_policy_ctx;
+  e->max_allocations_per_user = c->max_allocations_per_user;
+  e->max_channels = c->max_channels_per_allocation;
+  e->bandwidth = c->max_bandwidth_per_allocation;
+  e->random = c->random;
+  e->random_ctx = c->random_ctx;
+  e->log = c->log;
+  e->log_ctx = c->log_ctx;
+  e->log_level = c->log ? c->log_level : FZR_LOG_OFF;
+  set_software(e, c->software);
+  set_addresses(e, c);
+  fzri_timers_init(&e->allocation_timers, now);
+  fzri_timers_init(&e->channel_timers, now);
+  fzri_pool_init(&e->allocations, &e->mem, sizeof(fzri_allocation));
+  fzri_pool_init(&e->channels, &e->mem, sizeof(fzri_channel));
+  fzri_pool_init(&e->pendings, &e->mem, sizeof(fzri_pending));
+}
+
+static int init_tables(fzr_engine *e, const fzr_config *c)
+{
+  const size_t ports = (size_t)c->highest_port - c->lowest_port + 1;
+  int error = fzri_map_init(&e->clients, &e->mem);
+  if (!error)
+    error = fzri_map_init(&e->numbers, &e->mem);
+  if (!error)
+    error = fzri_map_init(&e->peers, &e->mem);
+  if (error)
+    return error;
+  e->by_port = fzri_mem_calloc(&e->mem, ports, sizeof *e->by_port);
+  e->answers = fzri_mem_calloc(&e->mem, c->answer_ring, sizeof *e->answers);
+  if (!e->by_port || !e->answers)
+    return FZR_ERR_NO_MEMORY;
+  memset(e->by_port, 0xff, ports * sizeof *e->by_port); /* FZRI_POOL_NONE */
+  e->answer_cap = c->answer_ring;
+  return 0;
+}
+
+static int init_security(fzr_engine *e, const fzr_config *c, fzr_time now)
+{
+  if (e->random(e->random_ctx, (uint8_t *)&e->hash_key, sizeof e->hash_key))
+    return FZR_ERR_NO_RANDOM;
+  int error = fzri_nonces_init(&e->nonces, c->random, c->random_ctx, now);
+  if (!error)
+    error = fzri_scheme_init(&e->scheme, &e->mem, c);
+  if (!error)
+    error = fzri_peer_policy_init(&e->policy, &e->mem, c);
+  if (error)
+    return error;
+  const bool limited = c->unauthenticated_rate != FZR_UNLIMITED;
+  return fzri_rate_limit_init(&e->strangers, &e->mem, limited ? c->unauthenticated_rate : 0,
+                              c->unauthenticated_burst, &e->hash_key);
+}
+
+static int init_shared(fzr_engine *e, const fzr_config *c)
+{
+  if (c->shared) {
+    e->shared = c->shared;
+    return 0;
+  }
+  e->owns_shared = true;
+  return fzr_shared_new(c->lowest_port, c->highest_port, &e->mem.hooks, &e->shared);
+}
+
+int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out)
+{
+  fzr_config c;
+  fzri_mem mem;
+  if (!config || !out)
+    return FZR_ERR_INVALID_ARGUMENT;
+  memset(&c, 0, sizeof c);
+  int error = fzri_config_copy(&c, sizeof c, config, sizeof c.size);
+  if (!error)
+    error = fzri_mem_init(&mem, c.mem);
+  if (error)
+    return error;
+  fill_in_defaults(&c);
+  error = check_config(&c);
+  if (error)
+    return error;
+  fzr_engine *e = fzri_mem_zalloc(&mem, sizeof *e);
+  if (!e)
+    return FZR_ERR_NO_MEMORY;
+  e->mem = mem;
+  set_plain(e, &c, now);
+  error = init_tables(e, &c);
+  if (!error)
+    error = init_security(e, &c, now);
+  if (!error)
+    error = init_shared(e, &c);
+  if (error) {
+    fzr_engine_free(e);
+    return error;
+  }
+  *out = e;
+  return 0;
+}
+
+/* Gives the ports and quotas of all allocations back to what other shards share. */
+static void leave_shared(fzr_engine *e)
+{
+  for (uint32_t i = 0; i < fzri_pool_end(&e->allocations); i++) {
+    const fzri_allocation *a = fzri_allocation_at(e, i);
+    if (!a->state)
+      continue;
+    fzri_shared_give_port(e->shared, a->port);
+    if (a->quota_user)
+      fzri_shared_user_leave(e->shared, a->quota_user);
+  }
+}
+
+void fzr_engine_free(fzr_engine *e)
+{
+  if (!e)
+    return;
+  if (e->shared && !e->owns_shared)
+    leave_shared(e);
+  if (e->owns_shared)
+    fzr_shared_free(e->shared);
+  fzri_rate_limit_free(&e->strangers);
+  fzri_peer_policy_free(&e->policy);
+  fzri_scheme_free(&e->scheme);
+  fzri_nonces_wipe(&e->nonces);
+  fzri_pool_free(&e->pendings);
+  fzri_pool_free(&e->channels);
+  fzri_pool_free(&e->allocations);
+  fzri_map_free(&e->peers);
+  fzri_map_free(&e->numbers);
+  fzri_map_free(&e->clients);
+  const size_t ports = (size_t)e->highest_port - e->lowest_port + 1;
+  fzri_mem_free(&e->mem, e->by_port, ports * sizeof *e->by_port);
+  fzri_mem_free(&e->mem, e->answers, e->answer_cap * sizeof *e->answers);
+  fzri_mem mem = e->mem;
+  fzri_wipe(e, sizeof *e);
+  fzri_mem_free(&mem, e, sizeof *e);
+}
+
+fzr_time fzr_engine_deadline(const fzr_engine *e)
+{
+  if (!e)
+    return FZR_TIME_NEVER;
+  const fzr_time allocations = fzri_timers_deadline(&e->allocation_timers);
+  const fzr_time channels = fzri_timers_deadline(&e->channel_timers);
+  const fzr_time first = allocations < channels ? allocations : channels;
+  return first < e->nonces.rotate_at ? first : e->nonces.rotate_at;
+}
+
+int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
+{
+  if (!e)
+    return FZR_ERR_INVALID_ARGUMENT;
+  fzri_engine_advance(e, now);
+  fzri_nonces_tick(&e->nonces, e->now);
+  /* Allocations first: they take their channels along. */
+  size_t done = fzri_allocations_expire(e, budget);
+  if (done < budget)
+    done += fzri_channels_expire(e, budget - done);
+  return done < INT32_MAX ? (int)done : INT32_MAX;
+}
+
+int fzr_engine_set_wallclock(fzr_engine *e, fzr_time now, int64_t unix_seconds)
+{
+  if (!e || unix_seconds < 0)
+    return FZR_ERR_INVALID_ARGUMENT;
+  fzri_engine_advance(e, now);
+  e->wall_at = e->now;
+  e->wall_unix = unix_seconds;
+  return 0;
+}
+
+void fzr_engine_set_draining(fzr_engine *e, bool draining)
+{
+  if (e)
+    e->draining = draining;
+}
+
+bool fzr_engine_next_transmit(fzr_engine *e, fzr_transmit *transmit)
+{
+  if (!e || !transmit || e->answer_head == e->answer_tail)
+    return false;
+  const fzri_answer *answer = &e->answers[e->answer_head++ & (e->answer_cap - 1)];
+  memset(transmit, 0, sizeof *transmit);
+  transmit->data = answer->data;
+  transmit->len = answer->len;
+  transmit->to = answer->to;
+  transmit->from = answer->from;
+  return true;
+}

@@ -1,2 +1,256 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "allocation.h"
+#include "answer.h"
+#include "log.h"
+
+#include "../base/bytes.h"
+#include "../base/crypto.h"
+
+#define TRANSPORT_UDP 17u
+
+/* What the request's address family attributes ask for: families to allocate, and one that is missing here. */
+typedef struct wanted {
+  uint8_t families; /* bits */
+  uint8_t missing;  /* enum fzr_family */
+} wanted;
+
+/* Reads an attribute whose value is its first byte. Returns 0 and the value, or 400. */
+static unsigned read_byte(const fzri_request *r, uint16_t type, uint8_t *value)
+{
+  uint32_t word;
+  if (fzr_stun_get_u32(&r->msg, type, &word))
+    return 400;
+  *value = (uint8_t)(word >> 24);
+  return 0;
+}
+
+static unsigned check_transport(const fzri_request *r)
+{
+  uint8_t protocol;
+  if (read_byte(r, FZR_ATTR_REQUESTED_TRANSPORT, &protocol))
+    return 400;
+  return protocol == TRANSPORT_UDP ? 0 : 442;
+}
+
+/* ADDITIONAL-ADDRESS-FAMILY asks for IPv6 beside IPv4. A relay that has but one of them gives that and says so; one with IPv6
+ * alone does so too, although RFC 8656 section 7.2 would have 440: it is what the Firezone relay does. */
+static unsigned additional_family(const fzr_engine *e, const fzri_request *r, wanted *w)
+{
+  uint8_t family;
+  if (read_byte(r, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, &family) || family == FZR_FAMILY_IPV4)
+    return 400;
+  if (family != FZR_FAMILY_IPV6)
+    return 440;
+  w->families = e->families;
+  if (!(e->families & FZRI_V6))
+    w->missing = FZR_FAMILY_IPV6;
+  else if (!(e->families & FZRI_V4))
+    w->missing = FZR_FAMILY_IPV4;
+  return 0;
+}
+
+static unsigned read_families(const fzr_engine *e, const fzri_request *r, wanted *w)
+{
+  const bool requested = fzr_stun_has(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY);
+  const bool additional = fzr_stun_has(&r->msg, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY);
+  uint8_t family = FZR_FAMILY_IPV4;
+  *w = (wanted){0};
+  if (requested && additional)
+    return 400;
+  if (additional)
+    return additional_family(e, r, w);
+  if (requested && read_byte(r, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, &family))
+    return 400;
+  w->families = fzri_family_bit(family);
+  return w->families & e->families ? 0 : 440;
+}
+
+static unsigned read_lifetime(const fzri_request *r, uint32_t *lifetime)
+{
+  *lifetime = FZRI_LIFETIME_DEFAULT;
+  if (!fzr_stun_has(&r->msg, FZR_ATTR_LIFETIME))
+    return 0;
+  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_LIFETIME, lifetime))
+    return 400;
+  if (*lifetime == 0)
+    *lifetime = FZRI_LIFETIME_DEFAULT;
+  else if (*lifetime > FZRI_LIFETIME_MAX)
+    *lifetime = FZRI_LIFETIME_MAX;
+  return 0;
+}
+
+/* What RFC 8656 defines and this relay does not do. Returns how many of them the request has, their types in |types|. */
+static size_t unsupported(const fzri_request *r, uint16_t types[3])
+{
+  static const uint16_t all[3] = {FZR_ATTR_EVEN_PORT, FZR_ATTR_DONT_FRAGMENT, FZR_ATTR_RESERVATION_TOKEN};
+  size_t n = 0;
+  for (size_t i = 0; i < 3; i++)
+    if (fzr_stun_has(&r->msg, all[i]))
+      types[n++] = all[i];
+  return n;
+}
+
+/* Who the user is, for the limit of allocations per user: what follows the expiry where there is one, for a user's credentials
+ * come and go. Never 0. */
+static uint64_t quota_user(const fzr_engine *e, const fzri_request *r)
+{
+  uint64_t expiry;
+  size_t skip = 0;
+  uint8_t digest[32];
+  if (e->scheme.kind == FZR_AUTH_STAMP || e->scheme.kind == FZR_AUTH_REST)
+    if (!fzri_expiry_username(r->username.value, r->username.len, &expiry, &skip))
+      skip = 0;
+  /* Not the keyed hash: all shards must count the same user alike. */
+  const fzri_slice name = {r->username.value + skip, r->username.len - skip};
+  fzri_sha256(&name, 1, digest);
+  const uint64_t user = fzri_get64(digest);
+  return user ? user : 1;
+}
+
+static uint8_t cut(uint16_t len, size_t room)
+{
+  return (uint8_t)(len < room ? len : room);
+}
+
+static void remember(const fzri_request *r, fzri_allocation *a, fzri_pending *pending)
+{
+  memcpy(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid);
+  memcpy(a->key, r->credential.key, sizeof a->key);
+  memcpy(a->user_tag, r->user_tag, sizeof a->user_tag);
+  a->key_expires = r->credential.expires;
+  a->sign_unauthenticated = r->credential.sign_unauthenticated;
+  pending->fingerprint = fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT);
+  pending->username_len = cut(r->username.len, sizeof pending->username);
+  memcpy(pending->username, r->username.value, pending->username_len);
+  pending->software_len = cut(r->software.len, sizeof pending->software);
+  if (r->software.value)
+    memcpy(pending->software, r->software.value, pending->software_len);
+}
+
+/* Returns 0 if an allocation waits for its sockets now, else the error code. */
+static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uint32_t lifetime)
+{
+  fzri_allocation *a;
+  fzri_pending *pending;
+  fzri_allocation_request request = {r->from, r->to, w->families, w->missing, lifetime, 0};
+  if (e->draining)
+    return 508;
+  if (e->max_allocations_per_user) {
+    request.quota_user = quota_user(e, r);
+    if (!fzri_shared_user_enter(e->shared, request.quota_user, e->max_allocations_per_user))
+      return 486;
+  }
+  if (fzri_allocation_begin(e, &request, &a, &pending)) {
+    if (request.quota_user)
+      fzri_shared_user_leave(e->shared, request.quota_user);
+    return 508;
+  }
+  remember(r, a, pending);
+  return 0;
+}
+
+/* The client has an allocation. The Allocate that made it may come again, if its answer was lost. */
+static void answer_existing(fzr_engine *e, const fzri_request *r)
+{
+  const fzri_allocation *a = r->allocation;
+  if (memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) != 0)
+    fzri_answer_error(e, r, 437);
+  else if (a->state == FZRI_ALLOCATION_LIVE)
+    fzri_answer_allocate(e, a, 0, fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT));
+  /* Else its sockets are being opened, and the answer follows. */
+}
+
+/* Allocate (RFC 8656 section 7.2). */
+void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
+{
+  wanted w;
+  uint32_t lifetime;
+  uint16_t types[3];
+  if (r->allocation) {
+    answer_existing(e, r);
+    return;
+  }
+  unsigned code = check_transport(r);
+  if (!code)
+    code = read_families(e, r, &w);
+  if (!code)
+    code = read_lifetime(r, &lifetime);
+  const size_t n = code ? 0 : unsupported(r, types);
+  if (n) {
+    fzri_answer_unknown(e, r, types, n);
+    return;
+  }
+  if (!code)
+    code = begin(e, r, &w, lifetime);
+  if (code)
+    fzri_answer_error(e, r, code);
+}
+
+/* The record of an Allocate's end, made from what was remembered of the request. */
+static void log_end(const fzr_engine *e, const fzri_allocation *a, unsigned code)
+{
+  const enum fzr_log_level level = code ? FZR_LOG_DEBUG : FZR_LOG_INFO;
+  if (!fzri_log_wants(e, level))
+    return;
+  const fzri_pending *pending = fzri_pool_at(&e->pendings, a->pending);
+  fzr_log_record record = fzri_log_record(e, level, code ? FZR_LOG_REQUEST : FZR_LOG_ALLOCATION_CREATED);
+  record.method = FZR_STUN_ALLOCATE;
+  record.error_code = (uint16_t)code;
+  record.client = &a->client;
+  record.txid = a->txid;
+  record.port = a->port;
+  record.lifetime = a->lifetime;
+  record.username = pending->username;
+  record.username_len = pending->username_len;
+  if (pending->software_len) {
+    record.software = pending->software;
+    record.software_len = pending->software_len;
+  }
+  e->log(e->log_ctx, &record);
+}
+
+static void finish(fzr_engine *e, fzri_allocation *a, unsigned code)
+{
+  const fzri_pending *pending = fzri_pool_at(&e->pendings, a->pending);
+  fzri_answer_allocate(e, a, code, pending->fingerprint);
+  log_end(e, a, code);
+  if (code)
+    fzri_allocation_end(e, a);
+  else
+    fzri_allocation_live(e, a);
+}
+
+static void log_unavailable(const fzr_engine *e, const fzri_allocation *a, uint8_t family, int error)
+{
+  if (!fzri_log_wants(e, FZR_LOG_DEBUG))
+    return;
+  fzr_log_record record = fzri_log_record(e, FZR_LOG_DEBUG, FZR_LOG_PORT_UNAVAILABLE);
+  record.client = &a->client;
+  record.port = a->port;
+  record.family = family;
+  record.adapter_error = error;
+  e->log(e->log_ctx, &record);
+}
+
+int fzr_engine_port_result(fzr_engine *e, uint16_t port, enum fzr_family family, int error, void *io,
+                           fzr_time now)
+{
+  const uint8_t bit = fzri_family_bit((uint8_t)family);
+  if (!e || !bit || error > 0)
+    return FZR_ERR_INVALID_ARGUMENT;
+  fzri_engine_advance(e, now);
+  fzri_allocation *a = fzri_allocation_by_port(e, port);
+  if (!a || a->state != FZRI_ALLOCATION_OPENING || !(a->told & ~a->opened & bit))
+    return FZR_ERR_INVALID_STATE;
+  if (error) {
+    log_unavailable(e, a, (uint8_t)family, error);
+    if (error != FZR_ERR_IO_IN_USE || fzri_allocation_retry(e, a))
+      finish(e, a, 508);
+    return 0;
+  }
+  a->opened |= bit;
+  a->io[fzri_family_slot((uint8_t)family)] = io;
+  if (a->opened == a->families)
+    finish(e, a, 0);
+  return 0;
+}

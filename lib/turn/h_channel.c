@@ -1,2 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "answer.h"
+#include "channel.h"
+#include "log.h"
+
+/* Reads CHANNEL-NUMBER and XOR-PEER-ADDRESS. Returns 0 or 400. */
+static unsigned read_binding(const fzri_request *r, uint16_t *number, fzr_addr *peer)
+{
+  uint32_t value;
+  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_CHANNEL_NUMBER, &value) ||
+      fzr_stun_get_addr(&r->msg, FZR_ATTR_XOR_PEER_ADDRESS, peer))
+    return 400;
+  *number = (uint16_t)(value >> 16);
+  return *number >= FZR_CHANNEL_MIN && *number <= FZR_CHANNEL_MAX ? 0 : 400;
+}
+
+static unsigned check_binding(fzr_engine *e, const fzri_request *r, const fzri_allocation *a, uint16_t number,
+                              const fzr_addr *peer)
+{
+  if (!(a->families & fzri_family_bit(peer->family)))
+    return 443;
+  if (fzri_channel_conflicts(e, a, number, peer))
+    return 400;
+  return fzri_peer_allowed(e, r->from, peer) ? 0 : 403;
+}
+
+static void answer_bound(fzr_engine *e, const fzri_request *r, uint16_t number, const fzr_addr *peer,
+                         bool fresh)
+{
+  fzri_reply reply;
+  fzri_answer_begin(e, r, &reply);
+  fzri_answer_success(e, r, &reply);
+  const enum fzr_log_level level = fresh ? FZR_LOG_INFO : FZR_LOG_DEBUG;
+  if (!fzri_log_wants(e, level))
+    return;
+  fzr_log_record record =
+      fzri_log_request(e, level, fresh ? FZR_LOG_CHANNEL_BOUND : FZR_LOG_CHANNEL_REBOUND, r);
+  record.channel = number;
+  record.peer = peer;
+  e->log(e->log_ctx, &record);
+}
+
+/* ChannelBind (RFC 8656 section 12.2). */
+void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
+{
+  uint16_t number;
+  fzr_addr peer;
+  fzri_allocation *a = fzri_request_allocation(e, r);
+  if (!a)
+    return;
+  unsigned code = read_binding(r, &number, &peer);
+  if (!code)
+    code = check_binding(e, r, a, number, &peer);
+  if (code == 403) {
+    fzri_answer_forbidden(e, r, &peer);
+    return;
+  }
+  enum fzri_bind_result result = FZRI_BIND_NEW;
+  if (!code) {
+    result = fzri_channel_bind(e, a, number, &peer);
+    if (result == FZRI_BIND_CONFLICT)
+      code = 400;
+    else if (result == FZRI_BIND_LIMIT || result == FZRI_BIND_NO_MEMORY)
+      code = 508;
+  }
+  if (code)
+    fzri_answer_error(e, r, code);
+  else
+    answer_bound(e, r, number, &peer, result == FZRI_BIND_NEW);
+}

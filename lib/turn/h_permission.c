@@ -1,2 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "answer.h"
+#include "log.h"
+
+/* The error code of one peer of the request, 0 for none. */
+static unsigned check_peer(const fzr_engine *e, const fzri_request *r, const fzri_allocation *a,
+                           const fzr_stun_attr *attr, fzr_addr *peer)
+{
+  if (fzr_stun_attr_addr(&r->msg, attr, peer))
+    return 400;
+  if (!(a->families & fzri_family_bit(peer->family)))
+    return 443;
+  /* A permission is for an address, whatever its port: the port must not make a difference, nor 0 refuse it. */
+  fzr_addr judged = *peer;
+  if (judged.port == 0)
+    judged.port = e->lowest_port;
+  return fzri_peer_allowed(e, r->from, &judged) ? 0 : 403;
+}
+
+/* Checks all peers. Returns 0, or the code for the first one that is refused, which is then in |peer|. */
+static unsigned check_peers(const fzr_engine *e, const fzri_request *r, const fzri_allocation *a,
+                            fzr_addr *peer)
+{
+  fzr_stun_attr attr;
+  uint16_t offset = 0;
+  unsigned peers = 0;
+  while (fzr_stun_next(&r->msg, &offset, &attr) && attr.type != FZR_ATTR_MESSAGE_INTEGRITY) {
+    if (attr.type != FZR_ATTR_XOR_PEER_ADDRESS)
+      continue;
+    peers++;
+    const unsigned code = check_peer(e, r, a, &attr, peer);
+    if (code)
+      return code;
+  }
+  return peers ? 0 : 400;
+}
+
+/* CreatePermission (RFC 8656 section 10.2). Peers and clients reach each other through channels alone here, so a permission
+ * opens nothing; clients that ask for one before they bind a channel get their answer. */
+void fzri_handle_create_permission(fzr_engine *e, fzri_request *r)
+{
+  fzri_reply reply;
+  fzr_addr peer;
+  const fzri_allocation *a = fzri_request_allocation(e, r);
+  if (!a)
+    return;
+  const unsigned code = check_peers(e, r, a, &peer);
+  if (code == 403) {
+    fzri_answer_forbidden(e, r, &peer);
+    return;
+  }
+  if (code) {
+    fzri_answer_error(e, r, code);
+    return;
+  }
+  fzri_answer_begin(e, r, &reply);
+  fzri_answer_success(e, r, &reply);
+  if (fzri_log_wants(e, FZR_LOG_DEBUG)) {
+    const fzr_log_record record = fzri_log_request(e, FZR_LOG_DEBUG, FZR_LOG_PERMISSION, r);
+    e->log(e->log_ctx, &record);
+  }
+}

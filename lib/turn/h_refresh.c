@@ -1,2 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "allocation.h"
+#include "answer.h"
+#include "log.h"
+
+/* REQUESTED-ADDRESS-FAMILY limits a Refresh to one of an allocation's addresses. Returns 0 with the family or
+ * FZR_FAMILY_NONE in *|family|, or the error code. */
+static unsigned read_family(const fzri_request *r, const fzri_allocation *a, uint8_t *family)
+{
+  uint32_t value;
+  *family = FZR_FAMILY_NONE;
+  if (!fzr_stun_has(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY))
+    return 0;
+  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, &value))
+    return 400;
+  *family = (uint8_t)(value >> 24);
+  return a->families & fzri_family_bit(*family) ? 0 : 443;
+}
+
+/* Returns 0 with the seconds to grant, or 400. */
+static unsigned read_lifetime(const fzri_request *r, uint32_t *lifetime)
+{
+  *lifetime = FZRI_LIFETIME_DEFAULT;
+  if (!fzr_stun_has(&r->msg, FZR_ATTR_LIFETIME))
+    return 0;
+  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_LIFETIME, lifetime))
+    return 400;
+  if (*lifetime > FZRI_LIFETIME_MAX)
+    *lifetime = FZRI_LIFETIME_MAX;
+  return 0;
+}
+
+static void apply(fzr_engine *e, fzri_allocation *a, uint8_t family, uint32_t lifetime)
+{
+  if (lifetime)
+    fzri_allocation_set_expiry(e, a, e->now + lifetime * FZR_SECOND);
+  else if (family && a->families != fzri_family_bit(family))
+    fzri_allocation_drop_family(e, a, family);
+  else
+    fzri_allocation_end(e, a);
+}
+
+/* Refresh (RFC 8656 section 8.2). Firezone's clients send REQUESTED-TRANSPORT and ADDITIONAL-ADDRESS-FAMILY along, which
+ * mean nothing here. */
+void fzri_handle_refresh(fzr_engine *e, fzri_request *r)
+{
+  fzri_reply reply;
+  uint32_t lifetime;
+  uint8_t family;
+  fzri_allocation *a = fzri_request_allocation(e, r);
+  if (!a)
+    return;
+  unsigned code = read_lifetime(r, &lifetime);
+  if (!code)
+    code = read_family(r, a, &family);
+  if (code) {
+    fzri_answer_error(e, r, code);
+    return;
+  }
+  fzri_answer_begin(e, r, &reply);
+  fzr_stun_add_u32(&reply.builder, FZR_ATTR_LIFETIME, lifetime);
+  fzri_answer_success(e, r, &reply);
+  if (fzri_log_wants(e, FZR_LOG_INFO)) {
+    fzr_log_record record = fzri_log_request(
+        e, FZR_LOG_INFO, lifetime ? FZR_LOG_ALLOCATION_REFRESHED : FZR_LOG_ALLOCATION_DELETED, r);
+    record.lifetime = lifetime;
+    e->log(e->log_ctx, &record);
+  }
+  apply(e, a, family, lifetime);
+}

@@ -11,6 +11,7 @@ typedef struct fzri_peer_policy {
   size_t rule_count;
   fzr_addr *own; /* public and bind addresses, ports 0; wildcards left out */
   size_t own_count;
+  size_t own_room;     /* what `own` was taken for */
   uint16_t *own_ports; /* never reachable on own addresses: listen, health, control */
   size_t own_port_count;
   uint16_t lowest_port, highest_port;

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Allocations: how they begin, are found, and end. RFC 8656 section 3.2. */
+#ifndef FZRI_ALLOCATION_H
+#define FZRI_ALLOCATION_H
+
+#include "state.h"
+
+/* The allocation of the 5-tuple, in any state but closing, or NULL. One whose time is over is ended first. */
+fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, const fzr_addr *server);
+
+/* The allocation that has |port|, not closing, or NULL. */
+fzri_allocation *fzri_allocation_by_port(const fzr_engine *e, uint16_t port);
+
+/* What a new allocation is asked to be. */
+typedef struct fzri_allocation_request {
+  const fzr_addr *client;
+  const fzr_addr *server;
+  uint8_t families;    /* bits */
+  uint8_t missing;     /* enum fzr_family that was asked for and is not to be had, or 0 */
+  uint32_t lifetime;   /* seconds */
+  uint64_t quota_user; /* already counted in fzr_shared; 0: not counted */
+} fzri_allocation_request;
+
+/* Makes an allocation that waits for its sockets and queues their PORT_OPEN. The caller fills in txid, key and the
+ * fzri_pending it finds in *|pending|. Returns 0 with it in *|out|, FZR_ERR_NO_PORT, FZR_ERR_NO_RANDOM, or
+ * FZR_ERR_NO_MEMORY; nothing is left behind then. */
+int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request, fzri_allocation **out,
+                          fzri_pending **pending);
+
+/* Replaces |old|, which waits for a port that another process holds, by one that waits for another port, once. Returns as
+ * fzri_allocation_begin, and FZR_ERR_INVALID_STATE if it has been replaced before; |old| is closing after success
+ * only. */
+int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old);
+
+/* All its sockets are open: from now on it relays. Gives its fzri_pending back. */
+void fzri_allocation_live(fzr_engine *e, fzri_allocation *a);
+
+/* Ends |a|: takes it out of all look-ups and queues its UNBOUND and PORT_CLOSE events. O(1). */
+void fzri_allocation_end(fzr_engine *e, fzri_allocation *a);
+
+/* Takes the relayed address of |family| from a dual-stack allocation, and the channels to peers of it. */
+void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t family);
+
+/* Sets when |a| ends. */
+void fzri_allocation_set_expiry(fzr_engine *e, fzri_allocation *a, fzr_time expires);
+
+/* Expires what is due, up to |budget| items. Returns how many items it handled. */
+size_t fzri_allocations_expire(fzr_engine *e, size_t budget);
+
+/* Gives the object and its port back; called once its last event was taken. */
+void fzri_allocation_release(fzr_engine *e, fzri_allocation *a);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers: building them in the ring, and telling counters and log of each. */
+#ifndef FZRI_ANSWER_H
+#define FZRI_ANSWER_H
+
+#include "request.h"
+
+/* An answer that is being built. */
+typedef struct fzri_reply {
+  fzr_stun_builder builder;
+  fzri_answer *slot; /* NULL: the ring is full; what is built goes nowhere */
+  uint8_t scratch[FZRI_ANSWER_MAX];
+} fzri_reply;
+
+static inline bool fzri_answers_full(const fzr_engine *e)
+{
+  return e->answer_tail - e->answer_head == e->answer_cap;
+}
+
+/* Begins an answer of |cls| to a request of |method| and |txid| that came from |to| to |from|. */
+void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fzr_stun_class cls,
+                      const uint8_t *txid);
+
+/* Completes it: MESSAGE-INTEGRITY under |key| unless NULL, FINGERPRINT if asked for; counts |code| (0: success) for
+ * |method| and puts it in the ring for |to|, from the local address |from|. */
+void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned code, const uint8_t *key,
+                     bool fingerprint, const fzr_addr *to, const fzr_addr *from);
+
+/* Answers |r| with success and no attributes of its own but SOFTWARE. */
+void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply);
+/* Begins a success for |r|; more attributes may follow before fzri_answer_success completes it. */
+void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply);
+
+/* Answers |r| with the error |code| and what belongs to it (REALM and NONCE for 401 and 438), and logs the refusal. */
+void fzri_answer_error(fzr_engine *e, const fzri_request *r, unsigned code);
+/* The same, with UNKNOWN-ATTRIBUTES of the |n| types. */
+void fzri_answer_unknown(fzr_engine *e, const fzri_request *r, const uint16_t *types, size_t n);
+/* Answers a CHANNEL_BIND or CREATE_PERMISSION that named a |peer| out of bounds with 403. */
+void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r, const fzr_addr *peer);
+
+/* The answer to the Allocate that made |a|: |code| 0 is success, else the error. |request| is NULL when it was asked before;
+ * |fingerprint| says whether it wants one. */
+void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, bool fingerprint);
+
+/* The index of |code| in fzr_stats.responses, and of |method|. */
+unsigned fzri_stat_code_index(unsigned code);
+unsigned fzri_stat_method_index(uint16_t method);
+
+#endif

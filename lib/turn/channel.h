@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Channels: bindings of a number and a peer within an allocation. RFC 8656 section 12. */
+#ifndef FZRI_CHANNEL_H
+#define FZRI_CHANNEL_H
+
+#include "state.h"
+
+/* The channel of |number|, or to |peer|, within allocation |allocation|; bound or reserved. NULL if there is none. */
+static inline fzri_channel *fzri_channel_by_number(const fzr_engine *e, uint32_t allocation, uint16_t number,
+                                                   uint32_t hash)
+{
+  uint32_t probe = hash, index;
+  while ((index = fzri_map_next(&e->numbers, hash, &probe)) != FZRI_MAP_NONE) {
+    fzri_channel *c = fzri_channel_at(e, index);
+    if (c->allocation == allocation && c->number == number)
+      return c;
+  }
+  return NULL;
+}
+
+static inline fzri_channel *fzri_channel_by_peer(const fzr_engine *e, uint32_t allocation,
+                                                 const fzr_addr *peer, uint32_t hash)
+{
+  uint32_t probe = hash, index;
+  while ((index = fzri_map_next(&e->peers, hash, &probe)) != FZRI_MAP_NONE) {
+    fzri_channel *c = fzri_channel_at(e, index);
+    if (c->allocation == allocation && fzri_addr_same(&c->peer, peer))
+      return c;
+  }
+  return NULL;
+}
+
+enum fzri_bind_result {
+  FZRI_BIND_NEW = 0,
+  FZRI_BIND_REFRESHED = 1,
+  FZRI_BIND_CONFLICT = 2, /* number bound to another peer, or peer to another number: 400 */
+  FZRI_BIND_LIMIT = 3,    /* the allocation has as many as it may: 508 */
+  FZRI_BIND_NO_MEMORY = 4
+};
+
+/* Whether binding |number| to |peer| would conflict with what |a| has. */
+bool fzri_channel_conflicts(fzr_engine *e, const fzri_allocation *a, uint16_t number, const fzr_addr *peer);
+
+/* Binds |number| to |peer| within |a|, or refreshes that binding, for 600 s from now. */
+enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint16_t number,
+                                        const fzr_addr *peer);
+
+/* Takes |c| out of all look-ups and its allocation's list; its object lives until its UNBOUND was taken. */
+void fzri_channel_end(fzr_engine *e, fzri_channel *c);
+
+/* Expires what is due, up to |budget| items. Returns how many items it handled. */
+size_t fzri_channels_expire(fzr_engine *e, size_t budget);
+
+/* Stops relaying; queues UNBOUND if the application knows of the channel. */
+void fzri_channel_stop(fzr_engine *e, fzri_channel *c);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request from a client: its authentication, and what handlers share. */
+#ifndef FZRI_REQUEST_H
+#define FZRI_REQUEST_H
+
+#include "state.h"
+
+typedef struct fzri_request {
+  fzr_stun_msg msg;
+  const fzr_addr *from;
+  const fzr_addr *to;
+  fzri_allocation *allocation; /* of this 5-tuple, or NULL; may be opening */
+  fzr_stun_attr username;      /* .value NULL: none */
+  fzr_stun_attr software;      /* .value NULL: none */
+  uint8_t user_tag[16];        /* keyed hash of the username */
+  fzr_auth_key credential;     /* of the username, if has_key */
+  bool has_key;
+  bool authenticated;
+} fzri_request;
+
+/* Takes one datagram that looks like STUN. Returns FZR_DROP_NONE if it was handled (answered, or rightly not), or the reason why
+ * it was dropped. */
+enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_t len, const fzr_addr *from,
+                                       const fzr_addr *to);
+
+/* The handlers. Each answers exactly once, but for an Allocate that waits for its sockets or repeats one that does. */
+void fzri_handle_binding(fzr_engine *e, fzri_request *r);
+void fzri_handle_allocate(fzr_engine *e, fzri_request *r);
+void fzri_handle_refresh(fzr_engine *e, fzri_request *r);
+void fzri_handle_create_permission(fzr_engine *e, fzri_request *r);
+void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r);
+
+/* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
+fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
+
+/* Whether |client| may name |peer|: the built-in policy, then the application's. */
+bool fzri_peer_allowed(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's state: what its modules share. Time here is always the engine's `now`, which never goes back. */
+#ifndef FZRI_STATE_H
+#define FZRI_STATE_H
+
+#include "../auth/nonce.h"
+#include "../auth/scheme.h"
+#include "../base/map.h"
+#include "../base/pool.h"
+#include "../base/rate_limit.h"
+#include "../base/siphash.h"
+#include "../base/timers.h"
+#include "firezone_relay/engine.h"
+#include "peer_policy.h"
+#include "ports.h"
+
+#include <string.h>
+
+#define FZRI_LIFETIME_DEFAULT 600u
+#define FZRI_LIFETIME_MAX     3600u
+#define FZRI_CHANNEL_RELAYS   (600 * FZR_SECOND) /* RFC 8656 section 12: a binding lasts 10 minutes */
+#define FZRI_CHANNEL_RESERVED (300 * FZR_SECOND) /* and its number and peer rest 5 more */
+#define FZRI_ANSWER_MAX       384u /* the longest answer: 128 bytes of realm and everything else that is possible */
+#define FZRI_CODE_MAX         16u
+
+/* Bits of families. */
+#define FZRI_V4 0x1u
+#define FZRI_V6 0x2u
+
+static inline uint8_t fzri_family_bit(uint8_t family)
+{
+  return family == FZR_FAMILY_IPV4 ? FZRI_V4 : family == FZR_FAMILY_IPV6 ? FZRI_V6 : 0;
+}
+
+/* Place of a family in arrays of two. */
+static inline unsigned fzri_family_slot(uint8_t family)
+{
+  return family == FZR_FAMILY_IPV6;
+}
+
+static inline bool fzri_addr_same(const fzr_addr *a, const fzr_addr *b)
+{
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+enum fzri_allocation_state {
+  FZRI_ALLOCATION_OPENING = 1, /* waits for its sockets */
+  FZRI_ALLOCATION_LIVE = 2,
+  FZRI_ALLOCATION_CLOSING = 3 /* out of all look-ups; events tell the rest */
+};
+
+/* What only an Allocate that is under way needs. */
+typedef struct fzri_pending {
+  uint8_t username[128];
+  uint8_t software[128];
+  uint8_t username_len; /* cut to what fits: for the log alone */
+  uint8_t software_len;
+  bool fingerprint; /* the request had one */
+  bool retried;     /* on a second port */
+  uint8_t reserved[4];
+} fzri_pending;
+
+typedef struct fzri_allocation {
+  fzr_addr client; /* the 5-tuple, with `server` and UDP */
+  fzr_addr server;
+  void *io[2]; /* cookies of its sockets, by fzri_family_slot */
+  fzr_time expires;
+  fzri_bucket bandwidth;
+  uint32_t index;
+  uint32_t first_channel; /* head of its list; FZRI_POOL_NONE: none */
+  uint32_t channel_count;
+  uint16_t port;
+  uint8_t state;             /* enum fzri_allocation_state */
+  uint8_t families;          /* bits: has a relayed address of */
+  uint8_t told;              /* bits: PORT_OPEN was taken, PORT_CLOSE was not */
+  uint8_t opened;            /* bits: port_result came with success */
+  uint8_t missing;           /* enum fzr_family to be named in ADDRESS-ERROR-CODE, or 0 */
+  bool queued;               /* in the queue of events */
+  bool requeue;              /* queued, but must come behind what was queued since */
+  bool sign_unauthenticated; /* of the cached key */
+  uint8_t reserved[2];
+  uint32_t next_queued;
+  uint32_t client_hash;
+  uint32_t lifetime; /* seconds granted by the Allocate, for its retransmissions */
+  uint32_t pending;  /* its fzri_pending, or FZRI_POOL_NONE */
+  uint8_t txid[FZR_STUN_TXID_LEN];
+  uint8_t key[FZR_STUN_KEY_LEN]; /* of the credential used last: saves deriving it with every request */
+  uint8_t user_tag[16];          /* keyed hash of that username */
+  uint64_t key_expires;
+  uint64_t quota_user; /* counted under this in fzr_shared; 0: not counted */
+  fzri_timer timer;
+} fzri_allocation;
+
+typedef struct fzri_channel {
+  uint32_t index;
+  uint32_t allocation;
+  fzr_time relay_until;
+  fzr_addr peer;
+  uint16_t number; /* 0: object not in use */
+  bool relaying;   /* as far as timers have noticed: the data path compares relay_until */
+  bool exported;   /* the application was told BOUND and not UNBOUND */
+  bool queued;
+  bool dead; /* out of all look-ups; freed when its last event was taken */
+  bool own;  /* the peer is the relay itself */
+  uint8_t reserved;
+  uint32_t next; /* siblings; FZRI_POOL_NONE: end */
+  uint32_t prev;
+  uint32_t next_queued;
+  uint32_t number_hash;
+  uint32_t peer_hash;
+  uint32_t reserved2;
+  fzri_timer timer;
+} fzri_channel;
+
+typedef struct fzri_answer {
+  fzr_addr to;
+  fzr_addr from;
+  uint16_t len;
+  uint8_t data[FZRI_ANSWER_MAX + 6];
+} fzri_answer;
+
+/* A queue through next_queued of allocations and channels; a channel's index has FZRI_QUEUED_CHANNEL set. */
+#define FZRI_QUEUED_CHANNEL 0x80000000u
+typedef struct fzri_event_queue {
+  uint32_t head, tail; /* FZRI_POOL_NONE: empty */
+} fzri_event_queue;
+
+struct fzr_engine {
+  fzri_mem mem;
+  fzr_time now;
+  fzr_time wall_at; /* the wall clock read wall_unix at this moment */
+  int64_t wall_unix;
+  fzri_siphash_key hash_key;
+
+  /* Look-ups of the data path. */
+  fzri_map clients; /* client address -> allocation */
+  fzri_map numbers; /* allocation and channel number -> channel */
+  fzri_map peers;   /* allocation and peer address -> channel */
+  fzri_pool allocations;
+  fzri_pool channels;
+  uint32_t *by_port; /* allocation's index, by port - lowest_port; FZRI_POOL_NONE: none */
+  uint16_t lowest_port, highest_port;
+
+  fzri_timers allocation_timers;
+  fzri_timers channel_timers;
+  fzri_pool pendings;
+  fzri_event_queue events;
+  uint32_t release_allocation; /* its last PORT_CLOSE was taken: freed at the next call */
+
+  fzri_answer *answers; /* ring of answer_cap, a power of two */
+  uint32_t answer_cap;
+  uint32_t answer_head; /* free-running */
+  uint32_t answer_tail;
+
+  fzri_scheme scheme;
+  fzri_nonces nonces;
+  fzri_rate_limit strangers;
+  fzri_peer_policy policy;
+  fzr_peer_policy_fn policy_fn;
+  void *policy_ctx;
+  fzr_shared *shared;
+  bool owns_shared;
+  bool draining;
+  uint8_t families; /* bits offered */
+  uint8_t log_level;
+  fzr_addr public_addr[2]; /* by fzri_family_slot, port 0 */
+  char software[64];
+  uint8_t software_len;
+
+  uint32_t max_allocations_per_user;
+  uint32_t max_channels;
+  uint64_t bandwidth;
+
+  fzr_random_fn random;
+  void *random_ctx;
+  fzr_log_fn log;
+  void *log_ctx;
+
+  fzr_stats stats; /* gauges of memory are filled in by fzr_engine_stats */
+};
+
+/* The object with an index that is known to be in use. */
+static inline fzri_allocation *fzri_allocation_at(const fzr_engine *e, uint32_t index)
+{
+  return (fzri_allocation *)fzri_pool_at(&e->allocations, index);
+}
+
+static inline fzri_channel *fzri_channel_at(const fzr_engine *e, uint32_t index)
+{
+  return (fzri_channel *)fzri_pool_at(&e->channels, index);
+}
+
+/* Keyed hashes of the three maps' keys. */
+static inline uint32_t fzri_hash_client(const fzr_engine *e, const fzr_addr *client)
+{
+  uint64_t words[3];
+  memcpy(words, client, sizeof words);
+  return fzri_sip_words(&e->hash_key, words, 3);
+}
+
+static inline uint32_t fzri_hash_number(const fzr_engine *e, uint32_t allocation, uint16_t number)
+{
+  const uint64_t word = (uint64_t)allocation << 16 | number;
+  return fzri_sip_words(&e->hash_key, &word, 1);
+}
+
+static inline uint32_t fzri_hash_peer(const fzr_engine *e, uint32_t allocation, const fzr_addr *peer)
+{
+  uint64_t words[4];
+  memcpy(words, peer, sizeof *peer);
+  words[3] = allocation;
+  return fzri_sip_words(&e->hash_key, words, 4);
+}
+
+/* Moves the engine's clock on; it never goes back. */
+static inline void fzri_engine_advance(fzr_engine *e, fzr_time now)
+{
+  if (now > e->now)
+    e->now = now;
+}
+
+/* Unix time in seconds at the engine's now; before the epoch counts as the epoch. */
+static inline uint64_t fzri_unix_now(const fzr_engine *e)
+{
+  const int64_t unix_now = e->wall_unix + (int64_t)((e->now - e->wall_at) / FZR_SECOND);
+  return unix_now > 0 ? (uint64_t)unix_now : 0;
+}
+
+#endif

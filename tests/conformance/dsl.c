@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dsl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define CLIENTS 4
+#define TEXT    2048
+
+typedef struct script {
+  fzt_relay relay;
+  fzt_client_state clients[CLIENTS + 1];
+  fzt_client_state *client;
+  uint8_t txid[FZR_STUN_TXID_LEN];
+  uint16_t port;      /* relayed port of the last success */
+  uint16_t last_port; /* before that */
+  char outcome[TEXT];
+  const char *realm;
+} script;
+
+static void say(script *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(script *s, const char *format, ...)
+{
+  const size_t len = strlen(s->outcome);
+  va_list args;
+  va_start(args, format);
+  if (len && len < TEXT - 1) {
+    s->outcome[len] = ' ';
+    s->outcome[len + 1] = 0;
+  }
+  const size_t at = strlen(s->outcome);
+  vsnprintf(s->outcome + at, TEXT - at, format, args);
+  va_end(args);
+}
+
+static const char *text_of(const fzr_addr *addr, uint16_t relayed)
+{
+  static char buffers[2][FZR_ADDR_TEXT_MAX + 4];
+  static unsigned turn;
+  char *out = buffers[turn++ & 1];
+  fzr_addr_format(addr, true, out, FZR_ADDR_TEXT_MAX);
+  if (relayed && addr->port == relayed)
+    strcpy(strrchr(out, ':'), ":P");
+  return out;
+}
+
+/* ---- what comes out ---- */
+
+static const char *name_of(uint16_t type)
+{
+  switch (type) {
+  case FZR_ATTR_XOR_MAPPED_ADDRESS:
+    return "mapped";
+  case FZR_ATTR_XOR_RELAYED_ADDRESS:
+    return "relayed";
+  case FZR_ATTR_LIFETIME:
+    return "lifetime";
+  case FZR_ATTR_SOFTWARE:
+    return "software";
+  case FZR_ATTR_REALM:
+    return "realm";
+  default:
+    return NULL;
+  }
+}
+
+static void tell_unknown(script *s, const fzr_stun_attr *attr)
+{
+  char list[128] = "unknown=";
+  for (unsigned i = 0; i + 1 < attr->len; i += 2)
+    snprintf(list + strlen(list), sizeof list - strlen(list), "%s%04x", i ? "," : "",
+             attr->value[i] << 8 | attr->value[i + 1]);
+  say(s, "%s", list);
+}
+
+static bool nonce_is_good(script *s, const fzr_stun_attr *attr)
+{
+  /* Good is what the relay takes back: ask it, with a request that changes nothing. */
+  fzt_client_state probe = *s->client;
+  fzt_relay copy = s->relay;
+  uint8_t buffer[512];
+  fzr_stun_builder b;
+  fzr_stun_msg msg;
+  memcpy(probe.nonce, attr->value, attr->len);
+  probe.nonce_len = attr->len;
+  memset(probe.key, 0x55, sizeof probe.key);
+  fzt_begin(&s->relay, &probe, &b, buffer, sizeof buffer, FZR_STUN_REFRESH);
+  const int code = fzt_finish(&s->relay, &probe, &b, &msg);
+  fzr_engine *engine = s->relay.engine;
+  fzt_prng prng = s->relay.prng;
+  const fzt_mem mem = s->relay.mem;
+  s->relay = copy;
+  s->relay.engine = engine;
+  s->relay.prng = prng;
+  s->relay.mem = mem;
+  return code == 401; /* a wrong key, but not 438 */
+}
+
+static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *attr)
+{
+  fzr_addr addr;
+  switch (attr->type) {
+  case FZR_ATTR_ERROR_CODE:
+    return;
+  case FZR_ATTR_XOR_MAPPED_ADDRESS:
+  case FZR_ATTR_XOR_RELAYED_ADDRESS:
+    ck_assert_int_eq(fzr_stun_attr_addr(msg, attr, &addr), 0);
+    if (attr->type == FZR_ATTR_XOR_RELAYED_ADDRESS) {
+      if (s->port != addr.port)
+        s->last_port = s->port;
+      s->port = addr.port;
+    }
+    say(s, "%s=%s", name_of(attr->type), text_of(&addr, s->port));
+    return;
+  case FZR_ATTR_LIFETIME:
+    say(s, "lifetime=%u",
+        (unsigned)attr->value[0] << 24 | (unsigned)attr->value[1] << 16 | (unsigned)attr->value[2] << 8 |
+            attr->value[3]);
+    return;
+  case FZR_ATTR_REALM:
+    say(s, "realm=%.*s", attr->len, (const char *)attr->value);
+    return;
+  case FZR_ATTR_NONCE:
+    say(s, nonce_is_good(s, attr) ? "nonce" : "useless-nonce");
+    return;
+  case FZR_ATTR_UNKNOWN_ATTRIBUTES:
+    tell_unknown(s, attr);
+    return;
+  case FZR_ATTR_ADDRESS_ERROR_CODE:
+    say(s, "address-error=%u:%u%02u", attr->value[0], attr->value[2] & 7u, (unsigned)attr->value[3]);
+    return;
+  case FZR_ATTR_MESSAGE_INTEGRITY:
+    say(s, fzr_stun_verify(msg, s->client->key) ? "mi" : "wrong-mi");
+    return;
+  case FZR_ATTR_SOFTWARE:
+    say(s, "software");
+    return;
+  case FZR_ATTR_FINGERPRINT:
+    say(s, "fingerprint");
+    return;
+  default:
+    say(s, "attribute-%04x", attr->type);
+  }
+}
+
+static void tell_answer(script *s, const fzt_answer *answer)
+{
+  /* A copy: asking about a nonce uses the relay again. */
+  const fzt_answer a = *answer;
+  fzr_stun_msg msg;
+  fzr_stun_attr attr;
+  uint16_t offset = 0;
+  ck_assert_int_eq(fzr_stun_read(a.data, a.len, &msg), 0);
+  ck_assert_uint_le(a.len, 120 + 200);
+  if (!fzr_addr_equal(&a.to, &s->client->addr) || !fzr_addr_equal(&a.from, &s->client->server))
+    say(s, "misdirected");
+  if (memcmp(fzr_stun_txid(&msg), s->txid, sizeof s->txid) != 0)
+    say(s, "wrong-tid");
+  if (msg.cls == FZR_STUN_ERROR)
+    say(s, "error %u", fzr_stun_error_code(&msg));
+  else
+    say(s, "success");
+  while (fzr_stun_next(&msg, &offset, &attr))
+    tell_attr(s, &msg, &attr);
+}
+
+static void tell_verdict(script *s, const fzr_verdict *v)
+{
+  if (v->action == FZR_ACT_DROP) {
+    say(s, "drop %s", fzr_drop_reason_name(v->reason));
+  } else if (v->action == FZR_ACT_FORWARD && v->hdr_len) {
+    const unsigned channel = (unsigned)v->hdr[0] << 8 | v->hdr[1];
+    ck_assert_uint_eq((unsigned)v->hdr[2] << 8 | v->hdr[3], v->len);
+    ck_assert(fzr_addr_equal(&v->to, &s->client->addr));
+    ck_assert(fzr_addr_equal(&v->from, &s->client->server));
+    say(s, "deliver 0x%04x %u", channel, v->len);
+  } else if (v->action == FZR_ACT_FORWARD) {
+    ck_assert_uint_eq(v->from.port, s->port);
+    ck_assert_ptr_nonnull(v->io);
+    say(s, "forward %s %u", text_of(&v->to, 0), v->len);
+  }
+}
+
+static void tell_all(script *s)
+{
+  s->outcome[0] = 0;
+  for (size_t i = 0; i < s->relay.verdict_count; i++)
+    tell_verdict(s, &s->relay.verdicts[i]);
+  const size_t answers = s->relay.answer_count;
+  for (size_t i = 0; i < answers; i++)
+    tell_answer(s, &s->relay.answers[i]);
+  if (!s->outcome[0])
+    say(s, "nothing");
+}
+
+/* ---- what goes in ---- */
+
+static size_t unhex(const char *text, uint8_t *out, size_t cap)
+{
+  size_t n = 0;
+  for (; text[0] && text[1] && text[0] != ' ' && n < cap; text += 2) {
+    unsigned byte;
+    ck_assert_int_eq(sscanf(text, "%2x", &byte), 1);
+    out[n++] = (uint8_t)byte;
+  }
+  return n;
+}
+
+/* The words of a request that say how it is signed rather than what it asks. */
+typedef struct manner {
+  bool user, mi, nonce, realm, bad_mi, fingerprint, bad_fingerprint, same_tid, truncated;
+  const char *realm_text, *user_text, *nonce_text, *late;
+  enum fzr_stun_class cls;
+} manner;
+
+static bool starts(const char *word, const char *with, const char **rest)
+{
+  const size_t len = strlen(with);
+  if (strncmp(word, with, len) != 0)
+    return false;
+  *rest = word + len;
+  return true;
+}
+
+static bool read_manner(const char *word, manner *m)
+{
+  const char *rest;
+  if (strcmp(word, "anonymous") == 0)
+    m->user = m->mi = m->nonce = m->realm = false;
+  else if (strcmp(word, "no-user") == 0)
+    m->user = false;
+  else if (strcmp(word, "no-mi") == 0)
+    m->mi = false;
+  else if (strcmp(word, "no-nonce") == 0)
+    m->nonce = false;
+  else if (strcmp(word, "no-realm") == 0)
+    m->realm = false;
+  else if (strcmp(word, "bad-mi") == 0)
+    m->bad_mi = true;
+  else if (strcmp(word, "bad-nonce") == 0)
+    m->nonce_text = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+  else if (strcmp(word, "short-nonce") == 0)
+    m->nonce_text = "A";
+  else if (strcmp(word, "fingerprint") == 0)
+    m->fingerprint = true;
+  else if (strcmp(word, "bad-fingerprint") == 0)
+    m->bad_fingerprint = true;
+  else if (strcmp(word, "same-tid") == 0)
+    m->same_tid = true;
+  else if (strcmp(word, "truncated") == 0)
+    m->truncated = true;
+  else if (strcmp(word, "indication") == 0)
+    m->cls = FZR_STUN_INDICATION;
+  else if (strcmp(word, "success") == 0)
+    m->cls = FZR_STUN_SUCCESS;
+  else if (starts(word, "realm=", &rest))
+    m->realm_text = rest;
+  else if (starts(word, "user=", &rest))
+    m->user_text = rest;
+  else if (starts(word, "late=", &rest))
+    m->late = rest;
+  else
+    return false;
+  return true;
+}
+
+static void add_bytes(fzr_stun_builder *b, const char *spec)
+{
+  uint8_t bytes[128];
+  char *colon;
+  const uint16_t type = (uint16_t)strtoul(spec, &colon, 0);
+  const size_t n = *colon == ':' ? unhex(colon + 1, bytes, sizeof bytes) : 0;
+  fzr_stun_add(b, type, bytes, n);
+}
+
+static fzr_addr peer_of(const script *s, const char *text)
+{
+  /* "P" is a port that a client got: of the other one, if there is one. */
+  char buffer[96];
+  snprintf(buffer, sizeof buffer, "%s", text);
+  char *p = strstr(buffer, ":P");
+  if (p)
+    sprintf(p, ":%u", (unsigned)s->port);
+  return fzt_addr(buffer);
+}
+
+static void add_word(const script *s, fzr_stun_builder *b, const char *word)
+{
+  const char *rest;
+  if (starts(word, "transport=", &rest)) {
+    fzr_stun_add_u32(b, FZR_ATTR_REQUESTED_TRANSPORT, (uint32_t)strtoul(rest, NULL, 0) << 24);
+  } else if (starts(word, "lifetime=", &rest)) {
+    fzr_stun_add_u32(b, FZR_ATTR_LIFETIME, (uint32_t)strtoul(rest, NULL, 0));
+  } else if (starts(word, "req=", &rest)) {
+    fzr_stun_add_u32(b, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, (uint32_t)strtoul(rest, NULL, 0) << 24);
+  } else if (starts(word, "add=", &rest)) {
+    fzr_stun_add_u32(b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, (uint32_t)strtoul(rest, NULL, 0) << 24);
+  } else if (starts(word, "chan=", &rest)) {
+    fzr_stun_add_u32(b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)strtoul(rest, NULL, 0) << 16);
+  } else if (starts(word, "peer=", &rest)) {
+    const fzr_addr peer = peer_of(s, rest);
+    fzr_stun_add_addr(b, FZR_ATTR_XOR_PEER_ADDRESS, &peer);
+  } else if (strcmp(word, "df") == 0) {
+    fzr_stun_add(b, FZR_ATTR_DONT_FRAGMENT, "", 0);
+  } else if (strcmp(word, "even") == 0) {
+    fzr_stun_add(b, FZR_ATTR_EVEN_PORT, "\x80", 1);
+  } else if (strcmp(word, "token") == 0) {
+    fzr_stun_add(b, FZR_ATTR_RESERVATION_TOKEN, "12345678", 8);
+  } else if (starts(word, "unknown=", &rest) || starts(word, "optional=", &rest)) {
+    fzr_stun_add(b, (uint16_t)strtoul(rest, NULL, 0), "abc", 3);
+  } else if (starts(word, "attr=", &rest)) {
+    add_bytes(b, rest);
+  } else if (starts(word, "software=", &rest)) {
+    fzr_stun_add(b, FZR_ATTR_SOFTWARE, rest, strlen(rest));
+  } else {
+    ck_abort_msg("unknown word: %s", word);
+  }
+}
+
+static uint16_t method_of(const char *word)
+{
+  const char *rest;
+  if (strcmp(word, "binding") == 0)
+    return FZR_STUN_BINDING;
+  if (strcmp(word, "allocate") == 0)
+    return FZR_STUN_ALLOCATE;
+  if (strcmp(word, "refresh") == 0)
+    return FZR_STUN_REFRESH;
+  if (strcmp(word, "bind") == 0)
+    return FZR_STUN_CHANNEL_BIND;
+  if (strcmp(word, "permission") == 0)
+    return FZR_STUN_CREATE_PERMISSION;
+  if (strcmp(word, "send") == 0)
+    return FZR_STUN_SEND;
+  return starts(word, "method=", &rest) ? (uint16_t)strtoul(rest, NULL, 0) : 0;
+}
+
+static void add_credential(const script *s, const manner *m, fzr_stun_builder *b)
+{
+  const char *user = m->user_text ? m->user_text : s->client->username;
+  if (m->user)
+    fzr_stun_add(b, FZR_ATTR_USERNAME, user, strlen(user));
+  if (m->realm)
+    fzr_stun_add(b, FZR_ATTR_REALM, m->realm_text ? m->realm_text : s->realm,
+                 strlen(m->realm_text ? m->realm_text : s->realm));
+  if (m->nonce && m->nonce_text)
+    fzr_stun_add(b, FZR_ATTR_NONCE, m->nonce_text, strlen(m->nonce_text));
+  else if (m->nonce && s->client->nonce_len)
+    fzr_stun_add(b, FZR_ATTR_NONCE, s->client->nonce, s->client->nonce_len);
+}
+
+/* Builds the request of |words| (the method's first) and sends it. */
+static void request(script *s, uint16_t method, char **words, size_t n)
+{
+  uint8_t buffer[1500];
+  fzr_stun_builder b;
+  const bool binding = method == FZR_STUN_BINDING;
+  manner m = {
+      .user = !binding, .mi = !binding, .nonce = !binding, .realm = !binding, .cls = FZR_STUN_REQUEST};
+  bool is_manner[64] = {false};
+  for (size_t i = 1; i < n; i++)
+    is_manner[i] = read_manner(words[i], &m);
+  if (!m.same_tid)
+    fzt_fill(&s->relay.prng, s->txid, sizeof s->txid);
+  fzr_stun_build(&b, buffer, sizeof buffer, method, m.cls, s->txid);
+  add_credential(s, &m, &b);
+  for (size_t i = 1; i < n; i++)
+    if (!is_manner[i])
+      add_word(s, &b, words[i]);
+  if (m.mi)
+    fzr_stun_add_integrity(&b, s->client->key, FZR_STUN_KEY_LEN);
+  if (m.mi && m.bad_mi)
+    b.data[b.len - 1] ^= 1;
+  if (m.late)
+    add_bytes(&b, m.late);
+  if (m.fingerprint || m.bad_fingerprint)
+    fzr_stun_add_fingerprint(&b);
+  if (m.bad_fingerprint)
+    b.data[b.len - 1] ^= 1;
+  const int len = fzr_stun_build_finish(&b);
+  ck_assert_int_gt(len, 0);
+  fzt_client(&s->relay, &s->client->addr, &s->client->server, buffer, (size_t)len - (m.truncated ? 4 : 0));
+}
+
+static void get_nonce(script *s)
+{
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
+  char *words[] = {(char *)"refresh", (char *)"anonymous"};
+  request(s, FZR_STUN_REFRESH, words, 2);
+  ck_assert_uint_eq(s->relay.answer_count, 1);
+  ck_assert_int_eq(fzr_stun_read(s->relay.answers[0].data, s->relay.answers[0].len, &msg), 0);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+  memcpy(s->client->nonce, nonce.value, nonce.len);
+  s->client->nonce_len = nonce.len;
+}
+
+static void send_channel(script *s, const char *number, const char *length)
+{
+  static uint8_t data[FZR_UDP_PAYLOAD_MAX];
+  const size_t len = strtoul(length, NULL, 0);
+  fzr_channel_data_header(data, (uint16_t)strtoul(number, NULL, 0), (uint16_t)len);
+  fzt_client(&s->relay, &s->client->addr, &s->client->server, data, 4 + len);
+}
+
+static void send_peer(script *s, const char *addr, const char *length)
+{
+  static uint8_t data[FZR_UDP_PAYLOAD_MAX];
+  const fzr_addr peer = peer_of(s, addr);
+  fzt_peer(&s->relay, &peer, s->port, data, strtoul(length, NULL, 0));
+}
+
+static void set_user(script *s, const char *name, const char *password)
+{
+  snprintf(s->client->username, sizeof s->client->username, "%s", name);
+  ck_assert_int_eq(
+      fzr_auth_long_term_key((const uint8_t *)name, strlen(name), s->realm, password, s->client->key), 0);
+}
+
+static void stamp_user(script *s, const char *expiry, const char *salt)
+{
+  char name[96], password[64];
+  snprintf(name, sizeof name, "%s:%s", expiry, salt);
+  fzr_auth_stamp_password(FZT_SECRET, strtoull(expiry, NULL, 10), (const uint8_t *)salt, strlen(salt),
+                          password, sizeof password);
+  set_user(s, name, password);
+}
+
+static void expect_allocations(const script *s, const char *count)
+{
+  fzr_stats stats = {.size = sizeof stats};
+  ck_assert_int_eq(fzr_engine_stats(s->relay.engine, &stats), 0);
+  ck_assert_uint_eq(stats.allocations, strtoul(count, NULL, 0));
+}
+
+static void step(script *s, char **words, size_t n)
+{
+  uint8_t bytes[512];
+  const uint16_t method = method_of(words[0]);
+  if (method) {
+    request(s, method, words, n);
+    tell_all(s);
+  } else if (strcmp(words[0], "channel") == 0) {
+    send_channel(s, words[1], words[2]);
+    tell_all(s);
+  } else if (strcmp(words[0], "peer") == 0) {
+    send_peer(s, words[1], words[2]);
+    tell_all(s);
+  } else if (strcmp(words[0], "raw") == 0) {
+    fzt_client(&s->relay, &s->client->addr, &s->client->server, bytes,
+               n > 1 ? unhex(words[1], bytes, sizeof bytes) : 0);
+    tell_all(s);
+  } else if (strcmp(words[0], "wait") == 0) {
+    fzt_pass(&s->relay, (fzr_time)(strtod(words[1], NULL) * 1e9));
+  } else if (strcmp(words[0], "skip") == 0) {
+    s->relay.now += (fzr_time)(strtod(words[1], NULL) * 1e9);
+  } else if (strcmp(words[0], "draining") == 0) {
+    fzr_engine_set_draining(s->relay.engine, true);
+  } else if (strcmp(words[0], "open-error") == 0) {
+    s->relay.open_errors[s->relay.open_error_count++] = atoi(words[1]);
+  } else if (strcmp(words[0], "client") == 0) {
+    s->client = &s->clients[atoi(words[1])];
+  } else if (strcmp(words[0], "local") == 0) {
+    s->client->server = fzt_addr(words[1]);
+  } else if (strcmp(words[0], "source") == 0) {
+    s->client->addr = fzt_addr(words[1]);
+  } else if (strcmp(words[0], "nonce") == 0) {
+    get_nonce(s);
+  } else if (strcmp(words[0], "take-nonce") == 0) {
+    memcpy(s->client->nonce, s->clients[atoi(words[1])].nonce, sizeof s->client->nonce);
+    s->client->nonce_len = s->clients[atoi(words[1])].nonce_len;
+  } else if (strcmp(words[0], "user") == 0) {
+    set_user(s, words[1], words[2]);
+  } else if (strcmp(words[0], "stamp") == 0) {
+    stamp_user(s, words[1], words[2]);
+  } else if (strcmp(words[0], "expect-allocations") == 0) {
+    expect_allocations(s, words[1]);
+  } else {
+    ck_abort_msg("unknown step: %s", words[0]);
+  }
+}
+
+static void run_steps(script *s, const char *steps)
+{
+  char text[TEXT];
+  char *words[64];
+  size_t n = 0;
+  char *keep = NULL;
+  snprintf(text, sizeof text, "%s", steps);
+  for (char *word = strtok_r(text, " ", &keep); word; word = strtok_r(NULL, " ", &keep)) {
+    if (strcmp(word, ";") != 0) {
+      words[n++] = word;
+      continue;
+    }
+    if (n)
+      step(s, words, n);
+    n = 0;
+  }
+  if (n)
+    step(s, words, n);
+}
+
+/* Words of a config: dual (the default) v4 v6 loopback static rest draining ports=N channels=N users=N bandwidth=N rate=N
+ * listen-loopback realm=R */
+static void configure(script *s, fzr_config *config, const char *words)
+{
+  static const fzr_user users[] = {{"alice", "wonderland"}, {"bob", "builder"}};
+  char text[256];
+  const char *rest;
+  char *keep = NULL;
+  snprintf(text, sizeof text, "%s", words);
+  for (char *word = strtok_r(text, " ", &keep); word; word = strtok_r(NULL, " ", &keep)) {
+    if (strcmp(word, "v4") == 0) {
+      memset(&config->public_ip6, 0, sizeof config->public_ip6);
+    } else if (strcmp(word, "v6") == 0) {
+      memset(&config->public_ip4, 0, sizeof config->public_ip4);
+    } else if (strcmp(word, "loopback") == 0) {
+      config->public_ip4 = fzt_addr("127.0.0.1");
+      config->public_ip6 = fzt_addr("::1");
+    } else if (strcmp(word, "private") == 0) {
+      config->public_ip4 = fzt_addr("10.0.0.1");
+    } else if (strcmp(word, "static") == 0) {
+      config->auth = FZR_AUTH_STATIC;
+      config->users = users;
+      config->user_count = 2;
+    } else if (strcmp(word, "rest") == 0) {
+      config->auth = FZR_AUTH_REST;
+    } else if (starts(word, "ports=", &rest)) {
+      config->lowest_port = 50000;
+      config->highest_port = (uint16_t)(50000 + atoi(rest) - 1);
+    } else if (starts(word, "channels=", &rest)) {
+      config->max_channels_per_allocation = (uint32_t)atoi(rest);
+    } else if (starts(word, "users=", &rest)) {
+      config->max_allocations_per_user = (uint32_t)atoi(rest);
+    } else if (starts(word, "bandwidth=", &rest)) {
+      config->max_bandwidth_per_allocation = (uint64_t)atoi(rest);
+    } else if (starts(word, "rate=", &rest)) {
+      config->unauthenticated_rate = (uint32_t)atoi(rest);
+    } else if (starts(word, "realm=", &rest)) {
+      s->realm = config->realm = "example.org";
+    } else {
+      ck_assert_str_eq(word, "dual");
+    }
+  }
+}
+
+bool fzt_row_passes(const fzt_row *row)
+{
+  static script s; /* large */
+  memset(&s, 0, sizeof s);
+  s.realm = "firezone";
+  fzr_config config = fzt_config(&s.relay);
+  configure(&s, &config, row->config);
+  fzt_relay_init(&s.relay, &config);
+  for (int i = 1; i <= CLIENTS; i++) {
+    char addr[64];
+    snprintf(addr, sizeof addr, "198.51.100.%d:%d", i, 40000 + i);
+    fzt_client_init(&s.clients[i], addr);
+  }
+  s.client = &s.clients[1];
+  run_steps(&s, row->steps);
+  const bool passes = strcmp(s.outcome, row->expected) == 0;
+  if (!passes)
+    printf("%s [%s]\n  %s\n  expected: %s\n  got:      %s\n", row->section, row->config, row->steps,
+           row->expected, s.outcome);
+  fzt_relay_free(&s.relay);
+  return passes;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The language of the conformance table: steps in words, answers in words.
+ *
+ * A step is a line of words separated by spaces; steps are separated by " ; ". The first word says what is done:
+ *
+ *   binding allocate refresh bind permission send data-ind method=N   a STUN request of that method
+ *   channel N LENGTH            ChannelData of LENGTH bytes on channel N
+ *   peer ADDR LENGTH            a datagram from a peer to the client's relayed port
+ *   wait SECONDS                time goes on (fractions allowed)
+ *   raw HEX                     these bytes, from the client
+ *   draining                    the relay refuses new allocations from now on
+ *   open-error CODE             the next socket that is to be opened fails with this fzr_error
+ *   client N                    from now on client N (1 to 4) speaks; each has its own address and nonce
+ *   local ADDR                  from now on the client talks to this address of the relay
+ *   nonce                       the client gets itself a nonce
+ *   user NAME PASSWORD          from now on the client uses this credential
+ *   expect-allocations N        that many are live
+ *
+ * Words of a request (authenticated with everything that is right unless they say otherwise):
+ *   anonymous (nothing of it) no-user no-mi no-nonce no-realm bad-mi bad-nonce other-nonce realm=R user=U same-tid
+ *   transport=N lifetime=N req=N add=N chan=N peer=ADDR df even token unknown=N optional=N attr=N:HEX software=S
+ *   fingerprint bad-fingerprint indication success late=N:HEX (behind MESSAGE-INTEGRITY) truncated
+ *
+ * What comes out is written in words too, and compared as text: "success" or "error CODE", then each attribute in the order of
+ * the message; "nothing"; "drop REASON"; "forward PEER LENGTH"; "deliver CHANNEL LENGTH". The relayed port is written P, a
+ * nonce that is good for this client is "nonce", an integrity that is right under the client's key "mi". */
+#ifndef FZT_DSL_H
+#define FZT_DSL_H
+
+#include "relay.h"
+
+typedef struct fzt_row {
+  const char *section; /* where it is written */
+  const char *config;  /* words: see dsl_config */
+  const char *steps;   /* the last one's outcome is compared */
+  const char *expected;
+} fzt_row;
+
+/* Runs |row|; returns whether the outcome is as expected, having printed both if not. */
+bool fzt_row_passes(const fzt_row *row);
+
+#endif
