@@ -27,8 +27,11 @@ typedef struct fzr_udp_config {
   fzr_addr bind_ip4;    /**< listen and relay address of IPv4, port ignored; family NONE: no IPv4 */
   fzr_addr bind_ip6;    /**< the same of IPv6; sockets are IPV6_V6ONLY */
   uint16_t listen_port; /**< 0: any free one, the same for both families; see fzr_udp_listen_port */
-  bool reuse_port;      /**< SO_REUSEPORT on the listen sockets: the shards of one relay share the port */
-  bool disable_gso;     /**< for tests: as if the kernel had neither GSO nor GRO */
+  bool reuse_port;      /**< the shards of one relay share the port: others may join as a group */
+  const fzr_udp *
+      group; /**< join the listen port of this one, which has reuse_port; NULL: the port must be free, whoever
+                             holds it */
+  bool disable_gso; /**< for tests: as if the kernel had neither GSO nor GRO */
   uint32_t
       receive_buffer; /**< SO_RCVBUF of listen sockets in bytes; 0: 4 MiB, as far as the kernel grants it */
   uint32_t

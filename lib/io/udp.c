@@ -1,2 +1,231 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "udp_internal.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+/* How often a free port for both families is looked for. */
+#define PORT_TRIES 16u
+
+/* Whether the kernel knows GSO for UDP; a device may refuse it all the same, which is seen when it does. */
+static bool kernel_has_gso(const fzri_socket *s)
+{
+  int size;
+  socklen_t len = sizeof size;
+  return getsockopt(s->fd, IPPROTO_UDP, UDP_SEGMENT, &size, &len) == 0;
+}
+
+static void close_listeners(fzr_udp *udp)
+{
+  for (unsigned i = 0; i < 2; i++) {
+    if (udp->listen[i])
+      fzri_socket_close(udp, udp->listen[i]);
+    udp->listen[i] = NULL;
+  }
+}
+
+/* Opens the listen sockets of all families on the same |port|. */
+static int open_listeners(fzr_udp *udp, uint16_t port, bool join)
+{
+  const uint8_t families[2] = {udp->config.bind_ip4.family, udp->config.bind_ip6.family};
+  for (unsigned i = 0; i < 2; i++) {
+    if (!families[i])
+      continue;
+    const int error = fzri_socket_open(udp, families[i], port, true, join, &udp->listen[i]);
+    if (error) {
+      const int keep = errno;
+      close_listeners(udp);
+      errno = keep;
+      return error;
+    }
+    port = udp->listen[i]->port;
+  }
+  udp->port = port;
+  return 0;
+}
+
+static int open_on_some_port(fzr_udp *udp)
+{
+  const fzr_udp *group = udp->config.group;
+  const uint16_t port = group ? group->port : udp->config.listen_port;
+  int error = 0;
+  for (unsigned tries = 0; tries < PORT_TRIES; tries++) {
+    error = open_listeners(udp, port, group != NULL);
+    if (error != FZR_ERR_IO_IN_USE || port)
+      break;
+  }
+  return error;
+}
+
+static int check_config(const fzr_udp_config *c)
+{
+  if (!c->watch || !c->unwatch)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (!c->bind_ip4.family && !c->bind_ip6.family)
+    return FZR_ERR_CONFIG_ADDRESS;
+  if ((c->bind_ip4.family && c->bind_ip4.family != FZR_FAMILY_IPV4) ||
+      (c->bind_ip6.family && c->bind_ip6.family != FZR_FAMILY_IPV6))
+    return FZR_ERR_CONFIG_ADDRESS;
+  return 0;
+}
+
+int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
+{
+  fzr_udp_config c = {0};
+  fzri_mem mem;
+  if (!config || !out)
+    return FZR_ERR_INVALID_ARGUMENT;
+  int error = fzri_config_copy(&c, sizeof c, config, sizeof c.size);
+  if (!error)
+    error = fzri_mem_init(&mem, c.mem);
+  if (!error)
+    error = check_config(&c);
+  if (error)
+    return error;
+  fzr_udp *udp = fzri_mem_zalloc(&mem, sizeof *udp);
+  if (!udp)
+    return FZR_ERR_NO_MEMORY;
+  udp->mem = mem;
+  udp->config = c;
+  udp->gro = !c.disable_gso;
+  fzri_pool_init(&udp->sockets, &udp->mem, sizeof(fzri_socket));
+  error = fzri_recv_init(udp);
+  if (!error)
+    error = open_on_some_port(udp);
+  if (error) {
+    if (sys_errno)
+      *sys_errno = errno;
+    fzr_udp_free(udp);
+    return error;
+  }
+  udp->gso = !c.disable_gso && kernel_has_gso(udp->listen[0] ? udp->listen[0] : udp->listen[1]);
+  *out = udp;
+  return 0;
+}
+
+void fzr_udp_free(fzr_udp *udp)
+{
+  if (!udp)
+    return;
+  for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
+    fzri_socket *s = fzri_pool_at(&udp->sockets, i);
+    if (s->open)
+      fzri_socket_close(udp, s);
+  }
+  fzr_driver_free(udp->driver);
+  fzri_recv_free(udp);
+  fzri_pool_free(&udp->sockets);
+  fzri_mem mem = udp->mem;
+  fzri_mem_free(&mem, udp, sizeof *udp);
+}
+
+uint16_t fzr_udp_listen_port(const fzr_udp *udp)
+{
+  return udp ? udp->port : 0;
+}
+
+/* ---- what the driver asks for ---- */
+
+static int open_port(void *io, uint16_t port, enum fzr_family family, void **cookie)
+{
+  fzr_udp *udp = io;
+  fzri_socket *s;
+  int error = fzri_socket_open(udp, (uint8_t)family, port, false, false, &s);
+  if (error)
+    return error;
+  error = fzri_socket_watch(udp, s);
+  if (error) {
+    fzri_socket_close(udp, s);
+    return error;
+  }
+  *cookie = s;
+  return 0;
+}
+
+static void close_port(void *io, uint16_t port, enum fzr_family family, void *cookie)
+{
+  (void)port;
+  (void)family;
+  fzr_udp *udp = io;
+  fzri_socket *s = cookie;
+  /* What was forwarded before the allocation ended goes out before its socket does. */
+  if (s->first_run != FZRI_UDP_NONE)
+    fzri_send_flush(udp);
+  fzri_socket_close(udp, s);
+}
+
+static void on_channel(void *io, const fzr_event *event)
+{
+  const fzr_udp *udp = io;
+  if (udp->channel_hook)
+    udp->channel_hook(udp->channel_hook_ctx, event);
+}
+
+int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine)
+{
+  static const fzr_io_ops ops = {sizeof ops,         open_port,         close_port,
+                                 fzri_send_verdicts, fzri_send_answers, on_channel};
+  if (!udp || !engine)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (udp->driver)
+    return FZR_ERR_INVALID_STATE;
+  int error = fzr_driver_new(engine, &ops, udp, &udp->mem.hooks, &udp->driver);
+  for (unsigned i = 0; i < 2 && !error; i++)
+    if (udp->listen[i])
+      error = fzri_socket_watch(udp, udp->listen[i]);
+  return error;
+}
+
+/* ---- what the host calls ---- */
+
+void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now)
+{
+  fzri_socket *s = token;
+  if (!udp || !s || !s->open || !udp->driver)
+    return;
+  if (events & FZR_WATCH_WRITE)
+    fzri_queue_flush(udp, s);
+  if (events & FZR_WATCH_READ && !s->paused)
+    fzri_recv(udp, s, now);
+}
+
+fzr_time fzr_udp_deadline(const fzr_udp *udp)
+{
+  return udp ? fzr_driver_deadline(udp->driver) : FZR_TIME_NEVER;
+}
+
+void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now)
+{
+  if (!udp || !udp->driver)
+    return;
+  fzr_driver_on_deadline(udp->driver, now);
+  fzri_send_flush(udp);
+}
+
+int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
+{
+  if (!udp || !stats || stats->size < sizeof stats->size)
+    return FZR_ERR_INVALID_ARGUMENT;
+  fzr_udp_stats all = udp->stats;
+  all.size = stats->size;
+  all.gro = udp->gro;
+  all.gso = udp->gso;
+  const size_t known = stats->size < sizeof all ? stats->size : sizeof all;
+  if (stats->size > known)
+    memset((uint8_t *)stats + known, 0, stats->size - known);
+  memcpy(stats, &all, known);
+  return 0;
+}
+
+void fzr_udp_set_channel_hook(fzr_udp *udp, void (*hook)(void *ctx, const fzr_event *event), void *ctx)
+{
+  if (!udp)
+    return;
+  udp->channel_hook = hook;
+  udp->channel_hook_ctx = ctx;
+}

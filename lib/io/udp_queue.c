@@ -1,2 +1,192 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "udp_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DEFAULT_BOUND (1u << 20)
+
+/* How many of |count| segments fit what is left of the bound. */
+static uint32_t fitting(const fzr_udp *udp, const fzri_queue *q, uint32_t count, uint32_t bytes,
+                        uint16_t seg_len)
+{
+  const uint32_t bound = udp->config.queue_bytes ? udp->config.queue_bytes : DEFAULT_BOUND;
+  const uint32_t left = bound > q->bytes ? bound - q->bytes : 0;
+  if (bytes <= left)
+    return count;
+  return seg_len ? left / seg_len : 0;
+}
+
+/* Copies segments |from| to |from| + |count| - 1 of |run|, headers included, one behind the other. */
+static uint32_t copy_segments(const fzr_udp *udp, const fzri_run *run, uint32_t from, uint32_t count,
+                              uint8_t *out)
+{
+  uint32_t at = 0, n = 0;
+  for (uint16_t p = run->first_piece; p != FZRI_UDP_NONE && count; p = udp->pieces[p].next) {
+    const fzri_piece *piece = &udp->pieces[p];
+    for (uint32_t i = 0; i < piece->count && count; i++, at++) {
+      if (at < from)
+        continue;
+      const bool tail = i + 1u == piece->count;
+      const uint16_t len = tail ? piece->tail_len : piece->len;
+      memcpy(out + n, tail ? piece->tail_hdr : piece->hdr, piece->hdr_len);
+      memcpy(out + n + piece->hdr_len, piece->data + (size_t)i * piece->stride, len);
+      n += piece->hdr_len + len;
+      count--;
+    }
+  }
+  return n;
+}
+
+static fzri_queued *new_node(fzr_udp *udp, uint32_t bytes)
+{
+  fzri_queued *node = fzri_mem_zalloc(&udp->mem, sizeof *node + bytes);
+  if (node)
+    node->room = bytes;
+  return node;
+}
+
+static void free_node(fzr_udp *udp, fzri_queued *node)
+{
+  fzri_mem_free(&udp->mem, node, sizeof *node + node->room);
+}
+
+static void count_queued(fzr_udp *udp, fzri_queue *q, int64_t packets, int64_t bytes)
+{
+  q->packets = (uint32_t)(q->packets + packets);
+  q->bytes = (uint32_t)(q->bytes + bytes);
+  udp->stats.queued_packets = (uint64_t)((int64_t)udp->stats.queued_packets + packets);
+  udp->stats.queued_bytes = (uint64_t)((int64_t)udp->stats.queued_bytes + bytes);
+}
+
+void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment)
+{
+  const uint32_t count = run->count - from_segment;
+  const uint32_t bytes = run->bytes - from_segment * run->seg_len;
+  if (!s->queue)
+    s->queue = fzri_mem_zalloc(&udp->mem, sizeof *s->queue);
+  const uint32_t kept = s->queue ? fitting(udp, s->queue, count, bytes, run->seg_len) : 0;
+  fzri_queued *node = kept ? new_node(udp, kept == count ? bytes : kept * run->seg_len) : NULL;
+  if (!node) {
+    udp->stats.queue_dropped += count;
+    return;
+  }
+  udp->stats.queue_dropped += count - kept;
+  node->to = run->to;
+  node->from = run->from;
+  node->seg_len = run->seg_len;
+  node->count = (uint16_t)kept;
+  node->bytes = copy_segments(udp, run, from_segment, kept, node->data);
+  if (s->queue->tail)
+    s->queue->tail->next = node;
+  else
+    s->queue->head = node;
+  s->queue->tail = node;
+  count_queued(udp, s->queue, kept, node->bytes);
+  if (!s->blocked) {
+    s->blocked = true;
+    fzri_socket_watch(udp, s);
+  }
+}
+
+static void drop_head(fzr_udp *udp, fzri_queue *q)
+{
+  fzri_queued *node = q->head;
+  q->head = node->next;
+  if (!q->head)
+    q->tail = NULL;
+  count_queued(udp, q, -(int64_t)(node->count - node->sent),
+               -(int64_t)(node->bytes - node->sent * node->seg_len));
+  free_node(udp, node);
+}
+
+/* Sends all or, with |singly|, the next segment of |node|. Returns 0 or errno. */
+static int send_node(fzr_udp *udp, const fzri_socket *s, fzri_queued *node, bool singly)
+{
+  struct msghdr msg;
+  const uint32_t at = node->sent * node->seg_len;
+  const uint32_t left = node->bytes - at;
+  const uint32_t count = singly ? 1 : node->count - node->sent;
+  struct iovec iov = {node->data + at, singly && left > node->seg_len ? node->seg_len : left};
+  fzri_send_address(s, &node->to, &node->from, count > 1 ? node->seg_len : 0, &msg, &udp->send_names[0],
+                    &udp->send_controls[0]);
+  msg.msg_iov = &iov;
+  msg.msg_iovlen = 1;
+  udp->stats.send_calls++;
+  if (sendmsg(s->fd, &msg, MSG_DONTWAIT) < 0)
+    return errno;
+  udp->stats.sent += count;
+  if (singly && node->sent + 1u < node->count) {
+    node->sent++;
+    count_queued(udp, s->queue, -1, -(int64_t)node->seg_len);
+  } else {
+    drop_head(udp, s->queue);
+  }
+  return 0;
+}
+
+/* Sends the head of the queue. Returns false when the socket is full. */
+static bool send_head(fzr_udp *udp, fzri_socket *s)
+{
+  fzri_queued *node = s->queue->head;
+  const bool one = node->count - node->sent == 1;
+  const bool singly = one || !udp->gso || node->seg_len >= s->gso_limit;
+  const int error = send_node(udp, s, node, singly);
+  if (!error)
+    return true;
+  switch (fzri_send_error(udp, s, error, !singly, node->seg_len)) {
+  case FZRI_SEND_BLOCKED:
+    return false;
+  case FZRI_SEND_AGAIN:
+  case FZRI_SEND_SINGLY: /* what was remembered makes the next try a single one */
+    return true;
+  default:
+    break;
+  }
+  udp->stats.send_errors++;
+  if (singly && !one) {
+    node->sent++;
+    count_queued(udp, s->queue, -1, -(int64_t)node->seg_len);
+  } else {
+    udp->stats.send_errors += (uint64_t)(node->count - node->sent) - 1;
+    drop_head(udp, s->queue);
+  }
+  return true;
+}
+
+static void resume_sources(fzr_udp *udp, fzri_socket *s)
+{
+  fzri_socket *source = s->paused_list;
+  s->paused_list = NULL;
+  while (source) {
+    fzri_socket *next = source->next_paused;
+    source->next_paused = NULL;
+    source->paused = false;
+    fzri_socket_watch(udp, source);
+    source = next;
+  }
+}
+
+void fzri_queue_flush(fzr_udp *udp, fzri_socket *s)
+{
+  if (!s->blocked)
+    return;
+  while (s->queue->head)
+    if (!send_head(udp, s))
+      return;
+  s->blocked = false;
+  fzri_mem_free(&udp->mem, s->queue, sizeof *s->queue);
+  s->queue = NULL;
+  fzri_socket_watch(udp, s);
+  resume_sources(udp, s);
+}
+
+void fzri_queue_free(fzr_udp *udp, fzri_socket *s)
+{
+  if (!s->queue)
+    return;
+  while (s->queue->head)
+    drop_head(udp, s->queue);
+  fzri_mem_free(&udp->mem, s->queue, sizeof *s->queue);
+  s->queue = NULL;
+}

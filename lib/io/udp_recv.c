@@ -1,2 +1,128 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "udp_internal.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+#define DEFAULT_BUDGET 256u
+/* Errors read from a socket in one turn before it has to wait for the next: each is taken off by being read. */
+#define MAX_ERRORS 16u
+
+int fzri_recv_init(fzr_udp *udp)
+{
+  udp->slots = fzri_mem_calloc(&udp->mem, FZRI_RECV_MSGS, FZRI_RECV_SLOT);
+  if (!udp->slots)
+    return FZR_ERR_NO_MEMORY;
+  for (unsigned i = 0; i < FZRI_RECV_MSGS; i++) {
+    udp->recv_iovs[i] = (struct iovec){udp->slots + (size_t)i * FZRI_RECV_SLOT, 65536};
+    struct msghdr *msg = &udp->recv_msgs[i].msg_hdr;
+    msg->msg_iov = &udp->recv_iovs[i];
+    msg->msg_iovlen = 1;
+    msg->msg_name = &udp->recv_names[i];
+    msg->msg_control = &udp->recv_controls[i];
+  }
+  return 0;
+}
+
+void fzri_recv_free(fzr_udp *udp)
+{
+  fzri_mem_free(&udp->mem, udp->slots, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
+  udp->slots = NULL;
+}
+
+/* What the control data say: segment size of a run, and the address it was sent to. */
+static void read_control(struct msghdr *msg, fzr_pkt *pkt)
+{
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+    if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+      int size;
+      memcpy(&size, CMSG_DATA(c), sizeof size);
+      if (size > 0 && (uint32_t)size < pkt->len)
+        pkt->seg = (uint16_t)size;
+    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+      struct in_pktinfo info;
+      memcpy(&info, CMSG_DATA(c), sizeof info);
+      memcpy(pkt->to.ip, &info.ipi_addr, 4);
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+      struct in6_pktinfo info;
+      memcpy(&info, CMSG_DATA(c), sizeof info);
+      memcpy(pkt->to.ip, &info.ipi6_addr, 16);
+      if (info.ipi6_addr.s6_addr[0] == 0xfe && (info.ipi6_addr.s6_addr[1] & 0xc0) == 0x80)
+        pkt->to.scope_id = info.ipi6_ifindex;
+    }
+  }
+}
+
+static void describe(fzr_udp *udp, unsigned i, const fzr_addr *local)
+{
+  struct mmsghdr *m = &udp->recv_msgs[i];
+  fzr_pkt *pkt = &udp->pkts[i];
+  pkt->data = udp->recv_iovs[i].iov_base;
+  pkt->len = m->msg_len;
+  pkt->seg = 0;
+  pkt->reserved = 0;
+  pkt->to = *local;
+  fzri_from_sockaddr(&udp->recv_names[i], &pkt->from);
+  if (m->msg_hdr.msg_controllen)
+    read_control(&m->msg_hdr, pkt);
+  udp->stats.received += pkt->seg ? (pkt->len + pkt->seg - 1) / pkt->seg : 1;
+}
+
+/* One recvmmsg. Returns the number of messages, 0 when there are no more, -1 after an error that was counted. */
+static int receive(fzr_udp *udp, const fzri_socket *s, unsigned max)
+{
+  for (unsigned i = 0; i < max; i++) {
+    struct msghdr *msg = &udp->recv_msgs[i].msg_hdr;
+    msg->msg_namelen = sizeof udp->recv_names[i];
+    msg->msg_controllen = udp->gro || (s->listens && s->wildcard) ? sizeof udp->recv_controls[i] : 0;
+  }
+  const int n = recvmmsg(s->fd, udp->recv_msgs, max, MSG_DONTWAIT, NULL);
+  udp->stats.receive_calls++;
+  if (n >= 0)
+    return n;
+  if (errno == EAGAIN || errno == EWOULDBLOCK)
+    return 0;
+  if (errno != EINTR)
+    udp->stats.receive_errors++;
+  return -1;
+}
+
+static fzr_addr local_address(const fzr_udp *udp, const fzri_socket *s)
+{
+  fzr_addr local = s->family == FZR_FAMILY_IPV4 ? udp->config.bind_ip4 : udp->config.bind_ip6;
+  local.port = s->port;
+  return local;
+}
+
+/* The socket may be closed by what it received, and its object be another's by then; fzri_socket_close tells by clearing
+ * `reading`. */
+void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
+{
+  const enum fzr_side side = s->listens ? FZR_SIDE_CLIENT : FZR_SIDE_PEER;
+  const fzr_addr local = local_address(udp, s);
+  uint32_t budget = udp->config.budget ? udp->config.budget : DEFAULT_BUDGET;
+  unsigned errors = 0;
+  udp->reading = s;
+  while (budget && udp->reading == s && !s->paused) {
+    const unsigned max = budget < FZRI_RECV_MSGS ? budget : FZRI_RECV_MSGS;
+    const int n = receive(udp, s, max);
+    if (n < 0 && ++errors < MAX_ERRORS)
+      continue;
+    if (n <= 0)
+      break;
+    for (unsigned i = 0; i < (unsigned)n; i++)
+      describe(udp, i, &local);
+    fzr_driver_rx(udp->driver, side, udp->pkts, (size_t)n, now);
+    fzri_send_flush(udp);
+    budget -= (unsigned)n;
+    /* Fewer than asked for: the socket was empty. If more has come since, the host will say so. */
+    if ((unsigned)n < max)
+      break;
+  }
+  udp->reading = NULL;
+}

@@ -1,2 +1,350 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "udp_internal.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+/* ---- collecting ---- */
+
+static fzri_socket *listen_socket(const fzr_udp *udp, uint8_t family)
+{
+  return udp->listen[family == FZR_FAMILY_IPV6];
+}
+
+static bool same_addr(const fzr_addr *a, const fzr_addr *b)
+{
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* The last run of |s| if |len| more bytes to |to| may join it, else a new one. Room was made before. */
+static fzri_run *run_for(fzr_udp *udp, fzri_socket *s, const fzr_addr *to, const fzr_addr *from,
+                         uint16_t seg_len)
+{
+  if (s->last_run != FZRI_UDP_NONE) {
+    fzri_run *last = &udp->runs[s->last_run];
+    if (!last->closed && udp->gso && seg_len == last->seg_len && seg_len < s->gso_limit &&
+        last->count < FZRI_GSO_SEGMENTS && last->bytes + seg_len <= FZRI_GSO_BYTES &&
+        same_addr(&last->to, to) && same_addr(&last->from, from))
+      return last;
+  }
+  const uint16_t index = udp->run_count++;
+  fzri_run *run = &udp->runs[index];
+  *run = (fzri_run){*to, *from, 0, seg_len, 0, FZRI_UDP_NONE, FZRI_UDP_NONE, FZRI_UDP_NONE, seg_len == 0};
+  if (s->first_run == FZRI_UDP_NONE) {
+    s->first_run = index;
+    s->next_pending = NULL;
+    if (udp->pending)
+      udp->last_pending->next_pending = s;
+    else
+      udp->pending = s;
+    udp->last_pending = s;
+  } else {
+    udp->runs[s->last_run].next = index;
+  }
+  s->last_run = index;
+  return run;
+}
+
+static void add_piece(fzr_udp *udp, fzri_run *run, const fzri_piece *piece)
+{
+  const uint16_t index = udp->piece_count++;
+  udp->pieces[index] = *piece;
+  udp->pieces[index].next = FZRI_UDP_NONE;
+  if (run->first_piece == FZRI_UDP_NONE)
+    run->first_piece = index;
+  else
+    udp->pieces[run->last_piece].next = index;
+  run->last_piece = index;
+  run->count = (uint16_t)(run->count + piece->count);
+  run->bytes +=
+      (piece->count - 1u) * (uint32_t)(piece->hdr_len + piece->len) + piece->hdr_len + piece->tail_len;
+  if (piece->tail_len != piece->len)
+    run->closed = true;
+}
+
+/* Puts |piece| into runs of |s|, as many as it takes. */
+static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_addr *to, const fzr_addr *from)
+{
+  const uint16_t seg_len = (uint16_t)(piece.hdr_len + piece.len);
+  const uint16_t total = piece.count;
+  const uint16_t tail_len = piece.tail_len;
+  uint8_t tail_hdr[4];
+  memcpy(tail_hdr, piece.tail_hdr, sizeof tail_hdr);
+  for (uint16_t done = 0; done < total;) {
+    if (udp->run_count == FZRI_RUNS || udp->piece_count == FZRI_PIECES)
+      fzri_send_flush(udp);
+    fzri_run *run = run_for(udp, s, to, from, seg_len);
+    uint32_t fits = 1;
+    if (udp->gso && seg_len && seg_len < s->gso_limit) {
+      fits = FZRI_GSO_SEGMENTS - run->count;
+      const uint32_t by_bytes = (FZRI_GSO_BYTES - run->bytes) / seg_len;
+      if (by_bytes < fits)
+        fits = by_bytes;
+    } else {
+      run->closed = true;
+    }
+    piece.count = (uint16_t)(fits < (uint32_t)(total - done) ? fits : (uint32_t)(total - done));
+    if (!piece.count)
+      piece.count = 1; /* one segment alone, larger than the bound for GSO */
+    const bool last = done + piece.count == total;
+    piece.tail_len = last ? tail_len : piece.len;
+    memcpy(piece.tail_hdr, last ? tail_hdr : piece.hdr, sizeof piece.tail_hdr);
+    add_piece(udp, run, &piece);
+    piece.data += (size_t)piece.count * piece.stride;
+    done = (uint16_t)(done + piece.count);
+  }
+}
+
+/* What is being read feeds |s|, which is blocked: it waits until that is over. The listen sockets go on: they feed others. */
+static void pause_source(fzr_udp *udp, fzri_socket *s)
+{
+  fzri_socket *source = udp->reading;
+  if (!s->blocked || !s->listens || !source || source->listens || source->paused)
+    return;
+  source->paused = true;
+  source->next_paused = s->paused_list;
+  s->paused_list = source;
+  fzri_socket_watch(udp, source);
+}
+
+void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n)
+{
+  fzr_udp *udp = io;
+  for (size_t i = 0; i < n; i++) {
+    const fzr_verdict *v = &verdicts[i];
+    if (v->action != FZR_ACT_FORWARD)
+      continue;
+    fzri_socket *s = v->io ? v->io : listen_socket(udp, v->to.family);
+    if (!s)
+      continue;
+    fzri_piece piece = {v->data,       v->stride,  v->count, v->len, v->tail_len,
+                        FZRI_UDP_NONE, v->hdr_len, {0},      {0}};
+    memcpy(piece.hdr, v->hdr, sizeof piece.hdr);
+    memcpy(piece.tail_hdr, v->tail_hdr, sizeof piece.tail_hdr);
+    collect(udp, s, piece, &v->to, &v->from);
+    pause_source(udp, s);
+  }
+}
+
+void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n)
+{
+  fzr_udp *udp = io;
+  for (size_t i = 0; i < n; i++) {
+    const fzr_transmit *t = &answers[i];
+    fzri_socket *s = listen_socket(udp, t->to.family);
+    if (!s)
+      continue;
+    const fzri_piece piece = {t->data, t->len, 1, t->len, t->len, FZRI_UDP_NONE, 0, {0}, {0}};
+    collect(udp, s, piece, &t->to, &t->from);
+  }
+  /* The engine may overwrite its answers with the next input. */
+  fzri_send_flush(udp);
+}
+
+/* ---- sending ---- */
+
+void fzri_send_address(const fzri_socket *s, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
+                       struct msghdr *msg, union fzri_sockaddr *name, fzri_control *control)
+{
+  memset(msg, 0, sizeof *msg);
+  msg->msg_name = name;
+  msg->msg_namelen = fzri_to_sockaddr(to, name);
+  const bool choose = s->listens && s->wildcard;
+  if (!choose && !seg_len)
+    return;
+  msg->msg_control = control;
+  msg->msg_controllen = sizeof *control;
+  memset(control, 0, sizeof *control);
+  struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+  size_t used = 0;
+  if (seg_len) {
+    c->cmsg_level = IPPROTO_UDP;
+    c->cmsg_type = UDP_SEGMENT;
+    c->cmsg_len = CMSG_LEN(sizeof seg_len);
+    memcpy(CMSG_DATA(c), &seg_len, sizeof seg_len);
+    used += CMSG_SPACE(sizeof seg_len);
+    c = (struct cmsghdr *)(void *)(control->bytes + used);
+  }
+  if (choose && s->family == FZR_FAMILY_IPV4) {
+    struct in_pktinfo info = {0};
+    memcpy(&info.ipi_spec_dst, from->ip, 4);
+    c->cmsg_level = IPPROTO_IP;
+    c->cmsg_type = IP_PKTINFO;
+    c->cmsg_len = CMSG_LEN(sizeof info);
+    memcpy(CMSG_DATA(c), &info, sizeof info);
+    used += CMSG_SPACE(sizeof info);
+  } else if (choose) {
+    struct in6_pktinfo info = {.ipi6_ifindex = from->scope_id};
+    memcpy(&info.ipi6_addr, from->ip, 16);
+    c->cmsg_level = IPPROTO_IPV6;
+    c->cmsg_type = IPV6_PKTINFO;
+    c->cmsg_len = CMSG_LEN(sizeof info);
+    memcpy(CMSG_DATA(c), &info, sizeof info);
+    used += CMSG_SPACE(sizeof info);
+  }
+  msg->msg_controllen = used;
+}
+
+enum fzri_send_outcome fzri_send_error(fzr_udp *udp, fzri_socket *s, int error, bool gso, uint16_t seg_len)
+{
+  if (error == EAGAIN || error == EWOULDBLOCK)
+    return FZRI_SEND_BLOCKED;
+  if (error == EINTR)
+    return FZRI_SEND_AGAIN;
+  if (gso && (error == EIO || error == EOPNOTSUPP)) {
+    udp->gso = false; /* the device cannot: nor will it the next time */
+    return FZRI_SEND_SINGLY;
+  }
+  if (gso && (error == EINVAL || error == EMSGSIZE)) {
+    /* Segments larger than the path takes are refused as GSO, but fragmented when sent singly. */
+    if (seg_len < s->gso_limit)
+      s->gso_limit = seg_len;
+    return FZRI_SEND_SINGLY;
+  }
+  return FZRI_SEND_LOST;
+}
+
+/* Appends the iovecs of segments |from| to |from| + |count| - 1 of |run|. Payloads that lie one behind the other with nothing
+ * between them take one iovec. Returns how many there are. */
+static size_t fill_iovs(const fzr_udp *udp, const fzri_run *run, uint32_t from, uint32_t count,
+                        struct iovec *iovs)
+{
+  size_t n = 0;
+  uint32_t at = 0;
+  for (uint16_t p = run->first_piece; p != FZRI_UDP_NONE && count; p = udp->pieces[p].next) {
+    const fzri_piece *piece = &udp->pieces[p];
+    for (uint32_t i = 0; i < piece->count && count; i++, at++) {
+      if (at < from)
+        continue;
+      const bool tail = i + 1u == piece->count;
+      if (piece->hdr_len)
+        iovs[n++] = (struct iovec){(void *)(uintptr_t)(tail ? piece->tail_hdr : piece->hdr), piece->hdr_len};
+      const uint16_t len = tail ? piece->tail_len : piece->len;
+      uint8_t *data = (uint8_t *)(uintptr_t)piece->data + (size_t)i * piece->stride;
+      if (!piece->hdr_len && n && (uint8_t *)iovs[n - 1].iov_base + iovs[n - 1].iov_len == data)
+        iovs[n - 1].iov_len += len;
+      else
+        iovs[n++] = (struct iovec){data, len};
+      count--;
+    }
+  }
+  return n;
+}
+
+/* Sends the segments of |run| one by one from number |from| on. Returns the first that was not taken because the socket is
+ * full, or run->count. */
+static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from)
+{
+  while (from < run->count) {
+    struct iovec iovs[2];
+    struct msghdr msg;
+    fzri_send_address(s, &run->to, &run->from, 0, &msg, &udp->send_names[0], &udp->send_controls[0]);
+    msg.msg_iov = iovs;
+    msg.msg_iovlen = fill_iovs(udp, run, from, 1, iovs);
+    udp->stats.send_calls++;
+    if (sendmsg(s->fd, &msg, MSG_DONTWAIT) >= 0) {
+      udp->stats.sent++;
+      from++;
+      continue;
+    }
+    switch (fzri_send_error(udp, s, errno, false, 0)) {
+    case FZRI_SEND_BLOCKED:
+      return from;
+    case FZRI_SEND_AGAIN:
+      break;
+    default:
+      udp->stats.send_errors++;
+      from++;
+    }
+  }
+  return from;
+}
+
+static void queue_from(fzr_udp *udp, fzri_socket *s, uint16_t run, uint32_t segment)
+{
+  for (; run != FZRI_UDP_NONE; run = udp->runs[run].next, segment = 0)
+    fzri_queue_append(udp, s, &udp->runs[run], segment);
+}
+
+/* Fills messages from |run| on. Returns how many; their runs are |run| and those that follow it. */
+static unsigned fill_messages(fzr_udp *udp, const fzri_socket *s, uint16_t run)
+{
+  unsigned n = 0;
+  size_t iovs = 0;
+  for (; run != FZRI_UDP_NONE && n < FZRI_SEND_MSGS; run = udp->runs[run].next, n++) {
+    const fzri_run *r = &udp->runs[run];
+    if (FZRI_SEND_IOVS - iovs < 2u * r->count)
+      break;
+    struct msghdr *msg = &udp->send_msgs[n].msg_hdr;
+    fzri_send_address(s, &r->to, &r->from, r->count > 1 ? r->seg_len : 0, msg, &udp->send_names[n],
+                      &udp->send_controls[n]);
+    msg->msg_iov = &udp->send_iovs[iovs];
+    msg->msg_iovlen = fill_iovs(udp, r, 0, r->count, msg->msg_iov);
+    iovs += msg->msg_iovlen;
+  }
+  return n;
+}
+
+/* Deals with the run that the kernel refused. Returns the next one, or FZRI_UDP_NONE when the rest was queued. */
+static uint16_t after_error(fzr_udp *udp, fzri_socket *s, uint16_t run, int error)
+{
+  const fzri_run *r = &udp->runs[run];
+  uint32_t done;
+  switch (fzri_send_error(udp, s, error, r->count > 1, r->seg_len)) {
+  case FZRI_SEND_BLOCKED:
+    queue_from(udp, s, run, 0);
+    return FZRI_UDP_NONE;
+  case FZRI_SEND_AGAIN:
+    return run;
+  case FZRI_SEND_SINGLY:
+    done = send_singly(udp, s, r, 0);
+    if (done < r->count) {
+      queue_from(udp, s, run, done);
+      return FZRI_UDP_NONE;
+    }
+    return r->next;
+  default:
+    udp->stats.send_errors += r->count;
+    return r->next;
+  }
+}
+
+static void send_runs(fzr_udp *udp, fzri_socket *s, uint16_t run)
+{
+  while (run != FZRI_UDP_NONE) {
+    const unsigned n = fill_messages(udp, s, run);
+    const int sent = sendmmsg(s->fd, udp->send_msgs, n, MSG_DONTWAIT);
+    udp->stats.send_calls++;
+    if (sent < 0) {
+      run = after_error(udp, s, run, errno);
+      continue;
+    }
+    for (int i = 0; i < sent; i++) {
+      udp->stats.sent += udp->runs[run].count;
+      run = udp->runs[run].next;
+    }
+  }
+}
+
+void fzri_send_flush(fzr_udp *udp)
+{
+  fzri_socket *s = udp->pending;
+  udp->pending = udp->last_pending = NULL;
+  while (s) {
+    fzri_socket *next = s->next_pending;
+    const uint16_t run = s->first_run;
+    s->first_run = s->last_run = FZRI_UDP_NONE;
+    if (s->blocked)
+      queue_from(udp, s, run, 0);
+    else
+      send_runs(udp, s, run);
+    pause_source(udp, s);
+    s = next;
+  }
+  udp->run_count = udp->piece_count = 0;
+}

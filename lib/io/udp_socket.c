@@ -1,2 +1,226 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/firezone_relay.h"
+#include "udp_internal.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+#define LISTEN_RECEIVE_BUFFER (4 << 20)
+#define PORT_RECEIVE_BUFFER   (1 << 20)
+#define LISTEN_SEND_BUFFER    (1 << 20)
+
+socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out)
+{
+  if (addr->family == FZR_FAMILY_IPV4) {
+    memset(&out->in4, 0, sizeof out->in4);
+    out->in4.sin_family = AF_INET;
+    out->in4.sin_port = htons(addr->port);
+    memcpy(&out->in4.sin_addr, addr->ip, 4);
+    return sizeof out->in4;
+  }
+  memset(&out->in6, 0, sizeof out->in6);
+  out->in6.sin6_family = AF_INET6;
+  out->in6.sin6_port = htons(addr->port);
+  out->in6.sin6_scope_id = addr->scope_id;
+  memcpy(&out->in6.sin6_addr, addr->ip, 16);
+  return sizeof out->in6;
+}
+
+void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out)
+{
+  memset(out, 0, sizeof *out);
+  if (sa->any.sa_family == AF_INET) {
+    out->family = FZR_FAMILY_IPV4;
+    out->port = ntohs(sa->in4.sin_port);
+    memcpy(out->ip, &sa->in4.sin_addr, 4);
+  } else {
+    out->family = FZR_FAMILY_IPV6;
+    out->port = ntohs(sa->in6.sin6_port);
+    out->scope_id = sa->in6.sin6_scope_id;
+    memcpy(out->ip, &sa->in6.sin6_addr, 16);
+  }
+}
+
+static bool set_option(int fd, int level, int name, int value)
+{
+  return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+static uint32_t get_option(int fd, int name)
+{
+  int value = 0;
+  socklen_t len = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 && value > 0 ? (uint32_t)value : 0;
+}
+
+static const fzr_addr *bind_address(const fzr_udp *udp, uint8_t family)
+{
+  return family == FZR_FAMILY_IPV4 ? &udp->config.bind_ip4 : &udp->config.bind_ip6;
+}
+
+static bool is_wildcard(const fzr_addr *addr)
+{
+  static const uint8_t zero[16];
+  return memcmp(addr->ip, zero, sizeof zero) == 0;
+}
+
+static void set_buffers(fzr_udp *udp, const fzri_socket *s)
+{
+  const uint32_t configured = udp->config.receive_buffer;
+  const int receive =
+      s->listens ? (configured ? (int)configured : LISTEN_RECEIVE_BUFFER) : PORT_RECEIVE_BUFFER;
+  set_option(s->fd, SOL_SOCKET, SO_RCVBUF, receive);
+  const int send = udp->config.send_buffer ? (int)udp->config.send_buffer
+                   : s->listens            ? LISTEN_SEND_BUFFER
+                                           : 0;
+  if (send)
+    set_option(s->fd, SOL_SOCKET, SO_SNDBUF, send);
+  if (s->listens) {
+    udp->stats.receive_buffer = get_option(s->fd, SO_RCVBUF);
+    udp->stats.send_buffer = get_option(s->fd, SO_SNDBUF);
+  }
+}
+
+/* Turns on what the kernel has of GRO, and of telling to which address a datagram came. */
+static void set_features(fzr_udp *udp, const fzri_socket *s)
+{
+  if (udp->gro && !set_option(s->fd, IPPROTO_UDP, UDP_GRO, 1))
+    udp->gro = false;
+  if (!s->wildcard || !s->listens)
+    return;
+  if (s->family == FZR_FAMILY_IPV4)
+    set_option(s->fd, IPPROTO_IP, IP_PKTINFO, 1);
+  else
+    set_option(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+/* Binds, and tells the port that was taken. The first socket of a group is bound without SO_REUSEPORT, so that the kernel
+ * refuses it if anybody has the port, sharing or not; only then the group is opened to its other members. */
+static int bind_socket(fzr_udp *udp, fzri_socket *s, uint16_t port, bool join)
+{
+  union fzri_sockaddr sa;
+  fzr_addr addr = *bind_address(udp, s->family);
+  addr.port = port;
+  const socklen_t len = fzri_to_sockaddr(&addr, &sa);
+  if (join && !set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 1))
+    return FZR_ERR_IO;
+  if (s->family == FZR_FAMILY_IPV6 && !set_option(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
+    return FZR_ERR_IO;
+  if (bind(s->fd, &sa.any, len))
+    return errno == EADDRINUSE ? FZR_ERR_IO_IN_USE : FZR_ERR_IO;
+  if (s->listens && udp->config.reuse_port && !join && !set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 1))
+    return FZR_ERR_IO;
+  socklen_t got = sizeof sa;
+  if (getsockname(s->fd, &sa.any, &got))
+    return FZR_ERR_IO;
+  fzri_from_sockaddr(&sa, &addr);
+  s->port = addr.port;
+  return 0;
+}
+
+static int open_error(void)
+{
+  return errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ? FZR_ERR_IO_NO_SOCKET
+                                                                                   : FZR_ERR_IO;
+}
+
+int fzri_socket_open(fzr_udp *udp, uint8_t family, uint16_t port, bool listens, bool join, fzri_socket **out)
+{
+  uint32_t index;
+  const int domain = family == FZR_FAMILY_IPV4 ? AF_INET : AF_INET6;
+  const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  if (fd < 0)
+    return open_error();
+  fzri_socket *s = fzri_pool_take(&udp->sockets, &index);
+  if (!s) {
+    close(fd);
+    return FZR_ERR_NO_MEMORY;
+  }
+  s->index = index;
+  s->fd = fd;
+  s->open = true;
+  s->listens = listens;
+  s->family = family;
+  s->wildcard = is_wildcard(bind_address(udp, family));
+  s->gso_limit = UINT16_MAX;
+  s->first_run = s->last_run = FZRI_UDP_NONE;
+  const int error = bind_socket(udp, s, port, join);
+  if (error) {
+    const int keep = errno;
+    close(fd);
+    fzri_pool_give(&udp->sockets, index);
+    errno = keep;
+    return error;
+  }
+  set_buffers(udp, s);
+  set_features(udp, s);
+  udp->stats.sockets++;
+  *out = s;
+  return 0;
+}
+
+static void unlink_paused(fzr_udp *udp, const fzri_socket *s)
+{
+  for (unsigned i = 0; i < 2; i++) {
+    if (!udp->listen[i])
+      continue;
+    fzri_socket **at = &udp->listen[i]->paused_list;
+    while (*at && *at != s)
+      at = &(*at)->next_paused;
+    if (*at)
+      *at = s->next_paused;
+  }
+}
+
+static void unlink_pending(fzr_udp *udp, const fzri_socket *s)
+{
+  fzri_socket *before = NULL;
+  for (fzri_socket *p = udp->pending; p; before = p, p = p->next_pending) {
+    if (p != s)
+      continue;
+    if (before)
+      before->next_pending = s->next_pending;
+    else
+      udp->pending = s->next_pending;
+    if (udp->last_pending == s)
+      udp->last_pending = before;
+    return;
+  }
+}
+
+void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
+{
+  if (!s->open)
+    return;
+  if (s->first_run != FZRI_UDP_NONE)
+    unlink_pending(udp, s);
+  if (s->paused)
+    unlink_paused(udp, s);
+  if (s->slot || s->watched)
+    udp->config.unwatch(udp->config.watch_ctx, s->fd, s->slot);
+  fzri_queue_free(udp, s);
+  close(s->fd);
+  udp->stats.sockets--;
+  if (udp->reading == s)
+    udp->reading = NULL;
+  fzri_pool_give(&udp->sockets, s->index);
+}
+
+int fzri_socket_watch(fzr_udp *udp, fzri_socket *s)
+{
+  const unsigned events = (s->paused ? 0 : FZR_WATCH_READ) | (s->blocked ? FZR_WATCH_WRITE : 0);
+  if (s->watched == events && s->slot)
+    return 0;
+  const int error = udp->config.watch(udp->config.watch_ctx, s->fd, events, s, &s->slot);
+  if (!error)
+    s->watched = (uint8_t)events;
+  return error;
+}

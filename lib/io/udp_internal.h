@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The UDP adapter's inside: what its files share. */
+#ifndef FZRI_UDP_INTERNAL_H
+#define FZRI_UDP_INTERNAL_H
+
+#include "../base/mem.h"
+#include "../base/pool.h"
+#include "firezone_relay/udp.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+/* Messages of one recvmmsg. More do not pay on loopback; each has a slot of buffer for the largest datagram. */
+#define FZRI_RECV_MSGS 32u
+/* Slots are not a power of two apart, so that the first lines of all of them do not fall into the same cache sets. */
+#define FZRI_RECV_SLOT (65536u + 192u)
+/* What one GSO send may carry: UDP_MAX_SEGMENTS of all kernels that have it, and the largest datagram. */
+#define FZRI_GSO_SEGMENTS 64u
+#define FZRI_GSO_BYTES    FZR_UDP_PAYLOAD_MAX
+/* Runs held until the end of a batch, and the pieces they are made of. */
+#define FZRI_RUNS   256u
+#define FZRI_PIECES 512u
+/* Messages and iovecs of one sendmmsg. A message has at most two iovecs for each of its segments. */
+#define FZRI_SEND_MSGS 32u
+#define FZRI_SEND_IOVS (FZRI_SEND_MSGS * 2 * FZRI_GSO_SEGMENTS / 4)
+
+#define FZRI_UDP_NONE UINT16_MAX
+
+union fzri_sockaddr {
+  struct sockaddr any;
+  struct sockaddr_in in4;
+  struct sockaddr_in6 in6;
+};
+
+/* Datagrams waiting for a socket to become writable: one run, headers in place. */
+typedef struct fzri_queued {
+  struct fzri_queued *next;
+  fzr_addr to;
+  fzr_addr from;
+  uint32_t bytes;   /* of all segments */
+  uint32_t room;    /* bytes taken for `data` */
+  uint16_t seg_len; /* of all but the last */
+  uint16_t count;
+  uint32_t sent; /* segments of a run that went singly and was interrupted */
+  uint8_t data[];
+} fzri_queued;
+
+typedef struct fzri_queue {
+  fzri_queued *head;
+  fzri_queued *tail;
+  uint32_t bytes;
+  uint32_t packets;
+} fzri_queue;
+
+/* A socket. Its memory stays with the adapter when it is closed, so that a token which the host still holds is harmless. */
+typedef struct fzri_socket {
+  uint32_t index; /* in the pool; first, for the pool overwrites it when the object is free */
+  int fd;
+  bool open;
+  bool listens;
+  bool wildcard;  /* bound to no particular address: packet info says, and chooses, which */
+  bool blocked;   /* the queue is not empty */
+  bool paused;    /* not read: what it feeds is blocked */
+  uint8_t family; /* enum fzr_family */
+  uint16_t port;
+  uint16_t gso_limit; /* segments of this size or more were refused as GSO */
+  uint16_t first_run; /* of the batch being collected; FZRI_UDP_NONE: none */
+  uint16_t last_run;
+  uint8_t watched;                  /* FZR_WATCH_… asked for */
+  struct fzri_socket *next_pending; /* among those with runs */
+  struct fzri_socket *next_paused;  /* among those that feed the same blocked socket */
+  struct fzri_socket *paused_list;  /* head: who waits for this one */
+  fzri_queue *queue;                /* taken when it first blocks */
+  void *slot;                       /* the host's */
+} fzri_socket;
+
+/* A piece of a run: what one verdict said, in as far as it is needed to send. */
+typedef struct fzri_piece {
+  const uint8_t *data;
+  uint32_t stride;
+  uint16_t count;
+  uint16_t len;
+  uint16_t tail_len;
+  uint16_t next;
+  uint8_t hdr_len;
+  uint8_t hdr[4];
+  uint8_t tail_hdr[4];
+} fzri_piece;
+
+/* A run that is being collected: one message, GSO if it has more than one segment. */
+typedef struct fzri_run {
+  fzr_addr to;
+  fzr_addr from;
+  uint32_t bytes;
+  uint16_t seg_len; /* header and payload of all but the last */
+  uint16_t count;
+  uint16_t first_piece;
+  uint16_t last_piece;
+  uint16_t next; /* of the same socket */
+  bool closed;   /* its last segment is short, or it must go alone */
+} fzri_run;
+
+/* What a message's control data is built in. */
+typedef struct fzri_control {
+  _Alignas(struct cmsghdr) uint8_t
+      bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
+} fzri_control;
+
+struct fzr_udp {
+  fzri_mem mem;
+  fzr_udp_config config;
+  fzr_udp_stats stats;
+  fzr_driver *driver;
+  fzri_pool sockets;
+  fzri_socket *listen[2]; /* by family: 0 IPv4, 1 IPv6 */
+  uint16_t port;
+  bool gso;
+  bool gro;
+  fzri_socket *reading; /* whose datagrams are being relayed now */
+  void (*channel_hook)(void *ctx, const fzr_event *event);
+  void *channel_hook_ctx;
+
+  /* Receiving. */
+  uint8_t *slots; /* FZRI_RECV_MSGS of FZRI_RECV_SLOT */
+  struct mmsghdr recv_msgs[FZRI_RECV_MSGS];
+  struct iovec recv_iovs[FZRI_RECV_MSGS];
+  union fzri_sockaddr recv_names[FZRI_RECV_MSGS];
+  fzri_control recv_controls[FZRI_RECV_MSGS];
+  fzr_pkt pkts[FZRI_RECV_MSGS];
+
+  /* Sending. */
+  fzri_run runs[FZRI_RUNS];
+  fzri_piece pieces[FZRI_PIECES];
+  uint16_t run_count;
+  uint16_t piece_count;
+  fzri_socket *pending; /* sockets with runs, in order of their first one */
+  fzri_socket *last_pending;
+  struct mmsghdr send_msgs[FZRI_SEND_MSGS];
+  struct iovec send_iovs[FZRI_SEND_IOVS];
+  union fzri_sockaddr send_names[FZRI_SEND_MSGS];
+  fzri_control send_controls[FZRI_SEND_MSGS];
+};
+
+/* udp_socket.c */
+socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out);
+void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out);
+/* Opens and binds a socket of |family| on |port| (0: any); a listening one of a group joins it where |join|. Returns 0 with it
+ * in *|out|, or FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE, FZR_ERR_IO_NO_SOCKET, FZR_ERR_IO with errno left as it was. */
+int fzri_socket_open(fzr_udp *udp, uint8_t family, uint16_t port, bool listens, bool join, fzri_socket **out);
+void fzri_socket_close(fzr_udp *udp, fzri_socket *s);
+/* Has the host watch what |s| needs now. Returns what the host returned. */
+int fzri_socket_watch(fzr_udp *udp, fzri_socket *s);
+
+/* udp_recv.c */
+/* Makes the receive buffers. Returns 0 or FZR_ERR_NO_MEMORY. */
+int fzri_recv_init(fzr_udp *udp);
+void fzri_recv_free(fzr_udp *udp);
+/* Reads from |s| up to the budget and relays it. */
+void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now);
+
+/* udp_send.c */
+/* The functions of fzr_io_ops that send; |io| is the adapter. Runs are held until fzri_send_flush. */
+void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n);
+void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n);
+void fzri_send_flush(fzr_udp *udp);
+/* Fills |msg| for datagrams from |s| to |to|: name and control data (source address, and segment size if not 0). */
+void fzri_send_address(const fzri_socket *s, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
+                       struct msghdr *msg, union fzri_sockaddr *name, fzri_control *control);
+/* What to do after an error of sending: |gso| is whether it was a run in one message of |seg_len|. */
+enum fzri_send_outcome { FZRI_SEND_BLOCKED, FZRI_SEND_AGAIN, FZRI_SEND_SINGLY, FZRI_SEND_LOST };
+enum fzri_send_outcome fzri_send_error(fzr_udp *udp, fzri_socket *s, int error, bool gso, uint16_t seg_len);
+
+/* udp_queue.c */
+/* Appends |run| from its segment |from_segment| on, as far as the bound goes, and sees to it that |s| is watched; what does not
+ * fit is counted. */
+void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment);
+/* Sends what is queued, as far as the socket takes it; when all is gone, those that fed it are read again. */
+void fzri_queue_flush(fzr_udp *udp, fzri_socket *s);
+void fzri_queue_free(fzr_udp *udp, fzri_socket *s);
+
+#endif
