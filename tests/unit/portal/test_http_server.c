@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP server and the health routes, through real sockets on loopback, driven by the same thread. */
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+
+#include "http/health.h"
+#include "testing.h"
+
+#define RESPONSE_MAX 8192
+
+static struct event_base *base;
+static http_server *server;
+
+static unsigned open_fds(void)
+{
+  unsigned n = 0;
+  DIR *dir = opendir("/proc/self/fd");
+  ck_assert_ptr_nonnull(dir);
+  while (readdir(dir) != NULL)
+    n++;
+  (void)closedir(dir);
+  return n;
+}
+
+static void setup(void)
+{
+  fzr_addr addr = fzt_addr("127.0.0.1");
+  base = event_base_new();
+  ck_assert_ptr_nonnull(base);
+  server = http_server_new(base, &addr, 8);
+  ck_assert_ptr_nonnull(server);
+}
+
+static void teardown(void)
+{
+  http_server_free(server);
+  event_base_free(base);
+}
+
+static int dial(void)
+{
+  fzr_addr addr = http_server_addr(server);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(addr.port)};
+  memcpy(&to.sin_addr, addr.ip, 4);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  ck_assert_int_ge(fd, 0);
+  ck_assert_int_eq(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+  return fd;
+}
+
+/* Runs the server until the peer of |fd| has closed; returns what it sent, zero-terminated. */
+static char *read_all(int fd)
+{
+  static char text[RESPONSE_MAX];
+  size_t len = 0;
+  for (;;) {
+    ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+    ssize_t n = recv(fd, text + len, sizeof text - 1 - len, MSG_DONTWAIT);
+    if (n > 0)
+      len += (size_t)n;
+    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+      break;
+    ck_assert_uint_lt(len, sizeof text - 1);
+  }
+  text[len] = '\0';
+  return text;
+}
+
+static char *ask(const char *request)
+{
+  int fd = dial();
+  ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+  char *text = read_all(fd);
+  (void)close(fd);
+  return text;
+}
+
+static char *ask_for(const char *method, const char *target)
+{
+  char request[512];
+  (void)snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method,
+                 target);
+  return ask(request);
+}
+
+static int status_of(const char *text)
+{
+  int status = 0;
+  ck_assert_int_eq(sscanf(text, "HTTP/1.1 %d", &status), 1);
+  return status;
+}
+
+static void echo(void *ctx, const http_request *request, http_response *response)
+{
+  const char *value = http_query(request, "q");
+  ++*(unsigned *)ctx;
+  (void)evbuffer_add_printf(response->body, "%s|%s|", request->path, value != NULL ? value : "-");
+  (void)evbuffer_add(response->body, request->body, request->body_len);
+}
+
+START_TEST(routes_by_method_and_path)
+{
+  unsigned calls = 0;
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a b", echo, &calls), 0);
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_POST, "/post", echo, &calls), 0);
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_POST, "/post", echo, &calls), -1);
+  ck_assert_int_eq(errno, EEXIST);
+
+  const char *text = ask_for("GET", "/a%20b?q=1%262&r=3");
+  ck_assert_int_eq(status_of(text), 200);
+  ck_assert_ptr_nonnull(strstr(text, "\r\n\r\n/a b|1&2|"));
+  text = ask("POST /post HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
+  ck_assert_int_eq(status_of(text), 200);
+  ck_assert_ptr_nonnull(strstr(text, "/post|-|hello"));
+  ck_assert_uint_eq(calls, 2);
+}
+END_TEST
+
+START_TEST(head_has_no_body)
+{
+  unsigned calls = 0;
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
+  const char *text = ask_for("HEAD", "/a");
+  ck_assert_int_eq(status_of(text), 200);
+  ck_assert_uint_eq(calls, 1);
+  const char *end = strstr(text, "\r\n\r\n");
+  ck_assert_ptr_nonnull(end);
+  ck_assert_str_eq(end + 4, "");
+}
+END_TEST
+
+START_TEST(unknown_is_404_and_405)
+{
+  unsigned calls = 0;
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
+  ck_assert_int_eq(status_of(ask_for("GET", "/b")), 404);
+  ck_assert_int_eq(status_of(ask_for("GET", "/a/")), 404);
+  static const char *const methods[] = {"POST", "PUT", "DELETE", "OPTIONS", "PATCH"};
+  for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+    const char *text = ask_for(methods[i], "/a");
+    ck_assert_msg(status_of(text) == 405, "%s: %s", methods[i], text);
+    ck_assert_ptr_nonnull(strstr(text, "Allow: GET, HEAD"));
+  }
+  ck_assert_uint_eq(calls, 0);
+}
+END_TEST
+
+START_TEST(headers_and_bodies_are_limited)
+{
+  unsigned calls = 0;
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_POST, "/p", echo, &calls), 0);
+  static char big[64 * 1024];
+  size_t len = (size_t)snprintf(big, sizeof big, "POST /p HTTP/1.1\r\nX: ");
+  memset(big + len, 'a', HTTP_MAX_HEADER);
+  (void)snprintf(big + len + HTTP_MAX_HEADER, 8, "\r\n\r\n");
+  ck_assert_ptr_null(strstr(ask(big), " 200 "));
+  int n = snprintf(big, sizeof big, "POST /p HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n",
+                   HTTP_MAX_BODY + 1);
+  memset(big + n, 'a', HTTP_MAX_BODY + 1);
+  big[n + HTTP_MAX_BODY + 1] = '\0';
+  ck_assert_ptr_null(strstr(ask(big), " 200 "));
+  ck_assert_uint_eq(calls, 0);
+  ck_assert_uint_eq(http_server_connections(server), 0);
+}
+END_TEST
+
+START_TEST(garbage_does_no_harm)
+{
+  static const char *const garbage[] = {"\r\n\r\n",
+                                        "GET\r\n\r\n",
+                                        "GET / HTTP/9.9\r\n\r\n",
+                                        "\xff\xfe\r\n\r\n",
+                                        "GET /%zz%0 HTTP/1.0\r\n\r\n",
+                                        "GET http://[ HTTP/1.0\r\n\r\n"};
+  for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
+    int fd = dial();
+    ck_assert_int_gt(send(fd, garbage[i], strlen(garbage[i]), MSG_NOSIGNAL), 0);
+    (void)shutdown(fd, SHUT_WR);
+    ck_assert_ptr_null(strstr(read_all(fd), " 200 "));
+    (void)close(fd);
+  }
+  ck_assert_uint_eq(http_server_connections(server), 0);
+}
+END_TEST
+
+/* Those that open connections and say nothing lose them, oldest first, and never keep others out. */
+START_TEST(silent_connections_are_evicted)
+{
+  unsigned calls = 0;
+  int fds[40];
+  unsigned before = open_fds();
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
+  for (size_t i = 0; i < 40; i++) {
+    fds[i] = dial();
+    ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+    ck_assert_int_eq(status_of(ask_for("GET", "/a")), 200);
+  }
+  ck_assert_uint_le(http_server_connections(server), 9);
+  ck_assert_uint_eq(calls, 40);
+  ck_assert_str_eq(read_all(fds[0]), "");
+  for (size_t i = 0; i < 40; i++)
+    (void)close(fds[i]);
+  while (http_server_connections(server) != 0)
+    ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+  ck_assert_uint_eq(open_fds(), before);
+}
+END_TEST
+
+START_TEST(open_connections_end_with_the_server)
+{
+  fzr_addr addr = fzt_addr("127.0.0.1");
+  unsigned before = open_fds();
+  struct event_base *own_base = event_base_new();
+  http_server *kept = server;
+  struct event_base *kept_base = base;
+  base = own_base;
+  server = http_server_new(own_base, &addr, 0);
+  ck_assert_ptr_nonnull(server);
+  int fd = dial();
+  while (http_server_connections(server) == 0)
+    ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+  http_server_free(server);
+  event_base_free(own_base);
+  (void)close(fd);
+  base = kept_base;
+  server = kept;
+  ck_assert_uint_eq(open_fds(), before);
+}
+END_TEST
+
+START_TEST(taken_port_is_told)
+{
+  fzr_addr addr = http_server_addr(server);
+  ck_assert_uint_ne(addr.port, 0);
+  ck_assert_ptr_null(http_server_new(base, &addr, 0));
+  ck_assert_int_eq(errno, EADDRINUSE);
+}
+END_TEST
+
+typedef struct facts {
+  fzr_time last;
+  fzr_time now;
+  bool ready;
+} facts;
+
+static fzr_time facts_last(void *ctx)
+{
+  return ((const facts *)ctx)->last;
+}
+
+static fzr_time facts_now(void *ctx)
+{
+  return ((const facts *)ctx)->now;
+}
+
+static bool facts_ready(void *ctx)
+{
+  return ((const facts *)ctx)->ready;
+}
+
+START_TEST(health_routes)
+{
+  facts state = {FZR_TIME_NEVER, 5 * FZR_SECOND, false};
+  health_source source = {&state, facts_last, facts_ready, facts_now, 0};
+  struct health *health = health_new(server, &source);
+  ck_assert_ptr_nonnull(health);
+  ck_assert_int_eq(status_of(ask_for("GET", "/healthz")), 200);
+  ck_assert_int_eq(status_of(ask_for("GET", "/readyz")), 503);
+  state.ready = true;
+  state.last = 10 * FZR_SECOND;
+  state.now = state.last + 900 * FZR_SECOND - 1;
+  ck_assert_int_eq(status_of(ask_for("GET", "/healthz")), 200);
+  ck_assert_int_eq(status_of(ask_for("GET", "/readyz")), 200);
+  state.now++;
+  ck_assert_int_eq(status_of(ask_for("GET", "/healthz")), 400);
+  ck_assert_int_eq(status_of(ask_for("POST", "/healthz")), 405);
+  health_free(health);
+}
+END_TEST
+
+START_TEST(alive_by_age)
+{
+  ck_assert(health_is_alive(FZR_TIME_NEVER, 7, 1));
+  ck_assert(health_is_alive(5, 5, 1));
+  ck_assert(!health_is_alive(5, 6, 1));
+  ck_assert(health_is_alive(6, 5, 1)); /* a clock read before the heartbeat was */
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("http_server");
+  TCase *tc = tcase_create("server");
+  tcase_add_checked_fixture(tc, setup, teardown);
+  tcase_add_test(tc, routes_by_method_and_path);
+  tcase_add_test(tc, head_has_no_body);
+  tcase_add_test(tc, unknown_is_404_and_405);
+  tcase_add_test(tc, headers_and_bodies_are_limited);
+  tcase_add_test(tc, garbage_does_no_harm);
+  tcase_add_test(tc, silent_connections_are_evicted);
+  tcase_add_test(tc, open_connections_end_with_the_server);
+  tcase_add_test(tc, taken_port_is_told);
+  tcase_add_test(tc, health_routes);
+  tcase_add_test(tc, alive_by_age);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
