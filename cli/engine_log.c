@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine_log.h"
+
+#include "telemetry/log.h"
+
+#define TARGET "relay"
+
+static const char *message_of(const fzr_log_record *r)
+{
+  switch (r->event) {
+  case FZR_LOG_REQUEST:
+    return r->error_code ? "Refused request" : "Answered request";
+  case FZR_LOG_ALLOCATION_CREATED:
+    return "Created allocation";
+  case FZR_LOG_ALLOCATION_REFRESHED:
+    return "Refreshed allocation";
+  case FZR_LOG_ALLOCATION_DELETED:
+    return "Deleted allocation";
+  case FZR_LOG_ALLOCATION_EXPIRED:
+    return "Allocation expired";
+  case FZR_LOG_CHANNEL_BOUND:
+    return "Bound channel";
+  case FZR_LOG_CHANNEL_REBOUND:
+    return "Refreshed channel";
+  case FZR_LOG_CHANNEL_EXPIRED:
+    return "Channel expired";
+  case FZR_LOG_PERMISSION:
+    return "Created permission";
+  case FZR_LOG_PEER_REFUSED:
+    return "Refused peer";
+  case FZR_LOG_PORT_UNAVAILABLE:
+    return "Port not available";
+  default:
+    return "Event";
+  }
+}
+
+void engine_log(void *ctx, const fzr_log_record *r)
+{
+  (void)ctx;
+  log_field f[12];
+  size_t n = 0;
+  if (!log_enabled((enum fzr_log_level)r->level, TARGET))
+    return;
+  if (r->method)
+    f[n++] = (log_field){"method", LOG_STR, {.str = fzr_stun_method_name(r->method)}};
+  if (r->error_code)
+    f[n++] = (log_field){"error", LOG_UINT, {.u = r->error_code}};
+  if (r->client)
+    f[n++] = (log_field){"client", LOG_ADDR, {.addr = r->client}};
+  if (r->port)
+    f[n++] = (log_field){"allocation", LOG_UINT, {.u = r->port}};
+  if (r->channel)
+    f[n++] = (log_field){"channel", LOG_UINT, {.u = r->channel}};
+  if (r->peer)
+    f[n++] = (log_field){"peer", LOG_ADDR, {.addr = r->peer}};
+  if (r->lifetime)
+    f[n++] = (log_field){"lifetime", LOG_UINT, {.u = r->lifetime}};
+  if (r->username)
+    f[n++] = (log_field){"username", LOG_BYTES, {.bytes = {r->username, r->username_len}}};
+  if (r->software)
+    f[n++] = (log_field){"software", LOG_BYTES, {.bytes = {r->software, r->software_len}}};
+  if (r->adapter_error)
+    f[n++] = (log_field){"reason", LOG_STR, {.str = fzr_strerror(r->adapter_error)}};
+  log_write((enum fzr_log_level)r->level, TARGET, message_of(r), f, n);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All sockets of an adapter hang on one epoll descriptor, and that one on libevent: a struct event for each of 16,384 sockets would
+ * cost more memory than the relay's own state, and libevent's dispatch more time than the engine. */
+#include "event_glue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READY 64
+/* Turns of the inner loop before libevent gets its turn again. */
+#define TURNS 8
+
+struct event_glue {
+  struct event_base *base;
+  struct event *ready;
+  struct event *timer;
+  fzr_udp *udp;
+  fzr_time armed; /* what the timer is set to; FZR_TIME_NEVER: not at all */
+  int epoll;
+};
+
+fzr_time monotonic_now(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
+}
+
+static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)
+{
+  const event_glue *glue = ctx;
+  struct epoll_event e = {.data = {.ptr = token}};
+  if (events & FZR_WATCH_READ)
+    e.events |= EPOLLIN;
+  if (events & FZR_WATCH_WRITE)
+    e.events |= EPOLLOUT;
+  const int op = *slot ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (epoll_ctl(glue->epoll, op, fd, &e))
+    return errno == ENOSPC || errno == ENOMEM ? FZR_ERR_IO_NO_SOCKET : FZR_ERR_IO;
+  *slot = token;
+  return 0;
+}
+
+static void unwatch(void *ctx, int fd, void *slot)
+{
+  const event_glue *glue = ctx;
+  (void)slot;
+  epoll_ctl(glue->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* Sets the timer to the adapter's deadline, if that has changed. */
+static void arm(event_glue *glue, fzr_time now)
+{
+  const fzr_time deadline = fzr_udp_deadline(glue->udp);
+  if (deadline == glue->armed && evtimer_pending(glue->timer, NULL))
+    return;
+  glue->armed = deadline;
+  if (deadline == FZR_TIME_NEVER) {
+    evtimer_del(glue->timer);
+    return;
+  }
+  const fzr_time wait = deadline > now ? deadline - now : 0;
+  /* Rounded up, so that the timer does not fire just before the deadline, again and again. */
+  const fzr_time micros = (wait + 999) / 1000;
+  const struct timeval tv = {(time_t)(micros / 1000000), (suseconds_t)(micros % 1000000)};
+  evtimer_add(glue->timer, &tv);
+}
+
+static unsigned events_of(const struct epoll_event *e)
+{
+  /* An error is read like data: recvmmsg takes it off the socket. */
+  return (e->events & (EPOLLIN | EPOLLERR | EPOLLHUP) ? FZR_WATCH_READ : 0) |
+         (e->events & EPOLLOUT ? FZR_WATCH_WRITE : 0);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  event_glue *glue = ctx;
+  struct epoll_event ready[READY];
+  fzr_time now = monotonic_now();
+  for (unsigned turn = 0; turn < TURNS; turn++) {
+    const int n = epoll_wait(glue->epoll, ready, READY, 0);
+    if (n <= 0)
+      break;
+    for (int i = 0; i < n; i++)
+      fzr_udp_on_ready(glue->udp, ready[i].data.ptr, events_of(&ready[i]), now);
+    now = monotonic_now();
+  }
+  arm(glue, now);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  event_glue *glue = ctx;
+  const fzr_time now = monotonic_now();
+  fzr_udp_on_deadline(glue->udp, now);
+  arm(glue, now);
+}
+
+event_glue *event_glue_new(struct event_base *base)
+{
+  event_glue *glue = calloc(1, sizeof *glue);
+  if (!glue)
+    return NULL;
+  glue->base = base;
+  glue->armed = FZR_TIME_NEVER;
+  glue->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (glue->epoll >= 0) {
+    glue->ready = event_new(base, glue->epoll, EV_READ | EV_PERSIST, on_ready, glue);
+    glue->timer = evtimer_new(base, on_timer, glue);
+  }
+  if (!glue->ready || !glue->timer) {
+    event_glue_free(glue);
+    return NULL;
+  }
+  return glue;
+}
+
+void event_glue_configure(event_glue *glue, fzr_udp_config *config)
+{
+  config->watch = watch;
+  config->unwatch = unwatch;
+  config->watch_ctx = glue;
+}
+
+int event_glue_start(event_glue *glue, fzr_udp *udp)
+{
+  glue->udp = udp;
+  if (event_add(glue->ready, NULL))
+    return -1;
+  arm(glue, monotonic_now());
+  return 0;
+}
+
+void event_glue_free(event_glue *glue)
+{
+  if (!glue)
+    return;
+  if (glue->ready)
+    event_free(glue->ready);
+  if (glue->timer)
+    event_free(glue->timer);
+  if (glue->epoll >= 0)
+    close(glue->epoll);
+  free(glue);
+}

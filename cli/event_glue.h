@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hosts a UDP adapter in a libevent loop. */
+#ifndef RELAY_EVENT_GLUE_H
+#define RELAY_EVENT_GLUE_H
+
+#include "firezone_relay/firezone_relay.h"
+#include "firezone_relay/udp.h"
+
+#include <event2/event.h>
+
+typedef struct event_glue event_glue;
+
+/* Monotonic nanoseconds. */
+fzr_time monotonic_now(void);
+
+/* Makes the glue for |base|. Returns it, or NULL without memory or descriptors. */
+event_glue *event_glue_new(struct event_base *base);
+/* Fills in the callbacks of |config|; call before fzr_udp_new. */
+void event_glue_configure(event_glue *glue, fzr_udp_config *config);
+/* Serves |udp| from now on: readiness and deadlines. Returns 0 or -1. */
+int event_glue_start(event_glue *glue, fzr_udp *udp);
+/* Frees it; after fzr_udp_free. */
+void event_glue_free(event_glue *glue);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line and environment of firezone-relay: every option once, in one table. Nothing here has side effects. */
+#ifndef RELAY_OPTIONS_H
+#define RELAY_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "firezone_relay/firezone_relay.h"
+
+#define OPTIONS_ERROR_MAX  512
+#define MAX_PEER_RULES     256
+#define MAX_XDP_INTERFACES 8
+
+enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_GOOGLE_CLOUD };
+
+/* Everything that can be set. Strings are the caller's: of argv or the environment. */
+typedef struct options {
+  fzr_addr public_ip4, public_ip6;
+  fzr_addr bind_ip4, bind_ip6;
+  uint16_t listen_port, lowest_port, highest_port;
+  const char *token;
+  bool token_from_argument;
+  const char *name;
+  const char *api_url;
+  const char *auth_secret_file;
+  const char *auth_secret; /* from AUTH_SECRET */
+  bool has_seed;
+  uint64_t rng_seed;
+  unsigned workers; /* 0: online CPUs */
+  enum log_format log_format;
+  const char *google_cloud_project;
+  const char *otlp_endpoint;
+  fzr_addr health_check_addr;
+  fzr_addr control_endpoint;
+  bool no_telemetry;
+  fzr_peer_rule rules[MAX_PEER_RULES];
+  size_t rule_count;
+  uint32_t max_allocations_per_user;
+  uint32_t max_channels_per_allocation;
+  uint64_t max_bandwidth_per_allocation;
+  uint32_t unauthenticated_rate;
+  uint64_t max_partition_seconds;
+  uint64_t shutdown_seconds; /* UINT64_MAX: no limit */
+  const char *xdp_mode;
+  const char *xdp_interfaces[MAX_XDP_INTERFACES];
+  size_t xdp_interface_count;
+  bool disable_gso;     /* hidden, for tests */
+  uint32_t send_buffer; /* hidden, for tests: SO_SNDBUF in bytes */
+  bool show_help;
+  bool show_version;
+  /* credentials sub-command */
+  bool credentials;
+  uint64_t ttl_seconds;
+  const char *salt;
+  const char *credentials_format;
+} options;
+
+/* What to say about an option whose feature is not in this build, or NULL: iterates over those that were given. */
+typedef struct options_given {
+  const char *names[64]; /* as given: "--flag" or "VARIABLE" */
+  size_t count;
+} options_given;
+
+/* Reads |argv| and, for what is not there, the environment through |env| (getenv or a test's). On success |out| is complete and
+ * checked. Returns 0, or -1 with one line in |error| that names the option, the value and what would be right. |later| gets the
+ * options that were given though their feature is not available; may be NULL. */
+int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,
+                 options_given *later, char error[OPTIONS_ERROR_MAX]);
+
+/* Writes the help text into |out|, at most |cap| bytes. Returns its whole length, as snprintf does. */
+size_t options_help(char *out, size_t cap);
+
+/* Reads "30", "30s", "15m", "24h", "7d" into seconds. Returns whether it is one. */
+bool parse_duration(const char *text, uint64_t *seconds);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process.h"
+
+#include "telemetry/log.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+/* Descriptors that are not sockets of allocations: listen sockets, epoll, standard streams, portal and HTTP. */
+#define OTHER_DESCRIPTORS 64u
+#define PER_WORKER        8u
+
+void process_harden(void)
+{
+  const struct rlimit none = {0, 0};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  setrlimit(RLIMIT_CORE, &none);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  /* Sanitizers look at their own process from outside, which this forbids. */
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
+void process_raise_descriptors(const options *o, unsigned workers)
+{
+  struct rlimit limit;
+  const uint64_t families = (o->public_ip4.family ? 1u : 0u) + (o->public_ip6.family ? 1u : 0u);
+  const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
+  const uint64_t others = OTHER_DESCRIPTORS + (uint64_t)PER_WORKER * workers;
+  if (getrlimit(RLIMIT_NOFILE, &limit))
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit))
+    getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= ports * families + others)
+    return;
+  const uint64_t sockets = limit.rlim_cur > others ? limit.rlim_cur - others : 0;
+  log_warn("relay",
+           "The limit of %llu open files allows for about %llu allocations of the %llu in the port range: "
+           "raise it "
+           "(ulimit -Hn, LimitNOFILE=) to at least %llu",
+           (unsigned long long)limit.rlim_cur, (unsigned long long)(sockets / families),
+           (unsigned long long)ports, (unsigned long long)(ports * families + others));
+}
+
+unsigned process_cpus(void)
+{
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set))
+    return 1;
+  const int n = CPU_COUNT(&set);
+  return n > 0 ? (unsigned)n : 1;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a relay process sets up for itself before it opens a socket. */
+#ifndef RELAY_PROCESS_H
+#define RELAY_PROCESS_H
+
+#include "options.h"
+
+/* Gives up gaining privileges and leaving core dumps: both outlive no secret. */
+void process_harden(void);
+
+/* Raises the soft limit of descriptors to the hard one, and warns if that is too low for all of the range's ports. */
+void process_raise_descriptors(const options *o, unsigned workers);
+
+/* How many CPUs there are for this process. */
+unsigned process_cpus(void);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include "engine_log.h"
+#include "event_glue.h"
+#include "telemetry/log.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_OWN_ADDRS     64
+#define WALLCLOCK_SECONDS 10
+
+enum command { COMMAND_STOP = 1, COMMAND_DRAIN = 2, COMMAND_SNAPSHOT = 4 };
+
+struct worker {
+  unsigned index;
+  pthread_t thread;
+  bool running;
+  struct event_base *base;
+  event_glue *glue;
+  fzr_engine *engine;
+  fzr_udp *udp;
+  struct event *wake;
+  struct event *wallclock;
+  int wake_fd;
+  atomic_uint commands;
+  uint64_t seed;
+  pthread_mutex_t lock; /* of what follows */
+  pthread_cond_t made;
+  uint64_t snapshots;
+  worker_stats stats;
+};
+
+static int system_random(void *ctx, uint8_t *out, size_t len)
+{
+  (void)ctx;
+  while (len) {
+    const ssize_t n = getrandom(out, len, 0);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return -1;
+    out += n;
+    len -= (size_t)n;
+  }
+  return 0;
+}
+
+/* --rng-seed: splitmix64, a different sequence for each worker. */
+static int seeded_random(void *ctx, uint8_t *out, size_t len)
+{
+  worker *w = ctx;
+  for (size_t i = 0; i < len; i++) {
+    uint64_t z = (w->seed += 0x9e3779b97f4a7c15u);
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    out[i] = (uint8_t)(z >> 56);
+  }
+  return 0;
+}
+
+/* The addresses of all interfaces: sockets bound to a wildcard have them all, so no client may reach what else listens there. */
+static size_t interface_addresses(fzr_addr *out, size_t max)
+{
+  struct ifaddrs *list;
+  size_t n = 0;
+  if (getifaddrs(&list))
+    return 0;
+  for (const struct ifaddrs *i = list; i && n < max; i = i->ifa_next) {
+    if (!i->ifa_addr)
+      continue;
+    if (i->ifa_addr->sa_family == AF_INET) {
+      struct sockaddr_in in;
+      memcpy(&in, i->ifa_addr, sizeof in);
+      out[n++] = fzr_addr_ipv4((const uint8_t *)&in.sin_addr, 0);
+    } else if (i->ifa_addr->sa_family == AF_INET6) {
+      struct sockaddr_in6 in6;
+      memcpy(&in6, i->ifa_addr, sizeof in6);
+      out[n++] = fzr_addr_ipv6(in6.sin6_addr.s6_addr, 0);
+    }
+  }
+  freeifaddrs(list);
+  return n;
+}
+
+/* A limit of the whole relay is shared out among the workers, rounded up. */
+static uint32_t share(uint32_t limit, unsigned count)
+{
+  return limit ? (limit + count - 1) / count : FZR_UNLIMITED;
+}
+
+static int new_engine(worker *w, const worker_config *c, uint16_t listen_port)
+{
+  const options *o = c->options;
+  fzr_addr own[MAX_OWN_ADDRS + 2];
+  const uint16_t ports[] = {o->health_check_addr.port, o->control_endpoint.port};
+  fzr_config config = fzr_config_init();
+  size_t n = interface_addresses(own, MAX_OWN_ADDRS);
+  own[n++] = o->bind_ip4;
+  own[n++] = o->bind_ip6;
+  config.random = o->has_seed ? seeded_random : system_random;
+  config.random_ctx = w;
+  config.log = engine_log;
+  config.log_level = log_enabled(FZR_LOG_DEBUG, "relay") ? FZR_LOG_DEBUG : FZR_LOG_INFO;
+  config.public_ip4 = o->public_ip4;
+  config.public_ip6 = o->public_ip6;
+  config.listen_port = listen_port;
+  config.lowest_port = o->lowest_port;
+  config.highest_port = o->highest_port;
+  config.shared = c->shared;
+  config.auth = FZR_AUTH_STAMP;
+  config.auth_secret = c->secret;
+  config.peer_rules = o->rules;
+  config.peer_rule_count = o->rule_count;
+  config.own_addrs = own;
+  config.own_addr_count = n;
+  config.own_ports = ports;
+  config.own_port_count = 2;
+  config.max_allocations_per_user = o->max_allocations_per_user;
+  config.max_channels_per_allocation = o->max_channels_per_allocation;
+  config.max_bandwidth_per_allocation = o->max_bandwidth_per_allocation;
+  config.unauthenticated_rate = share(o->unauthenticated_rate, c->count);
+  return fzr_engine_new(&config, monotonic_now(), &w->engine);
+}
+
+static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
+{
+  const options *o = c->options;
+  fzr_udp_config config = {.size = sizeof config};
+  if (o->public_ip4.family)
+    config.bind_ip4 = o->bind_ip4;
+  if (o->public_ip6.family)
+    config.bind_ip6 = o->bind_ip6;
+  config.listen_port = o->listen_port;
+  config.reuse_port = c->count > 1;
+  config.group = c->first ? c->first->udp : NULL;
+  config.disable_gso = o->disable_gso;
+  config.send_buffer = o->send_buffer;
+  event_glue_configure(w->glue, &config);
+  return fzr_udp_new(&config, &w->udp, sys_errno);
+}
+
+/* ---- on the worker's thread ---- */
+
+static void set_wallclock(worker *w)
+{
+  fzr_engine_set_wallclock(w->engine, monotonic_now(), (int64_t)time(NULL));
+}
+
+static void on_wallclock(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  set_wallclock(ctx);
+}
+
+static void make_snapshot(worker *w)
+{
+  worker_stats stats = {.engine = {.size = sizeof stats.engine}, .udp = {.size = sizeof stats.udp}};
+  fzr_engine_stats(w->engine, &stats.engine);
+  fzr_udp_get_stats(w->udp, &stats.udp);
+  pthread_mutex_lock(&w->lock);
+  w->stats = stats;
+  w->snapshots++;
+  pthread_cond_signal(&w->made);
+  pthread_mutex_unlock(&w->lock);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+  worker *w = ctx;
+  uint64_t count;
+  (void)what;
+  if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
+    return;
+  const unsigned commands = atomic_exchange(&w->commands, 0);
+  if (commands & COMMAND_DRAIN)
+    fzr_engine_set_draining(w->engine, true);
+  if (commands & COMMAND_SNAPSHOT)
+    make_snapshot(w);
+  if (commands & COMMAND_STOP)
+    event_base_loopbreak(w->base);
+}
+
+static void *run(void *ctx)
+{
+  worker *w = ctx;
+  event_base_dispatch(w->base);
+  return NULL;
+}
+
+/* ---- on the main thread ---- */
+
+static void command(worker *w, enum command c)
+{
+  const uint64_t one = 1;
+  atomic_fetch_or(&w->commands, (unsigned)c);
+  if (write(w->wake_fd, &one, sizeof one) < 0)
+    return; /* the counter is at its maximum: the worker is awake anyway */
+}
+
+static bool new_loop(worker *w)
+{
+  w->base = event_base_new();
+  if (!w->base)
+    return false;
+  w->glue = event_glue_new(w->base);
+  w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (!w->glue || w->wake_fd < 0)
+    return false;
+  w->wake = event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
+  w->wallclock = event_new(w->base, -1, EV_PERSIST, on_wallclock, w);
+  const struct timeval every = {WALLCLOCK_SECONDS, 0};
+  return w->wake && w->wallclock && !event_add(w->wake, NULL) && !event_add(w->wallclock, &every);
+}
+
+/* Says what could not be opened, in the operator's words. */
+static void explain(const worker_config *c, int result, int sys_errno, char *error)
+{
+  const options *o = c->options;
+  char addr4[FZR_ADDR_TEXT_MAX] = "", addr6[FZR_ADDR_TEXT_MAX] = "";
+  if (o->public_ip4.family)
+    fzr_addr_format(&o->bind_ip4, false, addr4, sizeof addr4);
+  if (o->public_ip6.family)
+    fzr_addr_format(&o->bind_ip6, false, addr6, sizeof addr6);
+  const char *both = *addr4 && *addr6 ? " and " : "";
+  if (result == FZR_ERR_IO_IN_USE)
+    snprintf(error, OPTIONS_ERROR_MAX, "UDP port %u of %s%s%s is taken: another relay or program has it",
+             o->listen_port, addr4, both, addr6);
+  else
+    snprintf(error, OPTIONS_ERROR_MAX, "can't open UDP port %u of %s%s%s: %s", o->listen_port, addr4, both,
+             addr6, sys_errno ? strerror(sys_errno) : fzr_strerror(result));
+}
+
+worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
+{
+  int sys_errno = 0;
+  worker *w = calloc(1, sizeof *w);
+  if (!w) {
+    snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
+    return NULL;
+  }
+  w->index = c->index;
+  w->wake_fd = -1;
+  w->seed = c->options->rng_seed + c->index * 0x632be59bd9b4e019u;
+  pthread_mutex_init(&w->lock, NULL);
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&w->made, &attr);
+  pthread_condattr_destroy(&attr);
+  if (!new_loop(w)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "can't make an event loop: %s", strerror(errno));
+    worker_free(w);
+    return NULL;
+  }
+  int result = new_adapter(w, c, &sys_errno);
+  if (result) {
+    explain(c, result, sys_errno, error);
+    worker_free(w);
+    return NULL;
+  }
+  result = new_engine(w, c, fzr_udp_listen_port(w->udp));
+  if (!result) {
+    set_wallclock(w);
+    result = fzr_udp_attach(w->udp, w->engine);
+  }
+  if (!result && event_glue_start(w->glue, w->udp))
+    result = FZR_ERR_IO;
+  if (result) {
+    snprintf(error, OPTIONS_ERROR_MAX, "can't make a relay engine: %s", fzr_strerror(result));
+    worker_free(w);
+    return NULL;
+  }
+  return w;
+}
+
+int worker_start(worker *w)
+{
+  char name[16];
+  if (pthread_create(&w->thread, NULL, run, w))
+    return -1;
+  w->running = true;
+  snprintf(name, sizeof name, "relay-%u", w->index % 1000);
+  pthread_setname_np(w->thread, name);
+  return 0;
+}
+
+void worker_drain(worker *w)
+{
+  command(w, COMMAND_DRAIN);
+}
+
+void worker_snapshot(worker *w, unsigned timeout_ms, worker_stats *out)
+{
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += timeout_ms / 1000;
+  until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+  if (until.tv_nsec >= 1000000000) {
+    until.tv_nsec -= 1000000000;
+    until.tv_sec++;
+  }
+  pthread_mutex_lock(&w->lock);
+  const uint64_t before = w->snapshots;
+  command(w, COMMAND_SNAPSHOT);
+  while (w->snapshots == before && w->running)
+    if (pthread_cond_timedwait(&w->made, &w->lock, &until))
+      break;
+  *out = w->stats;
+  pthread_mutex_unlock(&w->lock);
+}
+
+void worker_free(worker *w)
+{
+  if (!w)
+    return;
+  if (w->running) {
+    command(w, COMMAND_STOP);
+    pthread_join(w->thread, NULL);
+  }
+  fzr_udp_free(w->udp);
+  fzr_engine_free(w->engine);
+  if (w->wake)
+    event_free(w->wake);
+  if (w->wallclock)
+    event_free(w->wallclock);
+  event_glue_free(w->glue);
+  if (w->base)
+    event_base_free(w->base);
+  if (w->wake_fd >= 0)
+    close(w->wake_fd);
+  pthread_cond_destroy(&w->made);
+  pthread_mutex_destroy(&w->lock);
+  free(w);
+}
+
+uint16_t worker_listen_port(const worker *w)
+{
+  return fzr_udp_listen_port(w->udp);
+}

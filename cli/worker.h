@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker: one thread with one libevent loop, one engine and one UDP adapter. Workers share nothing but the pool of ports. */
+#ifndef RELAY_WORKER_H
+#define RELAY_WORKER_H
+
+#include "options.h"
+
+#include "firezone_relay/udp.h"
+
+typedef struct worker worker;
+
+typedef struct worker_config {
+  const options *options;
+  const char *secret;
+  fzr_shared *shared;
+  unsigned index;
+  unsigned count; /* of all workers: limits per relay are divided by it */
+  worker *first;  /* whose listen port to share; NULL for the first worker */
+} worker_config;
+
+/* What a worker counts. */
+typedef struct worker_stats {
+  fzr_stats engine;
+  fzr_udp_stats udp;
+} worker_stats;
+
+/* Opens the worker's sockets and makes its engine, all on the calling thread; nothing is relayed yet. On failure one line is in
+ * |error|. */
+worker *worker_new(const worker_config *config, char error[OPTIONS_ERROR_MAX]);
+
+/* Starts the thread. Returns 0 or -1. */
+int worker_start(worker *w);
+
+/* From now on new allocations are refused. Any thread. */
+void worker_drain(worker *w);
+
+/* Takes a snapshot of the counters, made by the worker itself; after |timeout_ms| the last one that there is. Not by two threads
+ * at once. */
+void worker_snapshot(worker *w, unsigned timeout_ms, worker_stats *out);
+
+/* Ends the thread if it runs, and frees the worker. NULL is fine. */
+void worker_free(worker *w);
+
+uint16_t worker_listen_port(const worker *w);
+
+#endif
