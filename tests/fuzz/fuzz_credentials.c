@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any username through each built-in scheme, and any text as a nonce. */
+#include "auth/nonce.h"
+#include "auth/scheme.h"
+#include "fuzz.h"
+
+static int fixed_random(void *ctx, uint8_t *out, size_t len)
+{
+  (void)ctx;
+  memset(out, 7, len);
+  return 0;
+}
+
+static void look_up(enum fzr_auth_kind kind, const uint8_t *name, size_t len, uint64_t now)
+{
+  static const fzr_user users[] = {{"alice", "a"}, {"bob", "b"}, {"1:x", "c"}};
+  fzri_scheme scheme;
+  fzri_mem mem;
+  fzr_auth_key key;
+  fzr_config config = fzr_config_init();
+  config.auth = kind;
+  config.auth_secret = "secret";
+  config.realm = "firezone";
+  config.users = users;
+  config.user_count = 3;
+  FUZZ_CHECK(fzri_mem_init(&mem, NULL) == 0);
+  FUZZ_CHECK(fzri_scheme_init(&scheme, &mem, &config) == 0);
+  const enum fzr_auth_result result = fzri_scheme_lookup(&scheme, name, len, now, &key);
+  FUZZ_CHECK(result == FZR_AUTH_OK || result == FZR_AUTH_EXPIRED || result == FZR_AUTH_UNKNOWN);
+  if (result != FZR_AUTH_UNKNOWN)
+    FUZZ_CHECK((result == FZR_AUTH_EXPIRED) == (key.expires < now));
+  fzri_scheme_free(&scheme);
+  FUZZ_CHECK(mem.used == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  fuzz_input in = {data, size};
+  const uint64_t now = (uint64_t)fuzz_u16(&in) << 16 | fuzz_u16(&in);
+  uint8_t *name = fuzz_exact(in.data, in.size);
+  look_up(FZR_AUTH_STAMP, name, in.size, now);
+  look_up(FZR_AUTH_REST, name, in.size, now);
+  look_up(FZR_AUTH_STATIC, name, in.size, now);
+
+  const uint8_t ip[4] = {192, 0, 2, 1};
+  const fzr_addr client = fzr_addr_ipv4(ip, 5);
+  fzri_nonces nonces;
+  FUZZ_CHECK(fzri_nonces_init(&nonces, fixed_random, NULL, 0) == 0);
+  fuzz_sink = fzri_nonce_check(&nonces, &client, name, in.size, now);
+  free(name);
+  return 0;
+}

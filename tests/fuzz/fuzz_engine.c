@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz_engine.h"
+
+static const char username[] = "4000000000:fuzz";
+
+static int repeatable(void *ctx, uint8_t *out, size_t len)
+{
+  fuzz_engine *f = ctx;
+  for (size_t i = 0; i < len; i++) {
+    f->random = f->random * 6364136223846793005u + 1442695040888963407u;
+    out[i] = (uint8_t)(f->random >> 56);
+  }
+  return 0;
+}
+
+void fuzz_engine_init(fuzz_engine *f, uint8_t flags)
+{
+  char password[FZR_STAMP_PASSWORD_LEN + 1];
+  memset(f, 0, sizeof *f);
+  f->random = 1;
+  f->now = FZR_SECOND;
+  fzr_config config = fzr_config_init();
+  config.random = repeatable;
+  config.random_ctx = f;
+  FUZZ_CHECK(fzr_addr_parse("203.0.113.1", &config.public_ip4) == 0);
+  FUZZ_CHECK(fzr_addr_parse("2001:db8:ffff::1", &config.public_ip6) == 0);
+  config.lowest_port = 50000;
+  config.highest_port = 50015;
+  config.auth = FZR_AUTH_STAMP;
+  config.auth_secret = FUZZ_SECRET;
+  config.max_channels_per_allocation = 8;
+  config.max_allocations_per_user = flags & 1 ? 2 : 0;
+  config.max_bandwidth_per_allocation = flags & 2 ? 2000 : 0;
+  config.answer_ring = flags & 4 ? 1 : 0;
+  FUZZ_CHECK(fzr_engine_new(&config, f->now, &f->engine) == 0);
+  FUZZ_CHECK(fzr_engine_set_wallclock(f->engine, f->now, 1700000000) == 0);
+  fzr_auth_stamp_password(FUZZ_SECRET, 4000000000u, (const uint8_t *)"fuzz", 4, password, sizeof password);
+  fzr_auth_long_term_key((const uint8_t *)username, sizeof username - 1, "firezone", password, f->key);
+}
+
+fzr_addr fuzz_client_addr(unsigned client)
+{
+  const uint8_t ip4[4] = {198, 51, 100, (uint8_t)(client + 1)};
+  const uint8_t ip6[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (uint8_t)(client + 1)};
+  return client & 1 ? fzr_addr_ipv6(ip6, 4000) : fzr_addr_ipv4(ip4, 4000);
+}
+
+fzr_addr fuzz_peer_addr(unsigned peer)
+{
+  const uint8_t ip4[4] = {203, 0, 113, (uint8_t)(peer % 8 + 10)};
+  const uint8_t ip6[16] = {0x26, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (uint8_t)(peer % 8 + 10)};
+  return peer & 8 ? fzr_addr_ipv6(ip6, 5000) : fzr_addr_ipv4(ip4, 5000);
+}
+
+static void note_answer(fuzz_engine *f, const fzr_transmit *t)
+{
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
+  fzr_addr relayed;
+  FUZZ_CHECK(fzr_stun_read(t->data, t->len, &msg) == 0);
+  FUZZ_CHECK(msg.cls == FZR_STUN_SUCCESS || msg.cls == FZR_STUN_ERROR);
+  for (unsigned i = 0; i < FUZZ_CLIENTS; i++) {
+    const fzr_addr client = fuzz_client_addr(i);
+    if (!fzr_addr_equal(&client, &t->to))
+      continue;
+    if (fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce) && nonce.len <= sizeof f->nonce[i]) {
+      memcpy(f->nonce[i], nonce.value, nonce.len);
+      f->nonce_len[i] = nonce.len;
+    }
+    if (fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed) == 0)
+      f->port[i] = relayed.port;
+  }
+}
+
+static void drain(fuzz_engine *f)
+{
+  fzr_event event;
+  fzr_transmit transmit;
+  while (fzr_engine_next_event(f->engine, &event)) {
+    if (event.type == FZR_EVENT_PORT_OPEN) {
+      FUZZ_CHECK(event.port >= 50000 && event.port <= 50015);
+      const int error = f->next_open_error;
+      f->next_open_error = 0;
+      const int result = fzr_engine_port_result(f->engine, event.port, event.family, error, f, f->now);
+      FUZZ_CHECK(result == 0 || result == FZR_ERR_INVALID_STATE);
+      if (!result && !error)
+        f->open_ports++;
+    } else if (event.type == FZR_EVENT_PORT_CLOSE) {
+      FUZZ_CHECK(f->open_ports > 0 && event.io == f);
+      f->open_ports--;
+    }
+  }
+  while (fzr_engine_next_transmit(f->engine, &transmit))
+    note_answer(f, &transmit);
+}
+
+static void check_verdict(const fzr_verdict *v, const uint8_t *data, size_t len)
+{
+  if (v->action != FZR_ACT_FORWARD)
+    return;
+  FUZZ_CHECK(v->count >= 1 && v->tail_len <= v->len);
+  const uint8_t *end = v->data + (size_t)(v->count - 1) * v->stride + v->tail_len;
+  FUZZ_CHECK(v->data >= data && end <= data + len);
+  FUZZ_CHECK(v->hdr_len == 0 || (v->hdr_len == 4 && (v->hdr[0] & 0xf0) == 0x40));
+  FUZZ_CHECK(v->to.family == FZR_FAMILY_IPV4 || v->to.family == FZR_FAMILY_IPV6);
+  FUZZ_CHECK(v->to.port && v->from.port);
+}
+
+static void put_in(fuzz_engine *f, bool peer, fzr_pkt pkt)
+{
+  fzr_verdict verdicts[4];
+  const uint8_t *data = pkt.data;
+  const size_t len = pkt.len;
+  for (size_t consumed = 0; consumed == 0;) {
+    const size_t n = peer ? fzr_engine_rx_peer(f->engine, &pkt, 1, verdicts, 4, &consumed, f->now)
+                          : fzr_engine_rx_client(f->engine, &pkt, 1, verdicts, 4, &consumed, f->now);
+    FUZZ_CHECK(n <= 4 && consumed <= 1 && (n || consumed));
+    for (size_t i = 0; i < n; i++)
+      check_verdict(&verdicts[i], data, len);
+    drain(f);
+  }
+}
+
+void fuzz_from_client(fuzz_engine *f, unsigned client, const uint8_t *data, size_t len, uint16_t seg)
+{
+  uint8_t *exact = fuzz_exact(data, len);
+  fzr_pkt pkt = {.data = exact, .len = (uint32_t)len, .seg = seg, .from = fuzz_client_addr(client)};
+  FUZZ_CHECK(fzr_addr_parse(client & 1 ? "[2001:db8::1]:3478" : "192.0.2.1:3478", &pkt.to) == 0);
+  put_in(f, false, pkt);
+  free(exact);
+}
+
+void fuzz_from_peer(fuzz_engine *f, unsigned peer, uint16_t port, const uint8_t *data, size_t len,
+                    uint16_t seg)
+{
+  uint8_t *exact = fuzz_exact(data, len);
+  fzr_pkt pkt = {.data = exact, .len = (uint32_t)len, .seg = seg, .from = fuzz_peer_addr(peer)};
+  pkt.to.family = pkt.from.family;
+  pkt.to.port = port;
+  put_in(f, true, pkt);
+  free(exact);
+}
+
+void fuzz_pass(fuzz_engine *f, fzr_time by)
+{
+  const fzr_time end = f->now + by;
+  for (unsigned i = 0; i < 1000 && fzr_engine_deadline(f->engine) <= end; i++) {
+    const fzr_time deadline = fzr_engine_deadline(f->engine);
+    if (deadline > f->now)
+      f->now = deadline;
+    fzr_engine_on_deadline(f->engine, 16, f->now);
+    drain(f);
+  }
+  f->now = end;
+}
+
+void fuzz_signed(fuzz_engine *f, unsigned client, uint16_t method, const uint8_t *attrs, size_t len)
+{
+  uint8_t buffer[1500], txid[FZR_STUN_TXID_LEN];
+  fzr_stun_builder b;
+  repeatable(f, txid, sizeof txid);
+  fzr_stun_build(&b, buffer, sizeof buffer, method & 0xfff, FZR_STUN_REQUEST, txid);
+  fzr_stun_add(&b, FZR_ATTR_USERNAME, username, sizeof username - 1);
+  fzr_stun_add(&b, FZR_ATTR_REALM, "firezone", 8);
+  fzr_stun_add(&b, FZR_ATTR_NONCE, f->nonce[client], f->nonce_len[client]);
+  while (len >= 3) {
+    const uint16_t type = (uint16_t)(attrs[0] << 8 | attrs[1]);
+    const size_t n = attrs[2] % 24 < len - 3 ? attrs[2] % 24 : len - 3;
+    fzr_stun_add(&b, type, attrs + 3, n);
+    attrs += 3 + n;
+    len -= 3 + n;
+  }
+  fzr_stun_add_integrity(&b, f->key, sizeof f->key);
+  const int size = fzr_stun_build_finish(&b);
+  if (size > 0)
+    fuzz_from_client(f, client, buffer, (size_t)size, 0);
+}
+
+void fuzz_allocate(fuzz_engine *f, unsigned client, bool both)
+{
+  static const uint8_t one[] = {0x00, 0x19, 4, 17, 0, 0, 0};
+  static const uint8_t two[] = {0x00, 0x19, 4, 17, 0, 0, 0, 0x80, 0x00, 4, 2, 0, 0, 0};
+  fuzz_signed(f, client, FZR_STUN_ALLOCATE, both ? two : one, both ? sizeof two : sizeof one);
+}
+
+void fuzz_bind(fuzz_engine *f, unsigned client, uint16_t channel, unsigned peer)
+{
+  uint8_t buffer[512], txid[FZR_STUN_TXID_LEN];
+  fzr_stun_builder b;
+  const fzr_addr addr = fuzz_peer_addr(peer);
+  repeatable(f, txid, sizeof txid);
+  fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_CHANNEL_BIND, FZR_STUN_REQUEST, txid);
+  fzr_stun_add(&b, FZR_ATTR_USERNAME, username, sizeof username - 1);
+  fzr_stun_add(&b, FZR_ATTR_NONCE, f->nonce[client], f->nonce_len[client]);
+  fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)channel << 16);
+  fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &addr);
+  fzr_stun_add_integrity(&b, f->key, sizeof f->key);
+  const int size = fzr_stun_build_finish(&b);
+  FUZZ_CHECK(size > 0);
+  fuzz_from_client(f, client, buffer, (size_t)size, 0);
+}
+
+void fuzz_engine_free(fuzz_engine *f)
+{
+  fzr_stats stats = {.size = sizeof stats};
+  FUZZ_CHECK(fzr_engine_stats(f->engine, &stats) == 0);
+  FUZZ_CHECK(stats.allocations <= 16 && stats.channels <= stats.allocations * 8);
+  /* Whatever happened: when all lifetimes are over, nothing is left. */
+  fuzz_pass(f, 10000 * FZR_SECOND);
+  FUZZ_CHECK(fzr_engine_stats(f->engine, &stats) == 0);
+  FUZZ_CHECK(stats.allocations == 0 && stats.channels == 0 && f->open_ports == 0);
+  fzr_engine_free(f->engine);
+}
