@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fzr-bench: what its modes share. */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include "measure.h"
+#include "session.h"
+
+#include <signal.h>
+
+enum direction { DIRECTION_UP = 1, DIRECTION_DOWN = 2, DIRECTION_BOTH = 3 };
+
+typedef struct bench {
+  const char *mode;
+  fzr_addr server;
+  fzr_addr peer_host; /* where the generator's own peers are */
+  credential credential;
+  bool has_credential;
+  unsigned clients;
+  enum direction direction;
+  uint32_t size;    /* payload bytes */
+  uint64_t packets; /* in all, each direction; 0: until the time is over */
+  double seconds;
+  uint64_t rate;   /* packets a second in all; 0: windowed */
+  unsigned window; /* in flight in all */
+  bool gso;
+  bool relay_ipv6;
+  bool channel; /* allocate: bind one each */
+  int pid;      /* of the server; 0: not measured */
+  bool json;
+} bench;
+
+/* Set by SIGINT: finish. */
+extern volatile sig_atomic_t bench_stop;
+
+/* Brings |n| sessions to an allocation, at most |window| at a time; with |channel| each has one bound to |peers| (one each). Returns
+ * how many made it. */
+unsigned bench_allocate(const bench *b, session *sessions, unsigned n, unsigned window,
+                        const fzr_addr *peers);
+/* Ends their allocations and closes them. */
+void bench_release(const bench *b, session *sessions, unsigned n);
+
+/* The modes. Each prints its result and returns the exit status. */
+int bench_relay(const bench *b);
+int bench_binding(const bench *b);
+int bench_allocations(const bench *b);
+int bench_refreshes(const bench *b);
+
+/* One line of a result: name, value, unit; in JSON a member. */
+void result_begin(const bench *b);
+void result(const bench *b, const char *name, double value, const char *unit);
+void result_end(const bench *b);
+
+#endif

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Relaying: clients and peers of the generator send to each other through the server, each datagram numbered and timed. */
+#include "bench.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+#define BATCH       64u
+#define RECV_MSGS   32u
+#define RECV_SLOT   65600u
+#define STAMP_BYTES 16u /* number and time at the front of a payload that has room for them */
+#define STALL       (300 * FZR_MILLISECOND)
+#define DRAIN       (500 * FZR_MILLISECOND)
+
+/* One direction of one client. */
+typedef struct flow {
+  int out;          /* connected to where it sends */
+  uint16_t channel; /* of the ChannelData it sends; 0: plain */
+  uint64_t sent;
+  uint64_t received;
+  uint64_t highest;     /* number of the newest datagram received, plus one */
+  uint64_t written_off; /* in flight for too long: taken as lost */
+  uint64_t reordered;
+  uint64_t damaged;
+  fzr_time last_progress;
+} flow;
+
+typedef struct relay_run {
+  const bench *b;
+  session *sessions;
+  int *peer_fds;
+  flow *up, *down; /* per client */
+  int epoll;
+  uint8_t *slots;
+  latencies latency;
+  unsigned per_flow_window;
+  uint64_t stray;
+  fzr_time begin;
+} relay_run;
+
+static uint8_t pattern(uint64_t number, uint32_t at)
+{
+  return (uint8_t)(number * 31 + at * 7);
+}
+
+/* Writes one datagram of |f| into |out|; returns its length. */
+static size_t make_datagram(const relay_run *r, const flow *f, uint64_t number, fzr_time now, uint8_t *out)
+{
+  const uint32_t size = r->b->size;
+  size_t header = 0;
+  if (f->channel) {
+    fzr_channel_data_header(out, f->channel, (uint16_t)size);
+    header = FZR_CHANNEL_HEADER_LEN;
+  }
+  uint8_t *payload = out + header;
+  if (size >= STAMP_BYTES) {
+    memcpy(payload, &number, sizeof number);
+    memcpy(payload + 8, &now, sizeof now);
+    /* The ends of the payload and some bytes between them: checking all of it would make the generator the bottleneck. */
+    for (uint32_t at = STAMP_BYTES; at < size; at += at + 64 < size ? 61 : 1)
+      payload[at] = pattern(number, at);
+  }
+  return header + size;
+}
+
+static bool payload_is_right(const uint8_t *payload, uint32_t size, uint64_t number)
+{
+  for (uint32_t at = STAMP_BYTES; at < size; at += at + 64 < size ? 61 : 1)
+    if (payload[at] != pattern(number, at))
+      return false;
+  return true;
+}
+
+static void take_payload(relay_run *r, flow *f, const uint8_t *payload, uint32_t len, fzr_time now)
+{
+  f->received++;
+  f->last_progress = now;
+  if (len != r->b->size) {
+    f->damaged++;
+    return;
+  }
+  if (len < STAMP_BYTES)
+    return;
+  uint64_t number;
+  fzr_time sent_at;
+  memcpy(&number, payload, sizeof number);
+  memcpy(&sent_at, payload + 8, sizeof sent_at);
+  if (number >= f->sent || !payload_is_right(payload, len, number)) {
+    f->damaged++;
+    return;
+  }
+  if (number + 1 < f->highest)
+    f->reordered++;
+  else
+    f->highest = number + 1;
+  if (now > sent_at)
+    latencies_add(&r->latency, now - sent_at);
+}
+
+static void take_datagram(relay_run *r, unsigned client, bool at_client, const uint8_t *data, uint32_t len,
+                          fzr_time now)
+{
+  uint16_t channel, payload_len;
+  if (!at_client) {
+    take_payload(r, &r->up[client], data, len, now);
+  } else if (fzr_channel_data_read(data, len, &channel, &payload_len) == 0 &&
+             channel == r->sessions[client].channel) {
+    take_payload(r, &r->down[client], data + FZR_CHANNEL_HEADER_LEN, payload_len, now);
+  } else {
+    r->stray++;
+  }
+}
+
+static uint16_t run_size(struct msghdr *msg)
+{
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+    if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO)
+      continue;
+    int size;
+    memcpy(&size, CMSG_DATA(c), sizeof size);
+    return (uint16_t)size;
+  }
+  return 0;
+}
+
+/* Reads what has come to one socket. */
+static void receive(relay_run *r, unsigned client, bool at_client)
+{
+  struct mmsghdr msgs[RECV_MSGS];
+  struct iovec iovs[RECV_MSGS];
+  _Alignas(struct cmsghdr) uint8_t controls[RECV_MSGS][CMSG_SPACE(sizeof(int))];
+  const int fd = at_client ? r->sessions[client].fd : r->peer_fds[client];
+  for (unsigned rounds = 0; rounds < 4; rounds++) {
+    memset(msgs, 0, sizeof msgs);
+    for (unsigned i = 0; i < RECV_MSGS; i++) {
+      iovs[i] = (struct iovec){r->slots + (size_t)i * RECV_SLOT, RECV_SLOT};
+      msgs[i].msg_hdr.msg_iov = &iovs[i];
+      msgs[i].msg_hdr.msg_iovlen = 1;
+      msgs[i].msg_hdr.msg_control = controls[i];
+      msgs[i].msg_hdr.msg_controllen = sizeof controls[i];
+    }
+    const int n = recvmmsg(fd, msgs, RECV_MSGS, MSG_DONTWAIT, NULL);
+    const fzr_time now = bench_now();
+    for (int i = 0; i < n; i++) {
+      const uint8_t *data = iovs[i].iov_base;
+      const uint32_t len = msgs[i].msg_len;
+      const uint32_t seg = run_size(&msgs[i].msg_hdr);
+      for (uint32_t at = 0; at < len; at += seg ? seg : len)
+        take_datagram(r, client, at_client, data + at, seg && seg < len - at ? seg : len - at, now);
+    }
+    if (n < (int)RECV_MSGS)
+      return;
+  }
+}
+
+/* Sends |n| datagrams of |f|: in one GSO message, or in one sendmmsg. Returns how many went out. */
+static unsigned send_batch(relay_run *r, flow *f, unsigned n)
+{
+  static uint8_t buffer[BATCH * 2048];
+  struct mmsghdr msgs[BATCH];
+  struct iovec iovs[BATCH];
+  const size_t len = r->b->size + (f->channel ? FZR_CHANNEL_HEADER_LEN : 0);
+  const unsigned fits = len ? (unsigned)((r->b->gso ? 65000 : sizeof buffer) / len) : BATCH;
+  if (n > fits)
+    n = fits;
+  const fzr_time now = bench_now();
+  for (unsigned i = 0; i < n; i++)
+    make_datagram(r, f, f->sent + i, now, buffer + i * len);
+  memset(msgs, 0, sizeof *msgs * n);
+  if (r->b->gso && n > 1) {
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {0};
+    const uint16_t seg = (uint16_t)len;
+    iovs[0] = (struct iovec){buffer, n * len};
+    struct msghdr msg = {
+        .msg_iov = iovs, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = IPPROTO_UDP;
+    c->cmsg_type = UDP_SEGMENT;
+    c->cmsg_len = CMSG_LEN(sizeof seg);
+    memcpy(CMSG_DATA(c), &seg, sizeof seg);
+    return sendmsg(f->out, &msg, MSG_DONTWAIT) < 0 ? 0 : n;
+  }
+  for (unsigned i = 0; i < n; i++) {
+    iovs[i] = (struct iovec){buffer + i * len, len};
+    msgs[i].msg_hdr.msg_iov = &iovs[i];
+    msgs[i].msg_hdr.msg_iovlen = 1;
+  }
+  const int sent = sendmmsg(f->out, msgs, n, MSG_DONTWAIT);
+  return sent > 0 ? (unsigned)sent : 0;
+}
+
+/* How many datagrams of |f| may go now. */
+static unsigned allowance(const relay_run *r, flow *f, fzr_time now)
+{
+  const bench *b = r->b;
+  uint64_t may;
+  if (b->rate) {
+    const unsigned flows = b->clients * (b->direction == DIRECTION_BOTH ? 2 : 1);
+    const uint64_t due = (uint64_t)((double)(now - r->begin) / 1e9 * (double)b->rate / flows) + 1;
+    may = due > f->sent ? due - f->sent : 0;
+  } else {
+    uint64_t in_flight = f->sent - f->received - f->written_off;
+    if (f->received + f->written_off > f->sent)
+      in_flight = 0;
+    if (in_flight >= r->per_flow_window && now > f->last_progress + STALL) {
+      f->written_off += in_flight;
+      f->last_progress = now;
+      in_flight = 0;
+    }
+    may = in_flight < r->per_flow_window ? r->per_flow_window - in_flight : 0;
+    /* Wait until a good part of the window is free: single datagrams would not make a run. */
+    if (may < r->per_flow_window / 2 && may < BATCH / 2)
+      may = 0;
+  }
+  if (b->packets && f->sent + may > b->packets)
+    may = b->packets - f->sent;
+  return may < BATCH ? (unsigned)may : BATCH;
+}
+
+static void send_some(relay_run *r, flow *f)
+{
+  const unsigned may = allowance(r, f, bench_now());
+  if (may)
+    f->sent += send_batch(r, f, may);
+}
+
+static void receive_some(relay_run *r, int timeout_ms)
+{
+  struct epoll_event ready[128];
+  const int n = epoll_wait(r->epoll, ready, 128, timeout_ms);
+  for (int i = 0; i < n; i++)
+    receive(r, ready[i].data.u32 >> 1, ready[i].data.u32 & 1);
+}
+
+typedef struct totals {
+  uint64_t sent, received, reordered, damaged;
+} totals;
+
+static totals sum(const relay_run *r)
+{
+  totals t = {0, 0, 0, 0};
+  for (unsigned i = 0; i < r->b->clients; i++) {
+    const flow *both[2] = {&r->up[i], &r->down[i]};
+    for (unsigned k = 0; k < 2; k++) {
+      t.sent += both[k]->sent;
+      t.received += both[k]->received;
+      t.reordered += both[k]->reordered;
+      t.damaged += both[k]->damaged;
+    }
+  }
+  return t;
+}
+
+static bool all_sent(const relay_run *r)
+{
+  if (!r->b->packets)
+    return false;
+  for (unsigned i = 0; i < r->b->clients; i++) {
+    if (r->b->direction & DIRECTION_UP && r->up[i].sent < r->b->packets)
+      return false;
+    if (r->b->direction & DIRECTION_DOWN && r->down[i].sent < r->b->packets)
+      return false;
+  }
+  return true;
+}
+
+/* Sends and receives until the time is over or all is sent, then waits for what is still under way. */
+static void pump(relay_run *r)
+{
+  const fzr_time end = r->begin + (fzr_time)(r->b->seconds * 1e9);
+  while (!bench_stop && bench_now() < end && !all_sent(r)) {
+    for (unsigned i = 0; i < r->b->clients; i++) {
+      if (r->b->direction & DIRECTION_UP)
+        send_some(r, &r->up[i]);
+      if (r->b->direction & DIRECTION_DOWN)
+        send_some(r, &r->down[i]);
+    }
+    receive_some(r, r->b->rate ? 0 : 1);
+  }
+  for (fzr_time quiet = bench_now() + DRAIN; !bench_stop && bench_now() < quiet;) {
+    const uint64_t before = sum(r).received;
+    if (before >= sum(r).sent)
+      break;
+    receive_some(r, 20);
+    if (sum(r).received > before)
+      quiet = bench_now() + DRAIN;
+  }
+}
+
+/* ---- set-up ---- */
+
+static int open_peer(const fzr_addr *host, fzr_addr *bound)
+{
+  struct sockaddr_storage storage;
+  struct sockaddr_in in4 = {.sin_family = AF_INET};
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+  socklen_t len = sizeof storage;
+  const bool v4 = host->family == FZR_FAMILY_IPV4;
+  memcpy(&in4.sin_addr, host->ip, 4);
+  memcpy(&in6.sin6_addr, host->ip, 16);
+  const int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return -1;
+  if ((v4 ? bind(fd, (struct sockaddr *)&in4, sizeof in4) : bind(fd, (struct sockaddr *)&in6, sizeof in6)) ||
+      getsockname(fd, (struct sockaddr *)&storage, &len)) {
+    close(fd);
+    return -1;
+  }
+  *bound = *host;
+  memcpy(&in4, &storage, sizeof in4); /* the port stands at the same place in both */
+  bound->port = ntohs(in4.sin_port);
+  return fd;
+}
+
+static int connect_to(int fd, const fzr_addr *addr)
+{
+  struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
+  memcpy(&in4.sin_addr, addr->ip, 4);
+  memcpy(&in6.sin6_addr, addr->ip, 16);
+  return addr->family == FZR_FAMILY_IPV4 ? connect(fd, (struct sockaddr *)&in4, sizeof in4)
+                                         : connect(fd, (struct sockaddr *)&in6, sizeof in6);
+}
+
+static void prepare_socket(relay_run *r, int fd, uint32_t key)
+{
+  const int one = 1, buffer = 4 << 20;
+  struct epoll_event e = {.events = EPOLLIN, .data = {.u32 = key}};
+  setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof one);
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+  epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &e);
+}
+
+static bool set_up(relay_run *r)
+{
+  const bench *b = r->b;
+  fzr_addr *peers = calloc(b->clients, sizeof *peers);
+  bool ok = peers != NULL;
+  for (unsigned i = 0; ok && i < b->clients; i++) {
+    r->peer_fds[i] = open_peer(&b->peer_host, &peers[i]);
+    ok = r->peer_fds[i] >= 0;
+  }
+  if (!ok)
+    perror("fzr-bench: socket");
+  if (ok) {
+    const unsigned ready = bench_allocate(b, r->sessions, b->clients, 64, peers);
+    ok = ready == b->clients;
+    for (unsigned i = 0; !ok && i < b->clients; i++) {
+      if (r->sessions[i].state != SESSION_FAILED)
+        continue;
+      if (r->sessions[i].error)
+        fprintf(stderr, "fzr-bench: the server refused a client: %u %s\n", r->sessions[i].error,
+                fzr_stun_error_reason(r->sessions[i].error));
+      else
+        fprintf(stderr, "fzr-bench: no answer from the server\n");
+      break;
+    }
+  }
+  for (unsigned i = 0; ok && i < b->clients; i++) {
+    ok = connect_to(r->peer_fds[i], &r->sessions[i].relayed) == 0;
+    r->up[i].out = r->sessions[i].fd;
+    r->up[i].channel = r->sessions[i].channel;
+    r->down[i].out = r->peer_fds[i];
+    prepare_socket(r, r->sessions[i].fd, i << 1 | 1);
+    prepare_socket(r, r->peer_fds[i], i << 1);
+  }
+  free(peers);
+  return ok;
+}
+
+static void tear_down(relay_run *r)
+{
+  bench_release(r->b, r->sessions, r->b->clients);
+  for (unsigned i = 0; i < r->b->clients; i++)
+    if (r->peer_fds[i] >= 0)
+      close(r->peer_fds[i]);
+  if (r->epoll >= 0)
+    close(r->epoll);
+  free(r->sessions);
+  free(r->peer_fds);
+  free(r->up);
+  free(r->down);
+  free(r->slots);
+}
+
+static int report(const relay_run *r, double seconds, uint64_t cpu)
+{
+  const bench *b = r->b;
+  const totals t = sum(r);
+  const uint64_t lost = t.sent > t.received ? t.sent - t.received : 0;
+  result_begin(b);
+  result(b, "sent", (double)t.sent, "");
+  result(b, "received", (double)t.received, "");
+  result(b, "lost", (double)lost, "");
+  result(b, "reordered", (double)t.reordered, "");
+  result(b, "damaged", (double)t.damaged, "");
+  result(b, "rate", (double)t.received / seconds, "packets/s");
+  result(b, "throughput", (double)t.received * b->size * 8 / seconds / 1e6, "Mbit/s");
+  result(b, "latency_p50", (double)latencies_at(&r->latency, 500) / 1e3, "us");
+  result(b, "latency_p90", (double)latencies_at(&r->latency, 900) / 1e3, "us");
+  result(b, "latency_p99", (double)latencies_at(&r->latency, 990) / 1e3, "us");
+  result(b, "latency_p99_9", (double)latencies_at(&r->latency, 999) / 1e3, "us");
+  if (b->pid && t.received)
+    result(b, "server_cpu", (double)cpu / (double)t.received, "ns per packet");
+  result_end(b);
+  if (!b->json && b->packets && !lost && !t.damaged)
+    printf("All %llu packets of %u bytes came through the relay, unchanged.\n", (unsigned long long)t.sent,
+           b->size);
+  return t.received && !t.damaged ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int bench_relay(const bench *b)
+{
+  relay_run *r = calloc(1, sizeof *r);
+  int status = EXIT_FAILURE;
+  if (!r)
+    return status;
+  r->b = b;
+  r->sessions = calloc(b->clients, sizeof *r->sessions);
+  r->peer_fds = malloc(b->clients * sizeof *r->peer_fds);
+  r->up = calloc(b->clients, sizeof *r->up);
+  r->down = calloc(b->clients, sizeof *r->down);
+  r->slots = malloc((size_t)RECV_MSGS * RECV_SLOT);
+  r->epoll = epoll_create1(EPOLL_CLOEXEC);
+  r->per_flow_window = b->window / b->clients ? b->window / b->clients : 1;
+  if (!r->sessions || !r->peer_fds || !r->up || !r->down || !r->slots || r->epoll < 0) {
+    fprintf(stderr, "fzr-bench: out of memory\n");
+    free(r);
+    return status;
+  }
+  for (unsigned i = 0; i < b->clients; i++)
+    r->peer_fds[i] = r->sessions[i].fd = -1;
+  if (set_up(r)) {
+    const uint64_t cpu = b->pid ? process_cpu_ns(b->pid) : 0;
+    r->begin = bench_now();
+    pump(r);
+    const double seconds = (double)(bench_now() - r->begin) / 1e9;
+    status = report(r, seconds, b->pid ? process_cpu_ns(b->pid) - cpu : 0);
+  }
+  tear_down(r);
+  free(r);
+  return status;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RETRY_FIRST (200 * FZR_MILLISECOND)
+#define MAX_TRIES   6u
+
+fzr_time bench_now(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
+}
+
+int session_open(session *s, const fzr_addr *server, const credential *c, uint32_t id)
+{
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(server->port)};
+  struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(server->port)};
+  const bool v4 = server->family == FZR_FAMILY_IPV4;
+  memset(s, 0, sizeof *s);
+  s->credential = c;
+  memcpy(&in4.sin_addr, server->ip, 4);
+  memcpy(&in6.sin6_addr, server->ip, 16);
+  in6.sin6_scope_id = server->scope_id;
+  s->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (s->fd < 0)
+    return -1;
+  const int failed = v4 ? connect(s->fd, (struct sockaddr *)&in4, sizeof in4)
+                        : connect(s->fd, (struct sockaddr *)&in6, sizeof in6);
+  if (failed || getrandom(s->txid, sizeof s->txid, 0) != (ssize_t)sizeof s->txid) {
+    session_close(s);
+    return -1;
+  }
+  memcpy(s->txid, &id, sizeof id);
+  return 0;
+}
+
+void session_close(session *s)
+{
+  if (s->fd >= 0)
+    close(s->fd);
+  s->fd = -1;
+}
+
+/* A new transaction id: the last bytes count up. */
+static void new_transaction(session *s, enum session_state state, fzr_time now)
+{
+  uint64_t counter;
+  memcpy(&counter, s->txid + 4, sizeof counter);
+  counter += 0x9e3779b97f4a7c15u;
+  memcpy(s->txid + 4, &counter, sizeof counter);
+  s->state = state;
+  s->sent_at = now;
+  s->tries = 1;
+}
+
+static uint16_t method_of(const session *s)
+{
+  if (s->state == SESSION_ALLOCATING)
+    return FZR_STUN_ALLOCATE;
+  return s->state == SESSION_BINDING ? FZR_STUN_CHANNEL_BIND : FZR_STUN_REFRESH;
+}
+
+static void send_request(session *s)
+{
+  uint8_t buffer[1500];
+  fzr_stun_builder b;
+  fzr_stun_build(&b, buffer, sizeof buffer, method_of(s), FZR_STUN_REQUEST, s->txid);
+  if (s->state == SESSION_ALLOCATING) {
+    fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+    if (s->relayed.family == FZR_FAMILY_IPV6)
+      fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, 2u << 24);
+  } else if (s->state == SESSION_BINDING) {
+    fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)s->channel << 16);
+    fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &s->peer);
+  } else {
+    fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, s->lifetime);
+  }
+  if (s->nonce_len) {
+    fzr_stun_add(&b, FZR_ATTR_USERNAME, s->credential->username, strlen(s->credential->username));
+    fzr_stun_add(&b, FZR_ATTR_REALM, s->realm, strlen(s->realm));
+    fzr_stun_add(&b, FZR_ATTR_NONCE, s->nonce, s->nonce_len);
+    fzr_stun_add_integrity(&b, s->key, sizeof s->key);
+  }
+  const int len = fzr_stun_build_finish(&b);
+  s->requests++;
+  /* What is not sent now is sent again by the timer, as if it had been lost. */
+  if (len > 0 && send(s->fd, buffer, (size_t)len, MSG_DONTWAIT) < 0 && errno != EAGAIN &&
+      errno != ECONNREFUSED)
+    s->tries = MAX_TRIES;
+}
+
+void session_allocate(session *s, bool ipv6, fzr_time now)
+{
+  s->relayed.family = ipv6 ? FZR_FAMILY_IPV6 : FZR_FAMILY_IPV4;
+  new_transaction(s, SESSION_ALLOCATING, now);
+  send_request(s);
+}
+
+void session_bind(session *s, uint16_t channel, const fzr_addr *peer, fzr_time now)
+{
+  s->channel = channel;
+  s->peer = *peer;
+  new_transaction(s, SESSION_BINDING, now);
+  send_request(s);
+}
+
+void session_refresh(session *s, uint32_t lifetime, fzr_time now)
+{
+  s->lifetime = lifetime;
+  new_transaction(s, lifetime ? SESSION_REFRESHING : SESSION_DELETING, now);
+  send_request(s);
+}
+
+/* Takes realm and nonce of a 401 or 438 and asks again. */
+static bool take_challenge(session *s, const fzr_stun_msg *msg, fzr_time now)
+{
+  fzr_stun_attr realm, nonce;
+  if (!fzr_stun_get(msg, FZR_ATTR_NONCE, &nonce) || nonce.len > sizeof s->nonce)
+    return false;
+  if (fzr_stun_get(msg, FZR_ATTR_REALM, &realm) && realm.len < sizeof s->realm) {
+    memcpy(s->realm, realm.value, realm.len);
+    s->realm[realm.len] = 0;
+  }
+  memcpy(s->nonce, nonce.value, nonce.len);
+  s->nonce_len = nonce.len;
+  fzr_auth_long_term_key((const uint8_t *)s->credential->username, strlen(s->credential->username), s->realm,
+                         s->credential->password, s->key);
+  s->has_key = true;
+  new_transaction(s, s->state, now);
+  send_request(s);
+  return true;
+}
+
+static void fail(session *s, unsigned code)
+{
+  s->error = code;
+  s->state = SESSION_FAILED;
+}
+
+static void succeed(session *s, const fzr_stun_msg *msg)
+{
+  if (s->state == SESSION_ALLOCATING && (fzr_stun_get_addr(msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &s->relayed) ||
+                                         fzr_stun_get_addr(msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &s->mapped))) {
+    fail(s, 0);
+    return;
+  }
+  s->state = s->state == SESSION_DELETING ? SESSION_GONE : SESSION_READY;
+}
+
+void session_answer(session *s, const uint8_t *data, size_t len, fzr_time now)
+{
+  fzr_stun_msg msg;
+  if (fzr_stun_read(data, len, &msg) || memcmp(fzr_stun_txid(&msg), s->txid, sizeof s->txid) != 0)
+    return;
+  if (msg.method != method_of(s))
+    return;
+  if (msg.cls == FZR_STUN_SUCCESS && (!s->has_key || fzr_stun_verify(&msg, s->key))) {
+    succeed(s, &msg);
+  } else if (msg.cls == FZR_STUN_ERROR) {
+    const unsigned code = fzr_stun_error_code(&msg);
+    const bool challenge = (code == 401 && !s->nonce_len) || code == 438;
+    if (!challenge || !take_challenge(s, &msg, now))
+      fail(s, code);
+  }
+}
+
+void session_tick(session *s, fzr_time now)
+{
+  const bool waits = s->state == SESSION_ALLOCATING || s->state == SESSION_BINDING ||
+                     s->state == SESSION_REFRESHING || s->state == SESSION_DELETING;
+  if (!waits || now < s->sent_at + (RETRY_FIRST << (s->tries - 1)))
+    return;
+  if (s->tries >= MAX_TRIES) {
+    fail(s, 0);
+    return;
+  }
+  s->tries++;
+  s->sent_at = now;
+  send_request(s);
+}
+
+void session_read(session *s, fzr_time now)
+{
+  uint8_t buffer[2048];
+  for (;;) {
+    const ssize_t n = recv(s->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (n < 0 && (errno == ECONNREFUSED || errno == EINTR))
+      continue;
+    if (n < 0)
+      return;
+    session_answer(s, buffer, (size_t)n, now);
+  }
+}

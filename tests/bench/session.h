@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A TURN client over one UDP socket, without blocking: it is told of answers and of time. */
+#ifndef BENCH_SESSION_H
+#define BENCH_SESSION_H
+
+#include "firezone_relay/firezone_relay.h"
+
+/* How to log in. */
+typedef struct credential {
+  char username[512];
+  char password[512];
+  char realm[128]; /* as the server says; empty until then */
+} credential;
+
+enum session_state {
+  SESSION_NEW = 0,
+  SESSION_ALLOCATING,
+  SESSION_BINDING,
+  SESSION_READY,
+  SESSION_REFRESHING,
+  SESSION_DELETING,
+  SESSION_GONE,
+  SESSION_FAILED
+};
+
+typedef struct session {
+  int fd; /* connected to the server */
+  enum session_state state;
+  const credential *credential;
+  uint8_t txid[FZR_STUN_TXID_LEN];
+  uint8_t key[FZR_STUN_KEY_LEN];
+  bool has_key;
+  char realm[128];
+  char nonce[256];
+  uint16_t nonce_len;
+  fzr_addr relayed;
+  fzr_addr mapped;
+  uint16_t channel;
+  fzr_addr peer;
+  uint32_t lifetime;
+  fzr_time sent_at;
+  unsigned tries;
+  unsigned error;    /* STUN code of the failure, 0: no answer */
+  uint64_t requests; /* sent */
+} session;
+
+/* Opens a socket to |server|; |id| goes into the transaction ids. Returns 0 or -1 with errno. */
+int session_open(session *s, const fzr_addr *server, const credential *c, uint32_t id);
+void session_close(session *s);
+
+/* Each begins a transaction, which session_answer and session_tick see through. */
+void session_allocate(session *s, bool ipv6, fzr_time now);
+void session_bind(session *s, uint16_t channel, const fzr_addr *peer, fzr_time now);
+void session_refresh(session *s, uint32_t lifetime, fzr_time now);
+
+/* Takes one datagram from the server that is no ChannelData. */
+void session_answer(session *s, const uint8_t *data, size_t len, fzr_time now);
+/* Sends the request again when its answer is late; fails after 5 s. */
+void session_tick(session *s, fzr_time now);
+
+/* Reads all that has come on the socket into session_answer. */
+void session_read(session *s, fzr_time now);
+
+/* The host's monotonic clock. */
+fzr_time bench_now(void);
+
+#endif
