@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds the relay, and runs it standalone on loopback, with credentials to try it with.
+#
+#   scripts/run.sh             run until Ctrl-C
+#   scripts/run.sh --check     start it, prove that it relays, and stop it
+#
+# The relay's port is 3478; RELAY_PORT=N chooses another.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+check=false
+case "${1:-}" in
+"") ;;
+--check) check=true ;;
+-h | --help)
+  sed -n '2,8s/^# \{0,1\}//p' "$0"
+  exit 0
+  ;;
+*)
+  echo "run.sh: unknown argument '$1'; see --help" >&2
+  exit 2
+  ;;
+esac
+port=${RELAY_PORT:-3478}
+
+scripts/install-deps.sh build
+
+echo "== building (build/)"
+if [ ! -f build/build.ninja ]; then
+  meson setup build -Dbuildtype=release -Dtests=false >/dev/null
+fi
+ninja -C build --quiet
+
+state=$(mktemp -d)
+relay=
+stop() {
+  trap - EXIT
+  if [ -n "$relay" ]; then
+    # The second signal does not wait for allocations to end.
+    for _ in 1 2; do
+      kill -TERM "$relay" 2>/dev/null || true
+    done
+    wait "$relay" 2>/dev/null || true
+  fi
+  rm -rf "$state"
+}
+trap stop EXIT
+trap 'exit 0' INT TERM
+
+secret="$state/secret"
+(umask 077 && od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$secret")
+
+ipv6=()
+if [ -e /proc/sys/net/ipv6/conf/lo/disable_ipv6 ] && [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6)" = 0 ]; then
+  ipv6=(--public-ip6-addr ::1 --bind-ip6-addr ::1)
+fi
+
+echo "== starting the relay on 127.0.0.1:$port"
+build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 "${ipv6[@]}" \
+  --listen-port "$port" --auth-secret-file "$secret" >"$state/log" &
+relay=$!
+for _ in $(seq 100); do
+  if grep -q 'Listening on' "$state/log" || ! kill -0 "$relay" 2>/dev/null; then
+    break
+  fi
+  sleep 0.05
+done
+if ! grep -q 'Listening on' "$state/log"; then
+  cat "$state/log" >&2
+  echo "run.sh: the relay did not start" >&2
+  exit 1
+fi
+
+prove=(build/tests/bench/fzr-bench relay --server "127.0.0.1:$port" --stamp-secret-file "$secret" --clients 1 --packets 10)
+if $check; then
+  echo "== proving that it relays: one client, ten packets"
+  "${prove[@]}"
+  exit 0
+fi
+
+cat <<END
+
+The relay runs. Credentials for any TURN client, valid for a day:
+
+$(build/cli/firezone-relay credentials --auth-secret-file "$secret" | sed 's/^/    /')
+    server:   127.0.0.1:$port (UDP)
+
+See it relay ten packets, from another terminal in $PWD:
+
+    ${prove[*]}
+
+Stop it with Ctrl-C. Its log follows.
+
+END
+tail -n +1 -f --pid="$relay" "$state/log" &
+wait "$relay"
