@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs into an empty folder, then builds and runs the examples against what is there, through pkg-config alone: shared and
+# static.
+set -euo pipefail
+source=$1
+build=$2
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >/dev/null
+pc=$(find "$root" -name libfzrelay.pc)
+[ -n "$pc" ] || {
+  echo "libfzrelay.pc was not installed" >&2
+  exit 1
+}
+export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=${pc%/*}
+libdir=$root$(pkg-config --variable=libdir libfzrelay | sed "s|^$root||")
+cc=${CC:-cc}
+
+for example in minimal_poll custom_auth simulate; do
+  # shellcheck disable=SC2046 # flags are words
+  $cc -std=gnu11 -Wall -Wextra -Werror "$source/examples/$example.c" -o "$root/$example" $(pkg-config --cflags --libs libfzrelay)
+  # shellcheck disable=SC2046
+  $cc -std=gnu11 -Wall -Wextra -Werror "$source/examples/$example.c" -o "$root/$example-static" \
+    -Wl,-Bstatic $(pkg-config --static --cflags --libs libfzrelay) -Wl,-Bdynamic
+done
+for example in custom_auth simulate; do
+  LD_LIBRARY_PATH=$libdir "$root/$example" >/dev/null
+  "$root/$example-static" >/dev/null
+done
+if ldd "$root/simulate-static" | grep -q fzrelay; then
+  echo "the static example needs the shared library" >&2
+  exit 1
+fi
+LD_LIBRARY_PATH=$libdir ldd "$root/simulate" | grep -q "libfzrelay.so.0 => $root" || {
+  echo "the shared example does not use the installed library" >&2
+  exit 1
+}
+echo "installed: $(cd "$root" && find . -path './*' -type f | grep -cE '\.(h|so|a|pc|1)|bin/')" files, examples run

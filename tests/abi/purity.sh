@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The engine is pure: apart from the UDP adapter, the library's objects import only what is listed here: memory, strings, and
+# mbedTLS's hashes. No socket, no clock, no randomness, no printf.
+set -euo pipefail
+archive=$1
+
+allowed='memcmp|memcpy|memmove|memset|memchr|strlen|strchr|strrchr|strcmp|strncmp|malloc|free|bcmp'
+allowed+='|mbedtls_(md5|sha1|sha256)_(init|free|starts_ret|update_ret|finish_ret)|mbedtls_platform_zeroize'
+# What compilers add on their own: arithmetic, stack protector, fortified copies, sanitizers, coverage.
+allowed+='|__(udivti3|umodti3|popcountdi2)|__stack_chk_fail|__mem(cpy|move|set)_chk|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|sanitizer|gcov|llvm)_.*|__gcov.*'
+
+status=0
+mapfile -t members < <(ar t "$archive" | grep -v '^io_udp')
+[ "${#members[@]}" -gt 20 ] || {
+  echo "only ${#members[@]} objects: is this the library?" >&2
+  exit 1
+}
+defined=$(nm --defined-only "$archive" 2>/dev/null | awk 'NF == 3 {print $3}' | sort -u)
+objects=$(mktemp -d)
+trap 'rm -rf "$objects"' EXIT
+archive=$(realpath "$archive")
+(cd "$objects" && ar x "$archive")
+for member in "${members[@]}"; do
+  imports=$(nm -u "$objects/$member" | awk '{print $2}' | grep -vxE "$allowed" | grep -vxF "$defined" || true)
+  if [ -n "$imports" ]; then
+    echo "$member imports: $(tr '\n' ' ' <<<"$imports")" >&2
+    status=1
+  fi
+done
+exit $status
