@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "portal/backoff.h"
+
+void portal_backoff_init(portal_backoff *backoff, fzr_time first, fzr_time max)
+{
+  backoff->max = max != 0 ? max : PORTAL_BACKOFF_MAX;
+  backoff->first = first != 0 ? first : PORTAL_BACKOFF_FIRST;
+  portal_backoff_reset(backoff);
+}
+
+static fzr_time capped(const portal_backoff *backoff, fzr_time mean)
+{
+  const fzr_time cap = backoff->max / 3 * 2;
+  return mean < cap ? mean : cap;
+}
+
+fzr_time portal_backoff_next(portal_backoff *backoff, uint32_t random)
+{
+  const fzr_time mean = backoff->current;
+  /* mean * random / 2^32 without overflow, to a precision that jitter does not need. */
+  const fzr_time spread = (mean >> 16) * (random >> 16) + (((mean & 0xffff) * (random >> 16)) >> 16);
+  backoff->current = capped(backoff, mean + mean / 2);
+  return mean / 2 + spread;
+}
+
+void portal_backoff_reset(portal_backoff *backoff)
+{
+  backoff->current = capped(backoff, backoff->first);
+}

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "portal/portal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <mbedtls/platform_util.h>
+
+#include "portal/conn.h"
+#include "portal/resolve.h"
+#include "portal/retry_after.h"
+#include "portal/upgrade.h"
+#include "portal/websocket.h"
+#include "telemetry/log.h"
+
+#define TARGET         "portal"
+#define TOKEN_MAX      3072 /* three times this, escaped, fits into a request beside all else */
+#define BODY_TIMEOUT   FZR_SECOND
+#define DETAIL_MAX     640
+#define CLOSE_NORMALLY 1000
+
+struct portal {
+  struct event_base *base;
+  portal_callbacks callbacks;
+  portal_url url;
+  portal_login login; /* its strings are those below */
+  char token[TOKEN_MAX + 1];
+  char name[256];
+  char version[64];
+  char stamp_secret[256];
+  char shown_url[PORTAL_URL_MAX + 300];
+  session session;
+  portal_json *json;
+  portal_resolver *resolver;
+  portal_conn *conn;
+  portal_trust *trust; /* during a handshake */
+  struct event *timer;
+  fzr_addr addrs[PORTAL_MAX_ADDRS]; /* of the last look-up that succeeded */
+  size_t addr_count;
+  fzr_addr good[PORTAL_MAX_ADDRS]; /* those of the last attempt that joined, the address that did so first */
+  size_t good_count;
+  fzr_addr shunned; /* connected, but came to nothing: tried last next time */
+  bool acting, silent;
+};
+
+static fzr_time clock_now(void)
+{
+  struct timespec ts;
+  (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (fzr_time)ts.tv_sec * FZR_SECOND + (fzr_time)ts.tv_nsec;
+}
+
+static uint32_t random_bits(void)
+{
+  uint32_t bits = 0;
+  (void)!getrandom(&bits, sizeof bits, 0);
+  return bits;
+}
+
+/* Copies what the portal said, without what it was told. */
+static void clean(const portal *p, const char *said, char out[DETAIL_MAX])
+{
+  char encoded[TOKEN_MAX * 3 + 1];
+  portal_text text = portal_text_of(encoded, sizeof encoded);
+  portal_text_form(&text, p->token);
+  (void)snprintf(out, DETAIL_MAX, "%s", said);
+  portal_redact(out, p->token);
+  portal_redact(out, encoded);
+  portal_redact(out, p->stamp_secret);
+  mbedtls_platform_zeroize(encoded, sizeof encoded);
+}
+
+static void act(portal *p);
+
+/* --- the attempt --- */
+
+static void drop_attempt(portal *p)
+{
+  portal_resolver_cancel(p->resolver);
+  portal_conn_free(p->conn);
+  p->conn = NULL;
+  portal_trust_free(p->trust);
+  p->trust = NULL;
+}
+
+static void attempt_failed(portal *p, const char *why)
+{
+  char text[DETAIL_MAX];
+  if (p->session.state != SESSION_JOINED && p->conn != NULL)
+    p->shunned = portal_conn_peer(p->conn);
+  clean(p, why, text);
+  session_lost(&p->session, text, clock_now(), random_bits());
+  act(p);
+}
+
+static void on_open(void *ctx)
+{
+  portal *p = ctx;
+  portal_trust_free(p->trust);
+  p->trust = NULL;
+  session_switched(&p->session, clock_now());
+  act(p);
+}
+
+static void on_refused(void *ctx, int status, const char *detail, const char *retry_after)
+{
+  portal *p = ctx;
+  char text[DETAIL_MAX];
+  uint32_t seconds = 0;
+  (void)portal_retry_after(retry_after, strlen(retry_after), (int64_t)time(NULL), &seconds);
+  clean(p, detail, text);
+  session_refused(&p->session, status, text, seconds, clock_now(), random_bits());
+  act(p);
+}
+
+static void on_text(void *ctx, const char *data, size_t len)
+{
+  portal *p = ctx;
+  phoenix_message message;
+  char text[DETAIL_MAX];
+  const char *problem = phoenix_read(p->json, data, len, &message);
+  if (problem != NULL) {
+    log_debug(TARGET, "ignored a message of %zu bytes: %s", len, problem);
+    return;
+  }
+  if (log_enabled(FZR_LOG_DEBUG, TARGET)) {
+    clean(p, message.event, text);
+    const log_field field = {"event", LOG_BYTES, {.bytes = {(const uint8_t *)text, strlen(text)}}};
+    log_write(FZR_LOG_DEBUG, TARGET, "message from the portal", &field, 1);
+  }
+  clean(p, message.reason, text);
+  (void)snprintf(message.reason, sizeof message.reason, "%.*s", (int)sizeof message.reason - 1, text);
+  session_message(&p->session, &message, clock_now(), random_bits());
+  act(p);
+}
+
+static void on_binary(void *ctx, size_t len)
+{
+  (void)ctx;
+  log_debug(TARGET, "ignored a binary message of %zu bytes", len);
+}
+
+static void on_lost(void *ctx, const char *why)
+{
+  attempt_failed(ctx, why);
+}
+
+/* Moves the shunned address, if it is among them, behind all others. */
+static void shun(const portal *p, fzr_addr *addrs, size_t count)
+{
+  for (size_t i = 0; i + 1 < count; i++) {
+    if (fzr_addr_equal(&addrs[i], &p->shunned)) {
+      const fzr_addr moved = addrs[i];
+      memmove(&addrs[i], &addrs[i + 1], (count - i - 1) * sizeof addrs[0]);
+      addrs[count - 1] = moved;
+      return;
+    }
+  }
+}
+
+static void connect_to(portal *p, const fzr_addr *addrs, size_t count)
+{
+  uint8_t nonce[16];
+  char key[PORTAL_WS_KEY_LEN + 1];
+  char request[PORTAL_REQUEST_MAX];
+  char error[PORTAL_TLS_ERROR_MAX];
+  fzr_addr ordered[PORTAL_MAX_ADDRS];
+  memcpy(ordered, addrs, count * sizeof addrs[0]);
+  shun(p, ordered, count);
+  if (p->url.tls && (p->trust = portal_trust_load(getenv, error)) == NULL) {
+    attempt_failed(p, error);
+    return;
+  }
+  (void)!getrandom(nonce, sizeof nonce, 0);
+  portal_upgrade_key(nonce, key);
+  portal_text text = portal_text_of(request, sizeof request);
+  portal_upgrade_request(&p->url, &p->login, p->version, key, &text);
+  const portal_conn_config config = {
+      .base = p->base,
+      .url = &p->url,
+      .trust = p->trust,
+      .request = request,
+      .key = key,
+      .addrs = ordered,
+      .addr_count = count,
+      .connect_timeout = p->session.timing.connect,
+      .body_timeout = BODY_TIMEOUT,
+      .ctx = p,
+      .on_open = on_open,
+      .on_refused = on_refused,
+      .on_text = on_text,
+      .on_binary = on_binary,
+      .on_lost = on_lost,
+  };
+  p->conn = portal_conn_new(&config);
+  mbedtls_platform_zeroize(request, sizeof request);
+  if (p->conn == NULL)
+    attempt_failed(p, "out of memory");
+}
+
+static void on_resolved(void *ctx, const fzr_addr *addrs, size_t count, const char *error)
+{
+  portal *p = ctx;
+  char text[DETAIL_MAX];
+  if (count > 0) {
+    memcpy(p->addrs, addrs, count * sizeof addrs[0]);
+    p->addr_count = count;
+    connect_to(p, p->addrs, count);
+    return;
+  }
+  (void)snprintf(text, sizeof text, "cannot look up %s: %s", p->url.host, error);
+  if (p->good_count == 0) {
+    attempt_failed(p, text);
+    return;
+  }
+  log_warn(TARGET, "%s; trying the addresses that worked last", text);
+  connect_to(p, p->good, p->good_count);
+}
+
+static void begin_attempt(portal *p)
+{
+  fzr_addr literal;
+  log_debug(TARGET, "connecting to %s", p->shown_url);
+  if (p->url.host_is_ip && fzr_addr_parse(p->url.host, &literal) == 0) {
+    literal.port = p->url.port;
+    on_resolved(p, &literal, 1, NULL);
+  } else if (portal_resolver_start(p->resolver, on_resolved, p) != 0) {
+    on_resolved(p, NULL, 0, strerror(errno));
+  }
+}
+
+/* The list that led to a join is kept for when the name can't be looked up, with the address that did it first. */
+static void remember_good(portal *p)
+{
+  const fzr_addr peer = portal_conn_peer(p->conn);
+  p->shunned = (fzr_addr){0};
+  if (p->addr_count == 0)
+    return;
+  p->good[0] = peer;
+  p->good_count = 1;
+  for (size_t i = 0; i < p->addr_count && p->good_count < PORTAL_MAX_ADDRS; i++) {
+    if (!fzr_addr_equal(&p->addrs[i], &peer))
+      p->good[p->good_count++] = p->addrs[i];
+  }
+}
+
+/* --- what the session says is to be done --- */
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+  portal *p = ctx;
+  (void)fd;
+  (void)what;
+  if (p->session.state == SESSION_IDLE)
+    session_start(&p->session, clock_now());
+  else
+    session_timeout(&p->session, clock_now(), random_bits());
+  act(p);
+}
+
+static void set_timer(portal *p)
+{
+  const fzr_time deadline = session_deadline(&p->session);
+  const fzr_time now = clock_now();
+  (void)event_del(p->timer);
+  if (deadline == FZR_TIME_NEVER)
+    return;
+  /* Rounded up: a timer that fires early would find nothing due. */
+  const fzr_time wait = deadline > now ? deadline - now + 999 : 0;
+  const struct timeval tv = {(time_t)(wait / FZR_SECOND), (suseconds_t)(wait % FZR_SECOND / 1000)};
+  (void)event_add(p->timer, &tv);
+}
+
+static void went_up(portal *p)
+{
+  char addr[FZR_ADDR_TEXT_MAX] = "";
+  const fzr_addr peer = portal_conn_peer(p->conn);
+  remember_good(p);
+  (void)fzr_addr_format(&peer, true, addr, sizeof addr);
+  log_info(TARGET, "connected to the portal %s at %s", p->shown_url, addr);
+  p->callbacks.on_connected(p->callbacks.ctx, true);
+}
+
+static void act_on(portal *p, const session_action *action)
+{
+  switch (action->kind) {
+  case SESSION_CONNECT:
+    begin_attempt(p);
+    break;
+  case SESSION_SEND:
+    if (p->conn != NULL)
+      (void)portal_conn_send(p->conn, action->text, strlen(action->text));
+    break;
+  case SESSION_CLOSE:
+    if (p->conn != NULL)
+      portal_conn_close(p->conn, CLOSE_NORMALLY);
+    break;
+  case SESSION_DROP:
+    drop_attempt(p);
+    break;
+  case SESSION_UP:
+    went_up(p);
+    break;
+  case SESSION_DOWN:
+    if (!p->silent)
+      p->callbacks.on_connected(p->callbacks.ctx, false);
+    break;
+  case SESSION_INIT:
+    log_info(TARGET, "the portal says that relaying may begin");
+    p->callbacks.on_init(p->callbacks.ctx);
+    break;
+  case SESSION_RETRY:
+    log_warn(TARGET, "%s; next try in %.1f s", action->text, (double)action->delay / (double)FZR_SECOND);
+    break;
+  case SESSION_FATAL:
+    p->callbacks.on_fatal(p->callbacks.ctx, action->text);
+    break;
+  case SESSION_NOTE:
+    log_debug(TARGET, "ignored %s", action->text);
+    break;
+  default:
+    break;
+  }
+}
+
+/* Does all that is to be done. An action may give the session new input, whose actions are then done by the outermost call. */
+static void act(portal *p)
+{
+  if (p->acting)
+    return;
+  p->acting = true;
+  for (const session_action *next = session_next(&p->session); next != NULL;
+       next = session_next(&p->session)) {
+    session_action action = *next;
+    act_on(p, &action);
+    mbedtls_platform_zeroize(&action, sizeof action); /* a join holds the secret */
+  }
+  p->acting = false;
+  set_timer(p);
+}
+
+/* --- the public face --- */
+
+const char *portal_check_url(const char *url)
+{
+  portal_url parsed;
+  return portal_url_parse(url, &parsed);
+}
+
+static bool is_header_text(const char *text)
+{
+  for (; *text != '\0'; text++) {
+    if ((unsigned char)*text < ' ' || *text == 0x7f)
+      return false;
+  }
+  return true;
+}
+
+/* Copies a token without CR and LF. */
+static bool copy_token(portal *p, const char *token)
+{
+  size_t len = 0;
+  for (; *token != '\0'; token++) {
+    if (*token == '\r' || *token == '\n')
+      continue;
+    if (len == TOKEN_MAX)
+      return false;
+    p->token[len++] = *token;
+  }
+  p->token[len] = '\0';
+  return len > 0 && is_header_text(p->token);
+}
+
+static bool copy(char *out, size_t cap, const char *text)
+{
+  const int len = snprintf(out, cap, "%s", text);
+  return len >= 0 && (size_t)len < cap;
+}
+
+/* Returns NULL, or what is wrong with the options. */
+static const char *take_options(portal *p, const portal_options *o)
+{
+  const char *problem = portal_url_parse(o->api_url != NULL ? o->api_url : PORTAL_DEFAULT_URL, &p->url);
+  portal_text shown = portal_text_of(p->shown_url, sizeof p->shown_url);
+  if (problem != NULL)
+    return problem;
+  portal_url_display(&p->url, &shown);
+  if (!copy_token(p, o->token))
+    return "the token is empty, too long, or holds characters that no token has";
+  if (!copy(p->name, sizeof p->name, o->name != NULL ? o->name : "") ||
+      !copy(p->version, sizeof p->version, o->version) || !is_header_text(p->version))
+    return "the name is too long";
+  if (!copy(p->stamp_secret, sizeof p->stamp_secret, o->stamp_secret))
+    return "the secret is too long";
+  p->login = (portal_login){p->token, p->name[0] != '\0' ? p->name : NULL, o->ipv4, o->ipv6, o->port};
+  portal_timing timing = o->timing;
+  if (o->max_partition_time != 0)
+    timing.partition = o->max_partition_time;
+  session_init(&p->session, p->stamp_secret, &timing);
+  return NULL;
+}
+
+/* Whether an upgrade request fits, and there is something to verify the portal by: better known now than in the first attempt. */
+static const char *try_out(const portal *p, char error[PORTAL_TLS_ERROR_MAX])
+{
+  char request[PORTAL_REQUEST_MAX];
+  portal_text text = portal_text_of(request, sizeof request);
+  portal_upgrade_request(&p->url, &p->login, p->version, "0123456789abcdef01234==", &text);
+  mbedtls_platform_zeroize(request, sizeof request);
+  if (text.overflow)
+    return "URL, token and name are too long together";
+  if (!p->url.tls)
+    return NULL;
+  portal_trust *trust = portal_trust_load(getenv, error);
+  portal_trust_free(trust);
+  return trust != NULL ? NULL : error;
+}
+
+portal *portal_start(const portal_options *options, struct event_base *base,
+                     const portal_callbacks *callbacks, char error[PORTAL_ERROR_MAX])
+{
+  char trust_error[PORTAL_TLS_ERROR_MAX];
+  const struct timeval at_once = {0, 0};
+  portal *p = calloc(1, sizeof *p);
+  const char *problem = p != NULL ? take_options(p, options) : "out of memory";
+  if (problem == NULL)
+    problem = try_out(p, trust_error);
+  if (problem == NULL) {
+    p->base = base;
+    p->callbacks = *callbacks;
+    p->json = portal_json_new();
+    p->resolver = portal_resolver_new(base, p->url.host, p->url.port, NULL);
+    p->timer = evtimer_new(base, on_timer, p);
+    if (p->json == NULL || p->resolver == NULL || p->timer == NULL || event_add(p->timer, &at_once) != 0)
+      problem = "out of memory";
+  }
+  if (problem == NULL)
+    return p;
+  (void)snprintf(error, PORTAL_ERROR_MAX, "%s", problem);
+  portal_free(p);
+  return NULL;
+}
+
+void portal_shutdown(portal *p)
+{
+  p->silent = true;
+  session_shutdown(&p->session, clock_now());
+  act(p);
+}
+
+bool portal_is_closed(const portal *p)
+{
+  return p->session.state == SESSION_ENDED;
+}
+
+void portal_free(portal *p)
+{
+  if (p == NULL)
+    return;
+  if (p->resolver != NULL)
+    drop_attempt(p);
+  portal_resolver_free(p->resolver);
+  portal_json_free(p->json);
+  if (p->timer != NULL)
+    event_free(p->timer);
+  mbedtls_platform_zeroize(p, sizeof *p);
+  free(p);
+}
+
+fzr_time portal_last_heartbeat(const portal *p)
+{
+  return p != NULL ? p->session.last_heartbeat : FZR_TIME_NEVER;
+}
+
+bool portal_is_connected(const portal *p)
+{
+  return p != NULL && p->session.state == SESSION_JOINED;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The relay's connection to its Firezone portal: registers with it, and comes back to it after outages. Everything runs on the
+ * thread of one event base, without blocking; only name look-ups have a thread of their own. */
+#ifndef PORTAL_PORTAL_H
+#define PORTAL_PORTAL_H
+
+#include <event2/event.h>
+
+#include "firezone_relay/types.h"
+#include "portal/session.h"
+
+#define PORTAL_DEFAULT_URL "wss://api.firezone.dev"
+#define PORTAL_ERROR_MAX   512
+
+typedef struct portal portal;
+
+/* All strings are copied. */
+typedef struct portal_options {
+  const char *api_url; /* NULL: PORTAL_DEFAULT_URL */
+  const char *token;
+  const char *name; /* NULL or "": none is sent */
+  fzr_addr ipv4;    /* the public addresses; family NONE: there is none */
+  fzr_addr ipv6;
+  uint16_t port;               /* the listen port */
+  const char *stamp_secret;    /* 64 hex digits; the same at every join */
+  const char *version;         /* the relay's */
+  fzr_time max_partition_time; /* 0: 15 minutes */
+  portal_timing
+      timing; /* for tests: all 0 is right; its partition is overridden by max_partition_time, if set */
+} portal_options;
+
+/* Called from the event loop, never from within a function of this header. portal_free must not be called in them. */
+typedef struct portal_callbacks {
+  void *ctx;
+  /* Relaying may begin: called once. */
+  void (*on_init)(void *ctx);
+  /* The process has to end with exit status 1, saying |message|: one line, without secrets. Nothing is called after it. */
+  void (*on_fatal)(void *ctx, const char *message);
+  /* The relay has joined, or is no longer connected. */
+  void (*on_connected)(void *ctx, bool connected);
+} portal_callbacks;
+
+/* Whether |url| can be used: NULL, or what is wrong with it, fit for a message about --api-url. */
+const char *portal_check_url(const char *url);
+
+/* Starts connecting. Returns NULL with one line in |error| if an option can't be used (a URL, a token that no HTTP header can hold,
+ * no CA certificates), or if memory is out. */
+portal *portal_start(const portal_options *options, struct event_base *base,
+                     const portal_callbacks *callbacks, char error[PORTAL_ERROR_MAX]);
+
+/* Closes the WebSocket (code 1000), or gives up connecting, for good. The loop has to run on for a moment for the close to leave. */
+void portal_shutdown(portal *p);
+
+/* Whether a shutdown has come to its end: the close was answered, or two seconds have passed. */
+bool portal_is_closed(const portal *p);
+
+/* Closes at once and wipes the secrets. NULL is allowed. */
+void portal_free(portal *p);
+
+/* When a heartbeat was last sent, on CLOCK_MONOTONIC; FZR_TIME_NEVER if none ever was. NULL is allowed: never. */
+fzr_time portal_last_heartbeat(const portal *p);
+
+/* Whether the relay is joined now. NULL is allowed: no. */
+bool portal_is_connected(const portal *p);
+
+#endif

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "portal/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static fzr_time or_default(fzr_time given, fzr_time normal)
+{
+  return given != 0 ? given : normal;
+}
+
+portal_timing portal_timing_complete(const portal_timing *given)
+{
+  return (portal_timing){
+      .heartbeat = or_default(given->heartbeat, 30 * FZR_SECOND),
+      .reply = or_default(given->reply, 5 * FZR_SECOND),
+      .join = or_default(given->join, 5 * FZR_SECOND),
+      .connect = or_default(given->connect, 5 * FZR_SECOND),
+      .attempt = or_default(given->attempt, 15 * FZR_SECOND),
+      .backoff_first = or_default(given->backoff_first, PORTAL_BACKOFF_FIRST),
+      .backoff_max = or_default(given->backoff_max, PORTAL_BACKOFF_MAX),
+      .partition = or_default(given->partition, 15 * 60 * FZR_SECOND),
+      .close = or_default(given->close, 2 * FZR_SECOND),
+  };
+}
+
+static fzr_time *timing_field(portal_timing *t, const char *name, size_t len)
+{
+  const struct {
+    const char *name;
+    fzr_time *field;
+  } fields[] = {
+      {"heartbeat", &t->heartbeat}, {"reply", &t->reply},
+      {"join", &t->join},           {"connect", &t->connect},
+      {"attempt", &t->attempt},     {"backoff-first", &t->backoff_first},
+      {"partition", &t->partition}, {"backoff-max", &t->backoff_max},
+      {"close", &t->close},
+  };
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    if (strlen(fields[i].name) == len && memcmp(fields[i].name, name, len) == 0)
+      return fields[i].field;
+  }
+  return NULL;
+}
+
+bool portal_timing_parse(const char *text, portal_timing *timing)
+{
+  while (*text != '\0') {
+    const size_t name = strcspn(text, "=");
+    fzr_time *field = timing_field(timing, text, name);
+    unsigned long long value = 0;
+    int used = 0;
+    char unit[3] = "";
+    if (field == NULL || text[name] != '=' ||
+        sscanf(text + name + 1, "%7llu%2[ms]%n", &value, unit, &used) != 2)
+      return false;
+    const fzr_time scale = strcmp(unit, "ms") == 0  ? FZR_MILLISECOND
+                           : strcmp(unit, "s") == 0 ? FZR_SECOND
+                           : strcmp(unit, "m") == 0 ? 60 * FZR_SECOND
+                                                    : 0;
+    *field = value * scale;
+    text += name + 1 + (size_t)used;
+    if (*field == 0 || (*text != ',' && *text != '\0'))
+      return false;
+    text += *text == ',';
+  }
+  return true;
+}
+
+void session_init(session *s, const char *stamp_secret, const portal_timing *timing)
+{
+  memset(s, 0, sizeof *s);
+  s->timing = portal_timing_complete(timing);
+  portal_backoff_init(&s->backoff, s->timing.backoff_first, s->timing.backoff_max);
+  s->stamp_secret = stamp_secret;
+  s->deadline = s->next_heartbeat = s->partition = s->last_heartbeat = FZR_TIME_NEVER;
+}
+
+static session_action *push(session *s, enum session_action_kind kind)
+{
+  if (s->first == s->count)
+    s->first = s->count = 0;
+  /* Each input gives three actions at most, and all of them are taken before the next. */
+  if (s->count == SESSION_MAX_ACTIONS)
+    s->count--;
+  session_action *action = &s->actions[s->count++];
+  action->kind = kind;
+  action->delay = 0;
+  action->text[0] = '\0';
+  return action;
+}
+
+static void push_text(session *s, enum session_action_kind kind, const char *text)
+{
+  (void)snprintf(push(s, kind)->text, SESSION_TEXT_MAX, "%s", text);
+}
+
+const session_action *session_next(session *s)
+{
+  return s->first < s->count ? &s->actions[s->first++] : NULL;
+}
+
+static bool is_connected(const session *s)
+{
+  return s->state == SESSION_JOINING || s->state == SESSION_JOINED;
+}
+
+static bool is_over(const session *s)
+{
+  return s->state == SESSION_CLOSING || s->state == SESSION_ENDED;
+}
+
+static void end(session *s)
+{
+  s->state = SESSION_ENDED;
+  s->deadline = s->next_heartbeat = s->partition = FZR_TIME_NEVER;
+}
+
+/* Leaves whatever connection there is; says so if it was a joined one. */
+static void leave(session *s, const char *why)
+{
+  if (s->state == SESSION_CONNECTING || is_connected(s))
+    push(s, SESSION_DROP);
+  if (s->state == SESSION_JOINED)
+    push_text(s, SESSION_DOWN, why);
+  s->next_heartbeat = FZR_TIME_NEVER;
+  s->awaiting_reply = false;
+}
+
+static void fatal(session *s, const char *why)
+{
+  leave(s, why);
+  push_text(s, SESSION_FATAL, why);
+  end(s);
+}
+
+static void fatal_reason(session *s, const char *what, const char *reason)
+{
+  char text[SESSION_TEXT_MAX];
+  (void)snprintf(text, sizeof text, "%s: %s", what, reason[0] != '\0' ? reason : "no reason given");
+  fatal(s, text);
+}
+
+static void begin_attempt(session *s, fzr_time now)
+{
+  s->state = SESSION_CONNECTING;
+  s->deadline = now + s->timing.attempt;
+  s->attempts++;
+  push(s, SESSION_CONNECT);
+}
+
+/* Goes back to waiting, for at least |least|. All relays of a portal may have been told the same |least|: up to a quarter of it is
+ * added, so that they do not all come at its end. */
+static void retry(session *s, const char *why, fzr_time least, fzr_time now, uint32_t random)
+{
+  leave(s, why);
+  if (s->partition == FZR_TIME_NEVER)
+    s->partition = now + s->timing.partition;
+  const fzr_time wait = portal_backoff_next(&s->backoff, random);
+  const fzr_time told = least + (least >> 18) * (random >> 16);
+  s->state = SESSION_WAITING;
+  s->deadline = now + (least > 0 && told > wait ? told : wait);
+  session_action *action = push(s, SESSION_RETRY);
+  action->delay = s->deadline - now;
+  (void)snprintf(action->text, sizeof action->text, "%s", why);
+}
+
+void session_start(session *s, fzr_time now)
+{
+  if (s->state != SESSION_IDLE)
+    return;
+  s->partition = now + s->timing.partition;
+  begin_attempt(s, now);
+}
+
+void session_switched(session *s, fzr_time now)
+{
+  if (s->state != SESSION_CONNECTING)
+    return;
+  s->state = SESSION_JOINING;
+  s->deadline = now + s->timing.join;
+  s->join_ref = s->next_ref++;
+  session_action *action = push(s, SESSION_SEND);
+  portal_text text = portal_text_of(action->text, sizeof action->text);
+  phoenix_write_join(s->stamp_secret, s->join_ref, &text);
+}
+
+void session_lost(session *s, const char *why, fzr_time now, uint32_t random)
+{
+  if (s->state == SESSION_CLOSING) {
+    push(s, SESSION_DROP);
+    end(s);
+  } else if (s->state == SESSION_CONNECTING || is_connected(s)) {
+    retry(s, why, 0, now, random);
+  }
+}
+
+static bool is_temporary(int status)
+{
+  return status == 408 || status == 429 || status >= 500;
+}
+
+void session_refused(session *s, int status, const char *detail, uint32_t retry_after, fzr_time now,
+                     uint32_t random)
+{
+  char text[SESSION_TEXT_MAX];
+  if (s->state != SESSION_CONNECTING)
+    return;
+  if (status >= 300 && status < 400)
+    (void)snprintf(text, sizeof text,
+                   "the portal answered with status %d, a redirect to \"%s\"; redirects are not followed",
+                   status, detail);
+  else
+    (void)snprintf(text, sizeof text, "the portal answered with status %d%s%s", status,
+                   detail[0] != '\0' ? ": " : "", detail);
+  if (status >= 300 && status < 500 && !is_temporary(status))
+    fatal(s, text);
+  else
+    retry(s, text, is_temporary(status) ? retry_after * FZR_SECOND : 0, now, random);
+}
+
+static void joined(session *s, fzr_time now)
+{
+  s->state = SESSION_JOINED;
+  s->deadline = s->partition = FZR_TIME_NEVER;
+  s->next_heartbeat = now + s->timing.heartbeat;
+  s->awaiting_reply = false;
+  portal_backoff_reset(&s->backoff);
+  push(s, SESSION_UP);
+}
+
+static void join_refused(session *s, const char *reason)
+{
+  if (strcmp(reason, "invalid_version") == 0)
+    fatal(s, "the portal refused the login: invalid_version: it does not support this version of the relay");
+  else if (strcmp(reason, "disabled") == 0)
+    fatal(s, "the portal refused the login: disabled: relays like this one are switched off there");
+  else
+    fatal_reason(s, "the portal refused the login", reason);
+}
+
+static void send_heartbeat(session *s, fzr_time now)
+{
+  s->heartbeat_ref = s->next_ref++;
+  s->awaiting_reply = true;
+  s->last_heartbeat = now;
+  s->next_heartbeat = now + s->timing.reply;
+  session_action *action = push(s, SESSION_SEND);
+  portal_text text = portal_text_of(action->text, sizeof action->text);
+  phoenix_write_heartbeat(s->heartbeat_ref, &text);
+}
+
+static void on_reply(session *s, const phoenix_message *message, fzr_time now)
+{
+  if (s->state == SESSION_JOINING && message->ref == s->join_ref) {
+    if (message->kind == PHOENIX_REPLY_OK)
+      joined(s, now);
+    else
+      join_refused(s, message->reason);
+  } else if (s->awaiting_reply && message->ref == s->heartbeat_ref) {
+    s->awaiting_reply = false;
+    s->next_heartbeat = s->last_heartbeat + s->timing.heartbeat;
+  } else {
+    push_text(s, SESSION_NOTE, "a reply that nothing waits for");
+  }
+}
+
+static void on_init(session *s)
+{
+  if (s->initialised)
+    return;
+  s->initialised = true;
+  push(s, SESSION_INIT);
+}
+
+void session_message(session *s, const phoenix_message *message, fzr_time now, uint32_t random)
+{
+  if (!is_connected(s))
+    return;
+  switch (message->kind) {
+  case PHOENIX_REPLY_OK:
+  case PHOENIX_REPLY_ERROR:
+    if (message->has_ref)
+      on_reply(s, message, now);
+    break;
+  case PHOENIX_INIT:
+    on_init(s);
+    break;
+  case PHOENIX_CLOSED:
+    retry(s, "the portal closed the channel", 0, now, random);
+    break;
+  case PHOENIX_DISCONNECT:
+    if (strcmp(message->reason, "token_expired") == 0)
+      fatal(s, "the token has expired (token_expired): the relay needs a new one");
+    else
+      push_text(s, SESSION_NOTE, "a disconnect whose reason is not known");
+    break;
+  default:
+    push_text(s, SESSION_NOTE, "an event that is not known");
+    break;
+  }
+}
+
+static void partition_over(session *s)
+{
+  char text[SESSION_TEXT_MAX];
+  (void)snprintf(text, sizeof text, "no connection to the portal for %llu s (--max-partition-time)",
+                 (unsigned long long)(s->timing.partition / FZR_SECOND));
+  fatal(s, text);
+}
+
+static void heartbeat_due(session *s, fzr_time now, uint32_t random)
+{
+  if (s->awaiting_reply)
+    retry(s, "the portal did not answer a heartbeat in time", 0, now, random);
+  else
+    send_heartbeat(s, now);
+}
+
+void session_timeout(session *s, fzr_time now, uint32_t random)
+{
+  if (now >= s->partition) {
+    partition_over(s);
+  } else if (now >= s->next_heartbeat) {
+    heartbeat_due(s, now, random);
+  } else if (now >= s->deadline) {
+    if (s->state == SESSION_WAITING)
+      begin_attempt(s, now);
+    else if (s->state == SESSION_CONNECTING)
+      retry(s, "connecting to the portal took too long", 0, now, random);
+    else if (s->state == SESSION_JOINING)
+      retry(s, "the portal did not answer the join in time", 0, now, random);
+    else if (s->state == SESSION_CLOSING)
+      session_lost(s, "", now, random);
+  }
+}
+
+void session_shutdown(session *s, fzr_time now)
+{
+  if (is_over(s))
+    return;
+  if (is_connected(s)) {
+    push(s, SESSION_CLOSE);
+    if (s->state == SESSION_JOINED)
+      push_text(s, SESSION_DOWN, "shutting down");
+    end(s);
+    s->state = SESSION_CLOSING;
+    s->deadline = now + s->timing.close;
+  } else {
+    leave(s, "");
+    end(s);
+  }
+}
+
+fzr_time session_deadline(const session *s)
+{
+  fzr_time first = s->deadline;
+  if (s->next_heartbeat < first)
+    first = s->next_heartbeat;
+  return s->partition < first ? s->partition : first;
+}

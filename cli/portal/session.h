@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a relay does about its portal, as a pure state machine: events and the time go in, actions come out. It reads no clock,
+ * draws no randomness and touches no socket.
+ *
+ *   IDLE -start-> CONNECTING -switched-> JOINING -reply-> JOINED
+ *                   ^   |                   |               |
+ *                   |   +------ lost -------+------ lost ---+
+ *                WAITING <--------------------------------- '
+ *   any -fatal-> ENDED;  any -shutdown-> CLOSING (if a WebSocket is open) -> ENDED
+ */
+#ifndef PORTAL_SESSION_H
+#define PORTAL_SESSION_H
+
+#include "firezone_relay/types.h"
+#include "portal/backoff.h"
+#include "portal/phoenix.h"
+
+/* Durations; 0 means the default. */
+typedef struct portal_timing {
+  fzr_time heartbeat;     /* between heartbeats: 30 s */
+  fzr_time reply;         /* for the reply to a heartbeat: 5 s */
+  fzr_time join;          /* for the reply to the join: 5 s */
+  fzr_time connect;       /* for the TCP connect to one address: 5 s */
+  fzr_time attempt;       /* from the look-up of the name to the 101: 15 s */
+  fzr_time backoff_first; /* 500 ms */
+  fzr_time backoff_max;   /* 60 s */
+  fzr_time partition;     /* without a connection, until the process gives up: 15 min */
+  fzr_time close;         /* for the answer to our close: 2 s */
+} portal_timing;
+
+/* |given| with the defaults filled in. */
+portal_timing portal_timing_complete(const portal_timing *given);
+
+/* Reads "heartbeat=200ms,reply=50ms,partition=2s" into |timing|: names as above, numbers with ms, s or m. For tests. Returns whether
+ * all of it was understood. */
+bool portal_timing_parse(const char *text, portal_timing *timing);
+
+#define SESSION_TEXT_MAX 768
+
+enum session_action_kind {
+  SESSION_NONE,
+  SESSION_CONNECT, /* begin an attempt: look up, connect, upgrade */
+  SESSION_SEND,    /* send |text| as a text message */
+  SESSION_CLOSE,   /* send a close with code 1000, then wait for the peer's */
+  SESSION_DROP,    /* close the connection, or abandon the attempt, at once */
+  SESSION_UP,      /* joined */
+  SESSION_DOWN,    /* was joined, is no longer; |text| says why */
+  SESSION_INIT,    /* relaying may begin; once at most */
+  SESSION_RETRY,   /* for the log: |text| says why, |delay| when the next attempt is */
+  SESSION_FATAL,   /* the process must end with status 1 and |text| */
+  SESSION_NOTE     /* for the log, at debug */
+};
+
+typedef struct session_action {
+  enum session_action_kind kind;
+  fzr_time delay;
+  char text[SESSION_TEXT_MAX];
+} session_action;
+
+enum session_state {
+  SESSION_IDLE,
+  SESSION_WAITING,
+  SESSION_CONNECTING,
+  SESSION_JOINING,
+  SESSION_JOINED,
+  SESSION_CLOSING,
+  SESSION_ENDED
+};
+
+#define SESSION_MAX_ACTIONS 4
+
+typedef struct session {
+  enum session_state state;
+  portal_timing timing;
+  portal_backoff backoff;
+  const char *stamp_secret;
+  bool initialised;
+  bool awaiting_reply; /* to a heartbeat */
+  uint64_t next_ref;
+  uint64_t join_ref;
+  uint64_t heartbeat_ref;
+  fzr_time deadline;       /* of the state: retry, attempt, join, close; or NEVER */
+  fzr_time next_heartbeat; /* JOINED: when to send one, or when its reply is due */
+  fzr_time partition;      /* when to give up; NEVER while joined */
+  fzr_time last_heartbeat; /* when one was last sent; NEVER if none ever was */
+  uint64_t attempts;
+  session_action actions[SESSION_MAX_ACTIONS];
+  size_t first, count;
+} session;
+
+/* |stamp_secret| is kept by reference and must outlive the session; |timing| is copied. */
+void session_init(session *s, const char *stamp_secret, const portal_timing *timing);
+
+/* Takes the next action, in order; returns whether there was one. After each input, all have to be taken. Valid until the next
+ * call of any function here. */
+const session_action *session_next(session *s);
+
+/* Inputs. |random| is any 32 random bits; used only when a retry is scheduled. */
+void session_start(session *s, fzr_time now);
+/* The WebSocket is open. */
+void session_switched(session *s, fzr_time now);
+/* The attempt failed, or an open connection ended; |why| is one line. */
+void session_lost(session *s, const char *why, fzr_time now, uint32_t random);
+/* The portal answered the upgrade with another |status| than 101. |detail| is the body's reason, or the Location of a 3xx;
+ * |retry_after| is in seconds, 0 if none was given. */
+void session_refused(session *s, int status, const char *detail, uint32_t retry_after, fzr_time now,
+                     uint32_t random);
+void session_message(session *s, const phoenix_message *message, fzr_time now, uint32_t random);
+/* A time that session_deadline named has come. */
+void session_timeout(session *s, fzr_time now, uint32_t random);
+/* Leave the portal for good. */
+void session_shutdown(session *s, fzr_time now);
+
+/* When session_timeout is due; FZR_TIME_NEVER if at no time. */
+fzr_time session_deadline(const session *s);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "portal/tls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <arpa/inet.h>
+#include <mbedtls/error.h>
+#include <mbedtls/net_sockets.h>
+#include <mbedtls/oid.h>
+#include <mbedtls/ssl.h>
+
+#include "portal/trust.h"
+
+/* A general name's context tag for iPAddress (RFC 5280 section 4.2.1.6). */
+#define SAN_IP_TAG (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
+
+struct portal_tls {
+  mbedtls_ssl_context ssl;
+  mbedtls_ssl_config config;
+  portal_tls_io io;
+  uint8_t ip[16]; /* of the host, if it is a literal */
+  size_t ip_len;
+  size_t unsent; /* the length of a write that has to be repeated */
+  char error[PORTAL_TLS_ERROR_MAX];
+};
+
+/* Forward secrecy and authenticated encryption only. */
+static const int ciphersuites[] = {
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    0,
+};
+
+static int on_random(void *ctx, unsigned char *out, size_t len)
+{
+  (void)ctx;
+  while (len > 0) {
+    const ssize_t n = getrandom(out, len, 0);
+    if (n < 0)
+      return MBEDTLS_ERR_ERROR_GENERIC_ERROR;
+    out += n;
+    len -= (size_t)n;
+  }
+  return 0;
+}
+
+static int on_send(void *ctx, const unsigned char *data, size_t len)
+{
+  portal_tls *tls = ctx;
+  const ssize_t n = tls->io.send(tls->io.ctx, data, len);
+  if (n >= 0)
+    return (int)n;
+  return n == PORTAL_TLS_WANT_WRITE ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_NET_SEND_FAILED;
+}
+
+static int on_recv(void *ctx, unsigned char *out, size_t cap)
+{
+  portal_tls *tls = ctx;
+  const ssize_t n = tls->io.recv(tls->io.ctx, out, cap);
+  if (n >= 0)
+    return (int)n;
+  return n == PORTAL_TLS_WANT_READ ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_NET_RECV_FAILED;
+}
+
+static bool names_ip(const mbedtls_x509_crt *crt, const uint8_t *ip, size_t len)
+{
+  if ((crt->ext_types & MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) == 0)
+    return false;
+  for (const mbedtls_x509_sequence *name = &crt->subject_alt_names; name != NULL; name = name->next) {
+    if (name->buf.tag == SAN_IP_TAG && name->buf.len == len && memcmp(name->buf.p, ip, len) == 0)
+      return true;
+  }
+  return false;
+}
+
+/* Adds to mbedTLS's verdict on the server's own certificate: addresses, which it does not look at, and no falling back on the
+ * subject's common name (RFC 9525 section 2). */
+static int on_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+  const portal_tls *tls = ctx;
+  if (depth != 0)
+    return 0;
+  if (tls->ip_len > 0 ? !names_ip(crt, tls->ip, tls->ip_len)
+                      : (crt->ext_types & MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) == 0)
+    *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+  return 0;
+}
+
+static int configure(portal_tls *tls, const char *host, const portal_trust *trust)
+{
+  int result = mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                           MBEDTLS_SSL_PRESET_DEFAULT);
+  if (result != 0)
+    return result;
+  mbedtls_ssl_conf_min_version(&tls->config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+  mbedtls_ssl_conf_ciphersuites(&tls->config, ciphersuites);
+  mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
+  mbedtls_ssl_conf_ca_chain(&tls->config, (mbedtls_x509_crt *)&trust->chain, NULL);
+  mbedtls_ssl_conf_verify(&tls->config, on_verify, tls);
+  mbedtls_ssl_conf_rng(&tls->config, on_random, NULL);
+  mbedtls_ssl_conf_session_tickets(&tls->config, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+  result = mbedtls_ssl_setup(&tls->ssl, &tls->config);
+  if (result == 0)
+    result = mbedtls_ssl_set_hostname(&tls->ssl, tls->ip_len > 0 ? NULL : host);
+  mbedtls_ssl_set_bio(&tls->ssl, tls, on_send, on_recv, NULL);
+  return result;
+}
+
+portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust *trust,
+                           const portal_tls_io *io)
+{
+  portal_tls *tls = calloc(1, sizeof *tls);
+  if (tls == NULL)
+    return NULL;
+  mbedtls_ssl_init(&tls->ssl);
+  mbedtls_ssl_config_init(&tls->config);
+  tls->io = *io;
+  if (host_is_ip)
+    tls->ip_len = inet_pton(AF_INET, host, tls->ip) == 1    ? 4
+                  : inet_pton(AF_INET6, host, tls->ip) == 1 ? 16
+                                                            : 0;
+  if ((host_is_ip && tls->ip_len == 0) || configure(tls, host, trust) != 0) {
+    portal_tls_free(tls);
+    return NULL;
+  }
+  return tls;
+}
+
+void portal_tls_free(portal_tls *tls)
+{
+  if (tls == NULL)
+    return;
+  mbedtls_ssl_free(&tls->ssl);
+  mbedtls_ssl_config_free(&tls->config);
+  free(tls);
+}
+
+static const char *verify_problem(uint32_t flags)
+{
+  static const struct {
+    uint32_t flag;
+    const char *text;
+  } problems[] = {
+      {MBEDTLS_X509_BADCERT_EXPIRED, "the portal's certificate has expired"},
+      {MBEDTLS_X509_BADCERT_FUTURE,
+       "the portal's certificate is not valid yet (is this host's clock right?)"},
+      {MBEDTLS_X509_BADCERT_CN_MISMATCH, "the portal's certificate is for another name"},
+      {MBEDTLS_X509_BADCERT_REVOKED, "the portal's certificate was revoked"},
+      {MBEDTLS_X509_BADCERT_NOT_TRUSTED,
+       "the portal's certificate is not signed by a trusted authority (see SSL_CERT_FILE)"},
+  };
+  for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+    if ((flags & problems[i].flag) != 0)
+      return problems[i].text;
+  }
+  return "the portal's certificate is not acceptable";
+}
+
+static int failed(portal_tls *tls, int code)
+{
+  char text[160];
+  switch (code) {
+  case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: %s",
+                   verify_problem(mbedtls_ssl_get_verify_result(&tls->ssl)));
+    break;
+  case MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION:
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal does not speak TLS 1.2");
+    break;
+  case MBEDTLS_ERR_SSL_CONN_EOF:
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal ended the connection");
+    break;
+  case MBEDTLS_ERR_NET_RECV_FAILED:
+  case MBEDTLS_ERR_NET_SEND_FAILED:
+    tls->error[0] = '\0'; /* the io's owner knows */
+    break;
+  default:
+    mbedtls_strerror(code, text, sizeof text);
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
+  }
+  return PORTAL_TLS_FAILED;
+}
+
+static int translate(portal_tls *tls, int code)
+{
+  if (code == MBEDTLS_ERR_SSL_WANT_READ)
+    return PORTAL_TLS_WANT_READ;
+  if (code == MBEDTLS_ERR_SSL_WANT_WRITE)
+    return PORTAL_TLS_WANT_WRITE;
+  return failed(tls, code);
+}
+
+int portal_tls_handshake(portal_tls *tls)
+{
+  const int result = mbedtls_ssl_handshake(&tls->ssl);
+  return result == 0 ? 0 : translate(tls, result);
+}
+
+ssize_t portal_tls_read(portal_tls *tls, uint8_t *out, size_t cap)
+{
+  const int n = mbedtls_ssl_read(&tls->ssl, out, cap);
+  if (n >= 0)
+    return n;
+  if (n == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || n == MBEDTLS_ERR_SSL_CONN_EOF)
+    return 0;
+  return translate(tls, n);
+}
+
+bool portal_tls_pending(const portal_tls *tls)
+{
+  return mbedtls_ssl_check_pending(&tls->ssl) != 0;
+}
+
+ssize_t portal_tls_write(portal_tls *tls, const uint8_t *data, size_t len)
+{
+  /* mbedTLS has the record of a blocked write already, and would report the length of this call for it. */
+  if (tls->unsent != 0)
+    len = tls->unsent;
+  const int n = mbedtls_ssl_write(&tls->ssl, data, len);
+  tls->unsent = n == MBEDTLS_ERR_SSL_WANT_WRITE || n == MBEDTLS_ERR_SSL_WANT_READ ? len : 0;
+  return n >= 0 ? n : translate(tls, n);
+}
+
+void portal_tls_close(portal_tls *tls)
+{
+  (void)mbedtls_ssl_close_notify(&tls->ssl);
+}
+
+const char *portal_tls_error(const portal_tls *tls)
+{
+  return tls->error;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client's side of TLS through mbedTLS, over two functions that move bytes without blocking. TLS 1.2 at the least; certificate
+ * and host name are always verified. */
+#ifndef PORTAL_TLS_H
+#define PORTAL_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PORTAL_TLS_ERROR_MAX 256
+
+/* The certificates of authorities that are trusted. */
+typedef struct portal_trust portal_trust;
+
+/* Loads the system's CA bundle; or, if either is set in the environment (as |env| has it: getenv or a test's), what SSL_CERT_FILE
+ * names and what is in the directories of SSL_CERT_DIR, separated by colons. Files that hold no certificate are passed over.
+ * Returns NULL with one line in |error| if that gives no certificate at all. */
+portal_trust *portal_trust_load(char *(*env)(const char *name), char error[PORTAL_TLS_ERROR_MAX]);
+void portal_trust_free(portal_trust *trust);
+
+/* Results below 0 of the functions below, and of a portal_tls_io's. */
+enum { PORTAL_TLS_WANT_READ = -1, PORTAL_TLS_WANT_WRITE = -2, PORTAL_TLS_FAILED = -3 };
+
+/* Where ciphertext goes and comes from. Both return a number of bytes, PORTAL_TLS_WANT_WRITE or PORTAL_TLS_WANT_READ if none can
+ * be moved now, or PORTAL_TLS_FAILED; recv returns 0 at the end. */
+typedef struct portal_tls_io {
+  void *ctx;
+  ssize_t (*send)(void *ctx, const uint8_t *data, size_t len);
+  ssize_t (*recv)(void *ctx, uint8_t *out, size_t cap);
+} portal_tls_io;
+
+typedef struct portal_tls portal_tls;
+
+/* Makes a connection to |host|, which is sent as SNI and has to be named by the certificate (an address literal: as an IP address
+ * there; no SNI). |trust| must live until the handshake is done, |io| is copied. Returns NULL if memory is out. */
+portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust *trust,
+                           const portal_tls_io *io);
+void portal_tls_free(portal_tls *tls);
+
+/* Goes on with the handshake. Returns 0 when it is done, or WANT_READ, WANT_WRITE: call again when that is possible; or FAILED. */
+int portal_tls_handshake(portal_tls *tls);
+
+/* Reads into the |cap| bytes at |out|. Returns how many; 0: the peer has ended it; or WANT_READ, WANT_WRITE, FAILED. */
+ssize_t portal_tls_read(portal_tls *tls, uint8_t *out, size_t cap);
+
+/* Whether portal_tls_read has something without any more ciphertext. */
+bool portal_tls_pending(const portal_tls *tls);
+
+/* Writes |len| bytes, more than 0. Returns how many; or WANT_READ, WANT_WRITE: call again with the same bytes; or FAILED. */
+ssize_t portal_tls_write(portal_tls *tls, const uint8_t *data, size_t len);
+
+/* Tells the peer that this is the end, if that can be done at once. */
+void portal_tls_close(portal_tls *tls);
+
+/* What failed: one line, "the certificate has expired" and the like. */
+const char *portal_tls_error(const portal_tls *tls);
+
+#endif

@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A portal for tests, and the process that is to connect to it.
+
+Portal speaks Phoenix Channels on python3-websockets. RawPortal leaves every byte to the test. Subject is the process under
+test: portal_probe, or with PORTAL_SUBJECT the relay itself.
+"""
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.parse
+
+import websockets
+
+TOKEN = "SFMyNTY.g2gDaAN-a+b/c=d e.f&g_%41"
+SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+SANITIZED = bool(os.environ.get("PORTAL_SANITIZED"))
+PATIENCE = 30  # seconds until a wait is given up; reached by failing tests only
+FAST = (
+    "heartbeat=10s,reply=10s,join=10s,connect=5s,attempt=10s,backoff-first=20ms,backoff-max=80ms,partition=60s,close=2s"
+)
+
+
+def timing(**changes):
+    parts = dict(part.split("=") for part in FAST.split(","))
+    parts.update({name.replace("_", "-"): value for name, value in changes.items()})
+    return ",".join(f"{name}={value}" for name, value in parts.items())
+
+
+class Certs:
+    """Certificates made once for all tests of a run."""
+
+    directory = None
+
+    @classmethod
+    def path(cls, name):
+        if cls.directory is None:
+            cls.directory = tempfile.TemporaryDirectory()
+            subprocess.run([os.environ["PORTAL_CERTS"], cls.directory.name], check=True)
+        return os.path.join(cls.directory.name, name)
+
+    @classmethod
+    def server_context(cls, name, maximum=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cls.path(name + ".pem"), cls.path(name + ".key"))
+        if maximum is not None:
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = maximum
+            context.set_ciphers("ALL:@SECLEVEL=0")
+        return context
+
+
+class Request:
+    def __init__(self, target, headers):
+        self.target = target
+        self.path, _, query = target.partition("?")
+        self.query = urllib.parse.parse_qsl(query, keep_blank_values=True)
+        self.headers = headers
+
+
+class Portal:
+    """A portal. |script| is a coroutine function called with (portal, connection, number) for each WebSocket; |refuse|, called
+    with the request's number, returns None or what websockets' process_request may: (status, headers, body)."""
+
+    def __init__(self, script=None, refuse=None, tls=None, port=0, maximum_tls=None):
+        self.script = script or phoenix
+        self.refuse = refuse
+        self.context = Certs.server_context(tls, maximum_tls) if tls else None
+        self.requests = queue.Queue()
+        self.messages = queue.Queue()
+        self.closes = queue.Queue()
+        self.count = 0
+        self.want_port = port
+        self.loop = asyncio.new_event_loop()
+        self.ready = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        if not self.ready.wait(PATIENCE):
+            raise TimeoutError("the test's portal does not start")
+        scheme = "wss" if tls else "ws"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+
+    def _run(self):
+        asyncio.set_event_loop(self.loop)
+        self.stop = self.loop.create_future()
+        self.loop.run_until_complete(self._serve())
+        self.loop.close()
+
+    async def _serve(self):
+        async with websockets.serve(
+            self._handle,
+            "127.0.0.1",
+            self.want_port,
+            ssl=self.context,
+            process_request=self._request,
+            ping_interval=None,
+            compression=None,
+            max_size=1 << 20,
+        ) as server:
+            self.port = server.sockets[0].getsockname()[1]
+            self.ready.set()
+            await self.stop
+
+    async def _request(self, target, headers):
+        self.requests.put(Request(target, headers))
+        if self.refuse is not None:
+            return self.refuse(self.requests.qsize())
+        return None
+
+    async def _handle(self, connection):
+        self.count += 1
+        try:
+            await self.script(self, connection, self.count)
+        except websockets.ConnectionClosed:
+            pass
+        await connection.wait_closed()
+        self.closes.put((connection.close_code, connection.close_reason))
+
+    async def receive(self, connection):
+        """The next message, which is kept for the test, too."""
+        message = json.loads(await connection.recv())
+        self.messages.put(message)
+        return message
+
+    async def join(self, connection, init=True):
+        """Answers the join as Phoenix does, then says init."""
+        message = await self.receive(connection)
+        await connection.send(reply(message))
+        if init:
+            await connection.send(push("init"))
+
+    def message(self, timeout=PATIENCE):
+        return self.messages.get(timeout=timeout)
+
+    def request(self, timeout=PATIENCE):
+        return self.requests.get(timeout=timeout)
+
+    def close(self):
+        if self.thread.is_alive():
+            self.loop.call_soon_threadsafe(lambda: self.stop.done() or self.stop.set_result(None))
+            self.thread.join(PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def reply(message, status="ok", response=None):
+    return json.dumps(
+        {
+            "topic": message["topic"],
+            "event": "phx_reply",
+            "payload": {"status": status, "response": response or {}},
+            "ref": message["ref"],
+        }
+    )
+
+
+def push(event, payload=None, topic="relay"):
+    return json.dumps({"topic": topic, "event": event, "payload": payload or {}, "ref": None})
+
+
+async def phoenix(portal, connection, number):
+    """What a healthy portal does."""
+    await portal.join(connection)
+    while True:
+        await connection.send(reply(await portal.receive(connection)))
+
+
+class RawPortal:
+    """Listens and calls |script| with (portal, socket, number) on a thread for each connection."""
+
+    def __init__(self, script):
+        self.script = script
+        self.count = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"ws://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.threads = []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def _accept(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            self.count += 1
+            thread = threading.Thread(target=self._serve, args=(peer, self.count), daemon=True)
+            thread.start()
+
+    def _serve(self, peer, number):
+        try:
+            with peer:
+                self.script(self, peer, number)
+        except OSError:
+            pass
+
+    def close(self):
+        self.stopping.set()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def read_request(peer):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = peer.recv(4096)
+        if not more:
+            raise OSError("no request")
+        data += more
+    return data
+
+
+def accept_of(request):
+    key = re.search(rb"Sec-WebSocket-Key: (\S+)\r\n", request).group(1)
+    digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return base64.b64encode(digest).decode()
+
+
+def upgrade(peer):
+    """Reads the request and answers it with a proper 101."""
+    request = read_request(peer)
+    peer.sendall(
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept_of(request)}\r\n\r\n"
+        ).encode()
+    )
+    return request
+
+
+def frame(opcode, payload=b"", fin=True, rsv=0):
+    head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
+    if len(payload) < 126:
+        head += bytes([len(payload)])
+    elif len(payload) < 65536:
+        head += b"\x7e" + struct.pack(">H", len(payload))
+    else:
+        head += b"\x7f" + struct.pack(">Q", len(payload))
+    return head + payload
+
+
+def read_exactly(peer, length):
+    data = b""
+    while len(data) < length:
+        more = peer.recv(length - len(data))
+        if not more:
+            raise OSError("end of file")
+        data += more
+    return data
+
+
+def read_frame(peer):
+    """Returns (opcode, payload) of a client's frame; it has to be masked."""
+    first, second = read_exactly(peer, 2)
+    if not second & 0x80:
+        raise AssertionError("a client's frame must be masked")
+    length = second & 0x7F
+    if length == 126:
+        (length,) = struct.unpack(">H", read_exactly(peer, 2))
+    elif length == 127:
+        (length,) = struct.unpack(">Q", read_exactly(peer, 8))
+    mask = read_exactly(peer, 4)
+    payload = read_exactly(peer, length)
+    return first & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+def join_raw(peer, init=True):
+    """Upgrades, answers the join, says init."""
+    upgrade(peer)
+    opcode, payload = read_frame(peer)
+    message = json.loads(payload)
+    assert opcode == 1 and message["event"] == "phx_join"
+    peer.sendall(frame(1, reply(message).encode()))
+    if init:
+        peer.sendall(frame(1, push("init").encode()))
+
+
+def serve_raw(peer):
+    """Answers heartbeats until the end of file."""
+    while True:
+        opcode, payload = read_frame(peer)
+        if opcode == 8:
+            peer.sendall(frame(8, payload))
+            return
+        if opcode == 1:
+            peer.sendall(frame(1, reply(json.loads(payload)).encode()))
+
+
+def reset(peer):
+    """Closes so that the other side sees a reset."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+class Subject:
+    """The process under test; all it writes is kept."""
+
+    CONNECTED = r"connected to the portal"
+    INIT = r"relaying may begin"
+    RETRY = r"next try in"
+
+    def __init__(self, url, **env):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "FIREZONE_API_URL": url,
+            "FIREZONE_TOKEN": TOKEN,
+            "FIREZONE_NAME": "relay one",
+            "AUTH_SECRET": SECRET,
+            "PUBLIC_IP4_ADDR": "127.0.0.1",
+            "PORTAL_TIMING": FAST,
+            "LOG_LEVEL": "debug",
+            "RUST_LOG": "debug",
+            "NO_COLOR": "1",
+            "LISTEN_PORT": "0",
+            "HEALTH_CHECK_ADDR": "127.0.0.1:0",
+            "CONTROL_ENDPOINT": "127.0.0.1:0",
+        }
+        for name in os.environ:
+            if name.endswith("SAN_OPTIONS"):
+                environment[name] = os.environ[name]
+        environment.update({name: value for name, value in env.items() if value is not None})
+        program = os.environ.get("PORTAL_SUBJECT") or os.environ["PORTAL_PROBE"]
+        wrapper = os.environ.get("PORTAL_WRAPPER", "").split()
+        self.process = subprocess.Popen(
+            wrapper + [program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.lines = []
+        self.seen = 0
+        self.changed = threading.Condition()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self.changed:
+                self.lines.append(line.rstrip("\n"))
+                self.changed.notify_all()
+        with self.changed:
+            self.lines.append(None)
+            self.changed.notify_all()
+
+    def wait(self, pattern, timeout=PATIENCE):
+        """Waits for a line that matches, after those of the waits before; returns the match."""
+        end = time.monotonic() + timeout
+        with self.changed:
+            while True:
+                while self.seen < len(self.lines):
+                    line = self.lines[self.seen]
+                    if line is None:
+                        raise AssertionError(f"ended before {pattern!r}:\n{self.output()}")
+                    self.seen += 1
+                    match = re.search(pattern, line)
+                    if match:
+                        return match
+                if not self.changed.wait(end - time.monotonic()):
+                    raise AssertionError(f"no {pattern!r}:\n{self.output()}")
+
+    def output(self):
+        return "\n".join(line for line in self.lines if line is not None)
+
+    def wait_exit(self, timeout=PATIENCE):
+        status = self.process.wait(timeout)
+        self.thread.join(timeout)
+        return status
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(PATIENCE)
+        self.thread.join(PATIENCE)
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class PortalTest(unittest.TestCase):
+    """Looks after subjects: each must end cleanly and never have shown a secret."""
+
+    def subject(self, url, **env):
+        subject = Subject(url, **env)
+        self.addCleanup(self._finish, subject)
+        return subject
+
+    def portal(self, *args, **kwargs):
+        portal = Portal(*args, **kwargs)
+        self.addCleanup(portal.close)
+        return portal
+
+    def raw(self, script):
+        portal = RawPortal(script)
+        self.addCleanup(portal.close)
+        return portal
+
+    def _finish(self, subject):
+        subject.close()
+        output = subject.output()
+        self.assertIn(subject.process.returncode, (0, 1, 2), output)
+        self.assertNotIn("ERROR: ", output)  # of a sanitizer
+        for secret in (TOKEN, urllib.parse.quote_plus(TOKEN), TOKEN[:20], SECRET, SECRET[:20]):
+            self.assertNotIn(secret, output)
+
+    def assert_fatal(self, subject, *patterns):
+        self.assertEqual(subject.wait_exit(), 1, subject.output())
+        for pattern in patterns:
+            self.assertRegex(subject.output(), pattern)

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the relay says to a portal that behaves, and what it does about what the portal says."""
+import http.client
+import json
+import unittest
+
+from harness import SECRET, TOKEN, Portal, PortalTest, Subject, free_port, push, reply, timing
+
+
+class Login(PortalTest):
+    def test_request_and_join(self):
+        portal = self.portal()
+        subject = self.subject(portal.url + "/base/?old=query#fragment", PUBLIC_IP6_ADDR="::1")
+        request = portal.request()
+        self.assertEqual(request.path, "/base/relay/websocket")
+        self.assertEqual(
+            request.query,
+            [("token", TOKEN), ("name", "relay one"), ("ipv4", "127.0.0.1"), ("ipv6", "::1"), request.query[4]],
+        )
+        self.assertEqual(request.query[4][0], "port")
+        self.assertIn("name=relay+one&ipv4=127.0.0.1&ipv6=%3A%3A1&port=", request.target)
+        self.assertRegex(request.headers["User-Agent"], r"^relay/\d+\.\d+\.\d+")
+        self.assertEqual(request.headers["X-Authorization"], "Bearer " + TOKEN)
+        self.assertEqual(request.headers["Host"], f"127.0.0.1:{portal.port}")
+        self.assertEqual(
+            portal.message(),
+            {"topic": "relay", "event": "phx_join", "payload": {"stamp_secret": SECRET}, "ref": 0},
+        )
+        subject.wait(Subject.CONNECTED)
+        subject.wait(Subject.INIT)
+
+    def test_line_ends_in_the_token_are_dropped(self):
+        portal = self.portal()
+        self.subject(portal.url, FIREZONE_TOKEN="abc\r\ndef\n", FIREZONE_NAME="", PUBLIC_IP4_ADDR="")
+        request = portal.request()
+        self.assertEqual([name for name, _ in request.query if name != "ipv4"], ["token", "port"])
+        self.assertEqual(request.query[0], ("token", "abcdef"))
+        self.assertEqual(request.headers["X-Authorization"], "Bearer abcdef")
+
+    def test_init_before_the_reply(self):
+        async def script(portal, connection, number):
+            message = await portal.receive(connection)
+            await connection.send(push("init"))
+            await connection.send(reply(message))
+            await portal.receive(connection)
+
+        subject = self.subject(self.portal(script).url)
+        subject.wait(Subject.INIT)
+        subject.wait(Subject.CONNECTED)
+
+    def test_ref_as_string(self):
+        async def script(portal, connection, number):
+            message = await portal.receive(connection)
+            message["ref"] = str(message["ref"])
+            await connection.send(reply(message))
+            await portal.receive(connection)
+
+        self.subject(self.portal(script).url).wait(Subject.CONNECTED)
+
+    def test_login_errors_end_the_process(self):
+        for reason in ("unmatched topic", "invalid_version", "disabled", 'odd "\u00fc\U0001f600" reason', None):
+
+            async def script(portal, connection, number, reason=reason):
+                message = await portal.receive(connection)
+                await connection.send(reply(message, "error", {"reason": reason} if reason else {}))
+                await portal.receive(connection)
+
+            with self.subTest(reason=reason), Portal(script) as portal:
+                subject = self.subject(portal.url)
+                self.assert_fatal(subject, "refused the login: ")
+                if reason and '"' not in reason:
+                    self.assertIn(reason, subject.output())
+
+    def test_token_expired(self):
+        async def script(portal, connection, number):
+            await portal.join(connection)
+            await connection.send(push("disconnect", {"reason": "something_else"}))
+            await connection.send(push("disconnect", {"reason": "token_expired"}, topic="relay"))
+            await portal.receive(connection)
+
+        self.assert_fatal(self.subject(self.portal(script).url), "token_expired")
+
+
+class Heartbeats(PortalTest):
+    def test_heartbeats_and_refs(self):
+        portal = self.portal()
+        subject = self.subject(portal.url, PORTAL_TIMING=timing(heartbeat="30ms"))
+        self.assertEqual(portal.message()["event"], "phx_join")
+        for ref in range(1, 6):
+            self.assertEqual(
+                portal.message(), {"topic": "phoenix", "event": "heartbeat", "payload": {}, "ref": ref}
+            )
+        self.assertNotRegex(subject.output(), Subject.RETRY)
+
+    def test_silence_is_noticed(self):
+        async def script(portal, connection, number):
+            await portal.join(connection)
+            while number == 1:
+                await portal.receive(connection)
+            while True:
+                await connection.send(reply(await portal.receive(connection)))
+
+        portal = self.portal(script)
+        subject = self.subject(portal.url, PORTAL_TIMING=timing(heartbeat="50ms", reply="50ms"))
+        subject.wait("did not answer a heartbeat in time")
+        subject.wait(Subject.CONNECTED)
+        refs = [portal.message()["ref"] for _ in range(4)]
+        self.assertEqual(refs, sorted(set(refs)))
+
+    def test_join_is_not_answered(self):
+        async def script(portal, connection, number):
+            if number > 1:
+                await portal.join(connection)
+            await portal.receive(connection)
+            await portal.receive(connection)
+
+        subject = self.subject(self.portal(script).url, PORTAL_TIMING=timing(join="50ms"))
+        subject.wait("did not answer the join in time")
+        subject.wait(Subject.CONNECTED)
+
+
+class Noise(PortalTest):
+    def test_what_is_not_understood_is_passed_over(self):
+        noise = [
+            "",
+            "{",
+            "[]",
+            "null",
+            '"text"',
+            '{"topic":"relay"}',
+            '{"event":7,"topic":"relay"}',
+            '{"event" "init"}',
+            push("no_such_event", {"a": [1, 2, {"b": None}]}),
+            push("init", topic="other"),
+            push("phx_close", topic="other"),
+            push("phx_reply", {"status": "ok", "response": {}}),
+            json.dumps({"topic": "relay", "event": "phx_reply", "payload": {"status": "error"}, "ref": 77}),
+            "[" * 10000,
+            json.dumps({"event": "x", "list": list(range(5000))}),
+            b"\x00\xff binary",
+        ]
+
+        async def script(portal, connection, number):
+            message = await portal.receive(connection)
+            for text in noise:
+                await connection.send(text)
+            await connection.send(reply(message))
+            for text in noise:
+                await connection.send(text)
+            await connection.send(push("init"))
+            while True:
+                await connection.send(reply(await portal.receive(connection)))
+
+        portal = self.portal(script)
+        subject = self.subject(portal.url, PORTAL_TIMING=timing(heartbeat="30ms"))
+        subject.wait(Subject.INIT)
+        for _ in range(3):
+            portal.message()
+        self.assertEqual(portal.count, 1)
+        self.assertNotRegex(subject.output(), Subject.RETRY)
+
+
+class Shutdown(PortalTest):
+    def test_close_1000(self):
+        portal = self.portal()
+        subject = self.subject(portal.url)
+        subject.wait(Subject.INIT)
+        subject.terminate()
+        self.assertEqual(portal.closes.get(timeout=30)[0], 1000)
+        self.assertEqual(subject.wait_exit(), 0)
+
+    def test_during_an_attempt(self):
+        subject = self.subject("ws://127.0.0.1:1", PORTAL_TIMING=timing(backoff_first="10s", backoff_max="20s"))
+        subject.wait(Subject.RETRY)
+        subject.terminate()
+        self.assertEqual(subject.wait_exit(), 0)
+
+
+class Health(PortalTest):
+    def status(self, port, path):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def test_ready_after_init_alive_until_heartbeats_end(self):
+        async def script(portal, connection, number):
+            await portal.join(connection, init=False)
+            await connection.send(reply(await portal.receive(connection)))
+            await connection.send(push("init"))
+            await portal.receive(connection)
+
+        portal = self.portal(script)
+        port = free_port()
+        subject = self.subject(
+            portal.url, HEALTH_CHECK_ADDR=f"127.0.0.1:{port}", PORTAL_TIMING=timing(heartbeat="300ms")
+        )
+        subject.wait(Subject.CONNECTED)
+        self.assertEqual(self.status(port, "/readyz"), 503)
+        self.assertEqual(self.status(port, "/healthz"), 200)
+        subject.wait(Subject.INIT)
+        self.assertEqual(self.status(port, "/readyz"), 200)
+        self.assertEqual(self.status(port, "/healthz"), 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
