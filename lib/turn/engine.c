@@ -125,12 +125,12 @@ static int init_tables(fzr_engine *e, const fzr_config *c)
     error = fzri_map_init(&e->peers, &e->mem);
   if (error)
     return error;
+  e->answer_cap = c->answer_ring;
   e->by_port = fzri_mem_calloc(&e->mem, ports, sizeof *e->by_port);
   e->answers = fzri_mem_calloc(&e->mem, c->answer_ring, sizeof *e->answers);
   if (!e->by_port || !e->answers)
     return FZR_ERR_NO_MEMORY;
   memset(e->by_port, 0xff, ports * sizeof *e->by_port); /* FZRI_POOL_NONE */
-  e->answer_cap = c->answer_ring;
   return 0;
 }
 

@@ -72,13 +72,14 @@ static void port_event(const fzri_allocation *a, uint8_t family, enum fzr_event_
     event->io = a->io[fzri_family_slot(family)];
 }
 
-/* What there is to tell of |c|, if anything. */
+/* What there is to tell of |c|, if anything. That of a closing allocation relays no more, though nobody has looked at it yet. */
 static bool channel_event(fzr_engine *e, fzri_channel *c, fzr_event *event)
 {
-  if (c->relaying == c->exported)
+  const bool relaying = c->relaying && fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_CLOSING;
+  if (relaying == c->exported)
     return false;
-  c->exported = c->relaying;
-  fzri_event_of_channel(e, c, c->relaying ? FZR_EVENT_CHANNEL_BOUND : FZR_EVENT_CHANNEL_UNBOUND, event);
+  c->exported = relaying;
+  fzri_event_of_channel(e, c, relaying ? FZR_EVENT_CHANNEL_BOUND : FZR_EVENT_CHANNEL_UNBOUND, event);
   return true;
 }
 

@@ -44,7 +44,7 @@ int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *hooks, fzr_
   fzr_shared *s = fzri_mem_zalloc(&mem, sizeof *s);
   if (!s)
     return FZR_ERR_NO_MEMORY;
-  s->mem = mem;
+  s->mem = mem; /* which counts this object, too */
   s->lowest = lowest;
   s->highest = highest;
   s->ports = (uint32_t)highest - lowest + 1;
@@ -75,6 +75,11 @@ void fzr_shared_free(fzr_shared *s)
 uint32_t fzr_shared_ports_in_use(const fzr_shared *s)
 {
   return s ? atomic_load(&s->in_use) : 0;
+}
+
+uint64_t fzri_shared_memory(const fzr_shared *s)
+{
+  return s->mem.used;
 }
 
 bool fzri_shared_covers(const fzr_shared *s, uint16_t lowest, uint16_t highest)

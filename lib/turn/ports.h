@@ -9,6 +9,9 @@
 /* Whether |shared| was made for exactly this range. */
 bool fzri_shared_covers(const fzr_shared *shared, uint16_t lowest, uint16_t highest);
 
+/* Bytes taken for |shared|. */
+uint64_t fzri_shared_memory(const fzr_shared *shared);
+
 /* Takes a free port, each with the same probability, chosen by the 64 random bits |random|. Returns it, or 0 when all are
  * taken. O(1) in the number of ports in use, a nearly full range included. */
 uint16_t fzri_shared_take_port(fzr_shared *shared, uint64_t random);

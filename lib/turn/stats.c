@@ -7,7 +7,7 @@ int fzr_engine_stats(const fzr_engine *e, fzr_stats *stats)
     return FZR_ERR_INVALID_ARGUMENT;
   fzr_stats all = e->stats;
   all.size = stats->size;
-  all.memory_bytes = e->mem.used;
+  all.memory_bytes = e->mem.used + (e->owns_shared ? fzri_shared_memory(e->shared) : 0);
   const size_t known = stats->size < sizeof all ? stats->size : sizeof all;
   if (stats->size > known)
     memset((uint8_t *)stats + known, 0, stats->size - known);

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making and freeing engines, their configuration, clock, statistics, and sharing a pool of ports. */
+#include "relay.h"
+
+#include <stdio.h>
+
+static fzt_relay relay;
+
+static int try_new(const fzr_config *config)
+{
+  fzr_engine *engine = NULL;
+  const int error = fzr_engine_new(config, 0, &engine);
+  fzr_engine_free(engine);
+  ck_assert_uint_eq(relay.mem.live, 0);
+  return error;
+}
+
+START_TEST(test_config_errors)
+{
+  char long_text[200];
+  memset(long_text, 'x', sizeof long_text - 1);
+  long_text[sizeof long_text - 1] = 0;
+  fzr_config c = fzt_config(&relay);
+  ck_assert_int_eq(try_new(&c), 0);
+  ck_assert_int_eq(fzr_engine_new(NULL, 0, &relay.engine), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_new(&c, 0, NULL), FZR_ERR_INVALID_ARGUMENT);
+
+  c = fzt_config(&relay);
+  c.size = 4;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_INVALID_ARGUMENT);
+  c = fzt_config(&relay);
+  c.random = NULL;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_INVALID_ARGUMENT);
+  c = fzt_config(&relay);
+  memset(&c.public_ip4, 0, sizeof c.public_ip4);
+  memset(&c.public_ip6, 0, sizeof c.public_ip6);
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_ADDRESS);
+  c = fzt_config(&relay);
+  c.public_ip4 = fzt_addr("::1");
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_ADDRESS);
+  c = fzt_config(&relay);
+  c.public_ip6 = fzt_addr("1.2.3.4");
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_ADDRESS);
+  c = fzt_config(&relay);
+  c.lowest_port = 60000;
+  c.highest_port = 59999;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_PORTS);
+  c = fzt_config(&relay);
+  c.auth = FZR_AUTH_NONE;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_AUTH);
+  c = fzt_config(&relay);
+  c.auth_secret = "";
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_AUTH);
+  c = fzt_config(&relay);
+  c.auth = FZR_AUTH_CALLBACK;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_AUTH);
+  c = fzt_config(&relay);
+  c.auth = FZR_AUTH_STATIC;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_AUTH);
+  c = fzt_config(&relay);
+  c.realm = long_text;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_LIMIT);
+  c = fzt_config(&relay);
+  c.software = long_text;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_LIMIT);
+  c = fzt_config(&relay);
+  c.answer_ring = 3;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_LIMIT);
+  c = fzt_config(&relay);
+  const fzr_peer_rule bad = {.net = fzt_addr("10.0.0.1"), .prefix = 8};
+  c.peer_rules = &bad;
+  c.peer_rule_count = 1;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_RULE);
+}
+END_TEST
+
+START_TEST(test_config_sizes)
+{
+  struct {
+    fzr_config config;
+    uint64_t more;
+  } longer = {.config = fzt_config(&relay)};
+  longer.config.size = sizeof longer;
+  ck_assert_int_eq(try_new(&longer.config), 0);
+  longer.more = 1;
+  ck_assert_int_eq(try_new(&longer.config), FZR_ERR_UNSUPPORTED);
+
+  /* A caller that was compiled with an older, shorter struct gets defaults for the rest. */
+  fzr_config shorter = fzt_config(&relay);
+  shorter.answer_ring = 3;
+  shorter.size = offsetof(fzr_config, answer_ring);
+  ck_assert_int_eq(try_new(&shorter), 0);
+}
+END_TEST
+
+static int no_random(void *ctx, uint8_t *out, size_t len)
+{
+  (void)ctx;
+  (void)out;
+  (void)len;
+  return -1;
+}
+
+START_TEST(test_no_randomness)
+{
+  fzr_config c = fzt_config(&relay);
+  c.random = no_random;
+  ck_assert_int_eq(try_new(&c), FZR_ERR_NO_RANDOM);
+}
+END_TEST
+
+static fzr_stats stats_now(void)
+{
+  fzr_stats stats = {.size = sizeof stats};
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
+  return stats;
+}
+
+START_TEST(test_statistics)
+{
+  fzt_client_state c;
+  uint8_t data[104] = {0};
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000");
+  fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  fzr_channel_data_header(data, 0x4000, 100);
+  fzt_client(&relay, &c.addr, &c.server, data, sizeof data);
+  fzt_peer(&relay, &peer, c.relayed_port, data, 101);
+  fzt_client(&relay, &peer, &c.server, data, sizeof data);
+  fzr_stats s = stats_now();
+  ck_assert_uint_eq(s.allocations, 1);
+  ck_assert_uint_eq(s.channels, 1);
+  ck_assert_uint_eq(s.packets[0], 1);
+  ck_assert_uint_eq(s.packets[1], 1);
+  ck_assert_uint_eq(s.bytes[0], 100);
+  ck_assert_uint_eq(s.bytes[1], 101);
+  ck_assert_uint_eq(s.packet_sizes[0], 1);
+  ck_assert_uint_eq(s.packet_sizes[1], 1);
+  ck_assert_uint_eq(s.dropped[FZR_DROP_UNKNOWN_CLIENT], 1);
+  ck_assert_uint_eq(s.responses[FZR_STAT_ALLOCATE][0], 1);
+  ck_assert_uint_eq(fzr_stat_code(3), 401);
+  ck_assert_uint_eq(s.responses[FZR_STAT_ALLOCATE][3], 1);
+  ck_assert_uint_eq(s.responses[FZR_STAT_CHANNEL_BIND][0], 1);
+  ck_assert_uint_eq(s.memory_bytes, relay.mem.live);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  s = stats_now();
+  ck_assert_uint_eq(s.allocations, 0);
+  ck_assert_uint_eq(s.channels, 0);
+  ck_assert_uint_eq(s.allocations_ended, 1);
+
+  fzr_stats tiny = {.size = offsetof(fzr_stats, channels)};
+  tiny.channels = 77;
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, &tiny), 0);
+  ck_assert_uint_eq(tiny.channels, 77);
+  tiny.size = 1;
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, &tiny), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_stats(NULL, &tiny), FZR_ERR_INVALID_ARGUMENT);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+START_TEST(test_memory_per_allocation)
+{
+  enum { N = 4096 };
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000");
+  fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  const uint64_t before = relay.mem.live;
+  for (unsigned i = 0; i < N; i++) {
+    fzt_client_state c;
+    fzt_client_init(&c, "198.51.100.1:4000");
+    c.addr.ip[2] = (uint8_t)(i >> 8);
+    c.addr.ip[3] = (uint8_t)i;
+    ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+    ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  }
+  ck_assert_uint_le((relay.mem.live - before) / N, 512);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+START_TEST(test_two_shards_share_the_ports)
+{
+  enum { PORTS = 4 };
+  static fzt_relay other;
+  fzr_shared *shared;
+  unsigned made = 0;
+  ck_assert_int_eq(fzr_shared_new(50000, 50000 + PORTS - 1, NULL, &shared), 0);
+  fzr_config a = fzt_config(&relay), b = fzt_config(&other);
+  a.shared = b.shared = shared;
+  ck_assert_int_eq(try_new(&a), FZR_ERR_CONFIG_PORTS);
+  a.lowest_port = b.lowest_port = 50000;
+  a.highest_port = b.highest_port = 50000 + PORTS - 1;
+  fzt_relay_init(&relay, &a);
+  fzt_relay_init(&other, &b);
+  for (unsigned i = 0; i < 2 * PORTS; i++) {
+    fzt_client_state c;
+    fzt_client_init(&c, "198.51.100.1:4000");
+    c.addr.ip[3] = (uint8_t)i;
+    const int code = fzt_allocate(i % 2 ? &other : &relay, &c);
+    ck_assert(code == 0 || code == 508);
+    made += code == 0;
+  }
+  ck_assert_uint_eq(made, PORTS);
+  ck_assert_uint_eq(fzr_shared_ports_in_use(shared), PORTS);
+  fzt_relay_free(&relay);
+  fzt_relay_free(&other);
+  ck_assert_uint_eq(fzr_shared_ports_in_use(shared), 0);
+  fzr_shared_free(shared);
+}
+END_TEST
+
+START_TEST(test_clock_never_goes_back)
+{
+  fzt_client_state c;
+  fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  const fzr_time at = relay.now;
+  relay.now = at + 599 * FZR_SECOND;
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+  relay.now = at; /* as if the caller's clock had jumped: the allocation lives on until 1,199 s */
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+  relay.now = at + 1198 * FZR_SECOND;
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+  ck_assert_int_eq(fzr_engine_set_wallclock(relay.engine, relay.now, -1), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_set_wallclock(NULL, relay.now, 1), FZR_ERR_INVALID_ARGUMENT);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+START_TEST(test_port_result_misuse)
+{
+  fzt_client_state c;
+  fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzr_engine_port_result(NULL, 50000, FZR_FAMILY_IPV4, 0, NULL, 0),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, 50000, FZR_FAMILY_NONE, 0, NULL, 0),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, 50000, FZR_FAMILY_IPV4, 1, NULL, 0),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, 50000, FZR_FAMILY_IPV4, 0, NULL, 0),
+                   FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, 1, FZR_FAMILY_IPV4, 0, NULL, 0),
+                   FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, c.relayed_port, FZR_FAMILY_IPV4, 0, NULL, relay.now),
+                   FZR_ERR_INVALID_STATE);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* While its sockets are being opened: the same Allocate again is not answered, anything else finds no allocation, and if nobody
+ * ever says what became of them, it ends with its lifetime. */
+START_TEST(test_pending_allocation)
+{
+  fzt_client_state c;
+  fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  relay.hold_opens = true;
+  ck_assert_int_eq(fzt_allocate(&relay, &c), -1);
+  ck_assert_uint_eq(relay.event_count, 1);
+  const fzr_event open = relay.events[0];
+  ck_assert_uint_eq(open.type, FZR_EVENT_PORT_OPEN);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 437);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 437);
+  fzt_pass(&relay, 601 * FZR_SECOND);
+  ck_assert_uint_eq(relay.event_count, 0);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, open.port, FZR_FAMILY_IPV4, 0, NULL, relay.now),
+                   FZR_ERR_INVALID_STATE);
+  relay.hold_opens = false;
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+static unsigned asked;
+
+static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, const char *realm,
+                                uint64_t unix_now, fzr_auth_key *out)
+{
+  (void)ctx;
+  asked++;
+  ck_assert_str_eq(realm, "firezone");
+  ck_assert_uint_eq(unix_now, FZT_UNIX_NOW);
+  ck_assert(len == strlen(FZT_USERNAME) && memcmp(username, FZT_USERNAME, len) == 0);
+  fzt_client_state c;
+  fzt_client_init(&c, "198.51.100.1:4000");
+  memcpy(out->key, c.key, sizeof c.key);
+  out->expires = FZR_NO_EXPIRY;
+  return FZR_AUTH_OK;
+}
+
+START_TEST(test_callback_scheme)
+{
+  fzt_client_state c;
+  fzr_config config = fzt_config(&relay);
+  config.auth = FZR_AUTH_CALLBACK;
+  config.auth_fn = ask;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  asked = 0;
+  /* Asked for each request: what it says may change. */
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+  ck_assert_uint_eq(asked, 2);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+static bool only_port_80(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default)
+{
+  ck_assert_ptr_eq(ctx, &relay);
+  ck_assert_uint_eq(client->port, 4000);
+  ck_assert(by_default == (peer->ip[0] != 10));
+  return peer->port == 80;
+}
+
+START_TEST(test_policy_callback)
+{
+  fzt_client_state c;
+  const fzr_addr good = fzt_addr("10.0.0.1:80"), bad = fzt_addr("203.0.113.9:81");
+  fzr_config config = fzt_config(&relay);
+  config.peer_policy = only_port_80;
+  config.peer_policy_ctx = &relay;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &good), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &bad), 403);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+typedef struct logged {
+  fzr_log_record last;
+  unsigned count[16];
+  char software[64];
+} logged;
+
+static void keep_record(void *ctx, const fzr_log_record *record)
+{
+  logged *l = ctx;
+  l->last = *record;
+  l->count[record->event]++;
+  snprintf(l->software, sizeof l->software, "%.*s", record->software_len, (const char *)record->software);
+}
+
+START_TEST(test_log_records)
+{
+  logged l;
+  fzt_client_state c;
+  fzr_stun_builder b;
+  uint8_t buffer[512];
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000"), forbidden = fzt_addr("127.0.0.1:1");
+  memset(&l, 0, sizeof l);
+  fzr_config config = fzt_config(&relay);
+  config.log = keep_record;
+  config.log_ctx = &l;
+  config.log_level = FZR_LOG_DEBUG;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_REQUEST], 1); /* the 401 */
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_CREATED], 1);
+  ck_assert_uint_eq(l.last.port, c.relayed_port);
+  ck_assert_uint_eq(l.last.level, FZR_LOG_INFO);
+  ck_assert_uint_eq(l.last.method, FZR_STUN_ALLOCATE);
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_REFRESH);
+  fzr_stun_add(&b, FZR_ATTR_SOFTWARE, "tests", 5);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_REFRESHED], 1);
+  ck_assert_str_eq(l.software, "tests");
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &forbidden), 403);
+  ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_BOUND], 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_REBOUND], 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_PEER_REFUSED], 1);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  fzt_pass(&relay, 601 * FZR_SECOND);
+  ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_EXPIRED], 1);
+  fzt_pass(&relay, 3000 * FZR_SECOND);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_EXPIRED], 1);
+  relay.open_errors[0] = FZR_ERR_IO_IN_USE;
+  relay.open_error_count = 1;
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_PORT_UNAVAILABLE], 1);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_DELETED], 1);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+START_TEST(test_amplification_is_small)
+{
+  fzt_client_state c;
+  uint8_t buffer[64];
+  fzr_stun_builder b;
+  const uint8_t txid[FZR_STUN_TXID_LEN] = {1};
+  fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_BINDING, FZR_STUN_REQUEST, txid);
+  fzt_client(&relay, &c.addr, &c.server, buffer, (size_t)fzr_stun_build_finish(&b));
+  ck_assert_uint_eq(relay.answers[0].len, 32);
+  const fzr_addr from6 = fzt_addr("[2001:db8::5]:4000"), to6 = fzt_addr(FZT_LISTEN6);
+  fzt_client(&relay, &from6, &to6, buffer, 20);
+  ck_assert_uint_eq(relay.answers[0].len, 44);
+  /* The largest 401: signed, with fingerprint. */
+  uint8_t request[512];
+  fzt_begin(&relay, &c, &b, request, sizeof request, FZR_STUN_ALLOCATE);
+  fzr_stun_add_integrity(&b, c.key, sizeof c.key);
+  fzr_stun_add_fingerprint(&b);
+  fzt_client(&relay, &c.addr, &c.server, request, (size_t)fzr_stun_build_finish(&b));
+  ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert_uint_le(relay.answers[0].len, 120);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+START_TEST(test_null_is_harmless)
+{
+  fzr_verdict v;
+  fzr_event event;
+  fzr_transmit transmit;
+  fzr_pkt pkt = {0};
+  size_t consumed = 9;
+  uint32_t cursor = 0;
+  fzr_engine_free(NULL);
+  fzr_shared_free(NULL);
+  fzr_engine_set_draining(NULL, true);
+  ck_assert_uint_eq(fzr_engine_rx_client(NULL, &pkt, 1, &v, 1, &consumed, 0), 0);
+  ck_assert_uint_eq(consumed, 0);
+  ck_assert_uint_eq(fzr_engine_rx_peer(NULL, &pkt, 1, &v, 1, NULL, 0), 0);
+  ck_assert(!fzr_engine_next_event(NULL, &event));
+  ck_assert(!fzr_engine_next_transmit(NULL, &transmit));
+  ck_assert_uint_eq(fzr_engine_deadline(NULL), FZR_TIME_NEVER);
+  ck_assert_int_eq(fzr_engine_on_deadline(NULL, 1, 0), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_uint_eq(fzr_engine_list_channels(NULL, &cursor, &event, 1), 0);
+  ck_assert_uint_eq(fzr_shared_ports_in_use(NULL), 0);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("engine");
+  TCase *tc = tcase_create("engine");
+  tcase_set_timeout(tc, 60);
+  tcase_add_test(tc, test_config_errors);
+  tcase_add_test(tc, test_config_sizes);
+  tcase_add_test(tc, test_no_randomness);
+  tcase_add_test(tc, test_statistics);
+  tcase_add_test(tc, test_memory_per_allocation);
+  tcase_add_test(tc, test_two_shards_share_the_ports);
+  tcase_add_test(tc, test_clock_never_goes_back);
+  tcase_add_test(tc, test_port_result_misuse);
+  tcase_add_test(tc, test_pending_allocation);
+  tcase_add_test(tc, test_callback_scheme);
+  tcase_add_test(tc, test_policy_callback);
+  tcase_add_test(tc, test_log_records);
+  tcase_add_test(tc, test_amplification_is_small);
+  tcase_add_test(tc, test_null_is_harmless);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs of datagrams as GRO delivers them, batches, and stopping half-way. */
+#include "relay.h"
+
+#define SEG 104u /* 4 + 100 */
+
+static fzt_relay relay;
+static fzt_client_state client;
+static fzr_addr peer;
+static uint8_t data[65536];
+static fzr_verdict out[256];
+
+static void set_up(void)
+{
+  fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&client, "198.51.100.1:4000");
+  peer = fzt_addr("203.0.113.9:5000");
+  const fzr_addr second = fzt_addr("203.0.113.9:5001");
+  ck_assert_int_eq(fzt_allocate(&relay, &client), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4001, &second), 0);
+}
+
+static void tear_down(void)
+{
+  fzt_relay_free(&relay);
+}
+
+static fzr_pkt client_pkt(size_t len, uint16_t seg)
+{
+  return (fzr_pkt){.data = data, .len = (uint32_t)len, .seg = seg, .from = client.addr, .to = client.server};
+}
+
+/* Writes |n| ChannelData of 100 bytes on |channel| at segment |at|. */
+static void fill(unsigned at, unsigned n, uint16_t channel)
+{
+  for (unsigned i = at; i < at + n; i++) {
+    fzr_channel_data_header(data + i * SEG, channel, 100);
+    memset(data + i * SEG + 4, (int)i, 100);
+  }
+}
+
+static size_t rx(fzr_pkt *pkt, size_t n, size_t max, size_t *consumed)
+{
+  return fzr_engine_rx_client(relay.engine, pkt, n, out, max, consumed, relay.now);
+}
+
+START_TEST(test_one_run_is_one_verdict)
+{
+  size_t consumed;
+  fill(0, 64, 0x4000);
+  fzr_pkt pkt = client_pkt(64 * SEG, SEG);
+  ck_assert_uint_eq(rx(&pkt, 1, 256, &consumed), 1);
+  ck_assert_uint_eq(consumed, 1);
+  ck_assert_uint_eq(out[0].action, FZR_ACT_FORWARD);
+  ck_assert_uint_eq(out[0].count, 64);
+  ck_assert_uint_eq(out[0].len, 100);
+  ck_assert_uint_eq(out[0].tail_len, 100);
+  ck_assert_uint_eq(out[0].stride, SEG);
+  ck_assert_uint_eq(out[0].hdr_len, 0);
+  ck_assert_ptr_eq(out[0].data, data + 4);
+  ck_assert(fzr_addr_equal(&out[0].to, &peer));
+}
+END_TEST
+
+START_TEST(test_a_short_tail_belongs_to_the_run)
+{
+  size_t consumed;
+  fill(0, 3, 0x4000);
+  fzr_channel_data_header(data + 2 * SEG, 0x4000, 7);
+  fzr_pkt pkt = client_pkt(2 * SEG + 4 + 7, SEG);
+  ck_assert_uint_eq(rx(&pkt, 1, 256, &consumed), 1);
+  ck_assert_uint_eq(out[0].count, 3);
+  ck_assert_uint_eq(out[0].tail_len, 7);
+}
+END_TEST
+
+START_TEST(test_a_shorter_length_in_a_full_segment_ends_the_run)
+{
+  size_t consumed;
+  fill(0, 4, 0x4000);
+  fzr_channel_data_header(data + SEG, 0x4000, 90); /* the rest of the segment is padding */
+  fzr_pkt pkt = client_pkt(4 * SEG, SEG);
+  ck_assert_uint_eq(rx(&pkt, 1, 256, &consumed), 2);
+  ck_assert_uint_eq(out[0].count, 2);
+  ck_assert_uint_eq(out[0].tail_len, 90);
+  ck_assert_uint_eq(out[1].count, 2);
+  ck_assert_ptr_eq(out[1].data, data + 2 * SEG + 4);
+}
+END_TEST
+
+START_TEST(test_channels_and_rubbish_are_told_apart)
+{
+  size_t consumed;
+  fill(0, 2, 0x4000);
+  fill(2, 1, 0x4001);
+  fill(3, 2, 0x4007); /* not bound */
+  fill(5, 1, 0x4000);
+  data[6 * SEG] = 0xff;
+  fill(7, 1, 0x4000);
+  fzr_pkt pkt = client_pkt(8 * SEG, SEG);
+  ck_assert_uint_eq(rx(&pkt, 1, 256, &consumed), 6);
+  ck_assert_uint_eq(out[0].count, 2);
+  ck_assert_uint_eq(out[1].count, 1);
+  ck_assert_uint_ne(out[0].flow, out[1].flow);
+  ck_assert_uint_eq(out[2].action, FZR_ACT_DROP);
+  ck_assert_uint_eq(out[2].reason, FZR_DROP_UNKNOWN_CHANNEL);
+  ck_assert_uint_eq(out[2].count, 2);
+  ck_assert_uint_eq(out[3].action, FZR_ACT_FORWARD);
+  ck_assert_uint_eq(out[3].flow, out[0].flow);
+  ck_assert_uint_eq(out[4].reason, FZR_DROP_NOT_STUN);
+  ck_assert_uint_eq(out[5].action, FZR_ACT_FORWARD);
+}
+END_TEST
+
+START_TEST(test_stops_when_verdicts_are_full_and_goes_on)
+{
+  size_t consumed, got = 0;
+  for (unsigned i = 0; i < 9; i++)
+    fill(i, 1, i % 2 ? 0x4001 : 0x4000); /* each is a verdict of its own */
+  fzr_pkt pkts[2] = {client_pkt(9 * SEG, SEG), client_pkt(SEG, 0)};
+  fzr_pkt *next = pkts;
+  size_t left = 2;
+  while (left) {
+    const size_t n = rx(next, left, 2, &consumed);
+    for (size_t i = 0; i < n; i++, got++)
+      ck_assert_ptr_eq(out[i].data, data + 4 + (got < 9 ? got * SEG : 0));
+    ck_assert(n > 0);
+    next += consumed;
+    left -= consumed;
+  }
+  ck_assert_uint_eq(got, 10);
+}
+END_TEST
+
+START_TEST(test_stops_when_answers_are_full)
+{
+  uint8_t requests[600][FZR_STUN_HEADER_LEN];
+  static fzr_pkt pkts[600];
+  static fzr_verdict verdicts[600];
+  size_t consumed, answers = 0;
+  fzr_transmit t;
+  for (unsigned i = 0; i < 600; i++) {
+    fzr_stun_builder b;
+    const uint8_t txid[FZR_STUN_TXID_LEN] = {(uint8_t)i, (uint8_t)(i >> 8)};
+    fzr_stun_build(&b, requests[i], sizeof requests[i], FZR_STUN_BINDING, FZR_STUN_REQUEST, txid);
+    pkts[i] =
+        (fzr_pkt){.data = requests[i], .len = sizeof requests[i], .from = client.addr, .to = client.server};
+  }
+  fzr_pkt *next = pkts;
+  for (size_t left = 600; left; left -= consumed, next += consumed) {
+    fzr_engine_rx_client(relay.engine, next, left, verdicts, 600, &consumed, relay.now);
+    ck_assert_uint_le(consumed, 256);
+    while (fzr_engine_next_transmit(relay.engine, &t))
+      answers++;
+  }
+  ck_assert_uint_eq(answers, 600);
+
+  /* Called with a full ring it does not stop, but drops and counts. */
+  fzr_engine_rx_client(relay.engine, pkts, 256, verdicts, 600, &consumed, relay.now);
+  fzr_engine_rx_client(relay.engine, pkts, 1, verdicts, 600, &consumed, relay.now);
+  ck_assert_uint_eq(consumed, 1);
+  fzr_stats stats = {.size = sizeof stats};
+  fzr_engine_stats(relay.engine, &stats);
+  ck_assert_uint_eq(stats.dropped[FZR_DROP_ANSWER_RING_FULL], 1);
+}
+END_TEST
+
+START_TEST(test_peer_run)
+{
+  size_t consumed;
+  fzr_pkt pkt = {.data = data, .len = 64 * 100 + 3, .seg = 100, .from = peer};
+  pkt.to.family = FZR_FAMILY_IPV4;
+  pkt.to.port = client.relayed_port;
+  ck_assert_uint_eq(fzr_engine_rx_peer(relay.engine, &pkt, 1, out, 1, &consumed, relay.now), 1);
+  ck_assert_uint_eq(out[0].count, 65);
+  ck_assert_uint_eq(out[0].len, 100);
+  ck_assert_uint_eq(out[0].tail_len, 3);
+  ck_assert_uint_eq(out[0].hdr_len, 4);
+  ck_assert_mem_eq(out[0].hdr, "\x40\x00\x00\x64", 4);
+  ck_assert_mem_eq(out[0].tail_hdr, "\x40\x00\x00\x03", 4);
+  ck_assert_ptr_null(out[0].io);
+  ck_assert(fzr_addr_equal(&out[0].to, &client.addr));
+  ck_assert(fzr_addr_equal(&out[0].from, &client.server));
+}
+END_TEST
+
+START_TEST(test_bandwidth_cuts_a_run)
+{
+  size_t consumed;
+  fzt_relay limited;
+  fzt_client_state c;
+  fzr_config config = fzt_config(&limited);
+  config.max_bandwidth_per_allocation = 1000;
+  fzt_relay_init(&limited, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&limited, &c), 0);
+  ck_assert_int_eq(fzt_bind(&limited, &c, 0x4000, &peer), 0);
+  uint8_t big[65000];
+  fzr_channel_data_header(big, 0x4000, 65000 - 4);
+  fzt_client(&limited, &c.addr, &c.server, big, sizeof big); /* nearly all of the burst */
+  ck_assert_uint_eq(limited.verdicts[0].action, FZR_ACT_FORWARD);
+  fill(0, 10, 0x4000);
+  fzr_pkt pkt = {.data = data, .len = 10 * SEG, .seg = SEG, .from = c.addr, .to = c.server};
+  ck_assert_uint_eq(fzr_engine_rx_client(limited.engine, &pkt, 1, out, 256, &consumed, limited.now), 2);
+  ck_assert_uint_eq(out[0].action, FZR_ACT_FORWARD);
+  ck_assert_uint_eq(out[0].count, (65507 - 64996) / 100);
+  ck_assert_uint_eq(out[1].reason, FZR_DROP_BANDWIDTH);
+  ck_assert_uint_eq(out[0].count + out[1].count, 10);
+  /* With room for one verdict only, the counter alone tells. */
+  fzt_pass(&limited, FZR_SECOND / 5);
+  pkt = (fzr_pkt){.data = data, .len = 10 * SEG, .seg = SEG, .from = c.addr, .to = c.server};
+  ck_assert_uint_eq(fzr_engine_rx_client(limited.engine, &pkt, 1, out, 1, &consumed, limited.now), 1);
+  ck_assert_uint_eq(consumed, 1);
+  fzr_stats stats = {.size = sizeof stats};
+  fzr_engine_stats(limited.engine, &stats);
+  ck_assert_uint_eq(stats.dropped[FZR_DROP_BANDWIDTH] + stats.packets[0], 21);
+  fzt_relay_free(&limited);
+}
+END_TEST
+
+/* A batch of many sources in any mixture gives each its own verdict: the look-ahead must not mix them up. */
+START_TEST(test_random_batches)
+{
+  enum { CLIENTS = 40, BATCH = 64 };
+  static fzt_client_state clients[CLIENTS];
+  static uint8_t payloads[BATCH][12];
+  fzr_pkt pkts[BATCH];
+  size_t consumed;
+  fzt_prng prng = {fzt_seed("random_batches")};
+  for (unsigned i = 0; i < CLIENTS; i++) {
+    fzr_addr p = peer;
+    fzt_client_init(&clients[i], "198.51.100.1:4000");
+    clients[i].addr.port = (uint16_t)(5000 + i);
+    p.port = (uint16_t)(7000 + i);
+    if (i % 4 == 3)
+      continue; /* a stranger */
+    ck_assert_int_eq(fzt_allocate(&relay, &clients[i]), 0);
+    ck_assert_int_eq(fzt_bind(&relay, &clients[i], (uint16_t)(0x4000 + i % 3), &p), 0);
+  }
+  for (uint64_t round = 0; round < fzt_rounds(200); round++) {
+    unsigned who[BATCH];
+    const size_t n = 1 + fzt_below(&prng, BATCH);
+    for (size_t i = 0; i < n; i++) {
+      who[i] = (unsigned)fzt_below(&prng, CLIENTS);
+      fzr_channel_data_header(payloads[i], (uint16_t)(0x4000 + who[i] % 3), 8);
+      pkts[i] = (fzr_pkt){
+          .data = payloads[i], .len = 12, .from = clients[who[i]].addr, .to = clients[who[i]].server};
+    }
+    const size_t got = rx(pkts, n, 256, &consumed);
+    ck_assert_uint_eq(consumed, n);
+    for (size_t i = 0; i < got; i++) {
+      const unsigned w = who[out[i].in_idx];
+      ck_assert_uint_eq(out[i].action, w % 4 == 3 ? FZR_ACT_DROP : FZR_ACT_FORWARD);
+      if (w % 4 != 3)
+        ck_assert_uint_eq(out[i].to.port, 7000 + w);
+    }
+    ck_assert_uint_eq(got, n);
+  }
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("fastpath");
+  TCase *tc = tcase_create("fastpath");
+  tcase_add_checked_fixture(tc, set_up, tear_down);
+  tcase_add_test(tc, test_one_run_is_one_verdict);
+  tcase_add_test(tc, test_a_short_tail_belongs_to_the_run);
+  tcase_add_test(tc, test_a_shorter_length_in_a_full_segment_ends_the_run);
+  tcase_add_test(tc, test_channels_and_rubbish_are_told_apart);
+  tcase_add_test(tc, test_stops_when_verdicts_are_full_and_goes_on);
+  tcase_add_test(tc, test_stops_when_answers_are_full);
+  tcase_add_test(tc, test_peer_run);
+  tcase_add_test(tc, test_bandwidth_cuts_a_run);
+  tcase_add_test(tc, test_random_batches);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The n-th allocation of memory fails, for every n, alone and with all that follow: nothing crashes, nothing leaks, and the relay
+ * goes on with what it has. */
+#include "relay.h"
+
+#include <stdio.h>
+
+/* A life of a relay: clients come, bind, talk, go. Whatever fails is answered, or not, but never fatal. */
+static void live(fzt_relay *r, const fzr_config *config)
+{
+  if (fzr_engine_new(config, r->now, &r->engine))
+    return;
+  fzr_engine_set_wallclock(r->engine, r->now, FZT_UNIX_NOW);
+  for (unsigned i = 0; i < 20; i++) {
+    fzt_client_state c;
+    uint8_t data[8] = {0};
+    fzt_client_init(&c, "198.51.100.1:4000");
+    c.addr.ip[3] = (uint8_t)i;
+    const int code = fzt_allocate(r, &c);
+    ck_assert_msg(code == 0 || code == 508, "code %d", code);
+    for (unsigned k = 0; code == 0 && k < 20; k++) {
+      fzr_addr peer = fzt_addr("203.0.113.9:5000");
+      peer.port = (uint16_t)(peer.port + k);
+      const int bound = fzt_bind(r, &c, (uint16_t)(0x4000 + k), &peer);
+      ck_assert_msg(bound == 0 || bound == 508, "code %d", bound);
+      fzr_channel_data_header(data, (uint16_t)(0x4000 + k), 4);
+      fzt_client(r, &c.addr, &c.server, data, sizeof data);
+      ck_assert_uint_eq(r->verdict_count, 1);
+      ck_assert_uint_eq(r->verdicts[0].action, bound == 0 ? FZR_ACT_FORWARD : FZR_ACT_DROP);
+    }
+    if (code == 0 && i % 2)
+      ck_assert_int_eq(fzt_refresh(r, &c, 0), 0);
+  }
+}
+
+static void run(uint64_t fail_from, uint64_t fail_only, uint64_t *count)
+{
+  static const fzr_user users[] = {{"a", "b"}};
+  static fzt_relay r;
+  fzr_config config = fzt_config(&r);
+  const fzr_peer_rule rule = {.net = fzt_addr("198.18.0.0"), .prefix = 15, .allow = true};
+  config.peer_rules = &rule;
+  config.peer_rule_count = 1;
+  config.unauthenticated_rate = 100000;
+  config.users = users;
+  config.user_count = 1;
+  config.max_allocations_per_user = 100;
+  r.mem.fail_from = fail_from;
+  r.mem.fail_only = fail_only;
+  live(&r, &config);
+  *count = r.mem.count;
+  fzr_engine_free(r.engine);
+  ck_assert_uint_eq(r.mem.live, 0);
+  ck_assert_uint_eq(r.mem.live_blocks, 0);
+}
+
+START_TEST(test_every_allocation_fails_once)
+{
+  uint64_t total, ignored;
+  run(0, 0, &total);
+  ck_assert_uint_gt(total, 20);
+  for (uint64_t n = 1; n <= total; n++) {
+    run(n, 0, &ignored);
+    run(0, n, &ignored);
+  }
+  printf("oom: %llu allocations, each failed alone and with all that follow\n", (unsigned long long)total);
+}
+END_TEST
+
+START_TEST(test_static_users)
+{
+  static const fzr_user users[] = {{"alice", "a"}, {"bob", "b"}, {"carol", "c"}};
+  static fzt_relay r;
+  int error = FZR_ERR_NO_MEMORY;
+  for (uint64_t n = 1; error; n++) {
+    fzr_config config = fzt_config(&r);
+    config.auth = FZR_AUTH_STATIC;
+    config.users = users;
+    config.user_count = 3;
+    r.mem.fail_from = n;
+    error = fzr_engine_new(&config, 0, &r.engine);
+    ck_assert(error == 0 || error == FZR_ERR_NO_MEMORY);
+    if (error)
+      ck_assert_uint_eq(r.mem.live, 0);
+  }
+  fzt_relay_free(&r);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("oom");
+  TCase *tc = tcase_create("oom");
+  tcase_set_timeout(tc, 120);
+  tcase_add_test(tc, test_every_allocation_fails_once);
+  tcase_add_test(tc, test_static_users);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
