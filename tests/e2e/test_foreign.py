@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that nobody of this project wrote, as programs of their own: pion's and libre's TURN clients, and coturn's tools.
+
+Arguments: the relay, then the path of the built pion program and of the libre program, or "-" where they could not be built."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import unittest
+
+from harness import DEADLINE, EchoPeers, Relay
+
+BINARY, PION, LIBRE = sys.argv[1:4]
+del sys.argv[1:4]
+WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
+V4, V6 = socket.AF_INET, socket.AF_INET6
+
+
+def text_of(address):
+    return ("[%s]:%d" if ":" in address[0] else "%s:%d") % address[:2]
+
+
+def run_client(*command, timeout=3 * DEADLINE):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=timeout, check=False)
+    return done.returncode, done.stdout
+
+
+class Foreign(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.relay = Relay(BINARY, workers=WORKERS)
+        cls.peers = EchoPeers(3)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.peers.close()
+        cls.relay.stop()
+
+    def through(self, command, clients, packets):
+        status, output = run_client(*command)
+        self.assertEqual(status, 0, output)
+        self.assertIn("%d of %d clients, %d packets each" % (clients, clients, packets), output)
+
+
+@unittest.skipIf(PION == "-", "no Go or no pion/turn here")
+class Pion(Foreign):
+    def talk(self, clients, packets):
+        user, password = self.relay.credentials(salt="pion")
+        self.through([PION, "-server", text_of(self.relay.address()), "-user", user, "-password", password,
+                      "-peers", ",".join(map(text_of, self.peers.addresses())), "-clients", str(clients),
+                      "-packets", str(packets)], clients, packets)
+
+    def test_one_client(self):
+        self.talk(1, 300)
+
+    def test_many_clients(self):
+        self.talk(30, 60)
+
+    def test_wrong_password(self):
+        user, _ = self.relay.credentials()
+        status, output = run_client(PION, "-server", text_of(self.relay.address()), "-user", user, "-password", "wrong",
+                                    "-peers", text_of(self.peers.addresses()[0]))
+        self.assertEqual(status, 1, output)
+        self.assertIn("0 of 1 clients", output)
+
+
+@unittest.skipIf(LIBRE == "-", "no libre here")
+class Libre(Foreign):
+    def talk(self, family, clients, packets):
+        user, password = self.relay.credentials(salt="libre")
+        self.through([LIBRE, text_of(self.relay.address(family)), user, password, str(clients), str(packets)] +
+                     [text_of(a) for a in self.peers.addresses()], clients, packets)
+
+    def test_one_client(self):
+        self.talk(V4, 1, 300)
+
+    def test_many_clients(self):
+        self.talk(V4, 40, 60)
+
+    def test_clients_over_ipv6(self):
+        self.talk(V6, 20, 60)
+
+    def test_wrong_password(self):
+        user, _ = self.relay.credentials()
+        status, output = run_client(LIBRE, text_of(self.relay.address()), user, "wrong", "1", "1",
+                                    text_of(self.peers.addresses()[0]))
+        self.assertEqual(status, 1, output)
+        self.assertIn("code 401", output)
+
+
+@unittest.skipIf(not shutil.which("turnutils_stunclient"), "no coturn here")
+class Coturn(Foreign):
+    """turnutils_uclient picks channel numbers from RFC 5766's range, most of which RFC 8656 refuses: it is not asked for data."""
+
+    def test_binding(self):
+        for family in (V4, V6):
+            host, port = self.relay.address(family)
+            status, output = run_client("turnutils_stunclient", "-p", str(port), host)
+            self.assertEqual(status, 0, output)
+            self.assertRegex(output, r"UDP reflexive addr: %s:\d+" % re.escape(host))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
