@@ -171,6 +171,9 @@ static int start_events(relay *r)
   r->base = event_base_new();
   if (!r->base)
     return -1;
+  /* What libevent puts back when its events are freed: a signal that comes while the relay is ending must not kill it. */
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGINT, SIG_IGN);
   r->terminate = evsignal_new(r->base, SIGTERM, on_signal, r);
   r->interrupt = evsignal_new(r->base, SIGINT, on_signal, r);
   r->stats = event_new(r->base, -1, EV_PERSIST, on_stats, r);
