@@ -1,121 +1,185 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 2048
+#include "log_filter.h"
+#include "log_queue.h"
+#include "log_repeat.h"
+#include "log_text.h"
 
-static const char *const level_names[] = {"OFF", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
+#define TARGET           "log"
+#define DEFAULT_QUEUE    (1u << 20)
+#define SHUTDOWN_WAIT_MS 1000
+#define FORMATTED_MAX    1024
 
-/* RUST_LOG's first directive without a target, as far as it goes: a level. */
-static enum fzr_log_level threshold(void)
+/* One logger a process, as there is one standard output. */
+static struct {
+  log_look look;
+  int fd;
+  _Atomic(log_queue *) queue; /* NULL: lines are written at once */
+  atomic_int highest; /* the filter's, so that most lines need no lock to be refused; -1: not read yet */
+  atomic_uint_least64_t dropped; /* by queues that are gone, and where there was none */
+  pthread_rwlock_t filter_lock;
+  log_filter filter;
+  pthread_mutex_t repeat_lock;
+  log_repeat repeat;
+} logger = {
+    .fd = STDOUT_FILENO,
+    .highest = -1,
+    .filter_lock = PTHREAD_RWLOCK_INITIALIZER,
+    .repeat_lock = PTHREAD_MUTEX_INITIALIZER,
+};
+
+static _Thread_local const uint8_t *current_trace;
+static _Thread_local const uint8_t *current_span;
+
+static fzr_time monotonic(void)
 {
-  static const char *const words[] = {"off", "error", "warn", "info", "debug", "trace"};
-  const char *text = getenv("RUST_LOG");
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
+}
+
+/* ---- filter ---- */
+
+static void use_filter(const log_filter *filter)
+{
+  pthread_rwlock_wrlock(&logger.filter_lock);
+  logger.filter = *filter;
+  atomic_store(&logger.highest, filter->highest);
+  pthread_rwlock_unlock(&logger.filter_lock);
+}
+
+static void read_environment(void)
+{
+  log_filter filter;
+  const char *text = log_filter_from(getenv);
+  log_filter_parse(&filter, text ? text : "", NULL, NULL);
+  use_filter(&filter);
+}
+
+const char *log_filter_from(char *(*env)(const char *name))
+{
+  const char *text = env("RUST_LOG");
   if (!text || !*text)
-    return FZR_LOG_INFO;
-  for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
-    if (strncmp(text, words[i], strlen(words[i])) == 0)
-      return (enum fzr_log_level)i;
-  return FZR_LOG_INFO;
+    text = env("FIREZONE_LOG");
+  return text && *text ? text : NULL;
 }
 
 bool log_enabled(enum fzr_log_level level, const char *target)
 {
-  (void)target;
-  return level <= threshold();
-}
-
-typedef struct line {
-  char text[LINE_MAX_BYTES];
-  size_t len;
-} line;
-
-static void put(line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(line *l, const char *format, ...)
-{
-  va_list args;
-  va_start(args, format);
-  const size_t room = sizeof l->text - 1 - l->len;
-  const int n = vsnprintf(l->text + l->len, room, format, args);
-  va_end(args);
-  l->len += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
-}
-
-/* Bytes that could forge or disturb a line are written as \xNN. */
-static void put_escaped(line *l, const uint8_t *data, size_t len)
-{
-  put(l, "\"");
-  for (size_t i = 0; i < len; i++) {
-    if (data[i] < 0x20 || data[i] > 0x7e || data[i] == '"' || data[i] == '\\')
-      put(l, "\\x%02x", data[i]);
-    else
-      put(l, "%c", data[i]);
+  int highest = atomic_load_explicit(&logger.highest, memory_order_relaxed);
+  if (highest < 0) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_environment);
+    highest = atomic_load(&logger.highest);
   }
-  put(l, "\"");
+  if ((int)level > highest || level == FZR_LOG_OFF || level > FZR_LOG_TRACE)
+    return false;
+  pthread_rwlock_rdlock(&logger.filter_lock);
+  const bool wanted = level <= log_filter_level(&logger.filter, target);
+  pthread_rwlock_unlock(&logger.filter_lock);
+  return wanted;
 }
 
-static void put_field(line *l, const log_field *f)
+typedef struct first_problem {
+  char *out;
+  size_t cap;
+  bool found;
+} first_problem;
+
+static void keep_first(void *ctx, const char *directive, size_t len, const char *problem)
 {
-  char addr[FZR_ADDR_TEXT_MAX];
-  put(l, " %s=", f->key);
-  switch (f->kind) {
-  case LOG_STR:
-    put(l, "%s", f->v.str);
-    break;
-  case LOG_BYTES:
-    put_escaped(l, f->v.bytes.data, f->v.bytes.len);
-    break;
-  case LOG_INT:
-    put(l, "%lld", (long long)f->v.i);
-    break;
-  case LOG_UINT:
-    put(l, "%llu", (unsigned long long)f->v.u);
-    break;
-  case LOG_ADDR:
-    if (fzr_addr_format(f->v.addr, true, addr, sizeof addr) > 0)
-      put(l, "%s", addr);
-    break;
-  }
+  first_problem *first = ctx;
+  if (!first->found && first->cap)
+    snprintf(first->out, first->cap, "'%.*s': %s", (int)(len < 80 ? len : 80), directive, problem);
+  first->found = true;
 }
 
-static void put_time(line *l)
+int log_set_filter(const char *directives, char *error, size_t cap)
 {
-  struct timespec now;
-  struct tm parts;
-  char text[32];
-  clock_gettime(CLOCK_REALTIME, &now);
-  gmtime_r(&now.tv_sec, &parts);
-  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  put(l, "%s.%06ldZ", text, now.tv_nsec / 1000);
+  log_filter filter;
+  first_problem first = {error, cap, false};
+  if (log_filter_parse(&filter, directives, keep_first, &first))
+    return -1;
+  use_filter(&filter);
+  return 0;
+}
+
+void log_get_filter(char *out, size_t cap)
+{
+  log_enabled(FZR_LOG_ERROR, TARGET); /* so that it was read */
+  pthread_rwlock_rdlock(&logger.filter_lock);
+  log_filter_format(&logger.filter, out, cap);
+  pthread_rwlock_unlock(&logger.filter_lock);
+}
+
+/* ---- lines ---- */
+
+void log_set_span(const uint8_t *trace_id, const uint8_t *span_id)
+{
+  current_trace = trace_id;
+  current_span = span_id;
+}
+
+static void emit(log_line *line)
+{
+  char text[LOG_LINE_MAX];
+  log_queue *queue = atomic_load(&logger.queue);
+  clock_gettime(CLOCK_REALTIME, &line->time);
+  const size_t len = log_line_format(&logger.look, line, text);
+  if (queue)
+    log_queue_add(queue, text, len);
+  else if (!log_write_now(logger.fd, text, len))
+    atomic_fetch_add(&logger.dropped, 1);
+}
+
+static void emit_held_back(const log_repeat_slot *slot)
+{
+  log_line line = {
+      .level = slot->level, .target = slot->target, .message = slot->message, .repeated = slot->held_back};
+  emit(&line);
 }
 
 void log_write(enum fzr_log_level level, const char *target, const char *message, const log_field *fields,
                size_t n)
 {
-  line l;
-  l.len = 0;
   if (!log_enabled(level, target))
     return;
-  put_time(&l);
-  put(&l, " %5s %s: %s", level_names[level], target, message);
-  for (size_t i = 0; i < n; i++)
-    put_field(&l, &fields[i]);
-  l.text[l.len++] = '\n';
-  /* One write a line: lines of several threads do not mix. */
-  if (write(STDOUT_FILENO, l.text, l.len) < 0)
-    return;
+  log_line line = {.level = level,
+                   .target = target,
+                   .message = message,
+                   .fields = fields,
+                   .field_count = n,
+                   .trace_id = current_trace,
+                   .span_id = current_span};
+  if (atomic_load(&logger.queue)) {
+    log_repeat_slot ended;
+    const uint64_t hash = log_repeat_hash(&logger.repeat, &line);
+    pthread_mutex_lock(&logger.repeat_lock);
+    const enum log_repeat_verdict verdict =
+        log_repeat_judge(&logger.repeat, &line, hash, monotonic(), &ended);
+    pthread_mutex_unlock(&logger.repeat_lock);
+    if (ended.written)
+      emit_held_back(&ended);
+    if (verdict == LOG_REPEAT_HOLD_BACK)
+      return;
+  }
+  emit(&line);
 }
 
 static void write_formatted(enum fzr_log_level level, const char *target, const char *format, va_list args)
 {
-  char message[1024];
+  char message[FORMATTED_MAX];
   if (!log_enabled(level, target))
     return;
   vsnprintf(message, sizeof message, format, args);
@@ -135,3 +199,93 @@ DEFINE(log_error, FZR_LOG_ERROR)
 DEFINE(log_warn, FZR_LOG_WARN)
 DEFINE(log_info, FZR_LOG_INFO)
 DEFINE(log_debug, FZR_LOG_DEBUG)
+
+/* ---- start and end ---- */
+
+static void tell_held_back(fzr_time now)
+{
+  log_repeat_slot ended;
+  for (;;) {
+    pthread_mutex_lock(&logger.repeat_lock);
+    const bool more = log_repeat_expire(&logger.repeat, now, &ended);
+    pthread_mutex_unlock(&logger.repeat_lock);
+    if (!more)
+      return;
+    emit_held_back(&ended);
+  }
+}
+
+static void on_idle(uint64_t dropped)
+{
+  if (dropped) {
+    const log_field field = {"lines", LOG_UINT, {.u = dropped}};
+    log_line line = {.level = FZR_LOG_WARN,
+                     .target = TARGET,
+                     .message = "Dropped log lines: whoever reads them is too slow",
+                     .fields = &field,
+                     .field_count = 1};
+    emit(&line);
+  }
+  tell_held_back(monotonic());
+}
+
+static void warn_of_directive(void *ctx, const char *directive, size_t len, const char *problem)
+{
+  const log_field fields[] = {{"directive", LOG_BYTES, {.bytes = {(const uint8_t *)directive, len}}},
+                              {"problem", LOG_STR, {.str = problem}}};
+  log_line line = {.level = FZR_LOG_WARN,
+                   .target = TARGET,
+                   .message = "Skipped a directive of the log filter",
+                   .fields = fields,
+                   .field_count = sizeof fields / sizeof *fields};
+  (void)ctx;
+  emit(&line);
+}
+
+bool log_wants_color(int fd)
+{
+  const char *no_color = getenv("NO_COLOR");
+  const char *terminal = getenv("TERM");
+  if (no_color && *no_color)
+    return false;
+  return isatty(fd) && !(terminal && strcmp(terminal, "dumb") == 0);
+}
+
+int log_init(const log_options *o)
+{
+  static const log_queue_hooks hooks = {on_idle};
+  log_filter filter;
+  logger.look.style = o->style;
+  logger.look.color = o->color;
+  logger.fd = o->fd;
+  snprintf(logger.look.project, sizeof logger.look.project, "%s",
+           o->google_cloud_project ? o->google_cloud_project : "");
+  memset(&logger.repeat, 0, sizeof logger.repeat);
+  if (getrandom(logger.repeat.key, sizeof logger.repeat.key, 0) != sizeof logger.repeat.key)
+    return -1;
+  log_queue *queue = log_queue_new(o->fd, o->queue_bytes ? o->queue_bytes : DEFAULT_QUEUE, &hooks);
+  if (!queue)
+    return -1;
+  atomic_store(&logger.queue, queue);
+  log_filter_parse(&filter, o->filter ? o->filter : "", warn_of_directive, NULL);
+  use_filter(&filter);
+  return 0;
+}
+
+void log_shutdown(void)
+{
+  log_queue *queue = atomic_load(&logger.queue);
+  if (!queue)
+    return;
+  tell_held_back(FZR_TIME_NEVER);
+  atomic_store(&logger.queue, NULL);
+  const uint64_t dropped = log_queue_dropped(queue);
+  if (log_queue_free(queue, SHUTDOWN_WAIT_MS))
+    atomic_fetch_add(&logger.dropped, dropped);
+}
+
+uint64_t log_lines_dropped(void)
+{
+  const log_queue *queue = atomic_load(&logger.queue);
+  return atomic_load(&logger.dropped) + (queue ? log_queue_dropped(queue) : 0);
+}

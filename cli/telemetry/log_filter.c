@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log_filter.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const level_names[] = {"off", "error", "warn", "info", "debug", "trace"};
+
+#define LEVELS (sizeof level_names / sizeof *level_names)
+
+/* A part of the input, not terminated. */
+typedef struct slice {
+  const char *at;
+  size_t len;
+} slice;
+
+static slice trim(slice s)
+{
+  while (s.len && isspace((unsigned char)s.at[0])) {
+    s.at++;
+    s.len--;
+  }
+  while (s.len && isspace((unsigned char)s.at[s.len - 1]))
+    s.len--;
+  return s;
+}
+
+/* Returns the level that |s| names, or -1. */
+static int read_level(slice s)
+{
+  if (s.len == 1 && s.at[0] >= '0' && s.at[0] <= '5')
+    return s.at[0] - '0';
+  for (size_t i = 0; i < LEVELS; i++)
+    if (strlen(level_names[i]) == s.len && strncasecmp(s.at, level_names[i], s.len) == 0)
+      return (int)i;
+  return -1;
+}
+
+static bool is_target(slice s)
+{
+  for (size_t i = 0; i < s.len; i++)
+    if (!isalnum((unsigned char)s.at[i]) && !strchr("_:-.", s.at[i]))
+      return false;
+  return s.len > 0;
+}
+
+/* Adds or replaces; returns what is wrong, or NULL. */
+static const char *set_target(log_filter *f, slice target, int level)
+{
+  if (target.len > LOG_FILTER_TARGET_MAX)
+    return "the target is too long";
+  struct log_directive *d = NULL;
+  for (size_t i = 0; i < f->count && !d; i++)
+    if (strlen(f->directives[i].target) == target.len &&
+        memcmp(f->directives[i].target, target.at, target.len) == 0)
+      d = &f->directives[i];
+  if (!d) {
+    if (f->count == LOG_FILTER_DIRECTIVES)
+      return "there are too many directives";
+    d = &f->directives[f->count++];
+    memcpy(d->target, target.at, target.len);
+    d->target[target.len] = 0;
+  }
+  d->level = (uint8_t)level;
+  return NULL;
+}
+
+static const char *read_directive(log_filter *f, slice s, bool *has_fallback)
+{
+  const char *equals = memchr(s.at, '=', s.len);
+  if (memchr(s.at, '[', s.len) || memchr(s.at, '{', s.len))
+    return "directives for spans and fields are not supported";
+  if (!equals) {
+    const int level = read_level(s);
+    if (level < 0)
+      return is_target(s) ? set_target(f, s, FZR_LOG_TRACE) : "expected a level, or target=level";
+    f->fallback = (uint8_t)level;
+    *has_fallback = true;
+    return NULL;
+  }
+  const slice target = trim((slice){s.at, (size_t)(equals - s.at)});
+  const slice name = trim((slice){equals + 1, (size_t)(s.at + s.len - equals) - 1});
+  const int level = read_level(name);
+  if (!is_target(target))
+    return "the target is not a name";
+  if (level < 0)
+    return "the level is none of off, error, warn, info, debug, trace";
+  return set_target(f, target, level);
+}
+
+size_t log_filter_parse(log_filter *f, const char *text, log_complain complain, void *ctx)
+{
+  bool has_fallback = false;
+  size_t skipped = 0;
+  memset(f, 0, sizeof *f);
+  if (strlen(text) > LOG_FILTER_INPUT_MAX) {
+    if (complain)
+      complain(ctx, text, 32, "the list of directives is too long");
+    text = "";
+    skipped = 1;
+  }
+  while (*text) {
+    const size_t len = strcspn(text, ",");
+    const slice s = trim((slice){text, len});
+    const char *problem = s.len ? read_directive(f, s, &has_fallback) : NULL;
+    if (problem) {
+      skipped++;
+      if (complain)
+        complain(ctx, s.at, s.len, problem);
+    }
+    text += len + (text[len] == ',');
+  }
+  if (!has_fallback && !f->count)
+    f->fallback = FZR_LOG_INFO;
+  f->highest = f->fallback;
+  for (size_t i = 0; i < f->count; i++)
+    if (f->directives[i].level > f->highest)
+      f->highest = f->directives[i].level;
+  return skipped;
+}
+
+enum fzr_log_level log_filter_level(const log_filter *f, const char *target)
+{
+  uint8_t level = f->fallback;
+  size_t longest = 0;
+  for (size_t i = 0; i < f->count; i++) {
+    const struct log_directive *d = &f->directives[i];
+    const size_t len = strlen(d->target);
+    if (len <= longest || strncmp(target, d->target, len) != 0)
+      continue;
+    if (target[len] && strncmp(target + len, "::", 2) != 0)
+      continue;
+    longest = len;
+    level = d->level;
+  }
+  return (enum fzr_log_level)level;
+}
+
+void log_filter_format(const log_filter *f, char *out, size_t cap)
+{
+  int n = snprintf(out, cap, "%s", level_names[f->fallback]);
+  for (size_t i = 0; i < f->count && n >= 0 && (size_t)n < cap; i++)
+    n += snprintf(out + n, cap - (size_t)n, ",%s=%s", f->directives[i].target,
+                  level_names[f->directives[i].level]);
+}

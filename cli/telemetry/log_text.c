@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log_text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "utf8.h"
+
+/* A value may have this many bytes on the line, a message twice as many. */
+#define VALUE_MAX 1024u
+/* Kept free for what closes a line. */
+#define TAIL_MAX 32u
+
+typedef struct text {
+  char *out;
+  size_t len;
+  size_t cap;
+  bool full; /* something did not fit */
+} text;
+
+static void put_raw(text *t, const char *bytes, size_t len)
+{
+  if (t->full || len > t->cap - t->len) {
+    t->full = true;
+    return;
+  }
+  memcpy(t->out + t->len, bytes, len);
+  t->len += len;
+}
+
+static void put_text(text *t, const char *string)
+{
+  put_raw(t, string, strlen(string));
+}
+
+static void put(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(text *t, const char *format, ...)
+{
+  char piece[160];
+  va_list args;
+  va_start(args, format);
+  const int n = vsnprintf(piece, sizeof piece, format, args);
+  va_end(args);
+  if (n < 0 || (size_t)n >= sizeof piece)
+    t->full = true;
+  else
+    put_raw(t, piece, (size_t)n);
+}
+
+/* ---- escaping ---- */
+
+typedef size_t (*escape)(uint32_t code, bool valid, char out[16]);
+
+/* Writes what stands for a character that can't stand for itself; 0 if it can. |code| is a byte where |valid| is false. */
+static size_t escape_human(uint32_t code, bool valid, char out[16])
+{
+  static const char letters[] = "\nn\rr\tt\\\\\"\"";
+  for (size_t i = 0; valid && letters[i]; i += 2) {
+    if (code == (uint32_t)(unsigned char)letters[i]) {
+      out[0] = '\\';
+      out[1] = letters[i + 1];
+      return 2;
+    }
+  }
+  if (!valid || code < 0x20 || code == 0x7f)
+    return (size_t)snprintf(out, 16, "\\x%02" PRIx32, code);
+  if (utf8_is_unsafe(code))
+    return (size_t)snprintf(out, 16, "\\u{%" PRIx32 "}", code);
+  return 0;
+}
+
+/* A message is not quoted: quotes in it stay. */
+static size_t escape_message(uint32_t code, bool valid, char out[16])
+{
+  return valid && code == '"' ? 0 : escape_human(code, valid, out);
+}
+
+/* RFC 8259 section 7. Bytes that are no UTF-8 can't be in JSON: U+FFFD. */
+static size_t escape_json(uint32_t code, bool valid, char out[16])
+{
+  if (!valid)
+    return (size_t)snprintf(out, 16, "\\ufffd");
+  if (code == '"' || code == '\\') {
+    out[0] = '\\';
+    out[1] = (char)code;
+    return 2;
+  }
+  if (code == '\n')
+    return (size_t)snprintf(out, 16, "\\n");
+  if (!utf8_is_unsafe(code))
+    return 0;
+  if (code < 0x10000)
+    return (size_t)snprintf(out, 16, "\\u%04" PRIx32, code);
+  const uint32_t rest = code - 0x10000;
+  return (size_t)snprintf(out, 16, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + (rest >> 10),
+                          0xdc00 + (rest & 0x3ff));
+}
+
+/* Writes at most |max| bytes for the |len| at |p|; "..." stands for what is left out. */
+static void put_escaped(text *t, escape how, const uint8_t *p, size_t len, size_t max)
+{
+  const size_t start = t->len;
+  for (size_t i = 0; i < len && !t->full;) {
+    char buffer[16];
+    uint32_t code = p[i];
+    const size_t n = utf8_read(p + i, len - i, &code);
+    size_t size = how(code, n > 0, buffer);
+    const char *from = buffer;
+    if (size == 0) {
+      from = (const char *)p + i;
+      size = n;
+    }
+    if (t->len - start + size > max) {
+      put_text(t, "...");
+      return;
+    }
+    put_raw(t, from, size);
+    i += n > 0 ? n : 1;
+  }
+}
+
+static void put_string(text *t, escape how, const char *string, size_t max)
+{
+  put_escaped(t, how, (const uint8_t *)string, strlen(string), max);
+}
+
+/* ---- human ---- */
+
+static const char *paint(const log_look *look, const char *code)
+{
+  return look->color ? code : "";
+}
+
+static void put_time(text *t, const struct timespec *time)
+{
+  struct tm parts;
+  char buffer[32];
+  gmtime_r(&time->tv_sec, &parts);
+  if (strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
+    buffer[0] = 0;
+  put(t, "%s.%06ldZ", buffer, time->tv_nsec / 1000);
+}
+
+/* Whether |string| can stand without quotes and not be taken for something else. */
+static bool is_plain(const char *string)
+{
+  if (!*string)
+    return false;
+  for (const char *p = string; *p; p++) {
+    const bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
+    if (!letter && !strchr("._-:/[]+@%", *p))
+      return false;
+  }
+  return true;
+}
+
+static void put_quoted(text *t, escape how, const uint8_t *p, size_t len)
+{
+  put_text(t, "\"");
+  put_escaped(t, how, p, len, VALUE_MAX);
+  put_text(t, "\"");
+}
+
+static void put_addr(text *t, const fzr_addr *addr)
+{
+  char buffer[FZR_ADDR_TEXT_MAX];
+  if (addr && fzr_addr_format(addr, true, buffer, sizeof buffer) > 0)
+    put_text(t, buffer);
+}
+
+static void put_human_value(text *t, const log_field *f)
+{
+  switch (f->kind) {
+  case LOG_STR:
+    if (f->v.str && is_plain(f->v.str) && strlen(f->v.str) <= VALUE_MAX)
+      put_text(t, f->v.str);
+    else if (f->v.str)
+      put_quoted(t, escape_human, (const uint8_t *)f->v.str, strlen(f->v.str));
+    break;
+  case LOG_BYTES:
+    put_quoted(t, escape_human, f->v.bytes.data, f->v.bytes.len);
+    break;
+  case LOG_INT:
+    put(t, "%" PRId64, f->v.i);
+    break;
+  case LOG_UINT:
+    put(t, "%" PRIu64, f->v.u);
+    break;
+  case LOG_ADDR:
+    put_addr(t, f->v.addr);
+    break;
+  }
+}
+
+static void format_human(const log_look *look, const log_line *line, text *t)
+{
+  static const char *const names[] = {"OFF", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
+  static const char *const colors[] = {"", "\033[31m", "\033[33m", "\033[32m", "\033[34m", "\033[35m"};
+  const char *plain = paint(look, "\033[0m"), *dim = paint(look, "\033[2m");
+  put_text(t, dim);
+  put_time(t, &line->time);
+  put(t, "%s %s%5s%s %s", plain, paint(look, colors[line->level]), names[line->level], plain, dim);
+  put_string(t, escape_message, line->target, VALUE_MAX);
+  put(t, ":%s ", plain);
+  put_string(t, escape_message, line->message, 2 * VALUE_MAX);
+  for (size_t i = 0; i < line->field_count && !t->full; i++) {
+    const size_t before = t->len;
+    put(t, " %s%s=%s", dim, line->fields[i].key, plain);
+    put_human_value(t, &line->fields[i]);
+    if (t->full)
+      t->len = before;
+  }
+  if (line->repeated && !t->full)
+    put(t, " %srepeated=%s%" PRIu64, dim, plain, line->repeated);
+}
+
+/* ---- JSON ---- */
+
+static void put_json_string(text *t, const char *key, const char *value)
+{
+  put(t, ",\"%s\":\"", key);
+  put_string(t, escape_json, value, VALUE_MAX);
+  put_text(t, "\"");
+}
+
+static void put_json_value(text *t, const log_field *f)
+{
+  switch (f->kind) {
+  case LOG_STR:
+    if (f->v.str)
+      put_quoted(t, escape_json, (const uint8_t *)f->v.str, strlen(f->v.str));
+    else
+      put_text(t, "null");
+    break;
+  case LOG_BYTES:
+    put_quoted(t, escape_json, f->v.bytes.data, f->v.bytes.len);
+    break;
+  case LOG_INT:
+    put(t, "%" PRId64, f->v.i);
+    break;
+  case LOG_UINT:
+    put(t, "%" PRIu64, f->v.u);
+    break;
+  case LOG_ADDR:
+    put_text(t, "\"");
+    put_addr(t, f->v.addr);
+    put_text(t, "\"");
+    break;
+  }
+}
+
+static void put_hex(text *t, const uint8_t *bytes, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    put(t, "%02x", bytes[i]);
+}
+
+static void put_span(const log_look *look, const log_line *line, text *t)
+{
+  if (!line->trace_id || !line->span_id || !look->project[0])
+    return;
+  put_text(t, ",\"logging.googleapis.com/trace\":\"projects/");
+  put_string(t, escape_json, look->project, VALUE_MAX);
+  put_text(t, "/traces/");
+  put_hex(t, line->trace_id, 16);
+  put_text(t, "\",\"logging.googleapis.com/spanId\":\"");
+  put_hex(t, line->span_id, 8);
+  put_text(t, "\"");
+}
+
+static void format_json(const log_look *look, const log_line *line, text *t)
+{
+  static const char *const names[] = {"OFF", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
+  static const char *const severities[] = {"DEFAULT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG"};
+  const bool google = look->style == LOG_STYLE_GOOGLE_CLOUD;
+  put(t, "{\"%s\":\"", google ? "time" : "timestamp");
+  put_time(t, &line->time);
+  put_text(t, "\"");
+  put_json_string(t, google ? "severity" : "level", google ? severities[line->level] : names[line->level]);
+  put_json_string(t, "target", line->target);
+  put_text(t, ",\"message\":\"");
+  put_string(t, escape_json, line->message, 2 * VALUE_MAX);
+  put_text(t, "\"");
+  if (google)
+    put_span(look, line, t);
+  for (size_t i = 0; i < line->field_count && !t->full; i++) {
+    const size_t before = t->len;
+    put(t, ",\"%s\":", line->fields[i].key);
+    put_json_value(t, &line->fields[i]);
+    if (t->full)
+      t->len = before;
+  }
+  if (line->repeated && !t->full)
+    put(t, ",\"repeated\":%" PRIu64, line->repeated);
+}
+
+size_t log_line_format(const log_look *look, const log_line *line, char out[LOG_LINE_MAX])
+{
+  text t = {out, 0, LOG_LINE_MAX - TAIL_MAX, false};
+  const bool json = look->style != LOG_STYLE_HUMAN;
+  if (json)
+    format_json(look, line, &t);
+  else
+    format_human(look, line, &t);
+  const bool cut = t.full;
+  t.cap = LOG_LINE_MAX;
+  t.full = false;
+  if (cut)
+    put_text(&t, json ? ",\"truncated\":true" : " truncated=true");
+  put_text(&t, json ? "}\n" : "\n");
+  return t.len;
+}
