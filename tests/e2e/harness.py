@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import unittest
 
 SECRET = "an end-to-end secret"
 DEADLINE = 20.0
@@ -311,3 +312,14 @@ class EchoPeers:
 
     def __exit__(self, *ignored):
         self.close()
+
+
+def main():
+    """Runs the tests of the calling script; meson is told if all were skipped, and why."""
+    program = unittest.main(module="__main__", verbosity=2, exit=False)
+    result = program.result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    if result.testsRun and len(result.skipped) >= result.testsRun:
+        print("skipped: " + "; ".join(sorted({reason for _, reason in result.skipped})))
+        sys.exit(SKIPPED)

@@ -9,7 +9,7 @@ import unittest
 
 from aioice import turn
 
-from harness import DEADLINE, Relay
+from harness import DEADLINE, Relay, main
 
 BINARY = sys.argv.pop(1)
 WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
@@ -28,9 +28,13 @@ class Echo(asyncio.DatagramProtocol):
 class Client(asyncio.DatagramProtocol):
     def __init__(self):
         self.received = asyncio.Queue()
+        self.lost = asyncio.Event()
 
     def datagram_received(self, data, addr):
         self.received.put_nowait((data, addr))
+
+    def connection_lost(self, error):
+        self.lost.set()
 
 
 async def talk(relay, host, peers, count, seed):
@@ -48,7 +52,8 @@ async def talk(relay, host, peers, count, seed):
             assert source[:2] == peer[:2], "%r came from %r" % (peer, source)
     finally:
         transport.close()
-        await asyncio.sleep(0)
+        # It deletes its allocation first.
+        await asyncio.wait_for(client.lost.wait(), DEADLINE)
 
 
 async def echo_peers(host, n):
@@ -95,4 +100,4 @@ class Aioice(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

@@ -13,7 +13,7 @@ import unittest
 
 import stun
 from firezone_client import Client, CredentialsDead, Refused, Timeout
-from harness import EchoPeers, Relay, answers_binding, free_udp_socket, wait_for
+from harness import EchoPeers, Relay, answers_binding, free_udp_socket, main, wait_for
 
 BINARY = sys.argv.pop(1)
 WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
@@ -440,4 +440,4 @@ class Ending(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import DEADLINE, EchoPeers, Relay
+from harness import DEADLINE, EchoPeers, Relay, main
 
 BINARY, PION, LIBRE = sys.argv[1:4]
 del sys.argv[1:4]
@@ -103,6 +103,20 @@ class Coturn(Foreign):
             self.assertEqual(status, 0, output)
             self.assertRegex(output, r"UDP reflexive addr: %s:\d+" % re.escape(host))
 
+    def test_allocate_and_refresh(self):
+        """Whether it asks for EVEN-PORT, which the relay refuses (420), the tool decides at random: several tries."""
+        user, password = self.relay.credentials(salt="coturn")
+        for family in (V4, V6):
+            host, port = self.relay.address(family)
+            for _ in range(60):
+                _, output = run_client("turnutils_uclient", "-v", "-O", "-c", "-m", "1", "-u", user, "-w", password,
+                                       "-e", "127.0.0.1", "-p", str(port), host)
+                self.assertLessEqual(set(re.findall(r"error (\d+)", output)), {"420"}, output)
+                if "Received relay addr: " in output and re.search(r"refresh response received: *\n.*success", output):
+                    break
+            else:
+                self.fail("never got as far as a refresh: " + output)
+
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

@@ -11,7 +11,7 @@ import unittest
 
 import stun
 from firezone_client import Client, Refused
-from harness import DEADLINE, EchoPeers, Process, Relay, clean_environment, wait_for
+from harness import DEADLINE, EchoPeers, Process, Relay, clean_environment, main, wait_for
 
 BINARY = sys.argv.pop(1)
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -181,4 +181,4 @@ class Workers(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()
