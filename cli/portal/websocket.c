@@ -170,7 +170,8 @@ portal_ws *portal_ws_new(const portal_ws_handler *handler)
     return NULL;
   }
   wslay_event_config_set_no_buffering(ws->wslay, 1);
-  wslay_event_config_set_max_recv_msg_length(ws->wslay, PORTAL_WS_MAX_MESSAGE);
+  /* The limit is on_frame_start's, which knows the whole message; wslay takes no memory for payloads in this mode. */
+  wslay_event_config_set_max_recv_msg_length(ws->wslay, INT64_MAX);
   return ws;
 }
 

@@ -7,6 +7,7 @@ test: portal_probe, or with PORTAL_SUBJECT the relay itself.
 import asyncio
 import base64
 import hashlib
+import http
 import json
 import os
 import queue
@@ -27,7 +28,7 @@ import websockets
 TOKEN = "SFMyNTY.g2gDaAN-a+b/c=d e.f&g_%41"
 SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 SANITIZED = bool(os.environ.get("PORTAL_SANITIZED"))
-PATIENCE = 30  # seconds until a wait is given up; reached by failing tests only
+PATIENCE = int(os.environ.get("PORTAL_PATIENCE", "30"))  # seconds until a wait is given up; reached by failing tests only
 FAST = (
     "heartbeat=10s,reply=10s,join=10s,connect=5s,attempt=10s,backoff-first=20ms,backoff-max=80ms,partition=60s,close=2s"
 )
@@ -82,6 +83,7 @@ class Portal:
         self.messages = queue.Queue()
         self.closes = queue.Queue()
         self.count = 0
+        self.request_count = 0
         self.want_port = port
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
@@ -116,7 +118,9 @@ class Portal:
     async def _request(self, target, headers):
         self.requests.put(Request(target, headers))
         if self.refuse is not None:
-            return self.refuse(self.requests.qsize())
+            self.request_count += 1
+            answer = self.refuse(self.request_count)
+            return answer and (http.HTTPStatus(answer[0]), answer[1], answer[2])
         return None
 
     async def _handle(self, connection):
