@@ -111,7 +111,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
     worker_drain(r->workers[i]);
   log_info("relay", "%s: no new allocations; waiting for those that live. A second signal ends this at once",
            name);
-  const struct timeval every = {0, DRAIN_POLL_MS * 1000};
+  const struct timeval every = {0, (suseconds_t)DRAIN_POLL_MS * 1000};
   event_add(r->drain, &every);
   on_drain(-1, 0, r);
 }
@@ -144,7 +144,7 @@ static void log_listening(const relay *r, const fzr_addr *public_addr, const fzr
 static int start_workers(relay *r, const char *secret, char *error)
 {
   r->worker_count = r->o->workers ? r->o->workers : process_cpus();
-  r->workers = calloc(r->worker_count, sizeof *r->workers);
+  r->workers = calloc(r->worker_count, sizeof(worker *));
   if (!r->workers || fzr_shared_new(r->o->lowest_port, r->o->highest_port, NULL, &r->shared)) {
     snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
     return -1;
@@ -193,8 +193,8 @@ static void stop(relay *r)
       worker_free(r->workers[i]);
   free(r->workers);
   fzr_shared_free(r->shared);
-  struct event *const events[] = {r->terminate, r->interrupt, r->stats, r->drain};
-  for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+  struct event *const events[4] = {r->terminate, r->interrupt, r->stats, r->drain};
+  for (size_t i = 0; i < 4; i++)
     if (events[i])
       event_free(events[i]);
   if (r->base)

@@ -3,6 +3,7 @@
 
 #include "telemetry/log.h"
 
+#include <inttypes.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -28,20 +29,18 @@ void process_raise_descriptors(const options *o, unsigned workers)
   const uint64_t families = (o->public_ip4.family ? 1u : 0u) + (o->public_ip6.family ? 1u : 0u);
   const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
   const uint64_t others = OTHER_DESCRIPTORS + (uint64_t)PER_WORKER * workers;
-  if (getrlimit(RLIMIT_NOFILE, &limit))
+  if (!families || getrlimit(RLIMIT_NOFILE, &limit))
     return;
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit))
     getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= ports * families + others)
     return;
-  const uint64_t sockets = limit.rlim_cur > others ? limit.rlim_cur - others : 0;
+  const uint64_t have = limit.rlim_cur, sockets = have > others ? have - others : 0;
   log_warn("relay",
-           "The limit of %llu open files allows for about %llu allocations of the %llu in the port range: "
-           "raise it "
-           "(ulimit -Hn, LimitNOFILE=) to at least %llu",
-           (unsigned long long)limit.rlim_cur, (unsigned long long)(sockets / families),
-           (unsigned long long)ports, (unsigned long long)(ports * families + others));
+           "The limit of %" PRIu64 " open files allows for about %" PRIu64 " allocations of the %" PRIu64
+           " in the port range: raise it (ulimit -Hn, LimitNOFILE=) to at least %" PRIu64,
+           have, sockets / families, ports, ports * families + others);
 }
 
 unsigned process_cpus(void)

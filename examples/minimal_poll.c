@@ -86,7 +86,7 @@ static void serve(fzr_udp *udp, fzr_engine *engine, watched *w)
     const int ready = poll(w->fds, w->count, wait_ms(udp));
     fzr_engine_set_wallclock(engine, now(), (int64_t)time(NULL));
     for (size_t i = 0; ready > 0 && i < w->count; i++) {
-      const short what = w->fds[i].fd >= 0 ? w->fds[i].revents : 0;
+      const int what = w->fds[i].fd >= 0 ? w->fds[i].revents : 0;
       if (what)
         fzr_udp_on_ready(udp, w->tokens[i],
                          (what & ~POLLOUT ? FZR_WATCH_READ : 0) | (what & POLLOUT ? FZR_WATCH_WRITE : 0),
@@ -119,7 +119,7 @@ int main(int argc, char **argv)
   memset(&adapter, 0, sizeof adapter);
   adapter.size = sizeof adapter;
   adapter.bind_ip4 = config.public_ip4;
-  adapter.listen_port = (uint16_t)(argc > 2 ? atoi(argv[2]) : 3478);
+  adapter.listen_port = (uint16_t)(argc > 2 ? strtoul(argv[2], NULL, 10) : 3478);
   adapter.watch = watch;
   adapter.unwatch = unwatch;
   adapter.watch_ctx = &w;

@@ -59,12 +59,13 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
   (void)cookie;
 }
 
-static client *client_at(world *w, const fzr_addr *addr)
+/* Which client has |addr|, or -1. */
+static int client_at(const world *w, const fzr_addr *addr)
 {
   for (int i = 0; i < CLIENTS; i++)
     if (fzr_addr_equal(&w->clients[i].addr, addr))
-      return &w->clients[i];
-  return NULL;
+      return i;
+  return -1;
 }
 
 static void forward(void *io, const fzr_verdict *v, size_t n)
@@ -73,9 +74,9 @@ static void forward(void *io, const fzr_verdict *v, size_t n)
   for (size_t i = 0; i < n; i++) {
     if (v[i].action != FZR_ACT_FORWARD)
       continue;
-    client *c = client_at(w, &v[i].to);
-    if (c) {
-      c->received++;
+    const int c = client_at(w, &v[i].to);
+    if (c >= 0) {
+      w->clients[c].received++;
     } else if (v[i].len <= sizeof w->data) { /* to a relayed port of this relay */
       memcpy(w->data, v[i].data, v[i].len);
       memset(&w->in_flight, 0, sizeof w->in_flight);
@@ -94,9 +95,10 @@ static void transmit(void *io, const fzr_transmit *t, size_t n)
   for (size_t i = 0; i < n; i++) {
     fzr_stun_msg msg;
     fzr_stun_attr nonce;
-    client *c = client_at(w, &t[i].to);
-    if (!c || fzr_stun_read(t[i].data, t[i].len, &msg))
+    const int to = client_at(w, &t[i].to);
+    if (to < 0 || fzr_stun_read(t[i].data, t[i].len, &msg))
       continue;
+    client *c = &w->clients[to];
     c->last_code = (int)fzr_stun_error_code(&msg);
     if (fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce) && nonce.len <= sizeof c->nonce) {
       memcpy(c->nonce, nonce.value, nonce.len);

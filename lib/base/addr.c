@@ -198,7 +198,7 @@ static char *put_ipv4(char *p, const uint8_t ip[4])
 
 static unsigned group_of(const uint8_t ip[16], unsigned i)
 {
-  return (unsigned)ip[2 * i] << 8 | ip[2 * i + 1];
+  return (unsigned)ip[(size_t)2 * i] << 8 | ip[(size_t)2 * i + 1];
 }
 
 /* The longest run of two or more zero groups, the first of equals: RFC 5952 section 4.2. */

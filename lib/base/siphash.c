@@ -3,21 +3,10 @@
 
 #include <string.h>
 
-typedef struct sip {
-  uint64_t v0, v1, v2, v3;
-} sip;
-
-static sip start(const fzri_siphash_key *key)
-{
-  const sip s = {key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du, key->k0 ^ 0x6c7967656e657261u,
-                 key->k1 ^ 0x7465646279746573u};
-  return s;
-}
-
-static void rounds(sip *s, unsigned n)
+static void rounds(fzri_sip *s, unsigned n)
 {
   while (n--)
-    FZRI_SIP_ROUND(s->v0, s->v1, s->v2, s->v3);
+    fzri_sip_round(s);
 }
 
 static uint64_t little_endian(const uint8_t *p, size_t n)
@@ -28,7 +17,7 @@ static uint64_t little_endian(const uint8_t *p, size_t n)
   return word;
 }
 
-static void absorb(sip *s, const uint8_t *p, size_t len, unsigned per_block)
+static void absorb(fzri_sip *s, const uint8_t *p, size_t len, unsigned per_block)
 {
   const size_t whole = len / 8;
   for (size_t i = 0; i <= whole; i++) {
@@ -43,14 +32,14 @@ static void absorb(sip *s, const uint8_t *p, size_t len, unsigned per_block)
   }
 }
 
-static uint64_t squeeze(const sip *s)
+static uint64_t squeeze(const fzri_sip *s)
 {
   return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
 uint64_t fzri_siphash13(const fzri_siphash_key *key, const void *data, size_t len)
 {
-  sip s = start(key);
+  fzri_sip s = fzri_sip_start(key);
   absorb(&s, data, len, 1);
   s.v2 ^= 0xff;
   rounds(&s, 3);
@@ -59,7 +48,7 @@ uint64_t fzri_siphash13(const fzri_siphash_key *key, const void *data, size_t le
 
 void fzri_siphash24_128(const fzri_siphash_key *key, const void *data, size_t len, uint8_t out[16])
 {
-  sip s = start(key);
+  fzri_sip s = fzri_sip_start(key);
   s.v1 ^= 0xee;
   absorb(&s, data, len, 2);
   s.v2 ^= 0xee;

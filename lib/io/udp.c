@@ -17,7 +17,7 @@ static bool kernel_has_gso(const fzri_socket *s)
 {
   int size;
   socklen_t len = sizeof size;
-  return getsockopt(s->fd, IPPROTO_UDP, UDP_SEGMENT, &size, &len) == 0;
+  return s && getsockopt(s->fd, IPPROTO_UDP, UDP_SEGMENT, &size, &len) == 0;
 }
 
 static void close_listeners(fzr_udp *udp)

@@ -278,7 +278,7 @@ static unsigned fill_messages(fzr_udp *udp, const fzri_socket *s, uint16_t run)
   size_t iovs = 0;
   for (; run != FZRI_UDP_NONE && n < FZRI_SEND_MSGS; run = udp->runs[run].next, n++) {
     const fzri_run *r = &udp->runs[run];
-    if (FZRI_SEND_IOVS - iovs < 2u * r->count)
+    if (FZRI_SEND_IOVS - iovs < (size_t)2 * r->count)
       break;
     struct msghdr *msg = &udp->send_msgs[n].msg_hdr;
     fzri_send_address(s, &r->to, &r->from, r->count > 1 ? r->seg_len : 0, msg, &udp->send_names[n],

@@ -58,6 +58,7 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned
     return;
   }
   reply->slot->len = (uint16_t)len;
+  /* |to| is a member of a request or an allocation. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
   reply->slot->to = *to;
   reply->slot->from = *from;
   e->answer_tail++;
@@ -155,10 +156,11 @@ void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r, const fzr_addr 
  * section 7.2. */
 static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_allocation *a)
 {
-  for (uint8_t family = FZR_FAMILY_IPV4; family <= FZR_FAMILY_IPV6; family++) {
+  for (unsigned slot = 0; slot < 2; slot++) {
+    const uint8_t family = fzri_family_at(slot);
     if (!(a->families & fzri_family_bit(family)))
       continue;
-    fzr_addr relayed = e->public_addr[fzri_family_slot(family)];
+    fzr_addr relayed = e->public_addr[slot];
     relayed.port = a->port;
     fzr_stun_add_addr(&reply->builder, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed);
   }

@@ -65,7 +65,7 @@ static void set_software(fzr_engine *e, const char *software)
   static const char name[] = "firezone-relay/";
   if (software) {
     e->software_len = (uint8_t)strlen(software);
-    memcpy(e->software, software, e->software_len);
+    memcpy(e->software, software, e->software_len + 1u);
     return;
   }
   const char *version = fzr_version();
@@ -73,6 +73,7 @@ static void set_software(fzr_engine *e, const char *software)
   if (len > sizeof e->software - sizeof name)
     len = sizeof e->software - sizeof name;
   memcpy(e->software, name, sizeof name - 1);
+  /* A counted text, not a terminated one. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
   memcpy(e->software + sizeof name - 1, version, len);
   e->software_len = (uint8_t)(sizeof name - 1 + len);
 }

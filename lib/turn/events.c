@@ -113,7 +113,8 @@ static bool closing_event(fzr_engine *e, fzri_allocation *a, fzr_event *event)
     if (told)
       return true;
   }
-  for (uint8_t family = FZR_FAMILY_IPV4; family <= FZR_FAMILY_IPV6; family++) {
+  for (unsigned slot = 0; slot < 2; slot++) {
+    const uint8_t family = fzri_family_at(slot);
     const uint8_t bit = fzri_family_bit(family);
     if (a->opened & bit) {
       a->opened &= (uint8_t)~bit;
@@ -127,7 +128,8 @@ static bool closing_event(fzr_engine *e, fzri_allocation *a, fzr_event *event)
 /* An allocation that goes on wants ports opened, or the one of a dropped family closed. */
 static bool living_event(fzri_allocation *a, fzr_event *event)
 {
-  for (uint8_t family = FZR_FAMILY_IPV4; family <= FZR_FAMILY_IPV6; family++) {
+  for (unsigned slot = 0; slot < 2; slot++) {
+    const uint8_t family = fzri_family_at(slot);
     const uint8_t bit = fzri_family_bit(family);
     if (a->families & ~a->told & bit) {
       a->told |= bit;

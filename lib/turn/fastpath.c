@@ -384,6 +384,7 @@ static void look_ahead_peers(const fzr_engine *e, const fzr_pkt *in, size_t n, g
     const fzri_allocation *a = fzri_allocation_by_port(e, in[i].to.port);
     g[i].allocation = a ? a->index : FZRI_MAP_NONE;
     g[i].channel = FZRI_MAP_NONE;
+    g[i].hash = 0;
     if (!a)
       continue;
     const bool same = i && in[i].to.port == in[i - 1].to.port && fzri_addr_same(&in[i].from, &in[i - 1].from);

@@ -38,6 +38,12 @@ static inline unsigned fzri_family_slot(uint8_t family)
   return family == FZR_FAMILY_IPV6;
 }
 
+/* The family of such a place. */
+static inline uint8_t fzri_family_at(unsigned slot)
+{
+  return slot ? FZR_FAMILY_IPV6 : FZR_FAMILY_IPV4;
+}
+
 static inline bool fzri_addr_same(const fzr_addr *a, const fzr_addr *b)
 {
   return memcmp(a, b, sizeof *a) == 0;

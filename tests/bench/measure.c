@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static unsigned bucket_of(fzr_time ns)
@@ -18,7 +20,7 @@ static unsigned bucket_of(fzr_time ns)
 static fzr_time value_of(unsigned bucket)
 {
   if (bucket < 128)
-    return bucket < 64 ? bucket : bucket;
+    return bucket;
   const unsigned log = bucket / 64 + 5;
   return ((fzr_time)64 + bucket % 64) << (log - 6);
 }
@@ -44,13 +46,12 @@ fzr_time latencies_at(const latencies *l, unsigned per_mille)
 static uint64_t task_cpu(int pid, const char *task)
 {
   char path[300];
-  unsigned long long ns = 0;
   snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, task);
   FILE *file = fopen(path, "r");
   if (!file)
     return 0;
-  if (fscanf(file, "%llu", &ns) != 1)
-    ns = 0;
+  char line[128];
+  const uint64_t ns = fgets(line, sizeof line, file) ? strtoull(line, NULL, 10) : 0;
   fclose(file);
   return ns;
 }
@@ -74,13 +75,16 @@ uint64_t process_cpu_ns(int pid)
 uint64_t process_resident(int pid)
 {
   char path[64];
-  unsigned long long size, resident = 0;
   snprintf(path, sizeof path, "/proc/%d/statm", pid);
   FILE *file = fopen(path, "r");
   if (!file)
     return 0;
-  if (fscanf(file, "%llu %llu", &size, &resident) != 2)
-    resident = 0;
+  char line[128];
+  uint64_t resident = 0;
+  if (fgets(line, sizeof line, file)) {
+    const char *second = strchr(line, ' '); /* the first number is the virtual size */
+    resident = second ? strtoull(second, NULL, 10) : 0;
+  }
   fclose(file);
   return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }

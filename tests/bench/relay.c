@@ -54,7 +54,7 @@ typedef struct relay_run {
 
 static uint8_t pattern(uint64_t number, uint32_t at)
 {
-  return (uint8_t)(number * 31 + at * 7);
+  return (uint8_t)(number * 31 + (uint64_t)at * 7);
 }
 
 /* Writes one datagram of |f| into |out|; returns its length. */
@@ -170,7 +170,7 @@ static void receive(relay_run *r, unsigned client, bool at_client)
 /* Sends |n| datagrams of |f|: in one GSO message, or in one sendmmsg. Returns how many went out. */
 static unsigned send_batch(relay_run *r, flow *f, unsigned n)
 {
-  static uint8_t buffer[BATCH * 2048];
+  static uint8_t buffer[(size_t)BATCH * 2048];
   struct mmsghdr msgs[BATCH];
   struct iovec iovs[BATCH];
   const size_t len = r->b->size + (f->channel ? FZR_CHANNEL_HEADER_LEN : 0);
@@ -179,12 +179,12 @@ static unsigned send_batch(relay_run *r, flow *f, unsigned n)
     n = fits;
   const fzr_time now = bench_now();
   for (unsigned i = 0; i < n; i++)
-    make_datagram(r, f, f->sent + i, now, buffer + i * len);
-  memset(msgs, 0, sizeof *msgs * n);
+    make_datagram(r, f, f->sent + i, now, buffer + (size_t)i * len);
+  memset(msgs, 0, sizeof *msgs * (size_t)n);
   if (r->b->gso && n > 1) {
     _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {0};
     const uint16_t seg = (uint16_t)len;
-    iovs[0] = (struct iovec){buffer, n * len};
+    iovs[0] = (struct iovec){buffer, (size_t)n * len};
     struct msghdr msg = {
         .msg_iov = iovs, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);

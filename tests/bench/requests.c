@@ -205,8 +205,11 @@ int bench_allocations(const bench *b)
 {
   session *sessions = calloc(b->clients, sizeof *sessions);
   fzr_addr *peers = b->channel ? calloc(b->clients, sizeof *peers) : NULL;
-  if (!sessions || (b->channel && !peers))
+  if (!sessions || (b->channel && !peers)) {
+    free(sessions);
+    free(peers);
     return EXIT_FAILURE;
+  }
   for (unsigned i = 0; peers && i < b->clients; i++) {
     peers[i] = b->peer_host;
     peers[i].port = (uint16_t)(9 + i % 1000);
