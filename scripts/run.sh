@@ -4,7 +4,7 @@
 #   scripts/run.sh             run until Ctrl-C
 #   scripts/run.sh --check     start it, prove that it relays, and stop it
 #
-# The relay's port is 3478; RELAY_PORT=N chooses another.
+# The relay's port is 3478; RELAY_PORT=N chooses another, 0 any free one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -55,7 +55,7 @@ if [ -e /proc/sys/net/ipv6/conf/lo/disable_ipv6 ] && [ "$(cat /proc/sys/net/ipv6
   ipv6=(--public-ip6-addr ::1 --bind-ip6-addr ::1)
 fi
 
-echo "== starting the relay on 127.0.0.1:$port"
+echo "== starting the relay on 127.0.0.1"
 build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 "${ipv6[@]}" \
   --listen-port "$port" --auth-secret-file "$secret" >"$state/log" &
 relay=$!
@@ -70,6 +70,8 @@ if ! grep -q 'Listening on' "$state/log"; then
   echo "run.sh: the relay did not start" >&2
   exit 1
 fi
+
+port=$(sed -n 's/.*Listening on 127\.0\.0\.1:\([0-9]*\),.*/\1/p' "$state/log")
 
 prove=(build/tests/bench/fzr-bench relay --server "127.0.0.1:$port" --stamp-secret-file "$secret" --clients 1 --packets 10)
 if $check; then
