@@ -8,6 +8,9 @@
 #include <mbedtls/base64.h>
 #include <mbedtls/sha1.h>
 
+/* A piece of a secret as long as this, from its start, is kept out of messages like the whole: the text may have been cut off. */
+#define REDACT_FROM 8
+
 enum { STATUS_LINE, HEADERS, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, DONE };
 
 void portal_upgrade_key(const uint8_t random[16], char key[PORTAL_WS_KEY_LEN + 1])
@@ -321,9 +324,17 @@ bool portal_upgrade_in_body(const portal_upgrade *upgrade)
 
 void portal_redact(char *text, const char *secret)
 {
-  const size_t len = strlen(secret);
-  if (len == 0)
+  const size_t whole = strlen(secret);
+  if (whole == 0)
     return;
-  for (char *at = strstr(text, secret); at != NULL; at = strstr(at + len, secret))
-    memset(at, '*', len);
+  while (*text != '\0') {
+    size_t len = 0;
+    while (len < whole && text[len] == secret[len])
+      len++;
+    if (len < whole && len < REDACT_FROM)
+      len = 1;
+    else
+      memset(text, '*', len);
+    text += len;
+  }
 }
