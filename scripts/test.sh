@@ -78,6 +78,7 @@ run_tests() {
 fuzz_all() {
   local new status=0
   new=$(mktemp -d)
+  # shellcheck disable=SC2016 # the inner shell expands it
   find build-test-fuzz/tests/fuzz -maxdepth 1 -type f -name 'fuzz_*' -executable -printf '%f\n' | sort |
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 xargs -P "$(nproc)" -I{} sh -c \
       'mkdir "$2/{}" && build-test-fuzz/tests/fuzz/{} -max_total_time="$1" -max_len=2048 -verbosity=0 -print_final_stats=1 \

@@ -205,7 +205,7 @@ static void format_human(const log_look *look, const log_line *line, text *t)
   put(t, "%s %s%5s%s %s", plain, paint(look, colors[line->level]), names[line->level], plain, dim);
   put_string(t, escape_message, line->target, VALUE_MAX);
   put(t, ":%s ", plain);
-  put_string(t, escape_message, line->message, 2 * VALUE_MAX);
+  put_string(t, escape_message, line->message, (size_t)2 * VALUE_MAX);
   for (size_t i = 0; i < line->field_count && !t->full; i++) {
     const size_t before = t->len;
     put(t, " %s%s=%s", dim, line->fields[i].key, plain);
@@ -282,7 +282,7 @@ static void format_json(const log_look *look, const log_line *line, text *t)
   put_json_string(t, google ? "severity" : "level", google ? severities[line->level] : names[line->level]);
   put_json_string(t, "target", line->target);
   put_text(t, ",\"message\":\"");
-  put_string(t, escape_json, line->message, 2 * VALUE_MAX);
+  put_string(t, escape_json, line->message, (size_t)2 * VALUE_MAX);
   put_text(t, "\"");
   if (google)
     put_span(look, line, t);
