@@ -133,7 +133,7 @@ const char *portal_url_parse(const char *text, portal_url *out)
   if (at == NULL || at > end)
     return "it must begin with wss://, https://, ws:// or http://";
   size_t authority = 0;
-  while (at + authority < end && strchr("/?#\\", at[authority]) == NULL)
+  while (at + authority < end && strchr("/?#", at[authority]) == NULL)
     authority++;
   if (memchr(at, '@', authority) != NULL)
     return "it must not hold a user name";

@@ -86,6 +86,7 @@ START_TEST(what_is_no_url)
       "ws://[]",
       "ws://.",
       "ws://h%41",
+      "ws://h\\x",
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     portal_url url;

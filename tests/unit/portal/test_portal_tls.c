@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TLS in memory: our client against an mbedTLS server, with certificates of all kinds, byte by byte, and over blocked writes. */
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <mbedtls/ssl.h>
+
+#include "certs.h"
+#include "portal/tls.h"
+#include "testing.h"
+
+#define CA_NAME "Test authority"
+
+/* One direction of the wire. */
+typedef struct pipe_buffer {
+  uint8_t data[65536];
+  size_t len;
+  size_t chunk; /* at most this much moves at once; 0: all */
+  size_t room;  /* how much may stand in it */
+} pipe_buffer;
+
+typedef struct server {
+  mbedtls_ssl_context ssl;
+  mbedtls_ssl_config config;
+  mbedtls_x509_crt cert;
+  mbedtls_pk_context key;
+  bool done;
+} server;
+
+static pipe_buffer to_server, to_client;
+static server srv;
+static fzt_cert ca;
+static portal_trust *trust;
+
+static size_t pipe_put(pipe_buffer *p, const uint8_t *data, size_t len)
+{
+  if (p->chunk != 0 && len > p->chunk)
+    len = p->chunk;
+  if (len > p->room - p->len)
+    len = p->room - p->len;
+  memcpy(p->data + p->len, data, len);
+  p->len += len;
+  return len;
+}
+
+static size_t pipe_take(pipe_buffer *p, uint8_t *out, size_t cap)
+{
+  size_t len = p->len < cap ? p->len : cap;
+  if (p->chunk != 0 && len > p->chunk)
+    len = p->chunk;
+  memcpy(out, p->data, len);
+  memmove(p->data, p->data + len, p->len - len);
+  p->len -= len;
+  return len;
+}
+
+static ssize_t client_send(void *ctx, const uint8_t *data, size_t len)
+{
+  const size_t n = pipe_put(&to_server, data, len);
+  (void)ctx;
+  return n > 0 ? (ssize_t)n : PORTAL_TLS_WANT_WRITE;
+}
+
+static ssize_t client_recv(void *ctx, uint8_t *out, size_t cap)
+{
+  const size_t n = pipe_take(&to_client, out, cap);
+  (void)ctx;
+  return n > 0 ? (ssize_t)n : PORTAL_TLS_WANT_READ;
+}
+
+static int server_send(void *ctx, const unsigned char *data, size_t len)
+{
+  const size_t n = pipe_put(&to_client, data, len);
+  (void)ctx;
+  return n > 0 ? (int)n : MBEDTLS_ERR_SSL_WANT_WRITE;
+}
+
+static int server_recv(void *ctx, unsigned char *out, size_t cap)
+{
+  const size_t n = pipe_take(&to_server, out, cap);
+  (void)ctx;
+  return n > 0 ? (int)n : MBEDTLS_ERR_SSL_WANT_READ;
+}
+
+static int on_random(void *ctx, unsigned char *out, size_t len)
+{
+  (void)ctx;
+  return getrandom(out, len, 0) == (ssize_t)len ? 0 : -1;
+}
+
+static void server_start(const fzt_cert *cert, int max_minor)
+{
+  memset(&srv, 0, sizeof srv);
+  to_server = (pipe_buffer){.room = sizeof to_server.data};
+  to_client = (pipe_buffer){.room = sizeof to_client.data};
+  mbedtls_ssl_init(&srv.ssl);
+  mbedtls_ssl_config_init(&srv.config);
+  mbedtls_x509_crt_init(&srv.cert);
+  mbedtls_pk_init(&srv.key);
+  ck_assert_int_eq(
+      mbedtls_x509_crt_parse(&srv.cert, (const unsigned char *)cert->cert, strlen(cert->cert) + 1), 0);
+  ck_assert_int_eq(
+      mbedtls_pk_parse_key(&srv.key, (const unsigned char *)cert->key, strlen(cert->key) + 1, NULL, 0), 0);
+  ck_assert_int_eq(mbedtls_ssl_config_defaults(&srv.config, MBEDTLS_SSL_IS_SERVER,
+                                               MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT),
+                   0);
+  mbedtls_ssl_conf_rng(&srv.config, on_random, NULL);
+  mbedtls_ssl_conf_max_version(&srv.config, MBEDTLS_SSL_MAJOR_VERSION_3, max_minor);
+  ck_assert_int_eq(mbedtls_ssl_conf_own_cert(&srv.config, &srv.cert, &srv.key), 0);
+  ck_assert_int_eq(mbedtls_ssl_setup(&srv.ssl, &srv.config), 0);
+  mbedtls_ssl_set_bio(&srv.ssl, NULL, server_send, server_recv, NULL);
+}
+
+static void server_stop(void)
+{
+  mbedtls_ssl_free(&srv.ssl);
+  mbedtls_ssl_config_free(&srv.config);
+  mbedtls_x509_crt_free(&srv.cert);
+  mbedtls_pk_free(&srv.key);
+}
+
+static char ca_path[64];
+
+static char *test_env(const char *name)
+{
+  return strcmp(name, "SSL_CERT_FILE") == 0 ? ca_path : NULL;
+}
+
+static void setup(void)
+{
+  const fzt_cert_spec spec = {.common_name = CA_NAME, .is_ca = 1};
+  char error[PORTAL_TLS_ERROR_MAX];
+  fzt_cert_make(&spec, NULL, NULL, &ca);
+  (void)snprintf(ca_path, sizeof ca_path, "/tmp/fzt-ca-XXXXXX");
+  const int fd = mkstemp(ca_path);
+  ck_assert_int_ge(fd, 0);
+  ck_assert_int_eq(write(fd, ca.cert, strlen(ca.cert)), (ssize_t)strlen(ca.cert));
+  (void)close(fd);
+  trust = portal_trust_load(test_env, error);
+  ck_assert_msg(trust != NULL, "%s", error);
+  (void)unlink(ca_path);
+}
+
+static void teardown(void)
+{
+  portal_trust_free(trust);
+}
+
+/* Runs a handshake to its end; returns our side's result. */
+static int shake(portal_tls *tls)
+{
+  int result = PORTAL_TLS_WANT_READ;
+  for (int i = 0; i < 200000 && (result != 0 || !srv.done) && result != PORTAL_TLS_FAILED; i++) {
+    if (result != 0)
+      result = portal_tls_handshake(tls);
+    if (!srv.done)
+      srv.done = mbedtls_ssl_handshake(&srv.ssl) == 0;
+  }
+  return result;
+}
+
+static portal_tls *client(const char *host, bool ip)
+{
+  const portal_tls_io io = {NULL, client_send, client_recv};
+  portal_tls *tls = portal_tls_new(host, ip, trust, &io);
+  ck_assert_ptr_nonnull(tls);
+  return tls;
+}
+
+START_TEST(who_is_trusted)
+{
+  static const struct {
+    const char *host;
+    bool ip;
+    fzt_cert_spec spec;
+    bool self_signed;
+    const char *problem; /* NULL: fine */
+  } cases[] = {
+      {"api.example", false, {.common_name = "x", .dns = "api.example"}, false, NULL},
+      {"api.example", false, {.common_name = "x", .dns = "*.example"}, false, NULL},
+      {"a.b.example", false, {.common_name = "x", .dns = "*.example"}, false, "another name"},
+      {"api.example", false, {.common_name = "api.example"}, false, "another name"},
+      {"api.example", false, {.common_name = "api.example", .dns = "other.example"}, false, "another name"},
+      {"api.example", false, {.common_name = "x", .dns = "api.example"}, true, "trusted authority"},
+      {"api.example",
+       false,
+       {.common_name = "x",
+        .dns = "api.example",
+        .not_before = "20200101000000",
+        .not_after = "20200102000000"},
+       false,
+       "expired"},
+      {"api.example",
+       false,
+       {.common_name = "x", .dns = "api.example", .not_before = "20900101000000"},
+       false,
+       "not valid yet"},
+      {"192.0.2.1", true, {.common_name = "x", .ip = "192.0.2.1"}, false, NULL},
+      {"192.0.2.1", true, {.common_name = "x", .dns = "192.0.2.1"}, false, "another name"},
+      {"192.0.2.1", true, {.common_name = "x", .ip = "192.0.2.2"}, false, "another name"},
+      {"2001:db8::1", true, {.common_name = "x", .dns = "a", .ip = "2001:db8:0::1"}, false, NULL},
+      {"2001:db8::1", true, {.common_name = "x", .dns = "a"}, false, "another name"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    fzt_cert cert;
+    fzt_cert_make(&cases[i].spec, cases[i].self_signed ? NULL : &ca, CA_NAME, &cert);
+    server_start(&cert, MBEDTLS_SSL_MINOR_VERSION_3);
+    portal_tls *tls = client(cases[i].host, cases[i].ip);
+    const int result = shake(tls);
+    if (cases[i].problem == NULL) {
+      ck_assert_msg(result == 0, "case %zu: %s", i, portal_tls_error(tls));
+    } else {
+      ck_assert_msg(result == PORTAL_TLS_FAILED, "case %zu", i);
+      ck_assert_msg(strstr(portal_tls_error(tls), cases[i].problem) != NULL, "case %zu: %s", i,
+                    portal_tls_error(tls));
+    }
+    portal_tls_free(tls);
+    server_stop();
+  }
+}
+END_TEST
+
+START_TEST(old_versions)
+{
+  const fzt_cert_spec spec = {.common_name = "x", .dns = "api.example"};
+  fzt_cert cert;
+  fzt_cert_make(&spec, &ca, CA_NAME, &cert);
+  server_start(&cert, MBEDTLS_SSL_MINOR_VERSION_2); /* TLS 1.1 */
+  portal_tls *tls = client("api.example", false);
+  ck_assert_int_eq(shake(tls), PORTAL_TLS_FAILED);
+  ck_assert_str_ne(portal_tls_error(tls), "");
+  portal_tls_free(tls);
+  server_stop();
+}
+END_TEST
+
+/* Each byte on its own, and a wire that holds 100 bytes: every call is interrupted many times. */
+START_TEST(data_over_a_narrow_wire)
+{
+  static uint8_t sent[20000], seen[20000];
+  const fzt_cert_spec spec = {.common_name = "x", .dns = "api.example"};
+  fzt_cert cert;
+  size_t written = 0, read_back = 0;
+  for (size_t i = 0; i < sizeof sent; i++)
+    sent[i] = (uint8_t)(i * 7);
+  fzt_cert_make(&spec, &ca, CA_NAME, &cert);
+  server_start(&cert, MBEDTLS_SSL_MINOR_VERSION_3);
+  to_server.chunk = to_client.chunk = 1;
+  portal_tls *tls = client("api.example", false);
+  ck_assert_int_eq(shake(tls), 0);
+  to_server.chunk = 7;
+  to_server.room = 100;
+  while (read_back < sizeof sent) {
+    if (written < sizeof sent) {
+      /* A write that was blocked is repeated with more behind it. */
+      const size_t offer = sizeof sent - written;
+      const ssize_t n = portal_tls_write(tls, sent + written, offer);
+      ck_assert(n > 0 || n == PORTAL_TLS_WANT_WRITE);
+      written += n > 0 ? (size_t)n : 0;
+    }
+    const int n = mbedtls_ssl_read(&srv.ssl, seen + read_back, sizeof seen - read_back);
+    ck_assert(n > 0 || n == MBEDTLS_ERR_SSL_WANT_READ);
+    read_back += n > 0 ? (size_t)n : 0;
+  }
+  ck_assert_mem_eq(sent, seen, sizeof sent);
+  to_client.chunk = 0;
+  ck_assert_int_eq(mbedtls_ssl_write(&srv.ssl, sent, 10), 10);
+  ck_assert_int_eq(portal_tls_read(tls, seen, 4), 4);
+  ck_assert(portal_tls_pending(tls));
+  ck_assert_int_eq(portal_tls_read(tls, seen + 4, 10), 6);
+  ck_assert(!portal_tls_pending(tls));
+  ck_assert_int_eq(portal_tls_read(tls, seen, 10), PORTAL_TLS_WANT_READ);
+  ck_assert_int_eq(mbedtls_ssl_close_notify(&srv.ssl), 0);
+  ck_assert_int_eq(portal_tls_read(tls, seen, 10), 0);
+  portal_tls_free(tls);
+  server_stop();
+}
+END_TEST
+
+START_TEST(garbage_instead_of_tls)
+{
+  const fzt_cert_spec spec = {.common_name = "x", .dns = "api.example"};
+  fzt_cert cert;
+  fzt_cert_make(&spec, &ca, CA_NAME, &cert);
+  server_start(&cert, MBEDTLS_SSL_MINOR_VERSION_3);
+  portal_tls *tls = client("api.example", false);
+  ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_WANT_READ);
+  (void)pipe_put(&to_client, (const uint8_t *)"HTTP/1.1 400 Bad Request\r\n\r\n", 28);
+  ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_FAILED);
+  ck_assert_str_ne(portal_tls_error(tls), "");
+  portal_tls_free(tls);
+  server_stop();
+}
+END_TEST
+
+static char *no_file(const char *name)
+{
+  static char nowhere[] = "/nonexistent";
+  return strcmp(name, "SSL_CERT_FILE") == 0 ? nowhere : NULL;
+}
+
+START_TEST(nothing_to_trust)
+{
+  char error[PORTAL_TLS_ERROR_MAX];
+  ck_assert_ptr_null(portal_trust_load(no_file, error));
+  ck_assert_str_eq(error, "no CA certificate found in SSL_CERT_FILE=/nonexistent");
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("portal_tls");
+  TCase *tc = tcase_create("tls");
+  tcase_add_checked_fixture(tc, setup, teardown);
+  tcase_add_test(tc, who_is_trusted);
+  tcase_add_test(tc, old_versions);
+  tcase_add_test(tc, data_over_a_narrow_wire);
+  tcase_add_test(tc, garbage_instead_of_tls);
+  tcase_add_test(tc, nothing_to_trust);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
