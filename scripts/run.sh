@@ -36,9 +36,9 @@ relay=
 stop() {
   trap - EXIT
   if [ -n "$relay" ]; then
-    # The second signal does not wait for allocations to end.
-    for _ in 1 2; do
-      kill -TERM "$relay" 2>/dev/null || true
+    # The first signal has it wait for allocations to end, a second one does not; two at once may count as one.
+    while kill -TERM "$relay" 2>/dev/null; do
+      sleep 0.1
     done
     wait "$relay" 2>/dev/null || true
   fi

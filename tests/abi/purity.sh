@@ -16,11 +16,12 @@ mapfile -t members < <(ar t "$archive" | grep -v '^io_udp')
   echo "only ${#members[@]} objects: is this the library?" >&2
   exit 1
 }
-defined=$(nm --defined-only "$archive" 2>/dev/null | awk 'NF == 3 {print $3}' | sort -u)
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 archive=$(realpath "$archive")
 (cd "$objects" && ar x "$archive")
+# What they define themselves they may use; what the adapter defines they may not.
+defined=$(cd "$objects" && nm --defined-only "${members[@]}" | awk 'NF == 3 {print $3}' | sort -u)
 for member in "${members[@]}"; do
   imports=$(nm -u "$objects/$member" | awk '{print $2}' | grep -vxE "$allowed" | grep -vxF "$defined" || true)
   if [ -n "$imports" ]; then
