@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Credentials of all schemes, and nonces. */
+#include "prng.h"
+#include "testing.h"
+
+#include "auth/nonce.h"
+#include "auth/scheme.h"
+
+static const uint8_t *bytes(const char *text)
+{
+  return (const uint8_t *)text;
+}
+
+START_TEST(test_stamp_passwords)
+{
+  static const struct {
+    const char *secret, *salt, *password;
+    uint64_t expiry;
+  } vectors[] = {
+      {"4c98bf59c99b3e467ecd7cf9d6b3e5279645fca59be67bc5bb4af3cf653761ab", "n23JJ2wKKtt30oXi",
+       "00hqldgk5xLeKKOB+xls9mHMVtgqzie9DulfgQwMv68", 1892160000},
+      {"1cab293a-4032-46f4-862a-40e5d174b0d2", "uvdgKvS9GXYZ_vmv",
+       "6xUIoZ+QvxKhRasLifwfRkMXl+ETLJUsFkHlXjlHAkg", 1685984278},
+  };
+  char out[FZR_STAMP_PASSWORD_LEN + 1];
+  for (size_t i = 0; i < 2; i++) {
+    ck_assert_int_eq(fzr_auth_stamp_password(vectors[i].secret, vectors[i].expiry, bytes(vectors[i].salt),
+                                             strlen(vectors[i].salt), out, sizeof out),
+                     FZR_STAMP_PASSWORD_LEN);
+    ck_assert_str_eq(out, vectors[i].password);
+  }
+  ck_assert_int_eq(fzr_auth_stamp_password("s", 1, bytes("a"), 1, out, sizeof out - 1),
+                   FZR_ERR_BUFFER_TOO_SMALL);
+  ck_assert_int_eq(fzr_auth_stamp_password(NULL, 1, bytes("a"), 1, out, sizeof out),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_auth_stamp_password("s", 1, NULL, 0, out, sizeof out), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_auth_stamp_password("s", 1, bytes("a"), 1, NULL, sizeof out),
+                   FZR_ERR_INVALID_ARGUMENT);
+}
+END_TEST
+
+START_TEST(test_rest_password)
+{
+  /* printf '1700000001:joe' | openssl dgst -sha1 -hmac north -binary | base64 */
+  char out[FZR_REST_PASSWORD_LEN + 1];
+  ck_assert_int_eq(fzr_auth_rest_password("north", bytes("1700000001:joe"), 14, out, sizeof out),
+                   FZR_REST_PASSWORD_LEN);
+  ck_assert_str_eq(out, "CZEMPazcEL0+N+fqiLQtQGHgHXg=");
+  ck_assert_int_eq(fzr_auth_rest_password("north", bytes("x"), 1, out, 28), FZR_ERR_BUFFER_TOO_SMALL);
+  ck_assert_int_eq(fzr_auth_rest_password(NULL, bytes("x"), 1, out, sizeof out), FZR_ERR_INVALID_ARGUMENT);
+  uint8_t key[16];
+  ck_assert_int_eq(fzr_auth_long_term_key(NULL, 0, "r", "p", key), FZR_ERR_INVALID_ARGUMENT);
+  /* The example of RFC 8489 section 9.2.2: user, realm, pass. */
+  static const uint8_t md5[16] = {0x84, 0x93, 0xfb, 0xc5, 0x3b, 0xa5, 0x82, 0xfb,
+                                  0x4c, 0x04, 0x4c, 0x45, 0x6b, 0xdc, 0x40, 0xeb};
+  ck_assert_int_eq(fzr_auth_long_term_key(bytes("user"), 4, "realm", "pass", key), 0);
+  ck_assert_mem_eq(key, md5, 16);
+}
+END_TEST
+
+static fzri_mem mem;
+static fzri_scheme scheme;
+
+static void init(enum fzr_auth_kind kind)
+{
+  static const fzr_user users[] = {{"bob", "b"}, {"alice", "a"}, {"al", "c"}, {"zoe", "d"}};
+  fzr_config config = fzr_config_init();
+  config.auth = kind;
+  config.auth_secret = "secret";
+  config.realm = "firezone";
+  config.users = users;
+  config.user_count = 4;
+  fzri_mem_init(&mem, NULL);
+  ck_assert_int_eq(fzri_scheme_init(&scheme, &mem, &config), 0);
+}
+
+static enum fzr_auth_result look_up(const char *name, uint64_t now, fzr_auth_key *key)
+{
+  return fzri_scheme_lookup(&scheme, bytes(name), strlen(name), now, key);
+}
+
+START_TEST(test_stamp_usernames)
+{
+  static const struct {
+    const char *name;
+    enum fzr_auth_result result;
+  } rows[] = {
+      {"100:salt", FZR_AUTH_OK},
+      {"99:salt", FZR_AUTH_EXPIRED},
+      {"100:", FZR_AUTH_OK},
+      {"0:x", FZR_AUTH_EXPIRED},
+      {"18446744073709551615:x", FZR_AUTH_OK},
+      {"18446744073709551616:x", FZR_AUTH_UNKNOWN},
+      {"99999999999999999999999:x", FZR_AUTH_UNKNOWN},
+      {"100", FZR_AUTH_UNKNOWN},
+      {":x", FZR_AUTH_UNKNOWN},
+      {"", FZR_AUTH_UNKNOWN},
+      {"100:a:b", FZR_AUTH_UNKNOWN},
+      {"100:a:", FZR_AUTH_UNKNOWN},
+      {"+100:a", FZR_AUTH_UNKNOWN},
+      {" 100:a", FZR_AUTH_UNKNOWN},
+      {"1e3:a", FZR_AUTH_UNKNOWN},
+      {"100:a+b/c=", FZR_AUTH_OK},
+  };
+  fzr_auth_key key;
+  init(FZR_AUTH_STAMP);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    ck_assert_msg(look_up(rows[i].name, 100, &key) == rows[i].result, "%s", rows[i].name);
+  ck_assert(fzri_scheme_users_may_change(&scheme));
+  ck_assert_int_eq(look_up("99:salt", 100, &key), FZR_AUTH_EXPIRED);
+  ck_assert(key.sign_unauthenticated);
+  ck_assert_uint_eq(key.expires, 99);
+  /* Leading zeros do not change the password: it is made of the number. */
+  fzr_auth_key padded;
+  char password[64];
+  fzr_auth_stamp_password("secret", 100, bytes("s"), 1, password, sizeof password);
+  ck_assert_int_eq(look_up("0100:s", 1, &padded), FZR_AUTH_OK);
+  uint8_t expected[16];
+  fzr_auth_long_term_key(bytes("0100:s"), 6, "firezone", password, expected);
+  ck_assert_mem_eq(padded.key, expected, 16);
+  fzri_scheme_free(&scheme);
+  ck_assert_uint_eq(mem.used, 0);
+}
+END_TEST
+
+START_TEST(test_rest_usernames)
+{
+  fzr_auth_key key;
+  init(FZR_AUTH_REST);
+  ck_assert_int_eq(look_up("100:joe", 100, &key), FZR_AUTH_OK);
+  ck_assert_int_eq(look_up("100:joe:doe", 100, &key), FZR_AUTH_OK);
+  ck_assert_int_eq(look_up("100", 100, &key), FZR_AUTH_OK);
+  ck_assert_int_eq(look_up("99:joe", 100, &key), FZR_AUTH_EXPIRED);
+  ck_assert_int_eq(look_up("joe", 100, &key), FZR_AUTH_UNKNOWN);
+  ck_assert_int_eq(look_up("", 100, &key), FZR_AUTH_UNKNOWN);
+  ck_assert(!fzri_scheme_users_may_change(&scheme));
+  fzri_scheme_free(&scheme);
+}
+END_TEST
+
+START_TEST(test_static_users)
+{
+  fzr_auth_key key;
+  uint8_t expected[16];
+  init(FZR_AUTH_STATIC);
+  ck_assert_int_eq(look_up("alice", 100, &key), FZR_AUTH_OK);
+  fzr_auth_long_term_key(bytes("alice"), 5, "firezone", "a", expected);
+  ck_assert_mem_eq(key.key, expected, 16);
+  ck_assert(!key.sign_unauthenticated);
+  ck_assert_uint_eq(key.expires, FZR_NO_EXPIRY);
+  ck_assert_int_eq(look_up("al", 100, &key), FZR_AUTH_OK);
+  ck_assert_int_eq(look_up("bob", 100, &key), FZR_AUTH_OK);
+  ck_assert_int_eq(look_up("zoe", 100, &key), FZR_AUTH_OK);
+  ck_assert_int_eq(look_up("ali", 100, &key), FZR_AUTH_UNKNOWN);
+  ck_assert_int_eq(look_up("", 100, &key), FZR_AUTH_UNKNOWN);
+  ck_assert_int_eq(look_up("zoee", 100, &key), FZR_AUTH_UNKNOWN);
+  fzri_scheme_free(&scheme);
+  ck_assert_uint_eq(mem.used, 0);
+
+  static const fzr_user twice[] = {{"a", "x"}, {"a", "y"}}, empty[] = {{"", "x"}}, none[] = {{"a", NULL}};
+  const struct {
+    const fzr_user *users;
+    size_t n;
+  } wrong[] = {{twice, 2}, {empty, 1}, {none, 1}, {twice, 0}, {NULL, 1}};
+  for (size_t i = 0; i < 5; i++) {
+    fzr_config config = fzr_config_init();
+    config.auth = FZR_AUTH_STATIC;
+    config.realm = "firezone";
+    config.users = wrong[i].users;
+    config.user_count = wrong[i].n;
+    ck_assert_int_eq(fzri_scheme_init(&scheme, &mem, &config), FZR_ERR_CONFIG_AUTH);
+    ck_assert_uint_eq(mem.used, 0);
+  }
+}
+END_TEST
+
+static unsigned no_random_left;
+
+static int random_bytes(void *ctx, uint8_t *out, size_t len)
+{
+  if (no_random_left)
+    return -1;
+  return fzt_random(ctx, out, len);
+}
+
+START_TEST(test_nonces)
+{
+  fzt_prng prng = {7};
+  fzri_nonces n;
+  char nonce[FZRI_NONCE_LEN];
+  const fzr_addr a = fzt_addr("192.0.2.1:5"), b = fzt_addr("192.0.2.1:6"), c = fzt_addr("192.0.2.2:5");
+  const fzr_time t = 100 * FZR_SECOND;
+  no_random_left = 0;
+  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng, t), 0);
+  fzri_nonce_make(&n, &a, t, nonce);
+  const uint8_t *text = (const uint8_t *)nonce;
+  ck_assert(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t));
+  ck_assert(!fzri_nonce_check(&n, &b, text, FZRI_NONCE_LEN, t));
+  ck_assert(!fzri_nonce_check(&n, &c, text, FZRI_NONCE_LEN, t));
+  ck_assert(!fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN - 1, t));
+  ck_assert(!fzri_nonce_check(&n, &a, text, 0, t));
+  ck_assert(!fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t - FZR_SECOND)); /* from the future */
+  ck_assert(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + FZRI_NONCE_LIFETIME - FZR_SECOND));
+  ck_assert(!fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + FZRI_NONCE_LIFETIME));
+  for (size_t i = 0; i < FZRI_NONCE_LEN; i++) {
+    char changed[FZRI_NONCE_LEN];
+    memcpy(changed, nonce, sizeof changed);
+    changed[i] = changed[i] == 'A' ? 'B' : 'A';
+    ck_assert(!fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_LEN, t));
+    changed[i] = '!';
+    ck_assert(!fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_LEN, t));
+  }
+}
+END_TEST
+
+START_TEST(test_rotation)
+{
+  fzt_prng prng = {8};
+  fzri_nonces n;
+  char early[FZRI_NONCE_LEN], late[FZRI_NONCE_LEN];
+  const fzr_addr a = fzt_addr("192.0.2.1:5");
+  no_random_left = 0;
+  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng, 0), 0);
+  fzri_nonce_make(&n, &a, FZRI_NONCE_LIFETIME - 10 * FZR_SECOND, late);
+  fzri_nonce_make(&n, &a, 0, early);
+  fzri_nonces_tick(&n, n.rotate_at - 1);
+  ck_assert_uint_eq(n.generation, 0);
+
+  /* Without randomness the old key stays, and it is tried again. */
+  no_random_left = 1;
+  fzri_nonces_tick(&n, n.rotate_at);
+  ck_assert_uint_eq(n.generation, 0);
+  no_random_left = 0;
+  fzri_nonces_tick(&n, n.rotate_at);
+  ck_assert_uint_eq(n.generation, 1);
+
+  /* A nonce made just before lives on for its hour. */
+  const fzr_time now = FZRI_NONCE_LIFETIME + 100 * FZR_SECOND;
+  ck_assert(fzri_nonce_check(&n, &a, (const uint8_t *)late, FZRI_NONCE_LEN, now));
+  ck_assert(!fzri_nonce_check(&n, &a, (const uint8_t *)early, FZRI_NONCE_LEN, now));
+  fzri_nonces_tick(&n, n.rotate_at);
+  ck_assert_uint_eq(n.generation, 2);
+  ck_assert(!fzri_nonce_check(&n, &a, (const uint8_t *)late, FZRI_NONCE_LEN, now));
+  fzri_nonces_wipe(&n);
+  no_random_left = 1;
+  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng, 0), FZR_ERR_NO_RANDOM);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("auth");
+  TCase *tc = tcase_create("auth");
+  tcase_add_test(tc, test_stamp_passwords);
+  tcase_add_test(tc, test_rest_password);
+  tcase_add_test(tc, test_stamp_usernames);
+  tcase_add_test(tc, test_rest_usernames);
+  tcase_add_test(tc, test_static_users);
+  tcase_add_test(tc, test_nonces);
+  tcase_add_test(tc, test_rotation);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
