@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "export.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/util.h>
+
+#include "log.h"
+
+#define TARGET        "otlp"
+#define RING_CAPACITY 1024u
+#define DRAIN_MS      500u
+
+/* One of the two kinds of data: at most one message of it is on its way, or waits to be sent again. */
+typedef struct lane {
+  exporter *owner;
+  const char *what;
+  const char *path;
+  uint8_t *(*pack)(exporter *e, struct lane *p, size_t *len); /* NULL: there is nothing to send */
+  uint8_t *message;
+  size_t len;
+  uint64_t items;
+  unsigned attempts; /* of this message */
+  unsigned failures; /* in a row, over all messages */
+  bool in_flight;
+  bool waiting; /* for the timer */
+  struct event *timer;
+} lane;
+
+struct exporter {
+  exporter_config config;
+  grpc_client *client;
+  lane metrics, traces;
+  bool metrics_due;
+  bool flushing;
+  struct event *interval, *drain, *wake, *flush_deadline;
+  bool flush_over;
+  int wake_fd;
+  span_ring **rings;
+  uint64_t lost; /* spans that found the queue full, or were not taken */
+  span *queue;   /* EXPORT_SPAN_QUEUE */
+  size_t first, count;
+  span *batch; /* EXPORT_SPAN_BATCH, in order */
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
+}
+
+static struct timeval milliseconds(unsigned ms)
+{
+  return (struct timeval){(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+}
+
+/* ---- one lane ---- */
+
+static void step(lane *p);
+
+static void drop_message(lane *p)
+{
+  free(p->message);
+  p->message = NULL;
+}
+
+/* Exponential, with +-25 % of jitter, so that many relays do not come back at once. */
+static unsigned backoff_ms(unsigned failures)
+{
+  uint8_t random[2];
+  const unsigned doublings = failures > 6 ? 6 : failures ? failures - 1 : 0;
+  unsigned delay = EXPORT_BACKOFF_MS << doublings;
+  if (delay > EXPORT_BACKOFF_MAX)
+    delay = EXPORT_BACKOFF_MAX;
+  evutil_secure_rng_get_bytes(random, sizeof random);
+  return delay - delay / 4 + (unsigned)(random[0] << 8 | random[1]) * (delay / 2) / 65536;
+}
+
+static void wait_for(lane *p, unsigned delay)
+{
+  const struct timeval tv = milliseconds(delay);
+  p->waiting = event_add(p->timer, &tv) == 0;
+}
+
+static void log_failure(const lane *p, const grpc_answer *a, bool again, unsigned delay)
+{
+  const log_field fields[] = {
+      {"status", LOG_STR, {.str = grpc_code_name((int)a->code)}},
+      {"reason", LOG_BYTES, {.bytes = {(const uint8_t *)a->message, strlen(a->message)}}},
+      {"attempt", LOG_UINT, {.u = p->attempts}},
+      {again ? "retry_ms" : "lost", LOG_UINT, {.u = again ? delay : p->items}},
+  };
+  char message[64];
+  snprintf(message, sizeof message, "The collector did not take %s", p->what);
+  /* The first failure, and what is lost, an operator has to know; not each attempt. */
+  log_write(p->failures == 1 || !again ? FZR_LOG_WARN : FZR_LOG_DEBUG, TARGET, message, fields,
+            sizeof fields / sizeof *fields);
+}
+
+static void on_failure(lane *p, const grpc_answer *a)
+{
+  exporter *e = p->owner;
+  const bool may_retry = grpc_may_retry(a->code, a->retry_after_ms >= 0);
+  const bool again = may_retry && !e->flushing && (p->attempts < EXPORT_ATTEMPTS || p == &e->metrics);
+  unsigned delay = backoff_ms(++p->failures);
+  if (a->retry_after_ms >= 0 && (uint64_t)a->retry_after_ms > delay)
+    delay = (unsigned)(a->retry_after_ms < EXPORT_PUSHBACK_MAX ? a->retry_after_ms : EXPORT_PUSHBACK_MAX);
+  log_failure(p, a, again, delay);
+  if (!again) {
+    if (p == &e->traces)
+      e->lost += p->items;
+    drop_message(p);
+  }
+  if (!e->flushing)
+    wait_for(p, delay);
+}
+
+static void on_success(lane *p, const grpc_answer *a)
+{
+  otlp_partial partial;
+  if (p->failures)
+    log_info(TARGET, "The collector takes %s again", p->what);
+  p->failures = 0;
+  drop_message(p);
+  if (!otlp_read_response(a->body, a->body_len, &partial)) {
+    log_warn(TARGET, "The collector took %s, but its answer makes no sense", p->what);
+    return;
+  }
+  if (!partial.rejected && !partial.message[0])
+    return;
+  const log_field fields[] = {
+      {"rejected", LOG_INT, {.i = partial.rejected}},
+      {"reason", LOG_BYTES, {.bytes = {(const uint8_t *)partial.message, strlen(partial.message)}}},
+  };
+  char message[64];
+  snprintf(message, sizeof message, "The collector did not take all %s", p->what);
+  log_write(FZR_LOG_WARN, TARGET, message, fields, sizeof fields / sizeof *fields);
+  if (p == &p->owner->traces && partial.rejected > 0)
+    p->owner->lost += (uint64_t)partial.rejected < p->items ? (uint64_t)partial.rejected : p->items;
+}
+
+static void on_done(void *ctx, const grpc_answer *answer)
+{
+  lane *p = ctx;
+  p->in_flight = false;
+  if (answer->code == GRPC_OK)
+    on_success(p, answer);
+  else
+    on_failure(p, answer);
+  step(p);
+}
+
+static void send_message(lane *p)
+{
+  uint8_t *copy = malloc(p->len + 1);
+  p->attempts++;
+  if (copy) {
+    memcpy(copy, p->message, p->len);
+    p->in_flight = grpc_call(p->owner->client, p->path, copy, p->len, EXPORT_CALL_MS, on_done, p) == 0;
+  }
+  if (!p->in_flight) {
+    const grpc_answer answer = {GRPC_UNAVAILABLE, strerror(ENOMEM), NULL, 0, -1};
+    on_failure(p, &answer);
+  }
+}
+
+/* Sends what is to be sent, if nothing is on its way and no backoff is running. */
+static void step(lane *p)
+{
+  exporter *e = p->owner;
+  if (p->in_flight || p->waiting)
+    return;
+  /* Newer metrics say all that older ones said. */
+  if (p == &e->metrics && e->metrics_due)
+    drop_message(p);
+  if (!p->message) {
+    p->message = p->pack(e, p, &p->len);
+    p->attempts = 0;
+  }
+  if (p->message)
+    send_message(p);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+  lane *p = ctx;
+  (void)fd;
+  (void)what;
+  p->waiting = false;
+  step(p);
+}
+
+/* ---- metrics ---- */
+
+static uint8_t *pack_metrics(exporter *e, lane *p, size_t *len)
+{
+  metrics_snapshot snapshot;
+  if (!e->metrics_due)
+    return NULL;
+  e->metrics_due = false;
+  p->items = 1;
+  memset(&snapshot, 0, sizeof snapshot);
+  e->config.snapshot(e->config.ctx, &snapshot);
+  return otlp_pack_metrics(e->config.origin, &snapshot, clock_ns(CLOCK_REALTIME), len);
+}
+
+static void on_interval(evutil_socket_t fd, short what, void *ctx)
+{
+  exporter *e = ctx;
+  (void)fd;
+  (void)what;
+  e->metrics_due = true;
+  step(&e->metrics);
+}
+
+/* ---- spans ---- */
+
+static uint8_t *pack_spans(exporter *e, lane *p, size_t *len)
+{
+  if (e->count == 0)
+    return NULL;
+  const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+  const bool old = now - e->queue[e->first].end >= EXPORT_SPAN_WAIT;
+  if (e->count < EXPORT_SPAN_BATCH && !old && !e->flushing)
+    return NULL;
+  const size_t n = e->count < EXPORT_SPAN_BATCH ? e->count : EXPORT_SPAN_BATCH;
+  for (size_t i = 0; i < n; i++)
+    e->batch[i] = e->queue[(e->first + i) % EXPORT_SPAN_QUEUE];
+  e->first = (e->first + n) % EXPORT_SPAN_QUEUE;
+  e->count -= n;
+  p->items = n;
+  uint8_t *message = otlp_pack_spans(e->config.origin, e->batch, n, clock_ns(CLOCK_REALTIME) - now, len);
+  if (!message)
+    e->lost += n;
+  return message;
+}
+
+/* Takes what the workers have recorded. */
+static void drain(exporter *e)
+{
+  span s;
+  for (unsigned i = 0; i < e->config.rings; i++) {
+    /* Not more than a ring holds: a worker that is faster than we are must not keep us here. */
+    for (unsigned n = 0; n < RING_CAPACITY && span_ring_take(e->rings[i], &s); n++) {
+      if (e->count == EXPORT_SPAN_QUEUE)
+        e->lost++;
+      else
+        e->queue[(e->first + e->count++) % EXPORT_SPAN_QUEUE] = s;
+    }
+  }
+}
+
+static void on_drain(evutil_socket_t fd, short what, void *ctx)
+{
+  exporter *e = ctx;
+  (void)fd;
+  (void)what;
+  drain(e);
+  step(&e->traces);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+  uint64_t count;
+  if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
+    return;
+  on_drain(fd, what, ctx);
+}
+
+/* ---- flush ---- */
+
+static void on_flush_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+  exporter *e = ctx;
+  (void)fd;
+  (void)what;
+  e->flush_over = true;
+}
+
+static bool is_idle(const exporter *e)
+{
+  return !e->metrics.in_flight && !e->traces.in_flight && !e->count && !e->metrics_due;
+}
+
+static void hurry(lane *p)
+{
+  if (p->waiting)
+    (void)event_del(p->timer);
+  p->waiting = false;
+  step(p);
+}
+
+void exporter_flush(exporter *e, unsigned timeout_ms)
+{
+  const struct timeval tv = milliseconds(timeout_ms);
+  if (!e || e->flushing)
+    return;
+  e->flushing = true;
+  (void)event_del(e->interval);
+  drain(e);
+  e->metrics_due = true;
+  hurry(&e->traces);
+  hurry(&e->metrics);
+  if (event_add(e->flush_deadline, &tv))
+    return;
+  while (!is_idle(e) && !e->flush_over) {
+    if (event_base_loop(e->config.base, EVLOOP_ONCE) != 0 || event_base_got_break(e->config.base))
+      break;
+  }
+  (void)event_del(e->flush_deadline);
+  (void)event_del(e->drain);
+  if (!is_idle(e))
+    log_warn(TARGET, "Gave up sending the last metrics and %zu spans: the collector does not answer",
+             e->count + (e->traces.message ? (size_t)e->traces.items : 0));
+}
+
+/* ---- start and end ---- */
+
+static bool add_timer(exporter *e, struct event **timer, short how, event_callback_fn callback, void *ctx,
+                      unsigned ms)
+{
+  const struct timeval tv = milliseconds(ms);
+  *timer = event_new(e->config.base, -1, how, callback, ctx);
+  return *timer && (ms == 0 || event_add(*timer, &tv) == 0);
+}
+
+static bool new_lane(exporter *e, lane *p, const char *what, const char *path,
+                     uint8_t *(*pack)(exporter *, lane *, size_t *))
+{
+  *p = (lane){.owner = e, .what = what, .path = path, .pack = pack};
+  return add_timer(e, &p->timer, 0, on_timer, p, 0);
+}
+
+static bool new_rings(exporter *e)
+{
+  e->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  e->rings = calloc(e->config.rings + 1, sizeof *e->rings);
+  e->queue = calloc(EXPORT_SPAN_QUEUE, sizeof *e->queue);
+  e->batch = calloc(EXPORT_SPAN_BATCH, sizeof *e->batch);
+  if (e->wake_fd < 0 || !e->rings || !e->queue || !e->batch)
+    return false;
+  for (unsigned i = 0; i < e->config.rings; i++)
+    if (!(e->rings[i] = span_ring_new(RING_CAPACITY, e->wake_fd)))
+      return false;
+  e->wake = event_new(e->config.base, e->wake_fd, EV_READ | EV_PERSIST, on_wake, e);
+  return e->wake && event_add(e->wake, NULL) == 0;
+}
+
+exporter *exporter_new(const exporter_config *config, char *error)
+{
+  exporter *e = calloc(1, sizeof *e);
+  snprintf(error, GRPC_ERROR_MAX, "out of memory");
+  if (!e)
+    return NULL;
+  e->config = *config;
+  e->wake_fd = -1;
+  e->client = grpc_client_new(config->base, config->endpoint, config->agent, error);
+  if (!e->client || !new_rings(e) || !new_lane(e, &e->metrics, "metrics", OTLP_METRICS_PATH, pack_metrics) ||
+      !new_lane(e, &e->traces, "spans", OTLP_TRACES_PATH, pack_spans) ||
+      !add_timer(e, &e->interval, EV_PERSIST, on_interval, e, config->metric_interval_ms) ||
+      !add_timer(e, &e->drain, EV_PERSIST, on_drain, e, DRAIN_MS) ||
+      !add_timer(e, &e->flush_deadline, 0, on_flush_deadline, e, 0)) {
+    exporter_free(e);
+    return NULL;
+  }
+  return e;
+}
+
+void exporter_free(exporter *e)
+{
+  if (!e)
+    return;
+  grpc_client_free(e->client);
+  struct event *const events[] = {e->metrics.timer, e->traces.timer, e->interval,
+                                  e->drain,         e->wake,         e->flush_deadline};
+  for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+    if (events[i])
+      event_free(events[i]);
+  for (unsigned i = 0; e->rings && i < e->config.rings; i++)
+    span_ring_free(e->rings[i]);
+  if (e->wake_fd >= 0)
+    (void)close(e->wake_fd);
+  free(e->rings);
+  free(e->queue);
+  free(e->batch);
+  free(e->metrics.message);
+  free(e->traces.message);
+  free(e);
+}
+
+span_ring *exporter_ring(exporter *e, unsigned index)
+{
+  return e && index < e->config.rings ? e->rings[index] : NULL;
+}
+
+uint64_t exporter_spans_dropped(const exporter *e)
+{
+  uint64_t n = e ? e->lost : 0;
+  for (unsigned i = 0; e && i < e->config.rings; i++)
+    n += span_ring_dropped(e->rings[i]);
+  return n;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A gRPC client for unary calls over cleartext HTTP/2 (h2c with prior knowledge), on one event base, without blocking. It keeps one
+ * connection, which it makes when a call needs it, and has one call at a time for each caller's slot. Bounded: an answer of 64 KiB, a
+ * deadline for each call. */
+#ifndef TELEMETRY_GRPC_H
+#define TELEMETRY_GRPC_H
+
+#include <event2/event.h>
+
+#include "grpc_status.h"
+
+#define GRPC_MAX_CALLS  4u
+#define GRPC_MAX_ANSWER 65536u
+#define GRPC_ERROR_MAX  256u
+
+typedef struct grpc_client grpc_client;
+
+/* How a call ended; all of it is valid during the callback only. */
+typedef struct grpc_answer {
+  enum grpc_code code;
+  const char *message; /* what the server, or we, have to say: UTF-8, may be "" */
+  const uint8_t *body; /* the answer's message, where `code` is GRPC_OK */
+  size_t body_len;
+  int64_t retry_after_ms; /* what the server asked for; -1: nothing */
+} grpc_answer;
+
+/* Called once for each call, from the event loop, never from within grpc_call. It may start another one. */
+typedef void (*grpc_done)(void *ctx, const grpc_answer *answer);
+
+/* A client for |endpoint|: "host:port", "[2001:db8::1]:4317", also with "http://" before and "/" behind. Connects to nothing yet.
+ * |agent| is the User-Agent. Returns NULL with one line in the GRPC_ERROR_MAX bytes at |error| if |endpoint| is none, or memory is
+ * out. */
+grpc_client *grpc_client_new(struct event_base *base, const char *endpoint, const char *agent, char *error);
+
+/* Closes the connection. Calls that are under way end without a callback. NULL is allowed. Not from within a callback. */
+void grpc_client_free(grpc_client *client);
+
+/* Checks |endpoint| alone. Returns NULL, or what is wrong with it: static text. */
+const char *grpc_check_endpoint(const char *endpoint);
+
+/* Calls the method |path| (static text) with the |len| bytes |message|, which are malloc'ed and the client's from now on. The call ends
+ * after |timeout_ms| at the latest, with GRPC_DEADLINE_EXCEEDED. Returns 0, or -1 with errno set (ENOMEM; EBUSY: GRPC_MAX_CALLS
+ * are under way); |message| is freed then, too. */
+int grpc_call(grpc_client *client, const char *path, uint8_t *message, size_t len, unsigned timeout_ms,
+              grpc_done done, void *ctx);
+
+#endif

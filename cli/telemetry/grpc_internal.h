@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What grpc.c (calls and HTTP/2) and grpc_connect.c (the connection below) share. */
+#ifndef TELEMETRY_GRPC_INTERNAL_H
+#define TELEMETRY_GRPC_INTERNAL_H
+
+#include <event2/bufferevent.h>
+#include <nghttp2/nghttp2.h>
+
+#include "grpc.h"
+#include "portal/race.h"
+#include "portal/resolve.h"
+
+#define GRPC_HOST_MAX 255u
+
+typedef struct grpc_stream {
+  grpc_client *client;
+  bool active;
+  bool finished; /* its answer is known; the callback comes from the loop */
+  int32_t id;    /* 0: not submitted yet */
+  const char *path;
+  uint8_t *message;
+  size_t len;
+  size_t sent; /* of the prefix of five bytes and the message */
+  unsigned timeout_ms;
+  grpc_done done;
+  void *ctx;
+  struct event *deadline;
+  /* the answer */
+  int http_status;
+  bool is_grpc; /* its content-type is */
+  int code;     /* grpc-status; -1: none */
+  char text[256];
+  int64_t retry_after_ms;
+  uint8_t *body;
+  size_t body_len;
+  bool too_long;
+} grpc_stream;
+
+enum grpc_state { GRPC_IDLE, GRPC_CONNECTING, GRPC_CONNECTED };
+
+struct grpc_client {
+  struct event_base *base;
+  char host[GRPC_HOST_MAX + 1]; /* as getaddrinfo wants it */
+  char authority[GRPC_HOST_MAX + 16];
+  char agent[64];
+  enum grpc_state state;
+  portal_resolver *resolver;
+  portal_race *race;
+  struct bufferevent *bev;
+  nghttp2_session *session;
+  struct event *finish; /* runs callbacks of finished calls */
+  bool going_away;      /* the server wants no more calls on this connection */
+  grpc_stream streams[GRPC_MAX_CALLS];
+};
+
+/* Begins to connect. grpc_connected or grpc_disconnected follows, from the loop. Returns 0 or -1. */
+int grpc_connect(grpc_client *client);
+/* Closes it, at whatever stage it is; calls nothing. */
+void grpc_disconnect(grpc_client *client);
+
+/* Implemented by the calls' side: the connection is there; it is gone, because of |why|; it has bytes. */
+void grpc_connected(grpc_client *client);
+void grpc_disconnected(grpc_client *client, const char *why);
+void grpc_received(grpc_client *client);
+
+/* Takes |endpoint| apart. Returns NULL or what is wrong with it. */
+const char *grpc_parse_endpoint(const char *endpoint, char host[GRPC_HOST_MAX + 1], uint16_t *port);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "metrics.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *metrics_direction(unsigned index)
+{
+  return index == 0 ? "client_to_peer" : "peer_to_client";
+}
+
+const char *metrics_method(unsigned index)
+{
+  static const char *const names[FZR_STAT_METHODS] = {
+      [FZR_STAT_BINDING] = "binding",
+      [FZR_STAT_ALLOCATE] = "allocate",
+      [FZR_STAT_REFRESH] = "refresh",
+      [FZR_STAT_CHANNEL_BIND] = "channelbind",
+      [FZR_STAT_CREATE_PERMISSION] = "createpermission",
+      [FZR_STAT_OTHER] = "other",
+  };
+  return index < FZR_STAT_METHODS ? names[index] : "other";
+}
+
+static void add_array(uint64_t *to, const uint64_t *from, size_t n)
+{
+  for (size_t i = 0; i < n; i++)
+    to[i] += from[i];
+}
+
+static void add_worker(metrics_totals *t, const metrics_worker *w)
+{
+  t->allocations += w->engine.allocations;
+  t->channels += w->engine.channels;
+  add_array(t->packets, w->engine.packets, 2);
+  add_array(t->bytes, w->engine.bytes, 2);
+  add_array(t->packet_sizes, w->engine.packet_sizes, FZR_SIZE_CLASSES);
+  add_array(t->dropped, w->engine.dropped, FZR_DROP_REASONS);
+  for (size_t m = 0; m < FZR_STAT_METHODS; m++)
+    add_array(t->responses[m], w->engine.responses[m], FZR_STAT_CODES);
+  t->dropped[FZR_DROP_SEND_QUEUE_FULL] += w->udp.queue_dropped;
+  t->dropped[FZR_DROP_SEND_ERROR] += w->udp.send_errors;
+}
+
+void metrics_add_up(const metrics_snapshot *s, metrics_totals *t)
+{
+  memset(t, 0, sizeof *t);
+  for (size_t i = 0; i < s->worker_count; i++)
+    add_worker(t, &s->workers[i]);
+}
+
+/* ---- the process ---- */
+
+/* Reads the beginning of a file of /proc as text. Returns whether there is any. */
+static bool read_file(const char *path, char *out, size_t cap)
+{
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return false;
+  const ssize_t n = read(fd, out, cap - 1);
+  (void)close(fd);
+  out[n > 0 ? n : 0] = 0;
+  return n > 0;
+}
+
+static uint64_t count_fds(void)
+{
+  uint64_t n = 0;
+  DIR *dir = opendir("/proc/self/fd");
+  if (!dir)
+    return 0;
+  for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+    n += e->d_name[0] != '.';
+  (void)closedir(dir);
+  return n ? n - 1 : 0; /* without the directory's own */
+}
+
+/* When the system started, in seconds since 1970. */
+static double boot_time(void)
+{
+  struct timespec wall, boot;
+  clock_gettime(CLOCK_REALTIME, &wall);
+  clock_gettime(CLOCK_BOOTTIME, &boot);
+  return (double)(wall.tv_sec - boot.tv_sec) + (double)(wall.tv_nsec - boot.tv_nsec) / 1e9;
+}
+
+void metrics_read_process(metrics_process *p)
+{
+  char text[1024];
+  unsigned long long user = 0, system = 0, threads = 0, start = 0, bytes = 0;
+  long long pages = 0;
+  const double hz = (double)sysconf(_SC_CLK_TCK);
+  memset(p, 0, sizeof *p);
+  /* The name, in parentheses, may hold anything; what follows the last one is numbers (proc(5)). */
+  const char *rest = read_file("/proc/self/stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+  if (rest && sscanf(rest + 1,
+                     " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %llu %*d "
+                     "%llu %llu %lld",
+                     &user, &system, &threads, &start, &bytes, &pages) == 6) {
+    p->cpu_seconds = (double)(user + system) / hz;
+    p->start_seconds = boot_time() + (double)start / hz;
+    p->virtual_bytes = bytes;
+    p->resident_bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    p->threads = threads;
+  }
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+    p->max_fds = limit.rlim_cur;
+  p->open_fds = count_fds();
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is measured, at one moment: the workers' plain counters and some facts of the process. The exporters read nothing else. */
+#ifndef TELEMETRY_METRICS_H
+#define TELEMETRY_METRICS_H
+
+#include "firezone_relay/firezone_relay.h"
+#include "firezone_relay/udp.h"
+
+typedef struct metrics_worker {
+  fzr_stats engine;
+  fzr_udp_stats udp;
+  uint64_t cpu_ns; /* its thread has used; 0 where that is not known */
+} metrics_worker;
+
+/* Of this process, as the kernel has it. */
+typedef struct metrics_process {
+  double cpu_seconds;
+  double start_seconds; /* since 1970 */
+  uint64_t resident_bytes, virtual_bytes;
+  uint64_t open_fds, max_fds;
+  uint64_t threads;
+} metrics_process;
+
+typedef struct metrics_snapshot {
+  const char *version;
+  const metrics_worker *workers; /* whoever fills it in keeps them until the next call */
+  size_t worker_count;
+  bool has_portal; /* false: standalone */
+  bool portal_connected;
+  uint64_t log_lines_dropped;
+  uint64_t spans_dropped;
+  metrics_process process;
+} metrics_snapshot;
+
+/* Where snapshots come from. `take` fills in version, workers and the portal's state; it is called on the main thread, and the workers'
+ * numbers must have been copied by themselves or under a lock. */
+typedef struct metrics_source {
+  void (*take)(void *ctx, metrics_snapshot *out);
+  void *ctx;
+} metrics_source;
+
+/* The workers' numbers added up. */
+typedef struct metrics_totals {
+  uint64_t allocations, channels;
+  uint64_t packets[2], bytes[2];
+  uint64_t packet_sizes[FZR_SIZE_CLASSES];
+  uint64_t dropped[FZR_DROP_REASONS]; /* the adapter's own reasons included */
+  uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
+} metrics_totals;
+
+void metrics_add_up(const metrics_snapshot *snapshot, metrics_totals *totals);
+
+/* Reads /proc/self; what can't be read is 0. */
+void metrics_read_process(metrics_process *process);
+
+/* Names of label values: of fzr_stats.packets and of enum fzr_stat_method. */
+const char *metrics_direction(unsigned index);
+const char *metrics_method(unsigned index);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics and spans as messages of the OpenTelemetry protocol (OTLP 1.x, protobuf). */
+#ifndef TELEMETRY_OTLP_H
+#define TELEMETRY_OTLP_H
+
+#include "metrics.h"
+#include "resource.h"
+#include "spans.h"
+
+/* gRPC's paths of the two services. */
+#define OTLP_METRICS_PATH "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+#define OTLP_TRACES_PATH  "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+/* Who tells it. */
+typedef struct otlp_origin {
+  const resource *resource;
+  const char *version;
+  uint64_t start_unix_ns; /* when counting began */
+} otlp_origin;
+
+/* Makes an ExportMetricsServiceRequest of |snapshot|, taken at |now_unix_ns|; all cumulative. Returns malloc'ed bytes, *|len| of them,
+ * or NULL if memory is out. */
+uint8_t *otlp_pack_metrics(const otlp_origin *origin, const metrics_snapshot *snapshot, uint64_t now_unix_ns,
+                           size_t *len);
+
+/* Makes an ExportTraceServiceRequest of |n| spans. |to_unix_ns| is what has to be added to their times. Likewise. */
+uint8_t *otlp_pack_spans(const otlp_origin *origin, const span *spans, size_t n, uint64_t to_unix_ns,
+                         size_t *len);
+
+/* What the collector says of a request that it accepted. */
+typedef struct otlp_partial {
+  int64_t rejected;  /* spans or data points */
+  char message[256]; /* UTF-8; "" if it says nothing */
+} otlp_partial;
+
+/* Reads an ExportTraceServiceResponse or ExportMetricsServiceResponse. Returns false if it is none. */
+bool otlp_read_response(const uint8_t *data, size_t len, otlp_partial *out);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "prometheus.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+
+static void put(struct evbuffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Without memory the text is cut off, and the scrape fails: the next one is whole again. */
+static void put(struct evbuffer *out, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  (void)evbuffer_add_vprintf(out, format, args);
+  va_end(args);
+}
+
+static void head(struct evbuffer *out, const char *name, const char *type, const char *help)
+{
+  put(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void single(struct evbuffer *out, const char *name, const char *type, uint64_t value, const char *help)
+{
+  head(out, name, type, help);
+  put(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void single_double(struct evbuffer *out, const char *name, const char *type, double value,
+                          const char *help)
+{
+  head(out, name, type, help);
+  put(out, "%s %.9g\n", name, value);
+}
+
+/* A label's value, quoted as the format wants it. */
+static void put_quoted(struct evbuffer *out, const char *value)
+{
+  put(out, "\"");
+  for (; *value; value++) {
+    if (*value == '\n')
+      put(out, "\\n");
+    else
+      put(out, *value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
+  }
+  put(out, "\"");
+}
+
+static void directions(struct evbuffer *out, const char *name, const uint64_t values[2], const char *help)
+{
+  head(out, name, "counter", help);
+  for (unsigned i = 0; i < 2; i++)
+    put(out, "%s{direction=\"%s\"} %" PRIu64 "\n", name, metrics_direction(i), values[i]);
+}
+
+/* Successes always, so that a rate has a beginning; errors once they have happened. */
+static void responses(struct evbuffer *out, const metrics_totals *t)
+{
+  head(out, "relay_responses_total", "counter", "Answers to STUN and TURN requests.");
+  for (unsigned m = 0; m < FZR_STAT_METHODS; m++) {
+    if (m != FZR_STAT_OTHER || t->responses[m][0])
+      put(out, "relay_responses_total{response_class=\"success\",message_type=\"%s\"} %" PRIu64 "\n",
+          metrics_method(m), t->responses[m][0]);
+    for (unsigned c = 1; c < FZR_STAT_CODES; c++)
+      if (t->responses[m][c])
+        put(out,
+            "relay_responses_total{response_class=\"error\",message_type=\"%s\",error_code=\"%u\"} %" PRIu64
+            "\n",
+            metrics_method(m), fzr_stat_code(c), t->responses[m][c]);
+  }
+}
+
+static void packet_sizes(struct evbuffer *out, const metrics_totals *t)
+{
+  uint64_t below = 0;
+  head(out, "relay_packet_size_bytes", "histogram", "Payload bytes of each relayed packet.");
+  for (unsigned i = 0; i + 1 < FZR_SIZE_CLASSES; i++) {
+    below += t->packet_sizes[i];
+    put(out, "relay_packet_size_bytes_bucket{le=\"%u\"} %" PRIu64 "\n", (i + 1) * 100, below);
+  }
+  below += t->packet_sizes[FZR_SIZE_CLASSES - 1];
+  put(out, "relay_packet_size_bytes_bucket{le=\"+Inf\"} %" PRIu64 "\n", below);
+  put(out, "relay_packet_size_bytes_sum %" PRIu64 "\n", t->bytes[0] + t->bytes[1]);
+  put(out, "relay_packet_size_bytes_count %" PRIu64 "\n", below);
+}
+
+static void dropped(struct evbuffer *out, const metrics_totals *t)
+{
+  head(out, "relay_dropped_packets_total", "counter", "Datagrams that were not relayed, by reason.");
+  for (unsigned i = 1; i < FZR_DROP_REASONS; i++)
+    put(out, "relay_dropped_packets_total{reason=\"%s\"} %" PRIu64 "\n", fzr_drop_reason_name(i),
+        t->dropped[i]);
+}
+
+static void workers(struct evbuffer *out, const metrics_snapshot *s)
+{
+  head(out, "relay_send_queue_packets", "gauge", "Datagrams that wait until their socket can be written to.");
+  for (size_t i = 0; i < s->worker_count; i++)
+    put(out, "relay_send_queue_packets{worker=\"%zu\"} %" PRIu64 "\n", i, s->workers[i].udp.queued_packets);
+  head(out, "relay_send_queue_bytes", "gauge", "Bytes of those.");
+  for (size_t i = 0; i < s->worker_count; i++)
+    put(out, "relay_send_queue_bytes{worker=\"%zu\"} %" PRIu64 "\n", i, s->workers[i].udp.queued_bytes);
+  head(out, "relay_worker_allocations", "gauge", "Allocations that live now on each worker.");
+  for (size_t i = 0; i < s->worker_count; i++)
+    put(out, "relay_worker_allocations{worker=\"%zu\"} %" PRIu64 "\n", i, s->workers[i].engine.allocations);
+  head(out, "relay_worker_packets_total", "counter", "Relayed packets of each worker, both directions.");
+  for (size_t i = 0; i < s->worker_count; i++)
+    put(out, "relay_worker_packets_total{worker=\"%zu\"} %" PRIu64 "\n", i,
+        s->workers[i].engine.packets[0] + s->workers[i].engine.packets[1]);
+  head(out, "relay_worker_cpu_seconds_total", "counter", "CPU time of each worker's thread.");
+  for (size_t i = 0; i < s->worker_count; i++)
+    put(out, "relay_worker_cpu_seconds_total{worker=\"%zu\"} %.6f\n", i, (double)s->workers[i].cpu_ns / 1e9);
+}
+
+static void process(struct evbuffer *out, const metrics_process *p)
+{
+  single_double(out, "process_cpu_seconds_total", "counter", p->cpu_seconds,
+                "Total user and system CPU time spent in seconds.");
+  single(out, "process_open_fds", "gauge", p->open_fds, "Number of open file descriptors.");
+  single(out, "process_max_fds", "gauge", p->max_fds, "Maximum number of open file descriptors.");
+  single(out, "process_virtual_memory_bytes", "gauge", p->virtual_bytes, "Virtual memory size in bytes.");
+  single(out, "process_resident_memory_bytes", "gauge", p->resident_bytes, "Resident memory size in bytes.");
+  single(out, "process_threads", "gauge", p->threads, "Number of OS threads in the process.");
+  head(out, "process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.");
+  put(out, "process_start_time_seconds %.2f\n", p->start_seconds);
+}
+
+void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
+{
+  metrics_totals t;
+  metrics_add_up(s, &t);
+  single(out, "relay_active_allocations", "gauge", t.allocations, "Allocations that live now.");
+  single(out, "relay_active_channels", "gauge", t.channels, "Channels that relay now.");
+  responses(out, &t);
+  directions(out, "relay_data_relayed_bytes_total", t.bytes, "Payload bytes relayed.");
+  directions(out, "relay_packets_total", t.packets, "Packets relayed.");
+  packet_sizes(out, &t);
+  dropped(out, &t);
+  workers(out, s);
+  single(out, "relay_portal_connected", "gauge", s->portal_connected,
+         "1 while the relay is joined to its portal, 0 while not, or if it is standalone.");
+  head(out, "relay_build_info", "gauge", "1, with the version as label.");
+  put(out, "relay_build_info{version=");
+  put_quoted(out, s->version ? s->version : "");
+  put(out, "} 1\n");
+  single(out, "relay_log_lines_dropped_total", "counter", s->log_lines_dropped,
+         "Log lines that were dropped because nobody read them.");
+  single(out, "relay_spans_dropped_total", "counter", s->spans_dropped,
+         "Spans that were dropped because the collector did not take them.");
+  process(out, &s->process);
+}

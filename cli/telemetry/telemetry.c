@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "telemetry/telemetry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <event2/buffer.h>
+
+#include "export.h"
+#include "log.h"
+#include "prometheus.h"
+#include "resource.h"
+
+#define TARGET              "otlp"
+#define DEFAULT_INTERVAL_MS 60000u
+/* Scrapes within this time get the same text: many of them can't keep the thread busy. */
+#define SCRAPE_EVERY (100 * FZR_MILLISECOND)
+
+struct telemetry {
+  char version[64];
+  metrics_source source;
+  resource resource;
+  otlp_origin origin;
+  exporter *exporter;
+  struct evbuffer *scrape; /* the last one */
+  fzr_time scraped;        /* 0: never */
+};
+
+static void take_snapshot(void *ctx, metrics_snapshot *out)
+{
+  const telemetry *t = ctx;
+  memset(out, 0, sizeof *out);
+  t->source.take(t->source.ctx, out);
+  out->log_lines_dropped = log_lines_dropped();
+  out->spans_dropped = exporter_spans_dropped(t->exporter);
+}
+
+/* ---- GET /metrics ---- */
+
+static fzr_time monotonic(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
+}
+
+static void on_metrics(void *ctx, const http_request *request, http_response *response)
+{
+  telemetry *t = ctx;
+  const fzr_time now = monotonic();
+  (void)request;
+  if (!t->scraped || now - t->scraped >= SCRAPE_EVERY) {
+    metrics_snapshot snapshot;
+    take_snapshot(t, &snapshot);
+    metrics_read_process(&snapshot.process);
+    (void)evbuffer_drain(t->scrape, evbuffer_get_length(t->scrape));
+    prometheus_write(&snapshot, t->scrape);
+    t->scraped = now;
+  }
+  response->content_type = PROMETHEUS_CONTENT_TYPE;
+  const size_t len = evbuffer_get_length(t->scrape);
+  if (evbuffer_add(response->body, evbuffer_pullup(t->scrape, -1), len))
+    response->status = 500;
+}
+
+int telemetry_serve(telemetry *t, http_server *server)
+{
+  return http_server_route(server, EVHTTP_REQ_GET, "/metrics", on_metrics, t);
+}
+
+/* ---- start ---- */
+
+static void warn_of_attribute(void *ctx, const char *part, size_t len, const char *problem)
+{
+  const log_field fields[] = {{"part", LOG_BYTES, {.bytes = {(const uint8_t *)part, len}}},
+                              {"problem", LOG_STR, {.str = problem}}};
+  (void)ctx;
+  log_write(FZR_LOG_WARN, TARGET, "Skipped a part of OTEL_RESOURCE_ATTRIBUTES", fields, 2);
+}
+
+static unsigned metric_interval(const char *text)
+{
+  char *end;
+  if (!text || !*text)
+    return DEFAULT_INTERVAL_MS;
+  errno = 0;
+  const unsigned long value = strtoul(text, &end, 10);
+  if (*end || errno || *text == '-' || value == 0 || value > INT32_MAX) {
+    const log_field fields[] = {{"value", LOG_BYTES, {.bytes = {(const uint8_t *)text, strlen(text)}}}};
+    log_write(FZR_LOG_WARN, TARGET,
+              "OTEL_METRIC_EXPORT_INTERVAL is no number of milliseconds: it stays at 60000", fields, 1);
+    return DEFAULT_INTERVAL_MS;
+  }
+  return (unsigned)value;
+}
+
+static uint64_t unix_ns(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
+}
+
+static int start_exporter(telemetry *t, const telemetry_options *o, struct event_base *base, char *error)
+{
+  char agent[64];
+  resource_make(&t->resource, t->version, o->env("OTEL_SERVICE_NAME"), o->env("OTEL_RESOURCE_ATTRIBUTES"),
+                warn_of_attribute, NULL);
+  t->origin = (otlp_origin){&t->resource, t->version, unix_ns()};
+  snprintf(agent, sizeof agent, "firezone-relay/%.40s", t->version);
+  const exporter_config config = {.base = base,
+                                  .endpoint = o->otlp_endpoint,
+                                  .agent = agent,
+                                  .origin = &t->origin,
+                                  .metric_interval_ms =
+                                      metric_interval(o->env("OTEL_METRIC_EXPORT_INTERVAL")),
+                                  .snapshot = take_snapshot,
+                                  .ctx = t,
+                                  .rings = o->workers};
+  t->exporter = exporter_new(&config, error);
+  if (t->exporter)
+    log_info(TARGET, "Exporting metrics and traces to %.200s", o->otlp_endpoint);
+  return t->exporter ? 0 : -1;
+}
+
+telemetry *telemetry_new(const telemetry_options *o, struct event_base *base, char *error)
+{
+  telemetry *t = calloc(1, sizeof *t);
+  if (!t || !(t->scrape = evbuffer_new())) {
+    snprintf(error, TELEMETRY_ERROR_MAX, "out of memory");
+    free(t);
+    return NULL;
+  }
+  snprintf(t->version, sizeof t->version, "%s", o->version);
+  t->source = o->source;
+  if (o->otlp_endpoint && *o->otlp_endpoint && start_exporter(t, o, base, error)) {
+    telemetry_free(t);
+    return NULL;
+  }
+  return t;
+}
+
+const char *telemetry_check_endpoint(const char *endpoint)
+{
+  return grpc_check_endpoint(endpoint);
+}
+
+span_ring *telemetry_spans(telemetry *t, unsigned index)
+{
+  return exporter_ring(t->exporter, index);
+}
+
+bool telemetry_traces(const telemetry *t)
+{
+  return t->exporter != NULL;
+}
+
+void telemetry_flush(telemetry *t, unsigned timeout_ms)
+{
+  if (t)
+    exporter_flush(t->exporter, timeout_ms);
+}
+
+void telemetry_free(telemetry *t)
+{
+  if (!t)
+    return;
+  exporter_free(t->exporter);
+  evbuffer_free(t->scrape);
+  free(t);
+}

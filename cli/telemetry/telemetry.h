@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics and traces of a relay: GET /metrics, and exports to a collector. Everything but span_ring_record happens on the thread of one
+ * event base. Logs are in log.h. */
+#ifndef TELEMETRY_TELEMETRY_H
+#define TELEMETRY_TELEMETRY_H
+
+#include <event2/event.h>
+
+#include "http/server.h"
+#include "telemetry/metrics.h"
+#include "telemetry/spans.h"
+
+#define TELEMETRY_ERROR_MAX 256
+
+typedef struct telemetry telemetry;
+
+typedef struct telemetry_options {
+  const char *version;
+  const char *otlp_endpoint; /* NULL or "": nothing is exported */
+  unsigned workers;
+  metrics_source source;
+  char *(*env)(
+      const char
+          *name); /* getenv: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_METRIC_EXPORT_INTERVAL */
+} telemetry_options;
+
+/* Starts. Strings are copied. Variables that make no sense are warned about in the log. NULL with one line in the TELEMETRY_ERROR_MAX
+ * bytes at |error| if it can't. */
+telemetry *telemetry_new(const telemetry_options *options, struct event_base *base, char *error);
+
+/* What is wrong with |endpoint| as --otlp-grpc-endpoint: static text, or NULL. */
+const char *telemetry_check_endpoint(const char *endpoint);
+
+/* Adds GET /metrics to |server|, which must be freed before |t|. Returns 0, or -1 with errno set. */
+int telemetry_serve(telemetry *t, http_server *server);
+
+/* Where worker |index| records its requests, see span_ring_record; NULL if nothing is traced. Valid until telemetry_free. */
+span_ring *telemetry_spans(telemetry *t, unsigned index);
+
+/* Whether requests are traced. The engines' log level must then be FZR_LOG_DEBUG. */
+bool telemetry_traces(const telemetry *t);
+
+/* Before the end: sends what has not been sent, and the metrics as they are now; runs the event loop for |timeout_ms| at most. The
+ * workers must still be there to be asked. Nothing is exported afterwards. NULL is allowed. */
+void telemetry_flush(telemetry *t, unsigned timeout_ms);
+
+/* After the workers have ended. NULL is allowed. */
+void telemetry_free(telemetry *t);
+
+#endif
