@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine against a small reference model of what RFC 8656 and this relay's documentation say, through random sequences of
+ * requests, data and time. The model is naive on purpose: arrays, and the absolute times at which things end. */
+#include "relay.h"
+
+#include <stdio.h>
+
+#define CLIENTS  6
+#define CHANNELS 5
+#define PEERS    5
+#define PORTS    4
+
+typedef struct model_channel {
+  int peer;       /* -1: none */
+  fzr_time bound; /* relays for 600 s, reserved for 300 more */
+} model_channel;
+
+typedef struct model_client {
+  bool allocated;
+  bool dual;
+  fzr_time expires;
+  model_channel channels[CHANNELS];
+} model_client;
+
+static fzt_relay relay;
+static fzt_client_state clients[CLIENTS];
+static model_client model[CLIENTS];
+static fzr_addr peers[PEERS]; /* the last one is IPv6, the one before is out of bounds */
+static fzt_prng prng;
+
+static fzr_time last_expiry;
+
+static bool alive(int c)
+{
+  if (model[c].allocated && relay.now >= model[c].expires) {
+    last_expiry = model[c].expires > last_expiry ? model[c].expires : last_expiry;
+    memset(&model[c], 0, sizeof model[c]);
+  }
+  return model[c].allocated;
+}
+
+static unsigned live_count(void)
+{
+  unsigned n = 0;
+  for (int c = 0; c < CLIENTS; c++)
+    n += alive(c);
+  return n;
+}
+
+static bool reserved(const model_channel *ch)
+{
+  return ch->peer >= 0 && relay.now < ch->bound + 900 * FZR_SECOND;
+}
+
+static bool relays(const model_channel *ch)
+{
+  return ch->peer >= 0 && relay.now < ch->bound + 600 * FZR_SECOND;
+}
+
+/* Sends a request; takes a new nonce and asks again if the old one is stale. */
+static int ask(int c, uint16_t method, void (*add)(fzr_stun_builder *, const void *), const void *ctx)
+{
+  uint8_t buffer[512];
+  for (;;) {
+    fzr_stun_builder b;
+    fzr_stun_msg msg;
+    fzr_stun_attr nonce;
+    fzt_begin(&relay, &clients[c], &b, buffer, sizeof buffer, method);
+    add(&b, ctx);
+    const int code = fzt_finish(&relay, &clients[c], &b, &msg);
+    if (code == 0 && method == FZR_STUN_ALLOCATE) {
+      fzr_addr relayed;
+      fzt_check(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed) == 0);
+      clients[c].relayed_port = relayed.port;
+    }
+    const bool first = code == 401 && !clients[c].nonce_len;
+    if (code != 438 && !first)
+      return code;
+    fzt_check(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+    memcpy(clients[c].nonce, nonce.value, nonce.len);
+    clients[c].nonce_len = nonce.len;
+  }
+}
+
+static void add_allocate(fzr_stun_builder *b, const void *ctx)
+{
+  const bool *dual = ctx;
+  fzr_stun_add_u32(b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  if (*dual)
+    fzr_stun_add_u32(b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
+}
+
+static void step_allocate(int c)
+{
+  const bool dual = fzt_below(&prng, 2);
+  /* Ports of what is over are given back by timers, which may be a tick late. */
+  fzt_pass(&relay, FZR_SECOND / 5);
+  const bool full = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
+  const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &dual);
+  fzt_check(code == (alive(c) ? 437 : full ? 508 : 0) || (code == 508 && maybe_full && !alive(c)));
+  if (code)
+    return;
+  model[c] = (model_client){.allocated = true, .dual = dual, .expires = relay.now + 600 * FZR_SECOND};
+  for (int i = 0; i < CHANNELS; i++)
+    model[c].channels[i].peer = -1;
+}
+
+static void add_lifetime(fzr_stun_builder *b, const void *ctx)
+{
+  fzr_stun_add_u32(b, FZR_ATTR_LIFETIME, *(const uint32_t *)ctx);
+}
+
+static void step_refresh(int c)
+{
+  static const uint32_t lifetimes[] = {0, 1, 60, 600, 3600, 5000};
+  const uint32_t lifetime = lifetimes[fzt_below(&prng, 6)];
+  const int expected = alive(c) ? 0 : 437;
+  fzt_check(ask(c, FZR_STUN_REFRESH, add_lifetime, &lifetime) == expected);
+  if (expected)
+    return;
+  if (lifetime)
+    model[c].expires = relay.now + (lifetime < 3600 ? lifetime : 3600) * FZR_SECOND;
+  else
+    memset(&model[c], 0, sizeof model[c]);
+}
+
+typedef struct binding {
+  uint16_t number;
+  const fzr_addr *peer;
+} binding;
+
+static void add_binding(fzr_stun_builder *b, const void *ctx)
+{
+  const binding *wanted = ctx;
+  fzr_stun_add_u32(b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)wanted->number << 16);
+  fzr_stun_add_addr(b, FZR_ATTR_XOR_PEER_ADDRESS, wanted->peer);
+}
+
+static int expected_bind(int c, int channel, int peer)
+{
+  if (!alive(c))
+    return 437;
+  if (peer == PEERS - 1 && !model[c].dual)
+    return 443;
+  for (int i = 0; i < CHANNELS; i++) {
+    const model_channel *ch = &model[c].channels[i];
+    if (reserved(ch) && ((i == channel) != (ch->peer == peer)))
+      return 400;
+  }
+  return peer == PEERS - 2 ? 403 : 0;
+}
+
+static void step_bind(int c)
+{
+  const int channel = (int)fzt_below(&prng, CHANNELS), peer = (int)fzt_below(&prng, PEERS);
+  const binding wanted = {(uint16_t)(0x4000 + channel), &peers[peer]};
+  const int expected = expected_bind(c, channel, peer);
+  fzt_check(ask(c, FZR_STUN_CHANNEL_BIND, add_binding, &wanted) == expected);
+  if (!expected)
+    model[c].channels[channel] = (model_channel){peer, relay.now};
+}
+
+static void step_client_data(int c)
+{
+  uint8_t data[64];
+  const int channel = (int)fzt_below(&prng, CHANNELS);
+  const uint16_t len = (uint16_t)fzt_below(&prng, 60);
+  fzr_channel_data_header(data, (uint16_t)(0x4000 + channel), len);
+  fzt_client(&relay, &clients[c].addr, &clients[c].server, data, 4u + len);
+  fzt_check(relay.verdict_count == 1);
+  const fzr_verdict *v = &relay.verdicts[0];
+  if (!alive(c)) {
+    fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_CLIENT);
+  } else if (!relays(&model[c].channels[channel])) {
+    fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_CHANNEL);
+  } else {
+    fzt_check(v->action == FZR_ACT_FORWARD && v->len == len && v->count == 1);
+    fzt_check(fzr_addr_equal(&v->to, &peers[model[c].channels[channel].peer]));
+    fzt_check(v->from.port == clients[c].relayed_port);
+  }
+}
+
+static void step_peer_data(int c)
+{
+  uint8_t data[64] = {0};
+  const int peer = (int)fzt_below(&prng, PEERS);
+  int channel = -1;
+  const uint16_t port = clients[c].relayed_port;
+  /* The port may be another client's by now. */
+  int owner = -1;
+  for (int i = 0; i < CLIENTS; i++)
+    if (alive(i) && clients[i].relayed_port == port)
+      owner = i;
+  fzt_peer(&relay, &peers[peer], port, data, fzt_below(&prng, 60));
+  fzt_check(relay.verdict_count == 1);
+  const fzr_verdict *v = &relay.verdicts[0];
+  if (owner < 0 || (peer == PEERS - 1 && !model[owner].dual)) {
+    fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_PORT);
+    return;
+  }
+  for (int i = 0; i < CHANNELS; i++)
+    if (relays(&model[owner].channels[i]) && model[owner].channels[i].peer == peer)
+      channel = i;
+  if (channel < 0) {
+    fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_PEER);
+    return;
+  }
+  fzt_check(v->action == FZR_ACT_FORWARD && fzr_addr_equal(&v->to, &clients[owner].addr));
+  fzt_check(((unsigned)v->hdr[0] << 8 | v->hdr[1]) == 0x4000u + (unsigned)channel);
+}
+
+static void step_time(void)
+{
+  static const uint32_t seconds[] = {1, 59, 300, 599, 600, 900, 3600};
+  const fzr_time by = fzt_below(&prng, 2) ? fzt_below(&prng, 100 * FZR_SECOND)
+                                          : seconds[fzt_below(&prng, 7)] * FZR_SECOND - fzt_below(&prng, 2);
+  if (fzt_below(&prng, 4)) {
+    fzt_pass(&relay, by);
+  } else {
+    relay.now += by; /* and the timers come late */
+  }
+}
+
+static void check_gauges(void)
+{
+  fzr_stats stats = {.size = sizeof stats};
+  unsigned channels = 0;
+  /* Only when all that is due has been seen to: timers may be a tick late. */
+  fzt_pass(&relay, FZR_SECOND / 5);
+  for (int c = 0; c < CLIENTS; c++)
+    for (int i = 0; alive(c) && i < CHANNELS; i++)
+      channels += relays(&model[c].channels[i]);
+  fzt_check(fzr_engine_stats(relay.engine, &stats) == 0);
+  /* What ended within the last tick may still be counted. */
+  fzt_check(stats.allocations >= live_count() && stats.allocations <= CLIENTS);
+  fzt_check(stats.channels >= channels);
+  for (int c = 0; c < CLIENTS; c++)
+    if (alive(c) && model[c].expires < relay.now + FZR_SECOND)
+      return;
+  for (int c = 0; c < CLIENTS; c++)
+    for (int i = 0; i < CHANNELS; i++)
+      if (model[c].allocated && model[c].channels[i].bound + 600 * FZR_SECOND < relay.now + FZR_SECOND)
+        return;
+  fzt_check(stats.allocations == live_count() && stats.channels == channels);
+}
+
+static void set_up(void)
+{
+  fzr_config config = fzt_config(&relay);
+  config.lowest_port = 50000;
+  config.highest_port = 50000 + PORTS - 1;
+  relay.prng.state = fzt_next(&prng);
+  fzt_relay_init(&relay, &config);
+  memset(model, 0, sizeof model);
+  last_expiry = 0;
+  for (int c = 0; c < CLIENTS; c++) {
+    fzt_client_init(&clients[c], "198.51.100.1:4000");
+    clients[c].addr.port = (uint16_t)(4000 + c);
+  }
+  for (int p = 0; p < PEERS; p++) {
+    peers[p] = fzt_addr("203.0.113.9:5000");
+    peers[p].port = (uint16_t)(5000 + p);
+  }
+  peers[PEERS - 2] = fzt_addr("10.0.0.1:5000");
+  peers[PEERS - 1] = fzt_addr("[2600::1]:5000");
+}
+
+START_TEST(test_engine_agrees_with_the_model)
+{
+  prng.state = fzt_seed("engine");
+  for (uint64_t round = 0; round < fzt_rounds(60); round++) {
+    set_up();
+    for (unsigned step = 0; step < 400; step++) {
+      const int c = (int)fzt_below(&prng, CLIENTS);
+      switch (fzt_below(&prng, 8)) {
+      case 0:
+        step_allocate(c);
+        break;
+      case 1:
+        step_refresh(c);
+        break;
+      case 2:
+      case 3:
+        step_bind(c);
+        break;
+      case 4:
+        step_client_data(c);
+        break;
+      case 5:
+        step_peer_data(c);
+        break;
+      case 6:
+        step_time();
+        break;
+      default:
+        check_gauges();
+      }
+    }
+    /* In the end all is over, and every port free again. */
+    fzt_pass(&relay, 5000 * FZR_SECOND);
+    fzr_stats stats = {.size = sizeof stats};
+    fzt_check(fzr_engine_stats(relay.engine, &stats) == 0);
+    fzt_check(stats.allocations == 0 && stats.channels == 0);
+    fzt_relay_free(&relay);
+  }
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("engine-model");
+  TCase *tc = tcase_create("model");
+  tcase_set_timeout(tc, 120);
+  tcase_add_test(tc, test_engine_agrees_with_the_model);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
