@@ -204,8 +204,7 @@ enum portal_ws_state portal_ws_feed(portal_ws *ws, const uint8_t *data, size_t l
     fail(ws, WSLAY_CODE_MESSAGE_TOO_BIG, "a message is larger than 64 KiB");
   } else if (ws->no_memory || result == WSLAY_ERR_NOMEM) {
     fail(ws, WSLAY_CODE_INTERNAL_SERVER_ERROR, "out of memory");
-  } else if (ws->state == PORTAL_WS_OPEN &&
-             (result != 0 || !wslay_event_get_read_enabled(ws->wslay))) {
+  } else if (ws->state == PORTAL_WS_OPEN && (result != 0 || !wslay_event_get_read_enabled(ws->wslay))) {
     /* wslay has queued a close with the fitting code. */
     fail(ws, WSLAY_CODE_PROTOCOL_ERROR, "the peer broke the WebSocket protocol");
   }
