@@ -29,11 +29,13 @@ for example in custom_auth simulate; do
   LD_LIBRARY_PATH=$libdir "$root/$example" >/dev/null
   "$root/$example-static" >/dev/null
 done
-if ldd "$root/simulate-static" | grep -q fzrelay; then
+static_needs=$(ldd "$root/simulate-static")
+shared_needs=$(LD_LIBRARY_PATH=$libdir ldd "$root/simulate")
+if grep -q fzrelay <<<"$static_needs"; then
   echo "the static example needs the shared library" >&2
   exit 1
 fi
-LD_LIBRARY_PATH=$libdir ldd "$root/simulate" | grep -q "libfzrelay.so.0 => $root" || {
+grep -q "libfzrelay.so.0 => $root" <<<"$shared_needs" || {
   echo "the shared example does not use the installed library" >&2
   exit 1
 }

@@ -9,7 +9,8 @@ if ! diff <(grep -v '^#' "$list") <(echo "$exported"); then
   echo "the exported symbols are not those of $list (< listed, > exported)" >&2
   exit 1
 fi
-readelf -d "$library" | grep -q 'SONAME.*libfzrelay\.so\.0' || {
+dynamic=$(readelf -d "$library")
+grep -q 'SONAME.*libfzrelay\.so\.0' <<<"$dynamic" || {
   echo "no soname" >&2
   exit 1
 }
