@@ -244,3 +244,74 @@ static void check_gauges(void)
     }
   fzt_check(stats.allocations == live_count() && stats.channels == channels);
 }
+static void set_up(void)
+{
+  fzr_config config = fzt_config(&relay);
+  config.lowest_port = 50000;
+  config.highest_port = 50000 + PORTS - 1;
+  relay.prng.state = fzt_next(&prng);
+  fzt_relay_init(&relay, &config);
+  memset(model, 0, sizeof model);
+  last_expiry = 0;
+  for (int c = 0; c < CLIENTS; c++) {
+    fzt_client_init(&clients[c], "198.51.100.1:4000");
+    clients[c].addr.port = (uint16_t)(4000 + c);
+  }
+  for (int p = 0; p < PEERS; p++) {
+    peers[p] = fzt_addr("203.0.113.9:5000");
+    peers[p].port = (uint16_t)(5000 + p);
+  }
+  peers[PEERS - 2] = fzt_addr("10.0.0.1:5000");
+  peers[PEERS - 1] = fzt_addr("[2600::1]:5000");
+}
+
+START_TEST(test_engine_agrees_with_the_model)
+{
+  prng.state = fzt_seed("engine");
+  for (uint64_t round = 0; round < fzt_rounds(60); round++) {
+    set_up();
+    for (unsigned step = 0; step < 400; step++) {
+      const int c = (int)fzt_below(&prng, CLIENTS);
+      switch (fzt_below(&prng, 8)) {
+      case 0:
+        step_allocate(c);
+        break;
+      case 1:
+        step_refresh(c);
+        break;
+      case 2:
+      case 3:
+        step_bind(c);
+        break;
+      case 4:
+        step_client_data(c);
+        break;
+      case 5:
+        step_peer_data(c);
+        break;
+      case 6:
+        step_time();
+        break;
+      default:
+        check_gauges();
+      }
+    }
+    /* In the end all is over, and every port free again. */
+    fzt_pass(&relay, 5000 * FZR_SECOND);
+    fzr_stats stats = {.size = sizeof stats};
+    fzt_check(fzr_engine_stats(relay.engine, &stats) == 0);
+    fzt_check(stats.allocations == 0 && stats.channels == 0);
+    fzt_relay_free(&relay);
+  }
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("engine-model");
+  TCase *tc = tcase_create("model");
+  tcase_set_timeout(tc, 120);
+  tcase_add_test(tc, test_engine_agrees_with_the_model);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
