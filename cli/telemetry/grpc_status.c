@@ -10,7 +10,7 @@
 
 #define MESSAGE_MAX  1024u
 #define DETAILS_MAX  4096u
-#define RETRY_MAX_MS (3600 * 1000)
+#define RETRY_MAX_MS (3600 * INT64_C(1000))
 
 const char *grpc_code_name(int code)
 {
@@ -95,8 +95,11 @@ void grpc_decode_message(const uint8_t *text, size_t len, char *out, size_t cap)
   for (size_t i = 0; i < len && n < sizeof raw; i++) {
     const int high = text[i] == '%' && i + 2 < len ? hex_digit(text[i + 1]) : -1;
     const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-    raw[n++] = low >= 0 ? (uint8_t)(high << 4 | low) : text[i];
-    i += low >= 0 ? 2 : 0;
+    raw[n++] = text[i];
+    if (low >= 0) {
+      raw[n - 1] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
+      i += 2;
+    }
   }
   (void)utf8_copy(raw, n, out, cap);
 }
@@ -143,7 +146,7 @@ static int64_t delay_of(const Grpcstatus__Detail *detail)
     return -1;
   const Grpcstatus__Duration *d = info->retry_delay;
   if (d && d->seconds >= 0 && d->nanos >= 0)
-    ms = d->seconds > RETRY_MAX_MS / 1000 ? RETRY_MAX_MS : d->seconds * 1000 + d->nanos / 1000000;
+    ms = d->seconds > RETRY_MAX_MS / 1000 ? RETRY_MAX_MS : d->seconds * INT64_C(1000) + d->nanos / 1000000;
   grpcstatus__retry_info__free_unpacked(info, NULL);
   return ms;
 }

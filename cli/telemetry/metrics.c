@@ -98,6 +98,7 @@ void metrics_read_process(metrics_process *p)
   memset(p, 0, sizeof *p);
   /* The name, in parentheses, may hold anything; what follows the last one is numbers (proc(5)). */
   const char *rest = read_file("/proc/self/stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+  /* NOLINTNEXTLINE(cert-err34-c): written by the kernel. */
   if (rest && sscanf(rest + 1,
                      " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %llu %*d "
                      "%llu %llu %lld",

@@ -21,9 +21,11 @@ Otlp__Scope *otlp_scope(arena *a, const char *version);
 uint8_t *otlp_pack(arena *a, const ProtobufCMessage *message, size_t *len);
 
 /* Declares |name|, a message of |type| in the arena that is set to |init|; NULL if memory is out. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type, a name and an initialiser. */
 #define OTLP_NEW(a, type, init, name)                                                                        \
   type *name = arena_take((a), sizeof *name);                                                                \
   if (name)                                                                                                  \
   *name = (type)init
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

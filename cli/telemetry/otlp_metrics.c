@@ -97,8 +97,8 @@ static void add_single(builder *b, const char *name, const char *unit, const cha
 /* Only what has happened, as SDKs do. */
 static void add_responses(builder *b, const metrics_totals *t)
 {
-  Otlp__Sum *sum =
-      add_sum(b, "responses_total", "", "The number of responses", true, FZR_STAT_METHODS * FZR_STAT_CODES);
+  Otlp__Sum *sum = add_sum(b, "responses_total", "", "The number of responses", true,
+                           (size_t)FZR_STAT_METHODS * FZR_STAT_CODES);
   for (unsigned m = 0; m < FZR_STAT_METHODS; m++) {
     for (unsigned c = 0; c < FZR_STAT_CODES; c++) {
       if (!t->responses[m][c])

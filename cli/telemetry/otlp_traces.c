@@ -26,7 +26,7 @@ static void add_txid(arena *a, Otlp__Span *out, const uint8_t txid[12])
   char *text = arena_take(a, 25);
   if (!text)
     return;
-  for (unsigned i = 0; i < 12; i++)
+  for (size_t i = 0; i < 12; i++)
     snprintf(text + 2 * i, 3, "%02x", txid[i]);
   add(out, otlp_string(a, "tid", text));
 }
