@@ -2,6 +2,7 @@
 #include "engine_log.h"
 
 #include "telemetry/log.h"
+#include "telemetry/spans.h"
 
 #define TARGET "relay"
 
@@ -35,13 +36,10 @@ static const char *message_of(const fzr_log_record *r)
   }
 }
 
-void engine_log(void *ctx, const fzr_log_record *r)
+static void write_record(const fzr_log_record *r)
 {
-  (void)ctx;
   log_field f[12];
   size_t n = 0;
-  if (!log_enabled((enum fzr_log_level)r->level, TARGET))
-    return;
   if (r->method)
     f[n++] = (log_field){"method", LOG_STR, {.str = fzr_stun_method_name(r->method)}};
   if (r->error_code)
@@ -63,4 +61,15 @@ void engine_log(void *ctx, const fzr_log_record *r)
   if (r->adapter_error)
     f[n++] = (log_field){"reason", LOG_STR, {.str = fzr_strerror(r->adapter_error)}};
   log_write((enum fzr_log_level)r->level, TARGET, message_of(r), f, n);
+}
+
+void engine_log(void *ctx, const fzr_log_record *r)
+{
+  const uint8_t *trace_id, *span_id;
+  span_ring_record(ctx, r, &trace_id, &span_id);
+  if (!log_enabled((enum fzr_log_level)r->level, TARGET))
+    return;
+  log_set_span(trace_id, span_id);
+  write_record(r);
+  log_set_span(NULL, NULL);
 }

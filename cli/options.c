@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
+#include "portal/portal.h"
+#include "telemetry/telemetry.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -188,11 +191,13 @@ static const char *set_name(options *o, const char *t)
 
 static const char *set_api_url(options *o, const char *t)
 {
-  static const char *const schemes[] = {"ws://", "wss://", "http://", "https://"};
-  for (size_t i = 0; i < 4; i++)
-    if (strncmp(t, schemes[i], strlen(schemes[i])) == 0 && t[strlen(schemes[i])])
-      return set_text(&o->api_url, t);
-  return "a URL that begins with ws://, wss://, http:// or https://";
+  const char *problem = portal_check_url(t);
+  return problem ? problem : set_text(&o->api_url, t);
+}
+
+static const char *set_portal_timing(options *o, const char *t)
+{
+  return portal_timing_parse(t, &o->portal_timing) ? NULL : "such as heartbeat=200ms,reply=50ms";
 }
 
 static const char *set_secret_file(options *o, const char *t)
@@ -231,11 +236,8 @@ static const char *set_project(options *o, const char *t)
 
 static const char *set_otlp(options *o, const char *t)
 {
-  uint64_t port;
-  const char *colon = strrchr(t, ':');
-  if (!colon || colon == t || !read_number(colon + 1, 1, UINT16_MAX, &port))
-    return "host:port such as 127.0.0.1:4317";
-  return set_text(&o->otlp_endpoint, t);
+  const char *problem = telemetry_check_endpoint(t);
+  return problem ? problem : set_text(&o->otlp_endpoint, t);
 }
 
 static const char *set_health(options *o, const char *t)
@@ -421,14 +423,14 @@ static const spec specs[] = {
      "the secret itself; in the environment only, because arguments are visible to everyone"},
     {"rng-seed", NULL, "RNG_SEED", "N", NULL, NULL, set_seed, GROUP_AUTH, false, false,
      "repeatable randomness, for tests only: everything secret can then be guessed"},
-    {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", set_token, GROUP_PORTAL, false, true,
+    {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", set_token, GROUP_PORTAL, false, false,
      "token to register with the portal; also the first argument, where others can see it"},
-    {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, "host name", set_name, GROUP_PORTAL, false, true,
+    {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, "host name", set_name, GROUP_PORTAL, false, false,
      "name shown in the portal; also the second argument"},
     {"api-url", NULL, "FIREZONE_API_URL", "URL", "wss://api.firezone.dev", NULL, set_api_url, GROUP_PORTAL,
-     false, true, "the portal's WebSocket"},
+     false, false, "the portal's WebSocket"},
     {"max-partition-time", NULL, "MAX_PARTITION_TIME", "TIME", "15m", NULL, set_partition, GROUP_PORTAL,
-     false, true, "how long the portal may be away before the relay ends"},
+     false, false, "how long the portal may be away before the relay ends"},
     {"allow-peer", NULL, "ALLOW_PEER", "CIDR", NULL, NULL, set_allow, GROUP_LIMITS, true, false,
      "peers that users may reach, also out of the relay's scope; repeatable, in the variable separated by "
      "commas"},
@@ -444,16 +446,16 @@ static const spec specs[] = {
      false, "answers a second to strangers of one /24 or /48, with bursts of twice that; 0 is no limit"},
     {"shutdown-timeout", NULL, "SHUTDOWN_TIMEOUT", "TIME", NULL, "no limit", set_shutdown, GROUP_LIMITS,
      false, false, "how long a shutdown waits for the last allocation"},
-    {"log-format", NULL, "LOG_FORMAT", "FORMAT", "human", NULL, set_log_format, GROUP_OBSERVE, false, true,
+    {"log-format", NULL, "LOG_FORMAT", "FORMAT", "human", NULL, set_log_format, GROUP_OBSERVE, false, false,
      "human, json or google-cloud"},
     {"google-cloud-project-id", NULL, "GOOGLE_CLOUD_PROJECT_ID", "ID", NULL, NULL, set_project, GROUP_OBSERVE,
-     false, true, "project to name in log records' trace links"},
+     false, false, "project to name in log records' trace links"},
     {"otlp-grpc-endpoint", NULL, "OTLP_GRPC_ENDPOINT", "HOST:PORT", NULL, NULL, set_otlp, GROUP_OBSERVE,
-     false, true, "OpenTelemetry collector for metrics and traces"},
+     false, false, "OpenTelemetry collector for metrics and traces"},
     {"health-check-addr", NULL, "HEALTH_CHECK_ADDR", "ADDR:PORT", "0.0.0.0:8080", NULL, set_health,
-     GROUP_OBSERVE, false, true, "where /healthz, /readyz and /metrics are served"},
+     GROUP_OBSERVE, false, false, "where /healthz, /readyz and /metrics are served"},
     {"control-endpoint", NULL, "CONTROL_ENDPOINT", "ADDR:PORT", "127.0.0.1:9999", NULL, set_control,
-     GROUP_OBSERVE, false, true, "where the log filter can be changed"},
+     GROUP_OBSERVE, false, false, "where the log filter can be changed"},
     {"no-telemetry", NULL, "FIREZONE_NO_TELEMETRY", NULL, NULL, NULL, set_no_telemetry, GROUP_OBSERVE, false,
      false, "accepted for compatibility: there is no crash reporting to turn off"},
     {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false, true,
@@ -476,6 +478,7 @@ static const spec specs[] = {
      "what follows the expiry in the username"},
     {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, false,
      "text, json or url"},
+    {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, false, NULL},
     {"disable-gso", NULL, NULL, NULL, NULL, NULL, set_disable_gso, GROUP_OTHER, false, false, NULL},
     {"send-buffer", NULL, NULL, "N", NULL, NULL, set_send_buffer, GROUP_OTHER, false, false, NULL},
 };
@@ -652,6 +655,8 @@ static int check_whole(reader *r)
     return 0;
   if (!o->public_ip4.family && !o->public_ip6.family)
     return complain(r, "--public-ip4-addr, --public-ip6-addr: none is set: expected at least one of them");
+  if (o->token && !o->listen_port)
+    return complain(r, "--listen-port: invalid value '0': expected a port that the portal can be told of");
   if (o->lowest_port > o->highest_port)
     return complain(r, "--lowest-port: invalid value '%u': expected at most --highest-port, which is %u",
                     o->lowest_port, o->highest_port);

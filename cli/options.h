@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "firezone_relay/firezone_relay.h"
+#include "portal/session.h"
 
 #define OPTIONS_ERROR_MAX  512
 #define MAX_PEER_RULES     256
@@ -24,6 +25,7 @@ typedef struct options {
   bool token_from_argument;
   const char *name;
   const char *api_url;
+  portal_timing portal_timing; /* hidden, for tests */
   const char *auth_secret_file;
   const char *auth_secret; /* from AUTH_SECRET */
   bool has_seed;

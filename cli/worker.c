@@ -36,10 +36,11 @@ struct worker {
   int wake_fd;
   atomic_uint commands;
   uint64_t seed;
+  span_ring *spans;
   pthread_mutex_t lock; /* of what follows */
   pthread_cond_t made;
   uint64_t snapshots;
-  worker_stats stats;
+  metrics_worker stats;
 };
 
 static int system_random(void *ctx, uint8_t *out, size_t len)
@@ -104,7 +105,6 @@ static int new_engine(worker *w, const worker_config *c, uint16_t listen_port)
 {
   const options *o = c->options;
   fzr_addr own[MAX_OWN_ADDRS + 2];
-  const uint16_t ports[] = {o->health_check_addr.port, o->control_endpoint.port};
   fzr_config config = fzr_config_init();
   size_t n = interface_addresses(own, MAX_OWN_ADDRS);
   own[n++] = o->bind_ip4;
@@ -112,7 +112,9 @@ static int new_engine(worker *w, const worker_config *c, uint16_t listen_port)
   config.random = o->has_seed ? seeded_random : system_random;
   config.random_ctx = w;
   config.log = engine_log;
-  config.log_level = log_enabled(FZR_LOG_DEBUG, "relay") ? FZR_LOG_DEBUG : FZR_LOG_INFO;
+  config.log_ctx = w->spans;
+  /* All of them: the log's filter can change while the relay runs, and spans are made of debug records. */
+  config.log_level = FZR_LOG_DEBUG;
   config.public_ip4 = o->public_ip4;
   config.public_ip6 = o->public_ip6;
   config.listen_port = listen_port;
@@ -125,7 +127,7 @@ static int new_engine(worker *w, const worker_config *c, uint16_t listen_port)
   config.peer_rule_count = o->rule_count;
   config.own_addrs = own;
   config.own_addr_count = n;
-  config.own_ports = ports;
+  config.own_ports = c->own_ports;
   config.own_port_count = 2;
   config.max_allocations_per_user = o->max_allocations_per_user;
   config.max_channels_per_allocation = o->max_channels_per_allocation;
@@ -167,9 +169,12 @@ static void on_wallclock(evutil_socket_t fd, short what, void *ctx)
 
 static void make_snapshot(worker *w)
 {
-  worker_stats stats = {.engine = {.size = sizeof stats.engine}, .udp = {.size = sizeof stats.udp}};
+  struct timespec cpu;
+  metrics_worker stats = {.engine = {.size = sizeof stats.engine}, .udp = {.size = sizeof stats.udp}};
   fzr_engine_stats(w->engine, &stats.engine);
   fzr_udp_get_stats(w->udp, &stats.udp);
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu) == 0)
+    stats.cpu_ns = (uint64_t)cpu.tv_sec * FZR_SECOND + (uint64_t)cpu.tv_nsec;
   pthread_mutex_lock(&w->lock);
   w->stats = stats;
   w->snapshots++;
@@ -253,6 +258,7 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
   }
   w->index = c->index;
   w->wake_fd = -1;
+  w->spans = c->spans;
   w->seed = c->options->rng_seed + c->index * 0x632be59bd9b4e019u;
   pthread_mutex_init(&w->lock, NULL);
   pthread_condattr_t attr;
@@ -302,7 +308,7 @@ void worker_drain(worker *w)
   command(w, COMMAND_DRAIN);
 }
 
-void worker_snapshot(worker *w, unsigned timeout_ms, worker_stats *out)
+void worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out)
 {
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);

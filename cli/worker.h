@@ -5,7 +5,8 @@
 
 #include "options.h"
 
-#include "firezone_relay/udp.h"
+#include "telemetry/metrics.h"
+#include "telemetry/spans.h"
 
 typedef struct worker worker;
 
@@ -14,15 +15,11 @@ typedef struct worker_config {
   const char *secret;
   fzr_shared *shared;
   unsigned index;
-  unsigned count; /* of all workers: limits per relay are divided by it */
-  worker *first;  /* whose listen port to share; NULL for the first worker */
+  unsigned count;        /* of all workers: limits per relay are divided by it */
+  worker *first;         /* whose listen port to share; NULL for the first worker */
+  uint16_t own_ports[2]; /* of this host's, which no client may reach through the relay; 0: none */
+  span_ring *spans;      /* where requests are recorded; NULL: nowhere */
 } worker_config;
-
-/* What a worker counts. */
-typedef struct worker_stats {
-  fzr_stats engine;
-  fzr_udp_stats udp;
-} worker_stats;
 
 /* Opens the worker's sockets and makes its engine, all on the calling thread; nothing is relayed yet. On failure one line is in
  * |error|. */
@@ -36,7 +33,7 @@ void worker_drain(worker *w);
 
 /* Takes a snapshot of the counters, made by the worker itself; after |timeout_ms| the last one that there is. Not by two threads
  * at once. */
-void worker_snapshot(worker *w, unsigned timeout_ms, worker_stats *out);
+void worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out);
 
 /* Ends the thread if it runs, and frees the worker. NULL is fine. */
 void worker_free(worker *w);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The relay's own HTTP listeners: health and metrics on one address, control on another. */
+#ifndef RELAY_ENDPOINTS_H
+#define RELAY_ENDPOINTS_H
+
+#include "http/health.h"
+#include "options.h"
+#include "telemetry/telemetry.h"
+
+typedef struct endpoints {
+  http_server *health_server, *control_server;
+  struct health *health;
+} endpoints;
+
+/* Opens both. Returns 0, or -1 with one line in |error|; endpoints_close is due in both cases. */
+int endpoints_open(endpoints *e, const options *o, struct event_base *base, const health_source *source,
+                   telemetry *t, char error[OPTIONS_ERROR_MAX]);
+
+/* The ports that they have: health, control. */
+void endpoints_ports(const endpoints *e, uint16_t out[2]);
+
+void endpoints_close(endpoints *e);
+
+#endif

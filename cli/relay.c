@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay.h"
+
+#include "endpoints.h"
+#include "event_glue.h"
+#include "portal/portal.h"
+#include "telemetry/log.h"
+#include "workers.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STATS_SECONDS 10
+/* How often a shutdown looks whether the last allocation is gone. */
+#define DRAIN_POLL_MS 50
+/* What metrics and spans may cost a shutdown when their collector is slow. */
+#define FLUSH_MS 1000u
+
+typedef struct relay {
+  const options *o;
+  const char *secret;
+  struct event_base *base;
+  telemetry *telemetry;
+  endpoints endpoints;
+  portal *portal;   /* NULL: standalone */
+  workers *workers; /* NULL: the portal has not said yet that relaying may begin */
+  struct event *terminate, *interrupt, *stats, *drain;
+  uint64_t last_bytes;
+  fzr_time last_stats;
+  fzr_time shutdown_at; /* when to stop waiting; FZR_TIME_NEVER: never */
+  bool draining;
+  bool at_once; /* a second signal came */
+  bool ended;
+  int status;
+} relay;
+
+static void end_with(relay *r, int status)
+{
+  if (!r->ended)
+    r->status = status;
+  r->ended = true;
+  event_base_loopbreak(r->base);
+}
+
+/* ---- figures ---- */
+
+static void take_snapshot(void *ctx, metrics_snapshot *out)
+{
+  relay *r = ctx;
+  out->version = fzr_version();
+  out->has_portal = r->portal != NULL;
+  out->portal_connected = portal_is_connected(r->portal);
+  if (r->workers)
+    out->workers = workers_snapshot(r->workers, &out->worker_count);
+}
+
+static metrics_totals take_totals(relay *r)
+{
+  metrics_snapshot snapshot = {0};
+  metrics_totals totals;
+  take_snapshot(r, &snapshot);
+  metrics_add_up(&snapshot, &totals);
+  return totals;
+}
+
+static void on_stats(evutil_socket_t fd, short what, void *ctx)
+{
+  static const char *const units[] = {"B/s", "kB/s", "MB/s", "GB/s"};
+  (void)fd;
+  (void)what;
+  relay *r = ctx;
+  const metrics_totals t = take_totals(r);
+  const uint64_t bytes = t.bytes[0] + t.bytes[1];
+  const fzr_time now = monotonic_now();
+  const double seconds = (double)(now - r->last_stats) / (double)FZR_SECOND;
+  double rate = seconds > 0 ? (double)(bytes - r->last_bytes) / seconds : 0;
+  unsigned unit = 0;
+  for (; rate >= 1000 && unit < 3; unit++)
+    rate /= 1000;
+  r->last_bytes = bytes;
+  r->last_stats = now;
+  log_info("relay", "Allocations = %llu Channels = %llu Throughput = %.2f %s",
+           (unsigned long long)t.allocations, (unsigned long long)t.channels, rate, units[unit]);
+}
+
+static fzr_time last_heartbeat(void *ctx)
+{
+  return portal_last_heartbeat(((const relay *)ctx)->portal);
+}
+
+static bool is_ready(void *ctx)
+{
+  const relay *r = ctx;
+  return r->workers && !r->draining;
+}
+
+static fzr_time health_now(void *ctx)
+{
+  (void)ctx;
+  return monotonic_now();
+}
+
+/* ---- shutdown ---- */
+
+static void on_drain(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  relay *r = ctx;
+  const metrics_totals t = take_totals(r);
+  const bool portal_open = r->portal && !portal_is_closed(r->portal);
+  if ((t.allocations || portal_open) && monotonic_now() < r->shutdown_at)
+    return;
+  if (t.allocations)
+    log_warn("relay", "Shutdown timeout: cutting off %llu allocations with %llu channels",
+             (unsigned long long)t.allocations, (unsigned long long)t.channels);
+  else
+    log_info("relay", "No allocations left, shutting down");
+  end_with(r, EXIT_SUCCESS);
+}
+
+static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
+{
+  (void)what;
+  relay *r = ctx;
+  const char *name = signal_number == SIGTERM ? "SIGTERM" : "SIGINT";
+  if (r->draining) {
+    log_info("relay", "%s again: shutting down at once", name);
+    r->at_once = true;
+    end_with(r, EXIT_SUCCESS);
+    return;
+  }
+  r->draining = true;
+  const uint64_t wait = r->o->shutdown_seconds;
+  r->shutdown_at = wait > UINT32_MAX ? FZR_TIME_NEVER : monotonic_now() + wait * FZR_SECOND;
+  if (r->portal)
+    portal_shutdown(r->portal);
+  if (r->workers)
+    workers_drain(r->workers);
+  log_info("relay", "%s: no new allocations; waiting for those that live. A second signal ends this at once",
+           name);
+  const struct timeval every = {0, (suseconds_t)DRAIN_POLL_MS * 1000};
+  event_add(r->drain, &every);
+  on_drain(-1, 0, r);
+}
+
+/* ---- start ---- */
+
+static int start_workers(relay *r)
+{
+  char error[OPTIONS_ERROR_MAX];
+  uint16_t ports[2];
+  endpoints_ports(&r->endpoints, ports);
+  r->workers = workers_start(r->o, r->secret, ports, r->telemetry, error);
+  if (!r->workers)
+    log_error("relay", "%s", error);
+  return r->workers ? 0 : -1;
+}
+
+static void on_init(void *ctx)
+{
+  relay *r = ctx;
+  if (!r->draining && start_workers(r))
+    end_with(r, EXIT_FAILURE);
+}
+
+static void on_fatal(void *ctx, const char *message)
+{
+  log_error("portal", "%s", message);
+  end_with(ctx, EXIT_FAILURE);
+}
+
+static void on_connected(void *ctx, bool connected)
+{
+  (void)ctx;
+  (void)connected; /* asked for when it is reported */
+}
+
+static int start_portal(relay *r)
+{
+  char error[PORTAL_ERROR_MAX], host[256] = "";
+  const options *o = r->o;
+  const char *name = o->name;
+  const fzr_time partition = o->portal_timing.partition;
+  if (!name && gethostname(host, sizeof host - 1) == 0)
+    name = host;
+  const portal_options config = {.api_url = o->api_url,
+                                 .token = o->token,
+                                 .name = name,
+                                 .ipv4 = o->public_ip4,
+                                 .ipv6 = o->public_ip6,
+                                 .port = o->listen_port,
+                                 .stamp_secret = r->secret,
+                                 .version = fzr_version(),
+                                 .max_partition_time =
+                                     partition ? partition : o->max_partition_seconds * FZR_SECOND,
+                                 .timing = o->portal_timing};
+  const portal_callbacks callbacks = {r, on_init, on_fatal, on_connected};
+  r->portal = portal_start(&config, r->base, &callbacks, error);
+  if (!r->portal)
+    log_error("portal", "%s", error);
+  return r->portal ? 0 : -1;
+}
+
+static int start_events(relay *r)
+{
+  r->base = event_base_new();
+  if (!r->base)
+    return -1;
+  /* What libevent puts back when its events are freed: a signal that comes while the relay is ending must not kill it. */
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGINT, SIG_IGN);
+  r->terminate = evsignal_new(r->base, SIGTERM, on_signal, r);
+  r->interrupt = evsignal_new(r->base, SIGINT, on_signal, r);
+  r->stats = event_new(r->base, -1, EV_PERSIST, on_stats, r);
+  r->drain = event_new(r->base, -1, EV_PERSIST, on_drain, r);
+  const struct timeval every = {STATS_SECONDS, 0};
+  if (!r->terminate || !r->interrupt || !r->stats || !r->drain)
+    return -1;
+  r->last_stats = monotonic_now();
+  return event_add(r->terminate, NULL) || event_add(r->interrupt, NULL) || event_add(r->stats, &every) ? -1
+                                                                                                       : 0;
+}
+
+static int start(relay *r)
+{
+  char error[OPTIONS_ERROR_MAX] = "can't make an event loop";
+  const telemetry_options config = {.version = fzr_version(),
+                                    .otlp_endpoint = r->o->otlp_endpoint,
+                                    .workers = workers_count(r->o),
+                                    .source = {take_snapshot, r},
+                                    .env = getenv};
+  const health_source source = {r, last_heartbeat, is_ready, health_now, r->o->portal_timing.partition};
+  /* Signals first: one that comes while sockets are being opened must not kill the process. Threads inherit the disposition. */
+  if (start_events(r) || !(r->telemetry = telemetry_new(&config, r->base, error)) ||
+      endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, error)) {
+    log_error("relay", "%s", error);
+    return -1;
+  }
+  return r->o->token ? start_portal(r) : start_workers(r);
+}
+
+static void stop(relay *r)
+{
+  if (r->drain)
+    event_del(r->drain);
+  if (!r->at_once)
+    telemetry_flush(r->telemetry, FLUSH_MS);
+  portal_free(r->portal);
+  endpoints_close(&r->endpoints);
+  workers_free(r->workers);
+  telemetry_free(r->telemetry);
+  struct event *const events[4] = {r->terminate, r->interrupt, r->stats, r->drain};
+  for (size_t i = 0; i < 4; i++)
+    if (events[i])
+      event_free(events[i]);
+  if (r->base)
+    event_base_free(r->base);
+}
+
+int relay_run(const options *o, const char *secret)
+{
+  relay r = {.o = o, .secret = secret, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE};
+  if (!start(&r))
+    event_base_dispatch(r.base);
+  stop(&r);
+  return r.status;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workers.h"
+
+#include "process.h"
+#include "telemetry/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* How long to wait for a worker's numbers; after that its last ones have to do. */
+#define SNAPSHOT_MS 200u
+
+struct workers {
+  fzr_shared *shared;
+  unsigned count;
+  worker **each;
+  metrics_worker *snapshot;
+};
+
+unsigned workers_count(const options *o)
+{
+  return o->workers ? o->workers : process_cpus();
+}
+
+static void log_listening(const workers *all, const options *o, const fzr_addr *public_addr,
+                          const fzr_addr *bind_addr)
+{
+  char text[FZR_ADDR_TEXT_MAX], public_text[FZR_ADDR_TEXT_MAX];
+  fzr_addr addr = *bind_addr;
+  addr.port = worker_listen_port(all->each[0]);
+  if (!public_addr->family)
+    return;
+  fzr_addr_format(&addr, true, text, sizeof text);
+  fzr_addr_format(public_addr, false, public_text, sizeof public_text);
+  log_info("relay", "Listening on %s, relaying from %s, ports %u to %u", text, public_text, o->lowest_port,
+           o->highest_port);
+}
+
+static int start_all(workers *all, const options *o, const char *secret, const uint16_t own_ports[2],
+                     telemetry *t, char *error)
+{
+  for (unsigned i = 0; i < all->count; i++) {
+    const worker_config config = {.options = o,
+                                  .secret = secret,
+                                  .shared = all->shared,
+                                  .index = i,
+                                  .count = all->count,
+                                  .first = i ? all->each[0] : NULL,
+                                  .own_ports = {own_ports[0], own_ports[1]},
+                                  .spans = telemetry_spans(t, i)};
+    all->each[i] = worker_new(&config, error);
+    if (!all->each[i])
+      return -1;
+  }
+  for (unsigned i = 0; i < all->count; i++) {
+    if (worker_start(all->each[i])) {
+      snprintf(error, OPTIONS_ERROR_MAX, "can't start a thread");
+      return -1;
+    }
+  }
+  return 0;
+}
+
+workers *workers_start(const options *o, const char *secret, const uint16_t own_ports[2], telemetry *t,
+                       char error[OPTIONS_ERROR_MAX])
+{
+  workers *all = calloc(1, sizeof *all);
+  if (all) {
+    all->count = workers_count(o);
+    all->each = calloc(all->count, sizeof(worker *));
+    all->snapshot = calloc(all->count, sizeof *all->snapshot);
+  }
+  if (!all || !all->each || !all->snapshot ||
+      fzr_shared_new(o->lowest_port, o->highest_port, NULL, &all->shared)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
+    workers_free(all);
+    return NULL;
+  }
+  if (start_all(all, o, secret, own_ports, t, error)) {
+    workers_free(all);
+    return NULL;
+  }
+  log_listening(all, o, &o->public_ip4, &o->bind_ip4);
+  log_listening(all, o, &o->public_ip6, &o->bind_ip6);
+  return all;
+}
+
+void workers_drain(workers *all)
+{
+  for (unsigned i = 0; i < all->count; i++)
+    worker_drain(all->each[i]);
+}
+
+const metrics_worker *workers_snapshot(workers *all, size_t *count)
+{
+  for (unsigned i = 0; i < all->count; i++)
+    worker_snapshot(all->each[i], SNAPSHOT_MS, &all->snapshot[i]);
+  *count = all->count;
+  return all->snapshot;
+}
+
+void workers_free(workers *all)
+{
+  if (!all)
+    return;
+  for (unsigned i = all->each ? all->count : 0; i-- > 0;)
+    worker_free(all->each[i]);
+  fzr_shared_free(all->shared);
+  free(all->each);
+  free(all->snapshot);
+  free(all);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All workers of a relay, and the pool of ports that they share. */
+#ifndef RELAY_WORKERS_H
+#define RELAY_WORKERS_H
+
+#include "telemetry/telemetry.h"
+#include "worker.h"
+
+typedef struct workers workers;
+
+/* How many there will be. */
+unsigned workers_count(const options *o);
+
+/* Opens all sockets and starts all threads. |own_ports| are ports of this host that no client may reach through the relay (0: none);
+ * |t| gets the spans. Pointers must outlive the workers. On failure NULL, with one line in |error|. */
+workers *workers_start(const options *o, const char *secret, const uint16_t own_ports[2], telemetry *t,
+                       char error[OPTIONS_ERROR_MAX]);
+
+/* From now on new allocations are refused. */
+void workers_drain(workers *all);
+
+/* Asks all workers for their numbers. Returns |*count| of them, valid until the next call. */
+const metrics_worker *workers_snapshot(workers *all, size_t *count);
+
+/* Ends the threads. NULL is allowed. */
+void workers_free(workers *all);
+
+#endif
