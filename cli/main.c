@@ -15,8 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXIT_USAGE 2
-
 static const char *environment(const char *name)
 {
   return getenv(name);

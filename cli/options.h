@@ -10,6 +10,9 @@
 #include "firezone_relay/firezone_relay.h"
 #include "portal/session.h"
 
+/* Exit status of a mistake in the configuration. */
+#define EXIT_USAGE 2
+
 #define OPTIONS_ERROR_MAX  512
 #define MAX_PEER_RULES     256
 #define MAX_XDP_INTERFACES 8

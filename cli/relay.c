@@ -201,9 +201,12 @@ static int start_portal(relay *r)
                                  .timing = o->portal_timing};
   const portal_callbacks callbacks = {r, on_init, on_fatal, on_connected};
   r->portal = portal_start(&config, r->base, &callbacks, error);
-  if (!r->portal)
-    log_error("portal", "%s", error);
-  return r->portal ? 0 : -1;
+  if (r->portal)
+    return 0;
+  /* A token, URL or CA bundle that can't be used. */
+  log_error("portal", "%s", error);
+  r->status = EXIT_USAGE;
+  return -1;
 }
 
 static int start_events(relay *r)

@@ -334,7 +334,7 @@ static void handshake(portal_conn *conn)
 static void schedule(portal_conn *conn)
 {
   const fzr_time now = clock_now();
-  const fzr_time burst = 4 * FZR_SECOND;
+  const fzr_time burst = 2 * FZR_SECOND;
   const bool reading = conn->phase == HANDSHAKE || wants_read(conn);
   const bool pause = conn->paid_until > now + burst;
   const bool ready = conn->tls != NULL && conn->phase != HANDSHAKE && portal_tls_pending(conn->tls);

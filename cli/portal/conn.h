@@ -11,9 +11,9 @@
 
 #define PORTAL_REQUEST_MAX 16384
 
-/* Read at most this much in a turn of the loop, and on average this much in a second after a burst of four seconds' worth. */
+/* Read at most this much in a turn of the loop, and on average this much in a second after a burst of two seconds' worth. */
 #define PORTAL_TURN_BYTES   16384
-#define PORTAL_SECOND_BYTES 65536
+#define PORTAL_SECOND_BYTES 32768
 
 typedef struct portal_conn portal_conn;
 

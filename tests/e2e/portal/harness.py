@@ -11,6 +11,7 @@ import http
 import json
 import os
 import queue
+import random
 import re
 import signal
 import socket
@@ -325,6 +326,18 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def free_udp_port():
+    """A port that is free now, and lies neither among those that the system hands out nor in the relay's range."""
+    while True:
+        port = random.randrange(5000, 10000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            try:
+                s.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        return port
+
+
 class Subject:
     """The process under test; all it writes is kept."""
 
@@ -344,7 +357,7 @@ class Subject:
             "LOG_LEVEL": "debug",
             "RUST_LOG": "debug",
             "NO_COLOR": "1",
-            "LISTEN_PORT": "0",
+            "LISTEN_PORT": str(free_udp_port()),
             "HEALTH_CHECK_ADDR": "127.0.0.1:0",
             "CONTROL_ENDPOINT": "127.0.0.1:0",
         }

@@ -2,6 +2,7 @@
 """What the relay says to a portal that behaves, and what it does about what the portal says."""
 import http.client
 import json
+import socket
 import unittest
 
 from harness import SECRET, TOKEN, Portal, PortalTest, Subject, free_port, push, reply, timing
@@ -31,10 +32,10 @@ class Login(PortalTest):
 
     def test_line_ends_in_the_token_are_dropped(self):
         portal = self.portal()
-        self.subject(portal.url, FIREZONE_TOKEN="abc\r\ndef\n", FIREZONE_NAME="", PUBLIC_IP4_ADDR="")
+        self.subject(portal.url, FIREZONE_TOKEN="abc\r\ndef\n", FIREZONE_NAME="")
         request = portal.request()
-        self.assertEqual([name for name, _ in request.query if name != "ipv4"], ["token", "port"])
-        self.assertEqual(request.query[0], ("token", "abcdef"))
+        self.assertEqual([name for name, _ in request.query], ["token", "name", "ipv4", "port"])
+        self.assertEqual(request.query[:2], [("token", "abcdef"), ("name", socket.gethostname())])
         self.assertEqual(request.headers["X-Authorization"], "Bearer abcdef")
 
     def test_init_before_the_reply(self):
