@@ -57,7 +57,7 @@ fi
 
 echo "== starting the relay on 127.0.0.1"
 build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 "${ipv6[@]}" \
-  --listen-port "$port" --auth-secret-file "$secret" >"$state/log" &
+  --health-check-addr 127.0.0.1:0 --control-endpoint 127.0.0.1:0 --listen-port "$port" --auth-secret-file "$secret" >"$state/log" &
 relay=$!
 for _ in $(seq 100); do
   if grep -q 'Listening on' "$state/log" || ! kill -0 "$relay" 2>/dev/null; then
@@ -86,6 +86,7 @@ The relay runs. Credentials for any TURN client, valid for a day:
 
 $(build/cli/firezone-relay credentials --auth-secret-file "$secret" | sed 's/^/    /')
     server:   127.0.0.1:$port (UDP)
+    metrics:  $(sed -n 's/.*Health and metrics on //p' "$state/log")/metrics
 
 See it relay ten packets, from another terminal in $PWD:
 
