@@ -25,6 +25,7 @@ typedef struct bench {
   unsigned window; /* in flight in all */
   bool gso;
   bool relay_ipv6;
+  bool floor;   /* the server is the bare forwarder */
   bool channel; /* allocate: bind one each */
   int pid;      /* of the server; 0: not measured */
   bool json;

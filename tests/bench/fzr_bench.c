@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fzr-bench: a load generator for any TURN server. */
 #include "bench.h"
+#include "floor.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ static const char help[] =
     "  --window N          packets or requests in flight [default: 64]\n"
     "  --gso               relay: send runs of packets at once (UDP_SEGMENT)\n"
     "  --peer ADDR         address of the generator's peers [default: 127.0.0.1, or ::1 with --relay-ipv6]\n"
+    "  --floor             relay: the server is fzr-floor, which knows no TURN\n"
     "  --relay-ipv6        ask for an IPv6 relayed address\n"
     "  --channel           allocate: bind a channel each, too\n"
     "  --pid PID           the server's process: tell its CPU time and memory\n"
@@ -203,6 +205,8 @@ static int set_option(bench *b, const char *name, const char *value)
     b->gso = true;
   else if (strcmp(name, "relay-ipv6") == 0)
     b->relay_ipv6 = true;
+  else if (strcmp(name, "floor") == 0)
+    b->floor = true;
   else if (strcmp(name, "channel") == 0)
     b->channel = true;
   else if (strcmp(name, "json") == 0)
@@ -229,6 +233,7 @@ static int read_options(int argc, char **argv, bench *b)
                                           {"gso", 0, 0, 0},
                                           {"peer", 1, 0, 0},
                                           {"relay-ipv6", 0, 0, 0},
+                                          {"floor", 0, 0, 0},
                                           {"channel", 0, 0, 0},
                                           {"pid", 1, 0, 0},
                                           {"json", 0, 0, 0},
@@ -262,7 +267,13 @@ static int check(bench *b)
   }
   if (!b->has_credential && getenv("AUTH_SECRET") && stamp_credential(b, ""))
     return 2;
-  if (!b->has_credential && strcmp(b->mode, "binding") != 0) {
+  if (b->floor &&
+      (b->server.port > 60000 || b->clients > FLOOR_MAX_CLIENTS || b->server.family != FZR_FAMILY_IPV4)) {
+    fprintf(stderr, "fzr-bench: --floor takes an IPv4 server, a port up to 60000 and up to %u clients\n",
+            FLOOR_MAX_CLIENTS);
+    return 2;
+  }
+  if (!b->has_credential && !b->floor && strcmp(b->mode, "binding") != 0) {
     fprintf(stderr, "fzr-bench: no credentials: expected --user and --password, --stamp-secret-file or "
                     "--rest-secret-file\n");
     return 2;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Relaying: clients and peers of the generator send to each other through the server, each datagram numbered and timed. */
 #include "bench.h"
+#include "floor.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -306,8 +307,8 @@ static void pump(relay_run *r)
 static int open_peer(const fzr_addr *host, fzr_addr *bound)
 {
   struct sockaddr_storage storage;
-  struct sockaddr_in in4 = {.sin_family = AF_INET};
-  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+  struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(host->port)};
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(host->port)};
   socklen_t len = sizeof storage;
   const bool v4 = host->family == FZR_FAMILY_IPV4;
   memcpy(&in4.sin_addr, host->ip, 4);
@@ -346,7 +347,29 @@ static void prepare_socket(relay_run *r, int fd, uint32_t key)
   epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
-static bool set_up(relay_run *r)
+/* The bare forwarder knows its clients and peers by their ports: nothing is asked for. */
+static bool floor_set_up(relay_run *r)
+{
+  for (unsigned i = 0; i < r->b->clients; i++) {
+    session *s = &r->sessions[i];
+    fzr_addr client = r->b->server, peer = client, bound;
+    client.port = (uint16_t)(r->b->server.port + FLOOR_CLIENT + i);
+    peer.port = (uint16_t)(r->b->server.port + FLOOR_PEER + i);
+    s->relayed = r->b->server;
+    s->relayed.port = (uint16_t)(r->b->server.port + FLOOR_RELAYED + i);
+    s->channel = (uint16_t)(FZR_CHANNEL_MIN + i);
+    s->state = SESSION_GONE; /* there is nothing to give back either */
+    s->fd = open_peer(&client, &bound);
+    r->peer_fds[i] = open_peer(&peer, &bound);
+    if (s->fd < 0 || r->peer_fds[i] < 0 || connect_to(s->fd, &r->b->server)) {
+      perror("fzr-bench: socket");
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool turn_set_up(relay_run *r)
 {
   const bench *b = r->b;
   fzr_addr *peers = calloc(b->clients, sizeof *peers);
@@ -371,7 +394,14 @@ static bool set_up(relay_run *r)
       break;
     }
   }
-  for (unsigned i = 0; ok && i < b->clients; i++) {
+  free(peers);
+  return ok;
+}
+
+static bool set_up(relay_run *r)
+{
+  bool ok = r->b->floor ? floor_set_up(r) : turn_set_up(r);
+  for (unsigned i = 0; ok && i < r->b->clients; i++) {
     ok = connect_to(r->peer_fds[i], &r->sessions[i].relayed) == 0;
     r->up[i].out = r->sessions[i].fd;
     r->up[i].channel = r->sessions[i].channel;
@@ -379,7 +409,6 @@ static bool set_up(relay_run *r)
     prepare_socket(r, r->sessions[i].fd, i << 1 | 1);
     prepare_socket(r, r->peer_fds[i], i << 1);
   }
-  free(peers);
   return ok;
 }
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+# Makes compare.sh's table of its measurements: repetition, case, server, metric, value.
+
+function median(text, values, n, i, j, swap)
+{
+  n = split(text, values, " ")
+  for (i = 2; i <= n; i++)
+    for (j = i; j > 1 && values[j] + 0 < values[j - 1] + 0; j--) {
+      swap = values[j]
+      values[j] = values[j - 1]
+      values[j - 1] = swap
+    }
+  return n % 2 ? values[(n + 1) / 2] : (values[n / 2] + values[n / 2 + 1]) / 2
+}
+
+function number(value)
+{
+  return value < 100 ? sprintf("%.1f", value) : sprintf("%d", value + 0.5)
+}
+
+# The bars: at most so much of coturn's and of the best floor's figure, or an absolute one.
+function set_bars(name, metric)
+{
+  of_coturn = of_floor = absolute = 0
+  if (metric == "latency_p50")
+    of_floor = 1.1
+  else if (metric == "server_memory")
+    absolute = 1200
+  else if (metric != "server_cpu")
+    return
+  else if (name ~ /^GSO/) {
+    of_coturn = 0.25
+    of_floor = 1.25
+  } else if (name ~ /^plain/) {
+    of_coturn = name ~ /100 clients/ ? 0.95 : 0.85
+    of_floor = 1.15
+  } else if (name ~ /^Binding/)
+    of_coturn = 0.75
+  else if (name ~ /^Refresh/)
+    of_coturn = 0.4
+  else if (name ~ /^Allocate/)
+    of_coturn = 0.35
+}
+
+function ratio(value, of, bar)
+{
+  if (!of || !value)
+    return "-"
+  return sprintf("%.2f", value / of) (bar ? sprintf(" (%s %.2f)", value / of <= bar ? "met:" : "**missed**:", bar) : "")
+}
+
+function row(name, metric, unit, i, value, mine, best, line, coturn)
+{
+  best = mine = coturn = 0
+  line = "| " name " | " unit
+  for (i = 1; i <= n_servers; i++) {
+    if (!((name, server[i], metric) in all)) {
+      line = line " | -"
+      continue
+    }
+    value = median(all[name, server[i], metric])
+    line = line " | " number(value)
+    if (server[i] == "relay")
+      mine = value
+    if (server[i] == "coturn")
+      coturn = value
+    if (server[i] ~ /^floor/ && (!best || value < best))
+      best = value
+  }
+  set_bars(name, metric)
+  if (metric == "rate")
+    best = 0
+  line = line " | " ratio(mine, coturn, of_coturn) " | "
+  if (absolute)
+    line = line (mine <= absolute ? "met: " : "**missed**: ") absolute
+  else
+    line = line ratio(mine, best, of_floor)
+  print line " |"
+}
+
+BEGIN {
+  n_servers = split(servers, server, " ")
+  line = "| case | unit"
+  rule = "| --- | ---"
+  for (i = 1; i <= n_servers; i++) {
+    line = line " | " server[i]
+    rule = rule " | ---:"
+  }
+  print line " | relay / coturn | relay / best floor |"
+  print rule " | --- | --- |"
+}
+
+{
+  all[$2, $3, $4] = all[$2, $3, $4] " " $5
+  if (!($2 in seen)) {
+    seen[$2] = 1
+    name[++n_names] = $2
+  }
+}
+
+END {
+  for (k = 1; k <= n_names; k++) {
+    if (name[k] ~ /sender/) {
+      row(name[k], "server_cpu", "CPU ns per packet")
+      row(name[k], "rate", "packets/s")
+    } else if (name[k] ~ /^latency/) {
+      row(name[k], "latency_p50", "p50, us")
+      row(name[k], "latency_p99", "p99, us")
+    } else if (name[k] == "memory") {
+      row(name[k], "server_memory", "bytes per allocation with a channel")
+    } else {
+      row(name[k], "server_cpu", "CPU ns each")
+      row(name[k], "rate", "per second")
+    }
+  }
+}

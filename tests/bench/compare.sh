@@ -1,0 +1,234 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Compares this relay with coturn, a pion/turn server and bare forwarders on loopback, and prints one Markdown table.
+#
+#   tests/bench/compare.sh [OPTIONS]
+#
+#   --build DIR        where this was built [default: build]
+#   --servers A,B,...  of relay, coturn, pion, floor, floor-gso, floor-gro-gso [default: all that are installed]
+#   --cases REGEX      only the cases whose name matches
+#   --repetitions N    of each case, the servers taking turns; the table has the medians [default: 3]
+#   --seconds S        a measurement's length [default: 1]
+#   --allocations N    kept at a time when their cost is measured [default: 10000, fewer if descriptors do not suffice]
+#   --raw FILE         write each measurement there
+#   --smoke            a run of a few seconds that proves that this script works, and nothing else
+#   --help             this text
+#
+# Servers run on one core and the generator on another, in a network namespace of their own where that is allowed. floor
+# forwards datagram by datagram, floor-gso sends runs with UDP_SEGMENT, floor-gro-gso receives with UDP_GRO, too.
+set -euo pipefail
+
+build=build wanted= cases=. repetitions=3 seconds=1 allocations=10000 raw= smoke=false
+original=("$@")
+while [ $# -gt 0 ]; do
+  case "$1" in
+  --build) build=$2 && shift ;;
+  --servers) wanted=${2//,/ } && shift ;;
+  --cases) cases=$2 && shift ;;
+  --repetitions) repetitions=$2 && shift ;;
+  --seconds) seconds=$2 && shift ;;
+  --allocations) allocations=$2 && shift ;;
+  --raw) raw=$2 && shift ;;
+  --smoke) smoke=true repetitions=1 seconds=0.1 allocations=50 ;;
+  -h | --help)
+    sed -n '3,18s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+  *)
+    echo "compare.sh: unknown argument '$1'; see --help" >&2
+    exit 2
+    ;;
+  esac
+  shift
+done
+
+# A namespace of its own: nobody else's ports, and nobody else's packets.
+if [ -z "${FZR_COMPARE_INSIDE:-}" ]; then
+  export FZR_COMPARE_INSIDE=1
+  for how in "-n" "-rn"; do
+    if unshare "$how" ip link set lo up 2>/dev/null; then
+      exec unshare "$how" "$0" "${original[@]}"
+    fi
+  done
+fi
+ip link set lo up 2>/dev/null || true
+ulimit -n "$(ulimit -Hn)"
+
+bench=$build/tests/bench/fzr-bench
+here=$(dirname "$0")
+state=$(mktemp -d)
+results=$state/results
+declare -A pids
+cleanup() {
+  trap - EXIT
+  for server in "${!pids[@]}"; do
+    stop "$server"
+  done
+  rm -rf "$state"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+# ---- the machine ----
+
+mapfile -t cores < <(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=- read -r a b; do seq "$a" "${b:-$a}"; done)
+generator_core=${cores[0]} server_core=${cores[1]:-${cores[0]}}
+generate() { taskset -c "$generator_core" "$bench" "$@"; }
+
+# ---- the servers ----
+
+low=5000 high=24999
+export AUTH_SECRET=compare-compare-compare-compare!
+declare -A port=([relay]=4001 [coturn]=4002 [pion]=4003 [floor]=26000 [floor-gso]=27000 [floor-gro-gso]=28000)
+
+command_of() {
+  local p=${port[$1]}
+  case "$1" in
+  relay)
+    echo "$build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port $p" \
+      "--lowest-port $low --highest-port $high --workers 1 --allow-peer 127.0.0.0/8 --unauthenticated-rate 0" \
+      "--health-check-addr 127.0.0.1:0 --control-endpoint 127.0.0.1:0"
+    ;;
+  coturn)
+    echo "turnserver -n --listening-ip 127.0.0.1 --relay-ip 127.0.0.1 --listening-port $p --min-port $low" \
+      "--max-port $high --lt-cred-mech --user bench:bench --realm bench --allow-loopback-peers --no-cli --no-tls" \
+      "--no-dtls --no-tcp --no-tcp-relay --relay-threads 1 --no-stdout-log --simple-log --log-file /dev/null" \
+      "--userdb $state/turndb --pidfile $state/turnserver.pid"
+    ;;
+  pion) echo "$build/tests/bench/pion_server --listen 127.0.0.1:$p --min-port $low --max-port $high" ;;
+  floor) echo "$build/tests/bench/fzr-floor --clients 100 --port $p" ;;
+  floor-gso) echo "$build/tests/bench/fzr-floor --clients 100 --port $p --gso" ;;
+  floor-gro-gso) echo "$build/tests/bench/fzr-floor --clients 100 --port $p --gso --gro" ;;
+  *)
+    echo "compare.sh: unknown server '$1'; see --help" >&2
+    exit 2
+    ;;
+  esac
+}
+
+# What the generator is told about a server.
+login_of() {
+  case "$1" in
+  relay) echo "--server 127.0.0.1:${port[$1]}" ;;
+  floor*) echo "--server 127.0.0.1:${port[$1]} --floor" ;;
+  *) echo "--server 127.0.0.1:${port[$1]} --user bench --password bench" ;;
+  esac
+}
+
+answers() {
+  local mode="binding --window 1"
+  case "$1" in floor*) mode=relay ;; esac
+  # shellcheck disable=SC2046,SC2086
+  generate $mode $(login_of "$1") --packets 1 --seconds 0.2 >/dev/null 2>&1
+}
+
+start() {
+  # shellcheck disable=SC2046
+  GOMAXPROCS=1 taskset -c "$server_core" $(command_of "$1") >"$state/$1.log" 2>&1 &
+  pids[$1]=$!
+  for _ in $(seq 100); do
+    if answers "$1"; then
+      return 0
+    fi
+    if ! kill -0 "${pids[$1]}" 2>/dev/null; then
+      break
+    fi
+    sleep 0.05
+  done
+  echo "compare.sh: $1 does not answer:" >&2
+  cat "$state/$1.log" >&2
+  return 1
+}
+
+stop() {
+  local pid=${pids[$1]:-}
+  unset "pids[$1]"
+  if [ -n "$pid" ]; then
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  fi
+}
+
+if [ -z "$wanted" ]; then
+  wanted=relay
+  if command -v turnserver >/dev/null; then wanted="$wanted coturn"; fi
+  if [ -x "$build/tests/bench/pion_server" ]; then wanted="$wanted pion"; fi
+  wanted="$wanted floor floor-gso floor-gro-gso"
+fi
+turn_servers=$(printf '%s\n' $wanted | grep -v ^floor)
+
+# ---- measuring ----
+
+# Appends what one run of the generator told: repetition, case, server, metric, value.
+measure() {
+  local repetition=$1 name=$2 server=$3 mode=$4
+  shift 4
+  # shellcheck disable=SC2046
+  if ! generate "$mode" $(login_of "$server") --pid "${pids[$server]}" --json "$@" >"$state/json" 2>"$state/errors"; then
+    echo "compare.sh: '$name' failed with $server: $(cat "$state/errors")" >&2
+    if [ "$server" = relay ]; then exit 1; fi
+  fi
+  tr ',{}' '\n' <"$state/json" | awk -F: -v OFS='\t' -v r="$repetition" -v c="$name" -v s="$server" \
+    'NF == 2 && $1 != "\"mode\"" { gsub(/"/, "", $1); print r, c, s, $1, $2 }' >>"$results"
+}
+
+# compare NAME SERVERS MODE ARGUMENTS...: the servers take turns.
+compare() {
+  local name=$1 servers=$2
+  shift 2
+  if ! grep -Eq -- "$cases" <<<"$name"; then return; fi
+  echo "$name" >&2
+  for repetition in $(seq "$repetitions"); do
+    for server in $servers; do
+      measure "$repetition" "$name" "$server" "$@" --seconds "$seconds"
+    done
+  done
+}
+
+# Memory is measured in servers that have done nothing else yet.
+compare_memory() {
+  if ! grep -Eq -- "$cases" <<<"memory"; then return; fi
+  echo memory >&2
+  for repetition in $(seq "$repetitions"); do
+    for server in $turn_servers; do
+      stop "$server"
+      start "$server"
+      measure "$repetition" memory "$server" allocate --clients "$allocations" --channel
+    done
+  done
+}
+
+descriptors=$(($(ulimit -n) - 200))
+if [ "$allocations" -gt "$descriptors" ]; then allocations=$descriptors; fi
+: >"$results"
+for server in $wanted; do
+  start "$server"
+done
+
+sizes="100 1280" directions="up down"
+if $smoke; then sizes=1280 directions=up; fi
+for size in $sizes; do
+  for direction in $directions; do
+    common="--direction $direction --size $size"
+    # shellcheck disable=SC2086
+    {
+      compare "GSO sender, 1 client, $size B, $direction" "$wanted" relay --gso --window 64 $common
+      compare "GSO sender, 100 clients, $size B, $direction" "$wanted" relay --gso --clients 100 --window 1600 $common
+      compare "plain sender, 1 client, $size B, $direction" "$wanted" relay --window 64 $common
+      compare "plain sender, 100 clients, $size B, $direction" "$wanted" relay --clients 100 --window 100 $common
+    }
+  done
+done
+compare "latency at 20,000 packets/s" "$wanted" relay --rate 20000
+compare "Binding, 64 in flight" "$turn_servers" binding
+compare "Refresh, 64 in flight" "$turn_servers" refresh --clients 64
+compare "Allocate cycle" "$turn_servers" allocate --clients "$allocations"
+compare_memory
+if [ -n "$raw" ]; then cp "$results" "$raw"; fi
+
+# ---- the table ----
+
+echo "$(uname -sr), $(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1); generator on core" \
+  "$generator_core, servers on core $server_core; medians of $repetitions runs of $seconds s; $allocations allocations"
+echo
+awk -F'\t' -v servers="$wanted" -f "$here/compare.awk" "$results"

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A bare forwarder: what relaying costs when nothing is looked up, checked or allocated.
+ *
+ * It moves the same bytes through as many sockets as a TURN relay of one worker does: all clients on one port, one more port per
+ * client, four bytes of ChannelData header off on the way up and on on the way down. Who is who follows from the port number
+ * (fzr-bench --floor uses the same ones). */
+#include "floor.h"
+
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+#define MSGS     32u
+#define SLOT     65536u
+#define SEGMENTS 64u    /* of a GSO message, at most */
+#define GSO_MAX  65507u /* bytes of a GSO message, at most */
+#define OUTS     256u
+#define IOVS     4096u
+#define HEADER   4u
+
+/* What leaves at once: a datagram, or with GSO a run of them. */
+typedef struct departure {
+  int fd;
+  unsigned iovs, segments;
+  size_t bytes, size;
+  bool closed; /* a shorter segment ends a run */
+  struct iovec *iov;
+  struct sockaddr_in to;
+  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))];
+} departure;
+
+static struct {
+  bool gso, gro;
+  uint16_t base;
+  uint32_t clients;
+  int listener;
+  int relayed[FLOOR_MAX_CLIENTS];
+  uint8_t *slots;
+  departure outs[OUTS];
+  struct iovec iovs[IOVS];
+  uint8_t headers[IOVS][HEADER];
+  unsigned n_outs, n_iovs;
+} f;
+
+static void put16(uint8_t *at, uint32_t value)
+{
+  at[0] = (uint8_t)(value >> 8);
+  at[1] = (uint8_t)value;
+}
+
+static struct sockaddr_in loopback(uint32_t port)
+{
+  return (struct sockaddr_in){
+      .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+}
+
+static void set_control(struct msghdr *msg, departure *o)
+{
+  const uint16_t size = (uint16_t)o->size;
+  msg->msg_control = o->control;
+  msg->msg_controllen = sizeof o->control;
+  struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+  c->cmsg_level = IPPROTO_UDP;
+  c->cmsg_type = UDP_SEGMENT;
+  c->cmsg_len = CMSG_LEN(sizeof size);
+  memcpy(CMSG_DATA(c), &size, sizeof size);
+}
+
+/* Sends all that waits: what leaves by the same socket one after another goes in one system call. */
+static void flush(void)
+{
+  struct mmsghdr msgs[OUTS];
+  memset(msgs, 0, sizeof *msgs * f.n_outs);
+  for (unsigned i = 0; i < f.n_outs; i++) {
+    departure *o = &f.outs[i];
+    struct msghdr *msg = &msgs[i].msg_hdr;
+    msg->msg_name = &o->to;
+    msg->msg_namelen = sizeof o->to;
+    msg->msg_iov = o->iov;
+    msg->msg_iovlen = o->iovs;
+    if (o->segments > 1)
+      set_control(msg, o);
+  }
+  for (unsigned i = 0, n; i < f.n_outs; i += n) {
+    for (n = 1; i + n < f.n_outs && f.outs[i + n].fd == f.outs[i].fd;)
+      n++;
+    const int sent = sendmmsg(f.outs[i].fd, msgs + i, n, 0);
+    if (sent >= 1)
+      n = (unsigned)sent;
+  }
+  f.n_outs = f.n_iovs = 0;
+}
+
+/* Queues one payload; |header| goes in front if there is one. */
+static void depart(int fd, const struct sockaddr_in *to, const uint8_t *header, uint8_t *data, size_t len)
+{
+  const size_t size = len + (header ? HEADER : 0);
+  departure *o = f.n_outs ? &f.outs[f.n_outs - 1] : NULL;
+  const bool joins = f.gso && o && !o->closed && o->fd == fd && o->to.sin_port == to->sin_port &&
+                     size <= o->size && o->segments < SEGMENTS && o->bytes + size <= GSO_MAX;
+  if (f.n_iovs + 2 > IOVS || (!joins && f.n_outs == OUTS)) {
+    flush();
+    depart(fd, to, header, data, len);
+    return;
+  }
+  if (!joins) {
+    o = &f.outs[f.n_outs++];
+    o->fd = fd;
+    o->to = *to;
+    o->iov = &f.iovs[f.n_iovs];
+    o->iovs = o->segments = 0;
+    o->bytes = 0;
+    o->size = size;
+    o->closed = false;
+  }
+  if (header) {
+    memcpy(f.headers[f.n_iovs], header, HEADER);
+    f.iovs[f.n_iovs] = (struct iovec){f.headers[f.n_iovs], HEADER};
+    f.n_iovs++;
+    o->iovs++;
+  }
+  f.iovs[f.n_iovs++] = (struct iovec){data, len};
+  o->iovs++;
+  o->segments++;
+  o->bytes += size;
+  o->closed = size < o->size;
+}
+
+static void up(uint32_t client, uint8_t *data, size_t len)
+{
+  const struct sockaddr_in to = loopback(f.base + FLOOR_PEER + client);
+  if (client < f.clients && len >= HEADER)
+    depart(f.relayed[client], &to, NULL, data + HEADER, len - HEADER);
+}
+
+static void down(uint32_t client, uint8_t *data, size_t len)
+{
+  const struct sockaddr_in to = loopback(f.base + FLOOR_CLIENT + client);
+  uint8_t header[HEADER];
+  put16(header, 0x4000 + client);
+  put16(header + 2, (uint32_t)len);
+  depart(f.listener, &to, header, data, len);
+}
+
+static size_t run_size(struct msghdr *msg)
+{
+  struct cmsghdr *c = f.gro ? CMSG_FIRSTHDR(msg) : NULL;
+  int size = 0;
+  if (c && c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
+    memcpy(&size, CMSG_DATA(c), sizeof size);
+  return (size_t)size;
+}
+
+/* Forwards one batch from the listener (0) or from the socket of a client (its number + 1). */
+static void forward(uint32_t key)
+{
+  struct mmsghdr msgs[MSGS] = {0};
+  struct iovec iovs[MSGS];
+  struct sockaddr_in from[MSGS];
+  _Alignas(struct cmsghdr) uint8_t controls[MSGS][CMSG_SPACE(sizeof(int))];
+  for (unsigned i = 0; i < MSGS; i++) {
+    iovs[i] = (struct iovec){f.slots + (size_t)i * SLOT, SLOT};
+    msgs[i].msg_hdr = (struct msghdr){
+        .msg_name = &from[i], .msg_namelen = sizeof from[i], .msg_iov = &iovs[i], .msg_iovlen = 1};
+    if (f.gro) {
+      msgs[i].msg_hdr.msg_control = controls[i];
+      msgs[i].msg_hdr.msg_controllen = sizeof controls[i];
+    }
+  }
+  const int n = recvmmsg(key ? f.relayed[key - 1] : f.listener, msgs, MSGS, MSG_DONTWAIT, NULL);
+  for (int i = 0; i < n; i++) {
+    const size_t len = msgs[i].msg_len, run = run_size(&msgs[i].msg_hdr), step = run ? run : len;
+    const uint32_t client = (uint32_t)ntohs(from[i].sin_port) - f.base - FLOOR_CLIENT;
+    for (size_t at = 0; at < len; at += step) {
+      const size_t left = len - at < step ? len - at : step;
+      if (key)
+        down(key - 1, (uint8_t *)iovs[i].iov_base + at, left);
+      else
+        up(client, (uint8_t *)iovs[i].iov_base + at, left);
+    }
+  }
+  flush();
+}
+
+static int open_socket(int epoll, uint32_t key)
+{
+  const struct sockaddr_in at = loopback(f.base + key);
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1, buffer = 4 << 20;
+  struct epoll_event e = {.events = EPOLLIN, .data = {.u32 = key}};
+  if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof at) ||
+      (f.gro && setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof one)) ||
+      setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer) ||
+      setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer) ||
+      epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e)) {
+    perror("fzr-floor");
+    exit(EXIT_FAILURE);
+  }
+  return fd;
+}
+
+int main(int argc, char **argv)
+{
+  long base = 0, clients = 1;
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--gso") == 0)
+      f.gso = true;
+    else if (strcmp(argv[i], "--gro") == 0)
+      f.gro = true;
+    else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc)
+      base = strtol(argv[++i], NULL, 10);
+    else if (strcmp(argv[i], "--clients") == 0 && i + 1 < argc)
+      clients = strtol(argv[++i], NULL, 10);
+    else
+      base = -1;
+  }
+  if (base < 1 || base > 60000 || clients < 1 || clients > (long)FLOOR_MAX_CLIENTS) {
+    fprintf(stderr, "Usage: fzr-floor --port PORT [--clients N] [--gro] [--gso]\n");
+    return 2;
+  }
+  f.base = (uint16_t)base;
+  f.clients = (uint32_t)clients;
+  f.slots = malloc((size_t)MSGS * SLOT);
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (!f.slots || epoll < 0)
+    return EXIT_FAILURE;
+  f.listener = open_socket(epoll, 0);
+  for (uint32_t i = 0; i < f.clients; i++)
+    f.relayed[i] = open_socket(epoll, FLOOR_RELAYED + i);
+  for (;;) {
+    struct epoll_event ready[64];
+    const int n = epoll_wait(epoll, ready, 64, -1);
+    for (int i = 0; i < n; i++)
+      forward(ready[i].data.u32);
+  }
+}
