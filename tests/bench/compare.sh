@@ -8,8 +8,9 @@
 #   --servers A,B,...  of relay, coturn, pion, floor, floor-gso, floor-gro-gso [default: all that are installed]
 #   --cases REGEX      only the cases whose name matches
 #   --repetitions N    of each case, the servers taking turns; the table has the medians [default: 3]
-#   --seconds S        a measurement's length [default: 1]
+#   --seconds S        a measurement's length [default: 0.5]
 #   --allocations N    kept at a time when their cost is measured [default: 10000, fewer if descriptors do not suffice]
+#   --nice N           run servers and generator with this niceness (negative ones need root) [default: 0]
 #   --raw FILE         write each measurement there
 #   --smoke            a run of a few seconds that proves that this script works, and nothing else
 #   --help             this text
@@ -18,7 +19,7 @@
 # forwards datagram by datagram, floor-gso sends runs with UDP_SEGMENT, floor-gro-gso receives with UDP_GRO, too.
 set -euo pipefail
 
-build=build wanted= cases=. repetitions=3 seconds=1 allocations=10000 raw= smoke=false
+build=build wanted='' cases=. repetitions=3 seconds=0.5 allocations=10000 raw='' smoke=false niceness=0
 original=("$@")
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -28,10 +29,11 @@ while [ $# -gt 0 ]; do
   --repetitions) repetitions=$2 && shift ;;
   --seconds) seconds=$2 && shift ;;
   --allocations) allocations=$2 && shift ;;
+  --nice) niceness=$2 && shift ;;
   --raw) raw=$2 && shift ;;
   --smoke) smoke=true repetitions=1 seconds=0.1 allocations=50 ;;
   -h | --help)
-    sed -n '3,18s/^# \{0,1\}//p' "$0"
+    sed -n '3,19s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -68,6 +70,7 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM
+if [ "$niceness" != 0 ]; then renice -n "$niceness" -p $$ >/dev/null; fi
 
 # ---- the machine ----
 
@@ -77,6 +80,7 @@ generate() { taskset -c "$generator_core" "$bench" "$@"; }
 
 # ---- the servers ----
 
+# None of these ports is one that the system hands out: no peer of the generator may have the number of a server's own port.
 low=5000 high=24999
 export AUTH_SECRET=compare-compare-compare-compare!
 declare -A port=([relay]=4001 [coturn]=4002 [pion]=4003 [floor]=26000 [floor-gso]=27000 [floor-gro-gso]=28000)
@@ -87,7 +91,7 @@ command_of() {
   relay)
     echo "$build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port $p" \
       "--lowest-port $low --highest-port $high --workers 1 --allow-peer 127.0.0.0/8 --unauthenticated-rate 0" \
-      "--health-check-addr 127.0.0.1:0 --control-endpoint 127.0.0.1:0"
+      "--health-check-addr 127.0.0.1:4004 --control-endpoint 127.0.0.1:4005"
     ;;
   coturn)
     echo "turnserver -n --listening-ip 127.0.0.1 --relay-ip 127.0.0.1 --listening-port $p --min-port $low" \
@@ -155,19 +159,25 @@ if [ -z "$wanted" ]; then
   if [ -x "$build/tests/bench/pion_server" ]; then wanted="$wanted pion"; fi
   wanted="$wanted floor floor-gso floor-gro-gso"
 fi
-turn_servers=$(printf '%s\n' $wanted | grep -v ^floor)
+turn_servers=$(tr ' ' '\n' <<<"$wanted" | grep -v ^floor)
 
 # ---- measuring ----
+
+status=0
 
 # Appends what one run of the generator told: repetition, case, server, metric, value.
 measure() {
   local repetition=$1 name=$2 server=$3 mode=$4
   shift 4
+  local tries=3
   # shellcheck disable=SC2046
-  if ! generate "$mode" $(login_of "$server") --pid "${pids[$server]}" --json "$@" >"$state/json" 2>"$state/errors"; then
+  until generate "$mode" $(login_of "$server") --pid "${pids[$server]}" --json "$@" >"$state/json" 2>"$state/errors"; do
     echo "compare.sh: '$name' failed with $server: $(cat "$state/errors")" >&2
-    if [ "$server" = relay ]; then exit 1; fi
-  fi
+    if [ "$server" = relay ]; then status=1; fi
+    # Others may still hold an allocation of the same client port, or have lost too much.
+    tries=$((tries - 1))
+    if [ "$tries" = 0 ]; then return; fi
+  done
   tr ',{}' '\n' <"$state/json" | awk -F: -v OFS='\t' -v r="$repetition" -v c="$name" -v s="$server" \
     'NF == 2 && $1 != "\"mode\"" { gsub(/"/, "", $1); print r, c, s, $1, $2 }' >>"$results"
 }
@@ -185,15 +195,17 @@ compare() {
   done
 }
 
-# Memory is measured in servers that have done nothing else yet.
-compare_memory() {
-  if ! grep -Eq -- "$cases" <<<"memory"; then return; fi
-  echo memory >&2
+# Allocations are made in servers that have done nothing else yet: their memory is new, and no client's port was known before.
+compare_allocations() {
+  local name=$1
+  shift
+  if ! grep -Eq -- "$cases" <<<"$name"; then return; fi
+  echo "$name" >&2
   for repetition in $(seq "$repetitions"); do
     for server in $turn_servers; do
       stop "$server"
       start "$server"
-      measure "$repetition" memory "$server" allocate --clients "$allocations" --channel
+      measure "$repetition" "$name" "$server" allocate --clients "$allocations" "$@"
     done
   done
 }
@@ -222,8 +234,8 @@ done
 compare "latency at 20,000 packets/s" "$wanted" relay --rate 20000
 compare "Binding, 64 in flight" "$turn_servers" binding
 compare "Refresh, 64 in flight" "$turn_servers" refresh --clients 64
-compare "Allocate cycle" "$turn_servers" allocate --clients "$allocations"
-compare_memory
+compare_allocations "Allocate cycle"
+compare_allocations memory --channel
 if [ -n "$raw" ]; then cp "$results" "$raw"; fi
 
 # ---- the table ----
@@ -231,4 +243,5 @@ if [ -n "$raw" ]; then cp "$results" "$raw"; fi
 echo "$(uname -sr), $(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1); generator on core" \
   "$generator_core, servers on core $server_core; medians of $repetitions runs of $seconds s; $allocations allocations"
 echo
-awk -F'\t' -v servers="$wanted" -f "$here/compare.awk" "$results"
+awk -F'\t' -v servers="$wanted" -v smoke="$smoke" -f "$here/compare.awk" "$results"
+exit "$status"
