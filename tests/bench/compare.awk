@@ -100,8 +100,17 @@ BEGIN {
   }
 }
 
+function worker_row(name, one, two)
+{
+  one = median(all[name, "1-worker", "server_cpu"])
+  two = median(all[name, "2-workers", "server_cpu"])
+  printf "%s: server CPU ns per packet with 1 worker %d, with 2 workers %d: %s\n", name, one, two, ratio(two, one, smoke == "true" ? 0 : 1.1)
+}
+
 END {
   for (k = 1; k <= n_names; k++) {
+    if (name[k] ~ /^workers/)
+      continue
     if (name[k] ~ /sender/) {
       row(name[k], "server_cpu", "CPU ns per packet")
       row(name[k], "rate", "packets/s")
@@ -115,4 +124,8 @@ END {
       row(name[k], "rate", "per second")
     }
   }
+  print ""
+  for (k = 1; k <= n_names; k++)
+    if (name[k] ~ /^workers/)
+      worker_row(name[k])
 }

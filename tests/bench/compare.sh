@@ -11,6 +11,7 @@
 #   --seconds S        a measurement's length [default: 0.5]
 #   --allocations N    kept at a time when their cost is measured [default: 10000, fewer if descriptors do not suffice]
 #   --nice N           run servers and generator with this niceness (negative ones need root) [default: 0]
+#   --realtime         measure latency under SCHED_FIFO, so that other work of the machine does not count (needs root)
 #   --raw FILE         write each measurement there
 #   --smoke            a run of a few seconds that proves that this script works, and nothing else
 #   --help             this text
@@ -19,7 +20,7 @@
 # forwards datagram by datagram, floor-gso sends runs with UDP_SEGMENT, floor-gro-gso receives with UDP_GRO, too.
 set -euo pipefail
 
-build=build wanted='' cases=. repetitions=3 seconds=0.5 allocations=10000 raw='' smoke=false niceness=0
+build=build wanted='' cases=. repetitions=3 seconds=0.5 allocations=10000 raw='' smoke=false niceness=0 realtime=false
 original=("$@")
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -30,10 +31,11 @@ while [ $# -gt 0 ]; do
   --seconds) seconds=$2 && shift ;;
   --allocations) allocations=$2 && shift ;;
   --nice) niceness=$2 && shift ;;
+  --realtime) realtime=true ;;
   --raw) raw=$2 && shift ;;
   --smoke) smoke=true repetitions=1 seconds=0.1 allocations=50 ;;
   -h | --help)
-    sed -n '3,19s/^# \{0,1\}//p' "$0"
+    sed -n '3,20s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -61,6 +63,7 @@ here=$(dirname "$0")
 state=$(mktemp -d)
 results=$state/results
 declare -A pids
+# shellcheck disable=SC2317 # called by the trap
 cleanup() {
   trap - EXIT
   for server in "${!pids[@]}"; do
@@ -75,23 +78,26 @@ if [ "$niceness" != 0 ]; then renice -n "$niceness" -p $$ >/dev/null; fi
 # ---- the machine ----
 
 mapfile -t cores < <(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=- read -r a b; do seq "$a" "${b:-$a}"; done)
-generator_core=${cores[0]} server_core=${cores[1]:-${cores[0]}}
-generate() { taskset -c "$generator_core" "$bench" "$@"; }
+generator_cores=${cores[0]} server_cores=${cores[1]:-${cores[0]}}
+scheduler=''
+generate() { $scheduler taskset -c "$generator_cores" "$bench" "$@"; }
 
 # ---- the servers ----
 
 # None of these ports is one that the system hands out: no peer of the generator may have the number of a server's own port.
 low=5000 high=24999
 export AUTH_SECRET=compare-compare-compare-compare!
-declare -A port=([relay]=4001 [coturn]=4002 [pion]=4003 [floor]=26000 [floor-gso]=27000 [floor-gro-gso]=28000)
+declare -A port=([relay]=4001 [coturn]=4002 [pion]=4003 [floor]=26000 [floor-gso]=27000 [floor-gro-gso]=28000
+  [1-worker]=4006 [2-workers]=4007)
 
 command_of() {
   local p=${port[$1]}
   case "$1" in
-  relay)
+  relay | *-worker*)
+    local workers=${1%%-*}
     echo "$build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port $p" \
-      "--lowest-port $low --highest-port $high --workers 1 --allow-peer 127.0.0.0/8 --unauthenticated-rate 0" \
-      "--health-check-addr 127.0.0.1:4004 --control-endpoint 127.0.0.1:4005"
+      "--lowest-port $low --highest-port $high --workers ${workers/relay/1} --allow-peer 127.0.0.0/8 --unauthenticated-rate 0" \
+      "--health-check-addr 127.0.0.1:$((p + 100)) --control-endpoint 127.0.0.1:$((p + 200))"
     ;;
   coturn)
     echo "turnserver -n --listening-ip 127.0.0.1 --relay-ip 127.0.0.1 --listening-port $p --min-port $low" \
@@ -113,7 +119,7 @@ command_of() {
 # What the generator is told about a server.
 login_of() {
   case "$1" in
-  relay) echo "--server 127.0.0.1:${port[$1]}" ;;
+  relay | *-worker*) echo "--server 127.0.0.1:${port[$1]}" ;;
   floor*) echo "--server 127.0.0.1:${port[$1]} --floor" ;;
   *) echo "--server 127.0.0.1:${port[$1]} --user bench --password bench" ;;
   esac
@@ -128,7 +134,7 @@ answers() {
 
 start() {
   # shellcheck disable=SC2046
-  GOMAXPROCS=1 taskset -c "$server_core" $(command_of "$1") >"$state/$1.log" 2>&1 &
+  GOMAXPROCS=1 taskset -c "$server_cores" $(command_of "$1") >"$state/$1.log" 2>&1 &
   pids[$1]=$!
   for _ in $(seq 100); do
     if answers "$1"; then
@@ -231,7 +237,22 @@ for size in $sizes; do
     }
   done
 done
+# Workers are compared on all cores, which the generator shares; only with each other.
+pinned=("$generator_cores" "$server_cores") generator_cores=$(IFS=, && echo "${cores[*]}") server_cores=$generator_cores
+start 1-worker && start 2-workers
+compare "workers, GSO sender, 100 clients" "1-worker 2-workers" relay --gso --clients 100 --window 1600
+compare "workers, plain sender, 100 clients" "1-worker 2-workers" relay --clients 100 --window 100
+stop 1-worker && stop 2-workers
+generator_cores=${pinned[0]} server_cores=${pinned[1]}
+if $realtime; then
+  scheduler="chrt --fifo 1"
+  for server in $wanted; do chrt --fifo --all-tasks --pid 1 "${pids[$server]}"; done
+fi
 compare "latency at 20,000 packets/s" "$wanted" relay --rate 20000
+if $realtime; then
+  scheduler=''
+  for server in $wanted; do chrt --other --all-tasks --pid 0 "${pids[$server]}"; done
+fi
 compare "Binding, 64 in flight" "$turn_servers" binding
 compare "Refresh, 64 in flight" "$turn_servers" refresh --clients 64
 compare_allocations "Allocate cycle"
@@ -241,7 +262,7 @@ if [ -n "$raw" ]; then cp "$results" "$raw"; fi
 # ---- the table ----
 
 echo "$(uname -sr), $(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1); generator on core" \
-  "$generator_core, servers on core $server_core; medians of $repetitions runs of $seconds s; $allocations allocations"
+  "$generator_cores, servers on core $server_cores; medians of $repetitions runs of $seconds s; $allocations allocations"
 echo
 awk -F'\t' -v servers="$wanted" -v smoke="$smoke" -f "$here/compare.awk" "$results"
 exit "$status"

@@ -38,6 +38,7 @@ ip link set lo up
 
 state=$(mktemp -d)
 tracer='' traced=''
+# shellcheck disable=SC2317 # called by the trap
 cleanup() {
   trap - EXIT
   if [ -n "$traced" ]; then kill -KILL "$traced" 2>/dev/null || true; fi
