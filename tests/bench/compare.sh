@@ -201,7 +201,8 @@ compare() {
   done
 }
 
-# Allocations are made in servers that have done nothing else yet: their memory is new, and no client's port was known before.
+# Allocations are made in servers that have done nothing else yet: their memory is new, no client's port was known before, and no
+# other server holds ports of the same range.
 compare_allocations() {
   local name=$1
   shift
@@ -209,9 +210,9 @@ compare_allocations() {
   echo "$name" >&2
   for repetition in $(seq "$repetitions"); do
     for server in $turn_servers; do
-      stop "$server"
       start "$server"
       measure "$repetition" "$name" "$server" allocate --clients "$allocations" "$@"
+      stop "$server"
     done
   done
 }
@@ -255,6 +256,9 @@ if $realtime; then
 fi
 compare "Binding, 64 in flight" "$turn_servers" binding
 compare "Refresh, 64 in flight" "$turn_servers" refresh --clients 64
+for server in $turn_servers; do
+  stop "$server"
+done
 compare_allocations "Allocate cycle"
 compare_allocations memory --channel
 if [ -n "$raw" ]; then cp "$results" "$raw"; fi
