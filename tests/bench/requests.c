@@ -236,6 +236,14 @@ int bench_allocations(const bench *b)
 
 /* ---- Refresh ---- */
 
+static bool any_refreshing(const session *sessions, unsigned n)
+{
+  for (unsigned i = 0; i < n; i++)
+    if (sessions[i].state == SESSION_REFRESHING)
+      return true;
+  return false;
+}
+
 int bench_refreshes(const bench *b)
 {
   session *sessions = calloc(b->clients, sizeof *sessions);
@@ -256,6 +264,10 @@ int bench_refreshes(const bench *b)
     done += turn(epoll, sessions, b->clients, &last_tick);
   }
   const double seconds = (double)(bench_now() - begin) / 1e9;
+  const uint64_t used = b->pid ? process_cpu_ns(b->pid) - cpu : 0;
+  /* Only a session that is at rest can give its allocation back. */
+  while (!bench_stop && any_refreshing(sessions, b->clients))
+    turn(epoll, sessions, b->clients, &last_tick);
   for (unsigned i = 0; i < b->clients; i++)
     failed += sessions[i].state == SESSION_FAILED;
   result_begin(b);
@@ -263,7 +275,7 @@ int bench_refreshes(const bench *b)
   result(b, "failed", (double)failed, "");
   result(b, "rate", (double)done / seconds, "/s");
   if (b->pid && done)
-    result(b, "server_cpu", (double)(process_cpu_ns(b->pid) - cpu) / (double)done, "ns each");
+    result(b, "server_cpu", (double)used / (double)done, "ns each");
   result_end(b);
   if (epoll >= 0)
     close(epoll);
