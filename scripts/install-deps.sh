@@ -7,10 +7,14 @@
 # Does nothing when everything is there. Needs root only when something is missing.
 set -euo pipefail
 
-build_packages=(gcc libc6-dev pkg-config meson ninja-build libevent-dev libmbedtls-dev)
+build_packages=(
+  gcc libc6-dev pkg-config meson ninja-build libevent-dev libmbedtls-dev libwslay-dev libjsmn-dev libnghttp2-dev libprotobuf-c-dev
+  protobuf-c-compiler ca-certificates
+)
 test_packages=(
   check g++ clang clang-format clang-tidy cppcheck shellcheck libclang-rt-14-dev binutils iproute2 python3
   python3-aioice coturn libre-dev golang-go golang-github-pion-turn.v2-dev valgrind strace man-db util-linux
+  python3-websockets python3-grpcio python3-protobuf protobuf-compiler nghttp2-server prometheus curl
 )
 
 packages=()
