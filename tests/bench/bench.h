@@ -25,9 +25,10 @@ typedef struct bench {
   unsigned window; /* in flight in all */
   bool gso;
   bool relay_ipv6;
-  bool floor;   /* the server is the bare forwarder */
-  bool channel; /* allocate: bind one each */
-  int pid;      /* of the server; 0: not measured */
+  bool floor;    /* the server is the bare forwarder */
+  bool channel;  /* allocate: bind one each */
+  int pid;       /* of the server; 0: not measured */
+  bool in_steps; /* hold the server while a window is sent */
   bool json;
 } bench;
 

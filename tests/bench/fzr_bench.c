@@ -42,6 +42,8 @@ static const char help[] =
     "  --relay-ipv6        ask for an IPv6 relayed address\n"
     "  --channel           allocate: bind a channel each, too\n"
     "  --pid PID           the server's process: tell its CPU time and memory\n"
+    "  --in-steps          relay: hold the server (--pid) while each window is sent, so that it finds all of "
+    "it at once\n"
     "  --json              print one JSON object\n"
     "  --help              this text\n"
     "\n"
@@ -209,6 +211,8 @@ static int set_option(bench *b, const char *name, const char *value)
     b->floor = true;
   else if (strcmp(name, "channel") == 0)
     b->channel = true;
+  else if (strcmp(name, "in-steps") == 0)
+    b->in_steps = true;
   else if (strcmp(name, "json") == 0)
     b->json = true;
   else
@@ -236,6 +240,7 @@ static int read_options(int argc, char **argv, bench *b)
                                           {"floor", 0, 0, 0},
                                           {"channel", 0, 0, 0},
                                           {"pid", 1, 0, 0},
+                                          {"in-steps", 0, 0, 0},
                                           {"json", 0, 0, 0},
                                           {"help", 0, 0, 'h'},
                                           {0, 0, 0, 0}};
@@ -276,6 +281,10 @@ static int check(bench *b)
   if (!b->has_credential && !b->floor && strcmp(b->mode, "binding") != 0) {
     fprintf(stderr, "fzr-bench: no credentials: expected --user and --password, --stamp-secret-file or "
                     "--rest-secret-file\n");
+    return 2;
+  }
+  if (b->in_steps && (!b->pid || !b->packets || b->rate)) {
+    fprintf(stderr, "fzr-bench: --in-steps takes --pid and --packets, and no --rate\n");
     return 2;
   }
   if (!b->peer_host.family)

@@ -2,9 +2,11 @@
 #include "measure.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static unsigned bucket_of(fzr_time ns)
@@ -70,6 +72,58 @@ uint64_t process_cpu_ns(int pid)
       total += task_cpu(pid, entry->d_name);
   closedir(dir);
   return total;
+}
+
+/* Whether the thread is stopped. A tracer's stop counts: the caller looks whether it lasts. */
+static bool task_stands(int pid, const char *task)
+{
+  char path[300], line[512];
+  snprintf(path, sizeof path, "/proc/%d/task/%s/stat", pid, task);
+  FILE *file = fopen(path, "r");
+  if (!file)
+    return false;
+  const char *state = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+  fclose(file);
+  return state && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
+}
+
+static bool all_stand(int pid)
+{
+  char path[64];
+  bool stand = true;
+  const struct dirent *entry;
+  snprintf(path, sizeof path, "/proc/%d/task", pid);
+  DIR *dir = opendir(path);
+  if (!dir)
+    return false;
+  while ((entry = readdir(dir)))
+    if (entry->d_name[0] != '.')
+      stand = task_stands(pid, entry->d_name) && stand;
+  closedir(dir);
+  return stand;
+}
+
+bool process_hold(int pid)
+{
+  const struct timespec wait = {0, 300000};
+  uint64_t cpu = 0;
+  if (kill(pid, SIGSTOP))
+    return false;
+  /* A thread under strace looks stopped at each of its system calls, too: it stands when it also used no CPU for a while. */
+  for (unsigned tries = 0, quiet = 0; tries < 3000; tries++) {
+    const uint64_t now = process_cpu_ns(pid);
+    quiet = now == cpu && all_stand(pid) ? quiet + 1 : 0;
+    cpu = now;
+    if (quiet == 3)
+      return true;
+    nanosleep(&wait, NULL);
+  }
+  return false;
+}
+
+void process_release(int pid)
+{
+  kill(pid, SIGCONT);
 }
 
 uint64_t process_resident(int pid)

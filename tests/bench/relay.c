@@ -279,19 +279,19 @@ static bool all_sent(const relay_run *r)
   return true;
 }
 
-/* Sends and receives until the time is over or all is sent, then waits for what is still under way. */
-static void pump(relay_run *r)
+static void send_all(relay_run *r)
 {
-  const fzr_time end = r->begin + (fzr_time)(r->b->seconds * 1e9);
-  while (!bench_stop && bench_now() < end && !all_sent(r)) {
-    for (unsigned i = 0; i < r->b->clients; i++) {
-      if (r->b->direction & DIRECTION_UP)
-        send_some(r, &r->up[i]);
-      if (r->b->direction & DIRECTION_DOWN)
-        send_some(r, &r->down[i]);
-    }
-    receive_some(r, r->b->rate ? 0 : 1);
+  for (unsigned i = 0; i < r->b->clients; i++) {
+    if (r->b->direction & DIRECTION_UP)
+      send_some(r, &r->up[i]);
+    if (r->b->direction & DIRECTION_DOWN)
+      send_some(r, &r->down[i]);
   }
+}
+
+/* Waits for what is still under way. */
+static void drain(relay_run *r)
+{
   for (fzr_time quiet = bench_now() + DRAIN; !bench_stop && bench_now() < quiet;) {
     const uint64_t before = sum(r).received;
     if (before >= sum(r).sent)
@@ -300,6 +300,34 @@ static void pump(relay_run *r)
     if (sum(r).received > before)
       quiet = bench_now() + DRAIN;
   }
+}
+
+/* One window while the server stands, and all of it back before the next. Returns false if the server can't be held. */
+static bool step(relay_run *r)
+{
+  const bool held = process_hold(r->b->pid);
+  if (held)
+    send_all(r);
+  process_release(r->b->pid);
+  if (held)
+    drain(r);
+  return held;
+}
+
+/* Sends and receives until the time is over or all is sent, then waits for what is still under way. */
+static void pump(relay_run *r)
+{
+  const fzr_time end = r->begin + (fzr_time)(r->b->seconds * 1e9);
+  while (!bench_stop && bench_now() < end && !all_sent(r)) {
+    if (r->b->in_steps) {
+      if (!step(r))
+        return;
+      continue;
+    }
+    send_all(r);
+    receive_some(r, r->b->rate ? 0 : 1);
+  }
+  drain(r);
 }
 
 /* ---- set-up ---- */
