@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "endpoints.h"
 
-#include "http/control.h"
 #include "telemetry/log.h"
 
 #include <errno.h>
@@ -25,7 +24,7 @@ static http_server *listen_on(const fzr_addr *addr, const char *flag, const char
 }
 
 int endpoints_open(endpoints *e, const options *o, struct event_base *base, const health_source *source,
-                   telemetry *t, char error[OPTIONS_ERROR_MAX])
+                   telemetry *t, void (*filter_changed)(void *ctx), char error[OPTIONS_ERROR_MAX])
 {
   e->health_server =
       listen_on(&o->health_check_addr, "--health-check-addr", "Health and metrics", base, error);
@@ -35,7 +34,8 @@ int endpoints_open(endpoints *e, const options *o, struct event_base *base, cons
   if (!e->control_server)
     return -1;
   e->health = health_new(e->health_server, source);
-  if (e->health && !telemetry_serve(t, e->health_server) && !control_serve(e->control_server))
+  e->control = control_new(e->control_server, filter_changed, source->ctx);
+  if (e->health && e->control && !telemetry_serve(t, e->health_server))
     return 0;
   snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
   return -1;
@@ -52,4 +52,5 @@ void endpoints_close(endpoints *e)
   http_server_free(e->health_server);
   http_server_free(e->control_server);
   health_free(e->health);
+  control_free(e->control);
 }

@@ -3,6 +3,7 @@
 #ifndef RELAY_ENDPOINTS_H
 #define RELAY_ENDPOINTS_H
 
+#include "http/control.h"
 #include "http/health.h"
 #include "options.h"
 #include "telemetry/telemetry.h"
@@ -10,11 +11,13 @@
 typedef struct endpoints {
   http_server *health_server, *control_server;
   struct health *health;
+  struct control *control;
 } endpoints;
 
-/* Opens both. Returns 0, or -1 with one line in |error|; endpoints_close is due in both cases. */
+/* Opens both. Returns 0, or -1 with one line in |error|; endpoints_close is due in both cases. |filter_changed| is
+ * called with source->ctx when the log's filter was changed. */
 int endpoints_open(endpoints *e, const options *o, struct event_base *base, const health_source *source,
-                   telemetry *t, char error[OPTIONS_ERROR_MAX]);
+                   telemetry *t, void (*filter_changed)(void *ctx), char error[OPTIONS_ERROR_MAX]);
 
 /* The ports that they have: health, control. */
 void endpoints_ports(const endpoints *e, uint16_t out[2]);

@@ -2,7 +2,6 @@
 #include "engine_log.h"
 
 #include "telemetry/log.h"
-#include "telemetry/spans.h"
 
 #define TARGET "relay"
 
@@ -61,6 +60,12 @@ static void write_record(const fzr_log_record *r)
   if (r->adapter_error)
     f[n++] = (log_field){"reason", LOG_STR, {.str = fzr_strerror(r->adapter_error)}};
   log_write((enum fzr_log_level)r->level, TARGET, message_of(r), f, n);
+}
+
+enum fzr_log_level engine_log_level(const span_ring *spans)
+{
+  const enum fzr_log_level wanted = log_level_of(TARGET);
+  return spans && wanted < FZR_LOG_DEBUG ? FZR_LOG_DEBUG : wanted;
 }
 
 void engine_log(void *ctx, const fzr_log_record *r)

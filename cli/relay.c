@@ -104,6 +104,13 @@ static fzr_time health_now(void *ctx)
   return monotonic_now();
 }
 
+static void on_filter_changed(void *ctx)
+{
+  const relay *r = ctx;
+  if (r->workers)
+    workers_follow_log_filter(r->workers);
+}
+
 /* ---- shutdown ---- */
 
 static void on_drain(evutil_socket_t fd, short what, void *ctx)
@@ -240,7 +247,7 @@ static int start(relay *r)
   const health_source source = {r, last_heartbeat, is_ready, health_now, r->o->portal_timing.partition};
   /* Signals first: one that comes while sockets are being opened must not kill the process. Threads inherit the disposition. */
   if (start_events(r) || !(r->telemetry = telemetry_new(&config, r->base, error)) ||
-      endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, error)) {
+      endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, on_filter_changed, error)) {
     log_error("relay", "%s", error);
     return -1;
   }

@@ -21,7 +21,7 @@
 #define MAX_OWN_ADDRS     64
 #define WALLCLOCK_SECONDS 10
 
-enum command { COMMAND_STOP = 1, COMMAND_DRAIN = 2, COMMAND_SNAPSHOT = 4 };
+enum command { COMMAND_STOP = 1, COMMAND_DRAIN = 2, COMMAND_SNAPSHOT = 4, COMMAND_LOG_LEVEL = 8 };
 
 struct worker {
   unsigned index;
@@ -113,8 +113,7 @@ static int new_engine(worker *w, const worker_config *c, uint16_t listen_port)
   config.random_ctx = w;
   config.log = engine_log;
   config.log_ctx = w->spans;
-  /* All of them: the log's filter can change while the relay runs, and spans are made of debug records. */
-  config.log_level = FZR_LOG_DEBUG;
+  config.log_level = (uint8_t)engine_log_level(w->spans);
   config.public_ip4 = o->public_ip4;
   config.public_ip6 = o->public_ip6;
   config.listen_port = listen_port;
@@ -192,6 +191,8 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
   const unsigned commands = atomic_exchange(&w->commands, 0);
   if (commands & COMMAND_DRAIN)
     fzr_engine_set_draining(w->engine, true);
+  if (commands & COMMAND_LOG_LEVEL)
+    fzr_engine_set_log_level(w->engine, engine_log_level(w->spans));
   if (commands & COMMAND_SNAPSHOT)
     make_snapshot(w);
   if (commands & COMMAND_STOP)
@@ -306,6 +307,11 @@ int worker_start(worker *w)
 void worker_drain(worker *w)
 {
   command(w, COMMAND_DRAIN);
+}
+
+void worker_follow_log_filter(worker *w)
+{
+  command(w, COMMAND_LOG_LEVEL);
 }
 
 void worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out)

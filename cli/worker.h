@@ -31,6 +31,9 @@ int worker_start(worker *w);
 /* From now on new allocations are refused. Any thread. */
 void worker_drain(worker *w);
 
+/* The log's filter has changed. Any thread. */
+void worker_follow_log_filter(worker *w);
+
 /* Takes a snapshot of the counters, made by the worker itself; after |timeout_ms| the last one that there is. Not by two threads
  * at once. */
 void worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out);

@@ -91,6 +91,12 @@ void workers_drain(workers *all)
     worker_drain(all->each[i]);
 }
 
+void workers_follow_log_filter(workers *all)
+{
+  for (unsigned i = 0; i < all->count; i++)
+    worker_follow_log_filter(all->each[i]);
+}
+
 const metrics_worker *workers_snapshot(workers *all, size_t *count)
 {
   for (unsigned i = 0; i < all->count; i++)

@@ -19,6 +19,9 @@ workers *workers_start(const options *o, const char *secret, const uint16_t own_
 /* From now on new allocations are refused. */
 void workers_drain(workers *all);
 
+/* The log's filter has changed. */
+void workers_follow_log_filter(workers *all);
+
 /* Asks all workers for their numbers. Returns |*count| of them, valid until the next call. */
 const metrics_worker *workers_snapshot(workers *all, size_t *count);
 

@@ -11,8 +11,13 @@
 
 #define TARGET "control"
 
+struct control {
+  void (*changed)(void *ctx);
+  void *ctx;
+};
+
 /* Sets the filter to |directives|, or says why not. */
-static void change(const char *directives, http_response *response)
+static void change(const struct control *control, const char *directives, http_response *response)
 {
   char problem[256], filter[LOG_FILTER_TEXT_MAX];
   if (log_set_filter(directives, problem, sizeof problem)) {
@@ -24,17 +29,17 @@ static void change(const char *directives, http_response *response)
   (void)evbuffer_add_printf(response->body, "%s\n", filter);
   const log_field field = {"filter", LOG_STR, {.str = filter}};
   log_write(FZR_LOG_INFO, TARGET, "Changed the log filter", &field, 1);
+  control->changed(control->ctx);
 }
 
 static void on_log_filter(void *ctx, const http_request *request, http_response *response)
 {
   char *body = NULL;
-  (void)ctx;
   const char *directives = http_query(request, "directives");
   if (!directives && request->body_len && !memchr(request->body, 0, request->body_len))
     directives = body = strndup((const char *)request->body, request->body_len);
   if (directives && *directives) {
-    change(directives, response);
+    change(ctx, directives, response);
   } else {
     response->status = 400;
     (void)evbuffer_add_printf(response->body, "expected ?directives=info,relay=debug\n");
@@ -42,7 +47,20 @@ static void on_log_filter(void *ctx, const http_request *request, http_response 
   free(body);
 }
 
-int control_serve(http_server *server)
+struct control *control_new(http_server *server, void (*changed)(void *ctx), void *ctx)
 {
-  return http_server_route(server, EVHTTP_REQ_POST, "/log_filter", on_log_filter, NULL);
+  struct control *control = malloc(sizeof *control);
+  if (!control)
+    return NULL;
+  *control = (struct control){changed, ctx};
+  if (http_server_route(server, EVHTTP_REQ_POST, "/log_filter", on_log_filter, control)) {
+    free(control);
+    return NULL;
+  }
+  return control;
+}
+
+void control_free(struct control *control)
+{
+  free(control);
 }

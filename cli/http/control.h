@@ -6,7 +6,11 @@
 #include "http/server.h"
 
 /* Adds the route to |server|. It answers 200 with the filter that is now in force, or 400 with what is wrong with the directives, and
- * then nothing has changed. Directives may also be the request's body. Returns 0, or -1 with errno set. */
-int control_serve(http_server *server);
+ * then nothing has changed. Directives may also be the request's body. |changed| is called with |ctx| after each change. Returns NULL with
+ * errno set if it can't. */
+struct control *control_new(http_server *server, void (*changed)(void *ctx), void *ctx);
+
+/* After the server. NULL is allowed. */
+void control_free(struct control *control);
 
 #endif

@@ -91,6 +91,14 @@ bool log_enabled(enum fzr_log_level level, const char *target)
   return wanted;
 }
 
+enum fzr_log_level log_level_of(const char *target)
+{
+  enum fzr_log_level level = FZR_LOG_TRACE;
+  while (level > FZR_LOG_OFF && !log_enabled(level, target))
+    level--;
+  return level;
+}
+
 typedef struct first_problem {
   char *out;
   size_t cap;

@@ -59,6 +59,9 @@ int log_set_filter(const char *directives, char *error, size_t cap);
 /* Writes the filter that is in force into the |cap| bytes at |out|, as directives. */
 void log_get_filter(char *out, size_t cap);
 
+/* The most verbose level that lines from |target| may have. */
+enum fzr_log_level log_level_of(const char *target);
+
 /* How many lines were dropped, since the start, because nobody read them. */
 uint64_t log_lines_dropped(void);
 

@@ -17,8 +17,6 @@ struct span_ring {
   atomic_uint_least64_t dropped;
   uint64_t random[2];
   uint8_t trace_id[16], span_id[8]; /* of the request at hand */
-  uint8_t txid[12];                 /* of a request whose peer was refused: its answer is told next */
-  fzr_addr refused_peer;
   /* The reader's. */
   _Alignas(CACHE_LINE) atomic_uint tail;
   /* Of both, and never changed. */
@@ -86,6 +84,7 @@ static bool is_answer(const fzr_log_record *record)
   case FZR_LOG_CHANNEL_BOUND:
   case FZR_LOG_CHANNEL_REBOUND:
   case FZR_LOG_PERMISSION:
+  case FZR_LOG_PEER_REFUSED:
     return true;
   default:
     return false;
@@ -97,11 +96,6 @@ static fzr_time monotonic(void)
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
-}
-
-static bool same_request(const span_ring *r, const fzr_log_record *record)
-{
-  return r->refused_peer.family && record->txid && memcmp(r->txid, record->txid, sizeof r->txid) == 0;
 }
 
 static void fill(const span_ring *r, const fzr_log_record *record, span *s)
@@ -123,8 +117,6 @@ static void fill(const span_ring *r, const fzr_log_record *record, span *s)
     s->sender = *record->client;
   if (record->peer)
     s->peer = *record->peer;
-  else if (same_request(r, record))
-    s->peer = r->refused_peer;
   const unsigned len = record->software ? record->software_len : 0;
   s->software_len = (uint8_t)(len < SPAN_SOFTWARE_MAX ? len : SPAN_SOFTWARE_MAX);
   if (s->software_len)
@@ -156,20 +148,10 @@ void span_ring_record(span_ring *r, const fzr_log_record *record, const uint8_t 
                       const uint8_t **span_id)
 {
   *trace_id = *span_id = NULL;
-  if (!r)
+  if (!r || !is_answer(record))
     return;
-  const bool refusal = record->event == FZR_LOG_PEER_REFUSED && record->txid && record->peer;
-  if (!refusal && !is_answer(record))
-    return;
-  if (!same_request(r, record))
-    make_ids(r);
-  if (refusal) {
-    memcpy(r->txid, record->txid, sizeof r->txid);
-    r->refused_peer = *record->peer;
-  } else {
-    append(r, record);
-    r->refused_peer.family = FZR_FAMILY_NONE;
-  }
+  make_ids(r);
+  append(r, record);
   *trace_id = r->trace_id;
   *span_id = r->span_id;
 }

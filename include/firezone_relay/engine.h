@@ -82,7 +82,7 @@ typedef struct fzr_config {
   void *random_ctx;
   fzr_log_fn log; /**< NULL: no records */
   void *log_ctx;
-  uint8_t log_level; /**< the last level that `log` gets */
+  uint8_t log_level; /**< the last level that `log` gets: records of others are not even made */
 
   bool draining; /**< begin refusing new allocations, see fzr_engine_set_draining */
   uint8_t reserved[2];
@@ -290,6 +290,9 @@ FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, fzr_time now, int64_t u
 
 /** `fzr_engine_set_draining`: while |draining|, new Allocates get 508 and all else goes on. */
 FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
+
+/** `fzr_engine_set_log_level` makes |level| the last one that the configuration's `log` gets, from now on. */
+FZR_API void fzr_engine_set_log_level(fzr_engine *engine, enum fzr_log_level level);
 
 /**
  * `fzr_engine_list_channels` writes up to |max| channels that relay now to |out|, as FZR_EVENT_CHANNEL_BOUND events.

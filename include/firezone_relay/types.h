@@ -89,7 +89,7 @@ enum fzr_log_event {
   FZR_LOG_CHANNEL_REBOUND = 7,
   FZR_LOG_CHANNEL_EXPIRED = 8,  /**< relaying ended, 600 s after the last bind */
   FZR_LOG_PERMISSION = 9,       /**< a CreatePermission succeeded */
-  FZR_LOG_PEER_REFUSED = 10,    /**< the peer policy said no; `peer` names whom */
+  FZR_LOG_PEER_REFUSED = 10,    /**< a request was answered with 403: the peer policy said no to `peer` */
   FZR_LOG_PORT_UNAVAILABLE = 11 /**< the adapter could not open a port; another one is tried, or 508 */
 };
 
@@ -104,12 +104,12 @@ typedef struct fzr_log_record {
   uint16_t method;     /**< STUN method of the request, 0 where there was none */
   uint16_t error_code; /**< STUN error code of the answer, 0 for success */
   uint16_t port;       /**< relayed port, 0 if none */
-  uint16_t channel;    /**< channel number, 0 if none */
+  uint16_t channel;    /**< channel number, 0 if none; as asked for where the request was refused */
   uint32_t lifetime;   /**< seconds granted */
   int adapter_error;   /**< FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given */
   fzr_time now;
   const fzr_addr *client;  /**< NULL if none */
-  const fzr_addr *peer;    /**< NULL if none */
+  const fzr_addr *peer;    /**< NULL if none; of a CreatePermission the last one looked at */
   const uint8_t *txid;     /**< 12 bytes, or NULL */
   const uint8_t *username; /**< not terminated; NULL if none */
   const uint8_t *software; /**< the request's SOFTWARE, not terminated; NULL if none */

@@ -139,7 +139,7 @@ void fzri_answer_unknown(fzr_engine *e, const fzri_request *r, const uint16_t *t
   log_refused(e, r, 420);
 }
 
-void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r, const fzr_addr *peer)
+void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r)
 {
   fzri_reply reply;
   begin_error(e, r, &reply, 403);
@@ -148,7 +148,6 @@ void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r, const fzr_addr 
     return;
   fzr_log_record record = fzri_log_request(e, FZR_LOG_DEBUG, FZR_LOG_PEER_REFUSED, r);
   record.error_code = 403;
-  record.peer = peer;
   e->log(e->log_ctx, &record);
 }
 

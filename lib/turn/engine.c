@@ -273,6 +273,12 @@ void fzr_engine_set_draining(fzr_engine *e, bool draining)
     e->draining = draining;
 }
 
+void fzr_engine_set_log_level(fzr_engine *e, enum fzr_log_level level)
+{
+  if (e && e->log)
+    e->log_level = (uint8_t)level;
+}
+
 bool fzr_engine_next_transmit(fzr_engine *e, fzr_transmit *transmit)
 {
   if (!e || !transmit || e->answer_head == e->answer_tail)

@@ -3,14 +3,16 @@
 #include "channel.h"
 #include "log.h"
 
-/* Reads CHANNEL-NUMBER and XOR-PEER-ADDRESS. Returns 0 or 400. */
-static unsigned read_binding(const fzri_request *r, uint16_t *number, fzr_addr *peer)
+/* Reads CHANNEL-NUMBER and XOR-PEER-ADDRESS; the log gets what could be read. Returns 0 or 400. */
+static unsigned read_binding(fzri_request *r, uint16_t *number, fzr_addr *peer)
 {
   uint32_t value;
-  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_CHANNEL_NUMBER, &value) ||
-      fzr_stun_get_addr(&r->msg, FZR_ATTR_XOR_PEER_ADDRESS, peer))
+  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_CHANNEL_NUMBER, &value))
     return 400;
-  *number = (uint16_t)(value >> 16);
+  r->channel = *number = (uint16_t)(value >> 16);
+  if (fzr_stun_get_addr(&r->msg, FZR_ATTR_XOR_PEER_ADDRESS, peer))
+    return 400;
+  r->peer = peer;
   return *number >= FZR_CHANNEL_MIN && *number <= FZR_CHANNEL_MAX ? 0 : 400;
 }
 
@@ -24,8 +26,7 @@ static unsigned check_binding(fzr_engine *e, const fzri_request *r, const fzri_a
   return fzri_peer_allowed(e, r->from, peer) ? 0 : 403;
 }
 
-static void answer_bound(fzr_engine *e, const fzri_request *r, uint16_t number, const fzr_addr *peer,
-                         bool fresh)
+static void answer_bound(fzr_engine *e, const fzri_request *r, bool fresh)
 {
   fzri_reply reply;
   fzri_answer_begin(e, r, &reply);
@@ -33,10 +34,8 @@ static void answer_bound(fzr_engine *e, const fzri_request *r, uint16_t number, 
   const enum fzr_log_level level = fresh ? FZR_LOG_INFO : FZR_LOG_DEBUG;
   if (!fzri_log_wants(e, level))
     return;
-  fzr_log_record record =
+  const fzr_log_record record =
       fzri_log_request(e, level, fresh ? FZR_LOG_CHANNEL_BOUND : FZR_LOG_CHANNEL_REBOUND, r);
-  record.channel = number;
-  record.peer = peer;
   e->log(e->log_ctx, &record);
 }
 
@@ -52,7 +51,7 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
   if (!code)
     code = check_binding(e, r, a, number, &peer);
   if (code == 403) {
-    fzri_answer_forbidden(e, r, &peer);
+    fzri_answer_forbidden(e, r);
     return;
   }
   enum fzri_bind_result result = FZRI_BIND_NEW;
@@ -66,5 +65,5 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
   if (code)
     fzri_answer_error(e, r, code);
   else
-    answer_bound(e, r, number, &peer, result == FZRI_BIND_NEW);
+    answer_bound(e, r, result == FZRI_BIND_NEW);
 }

@@ -17,9 +17,9 @@ static unsigned check_peer(const fzr_engine *e, const fzri_request *r, const fzr
   return fzri_peer_allowed(e, r->from, &judged) ? 0 : 403;
 }
 
-/* Checks all peers. Returns 0, or the code for the first one that is refused, which is then in |peer|. */
-static unsigned check_peers(const fzr_engine *e, const fzri_request *r, const fzri_allocation *a,
-                            fzr_addr *peer)
+/* Checks all peers. Returns 0, or the code for the first one that is refused. The last one looked at is in |peer|, and r->peer points
+ * to it. */
+static unsigned check_peers(const fzr_engine *e, fzri_request *r, const fzri_allocation *a, fzr_addr *peer)
 {
   fzr_stun_attr attr;
   uint16_t offset = 0;
@@ -29,6 +29,8 @@ static unsigned check_peers(const fzr_engine *e, const fzri_request *r, const fz
       continue;
     peers++;
     const unsigned code = check_peer(e, r, a, &attr, peer);
+    if (peer->family)
+      r->peer = peer;
     if (code)
       return code;
   }
@@ -40,13 +42,13 @@ static unsigned check_peers(const fzr_engine *e, const fzri_request *r, const fz
 void fzri_handle_create_permission(fzr_engine *e, fzri_request *r)
 {
   fzri_reply reply;
-  fzr_addr peer;
+  fzr_addr peer = {.family = FZR_FAMILY_NONE};
   const fzri_allocation *a = fzri_request_allocation(e, r);
   if (!a)
     return;
   const unsigned code = check_peers(e, r, a, &peer);
   if (code == 403) {
-    fzri_answer_forbidden(e, r, &peer);
+    fzri_answer_forbidden(e, r);
     return;
   }
   if (code) {

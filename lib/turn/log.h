@@ -35,6 +35,8 @@ static inline fzr_log_record fzri_log_request(const fzr_engine *e, enum fzr_log_
   record.software = r->software.value;
   record.software_len = r->software.len;
   record.port = r->allocation ? r->allocation->port : 0;
+  record.channel = r->channel;
+  record.peer = r->peer;
   return record;
 }
 

@@ -136,6 +136,8 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   r.to = to;
   r.allocation = NULL;
   r.username = r.software = (fzr_stun_attr){0};
+  r.peer = NULL;
+  r.channel = 0;
   r.credential = (fzr_auth_key){0};
   r.has_key = r.authenticated = false;
   fzr_stun_get(&r.msg, FZR_ATTR_USERNAME, &r.username);

@@ -12,6 +12,8 @@ typedef struct fzri_request {
   fzri_allocation *allocation; /* of this 5-tuple, or NULL; may be opening */
   fzr_stun_attr username;      /* .value NULL: none */
   fzr_stun_attr software;      /* .value NULL: none */
+  const fzr_addr *peer;        /* that it names, once that has been read; for the log */
+  uint16_t channel;            /* likewise */
   uint8_t user_tag[16];        /* keyed hash of the username */
   fzr_auth_key credential;     /* of the username, if has_key */
   bool has_key;

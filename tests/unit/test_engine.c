@@ -344,6 +344,7 @@ typedef struct logged {
   fzr_log_record last;
   unsigned count[16];
   char software[64];
+  fzr_addr peer; /* of the last one */
 } logged;
 
 static void keep_record(void *ctx, const fzr_log_record *record)
@@ -351,6 +352,7 @@ static void keep_record(void *ctx, const fzr_log_record *record)
   logged *l = ctx;
   l->last = *record;
   l->count[record->event]++;
+  l->peer = record->peer ? *record->peer : (fzr_addr){.family = FZR_FAMILY_NONE};
   snprintf(l->software, sizeof l->software, "%.*s", record->software_len, (const char *)record->software);
 }
 
@@ -360,7 +362,8 @@ START_TEST(test_log_records)
   fzt_client_state c;
   fzr_stun_builder b;
   uint8_t buffer[512];
-  const fzr_addr peer = fzt_addr("203.0.113.9:5000"), forbidden = fzt_addr("127.0.0.1:1");
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000"), forbidden = fzt_addr("127.0.0.1:1"),
+                 other = fzt_addr("203.0.113.10:5000");
   memset(&l, 0, sizeof l);
   fzr_config config = fzt_config(&relay);
   config.log = keep_record;
@@ -381,7 +384,16 @@ START_TEST(test_log_records)
   ck_assert_str_eq(l.software, "tests");
   ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
   ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  /* Refused, and it is told who and what: with 403, and with 400 for a number that has another peer. */
   ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &forbidden), 403);
+  ck_assert_uint_eq(l.last.error_code, 403);
+  ck_assert_uint_eq(l.last.channel, 0x4001);
+  ck_assert_uint_eq(l.last.port, c.relayed_port);
+  ck_assert(fzr_addr_equal(&l.peer, &forbidden));
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &other), 400);
+  ck_assert_uint_eq(l.last.event, FZR_LOG_REQUEST);
+  ck_assert_uint_eq(l.last.channel, 0x4000);
+  ck_assert(fzr_addr_equal(&l.peer, &other));
   ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_BOUND], 1);
   ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_REBOUND], 1);
   ck_assert_uint_eq(l.count[FZR_LOG_PEER_REFUSED], 1);
@@ -396,6 +408,16 @@ START_TEST(test_log_records)
   ck_assert_uint_eq(l.count[FZR_LOG_PORT_UNAVAILABLE], 1);
   ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
   ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_DELETED], 1);
+  /* Levels change while it runs. */
+  memset(&l, 0, sizeof l);
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_INFO);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &forbidden), 403);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_CREATED], 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_PEER_REFUSED], 0);
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_OFF);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_DELETED], 0);
   fzt_relay_free(&relay);
 }
 END_TEST
