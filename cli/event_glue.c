@@ -81,14 +81,16 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   event_glue *glue = ctx;
-  struct epoll_event ready[READY];
+  struct epoll_event events[READY];
+  fzr_udp_ready ready[READY];
   fzr_time now = monotonic_now();
   for (unsigned turn = 0; turn < TURNS; turn++) {
-    const int n = epoll_wait(glue->epoll, ready, READY, 0);
+    const int n = epoll_wait(glue->epoll, events, READY, 0);
     if (n <= 0)
       break;
     for (int i = 0; i < n; i++)
-      fzr_udp_on_ready(glue->udp, ready[i].data.ptr, events_of(&ready[i]), now);
+      ready[i] = (fzr_udp_ready){events[i].data.ptr, events_of(&events[i]), 0};
+    fzr_udp_on_ready_batch(glue->udp, ready, (size_t)n, now);
     now = monotonic_now();
   }
   arm(glue, now);

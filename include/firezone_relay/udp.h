@@ -98,6 +98,20 @@ FZR_API uint16_t fzr_udp_listen_port(const fzr_udp *udp);
  */
 FZR_API void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now);
 
+/** A descriptor that is ready: its token, and what it is ready for. */
+typedef struct fzr_udp_ready {
+  void *token;
+  unsigned events; /**< FZR_WATCH_… */
+  unsigned reserved;
+} fzr_udp_ready;
+
+/**
+ * `fzr_udp_on_ready_batch` is fzr_udp_on_ready for the |n| descriptors of |ready|, which one turn of the host's loop found ready; what
+ * comes on many of them and leaves by one socket leaves in one system call. |ready| stays the caller's. A token that an
+ * earlier one of the same batch has closed is harmless. All has been sent or queued when it returns.
+ */
+FZR_API void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, fzr_time now);
+
 /** `fzr_udp_deadline` returns when fzr_udp_on_deadline wants to be called, or FZR_TIME_NEVER. O(1). */
 FZR_API fzr_time fzr_udp_deadline(const fzr_udp *udp);
 

@@ -183,15 +183,36 @@ int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine)
 
 /* ---- what the host calls ---- */
 
-void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now)
+static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now)
 {
-  fzri_socket *s = token;
-  if (!udp || !s || !s->open || !udp->driver)
+  if (!s || !s->open)
     return;
   if (events & FZR_WATCH_WRITE)
     fzri_queue_flush(udp, s);
-  if (events & FZR_WATCH_READ && !s->paused)
+  if (!(events & FZR_WATCH_READ) || s->paused)
+    return;
+  /* Where many allocations feed one listen socket, each would read one batch more to find out that it is blocked. */
+  if (s->feeds && s->feeds->blocked)
+    fzri_socket_pause(udp, s);
+  else
     fzri_recv(udp, s, now);
+}
+
+void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now)
+{
+  if (udp && udp->driver)
+    on_ready(udp, token, events, now);
+}
+
+void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, fzr_time now)
+{
+  if (!udp || !udp->driver || !ready)
+    return;
+  udp->hold = true;
+  for (size_t i = 0; i < n; i++)
+    on_ready(udp, ready[i].token, ready[i].events, now);
+  udp->hold = false;
+  fzri_send_held(udp);
 }
 
 fzr_time fzr_udp_deadline(const fzr_udp *udp)

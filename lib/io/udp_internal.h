@@ -70,6 +70,7 @@ typedef struct fzri_socket {
   struct fzri_socket *next_pending; /* among those with runs */
   struct fzri_socket *next_paused;  /* among those that feed the same blocked socket */
   struct fzri_socket *paused_list;  /* head: who waits for this one */
+  struct fzri_socket *feeds;        /* the listen socket that what comes here went out of last */
   fzri_queue *queue;                /* taken when it first blocks */
   void *slot;                       /* the host's */
 } fzri_socket;
@@ -117,6 +118,8 @@ struct fzr_udp {
   bool gso;
   bool gro;
   fzri_socket *reading; /* whose datagrams are being relayed now */
+  unsigned held;        /* receive slots whose datagrams wait in runs for the end of the turn */
+  bool hold;            /* they may wait: more sockets are to be read in this turn */
   void (*channel_hook)(void *ctx, const fzr_event *event);
   void *channel_hook_ctx;
 
@@ -155,7 +158,7 @@ int fzri_socket_watch(fzr_udp *udp, fzri_socket *s);
 /* Makes the receive buffers. Returns 0 or FZR_ERR_NO_MEMORY. */
 int fzri_recv_init(fzr_udp *udp);
 void fzri_recv_free(fzr_udp *udp);
-/* Reads from |s| up to the budget and relays it. */
+/* Reads from |s| up to the budget and relays it; with `hold`, what peers sent may wait in runs for fzri_send_flush. */
 void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now);
 
 /* udp_send.c */
@@ -163,6 +166,10 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now);
 void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n);
 void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n);
 void fzri_send_flush(fzr_udp *udp);
+/* The same, and all receive slots are free again. */
+void fzri_send_held(fzr_udp *udp);
+/* Stops reading |source| until the listen socket that it feeds has sent its queue. */
+void fzri_socket_pause(fzr_udp *udp, fzri_socket *source);
 /* Fills |msg| for datagrams from |s| to |to|: name and control data (source address, and segment size if not 0). */
 void fzri_send_address(const fzri_socket *s, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
                        struct msghdr *msg, union fzri_sockaddr *name, fzri_control *control);

@@ -12,6 +12,8 @@
 #define DEFAULT_BUDGET 256u
 /* Errors read from a socket in one turn before it has to wait for the next: each is taken off by being read. */
 #define MAX_ERRORS 16u
+/* With fewer free slots than this, what is held is sent before more is read. */
+#define MIN_SLOTS 8u
 
 int fzri_recv_init(fzr_udp *udp)
 {
@@ -73,15 +75,16 @@ static void describe(fzr_udp *udp, unsigned i, const fzr_addr *local)
   udp->stats.received += pkt->seg ? (pkt->len + pkt->seg - 1) / pkt->seg : 1;
 }
 
-/* One recvmmsg. Returns the number of messages, 0 when there are no more, -1 after an error that was counted. */
-static int receive(fzr_udp *udp, const fzri_socket *s, unsigned max)
+/* One recvmmsg into the slots from |first| on. Returns the number of messages, 0 when there are no more, -1 after an error that was
+ * counted. */
+static int receive(fzr_udp *udp, const fzri_socket *s, unsigned first, unsigned max)
 {
-  for (unsigned i = 0; i < max; i++) {
+  for (unsigned i = first; i < first + max; i++) {
     struct msghdr *msg = &udp->recv_msgs[i].msg_hdr;
     msg->msg_namelen = sizeof udp->recv_names[i];
     msg->msg_controllen = udp->gro || (s->listens && s->wildcard) ? sizeof udp->recv_controls[i] : 0;
   }
-  const int n = recvmmsg(s->fd, udp->recv_msgs, max, MSG_DONTWAIT, NULL);
+  const int n = recvmmsg(s->fd, udp->recv_msgs + first, max, MSG_DONTWAIT, NULL);
   udp->stats.receive_calls++;
   if (n >= 0)
     return n;
@@ -99,6 +102,15 @@ static fzr_addr local_address(const fzr_udp *udp, const fzri_socket *s)
   return local;
 }
 
+/* How many slots are free for |s|, after what is held was sent if they would be few. What clients sent is never held: it makes
+ * answers, whose memory is the engine's, and opens and closes sockets. */
+static unsigned free_slots(fzr_udp *udp, const fzri_socket *s)
+{
+  if (udp->held && (s->listens || FZRI_RECV_MSGS - udp->held < MIN_SLOTS))
+    fzri_send_held(udp);
+  return FZRI_RECV_MSGS - udp->held;
+}
+
 /* The socket may be closed by what it received, and its object be another's by then; fzri_socket_close tells by clearing
  * `reading`. */
 void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
@@ -109,16 +121,20 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
   unsigned errors = 0;
   udp->reading = s;
   while (budget && udp->reading == s && !s->paused) {
-    const unsigned max = budget < FZRI_RECV_MSGS ? budget : FZRI_RECV_MSGS;
-    const int n = receive(udp, s, max);
+    const unsigned room = free_slots(udp, s), first = udp->held;
+    const unsigned max = budget < room ? budget : room;
+    const int n = receive(udp, s, first, max);
     if (n < 0 && ++errors < MAX_ERRORS)
       continue;
     if (n <= 0)
       break;
-    for (unsigned i = 0; i < (unsigned)n; i++)
+    for (unsigned i = first; i < first + (unsigned)n; i++)
       describe(udp, i, &local);
-    fzr_driver_rx(udp->driver, side, udp->pkts, (size_t)n, now);
-    fzri_send_flush(udp);
+    udp->held += (unsigned)n;
+    fzr_driver_rx(udp->driver, side, udp->pkts + first, (size_t)n, now);
+    /* Who sends in bulk fills a batch by itself, and has to learn at once when the way out is blocked. */
+    if (s->listens || !udp->hold || (unsigned)n == max)
+      fzri_send_held(udp);
     budget -= (unsigned)n;
     /* Fewer than asked for: the socket was empty. If more has come since, the host will say so. */
     if ((unsigned)n < max)

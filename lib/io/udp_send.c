@@ -104,7 +104,17 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
 static void pause_source(fzr_udp *udp, fzri_socket *s)
 {
   fzri_socket *source = udp->reading;
-  if (!s->blocked || !s->listens || !source || source->listens || source->paused)
+  if (!s->listens || !source || source->listens)
+    return;
+  source->feeds = s;
+  if (s->blocked)
+    fzri_socket_pause(udp, source);
+}
+
+void fzri_socket_pause(fzr_udp *udp, fzri_socket *source)
+{
+  fzri_socket *s = source->feeds;
+  if (source->paused)
     return;
   source->paused = true;
   source->next_paused = s->paused_list;
@@ -347,4 +357,10 @@ void fzri_send_flush(fzr_udp *udp)
     s = next;
   }
   udp->run_count = udp->piece_count = 0;
+}
+
+void fzri_send_held(fzr_udp *udp)
+{
+  fzri_send_flush(udp);
+  udp->held = 0;
 }

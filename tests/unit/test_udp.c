@@ -72,6 +72,7 @@ typedef struct host {
   unsigned events[MAX_WATCHED];
   void *tokens[MAX_WATCHED];
   unsigned count;
+  bool singly; /* each descriptor by itself, instead of all that are ready at once */
 } host;
 
 static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)
@@ -108,12 +109,19 @@ static void serve(host *h, fzr_udp *udp, fzr_time now)
                           0};
     const int n = poll(fds, h->count, 5);
     idle = n ? 0 : idle + 1;
+    fzr_udp_ready ready[MAX_WATCHED];
+    size_t count = 0;
     for (unsigned i = 0; n > 0 && i < h->count; i++)
       if (fds[i].revents && h->fds[i] >= 0)
-        fzr_udp_on_ready(udp, h->tokens[i],
-                         (fds[i].revents & POLLIN ? FZR_WATCH_READ : 0) |
-                             (fds[i].revents & POLLOUT ? FZR_WATCH_WRITE : 0),
-                         now);
+        ready[count++] = (fzr_udp_ready){h->tokens[i],
+                                         (fds[i].revents & POLLIN ? FZR_WATCH_READ : 0) |
+                                             (fds[i].revents & POLLOUT ? FZR_WATCH_WRITE : 0),
+                                         0};
+    if (h->singly)
+      for (size_t i = 0; i < count; i++)
+        fzr_udp_on_ready(udp, ready[i].token, ready[i].events, now);
+    else
+      fzr_udp_on_ready_batch(udp, ready, count, now);
   }
 }
 
@@ -335,6 +343,7 @@ static void both_ways(void)
 START_TEST(test_single_datagrams)
 {
   start(_i & 1, _i & 2, _i & 4);
+  s.host.singly = _i & 8;
   both_ways();
   const fzr_udp_stats stats = udp_stats();
   ck_assert_uint_eq(stats.send_errors, 0);
@@ -526,6 +535,87 @@ START_TEST(test_blocked_listen_socket_pauses_its_sources)
 }
 END_TEST
 
+/* A second client of the same relay, with a channel to a peer of its own. */
+typedef struct other {
+  int client_fd, peer_fd;
+  fzr_addr peer, relayed;
+} other;
+
+static void swap_with(other *o)
+{
+  const other mine = {s.client_fd, s.peer_fd, s.peer, s.relayed};
+  s.client_fd = o->client_fd;
+  s.peer_fd = o->peer_fd;
+  s.peer = o->peer;
+  s.relayed = o->relayed;
+  *o = mine;
+}
+
+static other add_client(void)
+{
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
+  other o = {.client_fd = open_socket(), .peer_fd = open_socket()};
+  o.peer = name_of(o.peer_fd);
+  const fzt_client_state first = s.client;
+  swap_with(&o);
+  fzt_client_init(&s.client, "127.0.0.1:2");
+  ck_assert_int_eq(ask(FZR_STUN_ALLOCATE, add_transport, &msg), 401);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+  memcpy(s.client.nonce, nonce.value, nonce.len);
+  s.client.nonce_len = nonce.len;
+  ck_assert_int_eq(ask(FZR_STUN_ALLOCATE, add_transport, &msg), 0);
+  ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &s.relayed), 0);
+  ck_assert_int_eq(ask(FZR_STUN_CHANNEL_BIND, add_binding, &msg), 0);
+  swap_with(&o);
+  s.client = first;
+  return o;
+}
+
+START_TEST(test_what_many_sockets_received_leaves_in_one_call)
+{
+  uint8_t buffer[64];
+  start(false, false, false);
+  other o = add_client();
+  send_to(s.peer_fd, &s.relayed, buffer, payload(0, 40, buffer));
+  send_to(o.peer_fd, &o.relayed, buffer, payload(1, 50, buffer));
+  const uint64_t calls = udp_stats().send_calls;
+  serve(&s.host, s.udp, s.relay.now);
+  ck_assert_uint_eq(udp_stats().send_calls, calls + 1);
+  expect_payload(s.client_fd, 0, 40, true);
+  expect_payload(o.client_fd, 1, 50, true);
+  stop();
+  close(o.client_fd);
+  close(o.peer_fd);
+}
+END_TEST
+
+START_TEST(test_who_feeds_a_blocked_socket_is_not_read)
+{
+  uint8_t buffer[64];
+  start(false, false, false);
+  other o = add_client();
+  send_to(o.peer_fd, &o.relayed, buffer, payload(0, 40, buffer));
+  serve(&s.host, s.udp, s.relay.now);
+  expect_payload(o.client_fd, 0, 40, true);
+  blocked_fd = s.host.fds[0];
+  send_to(s.peer_fd, &s.relayed, buffer, payload(1, 40, buffer));
+  serve(&s.host, s.udp, s.relay.now);
+  const uint64_t received = udp_stats().received;
+  send_to(o.peer_fd, &o.relayed, buffer, payload(2, 40, buffer));
+  serve(&s.host, s.udp, s.relay.now);
+  ck_assert_uint_eq(udp_stats().received, received);
+  ck_assert_uint_eq(udp_stats().queued_packets, 1);
+  blocked_fd = -1;
+  serve(&s.host, s.udp, s.relay.now);
+  expect_payload(s.client_fd, 1, 40, true);
+  expect_payload(o.client_fd, 2, 40, true);
+  stop();
+  close(o.client_fd);
+  close(o.peer_fd);
+}
+END_TEST
+
 START_TEST(test_queue_bound)
 {
   static uint8_t buffer[1204];
@@ -641,7 +731,7 @@ int main(void)
   Suite *suite = suite_create("udp");
   TCase *tc = tcase_create("udp");
   tcase_set_timeout(tc, 60);
-  tcase_add_loop_test(tc, test_single_datagrams, 0, 8);
+  tcase_add_loop_test(tc, test_single_datagrams, 0, 16);
   tcase_add_loop_test(tc, test_runs, 0, 8);
   tcase_add_test(tc, test_datagrams_of_one_batch_leave_as_one_run);
   tcase_add_test(tc, test_partial_sends);
@@ -649,6 +739,8 @@ int main(void)
   tcase_add_test(tc, test_errors_are_counted_and_go_on);
   tcase_add_test(tc, test_blocked_relay_socket_queues_in_order);
   tcase_add_test(tc, test_blocked_listen_socket_pauses_its_sources);
+  tcase_add_test(tc, test_what_many_sockets_received_leaves_in_one_call);
+  tcase_add_test(tc, test_who_feeds_a_blocked_socket_is_not_read);
   tcase_add_test(tc, test_queue_bound);
   tcase_add_test(tc, test_deleting_an_allocation_closes_its_socket);
   tcase_add_test(tc, test_a_taken_port_is_refused);
