@@ -14,7 +14,7 @@ static_assert(sizeof(fzr_pkt) == 64, "one cache line");
 static_assert(sizeof(fzr_verdict) == 96, "frozen");
 static_assert(sizeof(fzr_event) == 96, "frozen");
 static_assert(sizeof(fzr_transmit) == 64, "frozen");
-/* Memory is a promise (docs/design.md): allocation, channel, and 3 map entries of at most 32 bytes fit 512 bytes. */
+/* Memory is a promise (README.md): allocation, channel, and 3 map entries of at most 32 bytes fit 512 bytes. */
 static_assert(sizeof(fzri_allocation) + sizeof(fzri_channel) <= 512 - 3 * 32,
               "bytes per allocation with a channel");
 
