@@ -19,10 +19,14 @@ libdir=$root$(pkg-config --variable=libdir libfzrelay | sed "s|^$root||")
 cc=${CC:-cc}
 
 for example in minimal_poll custom_auth simulate; do
+  sources=("$source/examples/$example.c")
+  if [ "$example" = simulate ]; then
+    sources+=("$source/examples/memory_net.c")
+  fi
   # shellcheck disable=SC2046 # flags are words
-  $cc -std=gnu11 -Wall -Wextra -Werror "$source/examples/$example.c" -o "$root/$example" $(pkg-config --cflags --libs libfzrelay)
+  $cc -std=gnu11 -Wall -Wextra -Werror "${sources[@]}" -o "$root/$example" $(pkg-config --cflags --libs libfzrelay)
   # shellcheck disable=SC2046
-  $cc -std=gnu11 -Wall -Wextra -Werror "$source/examples/$example.c" -o "$root/$example-static" \
+  $cc -std=gnu11 -Wall -Wextra -Werror "${sources[@]}" -o "$root/$example-static" \
     -Wl,-Bstatic $(pkg-config --static --cflags --libs libfzrelay) -Wl,-Bdynamic
 done
 for example in custom_auth simulate; do

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memory_net.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Something that will happen: a datagram arrives (fn is NULL), a timer fires. */
+typedef struct happening {
+  fzr_time at;
+  uint64_t order; /* of those at the same time */
+  memory_timer_fn fn;
+  void *ctx;
+  fzr_addr from, to;
+  size_t len;
+  uint8_t *data;
+} happening;
+
+typedef struct host {
+  fzr_addr addr;
+  memory_receive_fn receive;
+  void *ctx;
+} host;
+
+/* An open that is under way. */
+typedef struct opening {
+  memory_relay *relay;
+  uint16_t port;
+  enum fzr_family family;
+  int result;
+  struct opening *next;
+} opening;
+
+struct memory_relay {
+  memory_net *net;
+  fzr_driver *driver;
+  fzr_addr listen[2];
+  fzr_addr address[2]; /* of the allocations */
+  uint8_t *open[2];    /* a byte a port */
+  unsigned open_ports;
+  fzr_time open_delay;
+  unsigned taken_every, opens;
+  opening *openings;
+  memory_relay *next;
+};
+
+struct memory_net {
+  fzr_time now;
+  uint64_t seed;
+  memory_link link;
+  memory_tap_fn lost;
+  void *tap_ctx;
+  happening *heap;
+  size_t count, room;
+  uint64_t order, newest_order;
+  uint64_t reordered;
+  host *hosts;
+  size_t host_count;
+  memory_relay *relays;
+};
+
+static uint64_t chance(memory_net *net)
+{
+  uint64_t z = (net->seed += 0x9e3779b97f4a7c15u);
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+memory_net *memory_net_new(uint64_t seed, fzr_time now)
+{
+  memory_net *net = calloc(1, sizeof *net);
+  if (net) {
+    net->seed = seed;
+    net->now = now;
+  }
+  return net;
+}
+
+static void free_relay(memory_relay *r)
+{
+  while (r->openings) {
+    opening *next = r->openings->next;
+    free(r->openings);
+    r->openings = next;
+  }
+  fzr_driver_free(r->driver);
+  free(r->open[0]);
+  free(r->open[1]);
+  free(r);
+}
+
+void memory_net_free(memory_net *net)
+{
+  if (!net)
+    return;
+  for (size_t i = 0; i < net->count; i++)
+    free(net->heap[i].data);
+  while (net->relays) {
+    memory_relay *next = net->relays->next;
+    free_relay(net->relays);
+    net->relays = next;
+  }
+  free(net->heap);
+  free(net->hosts);
+  free(net);
+}
+
+void memory_net_set_link(memory_net *net, const memory_link *link)
+{
+  net->link = *link;
+}
+
+void memory_net_set_tap(memory_net *net, memory_tap_fn lost, void *ctx)
+{
+  net->lost = lost;
+  net->tap_ctx = ctx;
+}
+
+fzr_time memory_net_now(const memory_net *net)
+{
+  return net->now;
+}
+
+uint64_t memory_net_reordered(const memory_net *net)
+{
+  return net->reordered;
+}
+
+int memory_net_add_host(memory_net *net, const fzr_addr *addr, memory_receive_fn receive, void *ctx)
+{
+  host *more = realloc(net->hosts, (net->host_count + 1) * sizeof *more);
+  if (!more)
+    return -1;
+  net->hosts = more;
+  net->hosts[net->host_count++] = (host){*addr, receive, ctx};
+  return 0;
+}
+
+/* ---- what will happen, the soonest first ---- */
+
+static int earlier(const happening *a, const happening *b)
+{
+  return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+static int push(memory_net *net, const happening *h)
+{
+  if (net->count == net->room) {
+    const size_t room = net->room ? 2 * net->room : 64;
+    happening *more = realloc(net->heap, room * sizeof *more);
+    if (!more)
+      return -1;
+    net->heap = more;
+    net->room = room;
+  }
+  size_t i = net->count++;
+  for (; i && earlier(h, &net->heap[(i - 1) / 2]); i = (i - 1) / 2)
+    net->heap[i] = net->heap[(i - 1) / 2];
+  net->heap[i] = *h;
+  return 0;
+}
+
+static happening pop(memory_net *net)
+{
+  const happening first = net->heap[0], last = net->heap[--net->count];
+  size_t i = 0;
+  for (size_t child; (child = 2 * i + 1) < net->count; i = child) {
+    if (child + 1 < net->count && earlier(&net->heap[child + 1], &net->heap[child]))
+      child++;
+    if (!earlier(&net->heap[child], &last))
+      break;
+    net->heap[i] = net->heap[child];
+  }
+  net->heap[i] = last;
+  return first;
+}
+
+static int send_once(memory_net *net, const fzr_addr *from, const fzr_addr *to, const uint8_t *data,
+                     size_t len)
+{
+  happening h;
+  memset(&h, 0, sizeof h);
+  h.at = net->now + net->link.delay + (net->link.jitter ? chance(net) % (net->link.jitter + 1) : 0);
+  h.order = net->order++;
+  h.from = *from;
+  h.to = *to;
+  h.len = len;
+  h.data = malloc(len ? len : 1);
+  if (!h.data)
+    return -1;
+  if (len)
+    memcpy(h.data, data, len);
+  if (push(net, &h) == 0)
+    return 0;
+  free(h.data);
+  return -1;
+}
+
+int memory_net_send(memory_net *net, const fzr_addr *from, const fzr_addr *to, const uint8_t *data,
+                    size_t len)
+{
+  if (chance(net) % 1000 < net->link.loss) {
+    if (net->lost)
+      net->lost(net->tap_ctx, from, to, data, len);
+    return 0;
+  }
+  if (chance(net) % 1000 < net->link.repeat && send_once(net, from, to, data, len))
+    return -1;
+  return send_once(net, from, to, data, len);
+}
+
+int memory_net_timer(memory_net *net, fzr_time in, memory_timer_fn fn, void *ctx)
+{
+  happening h;
+  memset(&h, 0, sizeof h);
+  h.at = net->now + in;
+  h.order = net->order++;
+  h.fn = fn;
+  h.ctx = ctx;
+  return push(net, &h);
+}
+
+/* ---- the adapter ---- */
+
+static void report_opening(void *ctx)
+{
+  opening *o = ctx;
+  memory_relay *r = o->relay;
+  for (opening **at = &r->openings; *at; at = &(*at)->next) {
+    if (*at != o)
+      continue;
+    *at = o->next;
+    break;
+  }
+  const unsigned slot = o->family == FZR_FAMILY_IPV6;
+  if (fzr_driver_port_result(r->driver, o->port, o->family, o->result, r, r->net->now) == 0 && !o->result) {
+    r->open[slot][o->port] = 1;
+    r->open_ports++;
+  }
+  free(o);
+}
+
+static int open_port(void *io, uint16_t port, enum fzr_family family, void **cookie)
+{
+  memory_relay *r = io;
+  const int result = r->taken_every && ++r->opens % r->taken_every == 0 ? FZR_ERR_IO_IN_USE : 0;
+  *cookie = r;
+  if (!r->open_delay) {
+    if (!result) {
+      r->open[family == FZR_FAMILY_IPV6][port] = 1;
+      r->open_ports++;
+    }
+    return result;
+  }
+  opening *o = malloc(sizeof *o);
+  if (!o)
+    return FZR_ERR_IO_NO_SOCKET;
+  *o = (opening){r, port, family, result, r->openings};
+  if (memory_net_timer(r->net, r->open_delay, report_opening, o)) {
+    free(o);
+    return FZR_ERR_IO_NO_SOCKET;
+  }
+  r->openings = o;
+  return FZR_ERR_IO_PENDING;
+}
+
+static void close_port(void *io, uint16_t port, enum fzr_family family, void *cookie)
+{
+  memory_relay *r = io;
+  (void)cookie;
+  r->open_ports -= r->open[family == FZR_FAMILY_IPV6][port];
+  r->open[family == FZR_FAMILY_IPV6][port] = 0;
+}
+
+static void forward(void *io, const fzr_verdict *verdicts, size_t n)
+{
+  memory_relay *r = io;
+  uint8_t data[FZR_UDP_PAYLOAD_MAX];
+  for (size_t i = 0; i < n; i++) {
+    const fzr_verdict *v = &verdicts[i];
+    for (unsigned k = 0; v->action == FZR_ACT_FORWARD && k < v->count; k++) {
+      const int last = k + 1u == v->count;
+      const uint16_t len = last ? v->tail_len : v->len;
+      memcpy(data, last ? v->tail_hdr : v->hdr, v->hdr_len);
+      memcpy(data + v->hdr_len, v->data + (size_t)k * v->stride, len);
+      memory_net_send(r->net, &v->from, &v->to, data, (size_t)v->hdr_len + len);
+    }
+  }
+}
+
+static void transmit(void *io, const fzr_transmit *answers, size_t n)
+{
+  memory_relay *r = io;
+  for (size_t i = 0; i < n; i++)
+    memory_net_send(r->net, &answers[i].from, &answers[i].to, answers[i].data, answers[i].len);
+}
+
+memory_relay *memory_net_add_relay(memory_net *net, fzr_engine *engine, const fzr_addr *listen4,
+                                   const fzr_addr *listen6, const fzr_addr *public4, const fzr_addr *public6,
+                                   const fzr_mem *mem, int *error)
+{
+  fzr_io_ops ops;
+  memset(&ops, 0, sizeof ops);
+  ops.size = sizeof ops;
+  ops.open_port = open_port;
+  ops.close_port = close_port;
+  ops.forward = forward;
+  ops.transmit = transmit;
+  memory_relay *r = calloc(1, sizeof *r);
+  *error = FZR_ERR_NO_MEMORY;
+  if (!r)
+    return NULL;
+  r->net = net;
+  r->listen[0] = *listen4;
+  r->listen[1] = *listen6;
+  r->address[0] = *public4;
+  r->address[1] = *public6;
+  r->open[0] = calloc(1, UINT16_MAX + 1);
+  r->open[1] = calloc(1, UINT16_MAX + 1);
+  if (r->open[0] && r->open[1])
+    *error = fzr_driver_new(engine, &ops, r, mem, &r->driver);
+  if (*error) {
+    free_relay(r);
+    return NULL;
+  }
+  r->next = net->relays;
+  net->relays = r;
+  return r;
+}
+
+void memory_relay_set_ports(memory_relay *relay, fzr_time delay, unsigned taken_every)
+{
+  relay->open_delay = delay;
+  relay->taken_every = taken_every;
+}
+
+unsigned memory_relay_open_ports(const memory_relay *relay)
+{
+  return relay->open_ports;
+}
+
+/* ---- time ---- */
+
+/* Whether |r| has a socket there; gives it the datagram if so. */
+static int relay_takes(memory_relay *r, const happening *h)
+{
+  const unsigned slot = h->to.family == FZR_FAMILY_IPV6;
+  fzr_pkt pkt;
+  memset(&pkt, 0, sizeof pkt);
+  pkt.data = h->data;
+  pkt.len = (uint32_t)h->len;
+  pkt.from = h->from;
+  pkt.to = h->to;
+  if (fzr_addr_equal(&h->to, &r->listen[slot])) {
+    fzr_driver_rx(r->driver, FZR_SIDE_CLIENT, &pkt, 1, r->net->now);
+    return 1;
+  }
+  fzr_addr address = r->address[slot];
+  address.port = h->to.port;
+  if (!fzr_addr_equal(&h->to, &address) || !r->open[slot][h->to.port])
+    return 0;
+  fzr_driver_rx(r->driver, FZR_SIDE_PEER, &pkt, 1, r->net->now);
+  return 1;
+}
+
+static void deliver(memory_net *net, const happening *h)
+{
+  if (h->order < net->newest_order)
+    net->reordered++;
+  else
+    net->newest_order = h->order;
+  for (memory_relay *r = net->relays; r; r = r->next)
+    if (relay_takes(r, h))
+      return;
+  for (size_t i = 0; i < net->host_count; i++) {
+    if (!fzr_addr_equal(&net->hosts[i].addr, &h->to))
+      continue;
+    net->hosts[i].receive(net->hosts[i].ctx, &h->from, &h->to, h->data, h->len);
+    return;
+  }
+  if (net->lost)
+    net->lost(net->tap_ctx, &h->from, &h->to, h->data, h->len);
+}
+
+static fzr_time next_deadline(const memory_net *net)
+{
+  fzr_time first = FZR_TIME_NEVER;
+  for (const memory_relay *r = net->relays; r; r = r->next) {
+    const fzr_time deadline = fzr_driver_deadline(r->driver);
+    if (deadline < first)
+      first = deadline;
+  }
+  return first;
+}
+
+static void expire(memory_net *net)
+{
+  for (memory_relay *r = net->relays; r; r = r->next)
+    if (fzr_driver_deadline(r->driver) <= net->now)
+      fzr_driver_on_deadline(r->driver, net->now);
+}
+
+void memory_net_run(memory_net *net, fzr_time by)
+{
+  const fzr_time end = net->now + by;
+  for (;;) {
+    const fzr_time deadline = next_deadline(net);
+    const fzr_time soonest = net->count ? net->heap[0].at : FZR_TIME_NEVER;
+    const fzr_time at = deadline < soonest ? deadline : soonest;
+    if (at > end)
+      break;
+    if (at > net->now)
+      net->now = at;
+    if (deadline <= soonest) {
+      expire(net);
+      continue;
+    }
+    const happening h = pop(net);
+    if (h.fn)
+      h.fn(h.ctx);
+    else
+      deliver(net, &h);
+    free(h.data);
+  }
+  net->now = end;
+}

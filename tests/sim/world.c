@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include <stdio.h>
+
+#define TICK          (500 * FZR_MILLISECOND)
+#define TRIES         7u
+#define REFRESH_EVERY (300 * FZR_SECOND)
+#define BIND_EVERY    (240 * FZR_SECOND)
+#define PAYLOAD       24u
+
+static const char secret[] = "a simulated secret";
+
+/* ---- data: whose it is, and the how-manieth ---- */
+
+typedef struct label {
+  uint8_t client, channel, back;
+  uint64_t number;
+} label;
+
+static void write_label(uint8_t out[PAYLOAD], const label *l)
+{
+  memset(out, 0, PAYLOAD);
+  out[0] = l->client;
+  out[1] = l->channel;
+  out[2] = l->back;
+  for (unsigned i = 0; i < 8; i++)
+    out[8 + i] = (uint8_t)(l->number >> (8 * i));
+  for (unsigned i = 16; i < PAYLOAD; i++)
+    out[i] = (uint8_t)(out[8] * 31u + out[0] * 7u + out[1] * 3u + i);
+}
+
+static label read_label(const uint8_t *in, size_t len)
+{
+  uint8_t again[PAYLOAD];
+  label l = {in[0], in[1], in[2], 0};
+  fzt_check(len == PAYLOAD);
+  for (unsigned i = 0; i < 8; i++)
+    l.number |= (uint64_t)in[8 + i] << (8 * i);
+  write_label(again, &l);
+  fzt_check(memcmp(again, in, PAYLOAD) == 0);
+  fzt_check(l.client < SIM_CLIENTS && l.channel < SIM_CHANNELS && l.back < 2);
+  return l;
+}
+
+static sim_flow *flow_of(sim_world *w, const label *l)
+{
+  sim_channel *channel = &w->clients[l->client].channels[l->channel];
+  return l->back ? &channel->back : &channel->out;
+}
+
+static void arrived(sim_flow *flow, uint64_t number)
+{
+  fzt_check(number < flow->sent);
+  flow->received++;
+  if (number >= flow->next)
+    flow->next = number + 1;
+}
+
+/* What a link lost: the label stands at the start, or behind a ChannelData header. */
+static void lost(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
+{
+  uint16_t channel, payload;
+  (void)from;
+  (void)to;
+  if (len == PAYLOAD + 4u && fzr_channel_data_read(data, len, &channel, &payload) == 0)
+    data += 4;
+  else if (len != PAYLOAD)
+    return; /* STUN: its sender tries again */
+  const label l = read_label(data, PAYLOAD);
+  flow_of(ctx, &l)->lost++;
+}
+
+bool sim_flow_adds_up(const sim_flow *flow)
+{
+  return flow->sent == flow->received + flow->lost;
+}
+
+/* A peer sends back what it gets, to where it came from. */
+static void peer_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
+{
+  sim_peer *peer = ctx;
+  sim_world *w = peer->world;
+  label l = read_label(data, len);
+  uint8_t echo[PAYLOAD];
+  const sim_client *client = &w->clients[l.client];
+  fzt_check(!l.back);
+  sim_channel *channel = &w->clients[l.client].channels[l.channel];
+  fzt_check(fzr_addr_equal(&channel->peer, to));
+  /* It comes from the allocation's address of the peer's family. */
+  fzt_check(fzr_addr_equal(from, &client->relayed[to->family == FZR_FAMILY_IPV6]));
+  arrived(&channel->out, l.number);
+  l.back = 1;
+  l.number = channel->back.sent++;
+  write_label(echo, &l);
+  memory_net_send(w->net, to, from, echo, sizeof echo);
+}
+
+/* ---- a client's requests ---- */
+
+static void begin(sim_client *c, fzr_stun_builder *b, uint16_t method)
+{
+  sim_world *w = c->world;
+  w->requests++;
+  memset(c->txid, 0, sizeof c->txid);
+  memcpy(c->txid, &w->requests, sizeof w->requests);
+  fzr_stun_build(b, c->request, sizeof c->request, method, FZR_STUN_REQUEST, c->txid);
+  fzr_stun_add(b, FZR_ATTR_USERNAME, c->username, strlen(c->username));
+  fzr_stun_add(b, FZR_ATTR_REALM, "firezone", 8);
+  if (c->nonce_len)
+    fzr_stun_add(b, FZR_ATTR_NONCE, c->nonce, c->nonce_len);
+}
+
+static void put_out(sim_client *c)
+{
+  memory_net_send(c->world->net, &c->addr, &c->server, c->request, c->request_len);
+  c->next_try = memory_net_now(c->world->net) + (TICK << c->tries);
+  c->tries++;
+}
+
+static void ask(sim_client *c, uint16_t method, int subject)
+{
+  fzr_stun_builder b;
+  begin(c, &b, method);
+  if (method == FZR_STUN_ALLOCATE || method == FZR_STUN_REFRESH) {
+    fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+    fzr_stun_add_u32(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
+    fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, c->lifetime);
+  } else {
+    const sim_channel *channel = &c->channels[subject];
+    fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)channel->number << 16);
+    fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &channel->peer);
+  }
+  fzr_stun_add_integrity(&b, c->key, sizeof c->key);
+  fzr_stun_add_fingerprint(&b);
+  const int len = fzr_stun_build_finish(&b);
+  fzt_check(len > 0);
+  c->request_len = (uint16_t)len;
+  c->method = method;
+  c->subject = subject;
+  c->busy = true;
+  c->tries = 0;
+  put_out(c);
+}
+
+static void on_success(sim_client *c, const fzr_stun_msg *msg)
+{
+  const fzr_time now = memory_net_now(c->world->net);
+  fzr_stun_attr attr;
+  fzr_addr addr;
+  uint16_t offset = 0;
+  switch (c->method) {
+  case FZR_STUN_ALLOCATE:
+    while (fzr_stun_next(msg, &offset, &attr))
+      if (attr.type == FZR_ATTR_XOR_RELAYED_ADDRESS && fzr_stun_attr_addr(msg, &attr, &addr) == 0)
+        c->relayed[addr.family == FZR_FAMILY_IPV6] = addr;
+    fzt_check(fzr_stun_get_addr(msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr) == 0);
+    fzt_check(fzr_addr_equal(&addr, &c->addr));
+    c->allocated = true;
+    c->allocations++;
+    c->refresh_due = now + REFRESH_EVERY;
+    break;
+  case FZR_STUN_REFRESH:
+    c->refresh_due = now + REFRESH_EVERY;
+    break;
+  default:
+    c->channels[c->subject].bound = true;
+    c->channels[c->subject].due = now + BIND_EVERY;
+  }
+}
+
+static void on_error(sim_client *c, unsigned code)
+{
+  const fzr_time later = memory_net_now(c->world->net) + 30 * FZR_SECOND;
+  if (code == 437 && c->method != FZR_STUN_ALLOCATE) {
+    c->allocated = false;
+    for (unsigned i = 0; i < SIM_CHANNELS; i++)
+      c->channels[i].bound = false;
+  } else if (c->method == FZR_STUN_CHANNEL_BIND) {
+    c->channels[c->subject].bound = false;
+    c->channels[c->subject].due = later;
+  } else {
+    c->refresh_due = later;
+  }
+}
+
+static void on_answer(sim_client *c, const fzr_stun_msg *msg)
+{
+  fzr_stun_attr nonce;
+  if (!c->busy || memcmp(fzr_stun_txid(msg), c->txid, sizeof c->txid) != 0)
+    return; /* of a request that was answered already */
+  /* All credentials here are well formed, so every answer is signed. */
+  fzt_check(fzr_stun_verify(msg, c->key));
+  fzt_check(fzr_stun_has(msg, FZR_ATTR_FINGERPRINT));
+  const unsigned code = fzr_stun_error_code(msg);
+  c->busy = false;
+  c->codes[code]++;
+  if (c->subject >= 0)
+    c->channels[c->subject].last_code = (int)code;
+  if (code == 401 || code == 438) {
+    fzt_check(fzr_stun_get(msg, FZR_ATTR_NONCE, &nonce) && nonce.len <= sizeof c->nonce);
+    memcpy(c->nonce, nonce.value, nonce.len);
+    c->nonce_len = nonce.len;
+    ask(c, c->method, c->subject);
+  } else if (code) {
+    on_error(c, code);
+  } else {
+    on_success(c, msg);
+  }
+}
+
+static void client_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data,
+                           size_t len)
+{
+  sim_client *c = ctx;
+  fzr_stun_msg msg;
+  uint16_t number, payload;
+  (void)to;
+  fzt_check(fzr_addr_equal(from, &c->server));
+  if (fzr_channel_data_read(data, len, &number, &payload) != 0) {
+    fzt_check(fzr_stun_read(data, len, &msg) == 0);
+    on_answer(c, &msg);
+    return;
+  }
+  fzt_check(payload + 4u == len);
+  label l = read_label(data + 4, payload);
+  sim_channel *channel = NULL;
+  for (unsigned i = 0; i < SIM_CHANNELS; i++)
+    if (c->channels[i].number == number)
+      channel = &c->channels[i];
+  fzt_check(channel != NULL);
+  if (l.client != c->index) {
+    /* From the other client, through both allocations. */
+    fzt_check(channel == &c->channels[SIM_PEERS] && !l.back);
+    arrived(&c->world->clients[l.client].channels[l.channel].out, l.number);
+    return;
+  }
+  fzt_check(l.back && channel == &c->channels[l.channel]);
+  arrived(&channel->back, l.number);
+}
+
+/* ---- what clients do by themselves ---- */
+
+static void find_work(sim_client *c, fzr_time now)
+{
+  if (!c->keeps)
+    return;
+  if (!c->allocated) {
+    if (now >= c->refresh_due)
+      ask(c, FZR_STUN_ALLOCATE, -1);
+    return;
+  }
+  if (now >= c->refresh_due) {
+    ask(c, FZR_STUN_REFRESH, -1);
+    return;
+  }
+  for (unsigned i = 0; i < SIM_CHANNELS; i++) {
+    if (!c->channels[i].wanted || now < c->channels[i].due)
+      continue;
+    ask(c, FZR_STUN_CHANNEL_BIND, (int)i);
+    return;
+  }
+}
+
+static void look_after(sim_client *c, fzr_time now)
+{
+  if (c->busy && now >= c->next_try) {
+    if (c->tries < TRIES) {
+      put_out(c);
+    } else {
+      c->busy = false;
+      c->given_up++;
+    }
+  }
+  if (!c->busy)
+    find_work(c, now);
+}
+
+static void talk(sim_client *c)
+{
+  uint8_t data[4 + PAYLOAD];
+  for (unsigned i = 0; i < SIM_CHANNELS; i++) {
+    sim_channel *channel = &c->channels[i];
+    if (!channel->bound || !c->talks)
+      continue;
+    /* The other client is reached when he has a channel, too. */
+    if (i == SIM_PEERS && !c->world->clients[1 - c->index].channels[i].bound)
+      continue;
+    const label l = {(uint8_t)c->index, (uint8_t)i, 0, channel->out.sent++};
+    fzr_channel_data_header(data, channel->number, PAYLOAD);
+    write_label(data + 4, &l);
+    memory_net_send(c->world->net, &c->addr, &c->server, data, sizeof data);
+  }
+}
+
+static void on_tick(void *ctx)
+{
+  sim_world *w = ctx;
+  const fzr_time now = memory_net_now(w->net);
+  if (w->stopped)
+    return;
+  for (unsigned i = 0; i < SIM_CLIENTS; i++)
+    look_after(&w->clients[i], now);
+  fzt_check(memory_net_timer(w->net, TICK, on_tick, w) == 0);
+}
+
+static void on_talk(void *ctx)
+{
+  sim_world *w = ctx;
+  if (w->stopped)
+    return;
+  for (unsigned i = 0; i < SIM_CLIENTS; i++)
+    talk(&w->clients[i]);
+  fzt_check(memory_net_timer(w->net, w->talk_every, on_talk, w) == 0);
+}
+
+/* ---- the world ---- */
+
+static void make_client(sim_world *w, unsigned i)
+{
+  static const char *const addrs[SIM_CLIENTS] = {"198.51.100.1:40001", "[2001:db8:c::2]:40002"};
+  char password[FZR_STAMP_PASSWORD_LEN + 1];
+  sim_client *c = &w->clients[i];
+  c->world = w;
+  c->index = i;
+  c->addr = fzt_addr(addrs[i]);
+  c->server = i ? w->listen6 : w->listen4;
+  c->lifetime = 600;
+  snprintf(c->username, sizeof c->username, "4000000000:client%u", i);
+  fzr_auth_stamp_password(secret, 4000000000u, (const uint8_t *)c->username + 11, strlen(c->username) - 11,
+                          password, sizeof password);
+  fzr_auth_long_term_key((const uint8_t *)c->username, strlen(c->username), "firezone", password, c->key);
+  for (unsigned k = 0; k < SIM_CHANNELS; k++) {
+    c->channels[k].number = (uint16_t)(0x4000 + 16 * i + k);
+    c->channels[k].last_code = -1;
+    if (k < SIM_PEERS)
+      c->channels[k].peer = w->peers[k].addr;
+  }
+  fzt_check(memory_net_add_host(w->net, &c->addr, client_receive, c) == 0);
+}
+
+static void make_peers(sim_world *w)
+{
+  for (unsigned i = 0; i < SIM_PEERS; i++) {
+    sim_peer *p = &w->peers[i];
+    p->world = w;
+    p->addr = fzt_addr(i % 3 == 2 ? "[2600::1]:5000" : "203.0.113.9:5000");
+    p->addr.port = (uint16_t)(5000 + i);
+    fzt_check(memory_net_add_host(w->net, &p->addr, peer_receive, p) == 0);
+  }
+}
+
+static int make_engine(sim_world *w, uint64_t seed)
+{
+  fzr_config config = fzr_config_init();
+  w->prng.state = seed;
+  config.mem = &w->mem.hooks;
+  config.random = fzt_random;
+  config.random_ctx = &w->prng;
+  config.public_ip4 = w->public4;
+  config.public_ip6 = w->public6;
+  config.auth = FZR_AUTH_STAMP;
+  config.auth_secret = secret;
+  return fzr_engine_new(&config, memory_net_now(w->net), &w->engine);
+}
+
+int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from, uint64_t fail_only)
+{
+  memset(w, 0, sizeof *w);
+  fzt_mem_init(&w->mem);
+  w->mem.fail_from = fail_from;
+  w->mem.fail_only = fail_only;
+  w->listen4 = fzt_addr("203.0.113.1:3478");
+  w->listen6 = fzt_addr("[2001:db8:ffff::1]:3478");
+  w->public4 = fzt_addr("203.0.113.1");
+  w->public6 = fzt_addr("2001:db8:ffff::1");
+  w->talk_every = FZR_SECOND;
+  w->net = memory_net_new(seed, 50 * FZR_SECOND);
+  fzt_check(w->net != NULL);
+  memory_net_set_link(w->net, link);
+  memory_net_set_tap(w->net, lost, w);
+  int error = make_engine(w, seed);
+  if (!error) {
+    fzt_check(fzr_engine_set_wallclock(w->engine, memory_net_now(w->net), 1700000000) == 0);
+    w->relay = memory_net_add_relay(w->net, w->engine, &w->listen4, &w->listen6, &w->public4, &w->public6,
+                                    &w->mem.hooks, &error);
+  }
+  if (error)
+    return error;
+  make_peers(w);
+  for (unsigned i = 0; i < SIM_CLIENTS; i++)
+    make_client(w, i);
+  fzt_check(memory_net_timer(w->net, 0, on_tick, w) == 0);
+  fzt_check(memory_net_timer(w->net, w->talk_every, on_talk, w) == 0);
+  return 0;
+}
+
+void sim_end(sim_world *w)
+{
+  memory_net_free(w->net);
+  fzr_engine_free(w->engine);
+  fzt_check(w->mem.live == 0 && w->mem.live_blocks == 0);
+}
+
+void sim_client_go(sim_client *c)
+{
+  c->keeps = c->talks = true;
+  for (unsigned i = 0; i < SIM_PEERS; i++)
+    c->channels[i].wanted = true;
+}
+
+void sim_run(sim_world *w, fzr_time by)
+{
+  memory_net_run(w->net, by);
+}
+
+fzr_stats sim_stats(const sim_world *w)
+{
+  fzr_stats stats = {.size = sizeof stats};
+  fzt_check(fzr_engine_stats(w->engine, &stats) == 0);
+  return stats;
+}
