@@ -274,7 +274,8 @@ FZR_API int fzr_engine_on_deadline(fzr_engine *engine, size_t budget, fzr_time n
 /**
  * `fzr_engine_port_result` reports what became of an FZR_EVENT_PORT_OPEN: |error| is 0 and |io| the socket's cookie
  * (any value; it comes back in verdicts and events), or |error| is a negative number and |io| is ignored:
- * FZR_ERR_IO_IN_USE makes the engine try one other port, anything else ends in 508.
+ * FZR_ERR_IO_IN_USE makes the engine try one other port, anything else ends in 508. Every open needs its result, also
+ * that of an allocation which has ended meanwhile: its port is nobody else's until then.
  *
  * Returns 0; FZR_ERR_INVALID_ARGUMENT; FZR_ERR_INVALID_STATE if no such open is pending (a socket that was opened must
  * then be closed by the caller).

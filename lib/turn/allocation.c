@@ -177,7 +177,6 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
   }
   a->state = FZRI_ALLOCATION_CLOSING;
   fzri_map_remove(&e->clients, a->client_hash, a->index);
-  e->by_port[a->port - e->lowest_port] = FZRI_POOL_NONE;
   fzri_timers_cancel(&e->allocation_timers, &a->timer);
   drop_pending(e, a);
   if (a->quota_user)
@@ -226,6 +225,7 @@ size_t fzri_allocations_expire(fzr_engine *e, size_t budget)
 
 void fzri_allocation_release(fzr_engine *e, fzri_allocation *a)
 {
+  e->by_port[a->port - e->lowest_port] = FZRI_POOL_NONE;
   fzri_shared_give_port(e->shared, a->port);
   fzri_pool_give(&e->allocations, a->index);
 }

@@ -170,7 +170,8 @@ static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_al
   add_software(e, reply);
 }
 
-void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, bool fingerprint)
+void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, const uint8_t *key,
+                          bool fingerprint)
 {
   fzri_reply reply;
   fzri_reply_begin(e, &reply, FZR_STUN_ALLOCATE, code ? FZR_STUN_ERROR : FZR_STUN_SUCCESS, a->txid);
@@ -178,5 +179,5 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
     fzr_stun_add_error(&reply.builder, code);
   else
     add_allocation(e, &reply, a);
-  fzri_reply_send(e, &reply, FZR_STUN_ALLOCATE, code, a->key, fingerprint, &a->client, &a->server);
+  fzri_reply_send(e, &reply, FZR_STUN_ALLOCATE, code, key, fingerprint, &a->client, &a->server);
 }

@@ -38,9 +38,10 @@ void fzri_answer_unknown(fzr_engine *e, const fzri_request *r, const uint16_t *t
 /* Answers a CHANNEL_BIND or CREATE_PERMISSION that named a peer (r->peer) out of bounds with 403. */
 void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r);
 
-/* The answer to the Allocate that made |a|: |code| 0 is success, else the error. |request| is NULL when it was asked before;
+/* The answer to the Allocate that made |a|: |code| 0 is success, else the error. |key| is that of the request's credential;
  * |fingerprint| says whether it wants one. */
-void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, bool fingerprint);
+void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, const uint8_t *key,
+                          bool fingerprint);
 
 /* The index of |code| in fzr_stats.responses, and of |method|. */
 unsigned fzri_stat_code_index(unsigned code);

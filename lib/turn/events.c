@@ -118,6 +118,7 @@ static bool closing_event(fzr_engine *e, fzri_allocation *a, fzr_event *event)
     const uint8_t bit = fzri_family_bit(family);
     if (a->opened & bit) {
       a->opened &= (uint8_t)~bit;
+      a->told &= (uint8_t)~bit;
       port_event(a, family, FZR_EVENT_PORT_CLOSE, event);
       return true;
     }
@@ -138,6 +139,7 @@ static bool living_event(fzri_allocation *a, fzr_event *event)
     }
     if (a->opened & ~a->families & bit) {
       a->opened &= (uint8_t)~bit;
+      a->told &= (uint8_t)~bit;
       port_event(a, family, FZR_EVENT_PORT_CLOSE, event);
       return true;
     }
@@ -161,7 +163,8 @@ static bool take_allocation(fzr_engine *e, fzr_event *event)
     return true;
   pop(e);
   a->queued = false;
-  if (closing)
+  /* A socket that is still being opened keeps the port: nobody else may be given it meanwhile. */
+  if (closing && !a->told)
     e->release_allocation = a->index;
   return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "allocation.h"
 #include "answer.h"
+#include "events.h"
 #include "log.h"
 
 #include "../base/bytes.h"
@@ -156,7 +157,7 @@ static void answer_existing(fzr_engine *e, const fzri_request *r)
   if (memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) != 0)
     fzri_answer_error(e, r, 437);
   else if (a->state == FZRI_ALLOCATION_LIVE)
-    fzri_answer_allocate(e, a, 0, fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT));
+    fzri_answer_allocate(e, a, 0, r->credential.key, fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT));
   /* Else its sockets are being opened, and the answer follows. */
 }
 
@@ -212,7 +213,7 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, unsigned code
 static void finish(fzr_engine *e, fzri_allocation *a, unsigned code)
 {
   const fzri_pending *pending = fzri_pool_at(&e->pendings, a->pending);
-  fzri_answer_allocate(e, a, code, pending->fingerprint);
+  fzri_answer_allocate(e, a, code, a->key, pending->fingerprint);
   log_end(e, a, code);
   if (code)
     fzri_allocation_end(e, a);
@@ -240,9 +241,16 @@ int fzr_engine_port_result(fzr_engine *e, uint16_t port, enum fzr_family family,
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
   fzri_allocation *a = fzri_allocation_by_port(e, port);
-  if (!a || a->state != FZRI_ALLOCATION_OPENING || !(a->told & ~a->opened & bit))
+  if (!a || !(a->told & ~a->opened & bit))
     return FZR_ERR_INVALID_STATE;
+  if (a->state != FZRI_ALLOCATION_OPENING) {
+    /* It ended meanwhile, and waited for this to give its port back. */
+    a->told &= (uint8_t)~bit;
+    fzri_events_queue_allocation(e, a);
+    return FZR_ERR_INVALID_STATE;
+  }
   if (error) {
+    a->told &= (uint8_t)~bit;
     log_unavailable(e, a, (uint8_t)family, error);
     if (error != FZR_ERR_IO_IN_USE || fzri_allocation_retry(e, a))
       finish(e, a, 508);

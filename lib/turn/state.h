@@ -225,11 +225,11 @@ static inline void fzri_engine_advance(fzr_engine *e, fzr_time now)
     e->now = now;
 }
 
-/* Unix time in seconds at the engine's now; before the epoch counts as the epoch. */
+/* Unix time in seconds at the engine's now. */
 static inline uint64_t fzri_unix_now(const fzr_engine *e)
 {
-  const int64_t unix_now = e->wall_unix + (int64_t)((e->now - e->wall_at) / FZR_SECOND);
-  return unix_now > 0 ? (uint64_t)unix_now : 0;
+  return (uint64_t)e->wall_unix +
+         (e->now - e->wall_at) / FZR_SECOND; /* wall_unix is not negative: no overflow */
 }
 
 #endif

@@ -186,6 +186,11 @@ static const fzt_row rows[] = {
     {"8656 7.2", "dual", "nonce ; allocate transport=17 attr=0x000d:0258", "error 400 mi"},
     {"8656 7.2", "dual", ALLOCATED "allocate transport=17", "error 437 mi"},
     {"8656 7.2", "dual", ALLOCATED "allocate transport=17 same-tid", OK_V4},
+    /* It comes late, after the client went on with fresh credentials: signed with what it was asked with all the same. */
+    {"8656 7.2", "dual",
+     "stamp 1892160000 a ; nonce ; allocate transport=17 ; keep-tid ; "
+     "stamp 1893000000 b ; refresh ; stamp 1892160000 a ; allocate transport=17 kept-tid",
+     OK_V4},
     {"8656 7.2", "dual",
      ALLOCATED "refresh lifetime=900 ; wait 700 ; expect-allocations 1 ; allocate transport=17",
      "error 437 mi"},

@@ -12,6 +12,7 @@ typedef struct script {
   fzt_client_state clients[CLIENTS + 1];
   fzt_client_state *client;
   uint8_t txid[FZR_STUN_TXID_LEN];
+  uint8_t kept_txid[FZR_STUN_TXID_LEN];
   uint16_t port;      /* relayed port of the last success */
   uint16_t last_port; /* before that */
   char outcome[TEXT];
@@ -209,7 +210,7 @@ static size_t unhex(const char *text, uint8_t *out, size_t cap)
 
 /* The words of a request that say how it is signed rather than what it asks. */
 typedef struct manner {
-  bool user, mi, nonce, realm, bad_mi, fingerprint, bad_fingerprint, same_tid, truncated;
+  bool user, mi, nonce, realm, bad_mi, fingerprint, bad_fingerprint, same_tid, kept_tid, truncated;
   const char *realm_text, *user_text, *nonce_text, *late;
   enum fzr_stun_class cls;
 } manner;
@@ -248,6 +249,8 @@ static bool read_manner(const char *word, manner *m)
     m->bad_fingerprint = true;
   else if (strcmp(word, "same-tid") == 0)
     m->same_tid = true;
+  else if (strcmp(word, "kept-tid") == 0)
+    m->same_tid = m->kept_tid = true;
   else if (strcmp(word, "truncated") == 0)
     m->truncated = true;
   else if (strcmp(word, "indication") == 0)
@@ -363,6 +366,8 @@ static void request(script *s, uint16_t method, char **words, size_t n)
     is_manner[i] = read_manner(words[i], &m);
   if (!m.same_tid)
     fzt_fill(&s->relay.prng, s->txid, sizeof s->txid);
+  if (m.kept_tid)
+    memcpy(s->txid, s->kept_txid, sizeof s->txid);
   fzr_stun_build(&b, buffer, sizeof buffer, method, m.cls, s->txid);
   add_credential(s, &m, &b);
   for (size_t i = 1; i < n; i++)
@@ -465,6 +470,8 @@ static void step(script *s, char **words, size_t n)
     s->client->server = fzt_addr(words[1]);
   } else if (strcmp(words[0], "source") == 0) {
     s->client->addr = fzt_addr(words[1]);
+  } else if (strcmp(words[0], "keep-tid") == 0) {
+    memcpy(s->kept_txid, s->txid, sizeof s->txid);
   } else if (strcmp(words[0], "nonce") == 0) {
     get_nonce(s);
   } else if (strcmp(words[0], "take-nonce") == 0) {

@@ -13,11 +13,16 @@
  *   client N                    from now on client N (1 to 4) speaks; each has its own address and nonce
  *   local ADDR                  from now on the client talks to this address of the relay
  *   nonce                       the client gets itself a nonce
+ *   keep-tid                    the last request's transaction id is kept for a later kept-tid
+ *   take-nonce N                the client takes over client N's nonce
  *   user NAME PASSWORD          from now on the client uses this credential
+ *   stamp EXPIRY SALT           the same, with the stamp scheme's password
+ *   source ADDR                 from now on the client sends from there
+ *   skip SECONDS                time goes on, but nobody tells the engine until it gets something
  *   expect-allocations N        that many are live
  *
  * Words of a request (authenticated with everything that is right unless they say otherwise):
- *   anonymous (nothing of it) no-user no-mi no-nonce no-realm bad-mi bad-nonce other-nonce realm=R user=U same-tid
+ *   anonymous (nothing of it) no-user no-mi no-nonce no-realm bad-mi bad-nonce other-nonce realm=R user=U same-tid kept-tid
  *   transport=N lifetime=N req=N add=N chan=N peer=ADDR df even token unknown=N optional=N attr=N:HEX software=S
  *   fingerprint bad-fingerprint indication success late=N:HEX (behind MESSAGE-INTEGRITY) truncated
  *

@@ -281,6 +281,45 @@ START_TEST(test_pending_allocation)
 }
 END_TEST
 
+/* A socket that is still being opened when its allocation ends keeps the port from others until it is known what became of it. */
+START_TEST(test_late_result_keeps_the_port)
+{
+  static const int outcomes[] = {0, FZR_ERR_IO, FZR_ERR_IO_IN_USE};
+  uint8_t buffer[512];
+  fzr_stun_builder b;
+  fzr_event event;
+  fzt_client_state c, other;
+  fzr_config config = fzt_config(&relay);
+  config.lowest_port = config.highest_port = 50000;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzt_client_init(&other, "198.51.100.2:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  relay.hold_opens = true;
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add_u32(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), -1);
+  ck_assert_uint_eq(relay.event_count, 2);
+  /* IPv6 fails, so the client gets 508; IPv4 is not known yet. */
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, 50000, FZR_FAMILY_IPV6, FZR_ERR_IO, NULL, relay.now),
+                   0);
+  ck_assert(!fzr_engine_next_event(relay.engine, &event));
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 508);
+  ck_assert_uint_eq(relay.event_count, 0);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, 50000, FZR_FAMILY_IPV6, 0, NULL, relay.now),
+                   FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(
+      fzr_engine_port_result(relay.engine, 50000, FZR_FAMILY_IPV4, outcomes[_i], NULL, relay.now),
+      FZR_ERR_INVALID_STATE);
+  ck_assert(!fzr_engine_next_event(relay.engine, &event));
+  relay.hold_opens = false;
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 static unsigned asked;
 
 static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, const char *realm,
@@ -486,6 +525,7 @@ int main(void)
   tcase_add_test(tc, test_clock_never_goes_back);
   tcase_add_test(tc, test_port_result_misuse);
   tcase_add_test(tc, test_pending_allocation);
+  tcase_add_loop_test(tc, test_late_result_keeps_the_port, 0, 3);
   tcase_add_test(tc, test_callback_scheme);
   tcase_add_test(tc, test_policy_callback);
   tcase_add_test(tc, test_log_records);
