@@ -5,6 +5,7 @@
 #include "telemetry/telemetry.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,39 +320,57 @@ static const char *set_shutdown(options *o, const char *t)
 
 static const char *set_xdp(options *o, const char *t)
 {
-  if (strcmp(t, "off") != 0 && strcmp(t, "auto") != 0 && strcmp(t, "native") != 0 &&
-      strcmp(t, "generic") != 0)
-    return "off, auto, native or generic";
-  return set_text(&o->xdp_mode, t);
+  static const char *const modes[] = {[XDP_MODE_OFF] = "off",
+                                      [XDP_MODE_AUTO] = "auto",
+                                      [XDP_MODE_NATIVE] = "native",
+                                      [XDP_MODE_GENERIC] = "generic"};
+  for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++) {
+    if (strcmp(t, modes[i]) == 0) {
+      o->xdp_mode = (enum xdp_mode)i;
+      return NULL;
+    }
+  }
+  return "off, auto, native or generic";
+}
+
+static const char *set_xdp_route(options *o, const char *t)
+{
+  o->xdp_swap = strcmp(t, "swap") == 0;
+  return o->xdp_swap || strcmp(t, "fib") == 0 ? NULL : "fib or swap";
 }
 
 static const char *set_xdp_interface(options *o, const char *t)
 {
   if (o->xdp_interface_count == MAX_XDP_INTERFACES)
     return "at most 8 interfaces";
+  if (!*t || strlen(t) >= IF_NAMESIZE || strchr(t, '/'))
+    return "the name of an interface, of at most 15 characters";
   o->xdp_interfaces[o->xdp_interface_count++] = t;
   return NULL;
 }
 
 static const char *set_ebpf_mode(options *o, const char *t)
 {
-  if (strcmp(t, "driver") == 0)
-    return set_text(&o->xdp_mode, "native");
-  return strcmp(t, "generic") == 0 ? set_text(&o->xdp_mode, "generic") : "driver or generic";
+  if (strcmp(t, "driver") != 0 && strcmp(t, "generic") != 0)
+    return "driver or generic";
+  o->ebpf_mode = strcmp(t, "driver") == 0 ? XDP_MODE_NATIVE : XDP_MODE_GENERIC;
+  return NULL;
 }
 
-static const char *check_ip4(options *o, const char *t)
+static const char *set_ebpf_interface(options *o, const char *t)
 {
-  (void)o;
-  fzr_addr ignored;
-  return set_ip(&ignored, t, FZR_FAMILY_IPV4);
+  o->ebpf_interface = t;
+  return set_xdp_interface(o, t);
 }
 
-static const char *check_ip6(options *o, const char *t)
+static const char *set_xdp_ip4(options *o, const char *t)
 {
-  (void)o;
-  fzr_addr ignored;
-  return set_ip(&ignored, t, FZR_FAMILY_IPV6);
+  return set_ip(&o->xdp_ip4, t, FZR_FAMILY_IPV4);
+}
+
+static const char *set_xdp_ip6(options *o, const char *t)
+{
+  return set_ip(&o->xdp_ip6, t, FZR_FAMILY_IPV6);
 }
 
 static const char *set_disable_gso(options *o, const char *t)
@@ -458,18 +477,24 @@ static const spec specs[] = {
      GROUP_OBSERVE, false, false, "where the log filter can be changed"},
     {"no-telemetry", NULL, "FIREZONE_NO_TELEMETRY", NULL, NULL, NULL, set_no_telemetry, GROUP_OBSERVE, false,
      false, "accepted for compatibility: there is no crash reporting to turn off"},
-    {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false, true,
-     "off, auto, native or generic"},
-    {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, set_xdp_interface, GROUP_XDP, true, true,
-     "interface to attach to; repeatable"},
-    {NULL, NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, set_xdp_interface, GROUP_XDP, false, true,
-     "the same as XDP_INTERFACE, for compatibility"},
-    {NULL, NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, set_ebpf_mode, GROUP_XDP, false, true,
-     "driver or generic, for compatibility"},
-    {NULL, NULL, "EBPF_INT4_ADDR", "ADDR", NULL, NULL, check_ip4, GROUP_XDP, false, true,
-     "accepted for compatibility"},
-    {NULL, NULL, "EBPF_INT6_ADDR", "ADDR", NULL, NULL, check_ip6, GROUP_XDP, false, true,
-     "accepted for compatibility"},
+    {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false, false,
+     "relay channels in the kernel: off, native (in the driver), auto (native where the driver can, else not "
+     "at "
+     "all) or generic (any driver, but slower); needs CAP_BPF and CAP_NET_ADMIN"},
+    {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, set_xdp_interface, GROUP_XDP, true, false,
+     "interface that clients and peers are reached by; repeatable, in the variable separated by commas"},
+    {"xdp-route", NULL, "XDP_ROUTE", "HOW", "fib", NULL, set_xdp_route, GROUP_XDP, false, false,
+     "where to send to: fib asks the routing table (the interface's sysctl 'forwarding' must be on); swap "
+     "answers "
+     "to the router a packet came from, for hosts that reach everyone by one router"},
+    {NULL, NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, set_ebpf_interface, GROUP_XDP, false, false,
+     "an interface, as XDP_INTERFACE, and XDP=auto unless that or EBPF_ATTACH_MODE says otherwise"},
+    {NULL, NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, set_ebpf_mode, GROUP_XDP, false, false,
+     "driver or generic: the mode for EBPF_OFFLOADING"},
+    {NULL, NULL, "EBPF_INT4_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip4, GROUP_XDP, false,
+     false, "the host's own IPv4 address to relay from in the kernel"},
+    {NULL, NULL, "EBPF_INT6_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip6, GROUP_XDP, false,
+     false, "the host's own IPv6 address to relay from in the kernel"},
     {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, false, "this text"},
     {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, false, "the version"},
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false, false,
@@ -493,6 +518,7 @@ typedef struct reader {
   options_given *later;
   bool given[SPECS];
   unsigned positionals;
+  bool chose_xdp; /* --xdp was given, or its variable */
   char *error;
 } reader;
 
@@ -643,8 +669,23 @@ static int read_environment(reader *r)
       return -1;
   }
   for (size_t i = 0; i < SPECS; i++)
+    r->chose_xdp = r->chose_xdp || (specs[i].set == set_xdp && r->given[i]);
+  for (size_t i = 0; i < SPECS; i++)
     if (!r->given[i] && specs[i].fallback && apply(r, &specs[i], "default", specs[i].fallback))
       return -1;
+  return 0;
+}
+
+/* What the older variables mean, and whether mode and interfaces go together. */
+static int check_xdp(reader *r)
+{
+  options *o = r->o;
+  if (o->ebpf_interface && !r->chose_xdp)
+    o->xdp_mode = o->ebpf_mode != XDP_MODE_OFF ? o->ebpf_mode : XDP_MODE_AUTO;
+  if (o->xdp_mode != XDP_MODE_OFF && !o->xdp_interface_count)
+    return complain(r, "--xdp: no interface is set: expected --xdp-interface, such as eth0");
+  if (o->xdp_interface_count && !r->chose_xdp && o->xdp_mode == XDP_MODE_OFF)
+    return complain(r, "--xdp-interface: --xdp is not set: expected auto, native, generic or off");
   return 0;
 }
 
@@ -665,7 +706,7 @@ static int check_whole(reader *r)
         r,
         "--listen-port: invalid value '%u': expected a port outside of %u to %u, the range for allocations",
         o->listen_port, o->lowest_port, o->highest_port);
-  return 0;
+  return check_xdp(r);
 }
 
 int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,

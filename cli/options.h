@@ -9,13 +9,14 @@
 
 #include "firezone_relay/firezone_relay.h"
 #include "portal/session.h"
+#include "xdp/xdp.h"
 
 /* Exit status of a mistake in the configuration. */
 #define EXIT_USAGE 2
 
 #define OPTIONS_ERROR_MAX  512
 #define MAX_PEER_RULES     256
-#define MAX_XDP_INTERFACES 8
+#define MAX_XDP_INTERFACES 8 /* FZX_TARGETS */
 
 enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_GOOGLE_CLOUD };
 
@@ -48,11 +49,15 @@ typedef struct options {
   uint32_t unauthenticated_rate;
   uint64_t max_partition_seconds;
   uint64_t shutdown_seconds; /* UINT64_MAX: no limit */
-  const char *xdp_mode;
+  enum xdp_mode xdp_mode;
+  bool xdp_swap;
+  fzr_addr xdp_ip4, xdp_ip6; /* where the kernel sends from; family NONE: as the routing table says */
   const char *xdp_interfaces[MAX_XDP_INTERFACES];
   size_t xdp_interface_count;
-  bool disable_gso;     /* hidden, for tests */
-  uint32_t send_buffer; /* hidden, for tests: SO_SNDBUF in bytes */
+  const char *ebpf_interface; /* from EBPF_OFFLOADING */
+  enum xdp_mode ebpf_mode;    /* from EBPF_ATTACH_MODE; XDP_MODE_OFF: not set */
+  bool disable_gso;           /* hidden, for tests */
+  uint32_t send_buffer;       /* hidden, for tests: SO_SNDBUF in bytes */
   bool show_help;
   bool show_version;
   /* credentials sub-command */

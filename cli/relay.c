@@ -55,7 +55,7 @@ static void take_snapshot(void *ctx, metrics_snapshot *out)
   out->has_portal = r->portal != NULL;
   out->portal_connected = portal_is_connected(r->portal);
   if (r->workers)
-    out->workers = workers_snapshot(r->workers, &out->worker_count);
+    out->workers = workers_snapshot(r->workers, &out->worker_count, &out->xdp);
 }
 
 static metrics_totals take_totals(relay *r)
@@ -64,6 +64,10 @@ static metrics_totals take_totals(relay *r)
   metrics_totals totals;
   take_snapshot(r, &snapshot);
   metrics_add_up(&snapshot, &totals);
+  for (unsigned i = 0; i < 2; i++) {
+    totals.packets[i] += snapshot.xdp.packets[i];
+    totals.bytes[i] += snapshot.xdp.bytes[i];
+  }
   return totals;
 }
 
@@ -73,6 +77,8 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   relay *r = ctx;
+  if (r->workers)
+    workers_check_offload(r->workers);
   const metrics_totals t = take_totals(r);
   const uint64_t bytes = t.bytes[0] + t.bytes[1];
   const fzr_time now = monotonic_now();

@@ -37,6 +37,7 @@ struct worker {
   atomic_uint commands;
   uint64_t seed;
   span_ring *spans;
+  xdp *offload;         /* NULL: none */
   pthread_mutex_t lock; /* of what follows */
   pthread_cond_t made;
   uint64_t snapshots;
@@ -199,9 +200,27 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     event_base_loopbreak(w->base);
 }
 
+static void on_channel(void *ctx, const fzr_event *event)
+{
+  xdp_on_channel(ctx, event);
+}
+
+/* Tells of the channels that were bound before anybody asked. */
+static void offload_all(worker *w)
+{
+  fzr_event events[64];
+  uint32_t cursor = 0;
+  size_t n;
+  while ((n = fzr_engine_list_channels(w->engine, &cursor, events, sizeof events / sizeof *events)) > 0)
+    for (size_t i = 0; i < n; i++)
+      xdp_on_channel(w->offload, &events[i]);
+}
+
 static void *run(void *ctx)
 {
   worker *w = ctx;
+  if (w->offload)
+    offload_all(w);
   event_base_dispatch(w->base);
   return NULL;
 }
@@ -291,6 +310,13 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
     return NULL;
   }
   return w;
+}
+
+void worker_offload(worker *w, xdp *offload)
+{
+  w->offload = offload;
+  if (offload)
+    fzr_udp_set_channel_hook(w->udp, on_channel, offload);
 }
 
 int worker_start(worker *w)

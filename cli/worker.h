@@ -7,6 +7,7 @@
 
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
+#include "xdp/xdp.h"
 
 typedef struct worker worker;
 
@@ -24,6 +25,9 @@ typedef struct worker_config {
 /* Opens the worker's sockets and makes its engine, all on the calling thread; nothing is relayed yet. On failure one line is in
  * |error|. */
 worker *worker_new(const worker_config *config, char error[OPTIONS_ERROR_MAX]);
+
+/* Has |offload| told of all channels, on the worker's thread. Before the worker is started. */
+void worker_offload(worker *w, xdp *offload);
 
 /* Starts the thread. Returns 0 or -1. */
 int worker_start(worker *w);

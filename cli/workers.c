@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* How long to wait for a worker's numbers; after that its last ones have to do. */
 #define SNAPSHOT_MS 200u
@@ -15,6 +16,7 @@ struct workers {
   unsigned count;
   worker **each;
   metrics_worker *snapshot;
+  xdp *offload; /* NULL: everything goes through user space */
 };
 
 unsigned workers_count(const options *o)
@@ -36,6 +38,40 @@ static void log_listening(const workers *all, const options *o, const fzr_addr *
            o->highest_port);
 }
 
+static bool is_any(const fzr_addr *addr)
+{
+  static const uint8_t any[16];
+  return memcmp(addr->ip, any, sizeof any) == 0;
+}
+
+/* Room for this many channels is made at most, and for no more than ports and limits allow. */
+#define MAX_ENTRIES 65536u
+
+static void open_offload(workers *all, const options *o)
+{
+  const uint64_t most = ((uint64_t)o->highest_port - o->lowest_port + 1) * o->max_channels_per_allocation;
+  const bool any4 = is_any(&o->bind_ip4), any6 = is_any(&o->bind_ip6);
+  const xdp_config config = {.mode = o->xdp_mode,
+                             .swap = o->xdp_swap,
+                             .interfaces = o->xdp_interfaces,
+                             .interface_count = o->xdp_interface_count,
+                             .listen_port = worker_listen_port(all->each[0]),
+                             .lowest_port = o->lowest_port,
+                             .highest_port = o->highest_port,
+                             .ip4 = o->public_ip4.family,
+                             .ip6 = o->public_ip6.family,
+                             .own_ip4 = any4 ? o->xdp_ip4 : o->bind_ip4,
+                             .own_ip6 = any6 ? o->xdp_ip6 : o->bind_ip6,
+                             .entries = most < MAX_ENTRIES ? (uint32_t)most : MAX_ENTRIES};
+  if (o->xdp_mode != XDP_MODE_OFF && o->max_bandwidth_per_allocation) {
+    log_warn("xdp", "The kernel can't keep to --max-bandwidth-per-allocation: relaying in user space");
+    return;
+  }
+  all->offload = xdp_open(&config);
+  for (unsigned i = 0; i < all->count; i++)
+    worker_offload(all->each[i], all->offload);
+}
+
 static int start_all(workers *all, const options *o, const char *secret, const uint16_t own_ports[2],
                      telemetry *t, char *error)
 {
@@ -52,6 +88,7 @@ static int start_all(workers *all, const options *o, const char *secret, const u
     if (!all->each[i])
       return -1;
   }
+  open_offload(all, o);
   for (unsigned i = 0; i < all->count; i++) {
     if (worker_start(all->each[i])) {
       snprintf(error, OPTIONS_ERROR_MAX, "can't start a thread");
@@ -97,11 +134,17 @@ void workers_follow_log_filter(workers *all)
     worker_follow_log_filter(all->each[i]);
 }
 
-const metrics_worker *workers_snapshot(workers *all, size_t *count)
+void workers_check_offload(workers *all)
+{
+  xdp_check(all->offload);
+}
+
+const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel)
 {
   for (unsigned i = 0; i < all->count; i++)
     worker_snapshot(all->each[i], SNAPSHOT_MS, &all->snapshot[i]);
   *count = all->count;
+  xdp_read(all->offload, in_kernel);
   return all->snapshot;
 }
 
@@ -109,8 +152,10 @@ void workers_free(workers *all)
 {
   if (!all)
     return;
+  /* The workers' last events find it there. */
   for (unsigned i = all->each ? all->count : 0; i-- > 0;)
     worker_free(all->each[i]);
+  xdp_close(all->offload);
   fzr_shared_free(all->shared);
   free(all->each);
   free(all->snapshot);

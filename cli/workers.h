@@ -22,8 +22,11 @@ void workers_drain(workers *all);
 /* The log's filter has changed. */
 void workers_follow_log_filter(workers *all);
 
-/* Asks all workers for their numbers. Returns |*count| of them, valid until the next call. */
-const metrics_worker *workers_snapshot(workers *all, size_t *count);
+/* Asks all workers for their numbers. Returns |*count| of them, valid until the next call; |in_kernel| gets what the kernel relayed. */
+const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel);
+
+/* Looks whether all is well with the kernel data path, and says in the log if not. To be called every now and then. */
+void workers_check_offload(workers *all);
 
 /* Ends the threads. NULL is allowed. */
 void workers_free(workers *all);

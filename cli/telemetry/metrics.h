@@ -12,6 +12,26 @@ typedef struct metrics_worker {
   uint64_t cpu_ns; /* its thread has used; 0 where that is not known */
 } metrics_worker;
 
+#define METRICS_XDP_PASSED 32
+#define METRICS_XDP_LEFT   8
+
+typedef struct metrics_reason {
+  const char *name;
+  uint64_t value;
+} metrics_reason;
+
+/* What the kernel relayed without the workers. */
+typedef struct metrics_xdp {
+  bool active;
+  uint64_t packets[2], bytes[2];
+  uint64_t packet_sizes[FZR_SIZE_CLASSES];
+  uint64_t channels;                         /* it knows of now */
+  metrics_reason passed[METRICS_XDP_PASSED]; /* packets that it left to user space */
+  size_t passed_count;
+  metrics_reason left[METRICS_XDP_LEFT]; /* channels that were left to user space */
+  size_t left_count;
+} metrics_xdp;
+
 /* Of this process, as the kernel has it. */
 typedef struct metrics_process {
   double cpu_seconds;
@@ -25,6 +45,7 @@ typedef struct metrics_snapshot {
   const char *version;
   const metrics_worker *workers; /* whoever fills it in keeps them until the next call */
   size_t worker_count;
+  metrics_xdp xdp;
   bool has_portal; /* false: standalone */
   bool portal_connected;
   uint64_t log_lines_dropped;
@@ -39,7 +60,7 @@ typedef struct metrics_source {
   void *ctx;
 } metrics_source;
 
-/* The workers' numbers added up. */
+/* The workers' numbers added up: what went through user space. */
 typedef struct metrics_totals {
   uint64_t allocations, channels;
   uint64_t packets[2], bytes[2];

@@ -5,7 +5,7 @@
 
 #include "metrics.pb-c.h"
 
-#define MAX_METRICS    24u
+#define MAX_METRICS    28u
 #define MAX_ATTRIBUTES 3u
 
 /* A message in the making. Once memory is out nothing more is added, and it will not be packed. */
@@ -113,29 +113,58 @@ static void add_responses(builder *b, const metrics_totals *t)
 }
 
 static void add_directions(builder *b, const char *name, const char *unit, const char *description,
-                           const uint64_t values[2])
+                           const uint64_t values[2], const uint64_t *xdp)
 {
-  Otlp__Sum *sum = add_sum(b, name, unit, description, true, 2);
+  Otlp__Sum *sum = add_sum(b, name, unit, description, true, 4);
   for (unsigned i = 0; i < 2; i++)
     with_string(b, add_number(b, sum, values[i]), "direction", metrics_direction(i));
+  for (unsigned i = 0; xdp && i < 2; i++) {
+    Otlp__NumberPoint *p = add_number(b, sum, xdp[i]);
+    with_string(b, p, "direction", metrics_direction(i));
+    with_string(b, p, "datapath", "xdp");
+  }
 }
 
-static void add_sizes(builder *b, const metrics_totals *t)
+/* What went through user space has no attribute, as before there was anything else; what the kernel relayed has one. */
+static void add_relayed(builder *b, const metrics_totals *t, const metrics_xdp *x)
 {
-  Otlp__Metric *m = add_metric(b, "relay.packet.size", "By", "Payload bytes of each relayed packet");
-  OTLP_NEW(&b->arena, Otlp__Histogram, OTLP__HISTOGRAM__INIT, histogram);
+  Otlp__Sum *sum = add_sum(b, "data_relayed_bytes", "b", "The number of bytes relayed", true, 2);
+  add_number(b, sum, t->bytes[0] + t->bytes[1]);
+  if (x->active)
+    with_string(b, add_number(b, sum, x->bytes[0] + x->bytes[1]), "datapath", "xdp");
+}
+
+static void add_reasons(builder *b, const char *name, const char *unit, const char *description,
+                        const metrics_reason *list, size_t n)
+{
+  Otlp__Sum *sum = add_sum(b, name, unit, description, true, n);
+  for (size_t i = 0; i < n; i++)
+    if (list[i].value)
+      with_string(b, add_number(b, sum, list[i].value), "reason", list[i].name);
+}
+
+static void add_xdp(builder *b, const metrics_xdp *x)
+{
+  if (!x->active)
+    return;
+  add_single(b, "relay.xdp.channels", "{channel}", "Channels that the kernel relays now", false, x->channels);
+  add_reasons(b, "relay.xdp.passed", "{packet}",
+              "Packets that the kernel's program left to the network stack", x->passed, x->passed_count);
+  add_reasons(b, "relay.xdp.channels_left", "{channel}", "Channels that were left to user space", x->left,
+              x->left_count);
+}
+
+static Otlp__HistogramPoint *add_size_point(builder *b, Otlp__Histogram *histogram, const uint64_t *classes,
+                                            uint64_t sum)
+{
   OTLP_NEW(&b->arena, Otlp__HistogramPoint, OTLP__HISTOGRAM_POINT__INIT, p);
-  Otlp__HistogramPoint **points = arena_take(&b->arena, sizeof *points);
+  Otlp__KeyValue **attributes = arena_take(&b->arena, MAX_ATTRIBUTES * sizeof *attributes);
   uint64_t *counts = arena_take(&b->arena, FZR_SIZE_CLASSES * sizeof *counts);
   double *bounds = arena_take(&b->arena, FZR_SIZE_CLASSES * sizeof *bounds);
-  if (!m || !histogram || !p || !points || !counts || !bounds)
-    return;
-  m->data_case = OTLP__METRIC__DATA_HISTOGRAM;
-  m->histogram = histogram;
-  histogram->temporality = OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE;
-  histogram->data_points = points;
-  histogram->n_data_points = 1;
-  points[0] = p;
+  if (!p || !attributes || !counts || !bounds)
+    return NULL;
+  histogram->data_points[histogram->n_data_points++] = p;
+  p->attributes = attributes;
   p->start_time_unix_nano = b->start;
   p->time_unix_nano = b->now;
   p->bucket_counts = counts;
@@ -143,13 +172,33 @@ static void add_sizes(builder *b, const metrics_totals *t)
   p->explicit_bounds = bounds;
   p->n_explicit_bounds = FZR_SIZE_CLASSES - 1;
   p->total_case = OTLP__HISTOGRAM_POINT__TOTAL_SUM;
-  p->sum = (double)(t->bytes[0] + t->bytes[1]);
+  p->sum = (double)sum;
   for (unsigned i = 0; i < FZR_SIZE_CLASSES; i++) {
-    counts[i] = t->packet_sizes[i];
+    counts[i] = classes[i];
     p->count += counts[i];
     if (i + 1 < FZR_SIZE_CLASSES)
       bounds[i] = (i + 1) * 100;
   }
+  return p;
+}
+
+static void add_sizes(builder *b, const metrics_totals *t, const metrics_xdp *x)
+{
+  Otlp__Metric *m = add_metric(b, "relay.packet.size", "By", "Payload bytes of each relayed packet");
+  OTLP_NEW(&b->arena, Otlp__Histogram, OTLP__HISTOGRAM__INIT, histogram);
+  Otlp__HistogramPoint **points = arena_take(&b->arena, 2 * sizeof *points);
+  if (!m || !histogram || !points)
+    return;
+  m->data_case = OTLP__METRIC__DATA_HISTOGRAM;
+  m->histogram = histogram;
+  histogram->temporality = OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE;
+  histogram->data_points = points;
+  add_size_point(b, histogram, t->packet_sizes, t->bytes[0] + t->bytes[1]);
+  Otlp__HistogramPoint *p =
+      x->active ? add_size_point(b, histogram, x->packet_sizes, x->bytes[0] + x->bytes[1]) : NULL;
+  Otlp__KeyValue *datapath = p ? otlp_string(&b->arena, "datapath", "xdp") : NULL;
+  if (datapath)
+    p->attributes[p->n_attributes++] = datapath;
 }
 
 static void add_dropped(builder *b, const metrics_totals *t)
@@ -185,13 +234,15 @@ static void add_all(builder *b, const metrics_snapshot *s)
   metrics_add_up(s, &t);
   add_single(b, "allocations_total", "", "The number of active allocations", false, t.allocations);
   add_responses(b, &t);
-  add_single(b, "data_relayed_bytes", "b", "The number of bytes relayed", true, t.bytes[0] + t.bytes[1]);
+  add_relayed(b, &t, &s->xdp);
   add_single(b, "relay.active_allocations", "{allocation}", "Allocations that live now", false,
              t.allocations);
   add_single(b, "relay.active_channels", "{channel}", "Channels that relay now", false, t.channels);
-  add_directions(b, "relay.packets", "{packet}", "Packets relayed", t.packets);
-  add_directions(b, "relay.io", "By", "Payload bytes relayed", t.bytes);
-  add_sizes(b, &t);
+  add_directions(b, "relay.packets", "{packet}", "Packets relayed", t.packets,
+                 s->xdp.active ? s->xdp.packets : NULL);
+  add_directions(b, "relay.io", "By", "Payload bytes relayed", t.bytes, s->xdp.active ? s->xdp.bytes : NULL);
+  add_sizes(b, &t, &s->xdp);
+  add_xdp(b, &s->xdp);
   add_dropped(b, &t);
   add_workers(b, s);
   add_single(b, "relay.portal_connected", "1", "1 while the relay is joined to its portal", false,

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <string.h>
 
 static void put(struct evbuffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -46,11 +47,18 @@ static void put_quoted(struct evbuffer *out, const char *value)
   put(out, "\"");
 }
 
-static void directions(struct evbuffer *out, const char *name, const uint64_t values[2], const char *help)
+/* What went through user space has no label of its own, as before there was anything else; what the kernel relayed has one. */
+#define XDP_LABEL "datapath=\"xdp\""
+
+/* |xdp|: NULL if the kernel relays nothing. */
+static void directions(struct evbuffer *out, const char *name, const uint64_t values[2], const uint64_t *xdp,
+                       const char *help)
 {
   head(out, name, "counter", help);
   for (unsigned i = 0; i < 2; i++)
     put(out, "%s{direction=\"%s\"} %" PRIu64 "\n", name, metrics_direction(i), values[i]);
+  for (unsigned i = 0; xdp && i < 2; i++)
+    put(out, "%s{direction=\"%s\"," XDP_LABEL "} %" PRIu64 "\n", name, metrics_direction(i), xdp[i]);
 }
 
 /* Successes always, so that a rate has a beginning; errors once they have happened. */
@@ -70,18 +78,49 @@ static void responses(struct evbuffer *out, const metrics_totals *t)
   }
 }
 
-static void packet_sizes(struct evbuffer *out, const metrics_totals *t)
+/* |label| is "", or that of the series with a comma behind it. */
+static void size_histogram(struct evbuffer *out, const char *label, const uint64_t *classes, uint64_t sum)
 {
+  const int len = (int)strlen(label);
+  const char *open = len ? "{" : "", *close = len ? "}" : "";
   uint64_t below = 0;
-  head(out, "relay_packet_size_bytes", "histogram", "Payload bytes of each relayed packet.");
   for (unsigned i = 0; i + 1 < FZR_SIZE_CLASSES; i++) {
-    below += t->packet_sizes[i];
-    put(out, "relay_packet_size_bytes_bucket{le=\"%u\"} %" PRIu64 "\n", (i + 1) * 100, below);
+    below += classes[i];
+    put(out, "relay_packet_size_bytes_bucket{%sle=\"%u\"} %" PRIu64 "\n", label, (i + 1) * 100, below);
   }
-  below += t->packet_sizes[FZR_SIZE_CLASSES - 1];
-  put(out, "relay_packet_size_bytes_bucket{le=\"+Inf\"} %" PRIu64 "\n", below);
-  put(out, "relay_packet_size_bytes_sum %" PRIu64 "\n", t->bytes[0] + t->bytes[1]);
-  put(out, "relay_packet_size_bytes_count %" PRIu64 "\n", below);
+  below += classes[FZR_SIZE_CLASSES - 1];
+  put(out, "relay_packet_size_bytes_bucket{%sle=\"+Inf\"} %" PRIu64 "\n", label, below);
+  put(out, "relay_packet_size_bytes_sum%s%.*s%s %" PRIu64 "\n", open, len ? len - 1 : 0, label, close, sum);
+  put(out, "relay_packet_size_bytes_count%s%.*s%s %" PRIu64 "\n", open, len ? len - 1 : 0, label, close,
+      below);
+}
+
+static void packet_sizes(struct evbuffer *out, const metrics_totals *t, const metrics_xdp *x)
+{
+  head(out, "relay_packet_size_bytes", "histogram", "Payload bytes of each relayed packet.");
+  size_histogram(out, "", t->packet_sizes, t->bytes[0] + t->bytes[1]);
+  if (x->active)
+    size_histogram(out, XDP_LABEL ",", x->packet_sizes, x->bytes[0] + x->bytes[1]);
+}
+
+static void reasons(struct evbuffer *out, const char *name, const char *help, const metrics_reason *list,
+                    size_t n)
+{
+  head(out, name, "counter", help);
+  for (size_t i = 0; i < n; i++)
+    put(out, "%s{reason=\"%s\"} %" PRIu64 "\n", name, list[i].name, list[i].value);
+}
+
+static void xdp(struct evbuffer *out, const metrics_xdp *x)
+{
+  if (!x->active)
+    return;
+  single(out, "relay_xdp_channels", "gauge", x->channels, "Channels that the kernel relays now.");
+  reasons(out, "relay_xdp_passed_packets_total",
+          "Packets, of any kind, that the program on the interfaces left to the network stack, by reason.",
+          x->passed, x->passed_count);
+  reasons(out, "relay_xdp_channels_left_total", "Channels that were left to user space, by reason.", x->left,
+          x->left_count);
 }
 
 static void dropped(struct evbuffer *out, const metrics_totals *t)
@@ -132,9 +171,12 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
   single(out, "relay_active_allocations", "gauge", t.allocations, "Allocations that live now.");
   single(out, "relay_active_channels", "gauge", t.channels, "Channels that relay now.");
   responses(out, &t);
-  directions(out, "relay_data_relayed_bytes_total", t.bytes, "Payload bytes relayed.");
-  directions(out, "relay_packets_total", t.packets, "Packets relayed.");
-  packet_sizes(out, &t);
+  directions(out, "relay_data_relayed_bytes_total", t.bytes, s->xdp.active ? s->xdp.bytes : NULL,
+             "Payload bytes relayed.");
+  directions(out, "relay_packets_total", t.packets, s->xdp.active ? s->xdp.packets : NULL,
+             "Packets relayed.");
+  packet_sizes(out, &t, &s->xdp);
+  xdp(out, &s->xdp);
   dropped(out, &t);
   workers(out, s);
   single(out, "relay_portal_connected", "gauge", s->portal_connected,

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* In place of xdp.c in a build without clang or libbpf: everything stays in user space. */
+#include "xdp.h"
+
+#include "telemetry/log.h"
+
+#include <string.h>
+
+bool xdp_available(void)
+{
+  return false;
+}
+
+xdp *xdp_open(const xdp_config *config)
+{
+  if (config->mode != XDP_MODE_OFF)
+    log_warn("xdp", "This build has no kernel data path (it takes clang and libbpf): relaying in user space");
+  return NULL;
+}
+
+void xdp_close(xdp *x)
+{
+  (void)x;
+}
+
+void xdp_on_channel(xdp *x, const fzr_event *event)
+{
+  (void)x;
+  (void)event;
+}
+
+void xdp_read(xdp *x, metrics_xdp *out)
+{
+  (void)x;
+  memset(out, 0, sizeof *out);
+}
+
+void xdp_check(xdp *x)
+{
+  (void)x;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program on an interface. */
+#ifndef XDP_ATTACH_H
+#define XDP_ATTACH_H
+
+#include <net/if.h>
+#include <stdbool.h>
+
+typedef struct xdp_interface {
+  char name[IF_NAMESIZE];
+  unsigned index;
+  int link;  /* descriptor that keeps the program attached; -1: it is not */
+  bool gone; /* the interface went away, and that was said */
+} xdp_interface;
+
+/* Attaches |program| to |i->name|, in the driver or else generically. Whoever has a program there keeps it. Returns 0, or a negative
+ * errno, without a word in the log. */
+int xdp_attach(xdp_interface *i, int program, bool generic);
+void xdp_detach(xdp_interface *i);
+
+/* Whether the kernel took the program off, because the interface is gone. */
+bool xdp_is_detached(const xdp_interface *i);
+
+/* Logs why attaching failed, and what would help. */
+void xdp_explain_attach(const xdp_interface *i, int error, bool generic);
+
+/* Logs what keeps the routing table from being used on |i|, if anything. */
+void xdp_check_forwarding(const xdp_interface *i, bool ip4, bool ip6);
+
+#endif

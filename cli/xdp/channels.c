@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channels.h"
+
+#include "entry.h"
+#include "firezone_relay/offload.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+const char *xdp_left_name(unsigned reason)
+{
+  static const char *const names[XDP_LEFT_REASONS] = {
+      [XDP_LEFT_OWN_ADDRESS] = "own_address",
+      [XDP_LEFT_LINK_LOCAL] = "link_local",
+      [XDP_LEFT_NO_SOURCE] = "no_source",
+      [XDP_LEFT_FULL] = "map_full",
+      [XDP_LEFT_TAKEN] = "taken",
+      [XDP_LEFT_ERROR] = "error",
+  };
+  return reason < XDP_LEFT_REASONS ? names[reason] : "other";
+}
+
+static bool is_zero(const uint8_t *bytes, size_t n)
+{
+  while (n && !bytes[n - 1])
+    n--;
+  return n == 0;
+}
+
+static bool is_link_local(const fzr_addr *addr)
+{
+  return addr->family == FZR_FAMILY_IPV6 && addr->ip[0] == 0xfe && (addr->ip[1] & 0xc0) == 0x80;
+}
+
+static socklen_t peer_sockaddr(const fzr_addr *addr, struct sockaddr_storage *out)
+{
+  memset(out, 0, sizeof *out);
+  if (addr->family == FZR_FAMILY_IPV4) {
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
+    memcpy(&in.sin_addr, addr->ip, sizeof in.sin_addr);
+    memcpy(out, &in, sizeof in);
+    return sizeof in;
+  }
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
+  memcpy(&in6.sin6_addr, addr->ip, sizeof in6.sin6_addr);
+  memcpy(out, &in6, sizeof in6);
+  return sizeof in6;
+}
+
+/* The address that the kernel would send to |peer| from, as it does for the relay's unconnected sockets: asked of a socket that
+ * sends nothing. Returns whether there is one. */
+static bool ask_source(const fzr_addr *peer, uint8_t ip[16])
+{
+  struct sockaddr_storage sa;
+  const socklen_t len = peer_sockaddr(peer, &sa);
+  const int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+  if (fd < 0)
+    return false;
+  socklen_t got = sizeof sa;
+  const bool known =
+      !connect(fd, (const struct sockaddr *)&sa, len) && !getsockname(fd, (struct sockaddr *)&sa, &got);
+  (void)close(fd);
+  if (!known)
+    return false;
+  memset(ip, 0, 16);
+  if (sa.ss_family == AF_INET)
+    memcpy(ip, &((const struct sockaddr_in *)(const void *)&sa)->sin_addr, 4);
+  else
+    memcpy(ip, &((const struct sockaddr_in6 *)(const void *)&sa)->sin6_addr, 16);
+  return !is_zero(ip, 16);
+}
+
+static bool find_source(const xdp_channels *c, const fzr_addr *peer, uint8_t ip[16])
+{
+  const fzr_addr *own = peer->family == FZR_FAMILY_IPV4 ? &c->own_ip4 : &c->own_ip6;
+  if (!own->family)
+    return ask_source(peer, ip);
+  memcpy(ip, own->ip, 16);
+  return true;
+}
+
+static int map_of(const xdp_object *o, const xdp_entry *e, bool from_client)
+{
+  if (e->family == FZR_FAMILY_IPV4)
+    return from_client ? o->clients4 : o->peers4;
+  return from_client ? o->clients6 : o->peers6;
+}
+
+/* Removes |e| unless its key is another channel's. Returns whether it was there. */
+static bool remove_entry(const xdp_object *o, const xdp_entry *e, bool from_client)
+{
+  const int map = map_of(o, e, from_client);
+  xdp_entry found = {.family = e->family};
+  return !bpf_map_lookup_elem(map, &e->value, &found.value) && xdp_entry_same_channel(e, &found) &&
+         !bpf_map_delete_elem(map, &e->value);
+}
+
+static enum xdp_left reason_of(int error)
+{
+  if (error == -E2BIG || error == -ENOMEM)
+    return XDP_LEFT_FULL;
+  return error == -EEXIST ? XDP_LEFT_TAKEN : XDP_LEFT_ERROR;
+}
+
+/* From the peer first: a client that has been told of its channel finds it whole. A key that is there stays whose it is. Returns 0 or
+ * a negative errno. */
+static int insert(const xdp_object *o, const xdp_entry *client, const xdp_entry *peer)
+{
+  int error = bpf_map_update_elem(map_of(o, peer, false), &peer->value, &peer->value, BPF_NOEXIST);
+  if (error)
+    return error;
+  error = bpf_map_update_elem(map_of(o, client, true), &client->value, &client->value, BPF_NOEXIST);
+  if (error)
+    (void)bpf_map_delete_elem(map_of(o, peer, false), &peer->value);
+  return error;
+}
+
+static void leave(xdp_channels *c, enum xdp_left reason)
+{
+  atomic_fetch_add_explicit(&c->left[reason], 1, memory_order_relaxed);
+}
+
+static void bound(xdp_channels *c, const fzr_event *event, const fzr_offload_channel *channel)
+{
+  xdp_entry client, peer;
+  uint8_t own_ip[16];
+  if (is_link_local(&event->client) || is_link_local(&event->peer) || is_link_local(&event->local)) {
+    leave(c, XDP_LEFT_LINK_LOCAL);
+    return;
+  }
+  if (is_zero(channel->listen_ip, 16) || !find_source(c, &event->peer, own_ip)) {
+    leave(c, XDP_LEFT_NO_SOURCE);
+    return;
+  }
+  xdp_entry_from_client(channel, own_ip, &client);
+  xdp_entry_from_peer(channel, own_ip, &peer);
+  const int error = insert(c->object, &client, &peer);
+  if (error)
+    leave(c, reason_of(error));
+  else
+    atomic_fetch_add_explicit(&c->in_kernel, 1, memory_order_relaxed);
+}
+
+static void unbound(xdp_channels *c, const fzr_offload_channel *channel)
+{
+  static const uint8_t any[16];
+  xdp_entry client, peer;
+  xdp_entry_from_client(channel, any, &client);
+  xdp_entry_from_peer(channel, any, &peer);
+  const bool was_there = remove_entry(c->object, &client, true);
+  (void)remove_entry(c->object, &peer, false);
+  if (was_there)
+    atomic_fetch_sub_explicit(&c->in_kernel, 1, memory_order_relaxed);
+}
+
+void xdp_channels_event(xdp_channels *c, const fzr_event *event)
+{
+  fzr_offload_channel channel;
+  const int unfit = fzr_offload_from_event(event, &channel);
+  if (unfit) {
+    if (event->type == FZR_EVENT_CHANNEL_BOUND)
+      leave(c, XDP_LEFT_OWN_ADDRESS);
+  } else if (event->type == FZR_EVENT_CHANNEL_BOUND) {
+    bound(c, event, &channel);
+  } else {
+    unbound(c, &channel);
+  }
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Channels in the BPF program's maps. */
+#ifndef XDP_CHANNELS_H
+#define XDP_CHANNELS_H
+
+#include "object.h"
+
+#include "firezone_relay/firezone_relay.h"
+
+#include <stdatomic.h>
+
+/* Why a channel stays in user space. */
+enum xdp_left {
+  XDP_LEFT_OWN_ADDRESS = 0, /* the peer is on one of our own addresses: the packet would not come back */
+  XDP_LEFT_LINK_LOCAL,      /* addresses that mean something on one link only */
+  XDP_LEFT_NO_SOURCE,       /* no route to the peer, or none of our addresses known */
+  XDP_LEFT_FULL,            /* the map is */
+  XDP_LEFT_TAKEN,           /* the same client has that channel at another address of ours */
+  XDP_LEFT_ERROR,
+  XDP_LEFT_REASONS
+};
+
+const char *xdp_left_name(unsigned reason);
+
+/* Where channels are put, by any thread. */
+typedef struct xdp_channels {
+  const xdp_object *object;
+  fzr_addr own_ip4, own_ip6; /* where relayed packets leave from; family NONE: as the routing table says */
+  atomic_uint_least64_t in_kernel;
+  atomic_uint_least64_t left[XDP_LEFT_REASONS];
+} xdp_channels;
+
+/* Takes up a channel, or forgets it. */
+void xdp_channels_event(xdp_channels *channels, const fzr_event *event);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0 */
+/* What the BPF program, its loader and its tests share: maps' keys and values, settings, reasons. All fields of keys and
+ * values are in network order, without padding, so that they compare as bytes. */
+#ifndef FZX_SHARED_H
+#define FZX_SHARED_H
+
+#include <linux/types.h>
+
+/* Ethernet's shortest frame without its checksum: nothing shorter is sent. */
+#define FZX_FRAME_MIN 60
+/* Channels as ChannelData may carry them. */
+#define FZX_CHANNEL_MIN    0x4000
+#define FZX_CHANNEL_MAX    0x4fff
+#define FZX_CHANNEL_HEADER 4
+/* Interfaces that frames may leave by. */
+#define FZX_TARGETS 8
+
+/* Who sends: a client on a channel, or a peer to a relayed port. */
+struct fzx_key4 {
+  __be32 ip;
+  __be16 port;
+  __be16 what; /* channel, or relayed port */
+};
+
+struct fzx_key6 {
+  __be32 ip[4];
+  __be16 port;
+  __be16 what;
+};
+
+/* What to make of it. An IPv4 address stands in the first word. */
+struct fzx_out {
+  __be32 src[4];
+  __be32 dst[4];
+  __be16 sport;
+  __be16 dport;
+  __be16 channel;
+  __u16 family; /* 4 or 6 */
+};
+
+/* The key again, first: a freed element is reused at once, so whoever reads it copies all, and then compares this. */
+struct fzx_value4 {
+  struct fzx_key4 key;
+  __be32 in_dst; /* the address the packet must have been sent to */
+  struct fzx_out out;
+};
+
+struct fzx_value6 {
+  struct fzx_key6 key;
+  __be32 in_dst[4];
+  struct fzx_out out;
+};
+
+_Static_assert(sizeof(struct fzx_key4) == 8, "no padding");
+_Static_assert(sizeof(struct fzx_key6) == 20, "no padding");
+_Static_assert(sizeof(struct fzx_out) == 40, "no padding");
+_Static_assert(sizeof(struct fzx_value4) == 52, "no padding");
+_Static_assert(sizeof(struct fzx_value6) == 76, "no padding");
+
+enum fzx_route {
+  FZX_ROUTE_FIB = 0, /* the host's routing table decides */
+  FZX_ROUTE_SWAP = 1 /* back to the router that the packet came from */
+};
+
+/* Read only once the program is loaded. Ports in host order. */
+struct fzx_settings {
+  __u16 listen_port;
+  __u16 lowest_port;
+  __u16 highest_port;
+  __u16 route; /* enum fzx_route */
+};
+
+_Static_assert(sizeof(struct fzx_settings) == 8, "no padding");
+
+enum fzx_direction { FZX_CLIENT_TO_PEER = 0, FZX_PEER_TO_CLIENT = 1, FZX_DIRECTIONS = 2 };
+
+/* Class i holds payloads up to (i + 1) * 100 bytes, the last the rest. Index of the map: direction * classes + class. */
+#define FZX_SIZE_CLASSES 16
+
+struct fzx_counter {
+  __u64 packets;
+  __u64 bytes;
+};
+
+/* Why a packet was left to user space: index of the map of counters. */
+enum fzx_passed {
+  FZX_PASSED_NOT_UDP = 0,      /* or not IP at all */
+  FZX_PASSED_VLAN,             /* a tagged frame */
+  FZX_PASSED_GROUP,            /* multicast or broadcast on the link */
+  FZX_PASSED_OPTIONS,          /* IPv4 options, IPv6 extension headers */
+  FZX_PASSED_FRAGMENT,         /* of an IP packet */
+  FZX_PASSED_PORT,             /* for neither the listen port nor the range */
+  FZX_PASSED_NOT_CHANNEL_DATA, /* a request, or anything else that is no ChannelData */
+  FZX_PASSED_CHANNEL_LENGTH,   /* its length field is not that of the payload: padding, or a fault */
+  FZX_PASSED_LENGTH,           /* IP, UDP and frame disagree: padding of the frame, or a fault */
+  FZX_PASSED_NOT_LINEAR,       /* headers are not in the first buffer */
+  FZX_PASSED_TTL,              /* would be 0 */
+  FZX_PASSED_IP_CHECKSUM,      /* wrong */
+  FZX_PASSED_UNFINISHED,       /* UDP checksum yet to be computed by a device: local senders, runs */
+  FZX_PASSED_NO_CHECKSUM,      /* UDP checksum 0 where IPv6 needs one */
+  FZX_PASSED_NO_ENTRY,         /* no such channel here */
+  FZX_PASSED_CHANGED,          /* the entry became another channel's while it was read */
+  FZX_PASSED_DESTINATION,      /* sent to another address than the channel's */
+  FZX_PASSED_SHORT,            /* the frame would be shorter than Ethernet allows */
+  FZX_PASSED_MTU,              /* the packet would not fit the link or the route */
+  FZX_PASSED_NO_FORWARDING,    /* the sysctl `forwarding` of the interface is off */
+  FZX_PASSED_NO_NEIGHBOUR,     /* the next hop's link address is not known */
+  FZX_PASSED_NO_ROUTE,         /* any other answer of the routing table */
+  FZX_PASSED_INTERFACE,        /* leaves by an interface that the program is not attached to */
+  FZX_PASSED_NO_HEADROOM,      /* the driver would not move the packet's start */
+  FZX_PASSED_REASONS
+};
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "object.h"
+
+#include "telemetry/log.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Made by embed.py. */
+extern const unsigned char fzx_object[];
+extern const size_t fzx_object_len;
+
+const char *fzx_passed_name(unsigned reason)
+{
+  static const char *const names[FZX_PASSED_REASONS] = {
+      [FZX_PASSED_NOT_UDP] = "not_udp",
+      [FZX_PASSED_VLAN] = "vlan",
+      [FZX_PASSED_GROUP] = "group_address",
+      [FZX_PASSED_OPTIONS] = "ip_options",
+      [FZX_PASSED_FRAGMENT] = "fragment",
+      [FZX_PASSED_PORT] = "other_port",
+      [FZX_PASSED_NOT_CHANNEL_DATA] = "not_channel_data",
+      [FZX_PASSED_CHANNEL_LENGTH] = "channel_length",
+      [FZX_PASSED_LENGTH] = "length",
+      [FZX_PASSED_NOT_LINEAR] = "not_linear",
+      [FZX_PASSED_TTL] = "ttl",
+      [FZX_PASSED_IP_CHECKSUM] = "ip_checksum",
+      [FZX_PASSED_UNFINISHED] = "unfinished_checksum",
+      [FZX_PASSED_NO_CHECKSUM] = "no_checksum",
+      [FZX_PASSED_NO_ENTRY] = "no_entry",
+      [FZX_PASSED_CHANGED] = "entry_changed",
+      [FZX_PASSED_DESTINATION] = "other_destination",
+      [FZX_PASSED_SHORT] = "short_frame",
+      [FZX_PASSED_MTU] = "mtu",
+      [FZX_PASSED_NO_FORWARDING] = "forwarding_off",
+      [FZX_PASSED_NO_NEIGHBOUR] = "no_neighbour",
+      [FZX_PASSED_NO_ROUTE] = "no_route",
+      [FZX_PASSED_INTERFACE] = "other_interface",
+      [FZX_PASSED_NO_HEADROOM] = "no_headroom",
+  };
+  return reason < FZX_PASSED_REASONS ? names[reason] : "other";
+}
+
+static int to_log(enum libbpf_print_level level, const char *format, va_list args)
+{
+  char line[1024];
+  (void)level;
+  if (!log_enabled(FZR_LOG_DEBUG, "xdp"))
+    return 0;
+  vsnprintf(line, sizeof line, format, args);
+  line[strcspn(line, "\n")] = 0;
+  log_debug("xdp", "%s", line);
+  return 0;
+}
+
+static int find_map(const struct bpf_object *object, const char *name)
+{
+  return bpf_object__find_map_fd_by_name(object, name);
+}
+
+/* Everything that has to be said before the object is loaded. */
+static int prepare(struct bpf_object *object, const xdp_object_config *config)
+{
+  static const char *const maps[] = {"fzx_clients4", "fzx_clients6", "fzx_peers4", "fzx_peers6"};
+  struct bpf_program *program = bpf_object__find_program_by_name(object, "fzx_relay");
+  struct bpf_map *settings = bpf_object__find_map_by_name(object, ".rodata.settings");
+  if (!program || !settings)
+    return -EINVAL;
+  const int unset = bpf_map__set_initial_value(settings, &config->settings, sizeof config->settings);
+  if (unset)
+    return unset;
+  for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
+    struct bpf_map *map = bpf_object__find_map_by_name(object, maps[i]);
+    const int error = map ? bpf_map__set_max_entries(map, config->entries) : -EINVAL;
+    if (error)
+      return error;
+  }
+  if (config->no_frags)
+    return bpf_program__set_flags(program, bpf_program__flags(program) & ~(uint32_t)BPF_F_XDP_HAS_FRAGS);
+  return 0;
+}
+
+int xdp_object_load(const xdp_object_config *config, xdp_object *out)
+{
+  memset(out, 0, sizeof *out);
+  libbpf_set_print(to_log);
+  const struct bpf_object_open_opts opts = {.sz = sizeof opts, .object_name = "fzx"};
+  struct bpf_object *object = bpf_object__open_mem(fzx_object, fzx_object_len, &opts);
+  if (!object)
+    return errno ? -errno : -EINVAL;
+  int error = prepare(object, config);
+  if (!error)
+    error = bpf_object__load(object);
+  if (error) {
+    bpf_object__close(object);
+    return error;
+  }
+  out->object = object;
+  out->program = bpf_program__fd(bpf_object__find_program_by_name(object, "fzx_relay"));
+  out->clients4 = find_map(object, "fzx_clients4");
+  out->clients6 = find_map(object, "fzx_clients6");
+  out->peers4 = find_map(object, "fzx_peers4");
+  out->peers6 = find_map(object, "fzx_peers6");
+  out->targets = find_map(object, "fzx_targets");
+  out->counters = find_map(object, "fzx_counters");
+  out->passed = find_map(object, "fzx_passed");
+  return 0;
+}
+
+void xdp_object_free(xdp_object *object)
+{
+  bpf_object__close(object->object);
+  object->object = NULL;
+}
+
+/* Reads one element of a per-CPU array, |words| numbers of 64 bits for each CPU, and adds them up. */
+static int add_up(int map, uint32_t index, unsigned words, uint64_t *out)
+{
+  const int cpus = libbpf_num_possible_cpus();
+  memset(out, 0, words * sizeof *out);
+  if (cpus < 0)
+    return cpus;
+  uint64_t *values = calloc((size_t)cpus * words, sizeof *values);
+  if (!values)
+    return -ENOMEM;
+  const int error = bpf_map_lookup_elem(map, &index, values);
+  for (size_t i = 0; !error && i < (size_t)cpus * words; i++)
+    out[i % words] += values[i];
+  free(values);
+  return error;
+}
+
+int xdp_object_counter(const xdp_object *object, uint32_t index, struct fzx_counter *out)
+{
+  uint64_t sums[2];
+  const int error = add_up(object->counters, index, 2, sums);
+  out->packets = sums[0];
+  out->bytes = sums[1];
+  return error;
+}
+
+int xdp_object_passed(const xdp_object *object, uint32_t reason, uint64_t *out)
+{
+  return add_up(object->passed, reason, 1, out);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The BPF object in this program: opened, set up, loaded. */
+#ifndef XDP_OBJECT_H
+#define XDP_OBJECT_H
+
+#include "fzx_shared.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bpf_object;
+
+typedef struct xdp_object {
+  struct bpf_object *object;
+  int program; /* descriptors, which belong to `object` */
+  int clients4, clients6, peers4, peers6;
+  int targets, counters, passed;
+} xdp_object;
+
+typedef struct xdp_object_config {
+  struct fzx_settings settings;
+  uint32_t entries; /* of each map of channels */
+  bool no_frags;    /* load it as a program that takes packets of one buffer only */
+} xdp_object_config;
+
+/* Loads it into the kernel. Returns 0, or a negative errno; then |out| holds nothing. */
+int xdp_object_load(const xdp_object_config *config, xdp_object *out);
+
+/* Unloads it, once nothing is attached to it. One that holds nothing is fine. */
+void xdp_object_free(xdp_object *object);
+
+/* Adds up what all CPUs counted. Both return 0 or a negative errno. */
+int xdp_object_counter(const xdp_object *object, uint32_t index, struct fzx_counter *out);
+int xdp_object_passed(const xdp_object *object, uint32_t reason, uint64_t *out);
+
+/* The name of a reason, of lower case letters and underscores. */
+const char *fzx_passed_name(unsigned reason);
+
+#endif
