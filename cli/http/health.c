@@ -5,7 +5,7 @@
 
 #include <event2/buffer.h>
 
-#define DEFAULT_MAX_AGE (15 * 60 * FZR_SECOND)
+#define DEFAULT_MAX_AGE (900 * FZR_SECOND)
 
 struct health {
   health_source source;

@@ -306,7 +306,9 @@ static size_t next_char(const char **at, const char *end, char out[4])
   if (kind == 'u')
     return utf8_encode(unicode_escape(at, end), out);
   const char *name = strchr(names, kind);
-  out[0] = name != NULL ? values[name - names] : kind;
+  out[0] = kind;
+  if (name != NULL)
+    out[0] = values[name - names];
   return 1;
 }
 

@@ -201,7 +201,7 @@ int portal_resolver_start(portal_resolver *resolver, portal_resolved done, void 
       resolver->woken == NULL || event_add(resolver->woken, NULL) != 0 ? ENOMEM : start_thread(j);
   resolver->job = j;
   if (result != 0) {
-    job_release(j); /* the thread's part */
+    atomic_store(&j->holders, 1); /* there is no thread */
     leave_job(resolver);
     errno = result;
     return -1;

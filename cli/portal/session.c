@@ -2,6 +2,7 @@
 #include "portal/session.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static fzr_time or_default(fzr_time given, fzr_time normal)
@@ -19,7 +20,7 @@ portal_timing portal_timing_complete(const portal_timing *given)
       .attempt = or_default(given->attempt, 15 * FZR_SECOND),
       .backoff_first = or_default(given->backoff_first, PORTAL_BACKOFF_FIRST),
       .backoff_max = or_default(given->backoff_max, PORTAL_BACKOFF_MAX),
-      .partition = or_default(given->partition, 15 * 60 * FZR_SECOND),
+      .partition = or_default(given->partition, 900 * FZR_SECOND),
       .close = or_default(given->close, 2 * FZR_SECOND),
   };
 }
@@ -43,25 +44,35 @@ static fzr_time *timing_field(portal_timing *t, const char *name, size_t len)
   return NULL;
 }
 
+/* Reads a number of up to seven digits and its unit, at the end or before a comma. */
+static bool read_time(const char *text, fzr_time *out)
+{
+  static const struct {
+    const char *name;
+    fzr_time scale;
+  } units[] = {{"ms", FZR_MILLISECOND}, {"s", FZR_SECOND}, {"m", 60 * FZR_SECOND}};
+  const size_t digits = strspn(text, "0123456789");
+  const char *unit = text + digits;
+  const size_t len = strcspn(unit, ",");
+  if (digits == 0 || digits > 7)
+    return false;
+  for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    if (strlen(units[i].name) == len && memcmp(units[i].name, unit, len) == 0) {
+      *out = strtoull(text, NULL, 10) * units[i].scale;
+      return *out != 0;
+    }
+  }
+  return false;
+}
+
 bool portal_timing_parse(const char *text, portal_timing *timing)
 {
   while (*text != '\0') {
     const size_t name = strcspn(text, "=");
     fzr_time *field = timing_field(timing, text, name);
-    unsigned long long value = 0;
-    int used = 0;
-    char unit[3] = "";
-    if (field == NULL || text[name] != '=' ||
-        sscanf(text + name + 1, "%7llu%2[ms]%n", &value, unit, &used) != 2)
+    if (field == NULL || text[name] != '=' || !read_time(text + name + 1, field))
       return false;
-    const fzr_time scale = strcmp(unit, "ms") == 0  ? FZR_MILLISECOND
-                           : strcmp(unit, "s") == 0 ? FZR_SECOND
-                           : strcmp(unit, "m") == 0 ? 60 * FZR_SECOND
-                                                    : 0;
-    *field = value * scale;
-    text += name + 1 + (size_t)used;
-    if (*field == 0 || (*text != ',' && *text != '\0'))
-      return false;
+    text += strcspn(text, ",");
     text += *text == ',';
   }
   return true;

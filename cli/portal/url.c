@@ -80,8 +80,9 @@ static const char *parse_host(span host, portal_url *out)
   if (host.len >= sizeof out->host)
     return "its host name is too long";
   for (size_t i = 0; i < host.len; i++) {
-    const char c = host.at[i];
-    out->host[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    out->host[i] = host.at[i];
+    if (host.at[i] >= 'A' && host.at[i] <= 'Z')
+      out->host[i] = (char)(host.at[i] | 0x20);
   }
   out->host[host.len] = '\0';
   const bool colon = strchr(out->host, ':') != NULL;
