@@ -28,6 +28,7 @@ static struct {
   _Atomic(log_queue *) queue; /* NULL: lines are written at once */
   atomic_int highest; /* the filter's, so that most lines need no lock to be refused; -1: not read yet */
   atomic_uint_least64_t dropped; /* by queues that are gone, and where there was none */
+  uint64_t untold;               /* dropped lines that no line has told yet; the writer's thread's */
   pthread_rwlock_t filter_lock;
   log_filter filter;
   pthread_mutex_t repeat_lock;
@@ -223,17 +224,26 @@ static void tell_held_back(fzr_time now)
   }
 }
 
+/* Tells how many lines were dropped, if there is room to tell it. */
+static bool tell_dropped(uint64_t dropped)
+{
+  char text[LOG_LINE_MAX];
+  log_queue *queue = atomic_load(&logger.queue);
+  const log_field field = {"lines", LOG_UINT, {.u = dropped}};
+  log_line line = {.level = FZR_LOG_WARN,
+                   .target = TARGET,
+                   .message = "Dropped log lines: whoever reads them is too slow",
+                   .fields = &field,
+                   .field_count = 1};
+  clock_gettime(CLOCK_REALTIME, &line.time);
+  return queue && log_queue_try(queue, text, log_line_format(&logger.look, &line, text));
+}
+
 static void on_idle(uint64_t dropped)
 {
-  if (dropped) {
-    const log_field field = {"lines", LOG_UINT, {.u = dropped}};
-    log_line line = {.level = FZR_LOG_WARN,
-                     .target = TARGET,
-                     .message = "Dropped log lines: whoever reads them is too slow",
-                     .fields = &field,
-                     .field_count = 1};
-    emit(&line);
-  }
+  logger.untold += dropped;
+  if (logger.untold && tell_dropped(logger.untold))
+    logger.untold = 0;
   tell_held_back(monotonic());
 }
 

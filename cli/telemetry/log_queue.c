@@ -175,7 +175,7 @@ log_queue *log_queue_new(int fd, size_t bytes, const log_queue_hooks *hooks)
   return q;
 }
 
-bool log_queue_add(log_queue *q, const char *line, size_t len)
+static bool add(log_queue *q, const char *line, size_t len, bool count)
 {
   bool wake = false;
   pthread_mutex_lock(&q->lock);
@@ -184,7 +184,7 @@ bool log_queue_add(log_queue *q, const char *line, size_t len)
     wake = q->used == 0;
     memcpy(q->front + q->used, line, len);
     q->used += len;
-  } else {
+  } else if (count) {
     q->lost++;
     atomic_fetch_add(&q->dropped, 1);
   }
@@ -192,6 +192,16 @@ bool log_queue_add(log_queue *q, const char *line, size_t len)
     pthread_cond_signal(&q->filled);
   pthread_mutex_unlock(&q->lock);
   return fits;
+}
+
+bool log_queue_add(log_queue *q, const char *line, size_t len)
+{
+  return add(q, line, len, true);
+}
+
+bool log_queue_try(log_queue *q, const char *line, size_t len)
+{
+  return add(q, line, len, false);
 }
 
 uint64_t log_queue_dropped(const log_queue *q)

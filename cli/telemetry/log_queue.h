@@ -21,6 +21,9 @@ log_queue *log_queue_new(int fd, size_t bytes, const log_queue_hooks *hooks);
 /* Adds a line, newline included. Returns false if there is no room for it; it is counted then. */
 bool log_queue_add(log_queue *queue, const char *line, size_t len);
 
+/* The same, but what finds no room is not counted: for what will be said again. */
+bool log_queue_try(log_queue *queue, const char *line, size_t len);
+
 /* How many lines were dropped: for want of room, or because the reader is gone. */
 uint64_t log_queue_dropped(const log_queue *queue);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "telemetry/telemetry.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,20 +80,30 @@ static void warn_of_attribute(void *ctx, const char *part, size_t len, const cha
   log_write(FZR_LOG_WARN, TARGET, "Skipped a part of OTEL_RESOURCE_ATTRIBUTES", fields, 2);
 }
 
-static unsigned metric_interval(const char *text)
+unsigned telemetry_read_interval(const char *text)
 {
-  char *end;
-  if (!text || !*text)
-    return DEFAULT_INTERVAL_MS;
-  errno = 0;
-  const unsigned long value = strtoul(text, &end, 10);
-  if (*end || errno || *text == '-' || value == 0 || value > INT32_MAX) {
-    const log_field fields[] = {{"value", LOG_BYTES, {.bytes = {(const uint8_t *)text, strlen(text)}}}};
-    log_write(FZR_LOG_WARN, TARGET,
-              "OTEL_METRIC_EXPORT_INTERVAL is no number of milliseconds: it stays at 60000", fields, 1);
-    return DEFAULT_INTERVAL_MS;
+  uint64_t value = 0;
+  for (const char *p = text; *p; p++) {
+    if (*p < '0' || *p > '9')
+      return 0;
+    value = value * 10 + (unsigned)(*p - '0');
+    if (value > INT32_MAX)
+      return 0;
   }
   return (unsigned)value;
+}
+
+static unsigned metric_interval(const char *text)
+{
+  if (!text || !*text)
+    return DEFAULT_INTERVAL_MS;
+  const unsigned value = telemetry_read_interval(text);
+  if (value)
+    return value;
+  const log_field fields[] = {{"value", LOG_BYTES, {.bytes = {(const uint8_t *)text, strlen(text)}}}};
+  log_write(FZR_LOG_WARN, TARGET,
+            "OTEL_METRIC_EXPORT_INTERVAL is no number of milliseconds: it stays at 60000", fields, 1);
+  return DEFAULT_INTERVAL_MS;
 }
 
 static uint64_t unix_ns(void)

@@ -28,6 +28,9 @@ typedef struct telemetry_options {
  * bytes at |error| if it can't. */
 telemetry *telemetry_new(const telemetry_options *options, struct event_base *base, char *error);
 
+/* Reads OTEL_METRIC_EXPORT_INTERVAL, whole milliseconds. Returns 0 if |text| is no number from 1 to 2147483647. */
+unsigned telemetry_read_interval(const char *text);
+
 /* What is wrong with |endpoint| as --otlp-grpc-endpoint: static text, or NULL. */
 const char *telemetry_check_endpoint(const char *endpoint);
 

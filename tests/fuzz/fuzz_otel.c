@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any text as what configures OpenTelemetry: the first byte says which variable or option. Beside them, what a collector's answer holds
+ * in headers and body. */
+#include "fuzz.h"
+
+#include "telemetry/grpc_internal.h"
+#include "telemetry/otlp.h"
+#include "telemetry/telemetry.h"
+#include "telemetry/utf8.h"
+
+static bool is_utf8(const char *text)
+{
+  const size_t len = strlen(text);
+  for (size_t i = 0; i < len;) {
+    uint32_t code;
+    const size_t n = utf8_read((const uint8_t *)text + i, len - i, &code);
+    if (!n)
+      return false;
+    i += n;
+  }
+  return true;
+}
+
+static void check_resource(const char *service_name, const char *attributes)
+{
+  static resource r;
+  static const otlp_origin origin = {&r, "1", 0};
+  resource_make(&r, "1", service_name, attributes, NULL, NULL);
+  FUZZ_CHECK(r.count >= 6 && r.count <= RESOURCE_MAX);
+  FUZZ_CHECK(resource_get(&r, "service.name") && resource_get(&r, "telemetry.sdk.name"));
+  for (size_t i = 0; i < r.count; i++) {
+    FUZZ_CHECK(r.attributes[i].key[0] && is_utf8(r.attributes[i].key) && is_utf8(r.attributes[i].value));
+    FUZZ_CHECK(resource_get(&r, r.attributes[i].key) == r.attributes[i].value);
+  }
+  size_t len;
+  uint8_t *bytes = otlp_pack_spans(&origin, NULL, 0, 0, &len);
+  FUZZ_CHECK(bytes && len > 0);
+  free(bytes);
+}
+
+static void check_answer(const uint8_t *data, size_t size)
+{
+  char out[64];
+  otlp_partial partial;
+  uint8_t *exact = fuzz_exact(data, size);
+  grpc_decode_message(exact, size, out, sizeof out);
+  FUZZ_CHECK(is_utf8(out));
+  const int64_t delay = grpc_retry_delay(exact, size);
+  FUZZ_CHECK(delay >= -1 && delay <= 3601000);
+  if (otlp_read_response(exact, size, &partial))
+    FUZZ_CHECK(is_utf8(partial.message));
+  free(exact);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  fuzz_input in = {data, size};
+  const uint8_t which = fuzz_byte(&in);
+  char host[GRPC_HOST_MAX + 1];
+  uint16_t port = 0;
+  char *text = malloc(in.size + 1);
+  FUZZ_CHECK(text);
+  if (in.size)
+    memcpy(text, in.data, in.size);
+  text[in.size] = 0;
+  switch (which % 5) {
+  case 0:
+    check_resource(NULL, text);
+    break;
+  case 1:
+    check_resource(text, NULL);
+    break;
+  case 2:
+    if (!grpc_parse_endpoint(text, host, &port))
+      FUZZ_CHECK(host[0] && port && strlen(host) <= GRPC_HOST_MAX);
+    break;
+  case 3: {
+    const unsigned interval = telemetry_read_interval(text);
+    FUZZ_CHECK(interval <= INT32_MAX);
+    break;
+  }
+  default:
+    check_answer(in.data, in.size);
+    break;
+  }
+  free(text);
+  return 0;
+}

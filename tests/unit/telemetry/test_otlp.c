@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics and spans as OTLP messages, taken apart again. The encoding itself is checked by a foreign reader end to end. */
+#include "testing.h"
+
+#include "metrics.pb-c.h"
+#include "telemetry/arena.h"
+#include "telemetry/otlp.h"
+#include "trace.pb-c.h"
+
+#include <stdio.h>
+
+static resource who;
+static otlp_origin origin = {&who, "1.2.3", 1000};
+
+static void setup(void)
+{
+  resource_make(&who, "1.2.3", "tested", NULL, NULL, NULL);
+}
+
+static const char *text_of(const Otlp__KeyValue *pair)
+{
+  static char number[32];
+  if (pair->value->value_case == OTLP__ANY_VALUE__VALUE_STRING_VALUE)
+    return pair->value->string_value;
+  ck_assert_int_eq(pair->value->value_case, OTLP__ANY_VALUE__VALUE_INT_VALUE);
+  snprintf(number, sizeof number, "#%lld", (long long)pair->value->int_value);
+  return number;
+}
+
+static const char *find(Otlp__KeyValue *const *pairs, size_t n, const char *key)
+{
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(pairs[i]->key, key) == 0)
+      return text_of(pairs[i]);
+  return "-";
+}
+
+/* ---- metrics ---- */
+
+static Otlp__ExportMetrics *metrics_of(const metrics_snapshot *s)
+{
+  size_t len;
+  uint8_t *bytes = otlp_pack_metrics(&origin, s, 5000, &len);
+  ck_assert_ptr_nonnull(bytes);
+  Otlp__ExportMetrics *m = otlp__export_metrics__unpack(NULL, len, bytes);
+  ck_assert_ptr_nonnull(m);
+  free(bytes);
+  return m;
+}
+
+static const Otlp__Metric *metric(const Otlp__ExportMetrics *m, const char *name)
+{
+  const Otlp__ScopeMetrics *scope = m->resource_metrics[0]->scope_metrics[0];
+  for (size_t i = 0; i < scope->n_metrics; i++)
+    if (strcmp(scope->metrics[i]->name, name) == 0)
+      return scope->metrics[i];
+  ck_abort_msg("no metric %s", name);
+  return NULL;
+}
+
+static const Otlp__Sum *sum(const Otlp__ExportMetrics *m, const char *name, const char *unit, bool monotonic)
+{
+  const Otlp__Metric *found = metric(m, name);
+  ck_assert_str_eq(found->unit, unit);
+  ck_assert_int_eq(found->data_case, OTLP__METRIC__DATA_SUM);
+  ck_assert_int_eq(found->sum->temporality, OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE);
+  ck_assert_int_eq(found->sum->is_monotonic, monotonic);
+  for (size_t i = 0; i < found->sum->n_data_points; i++) {
+    ck_assert_uint_eq(found->sum->data_points[i]->start_time_unix_nano, 1000);
+    ck_assert_uint_eq(found->sum->data_points[i]->time_unix_nano, 5000);
+  }
+  return found->sum;
+}
+
+START_TEST(test_metrics)
+{
+  metrics_worker w[2] = {0};
+  unsigned code_401 = 0;
+  while (fzr_stat_code(code_401) != 401)
+    code_401++;
+  w[0].engine.allocations = 2;
+  w[1].engine.allocations = 3;
+  w[0].engine.channels = 4;
+  w[0].engine.bytes[0] = 1000;
+  w[1].engine.bytes[1] = 500;
+  w[0].engine.packets[0] = 9;
+  w[0].engine.packet_sizes[1] = 7;
+  w[0].engine.packet_sizes[FZR_SIZE_CLASSES - 1] = 2;
+  w[0].engine.responses[FZR_STAT_ALLOCATE][0] = 6;
+  w[1].engine.responses[FZR_STAT_ALLOCATE][code_401] = 8;
+  w[0].engine.dropped[1] = 3;
+  w[1].udp.queued_packets = 12;
+  w[1].cpu_ns = 2500000000u;
+  const metrics_snapshot s = {.workers = w,
+                              .worker_count = 2,
+                              .portal_connected = true,
+                              .log_lines_dropped = 5,
+                              .spans_dropped = UINT64_MAX};
+  Otlp__ExportMetrics *m = metrics_of(&s);
+  ck_assert_str_eq(find(m->resource_metrics[0]->resource->attributes,
+                        m->resource_metrics[0]->resource->n_attributes, "service.name"),
+                   "tested");
+  ck_assert_str_eq(m->resource_metrics[0]->scope_metrics[0]->scope->version, "1.2.3");
+
+  /* The three names that dashboards have. */
+  ck_assert_int_eq(sum(m, "allocations_total", "", false)->data_points[0]->as_int, 5);
+  ck_assert_int_eq(sum(m, "data_relayed_bytes", "b", true)->data_points[0]->as_int, 1500);
+  const Otlp__Sum *responses = sum(m, "responses_total", "", true);
+  ck_assert_uint_eq(responses->n_data_points, 2);
+  const Otlp__NumberPoint *p = responses->data_points[0];
+  ck_assert_int_eq(p->as_int, 6);
+  ck_assert_str_eq(find(p->attributes, p->n_attributes, "response_class"), "success");
+  ck_assert_str_eq(find(p->attributes, p->n_attributes, "message_type"), "allocate");
+  ck_assert_str_eq(find(p->attributes, p->n_attributes, "error_code"), "-");
+  p = responses->data_points[1];
+  ck_assert_int_eq(p->as_int, 8);
+  ck_assert_str_eq(find(p->attributes, p->n_attributes, "response_class"), "error");
+  ck_assert_str_eq(find(p->attributes, p->n_attributes, "error_code"), "#401");
+
+  ck_assert_int_eq(sum(m, "relay.active_allocations", "{allocation}", false)->data_points[0]->as_int, 5);
+  ck_assert_int_eq(sum(m, "relay.active_channels", "{channel}", false)->data_points[0]->as_int, 4);
+  const Otlp__Sum *io = sum(m, "relay.io", "By", true);
+  ck_assert_int_eq(io->data_points[0]->as_int, 1000);
+  ck_assert_str_eq(find(io->data_points[1]->attributes, 1, "direction"), "peer_to_client");
+  ck_assert_int_eq(sum(m, "relay.packets", "{packet}", true)->data_points[0]->as_int, 9);
+  const Otlp__Sum *dropped = sum(m, "relay.dropped", "{packet}", true);
+  ck_assert_uint_eq(dropped->n_data_points, 1);
+  ck_assert_str_eq(find(dropped->data_points[0]->attributes, 1, "reason"), fzr_drop_reason_name(1));
+  const Otlp__Sum *queue = sum(m, "relay.send_queue", "{packet}", false);
+  ck_assert_uint_eq(queue->n_data_points, 2);
+  ck_assert_int_eq(queue->data_points[1]->as_int, 12);
+  ck_assert_str_eq(find(queue->data_points[1]->attributes, 1, "worker"), "#1");
+  ck_assert_double_eq(sum(m, "relay.worker.cpu.time", "s", true)->data_points[1]->as_double, 2.5);
+  ck_assert_int_eq(sum(m, "relay.portal_connected", "1", false)->data_points[0]->as_int, 1);
+  ck_assert_int_eq(sum(m, "relay.log_lines_dropped", "{line}", true)->data_points[0]->as_int, 5);
+  ck_assert_int_eq(sum(m, "relay.spans_dropped", "{span}", true)->data_points[0]->as_int, INT64_MAX);
+
+  const Otlp__Metric *size = metric(m, "relay.packet.size");
+  ck_assert_str_eq(size->unit, "By");
+  ck_assert_int_eq(size->data_case, OTLP__METRIC__DATA_HISTOGRAM);
+  ck_assert_int_eq(size->histogram->temporality, OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE);
+  const Otlp__HistogramPoint *h = size->histogram->data_points[0];
+  ck_assert_uint_eq(h->count, 9);
+  ck_assert_double_eq(h->sum, 1500);
+  ck_assert_uint_eq(h->n_explicit_bounds, 15);
+  ck_assert_double_eq(h->explicit_bounds[0], 100);
+  ck_assert_double_eq(h->explicit_bounds[14], 1500);
+  ck_assert_uint_eq(h->n_bucket_counts, 16);
+  ck_assert_uint_eq(h->bucket_counts[1], 7);
+  ck_assert_uint_eq(h->bucket_counts[15], 2);
+  otlp__export_metrics__free_unpacked(m, NULL);
+
+  /* Before there are workers. */
+  const metrics_snapshot none = {0};
+  m = metrics_of(&none);
+  ck_assert_uint_eq(sum(m, "relay.send_queue", "{packet}", false)->n_data_points, 0);
+  otlp__export_metrics__free_unpacked(m, NULL);
+}
+END_TEST
+
+/* ---- spans ---- */
+
+START_TEST(test_spans)
+{
+  span spans[2] = {{.trace_id = {0xaa},
+                    .span_id = {0xbb},
+                    .txid = {1, 2, 0xfe},
+                    .has_txid = true,
+                    .method = FZR_STUN_CHANNEL_BIND,
+                    .error_code = 403,
+                    .allocation = 50000,
+                    .channel = 0x4000,
+                    .start = 10,
+                    .end = 30,
+                    .software_len = 3,
+                    .software = {'a', 0xff, 0}},
+                   {.method = FZR_STUN_BINDING}};
+  size_t len;
+  spans[0].sender = fzt_addr("192.0.2.1:4000");
+  spans[0].peer = fzt_addr("[2001:db8::2]:5000");
+  uint8_t *bytes = otlp_pack_spans(&origin, spans, 2, 1000000, &len);
+  Otlp__ExportTraces *t = otlp__export_traces__unpack(NULL, len, bytes);
+  ck_assert_ptr_nonnull(t);
+  const Otlp__ScopeSpans *scope = t->resource_spans[0]->scope_spans[0];
+  ck_assert_uint_eq(scope->n_spans, 2);
+  const Otlp__Span *s = scope->spans[0];
+  ck_assert_uint_eq(s->trace_id.len, 16);
+  ck_assert_uint_eq(s->trace_id.data[0], 0xaa);
+  ck_assert_uint_eq(s->span_id.len, 8);
+  ck_assert_str_eq(s->name, "handle_channel_bind_request");
+  ck_assert_int_eq(s->kind, OTLP__SPAN_KIND__SPAN_KIND_SERVER);
+  ck_assert_uint_eq(s->start_time_unix_nano, 1000010);
+  ck_assert_uint_eq(s->end_time_unix_nano, 1000030);
+  ck_assert_str_eq(find(s->attributes, s->n_attributes, "sender"), "192.0.2.1:4000");
+  ck_assert_str_eq(find(s->attributes, s->n_attributes, "tid"), "0102fe000000000000000000");
+  ck_assert_str_eq(find(s->attributes, s->n_attributes, "software"), "a\xef\xbf\xbd\xef\xbf\xbd");
+  ck_assert_str_eq(find(s->attributes, s->n_attributes, "peer"), "[2001:db8::2]:5000");
+  ck_assert_str_eq(find(s->attributes, s->n_attributes, "allocation"), "#50000");
+  ck_assert_str_eq(find(s->attributes, s->n_attributes, "channel"), "#16384");
+  ck_assert_str_eq(find(s->attributes, s->n_attributes, "error_code"), "#403");
+  ck_assert_int_eq(s->status->code, OTLP__STATUS_CODE__STATUS_CODE_ERROR);
+  s = scope->spans[1];
+  ck_assert_str_eq(s->name, "handle_binding_request");
+  ck_assert_uint_eq(s->n_attributes, 0);
+  ck_assert_ptr_null(s->status);
+  otlp__export_traces__free_unpacked(t, NULL);
+  free(bytes);
+}
+END_TEST
+
+START_TEST(test_responses)
+{
+  otlp_partial partial;
+  ck_assert(otlp_read_response(NULL, 0, &partial));
+  ck_assert_int_eq(partial.rejected, 0);
+  ck_assert_str_eq(partial.message, "");
+  static const uint8_t some[] = {0x0a, 0x07, 0x08, 0x05, 0x12, 0x03, 'w', 'h', 'y'};
+  ck_assert(otlp_read_response(some, sizeof some, &partial));
+  ck_assert_int_eq(partial.rejected, 5);
+  ck_assert_str_eq(partial.message, "why");
+  for (size_t cut = 1; cut < sizeof some; cut++)
+    ck_assert(!otlp_read_response(some, cut, &partial));
+}
+END_TEST
+
+START_TEST(test_arena)
+{
+  arena a = {0};
+  uint8_t *first = arena_take(&a, 1);
+  for (unsigned i = 0; i < 3000; i++) {
+    uint8_t *p = arena_take(&a, i);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_uint_eq((uintptr_t)p % 16, 0);
+    for (unsigned k = 0; k < i; k++)
+      fzt_check(p[k] == 0);
+    memset(p, 0xee, i);
+  }
+  ck_assert_uint_eq(*first, 0);
+  ck_assert_ptr_nonnull(arena_take(&a, 1 << 20));
+  ck_assert(!a.failed);
+  arena_free(&a);
+  ck_assert_ptr_null(a.chunks);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("telemetry: OTLP");
+  TCase *c = tcase_create("otlp");
+  tcase_add_checked_fixture(c, setup, NULL);
+  tcase_add_test(c, test_metrics);
+  tcase_add_test(c, test_spans);
+  tcase_add_test(c, test_responses);
+  tcase_add_test(c, test_arena);
+  suite_add_tcase(suite, c);
+  return fzt_run(suite);
+}
