@@ -100,7 +100,8 @@ typedef struct fzr_stun_msg {
 
 /**
  * `fzr_stun_read` reads the STUN message that fills the |len| bytes at |data| exactly, in one pass, and
- * describes it in |msg|, which keeps pointing into |data|. A FINGERPRINT, if present, is verified.
+ * describes it in |msg|, which keeps pointing into |data|. A FINGERPRINT, if present, is verified. A first byte
+ * above 3 belongs to other protocols (RFC 7983), so methods from 0x100 on, which nobody has defined, are not read.
  *
  * Returns 0, or the enum fzr_drop_reason (a positive number) for which this is no valid message:
  * FZR_DROP_NOT_STUN, FZR_DROP_STUN_TRUNCATED, FZR_DROP_STUN_COOKIE, FZR_DROP_STUN_LENGTH,

@@ -202,7 +202,7 @@ static bool own_port_allowed(const fzri_peer_policy *p, const fzr_addr *peer)
   const bool in_range = peer->port >= p->lowest_port && peer->port <= p->highest_port;
   if (scope_of(peer) == SCOPE_LOOPBACK)
     return !is_own_port(p, peer->port);
-  return !fzri_peer_policy_is_own(p, peer) || (in_range && !is_own_port(p, peer->port));
+  return !is_listed(p, peer) || (in_range && !is_own_port(p, peer->port));
 }
 
 /* What the rules say of |peer|: the longest prefix decides, deny wins a tie. 1 allow, -1 deny, 0 nothing. */

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pool of ports and the count of allocations per user that all shards of a relay share. */
+#include "prng.h"
+#include "testing.h"
+
+#include "turn/ports.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+START_TEST(test_misuse)
+{
+  fzr_shared *s = NULL;
+  ck_assert_int_eq(fzr_shared_new(1, 2, NULL, NULL), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_shared_new(0, 2, NULL, &s), FZR_ERR_CONFIG_PORTS);
+  ck_assert_int_eq(fzr_shared_new(3, 2, NULL, &s), FZR_ERR_CONFIG_PORTS);
+  fzt_mem mem;
+  for (uint64_t n = 1; n <= 3; n++) {
+    fzt_mem_init(&mem);
+    mem.fail_only = n;
+    ck_assert_int_eq(fzr_shared_new(1, 1000, &mem.hooks, &s), FZR_ERR_NO_MEMORY);
+    ck_assert_uint_eq(mem.live, 0);
+  }
+  fzt_mem_init(&mem);
+  mem.hooks.alloc = NULL;
+  ck_assert_int_eq(fzr_shared_new(1, 2, &mem.hooks, &s), FZR_ERR_INVALID_ARGUMENT);
+  fzr_shared_free(NULL);
+  ck_assert_uint_eq(fzr_shared_ports_in_use(NULL), 0);
+}
+END_TEST
+
+/* Ranges that begin and end anywhere within words of 64: all are given out once, no other. */
+START_TEST(test_every_port_once)
+{
+  static const uint16_t ranges[][2] = {{1, 1},         {7, 8},         {64, 127},
+                                       {1, 65535},     {65535, 65535}, {49152, 65535},
+                                       {50000, 50062}, {50000, 50063}, {50000, 50064}};
+  static uint8_t seen[65536];
+  fzt_prng prng = {fzt_seed("ports")};
+  const uint16_t lowest = ranges[_i][0], highest = ranges[_i][1];
+  const uint32_t count = (uint32_t)highest - lowest + 1;
+  fzr_shared *s;
+  ck_assert_int_eq(fzr_shared_new(lowest, highest, NULL, &s), 0);
+  ck_assert(fzri_shared_covers(s, lowest, highest));
+  ck_assert(!fzri_shared_covers(s, lowest, (uint16_t)(highest - 1)));
+  memset(seen, 0, sizeof seen);
+  for (uint32_t i = 0; i < count; i++) {
+    const uint16_t port = fzri_shared_take_port(s, fzt_next(&prng));
+    fzt_check(port >= lowest && port <= highest && !seen[port]++);
+    fzt_check(fzr_shared_ports_in_use(s) == i + 1);
+  }
+  ck_assert_uint_eq(fzri_shared_take_port(s, fzt_next(&prng)), 0);
+  /* The last free one is found wherever it is. */
+  for (unsigned i = 0; i < 200; i++) {
+    const uint16_t port = (uint16_t)(lowest + fzt_below(&prng, count));
+    fzri_shared_give_port(s, port);
+    fzt_check(fzr_shared_ports_in_use(s) == count - 1);
+    fzt_check(fzri_shared_take_port(s, fzt_next(&prng)) == port);
+    fzt_check(fzri_shared_take_port(s, fzt_next(&prng)) == 0);
+  }
+  fzr_shared_free(s);
+}
+END_TEST
+
+/* Each free port is as likely as any other, in an empty range and in a nearly full one (where ports are found by rank). */
+START_TEST(test_uniform)
+{
+  static const unsigned taken[] = {0, 60, 92};
+  enum { PORTS = 100, DRAWS = 40000 };
+  fzt_prng prng = {12345}; /* fixed: the bound below is statistical */
+  fzr_shared *s;
+  unsigned hits[PORTS] = {0};
+  ck_assert_int_eq(fzr_shared_new(1000, 1000 + PORTS - 1, NULL, &s), 0);
+  bool busy[PORTS] = {false};
+  for (unsigned i = 0; i < taken[_i]; i++)
+    busy[fzri_shared_take_port(s, fzt_next(&prng)) - 1000] = true;
+  for (unsigned i = 0; i < DRAWS; i++) {
+    const uint16_t port = fzri_shared_take_port(s, fzt_next(&prng));
+    hits[port - 1000]++;
+    fzri_shared_give_port(s, port);
+  }
+  double chi2 = 0;
+  const double expected = (double)DRAWS / (PORTS - taken[_i]);
+  for (unsigned i = 0; i < PORTS; i++) {
+    ck_assert(!busy[i] || !hits[i]);
+    if (!busy[i])
+      chi2 += (hits[i] - expected) * (hits[i] - expected) / expected;
+  }
+  const double freedom = PORTS - taken[_i] - 1.0;
+  ck_assert_msg(chi2 < freedom + 5 * 1.5 * (freedom / 4 + 3), "chi square %.1f with %.0f degrees of freedom",
+                chi2, freedom);
+  fzr_shared_free(s);
+}
+END_TEST
+
+START_TEST(test_users)
+{
+  fzr_shared *s;
+  ck_assert_int_eq(fzr_shared_new(1000, 1099, NULL, &s), 0);
+  const uint64_t alice = 0x1234567800000001u, bob = 0x9999000000000000u, tiny = 5;
+  const uint64_t all[] = {alice, bob, tiny};
+  for (unsigned i = 0; i < 3; i++) {
+    ck_assert(fzri_shared_user_enter(s, all[i], 2));
+    ck_assert(fzri_shared_user_enter(s, all[i], 2));
+    ck_assert(!fzri_shared_user_enter(s, all[i], 2));
+  }
+  fzri_shared_user_leave(s, bob);
+  ck_assert(!fzri_shared_user_enter(s, alice, 2));
+  ck_assert(fzri_shared_user_enter(s, bob, 2));
+  ck_assert(!fzri_shared_user_enter(s, bob, 2));
+  ck_assert(!fzri_shared_user_enter(s, 0x7777000000000000u, 0));
+  fzri_shared_user_leave(s, 0x5555000000000000u); /* has none */
+  /* As many users as there are ports, each with his own count; slots are used again. */
+  fzt_prng prng = {fzt_seed("users")};
+  for (unsigned round = 0; round < 50; round++) {
+    uint64_t users[100];
+    for (unsigned i = 0; i < 97; i++) {
+      users[i] = fzt_next(&prng) | 1;
+      fzt_check(fzri_shared_user_enter(s, users[i], 1));
+      fzt_check(!fzri_shared_user_enter(s, users[i], 1));
+    }
+    for (unsigned i = 0; i < 97; i++)
+      fzri_shared_user_leave(s, users[i]);
+  }
+  fzr_shared_free(s);
+}
+END_TEST
+
+/* ---- shards on threads of their own ---- */
+
+enum { THREADS = 4, RACE_PORTS = 70 };
+
+typedef struct racer {
+  fzr_shared *shared;
+  atomic_uint *owner; /* of each port: 0 nobody */
+  unsigned id;
+  uint64_t seed;
+  bool wrong;
+} racer;
+
+static void *race(void *ctx)
+{
+  racer *r = ctx;
+  fzt_prng prng = {r->seed};
+  uint16_t held[RACE_PORTS];
+  unsigned n = 0;
+  for (unsigned i = 0; i < 20000; i++) {
+    if (n && fzt_below(&prng, 2)) {
+      const unsigned k = (unsigned)fzt_below(&prng, n);
+      r->wrong |= atomic_exchange(&r->owner[held[k] - 2000], 0) != r->id;
+      fzri_shared_give_port(r->shared, held[k]);
+      held[k] = held[--n];
+      fzri_shared_user_leave(r->shared, 42u << 16);
+    } else if (n < RACE_PORTS && fzri_shared_user_enter(r->shared, 42u << 16, 1000)) {
+      const uint16_t port = fzri_shared_take_port(r->shared, fzt_next(&prng));
+      if (!port) {
+        fzri_shared_user_leave(r->shared, 42u << 16);
+        continue;
+      }
+      r->wrong |= atomic_exchange(&r->owner[port - 2000], r->id) != 0;
+      held[n++] = port;
+    }
+  }
+  while (n) {
+    r->wrong |= atomic_exchange(&r->owner[held[--n] - 2000], 0) != r->id;
+    fzri_shared_give_port(r->shared, held[n]);
+    fzri_shared_user_leave(r->shared, 42u << 16);
+  }
+  return NULL;
+}
+
+START_TEST(test_race)
+{
+  static atomic_uint owner[RACE_PORTS];
+  pthread_t threads[THREADS];
+  racer racers[THREADS];
+  fzr_shared *s;
+  const uint64_t seed = fzt_seed("race");
+  ck_assert_int_eq(fzr_shared_new(2000, 2000 + RACE_PORTS - 1, NULL, &s), 0);
+  for (unsigned i = 0; i < THREADS; i++) {
+    racers[i] = (racer){s, owner, i + 1, seed + i, false};
+    ck_assert_int_eq(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+  }
+  for (unsigned i = 0; i < THREADS; i++) {
+    pthread_join(threads[i], NULL);
+    ck_assert(!racers[i].wrong);
+  }
+  ck_assert_uint_eq(fzr_shared_ports_in_use(s), 0);
+  /* Nothing is counted any more. */
+  ck_assert(fzri_shared_user_enter(s, 42u << 16, 1));
+  fzr_shared_free(s);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("ports");
+  TCase *tc = tcase_create("ports");
+  tcase_add_test(tc, test_misuse);
+  tcase_add_loop_test(tc, test_every_port_once, 0, 9);
+  tcase_add_loop_test(tc, test_uniform, 0, 3);
+  tcase_add_test(tc, test_users);
+  tcase_add_test(tc, test_race);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
