@@ -81,7 +81,8 @@ bool parse_duration(const char *text, uint64_t *seconds)
     unit = 86400;
   else if (*end && *end != 's')
     return false;
-  if (errno || (*end && end[1]) || value > UINT32_MAX)
+  /* More than a century is a mistake, and would overflow nanoseconds. */
+  if (errno || (*end && end[1]) || value > UINT32_MAX / unit)
     return false;
   *seconds = value * unit;
   return true;
@@ -103,8 +104,8 @@ static const char *set_ip(fzr_addr *out, const char *text, uint8_t family)
 static const char *set_endpoint(fzr_addr *out, const char *text)
 {
   fzr_addr addr;
-  const char *colon = strrchr(text, ':');
-  if (fzr_addr_parse(text, &addr) || !colon || (addr.family == FZR_FAMILY_IPV6 && *text != '['))
+  const char *port = *text == '[' ? strstr(text, "]:") : strchr(text, ':');
+  if (fzr_addr_parse(text, &addr) || !port || (addr.family == FZR_FAMILY_IPV6 && *text != '['))
     return "an address and port such as 127.0.0.1:8080 or [::1]:8080";
   *out = addr;
   return NULL;
@@ -136,14 +137,22 @@ static const char *set_text(const char **out, const char *text)
 
 /* ---- one setter an option ---- */
 
+/* A public address is one that others can send to; the policy of where users may send hangs on it. */
 static const char *set_public_ip4(options *o, const char *t)
 {
-  return set_ip(&o->public_ip4, t, FZR_FAMILY_IPV4);
+  const char *expected = set_ip(&o->public_ip4, t, FZR_FAMILY_IPV4);
+  if (!expected && (o->public_ip4.ip[0] == 0 || o->public_ip4.ip[0] >= 224))
+    return "the IPv4 address that others reach the relay at, such as 203.0.113.7";
+  return expected;
 }
 
 static const char *set_public_ip6(options *o, const char *t)
 {
-  return set_ip(&o->public_ip6, t, FZR_FAMILY_IPV6);
+  static const uint8_t zero[16];
+  const char *expected = set_ip(&o->public_ip6, t, FZR_FAMILY_IPV6);
+  if (!expected && (o->public_ip6.ip[0] == 0xff || memcmp(o->public_ip6.ip, zero, sizeof zero) == 0))
+    return "the IPv6 address that others reach the relay at, such as 2001:db8::7";
+  return expected;
 }
 
 static const char *set_bind_ip4(options *o, const char *t)
@@ -182,7 +191,7 @@ static const char *set_workers(options *o, const char *t)
 
 static const char *set_token(options *o, const char *t)
 {
-  return set_text(&o->token, t);
+  return *t ? set_text(&o->token, t) : "a token, not an empty text";
 }
 
 static const char *set_name(options *o, const char *t)
@@ -641,15 +650,17 @@ static int read_arguments(reader *r, int argc, char **argv)
 /* Applies each part of a variable that holds several values. */
 static int read_list(reader *r, const spec *s, const char *value)
 {
-  static _Thread_local char parts[64][128];
-  static _Thread_local size_t used;
+  options *o = r->o;
   while (*value) {
     const size_t len = strcspn(value, ",");
-    if (len >= sizeof parts[0] || used == 64)
-      return complain(r, "%s: invalid value '%.200s': too long", s->env, value);
-    memcpy(parts[used], value, len);
-    parts[used][len] = 0;
-    if (len && apply(r, s, s->env, parts[used++]))
+    char *part = o->listed + o->listed_len;
+    if (len >= sizeof o->listed - o->listed_len)
+      return complain(r, "%s: invalid value '%.200s': expected at most %zu bytes in all variables with lists",
+                      s->env, value, sizeof o->listed - 1);
+    memcpy(part, value, len);
+    part[len] = 0;
+    o->listed_len += len ? len + 1 : 0;
+    if (len && apply(r, s, s->env, part))
       return -1;
     value += len + (value[len] == ',');
   }

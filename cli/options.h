@@ -54,10 +54,12 @@ typedef struct options {
   fzr_addr xdp_ip4, xdp_ip6; /* where the kernel sends from; family NONE: as the routing table says */
   const char *xdp_interfaces[MAX_XDP_INTERFACES];
   size_t xdp_interface_count;
-  const char *ebpf_interface; /* from EBPF_OFFLOADING */
-  enum xdp_mode ebpf_mode;    /* from EBPF_ATTACH_MODE; XDP_MODE_OFF: not set */
-  bool disable_gso;           /* hidden, for tests */
-  uint32_t send_buffer;       /* hidden, for tests: SO_SNDBUF in bytes */
+  const char *ebpf_interface;       /* from EBPF_OFFLOADING */
+  enum xdp_mode ebpf_mode;          /* from EBPF_ATTACH_MODE; XDP_MODE_OFF: not set */
+  char listed[MAX_PEER_RULES * 48]; /* the values of variables that hold several */
+  size_t listed_len;
+  bool disable_gso;     /* hidden, for tests */
+  uint32_t send_buffer; /* hidden, for tests: SO_SNDBUF in bytes */
   bool show_help;
   bool show_version;
   /* credentials sub-command */

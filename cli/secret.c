@@ -16,6 +16,14 @@ static int check(const char *secret, const char *where, char *error)
   return -1;
 }
 
+/* Drops one line ending from the |len| bytes |text|. Returns what is left. */
+static size_t without_newline(const char *text, size_t len)
+{
+  if (len && text[len - 1] == '\n')
+    return len > 1 && text[len - 2] == '\r' ? len - 2 : len - 1;
+  return len;
+}
+
 static int read_file(const char *path, char *out, char *error)
 {
   char buffer[SECRET_MAX + 3];
@@ -33,10 +41,7 @@ static int read_file(const char *path, char *out, char *error)
     return -1;
   }
   close(fd);
-  if (len && buffer[len - 1] == '\n')
-    len--;
-  if (len && buffer[len - 1] == '\r')
-    len--;
+  len = without_newline(buffer, len);
   if (len > SECRET_MAX || memchr(buffer, 0, len)) {
     snprintf(error, OPTIONS_ERROR_MAX,
              "--auth-secret-file: '%.200s' holds no secret: expected 1 to %d bytes of text", path,
@@ -61,13 +66,14 @@ int secret_read(const options *o, char out[SECRET_MAX + 1], enum secret_source *
   if (!o->auth_secret)
     return 0;
   *source = SECRET_ENVIRONMENT;
-  const size_t len = strlen(o->auth_secret);
+  const size_t len = without_newline(o->auth_secret, strlen(o->auth_secret));
   if (len > SECRET_MAX) {
     snprintf(error, OPTIONS_ERROR_MAX, "AUTH_SECRET: the secret is too long: expected 1 to %d bytes",
              SECRET_MAX);
     return -1;
   }
-  memcpy(out, o->auth_secret, len + 1);
+  memcpy(out, o->auth_secret, len);
+  out[len] = 0;
   return check(out, "AUTH_SECRET", error);
 }
 

@@ -26,11 +26,12 @@ enum fzr_error {
   FZR_ERR_UNSUPPORTED = -104, /**< a config struct is longer than this library knows, with non-zero tail */
 
   /* -2xx: the configuration is wrong. */
-  FZR_ERR_CONFIG_ADDRESS = -201, /**< no public address, or one of the wrong family */
-  FZR_ERR_CONFIG_PORTS = -202,   /**< port range empty, holding 0, or not that of the shared pool */
-  FZR_ERR_CONFIG_AUTH = -203,    /**< no usable authentication scheme */
-  FZR_ERR_CONFIG_RULE = -204,    /**< a CIDR rule that is none */
-  FZR_ERR_CONFIG_LIMIT = -205,   /**< a limit, realm or software string out of its range */
+  FZR_ERR_CONFIG_ADDRESS =
+      -201,                    /**< no public address, one of the wrong family, or one that nobody can have */
+  FZR_ERR_CONFIG_PORTS = -202, /**< port range empty, holding 0, or not that of the shared pool */
+  FZR_ERR_CONFIG_AUTH = -203,  /**< no usable authentication scheme */
+  FZR_ERR_CONFIG_RULE = -204,  /**< a CIDR rule that is none */
+  FZR_ERR_CONFIG_LIMIT = -205, /**< a limit, realm or software string out of its range */
 
   /* -3xx: a resource ran out; try again later. */
   FZR_ERR_NO_MEMORY = -301,

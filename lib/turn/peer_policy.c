@@ -128,6 +128,12 @@ static int copy_rules(fzri_peer_policy *p, const fzr_config *config)
   return 0;
 }
 
+/* The scope of the relay in one family. One that is not offered is held to the strictest. */
+static uint8_t own_scope(const fzr_addr *public_addr)
+{
+  return public_addr->family ? scope_of(public_addr) : SCOPE_GLOBAL;
+}
+
 /* How many addresses |own| has room for. */
 static size_t own_room(const fzr_config *config)
 {
@@ -140,6 +146,11 @@ int fzri_peer_policy_init(fzri_peer_policy *p, fzri_mem *mem, const fzr_config *
   p->mem = mem;
   p->lowest_port = config->lowest_port;
   p->highest_port = config->highest_port;
+  p->scope[FZR_FAMILY_IPV4] = own_scope(&config->public_ip4);
+  p->scope[FZR_FAMILY_IPV6] = own_scope(&config->public_ip6);
+  /* A wildcard, say: everything would be in reach. */
+  if (p->scope[FZR_FAMILY_IPV4] == SCOPE_NONE || p->scope[FZR_FAMILY_IPV6] == SCOPE_NONE)
+    return FZR_ERR_CONFIG_ADDRESS;
   const int error = copy_rules(p, config);
   if (error)
     return error;
@@ -158,8 +169,6 @@ int fzri_peer_policy_init(fzri_peer_policy *p, fzri_mem *mem, const fzr_config *
   p->own_ports[0] = config->listen_port;
   for (size_t i = 0; i < config->own_port_count; i++)
     p->own_ports[1 + i] = config->own_ports[i];
-  p->scope[FZR_FAMILY_IPV4] = config->public_ip4.family ? scope_of(&config->public_ip4) : SCOPE_GLOBAL;
-  p->scope[FZR_FAMILY_IPV6] = config->public_ip6.family ? scope_of(&config->public_ip6) : SCOPE_GLOBAL;
   return 0;
 }
 

@@ -20,7 +20,7 @@ typedef struct fzri_peer_policy {
 } fzri_peer_policy;
 
 /* Copies what it needs of |config| (whose zero ports were already replaced by the defaults). Returns 0,
- * FZR_ERR_CONFIG_RULE, or FZR_ERR_NO_MEMORY. */
+ * FZR_ERR_CONFIG_ADDRESS (a public address that nobody can have), FZR_ERR_CONFIG_RULE, or FZR_ERR_NO_MEMORY. */
 int fzri_peer_policy_init(fzri_peer_policy *policy, fzri_mem *mem, const fzr_config *config);
 void fzri_peer_policy_free(fzri_peer_policy *policy);
 

@@ -41,6 +41,14 @@ START_TEST(test_config_errors)
   c = fzt_config(&relay);
   c.public_ip6 = fzt_addr("1.2.3.4");
   ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_ADDRESS);
+  static const char *const nobodys[] = {"0.0.0.0",         "0.1.2.3", "224.0.0.1",
+                                        "255.255.255.255", "::",      "ff02::1"};
+  for (size_t i = 0; i < sizeof nobodys / sizeof *nobodys; i++) {
+    c = fzt_config(&relay);
+    const fzr_addr addr = fzt_addr(nobodys[i]);
+    *(addr.family == FZR_FAMILY_IPV4 ? &c.public_ip4 : &c.public_ip6) = addr;
+    ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_ADDRESS);
+  }
   c = fzt_config(&relay);
   c.lowest_port = 60000;
   c.highest_port = 59999;

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Command line and environment: every option takes what is right, by flag and by variable, and says in one line what is wrong. */
+#include "testing.h"
+
+#include "options.h"
+
+#include <stdio.h>
+
+#define MAX_WORDS 16
+
+static options o;
+static options_given later;
+static char error[OPTIONS_ERROR_MAX];
+static const char *environment[8][2];
+
+static const char *env(const char *name)
+{
+  for (size_t i = 0; i < 8 && environment[i][0]; i++)
+    if (strcmp(environment[i][0], name) == 0)
+      return environment[i][1];
+  return NULL;
+}
+
+static void set_env(const char *name, const char *value)
+{
+  size_t i = 0;
+  while (environment[i][0])
+    i++;
+  environment[i][0] = name;
+  environment[i][1] = value;
+}
+
+static void clear_env(void)
+{
+  memset(environment, 0, sizeof environment);
+}
+
+/* Reads the words that follow the program's name, up to NULL. */
+static int read_words(const char *const *words)
+{
+  char *argv[MAX_WORDS + 1] = {(char *)(uintptr_t) "firezone-relay"};
+  int argc = 1;
+  for (; words[argc - 1]; argc++)
+    argv[argc] = (char *)(uintptr_t)words[argc - 1];
+  return options_read(argc, argv, env, &o, &later, error);
+}
+
+#define READ(...) read_words((const char *const[]){__VA_ARGS__, NULL})
+#define PUBLIC    "--public-ip4-addr", "203.0.113.7"
+
+/* What every complaint has to be: one line, with the option, the value, and what would be right. */
+static void check_complaint(const char *name, const char *value)
+{
+  ck_assert_msg(strchr(error, '\n') == NULL && strlen(error) < OPTIONS_ERROR_MAX - 1, "%s", error);
+  ck_assert_msg(strncmp(error, name, strlen(name)) == 0 && error[strlen(name)] == ':', "%s: %s", name, error);
+  ck_assert_msg(strstr(error, value) != NULL, "%s: %s", name, error);
+  ck_assert_msg(strstr(error, ": expected ") != NULL, "%s: %s", name, error);
+}
+
+/* ---- values ---- */
+
+#define BAD_PORTS "", "-1", "+1", "x", "65536", "99999999999999999999", "80 ", " 80", "0x50", "8.0"
+#define BAD_TIMES                                                                                            \
+  "", "x", "-1", "1w", "1.5h", "10ss", "s", " 1s", "1 s", "99999999999999999999", "50000d", "4294967296"
+#define BAD_IP4  "", "x", "1.2.3", "1.2.3.4:5", "::1", "1.2.3.4 ", "1.2.3.256", "localhost"
+#define BAD_IP6  "", "x", "1.2.3.4", "[::1]", "[::1]:5", "::1::", "localhost"
+#define BAD_CIDR "x", "1.2.3.4/33", "1.2.3.4/8", "10.0.0.0/", "::/129", "fe80::1/10"
+
+static const struct {
+  const char *flag; /* NULL: none */
+  const char *env;  /* NULL: none */
+  const char *bad[14];
+  const char *good[8];
+} cases[] = {
+    {"--public-ip4-addr",
+     "PUBLIC_IP4_ADDR",
+     {BAD_IP4, "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255"},
+     {"127.0.0.1", "10.0.0.1", "203.0.113.7"}},
+    {"--public-ip6-addr", "PUBLIC_IP6_ADDR", {BAD_IP6, "::", "ff02::1"}, {"::1", "2001:db8::7", "fe80::1"}},
+    {"--bind-ip4-addr", "BIND_IP4_ADDR", {BAD_IP4}, {"0.0.0.0", "127.0.0.1"}},
+    {"--bind-ip6-addr", "BIND_IP6_ADDR", {BAD_IP6}, {"::", "::1"}},
+    {"--listen-port", "LISTEN_PORT", {BAD_PORTS, "50000"}, {"0", "1", "3478"}},
+    {"--lowest-port", "LOWEST_PORT", {BAD_PORTS, "0"}, {"49152", "65535", "50000"}},
+    {"--highest-port", "HIGHEST_PORT", {BAD_PORTS, "0"}, {"49152", "65535"}},
+    {"--workers", "NUM_WORKER_THREADS", {"", "0", "-1", "x", "1025", "2 "}, {"1", "1024"}},
+    {"--num-worker-threads", NULL, {"", "0", "x"}, {"3"}},
+    {"--rng-seed", "RNG_SEED", {"", "-1", "x", "18446744073709551616"}, {"0", "18446744073709551615"}},
+    {"--api-url",
+     "FIREZONE_API_URL",
+     {"", "x", "ftp://portal", "wss://", "wss://a b"},
+     {"wss://portal.example", "ws://127.0.0.1:4000"}},
+    {"--max-partition-time", "MAX_PARTITION_TIME", {BAD_TIMES}, {"0", "30", "30s", "15m", "24h", "7d"}},
+    {"--shutdown-timeout", "SHUTDOWN_TIMEOUT", {BAD_TIMES}, {"0", "30", "30s", "15m"}},
+    {"--allow-peer", "ALLOW_PEER", {BAD_CIDR}, {"10.0.0.0/8", "192.0.2.1", "::/0"}},
+    {"--deny-peer", "DENY_PEER", {BAD_CIDR}, {"10.0.0.0/8", "2001:db8::/32"}},
+    {"--max-allocations-per-user",
+     "MAX_ALLOCATIONS_PER_USER",
+     {"", "-1", "x", "4294967295", "4294967296"},
+     {"0", "1", "4294967294"}},
+    {"--max-channels-per-allocation", "MAX_CHANNELS_PER_ALLOCATION", {"", "0", "4097", "x"}, {"1", "4096"}},
+    {"--max-bandwidth-per-allocation",
+     "MAX_BANDWIDTH_PER_ALLOCATION",
+     {"", "-1", "1M", "18446744073709551615"},
+     {"0", "1000000"}},
+    {"--unauthenticated-rate", "UNAUTHENTICATED_RATE", {"", "-1", "x", "4294967295"}, {"0", "1", "1000"}},
+    {"--log-format", "LOG_FORMAT", {"", "xml", "JSON", "google_cloud"}, {"human", "json", "google-cloud"}},
+    {"--otlp-grpc-endpoint",
+     "OTLP_GRPC_ENDPOINT",
+     {"", "host", "host:", "host:0", "host:99999", "https://host:4317"},
+     {"127.0.0.1:4317", "collector:4317"}},
+    {"--health-check-addr",
+     "HEALTH_CHECK_ADDR",
+     {"", "8080", "127.0.0.1", "::1", "::1:8080", "127.0.0.1:", "127.0.0.1:99999", "localhost:1"},
+     {"127.0.0.1:0", "[::1]:8080"}},
+    {"--control-endpoint",
+     "CONTROL_ENDPOINT",
+     {"", "9999", "127.0.0.1", "[::1]", "127.0.0.1:x"},
+     {"127.0.0.1:0", "[::]:9999"}},
+    {NULL, "FIREZONE_NO_TELEMETRY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
+    {"--xdp", "XDP", {"", "on", "AUTO"}, {"off"}},
+    {"--xdp-route", "XDP_ROUTE", {"", "x"}, {"fib", "swap"}},
+    {"--xdp-interface", "XDP_INTERFACE", {"", "a/b", "a-name-that-is-too-long"}, {NULL}},
+    {NULL, "EBPF_ATTACH_MODE", {"native", "x"}, {"driver", "generic"}},
+    {NULL, "EBPF_INT4_ADDR", {"x", "::1"}, {"10.0.0.1"}},
+    {NULL, "EBPF_INT6_ADDR", {"x", "10.0.0.1"}, {"fd00::1"}},
+};
+
+#define CASES (sizeof cases / sizeof *cases)
+
+static int read_with_flag(const char *flag, const char *value)
+{
+  /* The public address is among what is tested, so it comes first and the other family keeps the rest valid. */
+  return READ(PUBLIC, flag, value);
+}
+
+START_TEST(test_bad_values)
+{
+  for (size_t k = 0; cases[_i].bad[k]; k++) {
+    const char *bad = cases[_i].bad[k];
+    if (cases[_i].flag) {
+      clear_env();
+      ck_assert_msg(read_with_flag(cases[_i].flag, bad) == -1, "%s took '%s'", cases[_i].flag, bad);
+      check_complaint(strcmp(cases[_i].flag, "--num-worker-threads") ? cases[_i].flag : "--workers", bad);
+    }
+    if (cases[_i].env && *bad) {
+      clear_env();
+      set_env("PUBLIC_IP6_ADDR", "2001:db8::1");
+      set_env(cases[_i].env, bad);
+      if (strcmp(cases[_i].env, "PUBLIC_IP6_ADDR") == 0) {
+        environment[0][0] = "PUBLIC_IP4_ADDR";
+        environment[0][1] = "203.0.113.7";
+      }
+      ck_assert_msg(READ("--health-check-addr=127.0.0.1:1") == -1 ||
+                        strcmp(cases[_i].env, "HEALTH_CHECK_ADDR") == 0,
+                    "%s took '%s'", cases[_i].env, bad);
+      if (strcmp(cases[_i].env, "HEALTH_CHECK_ADDR") != 0 && strcmp(bad, "50000") != 0)
+        check_complaint(cases[_i].env, bad);
+    }
+  }
+}
+END_TEST
+
+START_TEST(test_good_values)
+{
+  for (size_t k = 0; k < 8 && cases[_i].good[k]; k++) {
+    const char *good = cases[_i].good[k];
+    clear_env();
+    if (cases[_i].flag)
+      ck_assert_msg(read_with_flag(cases[_i].flag, good) == 0, "%s", error);
+    if (!cases[_i].env)
+      continue;
+    set_env(cases[_i].env, good);
+    ck_assert_msg(
+        READ(strcmp(cases[_i].env, "PUBLIC_IP4_ADDR") ? "--public-ip4-addr=203.0.113.7" : "--workers=1") == 0,
+        "%s", error);
+  }
+}
+END_TEST
+
+/* An empty variable is as good as none, whatever it would have to hold. */
+START_TEST(test_empty_variables)
+{
+  if (!cases[_i].env)
+    return;
+  clear_env();
+  set_env(cases[_i].env, "");
+  static options without;
+  ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+  without = o;
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert_mem_eq(&without, &o, sizeof o);
+}
+END_TEST
+
+/* ---- what is made of them ---- */
+
+START_TEST(test_defaults)
+{
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  const fzr_addr any4 = fzt_addr("0.0.0.0"), any6 = fzt_addr("::"), health = fzt_addr("0.0.0.0:8080"),
+                 control = fzt_addr("127.0.0.1:9999"), public4 = fzt_addr("203.0.113.7");
+  ck_assert(fzr_addr_equal(&o.public_ip4, &public4));
+  ck_assert_uint_eq(o.public_ip6.family, FZR_FAMILY_NONE);
+  ck_assert(fzr_addr_equal(&o.bind_ip4, &any4));
+  ck_assert(fzr_addr_equal(&o.bind_ip6, &any6));
+  ck_assert(fzr_addr_equal(&o.health_check_addr, &health));
+  ck_assert(fzr_addr_equal(&o.control_endpoint, &control));
+  ck_assert_uint_eq(o.listen_port, 3478);
+  ck_assert_uint_eq(o.lowest_port, 49152);
+  ck_assert_uint_eq(o.highest_port, 65535);
+  ck_assert_uint_eq(o.workers, 0);
+  ck_assert_ptr_null(o.token);
+  ck_assert_str_eq(o.api_url, "wss://api.firezone.dev");
+  ck_assert_uint_eq(o.max_partition_seconds, 900);
+  ck_assert(o.shutdown_seconds == UINT64_MAX);
+  ck_assert_uint_eq(o.max_allocations_per_user, 0);
+  ck_assert_uint_eq(o.max_channels_per_allocation, 4096);
+  ck_assert_uint_eq(o.max_bandwidth_per_allocation, 0);
+  ck_assert_uint_eq(o.unauthenticated_rate, 1000);
+  ck_assert_uint_eq(o.log_format, LOG_FORMAT_HUMAN);
+  ck_assert(!o.has_seed);
+  ck_assert_uint_eq(later.count, 0);
+}
+END_TEST
+
+START_TEST(test_flag_beats_variable)
+{
+  clear_env();
+  set_env("LISTEN_PORT", "1000");
+  set_env("ALLOW_PEER", "10.0.0.0/8");
+  set_env("FIREZONE_TOKEN", "from-env");
+  set_env("NUM_WORKER_THREADS", "7");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert_uint_eq(o.listen_port, 1000);
+  ck_assert_str_eq(o.token, "from-env");
+  ck_assert(!o.token_from_argument);
+  ck_assert_uint_eq(o.workers, 7);
+  ck_assert_uint_eq(o.rule_count, 1);
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "2000", "--allow-peer=192.168.0.0/16", "token", "name",
+                        "--num-worker-threads=2"),
+                   0);
+  ck_assert_uint_eq(o.listen_port, 2000);
+  ck_assert_str_eq(o.token, "token");
+  ck_assert_str_eq(o.name, "name");
+  ck_assert(o.token_from_argument);
+  ck_assert_uint_eq(o.workers, 2);
+  ck_assert_uint_eq(o.rule_count, 1);
+  ck_assert_uint_eq(o.rules[0].prefix, 16);
+  /* A wrong variable does not matter when the flag says it. */
+  environment[0][1] = "nonsense";
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "2000"), 0);
+}
+END_TEST
+
+START_TEST(test_lists)
+{
+  char many[8192] = "", too_many[16384] = "";
+  clear_env();
+  set_env("ALLOW_PEER", "10.0.0.0/8,,192.168.0.0/16,");
+  set_env("DENY_PEER", "10.1.0.0/16,2001:db8::/32");
+  for (unsigned again = 0; again < 100; again++) { /* nothing is used up */
+    ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+    ck_assert_uint_eq(o.rule_count, 4);
+    ck_assert(o.rules[0].allow && o.rules[1].allow && !o.rules[2].allow && !o.rules[3].allow);
+  }
+  ck_assert_int_eq(READ(PUBLIC, "--deny-peer", "1.0.0.0/8", "--deny-peer", "2.0.0.0/8"), 0);
+  ck_assert_uint_eq(o.rule_count, 4);
+  /* As many rules as there is room for, and one more. */
+  for (unsigned i = 0; i < MAX_PEER_RULES; i++)
+    snprintf(many + strlen(many), sizeof many - strlen(many), "10.%u.0.0/16,", i);
+  snprintf(too_many, sizeof too_many, "%s11.0.0.0/8", many);
+  clear_env();
+  set_env("ALLOW_PEER", many);
+  ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+  ck_assert_uint_eq(o.rule_count, MAX_PEER_RULES);
+  environment[0][1] = too_many;
+  ck_assert_int_eq(READ(PUBLIC), -1);
+  check_complaint("ALLOW_PEER", "11.0.0.0/8");
+  environment[0][1] = "10.0.0.0/8,nonsense,11.0.0.0/8";
+  ck_assert_int_eq(READ(PUBLIC), -1);
+  check_complaint("ALLOW_PEER", "nonsense");
+}
+END_TEST
+
+START_TEST(test_what_does_not_go_together)
+{
+  clear_env();
+  ck_assert_int_eq(READ("--listen-port", "1"), -1);
+  ck_assert_ptr_nonnull(strstr(error, "--public-ip4-addr, --public-ip6-addr: none is set"));
+  ck_assert_int_eq(READ(PUBLIC, "--lowest-port", "60000", "--highest-port", "59999"), -1);
+  check_complaint("--lowest-port", "60000");
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "50000"), -1);
+  check_complaint("--listen-port", "50000");
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "0", "token"), -1);
+  check_complaint("--listen-port", "'0'");
+  ck_assert_int_eq(READ(PUBLIC, "--lowest-port", "60000", "--highest-port", "60000"), 0);
+}
+END_TEST
+
+START_TEST(test_words)
+{
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--nonsense"), -1);
+  ck_assert_str_eq(error, "unknown option '--nonsense': see --help");
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port"), -1);
+  check_complaint("--listen-port", "missing");
+  ck_assert_int_eq(READ(PUBLIC, "--no-telemetry=true"), -1);
+  ck_assert_ptr_nonnull(strstr(error, "--no-telemetry: takes no value"));
+  ck_assert_int_eq(READ(PUBLIC, "one", "two", "three"), -1);
+  ck_assert_ptr_nonnull(strstr(error, "unexpected argument 'three'"));
+  ck_assert_int_eq(READ(PUBLIC, ""), -1);
+  check_complaint("TOKEN", "");
+  ck_assert_int_eq(READ(PUBLIC, "--", "--token-with-dashes"), 0);
+  ck_assert_str_eq(o.token, "--token-with-dashes");
+  ck_assert_int_eq(READ(PUBLIC, "--ttl", "1h"), -1); /* of the sub-command alone */
+  ck_assert_ptr_nonnull(strstr(error, "unknown option '--ttl'"));
+  ck_assert_int_eq(READ(PUBLIC, "--listen", "1"), -1); /* no abbreviations */
+  ck_assert_int_eq(READ("--help"), 0);
+  ck_assert(o.show_help);
+  ck_assert_int_eq(READ("-h"), 0);
+  ck_assert(o.show_help);
+  ck_assert_int_eq(READ("--version"), 0);
+  ck_assert(o.show_version);
+  ck_assert_int_eq(READ("-V"), 0);
+  ck_assert(o.show_version);
+  ck_assert_int_eq(READ(PUBLIC, "--no-telemetry"), 0);
+  ck_assert(o.no_telemetry);
+}
+END_TEST
+
+START_TEST(test_secrets_are_not_repeated)
+{
+  clear_env();
+  /* Whatever is wrong: neither token nor secret may come up in what is said about it. */
+  set_env("FIREZONE_TOKEN", "very-secret");
+  set_env("AUTH_SECRET", "very-secret-too");
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "x"), -1);
+  ck_assert_ptr_null(strstr(error, "very-secret"));
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "0"), -1);
+  ck_assert_ptr_null(strstr(error, "very-secret"));
+  ck_assert_int_eq(READ(PUBLIC, "--auth-secret", "very-secret"), -1); /* there is no such flag */
+  ck_assert_ptr_null(strstr(error, "very-secret"));
+}
+END_TEST
+
+START_TEST(test_credentials)
+{
+  clear_env();
+  ck_assert_int_eq(READ("credentials"), 0);
+  ck_assert(o.credentials);
+  ck_assert_uint_eq(o.ttl_seconds, 86400);
+  ck_assert_str_eq(o.credentials_format, "text");
+  ck_assert_ptr_null(o.salt);
+  ck_assert_int_eq(
+      READ("credentials", "--ttl", "90m", "--salt=abc", "--format", "url", "--auth-secret-file", "/x"), 0);
+  ck_assert_uint_eq(o.ttl_seconds, 5400);
+  ck_assert_str_eq(o.salt, "abc");
+  ck_assert_str_eq(o.auth_secret_file, "/x");
+  static const struct {
+    const char *flag, *bad;
+  } bad[] = {{"--ttl", ""},     {"--ttl", "x"},      {"--ttl", "50000d"}, {"--salt", ""},
+             {"--salt", "a:b"}, {"--format", "xml"}, {"--format", ""}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    ck_assert_int_eq(READ("credentials", bad[i].flag, bad[i].bad), -1);
+    check_complaint(bad[i].flag, bad[i].bad);
+  }
+}
+END_TEST
+
+START_TEST(test_durations)
+{
+  static const struct {
+    const char *text;
+    uint64_t seconds;
+  } good[] = {{"0", 0},
+              {"30", 30},
+              {"30s", 30},
+              {"15m", 900},
+              {"24h", 86400},
+              {"7d", 604800},
+              {"4294967295", UINT32_MAX},
+              {"49710d", (uint64_t)49710 * 86400}};
+  static const char *const bad[] = {BAD_TIMES, "49711d", "71582789m", "1193047h", "0x10"};
+  uint64_t seconds;
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    ck_assert_msg(parse_duration(good[i].text, &seconds), "%s", good[i].text);
+    ck_assert_uint_eq(seconds, good[i].seconds);
+    ck_assert(seconds * FZR_SECOND / FZR_SECOND == seconds); /* as nanoseconds, too */
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    ck_assert_msg(!parse_duration(bad[i], &seconds), "%s", bad[i]);
+}
+END_TEST
+
+START_TEST(test_help_has_them_all)
+{
+  char small[10];
+  const size_t len = options_help(NULL, 0);
+  char *text = malloc(len + 1);
+  ck_assert_ptr_nonnull(text);
+  ck_assert_uint_eq(options_help(text, len + 1), len);
+  ck_assert_uint_eq(strlen(text), len);
+  for (size_t i = 0; i < CASES; i++) {
+    ck_assert_msg(!cases[i].flag || strstr(text, cases[i].flag), "%s", cases[i].flag);
+    ck_assert_msg(!cases[i].env || strstr(text, cases[i].env), "%s", cases[i].env);
+  }
+  for (const char *at = text; (at = strstr(at, "[default: ")) != NULL; at++)
+    ck_assert_ptr_nonnull(strchr(at, ']'));
+  ck_assert_uint_eq(options_help(small, sizeof small), len);
+  ck_assert_uint_eq(strlen(small), sizeof small - 1);
+  free(text);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("options");
+  TCase *tc = tcase_create("options");
+  tcase_add_loop_test(tc, test_bad_values, 0, (int)CASES);
+  tcase_add_loop_test(tc, test_good_values, 0, (int)CASES);
+  tcase_add_loop_test(tc, test_empty_variables, 0, (int)CASES);
+  tcase_add_test(tc, test_defaults);
+  tcase_add_test(tc, test_flag_beats_variable);
+  tcase_add_test(tc, test_lists);
+  tcase_add_test(tc, test_what_does_not_go_together);
+  tcase_add_test(tc, test_words);
+  tcase_add_test(tc, test_secrets_are_not_repeated);
+  tcase_add_test(tc, test_credentials);
+  tcase_add_test(tc, test_durations);
+  tcase_add_test(tc, test_help_has_them_all);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
