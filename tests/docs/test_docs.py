@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents say what is so: README, the manual page and --help have the same options, variables and defaults, README's example
+compiles and is a relay, and what README refers to is there.
+
+Arguments: the relay, the top of the source tree, and the static library."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+RELAY, SOURCE, LIBRARY = sys.argv[1:4]
+del sys.argv[1:4]
+sys.path.insert(0, os.path.join(SOURCE, "tests", "e2e"))
+
+from harness import PortBlock, answers_binding, wait_for  # noqa: E402  (found through the line above)
+import socket  # noqa: E402
+
+# The sub-command's own: README shows them in use, but not in the table.
+OF_CREDENTIALS = {"--ttl", "--salt", "--format"}
+FLAG = r"--[a-z][a-z0-9-]+"
+VARIABLE = r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b"
+
+
+def read(*path):
+    with open(os.path.join(SOURCE, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def man_text():
+    """The manual page without its markup."""
+    text = re.sub(r'^\.\\".*$', "", read("docs", "firezone-relay.1"), flags=re.M)
+    text = re.sub(r"\\f[A-Z]", "", text).replace('" "', " ").replace('"', "")
+    return text.replace("\\-", "-").replace("\\&", "")
+
+
+class Options(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.help = subprocess.run([RELAY, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        options = cls.help.split("\nNetwork:\n")[1]
+        cls.flags = set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, options, re.M)) | set(re.findall(r"\[alias: (%s)\]" % FLAG, options))
+        cls.variables = set(re.findall(r"\[env: (\w+)\]", options)) | set(re.findall(r"\(environment\) (\w+)=", options))
+        readme = read("README.md")
+        cls.table = readme[readme.index("\n### Options\n"):]
+        cls.table = cls.table[:re.search(r"\n##+ (?!Options)", cls.table).start()]
+
+    def test_there_are_some(self):
+        self.assertGreater(len(self.flags), 25)
+        self.assertGreater(len(self.variables), 25)
+
+    def test_readme_has_all_options(self):
+        in_readme = set(re.findall(FLAG, self.table))
+        self.assertEqual(self.flags - OF_CREDENTIALS - in_readme, set(), "missing in README")
+        self.assertEqual(in_readme - self.flags, set(), "no such options")
+
+    def test_readme_has_all_variables(self):
+        # EBPF_... are compatibility names, which README may sum up.
+        in_readme = set(re.findall(VARIABLE, read("README.md")))
+        wanted = {v for v in self.variables if not v.startswith("EBPF_")}
+        self.assertEqual(wanted - in_readme - {"XDP"}, set(), "missing in README")
+
+    def test_manual_page_has_all_options(self):
+        in_man = set(re.findall(FLAG, man_text()))
+        self.assertEqual(self.flags - in_man, set(), "missing in the manual page")
+        self.assertEqual(in_man - self.flags, set(), "no such options")
+
+    def test_manual_page_has_all_variables(self):
+        man = man_text()
+        self.assertEqual({v for v in self.variables if not re.search(r"\b%s\b" % v, man)}, set())
+
+    def test_defaults_are_the_same(self):
+        man = re.sub(r"\s+", " ", man_text())
+        compared = 0
+        for flag, default in re.findall(r"^ +(%s)[^\n]*\n +[^\n]*\[default: ([^\]]+)\]" % FLAG, self.help, re.M):
+            number = re.escape(default)
+            if re.fullmatch(r"[\w.:/\[\]]*\d[\w.:/\[\]]*", default) and flag not in OF_CREDENTIALS:
+                row = next((line for line in self.table.splitlines() if flag in line), "")
+                self.assertRegex(row, r"(?<![\d.])%s(?![\d])" % number, flag)
+                compared += 1
+                self.assertRegex(man, r"%s .{0,1000}?[Dd]efault: %s" % (flag, number), flag)
+        self.assertGreater(compared, 8)
+
+    def test_every_option_of_help_is_taken(self):
+        """As --help says it: with a value where it names one."""
+        for flag, value in re.findall(r"^ +(?:-\w, )?(%s)( [A-Z:]+)?$" % FLAG, self.help, re.M):
+            done = subprocess.run([RELAY, "credentials", flag, "\n"] if value else [RELAY, flag, "--help"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=20,
+                                  env={"AUTH_SECRET": "x"})
+            self.assertNotIn("unknown option", done.stdout, flag)
+
+    def test_mistakes_end_with_2_and_one_line(self):
+        for arguments in (["--listen-port", "x"], ["--nonsense"], [], ["--public-ip4-addr", "0.0.0.0"],
+                          ["--public-ip4-addr", "127.0.0.1", "--auth-secret-file", "/nonexistent"],
+                          ["credentials"], ["credentials", "--format", "xml"]):
+            done = subprocess.run([RELAY] + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                                  timeout=20, env={})
+            self.assertEqual(done.returncode, 2, (arguments, done.stderr))
+            self.assertEqual(done.stderr.count("\n"), 1, (arguments, done.stderr))
+            self.assertTrue(done.stderr.startswith("firezone-relay: "), done.stderr)
+
+
+class Readme(unittest.TestCase):
+    def test_what_it_refers_to_is_there(self):
+        for target in re.findall(r"\]\(([^)#:]+)\)", read("README.md")):
+            self.assertTrue(os.path.exists(os.path.join(SOURCE, target)), target)
+        for script in re.findall(r"\bscripts/[\w.-]+", read("README.md")):
+            self.assertTrue(os.access(os.path.join(SOURCE, script), os.X_OK), script)
+
+    def test_the_example_compiles_and_is_a_relay(self):
+        examples = re.findall(r"^```c\n(.*?)^```", read("README.md"), re.M | re.S)
+        self.assertEqual(len(examples), 1)
+        low, high = PortBlock.take(10)
+        here = (examples[0].replace("203.0.113.7", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")
+                .replace("3478", str(low)))
+        self.assertNotEqual(here, examples[0])
+        with tempfile.TemporaryDirectory() as folder:
+            source, program = os.path.join(folder, "example.c"), os.path.join(folder, "example")
+            with open(source, "w", encoding="utf-8") as f:
+                f.write(here)
+            subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-I",
+                            os.path.join(SOURCE, "include"), source, LIBRARY, "-lmbedcrypto", "-o", program], check=True)
+            with subprocess.Popen([program]) as relay:
+                try:
+                    wait_for(lambda: answers_binding(socket.AF_INET, "127.0.0.1", low), "the example to answer")
+                    self.assertIsNone(relay.poll())
+                    second = subprocess.run([program], stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+                    self.assertEqual((second.returncode, second.stderr), (1, "address already in use\n"))
+                finally:
+                    relay.kill()
+        PortBlock.give_back(low)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
