@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs of datagrams as GRO delivers them, batches, and stopping half-way. */
 #include "relay.h"
+#include "relay_cases.h"
 
 #define SEG 104u /* 4 + 100 */
 
@@ -186,6 +187,29 @@ START_TEST(test_peer_run)
 }
 END_TEST
 
+START_TEST(test_shared_cases)
+{
+  const fzt_relay_case *c = &fzt_relay_cases[_i];
+  const uint16_t len = fzt_relay_case_make(c, data);
+  if (c->up)
+    fzt_client(&relay, &client.addr, &client.server, data, len);
+  else
+    fzt_peer(&relay, &peer, client.relayed_port, data, len);
+  const fzr_verdict *v = relay.verdicts;
+  ck_assert_uint_eq(relay.verdict_count, 1);
+  if (c->relayed < 0) {
+    ck_assert_msg(v->action == FZR_ACT_DROP, "%s", c->name);
+    return;
+  }
+  ck_assert_msg(v->action == FZR_ACT_FORWARD, "%s", c->name);
+  ck_assert_uint_eq(v->count, 1);
+  ck_assert_int_eq(v->tail_len, c->relayed);
+  ck_assert_ptr_eq(v->data, data + (c->up ? FZR_CHANNEL_HEADER_LEN : 0));
+  ck_assert_uint_eq(v->hdr_len, c->up ? 0 : FZR_CHANNEL_HEADER_LEN);
+  ck_assert(fzr_addr_equal(&v->to, c->up ? &peer : &client.addr));
+}
+END_TEST
+
 START_TEST(test_bandwidth_cuts_a_run)
 {
   size_t consumed;
@@ -273,6 +297,7 @@ int main(void)
   tcase_add_test(tc, test_stops_when_verdicts_are_full_and_goes_on);
   tcase_add_test(tc, test_stops_when_answers_are_full);
   tcase_add_test(tc, test_peer_run);
+  tcase_add_loop_test(tc, test_shared_cases, 0, (int)FZT_RELAY_CASES);
   tcase_add_test(tc, test_bandwidth_cuts_a_run);
   tcase_add_test(tc, test_random_batches);
   suite_add_tcase(suite, tc);

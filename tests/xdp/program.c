@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "program.h"
+
+#include "attach.h"
+#include "testing.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static xdp_interface ingress;
+
+const char *fzt_program_missing(void)
+{
+  struct utsname name;
+  unsigned major = 0, minor = 0;
+  if (geteuid())
+    return "not root: BPF programs can't be loaded";
+  if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2 || major < 5 ||
+      (major == 5 && minor < 18))
+    return "Linux before 5.18 has no xdp.frags";
+  if (access("/usr/sbin/ip", X_OK) && access("/sbin/ip", X_OK))
+    return "no ip(8)";
+  return NULL;
+}
+
+void fzt_keep_capabilities(uint64_t mask)
+{
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct data[2];
+  memset(data, 0, sizeof data);
+  for (unsigned i = 0; i < 2; i++)
+    data[i].effective = data[i].permitted = (uint32_t)(mask >> (32 * i));
+  if (syscall(SYS_capset, &header, data)) {
+    perror("capset");
+    exit(1);
+  }
+}
+
+void fzt_shell(const char *command)
+{
+  char line[1024];
+  snprintf(line, sizeof line, "PATH=$PATH:/usr/sbin:/sbin; %s", command);
+  if (system(line)) { /* NOLINT(cert-env33-c): fixed commands of tests */
+    fprintf(stderr, "failed: %s\n", command);
+    exit(1);
+  }
+}
+
+void fzt_namespace(void)
+{
+  if (unshare(CLONE_NEWNET)) {
+    perror("unshare");
+    exit(FZT_SKIP);
+  }
+  fzt_shell("ip link set lo up");
+  fzt_shell("ip link add fzt0 address 02:00:00:00:00:10 type veth peer name fzt1 address 02:00:00:00:00:11");
+  fzt_shell("ip link add fzt2 address 02:00:00:00:00:12 type veth peer name fzt3 address 02:00:00:00:00:13");
+  fzt_shell("for i in fzt0 fzt1 fzt2 fzt3; do sysctl -qw net.ipv6.conf.$i.addr_gen_mode=1; ip link set $i "
+            "up; done");
+}
+
+void fzt_program_load(xdp_object *object, bool swap)
+{
+  const xdp_object_config config = {.settings = {.listen_port = FZT_LISTEN_PORT,
+                                                 .lowest_port = FZT_LOWEST,
+                                                 .highest_port = FZT_HIGHEST,
+                                                 .route = swap ? FZX_ROUTE_SWAP : FZX_ROUTE_FIB},
+                                    .entries = 1024};
+  ck_assert_int_eq(xdp_object_load(&config, object), 0);
+  snprintf(ingress.name, sizeof ingress.name, "%s", FZT_INGRESS);
+  ck_assert_int_eq(xdp_attach(&ingress, object->program, false), 0);
+  (void)fzt_program_reason(object);
+}
+
+void fzt_program_unload(xdp_object *object)
+{
+  xdp_detach(&ingress);
+  xdp_object_free(object);
+}
+
+uint32_t fzt_program_run(const xdp_object *object, const fzt_frame *in, unsigned headroom_used,
+                         fzt_frame *out)
+{
+  static uint8_t with_meta[FZT_FRAME_MAX + 256];
+  struct xdp_md ctx = {
+      .ingress_ifindex = ingress.index, .data = headroom_used, .data_end = headroom_used + (uint32_t)in->len};
+  memset(with_meta, 0, headroom_used);
+  memcpy(with_meta + headroom_used, in->data, in->len);
+  struct bpf_test_run_opts opts = {.sz = sizeof opts,
+                                   .data_in = with_meta,
+                                   .data_size_in = headroom_used + (uint32_t)in->len,
+                                   .data_out = out->data,
+                                   .data_size_out = sizeof out->data,
+                                   .ctx_in = &ctx,
+                                   .ctx_size_in = sizeof ctx,
+                                   .ctx_out = &ctx,
+                                   .ctx_size_out = sizeof ctx,
+                                   .repeat = 1};
+  const int error = bpf_prog_test_run_opts(object->program, &opts);
+  if (error == -EINVAL && headroom_used)
+    return FZT_REFUSED;
+  if (error)
+    ck_abort_msg("BPF_PROG_TEST_RUN: %s (%zu bytes)", strerror(-error), in->len);
+  out->len = opts.data_size_out;
+  return opts.retval;
+}
+
+int fzt_program_reason(const xdp_object *object)
+{
+  static uint64_t before[FZX_PASSED_REASONS];
+  int reason = -1;
+  for (uint32_t i = 0; i < FZX_PASSED_REASONS; i++) {
+    uint64_t now;
+    ck_assert_int_eq(xdp_object_passed(object, i, &now), 0);
+    if (now == before[i] + 1)
+      reason = reason == -1 ? (int)i : -2;
+    else if (now != before[i])
+      reason = -2;
+    before[i] = now;
+  }
+  return reason;
+}
+
+uint64_t fzt_program_relayed(const xdp_object *object, uint64_t *bytes)
+{
+  uint64_t packets = 0;
+  *bytes = 0;
+  for (uint32_t i = 0; i < FZX_DIRECTIONS * FZX_SIZE_CLASSES; i++) {
+    struct fzx_counter counter;
+    ck_assert_int_eq(xdp_object_counter(object, i, &counter), 0);
+    packets += counter.packets;
+    *bytes += counter.bytes;
+  }
+  return packets;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The BPF program, loaded for tests and run on single frames (BPF_PROG_TEST_RUN), in a network namespace made for that. */
+#ifndef FZT_PROGRAM_H
+#define FZT_PROGRAM_H
+
+#include "channels.h"
+#include "frame.h"
+#include "object.h"
+
+#define FZT_LISTEN_PORT 3478
+#define FZT_LOWEST      49152
+#define FZT_HIGHEST     65535
+#define FZT_SKIP        77
+
+/* Where frames come in: an interface with an MTU of 1,500, with the program on it. */
+#define FZT_INGRESS "fzt0"
+#define FZT_EGRESS  "fzt2"
+
+/* Why this can't be tested here, or NULL: no root, or an old kernel. */
+const char *fzt_program_missing(void);
+
+/* Moves this process into a namespace with two veth pairs, fzt0-fzt1 and fzt2-fzt3, and no addresses. Ends the process if that fails. */
+void fzt_namespace(void);
+
+/* From here on this process has those capabilities of |mask|, bits by number, and no other. What it executes as root has all again. */
+void fzt_keep_capabilities(uint64_t mask);
+
+/* Runs a command of the shell; ends the process if it fails. */
+void fzt_shell(const char *command);
+
+/* Loads the program and puts it on FZT_INGRESS. Fails the test if that can't be done. */
+void fzt_program_load(xdp_object *object, bool swap);
+void fzt_program_unload(xdp_object *object);
+
+/* What fzt_program_run returns if the kernel does not allow for so much metadata. */
+#define FZT_REFUSED UINT32_MAX
+
+/* Runs the program on |in|, as if it had come by FZT_INGRESS with |headroom_used| bytes of metadata in front. Returns its XDP_… action,
+ * with the frame as it left it in |out|. */
+uint32_t fzt_program_run(const xdp_object *object, const fzt_frame *in, unsigned headroom_used,
+                         fzt_frame *out);
+
+/* Which reason was counted since the last call: the one whose counter went up by 1. -1 if none did, -2 if more. */
+int fzt_program_reason(const xdp_object *object);
+
+/* Packets counted as relayed since the object was loaded, both directions; bytes in *|bytes|. */
+uint64_t fzt_program_relayed(const xdp_object *object, uint64_t *bytes);
+
+#endif
