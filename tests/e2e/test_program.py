@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program as a process: how it ends, what it gives up, where its answers come from, and its limits under load."""
+
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+import unittest
+import urllib.request
+
+import stun
+from firezone_client import Client, Refused
+from harness import (EchoPeers, Process, Relay, answers_binding, binding_request, clean_environment, free_udp_socket, main,
+                     wait_for)
+
+BINARY = sys.argv.pop(1)
+WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
+V4, V6 = socket.AF_INET, socket.AF_INET6
+
+
+def new_client(relay, salt="client", address=None):
+    return Client(address or relay.address(), *relay.credentials(salt=salt))
+
+
+def dropped(relay, reason):
+    """How many datagrams the relay has dropped for that reason, by its metrics."""
+    port = wait_for(lambda: relay.find(r"[Hh]ealth.*127\.0\.0\.1:(\d+)"), "the health port").group(1)
+    with urllib.request.urlopen("http://127.0.0.1:%s/metrics" % port, timeout=10) as answer:
+        text = answer.read().decode()
+    return int(re.search(r'^relay_dropped_packets_total\{reason="%s"\} (\d+)$' % reason, text, re.M).group(1))
+
+
+class Ending(unittest.TestCase):
+    def end(self, number, *signals, args=(), allocated=True):
+        """Sends `signals` one after the other to a relay with a live allocation; returns exit status and output."""
+        relay = Relay(BINARY, *args, workers=WORKERS)
+        try:
+            with new_client(relay) as client:
+                if allocated:
+                    client.allocate()
+                for i, what in enumerate(signals):
+                    relay.process.send_signal(what)
+                    if i + 1 < len(signals):
+                        wait_for(lambda: relay.find("no new allocations"), "the relay to drain")
+                        self.assertIsNone(relay.process.poll(), "the allocation lives")
+                self.assertEqual(relay.wait(), number, relay.output())
+                return relay.output()
+        finally:
+            relay.kill()
+
+    def test_second_signal_ends_it_at_once(self):
+        for first, second in ((signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM),
+                              (signal.SIGINT, signal.SIGTERM)):
+            self.assertIn("again: shutting down at once", self.end(0, first, second))
+
+    def test_without_allocations_one_is_enough(self):
+        for what in (signal.SIGINT, signal.SIGTERM):
+            self.assertIn("No allocations left", self.end(0, what, allocated=False))
+
+    def test_timeout_cuts_off_what_lives(self):
+        self.assertIn("cutting off 1 allocations", self.end(0, signal.SIGTERM, args=("--shutdown-timeout", "1s")))
+
+    def test_hangup_is_ignored(self):
+        with Relay(BINARY, workers=WORKERS) as relay:
+            relay.process.send_signal(signal.SIGHUP)
+            self.assertTrue(answers_binding(V4, *relay.address()))
+            self.assertIsNone(relay.process.poll())
+
+    def test_it_gains_no_privileges_and_leaves_no_core(self):
+        with Relay(BINARY, workers=WORKERS) as relay:
+            pid = relay.process.pid
+            try:
+                with open("/proc/%d/status" % pid, encoding="ascii") as f:
+                    status = f.read()
+                with open("/proc/%d/limits" % pid, encoding="ascii") as f:
+                    limits = f.read()
+            except PermissionError:
+                self.skipTest("/proc of a process that can't be dumped is for root alone")
+            self.assertRegex(status, r"NoNewPrivs:\s+1\n")
+            self.assertRegex(limits, r"Max core file size\s+0\s+0\s")
+
+    def test_a_token_among_the_arguments_is_warned_of(self):
+        relay = Process([BINARY, "--public-ip4-addr", "127.0.0.1", "--api-url", "ws://127.0.0.1:9", "--health-check-addr",
+                         "127.0.0.1:0", "--control-endpoint", "127.0.0.1:0", "sesame"], clean_environment())
+        try:
+            wait_for(lambda: relay.find("FIREZONE_TOKEN"), "the warning")
+            self.assertNotIn("sesame", relay.output())
+        finally:
+            relay.kill()
+
+
+class Addresses(unittest.TestCase):
+    def test_answers_come_from_where_the_request_went(self):
+        """Bound to all addresses: a connected socket takes nothing from another one."""
+        with Relay(BINARY, "--bind-ip4-addr", "0.0.0.0", "--bind-ip6-addr", "::", workers=WORKERS) as relay, EchoPeers() as peers:
+            for host in ("127.0.0.1", "127.0.0.2", "127.9.9.9", "::1"):
+                with new_client(relay, address=(host, relay.port)) as client:
+                    self.assertEqual(client.binding(), client.socket.getsockname()[:2])
+                    client.allocate()
+                    channel = client.bind(peers.addresses()[0])
+                    for size in (1, 1200):
+                        client.send(channel, bytes(size))
+                        self.assertEqual(client.receive(), (channel, bytes(size)), host)
+                    client.refresh(0)
+
+    def test_source_port_0_is_dropped(self):
+        try:
+            raw = socket.socket(V4, socket.SOCK_RAW, socket.IPPROTO_UDP)
+        except PermissionError:
+            self.skipTest("raw sockets are for root alone")
+        with raw, Relay(BINARY, workers=WORKERS) as relay:
+            request = binding_request()[0]
+            header = struct.pack(">HHHH", 0, relay.port, 8 + len(request), 0)
+            before = dropped(relay, "source_port_zero")
+            raw.sendto(header + request, ("127.0.0.1", 0))
+            wait_for(lambda: dropped(relay, "source_port_zero") == before + 1, "it to be dropped and counted")
+            self.assertTrue(answers_binding(V4, *relay.address()))
+
+    def test_ports_of_others_cost_a_retry(self):
+        low, high = Relay.port_range(2)
+        for held in (low, high):
+            with Relay(BINARY, ports=(low, high), v6=None, workers=WORKERS) as relay:
+                with socket.socket(V4, socket.SOCK_DGRAM) as other:
+                    other.bind(("127.0.0.1", held))
+                    for _ in range(8):
+                        with new_client(relay) as client:
+                            client.allocate()
+                            self.assertEqual(client.relayed[4][1], low + high - held)
+                            client.refresh(0)
+                    with socket.socket(V4, socket.SOCK_DGRAM) as second:
+                        second.bind(("127.0.0.1", low + high - held))
+                        with new_client(relay) as client:
+                            with self.assertRaises(Refused) as caught:
+                                client.allocate()
+                            self.assertEqual(caught.exception.code, 508)
+                with new_client(relay) as client:
+                    client.allocate()
+
+
+class Limits(unittest.TestCase):
+    def test_allocations_per_user_across_workers(self):
+        with Relay(BINARY, "--max-allocations-per-user", "3", workers=4) as relay:
+            clients = [new_client(relay, "one user") for _ in range(12)]
+            codes = []
+            for client in clients:
+                try:
+                    client.allocate()
+                    codes.append(0)
+                except Refused as error:
+                    codes.append(error.code)
+            self.assertEqual(codes, [0] * 3 + [486] * 9)
+            with new_client(relay, "another user") as other:
+                other.allocate()
+            clients[0].refresh(0)
+            clients[5].allocate()
+            for client in clients:
+                client.close()
+
+    def test_strangers_are_answered_at_a_rate(self):
+        rate, burst = 20, 40
+        with Relay(BINARY, "--unauthenticated-rate", str(rate)) as relay, new_client(relay) as client:
+            client.allocate()
+            sent, got, start = 0, 0, time.monotonic()
+            with free_udp_socket() as stranger:
+                stranger.connect(relay.address())
+                while time.monotonic() < start + 1.0:
+                    stranger.send(binding_request()[0])
+                    sent += 1
+                    while select.select([stranger], [], [], 0)[0]:
+                        stranger.recv(100)
+                        got += 1
+                # Who is known is served, whatever his neighbours do.
+                for _ in range(20):
+                    client.refresh()
+                while select.select([stranger], [], [], 0.1)[0]:
+                    stranger.recv(100)
+                    got += 1
+            seconds = time.monotonic() - start
+            self.assertGreater(sent, 4 * burst)
+            # A few went to the first requests of relay and client, which are strangers', too.
+            self.assertLessEqual(got, burst + rate * seconds + 1)
+            self.assertGreaterEqual(got, burst - 8)
+            self.assertEqual(dropped(relay, "rate_limited"), sent - got)
+
+    def test_bandwidth(self):
+        rate = 100000
+        with Relay(BINARY, "--max-bandwidth-per-allocation", str(rate), workers=WORKERS) as relay, free_udp_socket() as peer, \
+                new_client(relay) as client, new_client(relay, "other") as other:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            client.allocate()
+            other.allocate()
+            channel, others = client.bind(peer.getsockname()), other.bind(peer.getsockname())
+            start, got = time.monotonic(), 0
+            for _ in range(300):
+                client.send(channel, bytes(1000))
+            client.binding()  # the relay has seen them all when this is answered
+            other.send(others, b"other")
+            while True:
+                data = peer.recv(2000)
+                if data == b"other":  # not held up by the first one's flood
+                    break
+                got += len(data)
+            seconds = time.monotonic() - start
+            self.assertGreaterEqual(got, rate)
+            self.assertLessEqual(got, rate + rate * seconds + 1000)
+            self.assertEqual(dropped(relay, "bandwidth"), 300 - got // 1000)
+
+    def test_answers_to_strangers_are_small(self):
+        with Relay(BINARY, workers=WORKERS) as relay:
+            for family, size in ((V4, 32), (V6, 44)):
+                with socket.socket(family, socket.SOCK_DGRAM) as s:
+                    s.connect(relay.address(family))
+                    s.settimeout(10)
+                    s.send(binding_request()[0])
+                    self.assertEqual(len(s.recv(2000)), size)
+                    username, password = relay.credentials()
+                    key = stun.key_of(username, "firezone", password)
+                    for attributes in ([], [(stun.USERNAME, username.encode()), (stun.REALM, b"firezone")]):
+                        for fingerprint in (False, True):
+                            s.send(stun.build(stun.ALLOCATE, stun.REQUEST, stun.new_transaction(),
+                                              attributes + [(stun.REQUESTED_TRANSPORT, stun.UDP)],
+                                              key if attributes else None, fingerprint=fingerprint))
+                            answer = s.recv(2000)
+                            self.assertEqual(stun.Message(answer).error(), 401)
+                            self.assertLessEqual(len(answer), 120)
+
+    def test_nothing_else_is_answered(self):
+        """Indications, responses, broken messages, other protocols: silence."""
+        with Relay(BINARY, workers=WORKERS) as relay, free_udp_socket() as s:
+            s.connect(relay.address())
+            request = binding_request()[0]
+            tid = stun.new_transaction()
+            for data in (b"", b"\0", request[:19], request + b"\0", request[:4] + b"\0\0\0\0" + request[8:], b"\x16\xfe\xfd" + bytes(50),
+                         b"\x40\x00\x00\x04abcd", b"\x80" + request[1:], stun.build(stun.BINDING, stun.INDICATION, tid, []),
+                         stun.build(stun.BINDING, stun.SUCCESS, tid, []), stun.build(stun.ALLOCATE, stun.ERROR, tid, [])):
+                s.send(data)
+            s.send(request)
+            s.settimeout(10)
+            self.assertEqual(s.recv(2000)[8:20], request[8:20], "only the last one is a request")
+            self.assertEqual(select.select([s], [], [], 0.1)[0], [])
+
+
+if __name__ == "__main__":
+    main()
