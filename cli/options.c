@@ -319,7 +319,9 @@ static const char *set_rate(options *o, const char *t)
 
 static const char *set_partition(options *o, const char *t)
 {
-  return parse_duration(t, &o->max_partition_seconds) ? NULL : "a duration such as 30s, 15m or 24h";
+  return parse_duration(t, &o->max_partition_seconds) && o->max_partition_seconds
+             ? NULL
+             : "a duration such as 30s, 15m or 24h, not 0";
 }
 
 static const char *set_shutdown(options *o, const char *t)
@@ -542,10 +544,12 @@ static int complain(reader *r, const char *format, ...)
   return -1;
 }
 
-/* A value fit for an error line: one line, and not a secret. */
+/* A value fit for an error line: not a secret. A URL may hold a password, or a token in its query. */
 static const char *shown_value(const spec *s, const char *value)
 {
-  return s->set == set_secret || s->set == set_token ? "(not shown)" : value;
+  const bool hidden =
+      s->set == set_secret || s->set == set_token || (s->set == set_api_url && strpbrk(value, "@?") != NULL);
+  return hidden ? "(not shown)" : value;
 }
 
 static void note_later(reader *r, const spec *s, const char *name)
@@ -583,6 +587,13 @@ static const char *display_name(const spec *s)
   return name;
 }
 
+/* How much of an argument is the name of an option: what follows "=" may be a secret. */
+static int option_len(const char *text)
+{
+  const size_t len = strcspn(text, "=");
+  return len < 100 ? (int)len : 100;
+}
+
 /* Reads one argument that begins with a dash; *|i| moves over a value of its own. */
 static int read_flag(reader *r, int argc, char **argv, int *i)
 {
@@ -591,7 +602,7 @@ static int read_flag(reader *r, int argc, char **argv, int *i)
   const size_t len = equals ? (size_t)(equals - text) : strlen(text);
   const spec *s = find_flag(text, len);
   if (!s || (s->group == GROUP_CREDENTIALS && !r->o->credentials))
-    return complain(r, "unknown option '%.100s': see --help", argv[*i]);
+    return complain(r, "unknown option '%.*s': see --help", option_len(argv[*i]), argv[*i]);
   const char *value = "true";
   if (s->value && equals) {
     value = equals + 1;
@@ -610,7 +621,7 @@ static int read_positional(reader *r, const char *value)
 {
   const setter wanted = r->positionals == 0 ? set_token : set_name;
   if (r->positionals > 1)
-    return complain(r, "unexpected argument '%.100s': see --help", value);
+    return complain(r, "unexpected third argument: only TOKEN and NAME have no option: see --help");
   for (size_t i = 0; i < SPECS; i++) {
     if (specs[i].set != wanted)
       continue;

@@ -8,6 +8,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+
 /* Descriptors that are not sockets of allocations: listen sockets, epoll, standard streams, portal and HTTP. */
 #define OTHER_DESCRIPTORS 64u
 #define PER_WORKER        8u
@@ -17,7 +25,7 @@ void process_harden(void)
   const struct rlimit none = {0, 0};
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   setrlimit(RLIMIT_CORE, &none);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef IS_SANITIZED
   /* Sanitizers look at their own process from outside, which this forbids. */
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif

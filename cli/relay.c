@@ -125,8 +125,9 @@ static void on_drain(evutil_socket_t fd, short what, void *ctx)
   (void)what;
   relay *r = ctx;
   const metrics_totals t = take_totals(r);
+  const bool unknown = r->workers && !workers_snapshot_is_current(r->workers);
   const bool portal_open = r->portal && !portal_is_closed(r->portal);
-  if ((t.allocations || portal_open) && monotonic_now() < r->shutdown_at)
+  if ((t.allocations || unknown || portal_open) && monotonic_now() < r->shutdown_at)
     return;
   if (t.allocations)
     log_warn("relay", "Shutdown timeout: cutting off %llu allocations with %llu channels",
@@ -217,7 +218,7 @@ static int start_portal(relay *r)
   if (r->portal)
     return 0;
   /* A token, URL or CA bundle that can't be used. */
-  log_error("portal", "%s", error);
+  fprintf(stderr, "firezone-relay: %s\n", error);
   r->status = EXIT_USAGE;
   return -1;
 }
@@ -250,14 +251,21 @@ static int start(relay *r)
                                     .workers = workers_count(r->o),
                                     .source = {take_snapshot, r},
                                     .env = getenv};
-  const health_source source = {r, last_heartbeat, is_ready, health_now, r->o->portal_timing.partition};
+  const health_source source = {r, last_heartbeat, is_ready, health_now, r->o->portal_timing.health};
   /* Signals first: one that comes while sockets are being opened must not kill the process. Threads inherit the disposition. */
-  if (start_events(r) || !(r->telemetry = telemetry_new(&config, r->base, error)) ||
+  if (start_events(r)) {
+    log_error("relay", "%s", error);
+    return -1;
+  }
+  /* Then the portal, which checks what it was given before anything is opened. It does nothing until the loop runs. */
+  if (r->o->token && start_portal(r))
+    return -1;
+  if (!(r->telemetry = telemetry_new(&config, r->base, error)) ||
       endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, on_filter_changed, error)) {
     log_error("relay", "%s", error);
     return -1;
   }
-  return r->o->token ? start_portal(r) : start_workers(r);
+  return r->portal ? 0 : start_workers(r);
 }
 
 static void stop(relay *r)

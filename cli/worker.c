@@ -40,7 +40,8 @@ struct worker {
   xdp *offload;         /* NULL: none */
   pthread_mutex_t lock; /* of what follows */
   pthread_cond_t made;
-  uint64_t snapshots;
+  uint64_t asked;    /* number of the last question for a snapshot */
+  uint64_t answered; /* the question that |stats| answer */
   metrics_worker stats;
 };
 
@@ -170,6 +171,9 @@ static void on_wallclock(evutil_socket_t fd, short what, void *ctx)
 static void make_snapshot(worker *w)
 {
   struct timespec cpu;
+  pthread_mutex_lock(&w->lock);
+  const uint64_t question = w->asked;
+  pthread_mutex_unlock(&w->lock);
   metrics_worker stats = {.engine = {.size = sizeof stats.engine}, .udp = {.size = sizeof stats.udp}};
   fzr_engine_stats(w->engine, &stats.engine);
   fzr_udp_get_stats(w->udp, &stats.udp);
@@ -177,7 +181,7 @@ static void make_snapshot(worker *w)
     stats.cpu_ns = (uint64_t)cpu.tv_sec * FZR_SECOND + (uint64_t)cpu.tv_nsec;
   pthread_mutex_lock(&w->lock);
   w->stats = stats;
-  w->snapshots++;
+  w->answered = question;
   pthread_cond_signal(&w->made);
   pthread_mutex_unlock(&w->lock);
 }
@@ -340,7 +344,7 @@ void worker_follow_log_filter(worker *w)
   command(w, COMMAND_LOG_LEVEL);
 }
 
-void worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out)
+bool worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out)
 {
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);
@@ -351,13 +355,15 @@ void worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out)
     until.tv_sec++;
   }
   pthread_mutex_lock(&w->lock);
-  const uint64_t before = w->snapshots;
+  const uint64_t question = ++w->asked;
   command(w, COMMAND_SNAPSHOT);
-  while (w->snapshots == before && w->running)
+  while (w->answered < question && w->running)
     if (pthread_cond_timedwait(&w->made, &w->lock, &until))
       break;
   *out = w->stats;
+  const bool current = w->answered >= question;
   pthread_mutex_unlock(&w->lock);
+  return current;
 }
 
 void worker_free(worker *w)

@@ -16,6 +16,7 @@ struct workers {
   unsigned count;
   worker **each;
   metrics_worker *snapshot;
+  bool current; /* all of |snapshot| was made when it was last asked for */
   xdp *offload; /* NULL: everything goes through user space */
 };
 
@@ -141,11 +142,18 @@ void workers_check_offload(workers *all)
 
 const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel)
 {
+  all->current = true;
   for (unsigned i = 0; i < all->count; i++)
-    worker_snapshot(all->each[i], SNAPSHOT_MS, &all->snapshot[i]);
+    if (!worker_snapshot(all->each[i], SNAPSHOT_MS, &all->snapshot[i]))
+      all->current = false;
   *count = all->count;
   xdp_read(all->offload, in_kernel);
   return all->snapshot;
+}
+
+bool workers_snapshot_is_current(const workers *all)
+{
+  return all->current;
 }
 
 void workers_free(workers *all)

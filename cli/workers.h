@@ -25,6 +25,9 @@ void workers_follow_log_filter(workers *all);
 /* Asks all workers for their numbers. Returns |*count| of them, valid until the next call; |in_kernel| gets what the kernel relayed. */
 const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel);
 
+/* Whether the last snapshot is of that moment. A worker that gets no CPU for a while answers late; its numbers are then older ones. */
+bool workers_snapshot_is_current(const workers *all);
+
 /* Looks whether all is well with the kernel data path, and says in the log if not. To be called every now and then. */
 void workers_check_offload(workers *all);
 

@@ -454,8 +454,13 @@ void portal_conn_close(portal_conn *conn, uint16_t code)
   if (conn->phase != OPEN || portal_ws_send_close(conn->ws, code) != 0)
     return;
   conn->wants_write = true;
-  if (conn->inside == 0)
+  if (conn->inside != 0)
+    return;
+  /* At once, if it can: there may be no more turns of the loop. */
+  conn->inside++;
+  if (flush(conn))
     schedule(conn);
+  leave(conn);
 }
 
 fzr_addr portal_conn_peer(const portal_conn *conn)

@@ -49,7 +49,7 @@ void portal_conn_free(portal_conn *conn);
 /* Sends a text message. Returns 0, or -1 if it can't. */
 int portal_conn_send(portal_conn *conn, const char *text, size_t len);
 
-/* Sends a close with |code|; on_lost comes when the peer has answered it. */
+/* Sends a close with |code|, at once if it can; on_lost comes when the peer has answered it, or, from within, if sending fails. */
 void portal_conn_close(portal_conn *conn, uint16_t code);
 
 /* The address that it is connected to; family NONE before it is. */

@@ -39,11 +39,13 @@ struct portal {
   portal_conn *conn;
   portal_trust *trust; /* during a handshake */
   struct event *timer;
+  struct event *late;               /* fires when a look-up takes too long */
   fzr_addr addrs[PORTAL_MAX_ADDRS]; /* of the last look-up that succeeded */
   size_t addr_count;
   fzr_addr good[PORTAL_MAX_ADDRS]; /* those of the last attempt that joined, the address that did so first */
   size_t good_count;
   fzr_addr shunned; /* connected, but came to nothing: tried last next time */
+  bool joined;      /* over the connection that there is */
   bool acting, silent;
 };
 
@@ -52,6 +54,11 @@ static fzr_time clock_now(void)
   struct timespec ts;
   (void)clock_gettime(CLOCK_MONOTONIC, &ts);
   return (fzr_time)ts.tv_sec * FZR_SECOND + (fzr_time)ts.tv_nsec;
+}
+
+static struct timeval to_timeval(fzr_time t)
+{
+  return (struct timeval){(time_t)(t / FZR_SECOND), (suseconds_t)(t % FZR_SECOND / 1000)};
 }
 
 static uint32_t random_bits(void)
@@ -80,7 +87,11 @@ static void act(portal *p);
 
 static void drop_attempt(portal *p)
 {
+  (void)event_del(p->late);
   portal_resolver_cancel(p->resolver);
+  if (p->conn != NULL && !p->joined)
+    p->shunned = portal_conn_peer(p->conn);
+  p->joined = false;
   portal_conn_free(p->conn);
   p->conn = NULL;
   portal_trust_free(p->trust);
@@ -90,8 +101,6 @@ static void drop_attempt(portal *p)
 static void attempt_failed(portal *p, const char *why)
 {
   char text[DETAIL_MAX];
-  if (p->session.state != SESSION_JOINED && p->conn != NULL)
-    p->shunned = portal_conn_peer(p->conn);
   clean(p, why, text);
   session_lost(&p->session, text, clock_now(), random_bits());
   act(p);
@@ -206,6 +215,7 @@ static void on_resolved(void *ctx, const fzr_addr *addrs, size_t count, const ch
 {
   portal *p = ctx;
   char text[DETAIL_MAX];
+  (void)event_del(p->late);
   if (count > 0) {
     memcpy(p->addrs, addrs, count * sizeof addrs[0]);
     p->addr_count = count;
@@ -221,6 +231,17 @@ static void on_resolved(void *ctx, const fzr_addr *addrs, size_t count, const ch
   connect_to(p, p->good, p->good_count);
 }
 
+/* A name server that says nothing is no better than one that fails: where there are addresses, they are tried. */
+static void on_late(evutil_socket_t fd, short what, void *ctx)
+{
+  portal *p = ctx;
+  (void)fd;
+  (void)what;
+  portal_resolver_cancel(p->resolver);
+  log_warn(TARGET, "looking up %s takes long; trying the addresses that worked last", p->url.host);
+  connect_to(p, p->good, p->good_count);
+}
+
 static void begin_attempt(portal *p)
 {
   fzr_addr literal;
@@ -230,6 +251,9 @@ static void begin_attempt(portal *p)
     on_resolved(p, &literal, 1, NULL);
   } else if (portal_resolver_start(p->resolver, on_resolved, p) != 0) {
     on_resolved(p, NULL, 0, strerror(errno));
+  } else if (p->good_count > 0) {
+    const struct timeval tv = to_timeval(p->session.timing.lookup);
+    (void)event_add(p->late, &tv);
   }
 }
 
@@ -271,7 +295,7 @@ static void set_timer(portal *p)
     return;
   /* Rounded up: a timer that fires early would find nothing due. */
   const fzr_time wait = deadline > now ? deadline - now + 999 : 0;
-  const struct timeval tv = {(time_t)(wait / FZR_SECOND), (suseconds_t)(wait % FZR_SECOND / 1000)};
+  const struct timeval tv = to_timeval(wait);
   (void)event_add(p->timer, &tv);
 }
 
@@ -279,6 +303,7 @@ static void went_up(portal *p)
 {
   char addr[FZR_ADDR_TEXT_MAX] = "";
   const fzr_addr peer = portal_conn_peer(p->conn);
+  p->joined = true;
   remember_good(p);
   (void)fzr_addr_format(&peer, true, addr, sizeof addr);
   log_info(TARGET, "connected to the portal %s at %s", p->shown_url, addr);
@@ -381,6 +406,20 @@ static bool copy(char *out, size_t cap, const char *text)
   return len >= 0 && (size_t)len < cap;
 }
 
+/* JSON, which carries the secret to the portal, can't hold anything else. */
+static bool is_utf8(const char *text)
+{
+  size_t left = strlen(text);
+  while (left > 0) {
+    const size_t n = portal_utf8_length((const uint8_t *)text, left);
+    if (n == 0)
+      return false;
+    text += n;
+    left -= n;
+  }
+  return true;
+}
+
 /* Returns NULL, or what is wrong with the options. */
 static const char *take_options(portal *p, const portal_options *o)
 {
@@ -390,12 +429,12 @@ static const char *take_options(portal *p, const portal_options *o)
     return problem;
   portal_url_display(&p->url, &shown);
   if (!copy_token(p, o->token))
-    return "the token is empty, too long, or holds characters that no token has";
+    return "FIREZONE_TOKEN: invalid value (not shown): expected 1 to 3072 printable characters";
   if (!copy(p->name, sizeof p->name, o->name != NULL ? o->name : "") ||
       !copy(p->version, sizeof p->version, o->version) || !is_header_text(p->version))
-    return "the name is too long";
-  if (!copy(p->stamp_secret, sizeof p->stamp_secret, o->stamp_secret))
-    return "the secret is too long";
+    return "FIREZONE_NAME: expected at most 255 bytes";
+  if (!copy(p->stamp_secret, sizeof p->stamp_secret, o->stamp_secret) || !is_utf8(p->stamp_secret))
+    return "AUTH_SECRET, --auth-secret-file: with a portal, expected at most 255 bytes of UTF-8 text";
   p->login = (portal_login){p->token, p->name[0] != '\0' ? p->name : NULL, o->ipv4, o->ipv6, o->port};
   portal_timing timing = o->timing;
   if (o->max_partition_time != 0)
@@ -412,7 +451,7 @@ static const char *try_out(const portal *p, char error[PORTAL_TLS_ERROR_MAX])
   portal_upgrade_request(&p->url, &p->login, p->version, "0123456789abcdef01234==", &text);
   mbedtls_platform_zeroize(request, sizeof request);
   if (text.overflow)
-    return "URL, token and name are too long together";
+    return "--api-url, FIREZONE_TOKEN, FIREZONE_NAME: expected less than 16 KiB together, escaped for a URL";
   if (!p->url.tls)
     return NULL;
   portal_trust *trust = portal_trust_load(getenv, error);
@@ -435,7 +474,9 @@ portal *portal_start(const portal_options *options, struct event_base *base,
     p->json = portal_json_new();
     p->resolver = portal_resolver_new(base, p->url.host, p->url.port, NULL);
     p->timer = evtimer_new(base, on_timer, p);
-    if (p->json == NULL || p->resolver == NULL || p->timer == NULL || event_add(p->timer, &at_once) != 0)
+    p->late = evtimer_new(base, on_late, p);
+    if (p->json == NULL || p->resolver == NULL || p->timer == NULL || p->late == NULL ||
+        event_add(p->timer, &at_once) != 0)
       problem = "out of memory";
   }
   if (problem == NULL)
@@ -461,12 +502,14 @@ void portal_free(portal *p)
 {
   if (p == NULL)
     return;
-  if (p->resolver != NULL)
+  if (p->resolver != NULL && p->late != NULL)
     drop_attempt(p);
   portal_resolver_free(p->resolver);
   portal_json_free(p->json);
   if (p->timer != NULL)
     event_free(p->timer);
+  if (p->late != NULL)
+    event_free(p->late);
   mbedtls_platform_zeroize(p, sizeof *p);
   free(p);
 }

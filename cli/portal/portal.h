@@ -22,7 +22,7 @@ typedef struct portal_options {
   fzr_addr ipv4;    /* the public addresses; family NONE: there is none */
   fzr_addr ipv6;
   uint16_t port;               /* the listen port */
-  const char *stamp_secret;    /* 64 hex digits; the same at every join */
+  const char *stamp_secret;    /* UTF-8; the same at every join */
   const char *version;         /* the relay's */
   fzr_time max_partition_time; /* 0: 15 minutes */
   portal_timing

@@ -22,6 +22,8 @@ portal_timing portal_timing_complete(const portal_timing *given)
       .backoff_max = or_default(given->backoff_max, PORTAL_BACKOFF_MAX),
       .partition = or_default(given->partition, 900 * FZR_SECOND),
       .close = or_default(given->close, 2 * FZR_SECOND),
+      .lookup = or_default(given->lookup, 5 * FZR_SECOND),
+      .health = or_default(given->health, 900 * FZR_SECOND),
   };
 }
 
@@ -35,7 +37,8 @@ static fzr_time *timing_field(portal_timing *t, const char *name, size_t len)
       {"join", &t->join},           {"connect", &t->connect},
       {"attempt", &t->attempt},     {"backoff-first", &t->backoff_first},
       {"partition", &t->partition}, {"backoff-max", &t->backoff_max},
-      {"close", &t->close},
+      {"close", &t->close},         {"lookup", &t->lookup},
+      {"health", &t->health},
   };
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
     if (strlen(fields[i].name) == len && memcmp(fields[i].name, name, len) == 0)

@@ -26,16 +26,20 @@ typedef struct portal_timing {
   fzr_time backoff_max;   /* 60 s */
   fzr_time partition;     /* without a connection, until the process gives up: 15 min */
   fzr_time close;         /* for the answer to our close: 2 s */
+  fzr_time lookup;        /* for the name, if there are addresses that worked last: 5 s */
+  fzr_time health;        /* how old the last heartbeat may be for /healthz: 15 min */
 } portal_timing;
 
 /* |given| with the defaults filled in. */
 portal_timing portal_timing_complete(const portal_timing *given);
 
-/* Reads "heartbeat=200ms,reply=50ms,partition=2s" into |timing|: names as above, numbers with ms, s or m. For tests. Returns whether
- * all of it was understood. */
+/* Reads "heartbeat=200ms,backoff-first=50ms,partition=2s" into |timing|: names as above, with hyphens, numbers with ms, s or m. It is
+ * what the relay's hidden variable PORTAL_TIMING holds, with which tests need not wait for minutes. Returns whether all of it was
+ * understood. */
 bool portal_timing_parse(const char *text, portal_timing *timing);
 
-#define SESSION_TEXT_MAX 768
+/* Room for a join: a secret of 255 bytes, each of them escaped. */
+#define SESSION_TEXT_MAX 1792
 
 enum session_action_kind {
   SESSION_NONE,

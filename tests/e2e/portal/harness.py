@@ -28,6 +28,8 @@ import websockets
 
 TOKEN = "SFMyNTY.g2gDaAN-a+b/c=d e.f&g_%41"
 SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+# With it, every portal of a test speaks TLS.
+TLS = "good" if os.environ.get("PORTAL_TLS") else None
 SANITIZED = bool(os.environ.get("PORTAL_SANITIZED"))
 PATIENCE = int(os.environ.get("PORTAL_PATIENCE", "30"))  # seconds until a wait is given up; reached by failing tests only
 FAST = (
@@ -76,8 +78,9 @@ class Portal:
     """A portal. |script| is a coroutine function called with (portal, connection, number) for each WebSocket; |refuse|, called
     with the request's number, returns None or what websockets' process_request may: (status, headers, body)."""
 
-    def __init__(self, script=None, refuse=None, tls=None, port=0, maximum_tls=None):
+    def __init__(self, script=None, refuse=None, tls=TLS, port=0, maximum_tls=None, host="127.0.0.1"):
         self.script = script or phoenix
+        self.host = host
         self.refuse = refuse
         self.context = Certs.server_context(tls, maximum_tls) if tls else None
         self.requests = queue.Queue()
@@ -104,7 +107,7 @@ class Portal:
     async def _serve(self):
         async with websockets.serve(
             self._handle,
-            "127.0.0.1",
+            self.host,
             self.want_port,
             ssl=self.context,
             process_request=self._request,
@@ -189,12 +192,13 @@ async def phoenix(portal, connection, number):
 class RawPortal:
     """Listens and calls |script| with (portal, socket, number) on a thread for each connection."""
 
-    def __init__(self, script):
+    def __init__(self, script, tls=TLS):
         self.script = script
+        self.context = Certs.server_context(tls) if tls else None
         self.count = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"ws://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.threads = []
+        scheme = "wss" if tls else "ws"
+        self.url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
@@ -211,6 +215,8 @@ class RawPortal:
 
     def _serve(self, peer, number):
         try:
+            if self.context:
+                peer = self.context.wrap_socket(peer, server_side=True)
             with peer:
                 self.script(self, peer, number)
         except OSError:
@@ -345,7 +351,7 @@ class Subject:
     INIT = r"relaying may begin"
     RETRY = r"next try in"
 
-    def __init__(self, url, **env):
+    def __init__(self, url, arguments=(), **env):
         environment = {
             "PATH": os.environ["PATH"],
             "FIREZONE_API_URL": url,
@@ -355,20 +361,29 @@ class Subject:
             "PUBLIC_IP4_ADDR": "127.0.0.1",
             "PORTAL_TIMING": FAST,
             "LOG_LEVEL": "debug",
-            "RUST_LOG": "debug",
+            "RUST_LOG": "trace",
             "NO_COLOR": "1",
             "LISTEN_PORT": str(free_udp_port()),
             "HEALTH_CHECK_ADDR": "127.0.0.1:0",
             "CONTROL_ENDPOINT": "127.0.0.1:0",
         }
+        if TLS:
+            environment["SSL_CERT_FILE"] = Certs.path("ca.pem")
         for name in os.environ:
             if name.endswith("SAN_OPTIONS"):
                 environment[name] = os.environ[name]
+        if "LD_PRELOAD" in env:
+            environment["ASAN_OPTIONS"] = environment.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         environment.update({name: value for name, value in env.items() if value is not None})
         program = os.environ.get("PORTAL_SUBJECT") or os.environ["PORTAL_PROBE"]
         wrapper = os.environ.get("PORTAL_WRAPPER", "").split()
         self.process = subprocess.Popen(
-            wrapper + [program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            wrapper + [program, *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         )
         self.lines = []
         self.seen = 0
@@ -413,13 +428,16 @@ class Subject:
         self.process.send_signal(signal.SIGTERM)
 
     def close(self):
+        for patience in (1, 10):  # one signal lets it wait for its clients, a second one does not
+            if self.process.poll() is None:
+                self.terminate()
+                try:
+                    self.process.wait(patience)
+                except subprocess.TimeoutExpired:
+                    pass
         if self.process.poll() is None:
-            self.terminate()
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(PATIENCE)
+            self.process.kill()
+            self.process.wait(PATIENCE)
         self.thread.join(PATIENCE)
         self.process.stdout.close()
 
@@ -433,8 +451,8 @@ class Subject:
 class PortalTest(unittest.TestCase):
     """Looks after subjects: each must end cleanly and never have shown a secret."""
 
-    def subject(self, url, **env):
-        subject = Subject(url, **env)
+    def subject(self, url, arguments=(), **env):
+        subject = Subject(url, arguments, **env)
         self.addCleanup(self._finish, subject)
         return subject
 

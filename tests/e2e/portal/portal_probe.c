@@ -164,7 +164,7 @@ int main(void)
   struct event *stats = evsignal_new(p.base, SIGUSR1, on_stats, &p);
   (void)event_add(stop, NULL);
   (void)event_add(stats, NULL);
-  http_server *server = serve_health(&p, &health, options.timing.partition);
+  http_server *server = serve_health(&p, &health, options.timing.health);
   run(&p);
   event_free(stop);
   event_free(stats);

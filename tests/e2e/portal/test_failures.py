@@ -8,6 +8,7 @@ import time
 import unittest
 
 from harness import (
+    TLS,
     TOKEN,
     Portal,
     PortalTest,
@@ -328,7 +329,7 @@ class Names(PortalTest):
 
     def test_nobody_listens(self):
         port = free_port()
-        subject = self.subject(f"ws://127.0.0.1:{port}")
+        subject = self.subject(f"{'wss' if TLS else 'ws'}://127.0.0.1:{port}")
         subject.wait(f"cannot connect to 127.0.0.1:{port}: Connection refused; {Subject.RETRY}")
         with Portal(port=port):
             subject.wait(Subject.CONNECTED)

@@ -3,9 +3,10 @@
 import http.client
 import json
 import socket
+import time
 import unittest
 
-from harness import SECRET, TOKEN, Portal, PortalTest, Subject, free_port, push, reply, timing
+from harness import PATIENCE, SECRET, TOKEN, Portal, PortalTest, Subject, free_port, push, reply, timing
 
 
 class Login(PortalTest):
@@ -203,6 +204,24 @@ class Health(PortalTest):
         subject.wait(Subject.INIT)
         self.assertEqual(self.status(port, "/readyz"), 200)
         self.assertEqual(self.status(port, "/healthz"), 200)
+
+    def test_too_long_without_a_heartbeat(self):
+        """The next heartbeat comes later than the last may be old: not alive meanwhile, but ready."""
+        portal = self.portal()
+        port = free_port()
+        subject = self.subject(
+            portal.url, HEALTH_CHECK_ADDR=f"127.0.0.1:{port}", PORTAL_TIMING=timing(heartbeat="1s", health="200ms")
+        )
+        subject.wait(Subject.INIT)
+        self.assertEqual(self.status(port, "/healthz"), 200)  # none was sent yet
+        portal.message()
+        for _ in range(2):
+            self.assertEqual(portal.message()["event"], "heartbeat")
+            self.assertEqual(self.status(port, "/healthz"), 200)
+            end = time.monotonic() + PATIENCE
+            while self.status(port, "/healthz") != 400:
+                self.assertLess(time.monotonic(), end)
+            self.assertEqual(self.status(port, "/readyz"), 200)
 
 
 if __name__ == "__main__":

@@ -1,61 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """The portal goes away and comes back while the relay is at work: who is relayed does not notice."""
-import base64
-import hashlib
+import errno
 import http.client
 import os
+import re
 import signal
 import socket
-import sys
+import threading
 import time
 import unittest
 
-from harness import PATIENCE, SECRET, Portal, PortalTest, Subject, timing
+from flows import Client, Flow, Refused, credentials
+from harness import (
+    PATIENCE,
+    SECRET,
+    Portal,
+    PortalTest,
+    Subject,
+    frame,
+    free_udp_port,
+    join_raw,
+    push,
+    read_request,
+    reset,
+    serve_raw,
+    timing,
+    upgrade,
+)
 
-sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from firezone_client import Client, Refused  # noqa: E402
-
-WINDOW = 20
-
-
-def credentials(ttl=3600):
-    """What the portal makes for a client, out of the secret that the relay joined with."""
-    expiry = int(time.time()) + ttl
-    digest = hashlib.sha256(f"{expiry}:{SECRET}:salt".encode()).digest()
-    return f"{expiry}:salt", base64.b64encode(digest).decode().rstrip("=")
-
-
-class Flow:
-    """A client with an allocation, a channel, and a peer that answers."""
-
-    def __init__(self, test, port):
-        self.client = Client(("127.0.0.1", port), *credentials())
-        self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.peer.bind(("127.0.0.1", 0))
-        self.peer.settimeout(PATIENCE)
-        test.addCleanup(self.close)
-        self.client.allocate()
-        self.channel = self.client.bind(self.peer.getsockname())
-        self.count = 0
-
-    def relay(self, packets):
-        """Relays so many packets there and back, a window at a time; each has to arrive."""
-        for _ in range(0, packets, WINDOW):
-            sent = [b"%d" % (self.count + i) for i in range(WINDOW)]
-            self.count += WINDOW
-            for payload in sent:
-                self.client.send(self.channel, payload)
-            for payload in sent:
-                data, source = self.peer.recvfrom(2048)
-                assert data == payload, (data, payload)
-                self.peer.sendto(data, source)
-            for payload in sent:
-                assert self.client.receive(PATIENCE) == (self.channel, payload)
-
-    def close(self):
-        self.client.close()
-        self.peer.close()
-
+# How long the portal stays away under load. PORTAL_AWAY=180 for minutes.
+AWAY = float(os.environ.get("PORTAL_AWAY", "3"))
 
 class Outage(PortalTest):
     def ready(self, health):
@@ -64,6 +38,13 @@ class Outage(PortalTest):
         status = connection.getresponse().status
         connection.close()
         return status
+
+    def metrics(self, health):
+        connection = http.client.HTTPConnection(health, timeout=PATIENCE)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
 
     def start(self, portal, **env):
         subject = self.subject(portal.url, RUST_LOG="info", **env)
@@ -79,12 +60,117 @@ class Outage(PortalTest):
 
         begin = []
         portal = self.portal(script)
-        subject, health = self.start(portal, PORTAL_TIMING=timing(heartbeat="50ms"))
+        port = free_udp_port()
+        subject, health = self.start(portal, PORTAL_TIMING=timing(heartbeat="50ms"), LISTEN_PORT=str(port))
         subject.wait(Subject.CONNECTED)
         self.assertEqual(self.ready(health), 503)
         self.assertNotIn("Listening on", subject.output())
+        self.assertTrue(self.can_bind(port))
         subject.terminate()
         self.assertEqual(subject.wait_exit(), 0)
+
+    def can_bind(self, port):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError as error:
+                self.assertEqual(error.errno, errno.EADDRINUSE)
+                return False
+        return True
+
+    def test_sockets_open_with_init(self):
+        port = free_udp_port()
+        subject, health = self.start(self.portal(), LISTEN_PORT=str(port))
+        subject.wait("Listening on")
+        self.assertFalse(self.can_bind(port))
+        self.assertEqual(self.ready(health), 200)
+
+    def test_under_load(self):
+        """The portal fails in all the ways it can, one after the other, while clients relay as fast as they can and refresh what they
+        have. Every packet arrives, no allocation ends, nothing is dropped."""
+        away, back = threading.Event(), threading.Event()
+
+        def reset_at_once(peer):
+            reset(peer)
+
+        def no_http(peer):
+            peer.sendall(b"\x00" * 1000)
+
+        def unavailable(peer):
+            read_request(peer)
+            peer.sendall(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n")
+
+        def silent(peer):
+            peer.recv(1 << 16)
+            away.wait(0.3)
+            peer.recv(1 << 16)
+
+        def silent_after_upgrade(peer):
+            upgrade(peer)
+            peer.recv(1 << 16)
+            back.wait(0.5)
+
+        def garbage_frames(peer):
+            upgrade(peer)
+            peer.sendall(os.urandom(4096))
+
+        def joins_and_closes(peer):
+            join_raw(peer)
+            peer.sendall(frame(1, push("phx_error").encode()))
+
+        ways = (
+            reset_at_once, no_http, unavailable, silent, silent_after_upgrade, garbage_frames, joins_and_closes,
+        )
+
+        def script(portal, peer, number):
+            if number == 1:
+                join_raw(peer)
+                away.wait(PATIENCE)
+                reset(peer)
+            elif back.is_set():
+                join_raw(peer)
+                serve_raw(peer)
+            else:
+                ways[number % len(ways)](peer)
+
+        raw = self.raw(script)
+        quick = timing(attempt="200ms", join="200ms", backoff_first="10ms", backoff_max="30ms")
+        subject, health = self.start(raw, PORTAL_TIMING=quick)
+        port = int(subject.wait(r"Listening on \S+:(\d+),").group(1))
+        flows = [Flow(self, port) for _ in range(4)]
+        failures, counts = [], []
+
+        def load(flow):
+            try:
+                while not back.is_set():
+                    flow.relay(200)
+                    flow.keep_alive()
+                flow.relay(200)
+            except Exception as error:  # pylint: disable=broad-except
+                failures.append(error)
+            counts.append(flow.count)
+
+        threads = [threading.Thread(target=load, args=(flow,)) for flow in flows]
+        for thread in threads:
+            thread.start()
+        away.set()
+        end = time.monotonic() + AWAY
+        while time.monotonic() < end or raw.count < 3 * len(ways):
+            subject.wait(Subject.RETRY)
+        back.set()
+        for thread in threads:
+            thread.join(4 * PATIENCE)
+        self.assertEqual(failures, [])
+        subject.wait(Subject.CONNECTED)
+        text = self.metrics(health)
+        relayed = sum(int(n) for n in re.findall(r"^relay_packets_total\{.*\} (\d+)$", text, re.M))
+        print(f"{raw.count} connections in {AWAY:.0f} s: {sum(counts)} packets sent, {relayed} relayed (both ways)")
+        self.assertEqual(relayed, 2 * sum(counts))
+        self.assertRegex(text, rf"relay_active_allocations {len(flows)}\n")
+        self.assertRegex(text, rf"relay_active_channels {len(flows)}\n")
+        for reason, count in re.findall(r'^relay_dropped_packets_total\{reason="(.*)"\} (\d+)$', text, re.M):
+            self.assertEqual(int(count), 0, reason)
+        self.assertNotRegex(subject.output(), "Deleted allocation|expired")
 
     def test_relaying_goes_on(self):
         portal = self.portal()
@@ -107,6 +193,10 @@ class Outage(PortalTest):
         self.assertEqual(join["payload"], {"stamp_secret": SECRET})
         flow.relay(200)
         other.relay(100)
+        for ignored in (signal.SIGHUP, signal.SIGPIPE):
+            subject.process.send_signal(ignored)
+            flow.relay(100)
+            self.assertEqual(self.ready(health), 200)
         self.assertNotIn("Deleted allocation", subject.output())
         self.assertNotIn("expired", subject.output())
         self.drain(subject, health, again, flow, other)
@@ -128,6 +218,41 @@ class Outage(PortalTest):
         self.assertIsNone(subject.process.poll())
         other.client.refresh(0)
         self.assertEqual(subject.wait_exit(), 0)
+
+    def shutdown_timeout(self, value, least):
+        portal = self.portal()
+        subject, _ = self.start(portal, SHUTDOWN_TIMEOUT=value)
+        port = int(subject.wait(r"Listening on \S+:(\d+),").group(1))
+        flow, other = Flow(self, port), Flow(self, port)
+        other.client.bind(flow.peer.getsockname())
+        flow.relay(20)
+        start = time.monotonic()
+        subject.terminate()
+        self.assertEqual(subject.wait_exit(), 0)
+        self.assertGreaterEqual(time.monotonic() - start, least)
+        self.assertRegex(subject.output(), "WARN.*Shutdown timeout: cutting off 2 allocations with 3 channels")
+        self.assertEqual(portal.closes.get(timeout=PATIENCE)[0], 1000)
+
+    def test_shutdown_timeout(self):
+        self.shutdown_timeout("1s", 1)
+
+    def test_no_time_for_a_shutdown(self):
+        self.shutdown_timeout("0", 0)
+
+    def test_shutdown_with_a_portal_that_does_not_answer_the_close(self):
+        closed = threading.Event()
+
+        def script(portal, peer, number):
+            join_raw(peer)
+            while not closed.wait(0.01):
+                pass
+            portal.stopping.wait(PATIENCE)
+
+        subject, _ = self.start(self.raw(script), PORTAL_TIMING=timing(close="100ms"))
+        subject.wait("Listening on")
+        subject.terminate()
+        self.assertEqual(subject.wait_exit(), 0)
+        closed.set()
 
     def test_second_signal(self):
         portal = self.portal()
