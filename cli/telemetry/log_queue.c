@@ -15,6 +15,9 @@
 #define CHUNK         4096u
 #define STALL_POLL_MS 100
 #define IDLE_SECONDS  1
+/* After a write lines gather for so long: a busy relay must not wake the writer for each of them. The first line after a pause goes
+ * out at once. */
+#define GATHER_MS 10
 
 struct log_queue {
   int fd;
@@ -30,6 +33,7 @@ struct log_queue {
   size_t used;
   uint64_t lost; /* dropped, and not told yet */
   bool stop;
+  bool waiting; /* the writer, for a first line */
 
   char *back; /* the writer's */
 };
@@ -94,15 +98,28 @@ static void write_out(log_queue *q, const char *bytes, size_t len)
   }
 }
 
+/* Waits with |lock| held until lines fill half of the queue, or it is time to stop, or |milliseconds| are over; with |any| until
+ * there is any line. */
+static void wait_for_lines(log_queue *q, unsigned milliseconds, bool any)
+{
+  struct timespec until;
+  const size_t enough = any ? 1 : q->cap / 2;
+  after(&until, milliseconds, CLOCK_MONOTONIC);
+  q->waiting = any;
+  while (q->used < enough && !q->stop)
+    if (pthread_cond_timedwait(&q->filled, &q->lock, &until))
+      break;
+  q->waiting = false;
+}
+
 /* Waits for lines, for a second at most; takes them, and how many were lost. Returns false when all is done. */
 static bool take(log_queue *q, size_t *len, uint64_t *lost)
 {
-  struct timespec until;
-  after(&until, IDLE_SECONDS * 1000, CLOCK_MONOTONIC);
+  const bool wrote = *len > 0;
   pthread_mutex_lock(&q->lock);
-  while (!q->used && !q->stop)
-    if (pthread_cond_timedwait(&q->filled, &q->lock, &until))
-      break;
+  if (wrote)
+    wait_for_lines(q, GATHER_MS, false);
+  wait_for_lines(q, IDLE_SECONDS * 1000, true);
   char *filled = q->front;
   q->front = q->back;
   q->back = filled;
@@ -118,7 +135,7 @@ static bool take(log_queue *q, size_t *len, uint64_t *lost)
 static void *run(void *ctx)
 {
   log_queue *q = ctx;
-  size_t len;
+  size_t len = 0;
   uint64_t lost;
   while (take(q, &len, &lost)) {
     write_out(q, q->back, len);
@@ -181,9 +198,10 @@ static bool add(log_queue *q, const char *line, size_t len, bool count)
   pthread_mutex_lock(&q->lock);
   const bool fits = len <= q->cap - q->used;
   if (fits) {
-    wake = q->used == 0;
+    const bool little = q->used < q->cap / 2;
     memcpy(q->front + q->used, line, len);
     q->used += len;
+    wake = q->waiting || (little && q->used >= q->cap / 2);
   } else if (count) {
     q->lost++;
     atomic_fetch_add(&q->dropped, 1);
