@@ -166,11 +166,12 @@ enum fzr_action {
 };
 
 /**
- * What to do with `count` consecutive datagrams of one flow.
+ * What to do with `count` consecutive datagrams of one flow. They may have come in several fzr_pkt, where those lie in memory at
+ * equal distances, as slots of a receive buffer do.
  *
  * To forward: datagram i is the header `hdr` (`hdr_len` bytes, 0 or 4), then `len` bytes at `data` + i * `stride`; of
  * the last one (i == count - 1) the header is `tail_hdr` and the length `tail_len`, which may be shorter than `len`
- * but is never longer. Send them from local port `from.port` (and address, where bound to a wildcard) to `to`.
+ * but is never longer, and is 0 only if `len` is (GSO can send no empty tail). Send them from local port `from.port` (and address, where bound to a wildcard) to `to`.
  */
 typedef struct fzr_verdict {
   const uint8_t *data; /**< inside the fzr_pkt's bytes */
@@ -178,7 +179,7 @@ typedef struct fzr_verdict {
       io; /**< the cookie of the socket to send from, as given to fzr_engine_port_result; NULL: a listen socket */
   uint32_t stride;
   uint32_t flow;   /**< names the channel while it lives: equal for all of one flow and direction */
-  uint32_t in_idx; /**< which fzr_pkt it came from */
+  uint32_t in_idx; /**< which fzr_pkt the first of them came from */
   uint16_t count;
   uint16_t len;
   uint16_t tail_len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Objects of one size, named by 32-bit indices, at addresses that never move: blocks of 128 objects, freed objects reused
- * last in first out. */
+/* Objects of one size, named by 32-bit indices, at addresses that never move: blocks of 128 objects, which begin at a cache line;
+ * freed objects are reused last in first out. */
 #ifndef FZRI_POOL_H
 #define FZRI_POOL_H
 
@@ -9,9 +9,10 @@
 #define FZRI_POOL_BLOCK_SHIFT 7
 #define FZRI_POOL_BLOCK       (1u << FZRI_POOL_BLOCK_SHIFT)
 #define FZRI_POOL_NONE        UINT32_MAX
+#define FZRI_CACHE_LINE       64u
 
 typedef struct fzri_pool {
-  uint8_t **blocks;
+  uint8_t **blocks; /* where their first objects are */
   uint32_t block_count;
   uint32_t block_cap;
   uint32_t object_size;

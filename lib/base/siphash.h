@@ -46,19 +46,16 @@ static inline fzri_sip fzri_sip_start(const fzri_siphash_key *key)
   return s;
 }
 
-/* SipHash-1-3 over |n| 64-bit words (the last block is the length, as in the general form), folded to 32 bits. */
-static inline uint32_t fzri_sip_words(const fzri_siphash_key *key, const uint64_t *words, unsigned n)
+/* SipHash-1-3 of a short message as |n| blocks of 64 bits, folded to 32 bits. The last block has the message's length in bytes in
+ * its top byte, as SipHash wants it, so that an IPv4 address with its port is one block. |start| is fzri_sip_start of the key. */
+static inline uint32_t fzri_sip_blocks(const fzri_sip *start, const uint64_t *blocks, unsigned n)
 {
-  fzri_sip s = fzri_sip_start(key);
+  fzri_sip s = *start;
   for (unsigned i = 0; i < n; i++) {
-    s.v3 ^= words[i];
+    s.v3 ^= blocks[i];
     fzri_sip_round(&s);
-    s.v0 ^= words[i];
+    s.v0 ^= blocks[i];
   }
-  const uint64_t last = (uint64_t)n * 8 << 56;
-  s.v3 ^= last;
-  fzri_sip_round(&s);
-  s.v0 ^= last;
   s.v2 ^= 0xff;
   fzri_sip_round(&s);
   fzri_sip_round(&s);

@@ -40,14 +40,6 @@ fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, con
   return a;
 }
 
-fzri_allocation *fzri_allocation_by_port(const fzr_engine *e, uint16_t port)
-{
-  if (port < e->lowest_port || port > e->highest_port)
-    return NULL;
-  const uint32_t index = e->by_port[port - e->lowest_port];
-  return index == FZRI_POOL_NONE ? NULL : fzri_allocation_at(e, index);
-}
-
 static int take_port(fzr_engine *e, uint16_t *port)
 {
   uint64_t bits;

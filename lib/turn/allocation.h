@@ -9,7 +9,13 @@
 fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, const fzr_addr *server);
 
 /* The allocation that has |port|, not closing, or NULL. */
-fzri_allocation *fzri_allocation_by_port(const fzr_engine *e, uint16_t port);
+static inline fzri_allocation *fzri_allocation_by_port(const fzr_engine *e, uint16_t port)
+{
+  if (port < e->lowest_port || port > e->highest_port)
+    return NULL;
+  const uint32_t index = e->by_port[port - e->lowest_port];
+  return index == FZRI_POOL_NONE ? NULL : fzri_allocation_at(e, index);
+}
 
 /* What a new allocation is asked to be. */
 typedef struct fzri_allocation_request {

@@ -139,6 +139,7 @@ static int init_security(fzr_engine *e, const fzr_config *c, fzr_time now)
 {
   if (e->random(e->random_ctx, (uint8_t *)&e->hash_key, sizeof e->hash_key))
     return FZR_ERR_NO_RANDOM;
+  e->hash_start = fzri_sip_start(&e->hash_key);
   int error = fzri_nonces_init(&e->nonces, c->random, c->random_ctx, now);
   if (!error)
     error = fzri_scheme_init(&e->scheme, &e->mem, c);

@@ -4,6 +4,7 @@
 #include "allocation.h"
 #include "answer.h"
 #include "channel.h"
+#include "lookahead.h"
 #include "request.h"
 
 #include "../base/bytes.h"
@@ -17,16 +18,11 @@ static_assert(sizeof(fzr_transmit) == 64, "frozen");
 /* Memory is a promise (README.md): allocation, channel, and 3 map entries of at most 32 bytes fit 512 bytes. */
 static_assert(sizeof(fzri_allocation) + sizeof(fzri_channel) <= 512 - 3 * 32,
               "bytes per allocation with a channel");
+static_assert(offsetof(fzri_allocation, queued) < 2 * FZRI_CACHE_LINE, "what the data path reads of it");
+static_assert(offsetof(fzri_channel, next) <= FZRI_CACHE_LINE, "what the data path reads of it");
 
-/* How many datagrams are looked ahead at, to bring what they need into the cache: their misses overlap. */
-#define AHEAD 16u
-
-/* What a look ahead found for a datagram: guesses by hash alone, to be verified. */
-typedef struct guess {
-  uint32_t hash;
-  uint32_t allocation;
-  uint32_t channel;
-} guess;
+/* For what a packet goes through: a call costs as much as what is in it. */
+#define FAST static inline __attribute__((always_inline))
 
 /* One call of rx_client or rx_peer. */
 typedef struct batch {
@@ -36,12 +32,14 @@ typedef struct batch {
   size_t n;
   const fzr_pkt *pkt; /* being worked on */
   uint32_t in_idx;
-  bool answered; /* some input of this call is done: a full ring of answers may stop it */
+  uint32_t forwarded; /* 1 + the last input that was part of the last verdict, which forwards; 0: none */
+  bool answered;      /* some input of this call is done: a full ring of answers may stop it */
 } batch;
 
-static fzr_verdict *next_verdict(batch *b, enum fzr_action action, const uint8_t *data)
+FAST fzr_verdict *next_verdict(batch *b, enum fzr_action action, const uint8_t *data)
 {
   fzr_verdict *v = &b->out[b->n++];
+  b->forwarded = 0;
   memset(v, 0, offsetof(fzr_verdict, to));
   v->data = data;
   v->in_idx = b->in_idx;
@@ -70,25 +68,32 @@ static void drop(batch *b, const uint8_t *data, enum fzr_drop_reason reason, uin
   v->count = count;
 }
 
-static void count_sizes(fzr_engine *e, uint16_t len, uint32_t count)
+FAST void count_sizes(fzr_engine *e, uint16_t len, uint32_t count)
 {
   const unsigned size_class = len ? (len - 1u) / 100u : 0;
   e->stats.packet_sizes[size_class < FZR_SIZE_CLASSES ? size_class : FZR_SIZE_CLASSES - 1] += count;
 }
 
-static void count_relayed(fzr_engine *e, unsigned direction, const fzr_verdict *v)
+/* Counts what the verdicts forward: once a call, for each run may go over many packets. */
+FAST void count_relayed(const batch *b, unsigned direction)
 {
-  const uint32_t full = v->count - 1u;
-  e->stats.packets[direction] += v->count;
-  e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;
-  if (full)
-    count_sizes(e, v->len, full);
-  count_sizes(e, v->tail_len, 1);
+  fzr_engine *e = b->e;
+  for (size_t i = 0; i < b->n; i++) {
+    const fzr_verdict *v = &b->out[i];
+    if (v->action != FZR_ACT_FORWARD)
+      continue;
+    const uint32_t full = v->count - 1u;
+    e->stats.packets[direction] += v->count;
+    e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;
+    if (full)
+      count_sizes(e, v->len, full);
+    count_sizes(e, v->tail_len, 1);
+  }
 }
 
 /* How many of |count| payloads the allocation's bandwidth allows now: all, unless there is a limit. */
-static uint16_t within_bandwidth(fzr_engine *e, fzri_allocation *a, uint16_t count, uint16_t len,
-                                 uint16_t tail_len)
+FAST uint16_t within_bandwidth(fzr_engine *e, fzri_allocation *a, uint16_t count, uint16_t len,
+                               uint16_t tail_len)
 {
   if (!e->bandwidth)
     return count;
@@ -109,86 +114,139 @@ typedef struct run {
   uint16_t tail_len;
 } run;
 
-/* Forwards |r| on |c|, as far as the bandwidth allows; writes one verdict, or two if some of it is dropped. */
-static void forward(batch *b, fzri_allocation *a, const fzri_channel *c, unsigned direction, const run *r)
+/* Whether the last verdict forwards what the packet before this one ended with. */
+FAST bool may_join(const batch *b)
 {
+  return b->forwarded && b->forwarded == b->in_idx;
+}
+
+/* Whether the payload of |len| bytes at |data| can go on the last verdict's run then: it is not longer, and lies where the
+ * run's stride leads. */
+FAST bool joins(const batch *b, const uint8_t *data, uint16_t len)
+{
+  const fzr_verdict *v = &b->out[b->n - 1];
+  const uintptr_t last = (uintptr_t)v->data + (size_t)(v->count - 1u) * v->stride;
+  const uintptr_t step = (uintptr_t)data - last;
+  return len && len <= v->len && v->tail_len == v->len && v->count < UINT16_MAX && step <= UINT32_MAX &&
+         (v->count == 1 || step == v->stride);
+}
+
+/* Appends it. A shorter one ends the run. */
+FAST void join(batch *b, const uint8_t *data, uint16_t len)
+{
+  fzr_verdict *v = &b->out[b->n - 1];
+  if (v->count == 1)
+    v->stride = (uint32_t)((uintptr_t)data - (uintptr_t)v->data);
+  v->count++;
+  v->tail_len = len;
+  if (v->hdr_len)
+    fzri_put16(v->tail_hdr + 2, len);
+  b->forwarded = b->in_idx + 1;
+}
+
+/* Where |v| goes from and to. */
+FAST void address(const batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
+                  fzr_verdict *v)
+{
+  if (direction == 0) {
+    v->io = a->io[fzri_family_slot(c->peer.family)];
+    v->to = c->peer;
+    v->from = b->e->public_addr[fzri_family_slot(c->peer.family)];
+    v->from.port = a->port;
+    return;
+  }
+  v->hdr_len = FZR_CHANNEL_HEADER_LEN;
+  fzri_put16(v->hdr, c->number);
+  fzri_put16(v->hdr + 2, v->len);
+  fzri_put16(v->tail_hdr, c->number);
+  fzri_put16(v->tail_hdr + 2, v->tail_len);
+  v->to = a->client;
+  v->from = a->server;
+}
+
+/* Forwards |r| on |c|, as far as the bandwidth allows: as part of the last verdict, or as one more, or two if some of it is
+ * dropped. */
+FAST void forward(batch *b, fzri_allocation *a, const fzri_channel *c, unsigned direction, const run *r)
+{
+  const uint32_t flow = c->index * 2 + direction;
   const uint16_t allowed = within_bandwidth(b->e, a, r->count, r->len, r->tail_len);
+  if (may_join(b) && b->out[b->n - 1].flow == flow && r->count == 1 && allowed && joins(b, r->data, r->len)) {
+    join(b, r->data, r->len);
+    return;
+  }
   if (allowed) {
     fzr_verdict *v = next_verdict(b, FZR_ACT_FORWARD, r->data);
     v->stride = r->stride;
     v->count = allowed;
     v->len = r->len;
     v->tail_len = allowed == r->count ? r->tail_len : r->len;
-    v->flow = c->index * 2 + direction;
-    if (direction == 0) {
-      v->io = a->io[fzri_family_slot(c->peer.family)];
-      v->to = c->peer;
-      v->from = b->e->public_addr[fzri_family_slot(c->peer.family)];
-      v->from.port = a->port;
-    } else {
-      v->hdr_len = FZR_CHANNEL_HEADER_LEN;
-      fzr_channel_data_header(v->hdr, c->number, v->len);
-      fzr_channel_data_header(v->tail_hdr, c->number, v->tail_len);
-      v->to = a->client;
-      v->from = a->server;
-    }
-    count_relayed(b->e, direction, v);
+    v->flow = flow;
+    address(b, a, c, direction, v);
+    b->forwarded = b->in_idx + 1;
   }
   if (allowed < r->count)
     drop(b, r->data + (size_t)allowed * r->stride, FZR_DROP_BANDWIDTH, (uint16_t)(r->count - allowed));
 }
 
-/* The live allocation of the datagram's 5-tuple, or NULL. The guess is tried first. */
-static fzri_allocation *client_allocation(const fzr_engine *e, const fzr_pkt *pkt, guess *g)
+FAST bool is_live(const fzr_engine *e, const fzri_allocation *a, const fzr_pkt *pkt)
 {
-  uint32_t probe = g->hash, index = g->allocation;
-  for (;;) {
-    if (index != FZRI_MAP_NONE) {
-      fzri_allocation *a = fzri_allocation_at(e, index);
-      if (fzri_addr_same(&a->client, &pkt->from) && fzri_addr_same(&a->server, &pkt->to) &&
-          a->state == FZRI_ALLOCATION_LIVE && e->now < a->expires) {
-        g->allocation = index;
-        return a;
-      }
-    }
-    index = fzri_map_next(&e->clients, g->hash, &probe);
-    if (index == FZRI_MAP_NONE)
-      return NULL;
+  return fzri_addr_same(&a->client, &pkt->from) && fzri_addr_same(&a->server, &pkt->to) &&
+         a->state == FZRI_ALLOCATION_LIVE && e->now < a->expires;
+}
+
+/* The live allocation of the datagram's 5-tuple, or NULL, when the guess was wrong. */
+static fzri_allocation *find_client(const fzr_engine *e, const fzr_pkt *pkt, fzri_guess *g)
+{
+  uint32_t probe = g->hash, index;
+  while ((index = fzri_map_next(&e->clients, g->hash, &probe)) != FZRI_MAP_NONE) {
+    fzri_allocation *a = fzri_allocation_at(e, index);
+    if (is_live(e, a, pkt))
+      return g->allocation = a;
   }
+  return NULL;
+}
+
+/* The same. The guess is tried first. */
+FAST fzri_allocation *client_allocation(const fzr_engine *e, const fzr_pkt *pkt, fzri_guess *g)
+{
+  fzri_allocation *a = g->allocation;
+  return a && is_live(e, a, pkt) ? a : find_client(e, pkt, g);
 }
 
 /* The channel |number| of |a| that relays now, or NULL. */
-static fzri_channel *relaying_number(const fzr_engine *e, const fzri_allocation *a, uint16_t number, guess *g)
+FAST fzri_channel *relaying_number(const fzr_engine *e, const fzri_allocation *a, uint16_t number,
+                                   fzri_guess *g)
 {
-  fzri_channel *c = g->channel != FZRI_MAP_NONE ? fzri_channel_at(e, g->channel) : NULL;
+  fzri_channel *c = a->channel_count == 1 ? fzri_channel_at(e, a->first_channel) : g->channel;
   if (!c || c->allocation != a->index || c->number != number || c->dead)
     c = fzri_channel_by_number(e, a->index, number, fzri_hash_number(e, a->index, number));
   if (!c || e->now >= c->relay_until)
     return NULL;
-  g->channel = c->index;
+  g->channel = c;
   return c;
 }
 
 /* How many segments from |off| on are one run of the first one's channel and length: the last may be shorter. */
-static run client_run(const fzr_pkt *pkt, uint32_t off, uint16_t payload_len)
+FAST run client_run(const fzr_pkt *pkt, uint32_t off, uint16_t payload_len, uint16_t seg)
 {
   const uint8_t *first = pkt->data + off;
-  run r = {first + FZR_CHANNEL_HEADER_LEN, pkt->seg, 1, payload_len, payload_len};
+  run r = {first + FZR_CHANNEL_HEADER_LEN, seg, 1, payload_len, payload_len};
   uint32_t header, other;
   memcpy(&header, first, sizeof header);
-  for (uint32_t at = off; pkt->seg && pkt->len - at > pkt->seg && r.count < UINT16_MAX;) {
-    at += pkt->seg;
-    const uint32_t rest = pkt->len - at < pkt->seg ? pkt->len - at : pkt->seg;
+  for (uint32_t at = off; seg && pkt->len - at > seg && r.count < UINT16_MAX;) {
+    at += seg;
+    const uint32_t rest = pkt->len - at < seg ? pkt->len - at : seg;
     uint16_t number, len;
-    if (rest == pkt->seg) {
+    if (rest == seg) {
       memcpy(&other, pkt->data + at, sizeof other);
       if (other == header) {
         r.count++;
         continue;
       }
     }
-    /* Another length, or a short segment: the run's tail if it is of the same channel and not longer. */
-    if (fzr_channel_data_read(pkt->data + at, rest, &number, &len) == 0 && len <= payload_len &&
+    /* Another length, or a short segment: the run's tail if it is of the same channel, not longer, and not nothing, which GSO
+     * could not send. */
+    if (fzr_channel_data_read(pkt->data + at, rest, &number, &len) == 0 && len && len <= payload_len &&
         number == fzri_get16(first)) {
       r.count++;
       r.tail_len = len;
@@ -198,17 +256,43 @@ static run client_run(const fzr_pkt *pkt, uint32_t off, uint16_t payload_len)
   return r;
 }
 
+/* The usual case of a plain sender: the packet has the source and the header of the one before, and joins its run. */
+FAST bool goes_on(batch *b, const fzr_pkt *pkt)
+{
+  const uint8_t *data = pkt->data + FZR_CHANNEL_HEADER_LEN;
+  if (!may_join(b) || pkt->seg || b->e->bandwidth || pkt->len < FZR_CHANNEL_HEADER_LEN)
+    return false;
+  const fzr_verdict *v = &b->out[b->n - 1];
+  if (pkt->len - FZR_CHANNEL_HEADER_LEN < v->len ||
+      memcmp(pkt->data, v->data - FZR_CHANNEL_HEADER_LEN, FZR_CHANNEL_HEADER_LEN) != 0 ||
+      !joins(b, data, v->len))
+    return false;
+  join(b, data, v->len);
+  return true;
+}
+
+/* The same for peers: their payloads have no header. */
+FAST bool peer_goes_on(batch *b, const fzr_pkt *pkt)
+{
+  if (!may_join(b) || pkt->seg || b->e->bandwidth || pkt->len != b->out[b->n - 1].len ||
+      !joins(b, pkt->data, (uint16_t)pkt->len))
+    return false;
+  join(b, pkt->data, (uint16_t)pkt->len);
+  return true;
+}
+
 /* ChannelData at |off|. Returns how many segments were done. */
-static uint16_t take_channel_data(batch *b, uint32_t off, uint32_t seg_len, guess *g)
+FAST uint16_t take_channel_data(batch *b, uint32_t off, uint32_t seg_len, uint16_t seg, fzri_guess *g)
 {
   const fzr_pkt *pkt = b->pkt;
   const uint8_t *data = pkt->data + off;
-  uint16_t number, payload_len;
-  const int bad = fzr_channel_data_read(data, seg_len, &number, &payload_len);
-  if (bad) {
-    drop(b, data, (enum fzr_drop_reason)bad, 1);
+  uint16_t payload_len;
+  if (seg_len < FZR_CHANNEL_HEADER_LEN ||
+      (payload_len = fzri_get16(data + 2)) > seg_len - FZR_CHANNEL_HEADER_LEN) {
+    drop(b, data, FZR_DROP_CHANNEL_DATA_TRUNCATED, 1);
     return 1;
   }
+  const uint16_t number = fzri_get16(data);
   fzri_allocation *a = client_allocation(b->e, pkt, g);
   if (!a) {
     drop(b, data, FZR_DROP_UNKNOWN_CLIENT, 1);
@@ -219,7 +303,7 @@ static uint16_t take_channel_data(batch *b, uint32_t off, uint32_t seg_len, gues
     drop(b, data, FZR_DROP_UNKNOWN_CHANNEL, 1);
     return 1;
   }
-  const run r = client_run(pkt, off, payload_len);
+  const run r = client_run(pkt, off, payload_len, seg);
   forward(b, a, c, 0, &r);
   return r.count;
 }
@@ -241,7 +325,7 @@ static void keep_rest(fzr_pkt *pkt, uint32_t off)
 }
 
 /* Walks the segments of one packet. Returns false if it had to stop; what is left stays in |pkt|. */
-static bool take_client_packet(batch *b, fzr_pkt *pkt, guess *g)
+static bool take_client_packet(batch *b, fzr_pkt *pkt, fzri_guess *g)
 {
   uint32_t off = 0;
   do {
@@ -259,7 +343,7 @@ static bool take_client_packet(batch *b, fzr_pkt *pkt, guess *g)
     else if (stun)
       take_stun(b, pkt->data + off, seg_len);
     else if ((first & 0xf0) == 0x40)
-      count = take_channel_data(b, off, seg_len, g);
+      count = take_channel_data(b, off, seg_len, pkt->seg, g);
     else
       drop(b, pkt->data + off, FZR_DROP_NOT_STUN, 1);
     b->answered = true;
@@ -269,91 +353,78 @@ static bool take_client_packet(batch *b, fzr_pkt *pkt, guess *g)
   return true;
 }
 
-static bool same_source(const fzr_pkt *a, const fzr_pkt *b)
+/* One ChannelData that is no run. */
+FAST bool is_plain_data(const fzr_pkt *pkt)
 {
-  return fzri_addr_same(&a->from, &b->from) && fzri_addr_same(&a->to, &b->to);
+  return !pkt->seg && pkt->len && (pkt->data[0] & 0xf0) == 0x40 && pkt->from.port;
 }
 
-/* Guesses for |n| packets, in passes, so that each pass finds in the cache what the one before has asked for. */
-static void look_ahead_clients(const fzr_engine *e, const fzr_pkt *in, size_t n, guess *g)
+/* Goes through |n| packets that were looked ahead at, from the |done|-th of the call on. Returns how many are done. */
+static size_t take_client_packets(batch *b, fzr_pkt *in, size_t n, size_t done, fzri_ahead *l)
 {
-  uint32_t number_hash[AHEAD];
   for (size_t i = 0; i < n; i++) {
-    const bool same = i && same_source(&in[i], &in[i - 1]);
-    g[i].hash = same ? g[i - 1].hash : fzri_hash_client(e, &in[i].from);
-    g[i].allocation = g[i].channel = FZRI_MAP_NONE;
-    if (n > 1 && !same) {
-      fzri_map_prefetch(&e->clients, g[i].hash);
-      __builtin_prefetch(in[i].data);
+    b->pkt = &in[i];
+    b->in_idx = (uint32_t)(done + i);
+    if (i && l->of[i] == l->of[i - 1] && goes_on(b, &in[i]))
+      continue;
+    fzri_guess *g = &l->guesses[l->of[i]];
+    if (is_plain_data(&in[i]) && b->n < b->max) {
+      take_channel_data(b, 0, in[i].len, 0, g);
+      b->answered = true;
+    } else if (!take_client_packet(b, &in[i], g)) {
+      return i;
     }
   }
-  for (size_t i = 0; i < n; i++) {
-    uint32_t probe = g[i].hash;
-    g[i].allocation = fzri_map_next(&e->clients, g[i].hash, &probe);
-    if (n == 1 || g[i].allocation == FZRI_MAP_NONE)
-      continue;
-    const uint8_t *a = (const uint8_t *)fzri_allocation_at(e, g[i].allocation);
-    __builtin_prefetch(a);
-    __builtin_prefetch(a + 64);
-    if (in[i].len >= FZR_CHANNEL_HEADER_LEN) {
-      number_hash[i] = fzri_hash_number(e, g[i].allocation, fzri_get16(in[i].data));
-      fzri_map_prefetch(&e->numbers, number_hash[i]);
-    }
-  }
-  for (size_t i = 0; n > 1 && i < n; i++) {
-    if (g[i].allocation == FZRI_MAP_NONE || in[i].len < FZR_CHANNEL_HEADER_LEN)
-      continue;
-    uint32_t probe = number_hash[i];
-    g[i].channel = fzri_map_next(&e->numbers, number_hash[i], &probe);
-    if (g[i].channel != FZRI_MAP_NONE)
-      __builtin_prefetch(fzri_channel_at(e, g[i].channel));
-  }
+  return n;
 }
 
 size_t fzr_engine_rx_client(fzr_engine *e, fzr_pkt *in, size_t n, fzr_verdict *out, size_t max,
                             size_t *consumed, fzr_time now)
 {
-  guess guesses[AHEAD];
+  fzri_ahead l;
   size_t done = 0;
   if (consumed)
     *consumed = 0;
   if (!e || !in || !out || !max || !consumed)
     return 0;
   fzri_engine_advance(e, now);
-  batch b = {e, out, max, 0, NULL, 0, false};
+  batch b = {.e = e, .out = out, .max = max};
   while (done < n) {
-    const size_t ahead = n - done < AHEAD ? n - done : AHEAD;
-    look_ahead_clients(e, in + done, ahead, guesses);
-    for (size_t i = 0; i < ahead; i++, done++) {
-      b.pkt = &in[done];
-      b.in_idx = (uint32_t)done;
-      if (!take_client_packet(&b, &in[done], &guesses[i])) {
-        *consumed = done;
-        return b.n;
-      }
-    }
+    const size_t some = n - done < FZRI_AHEAD ? n - done : FZRI_AHEAD;
+    if (some == 1)
+      fzri_guess_client(e, &in[done], &l);
+    else
+      fzri_look_ahead_clients(e, in + done, some, &l);
+    const size_t taken = take_client_packets(&b, in + done, some, done, &l);
+    done += taken;
+    if (taken < some)
+      break;
   }
+  count_relayed(&b, 0);
   *consumed = done;
   return b.n;
 }
 
 /* The channel of |a| to the packet's source that relays now, or NULL. */
-static const fzri_channel *relaying_peer(const fzr_engine *e, const fzri_allocation *a, const fzr_pkt *pkt,
-                                         guess *g)
+FAST const fzri_channel *relaying_peer(const fzr_engine *e, const fzri_allocation *a, const fzr_pkt *pkt,
+                                       fzri_guess *g)
 {
-  const fzri_channel *c = g->channel != FZRI_MAP_NONE ? fzri_channel_at(e, g->channel) : NULL;
+  fzri_channel *c = a->channel_count == 1 ? fzri_channel_at(e, a->first_channel) : g->channel;
   if (!c || !c->number || c->allocation != a->index || c->dead || !fzri_addr_same(&c->peer, &pkt->from))
     c = fzri_channel_by_peer(e, a->index, &pkt->from, fzri_hash_peer(e, a->index, &pkt->from));
-  return c && e->now < c->relay_until ? c : NULL;
+  if (!c || e->now >= c->relay_until)
+    return NULL;
+  g->channel = c;
+  return c;
 }
 
 /* One packet of a peer: all of its segments are one flow. */
-static void take_peer_packet(batch *b, const fzr_pkt *pkt, guess *g)
+static void take_peer_packet(batch *b, const fzr_pkt *pkt, fzri_guess *g)
 {
   const uint32_t seg_len = pkt->seg && pkt->seg < pkt->len ? pkt->seg : pkt->len;
   const uint32_t segments = seg_len ? (pkt->len + seg_len - 1) / seg_len : 1;
   const uint16_t count = (uint16_t)(segments < UINT16_MAX ? segments : UINT16_MAX);
-  fzri_allocation *a = fzri_allocation_by_port(b->e, pkt->to.port);
+  fzri_allocation *a = g->allocation;
   if (pkt->from.port == 0) {
     drop(b, pkt->data, FZR_DROP_SOURCE_PORT_ZERO, count);
     return;
@@ -378,56 +449,43 @@ static void take_peer_packet(batch *b, const fzr_pkt *pkt, guess *g)
   forward(b, a, c, 1, &r);
 }
 
-static void look_ahead_peers(const fzr_engine *e, const fzr_pkt *in, size_t n, guess *g)
+/* As take_client_packets. */
+static size_t take_peer_packets(batch *b, const fzr_pkt *in, size_t n, size_t done, fzri_ahead *l)
 {
   for (size_t i = 0; i < n; i++) {
-    const fzri_allocation *a = fzri_allocation_by_port(e, in[i].to.port);
-    g[i].allocation = a ? a->index : FZRI_MAP_NONE;
-    g[i].channel = FZRI_MAP_NONE;
-    g[i].hash = 0;
-    if (!a)
+    b->in_idx = (uint32_t)(done + i);
+    if (i && l->of[i] == l->of[i - 1] && peer_goes_on(b, &in[i]))
       continue;
-    const bool same = i && in[i].to.port == in[i - 1].to.port && fzri_addr_same(&in[i].from, &in[i - 1].from);
-    g[i].hash = same ? g[i - 1].hash : fzri_hash_peer(e, g[i].allocation, &in[i].from);
-    if (n == 1 || same)
-      continue;
-    fzri_map_prefetch(&e->peers, g[i].hash);
-    __builtin_prefetch(fzri_allocation_at(e, g[i].allocation));
-    __builtin_prefetch((const uint8_t *)fzri_allocation_at(e, g[i].allocation) + 64);
+    if (b->n == b->max)
+      return i;
+    take_peer_packet(b, &in[i], &l->guesses[l->of[i]]);
   }
-  for (size_t i = 0; i < n; i++) {
-    if (g[i].allocation == FZRI_MAP_NONE)
-      continue;
-    uint32_t probe = g[i].hash;
-    g[i].channel = fzri_map_next(&e->peers, g[i].hash, &probe);
-    if (n > 1 && g[i].channel != FZRI_MAP_NONE)
-      __builtin_prefetch(fzri_channel_at(e, g[i].channel));
-  }
+  return n;
 }
 
 size_t fzr_engine_rx_peer(fzr_engine *e, fzr_pkt *in, size_t n, fzr_verdict *out, size_t max,
                           size_t *consumed, fzr_time now)
 {
-  guess guesses[AHEAD];
+  fzri_ahead l;
   size_t done = 0;
   if (consumed)
     *consumed = 0;
   if (!e || !in || !out || !max || !consumed)
     return 0;
   fzri_engine_advance(e, now);
-  batch b = {e, out, max, 0, NULL, 0, false};
+  batch b = {.e = e, .out = out, .max = max};
   while (done < n) {
-    const size_t ahead = n - done < AHEAD ? n - done : AHEAD;
-    look_ahead_peers(e, in + done, ahead, guesses);
-    for (size_t i = 0; i < ahead; i++, done++) {
-      if (b.n == b.max) {
-        *consumed = done;
-        return b.n;
-      }
-      b.in_idx = (uint32_t)done;
-      take_peer_packet(&b, &in[done], &guesses[i]);
-    }
+    const size_t some = n - done < FZRI_AHEAD ? n - done : FZRI_AHEAD;
+    if (some == 1)
+      fzri_guess_peer(e, &in[done], &l);
+    else
+      fzri_look_ahead_peers(e, in + done, some, &l);
+    const size_t taken = take_peer_packets(&b, in + done, some, done, &l);
+    done += taken;
+    if (taken < some)
+      break;
   }
+  count_relayed(&b, 1);
   *consumed = done;
   return b.n;
 }

@@ -66,8 +66,9 @@ typedef struct fzri_pending {
   uint8_t reserved[4];
 } fzri_pending;
 
+/* Begins at a cache line (pool.h): what the data path reads is in the first two. */
 typedef struct fzri_allocation {
-  fzr_addr client; /* the 5-tuple, with `server` and UDP */
+  _Alignas(FZRI_CACHE_LINE) fzr_addr client; /* the 5-tuple, with `server` and UDP */
   fzr_addr server;
   void *io[2]; /* cookies of its sockets, by fzri_family_slot */
   fzr_time expires;
@@ -97,8 +98,9 @@ typedef struct fzri_allocation {
   fzri_timer timer;
 } fzri_allocation;
 
+/* Likewise: in the first line. */
 typedef struct fzri_channel {
-  uint32_t index;
+  _Alignas(FZRI_CACHE_LINE) uint32_t index;
   uint32_t allocation;
   fzr_time relay_until;
   fzr_addr peer;
@@ -137,6 +139,7 @@ struct fzr_engine {
   fzr_time wall_at; /* the wall clock read wall_unix at this moment */
   int64_t wall_unix;
   fzri_siphash_key hash_key;
+  fzri_sip hash_start; /* of the data path's hashes */
 
   /* Look-ups of the data path. */
   fzri_map clients; /* client address -> allocation */
@@ -185,37 +188,60 @@ struct fzr_engine {
   fzr_stats stats; /* gauges of memory are filled in by fzr_engine_stats */
 };
 
-/* The object with an index that is known to be in use. */
+/* The object with an index that is known to be in use: fzri_pool_at with a size that the compiler knows. */
 static inline fzri_allocation *fzri_allocation_at(const fzr_engine *e, uint32_t index)
 {
-  return (fzri_allocation *)fzri_pool_at(&e->allocations, index);
+  return (fzri_allocation *)(void *)e->allocations.blocks[index >> FZRI_POOL_BLOCK_SHIFT] +
+         (index & (FZRI_POOL_BLOCK - 1));
 }
 
 static inline fzri_channel *fzri_channel_at(const fzr_engine *e, uint32_t index)
 {
-  return (fzri_channel *)fzri_pool_at(&e->channels, index);
+  return (fzri_channel *)(void *)e->channels.blocks[index >> FZRI_POOL_BLOCK_SHIFT] +
+         (index & (FZRI_POOL_BLOCK - 1));
+}
+
+/* Port and family of |a| as they stand in a block, with the block's place for the length left 0. */
+static inline uint64_t fzri_hash_port(const fzr_addr *a)
+{
+  return (uint64_t)a->port << 32 | (uint64_t)a->family << 48;
 }
 
 /* Keyed hashes of the three maps' keys. */
 static inline uint32_t fzri_hash_client(const fzr_engine *e, const fzr_addr *client)
 {
-  uint64_t words[3];
-  memcpy(words, client, sizeof words);
-  return fzri_sip_words(&e->hash_key, words, 3);
+  uint64_t blocks[3];
+  uint32_t ip4;
+  if (client->family == FZR_FAMILY_IPV4) {
+    memcpy(&ip4, client->ip, sizeof ip4);
+    blocks[0] = ip4 | fzri_hash_port(client) | (uint64_t)7 << 56;
+    return fzri_sip_blocks(&e->hash_start, blocks, 1);
+  }
+  memcpy(blocks, client->ip, sizeof client->ip);
+  blocks[2] = client->scope_id | fzri_hash_port(client) | (uint64_t)23 << 56;
+  return fzri_sip_blocks(&e->hash_start, blocks, 3);
 }
 
 static inline uint32_t fzri_hash_number(const fzr_engine *e, uint32_t allocation, uint16_t number)
 {
-  const uint64_t word = (uint64_t)allocation << 16 | number;
-  return fzri_sip_words(&e->hash_key, &word, 1);
+  const uint64_t block = allocation | (uint64_t)number << 32 | (uint64_t)6 << 56;
+  return fzri_sip_blocks(&e->hash_start, &block, 1);
 }
 
 static inline uint32_t fzri_hash_peer(const fzr_engine *e, uint32_t allocation, const fzr_addr *peer)
 {
-  uint64_t words[4];
-  memcpy(words, peer, sizeof *peer);
-  words[3] = allocation;
-  return fzri_sip_words(&e->hash_key, words, 4);
+  uint64_t blocks[4];
+  uint32_t ip4;
+  if (peer->family == FZR_FAMILY_IPV4) {
+    memcpy(&ip4, peer->ip, sizeof ip4);
+    blocks[0] = ip4 | fzri_hash_port(peer);
+    blocks[1] = allocation | (uint64_t)12 << 56;
+    return fzri_sip_blocks(&e->hash_start, blocks, 2);
+  }
+  memcpy(blocks, peer->ip, sizeof peer->ip);
+  blocks[2] = peer->scope_id | fzri_hash_port(peer);
+  blocks[3] = allocation | (uint64_t)28 << 56;
+  return fzri_sip_blocks(&e->hash_start, blocks, 4);
 }
 
 /* Moves the engine's clock on; it never goes back. */

@@ -244,6 +244,93 @@ START_TEST(test_bandwidth_cuts_a_run)
 }
 END_TEST
 
+/* Packet |i| of single datagrams in slots of |slot| bytes. */
+static fzr_pkt slot_pkt(unsigned i, size_t slot, uint16_t channel, uint16_t len)
+{
+  fzr_channel_data_header(data + i * slot, channel, len);
+  return (fzr_pkt){.data = data + i * slot, .len = len + 4u, .from = client.addr, .to = client.server};
+}
+
+START_TEST(test_datagrams_of_one_flow_are_one_verdict)
+{
+  enum { SLOT = 1500, N = 40 };
+  fzr_pkt pkts[N];
+  size_t consumed;
+  for (unsigned i = 0; i < N; i++)
+    pkts[i] = slot_pkt(i, SLOT, 0x4000, i < 20 ? 100 : i == 20 ? 60 : 80);
+  pkts[30] = slot_pkt(30, SLOT, 0x4000, 0);  /* an empty one is no tail */
+  pkts[35] = slot_pkt(35, SLOT, 0x4001, 80); /* another channel */
+  pkts[37].data += SLOT / 2;                 /* not where the run goes on */
+  fzr_channel_data_header(data + 37 * SLOT + SLOT / 2, 0x4000, 80);
+  ck_assert_uint_eq(rx(pkts, N, 256, &consumed), 7);
+  ck_assert_uint_eq(consumed, N);
+  static const struct {
+    unsigned first, count, len, tail;
+  } want[7] = {{0, 21, 100, 60}, {21, 9, 80, 80}, {30, 1, 0, 0},  {31, 4, 80, 80},
+               {35, 1, 80, 80},  {36, 2, 80, 80}, {38, 2, 80, 80}};
+  for (unsigned i = 0; i < 7; i++) {
+    ck_assert_uint_eq(out[i].in_idx, want[i].first);
+    ck_assert_uint_eq(out[i].len, want[i].len);
+    ck_assert_uint_eq(out[i].tail_len, want[i].tail);
+    ck_assert_ptr_eq(out[i].data, pkts[want[i].first].data + 4);
+    ck_assert_uint_eq(out[i].count, want[i].count);
+  }
+  ck_assert_uint_eq(out[0].stride, SLOT);
+  fzr_stats stats = {.size = sizeof stats};
+  fzr_engine_stats(relay.engine, &stats);
+  ck_assert_uint_eq(stats.packets[0], N);
+  uint64_t bytes = 0;
+  for (unsigned i = 0; i < N; i++)
+    bytes += pkts[i].len - 4;
+  ck_assert_uint_eq(stats.bytes[0], bytes);
+}
+END_TEST
+
+START_TEST(test_datagrams_of_one_peer_are_one_verdict)
+{
+  enum { SLOT = 1500, N = 6 };
+  fzr_pkt pkts[N];
+  size_t consumed;
+  const fzr_addr second = fzt_addr("203.0.113.9:5001");
+  for (unsigned i = 0; i < N; i++) {
+    pkts[i] =
+        (fzr_pkt){.data = data + (size_t)i * SLOT, .len = i == 3 ? 50 : 100, .from = i < 5 ? peer : second};
+    pkts[i].to.family = FZR_FAMILY_IPV4;
+    pkts[i].to.port = client.relayed_port;
+  }
+  ck_assert_uint_eq(fzr_engine_rx_peer(relay.engine, pkts, N, out, 256, &consumed, relay.now), 3);
+  ck_assert_uint_eq(out[0].count, 4);
+  ck_assert_uint_eq(out[0].stride, SLOT);
+  ck_assert_mem_eq(out[0].hdr, "\x40\x00\x00\x64", 4);
+  ck_assert_mem_eq(out[0].tail_hdr, "\x40\x00\x00\x32", 4);
+  ck_assert_uint_eq(out[1].count, 1);
+  ck_assert_uint_eq(out[1].in_idx, 4);
+  ck_assert_mem_eq(out[2].hdr, "\x40\x01\x00\x64", 4);
+}
+END_TEST
+
+/* A packet in between that is of no use, and verdicts that are full: nothing joins what it does not follow. */
+START_TEST(test_nothing_joins_across_a_drop)
+{
+  enum { SLOT = 1500 };
+  fzr_pkt pkts[5];
+  size_t consumed;
+  for (unsigned i = 0; i < 5; i++)
+    pkts[i] = slot_pkt(i, SLOT, i == 1 ? 0x4007 : 0x4000, 100);
+  ck_assert_uint_eq(rx(pkts, 5, 256, &consumed), 3);
+  ck_assert_uint_eq(out[1].reason, FZR_DROP_UNKNOWN_CHANNEL);
+  ck_assert_uint_eq(out[2].count, 3);
+  ck_assert_uint_eq(out[2].in_idx, 2);
+  ck_assert_uint_eq(rx(pkts, 5, 1, &consumed), 1);
+  ck_assert_uint_eq(consumed, 1);
+  ck_assert_uint_eq(out[0].count, 1);
+  /* More of the same run need no room. */
+  ck_assert_uint_eq(rx(pkts + 2, 3, 1, &consumed), 1);
+  ck_assert_uint_eq(consumed, 3);
+  ck_assert_uint_eq(out[0].count, 3);
+}
+END_TEST
+
 /* A batch of many sources in any mixture gives each its own verdict: the look-ahead must not mix them up. */
 START_TEST(test_random_batches)
 {
@@ -274,13 +361,19 @@ START_TEST(test_random_batches)
     }
     const size_t got = rx(pkts, n, 256, &consumed);
     ck_assert_uint_eq(consumed, n);
+    size_t next = 0; /* every packet is in exactly one verdict, in order */
     for (size_t i = 0; i < got; i++) {
-      const unsigned w = who[out[i].in_idx];
-      ck_assert_uint_eq(out[i].action, w % 4 == 3 ? FZR_ACT_DROP : FZR_ACT_FORWARD);
-      if (w % 4 != 3)
+      ck_assert_uint_eq(out[i].in_idx, next);
+      for (size_t k = 0; k < out[i].count; k++, next++) {
+        const unsigned w = who[next];
+        ck_assert_uint_eq(out[i].action, w % 4 == 3 ? FZR_ACT_DROP : FZR_ACT_FORWARD);
+        if (w % 4 == 3)
+          continue;
         ck_assert_uint_eq(out[i].to.port, 7000 + w);
+        ck_assert_ptr_eq(out[i].data + k * out[i].stride, payloads[next] + 4);
+      }
     }
-    ck_assert_uint_eq(got, n);
+    ck_assert_uint_eq(next, n);
   }
 }
 END_TEST
@@ -299,6 +392,9 @@ int main(void)
   tcase_add_test(tc, test_peer_run);
   tcase_add_loop_test(tc, test_shared_cases, 0, (int)FZT_RELAY_CASES);
   tcase_add_test(tc, test_bandwidth_cuts_a_run);
+  tcase_add_test(tc, test_datagrams_of_one_flow_are_one_verdict);
+  tcase_add_test(tc, test_datagrams_of_one_peer_are_one_verdict);
+  tcase_add_test(tc, test_nothing_joins_across_a_drop);
   tcase_add_test(tc, test_random_batches);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

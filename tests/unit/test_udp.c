@@ -369,7 +369,12 @@ static void runs(uint16_t len, unsigned n, uint16_t tail)
     expect_payload(s.peer_fd, i, i + 1 == n ? tail : len, false);
   for (unsigned i = 0; i < n; i++)
     payload(i, i + 1 == n ? tail : len, buffer + (size_t)i * len);
-  send_run(s.peer_fd, &s.relayed, buffer, len, n, tail);
+  if (tail) {
+    send_run(s.peer_fd, &s.relayed, buffer, len, n, tail);
+  } else { /* GSO has no empty tail */
+    send_run(s.peer_fd, &s.relayed, buffer, len, n - 1, len);
+    send_to(s.peer_fd, &s.relayed, buffer, 0);
+  }
   serve(&s.host, s.udp, s.relay.now);
   for (unsigned i = 0; i < n; i++)
     expect_payload(s.client_fd, i, i + 1 == n ? tail : len, true);
@@ -385,6 +390,7 @@ START_TEST(test_runs)
   runs(1200, 50, 1200);
   runs(1, 64, 1);
   runs(1000, 2, 999);
+  runs(500, 5, 0); /* an empty one at the end, which is no part of a GSO message */
   /* Peer to client this grows past the largest datagram with its headers, so it has to be split. */
   runs(1279, 51, 1200);
   const fzr_udp_stats stats = udp_stats();
