@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Counts the instructions that the engine takes for each packet, in user mode, under valgrind, and fails when there are more than
+# 110 % of what was committed. A count does not depend on the machine's speed or load.
+#
+#   tests/bench/instructions.sh FZR-BENCH-ENGINE
+#
+# The figures are of gcc 12 at -O2, the default build; a build that is not optimised can't be compared. Exit status 77: can't be run.
+set -euo pipefail
+
+# A new figure is worth a commit when it is lower, and a reason when it is higher. The bar is what no figure may reach, whatever
+# was committed: 150 for packets of a run, 400 for packets at random.
+limit_percent=110
+figures() {
+  cat <<'END'
+up-gro      31   150
+up-run      135  150
+up-random   369  400
+up-single   437  -
+down-gro    7    150
+down-run    109  150
+down-random 291  400
+down-single 361  400
+binding     1260 -
+refresh     20007 -
+END
+}
+
+bench=$1 allocations=200 packets=8000 requests=640
+command -v valgrind >/dev/null || exit 77
+valgrind --tool=callgrind --callgrind-out-file=/dev/null true 2>/dev/null || exit 77
+
+count() {
+  local n=$packets
+  case "$1" in binding | refresh) n=$requests ;; esac
+  valgrind --tool=callgrind --callgrind-out-file=/dev/null --collect-atstart=no --toggle-collect='bench_measured*' \
+    "$bench" --case "$1" --allocations "$allocations" --packets "$n" 2>&1 >/dev/null |
+    awk -v n="$n" '/Collected/ { printf "%d\n", $NF / n + 0.5; found = 1 } END { exit !found }'
+}
+
+status=0
+while read -r name figure bar; do
+  if ! found=$(count "$name"); then
+    echo "instructions.sh: '$name' could not be counted" >&2
+    exit 1
+  fi
+  echo "$name: $found instructions per packet, committed $figure, bar $bar"
+  if [ $((found * 100)) -gt $((figure * limit_percent)) ]; then
+    echo "$name: more than $limit_percent % of the committed figure" >&2
+    status=1
+  fi
+  if [ "$bar" != - ] && [ "$found" -gt "$bar" ]; then
+    echo "$name: more than the bar" >&2
+    status=1
+  fi
+done < <(figures)
+exit "$status"
