@@ -125,6 +125,12 @@ static ssize_t socket_send(void *ctx, const uint8_t *data, size_t len)
   return PORTAL_TLS_FAILED;
 }
 
+/* So many bytes of the peer's are to be paid for. */
+static void charge(portal_conn *conn, size_t bytes)
+{
+  conn->paid_until += (fzr_time)bytes * (FZR_SECOND / PORTAL_SECOND_BYTES);
+}
+
 static ssize_t socket_recv(void *ctx, uint8_t *out, size_t cap)
 {
   portal_conn *conn = ctx;
@@ -135,7 +141,7 @@ static ssize_t socket_recv(void *ctx, uint8_t *out, size_t cap)
   const ssize_t n = recv(conn->fd, out, cap, 0);
   if (n > 0) {
     conn->turn_left -= (size_t)n;
-    conn->paid_until += (fzr_time)n * (FZR_SECOND / PORTAL_SECOND_BYTES);
+    charge(conn, (size_t)n);
     return n;
   }
   if (n == 0) {
@@ -217,7 +223,9 @@ static int on_ws_random(void *ctx, uint8_t *out, size_t len)
 
 static void feed_ws(portal_conn *conn, const uint8_t *data, size_t len)
 {
+  const uint64_t frames = portal_ws_frames(conn->ws);
   const enum portal_ws_state state = portal_ws_feed(conn->ws, data, len);
+  charge(conn, (size_t)(portal_ws_frames(conn->ws) - frames) * PORTAL_FRAME_BYTES);
   if (!is_live(conn) || !flush(conn) || state == PORTAL_WS_OPEN)
     return;
   (void)snprintf(conn->why, sizeof conn->why, "the portal %s (%s)",

@@ -14,6 +14,8 @@
 /* Read at most this much in a turn of the loop, and on average this much in a second after a burst of two seconds' worth. */
 #define PORTAL_TURN_BYTES   16384
 #define PORTAL_SECOND_BYTES 32768
+/* What a frame counts for besides its own bytes: empty ones and pings cost work, too. */
+#define PORTAL_FRAME_BYTES 32
 
 typedef struct portal_conn portal_conn;
 

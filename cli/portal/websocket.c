@@ -26,6 +26,7 @@ struct portal_ws {
   bool
       in_control; /* the current frame is a ping, pong or close, which may stand within a fragmented message */
   bool too_big, no_memory;
+  uint64_t frames;
   char reason[192];
 };
 
@@ -88,6 +89,7 @@ static void on_frame_start(wslay_event_context_ptr wslay,
 {
   portal_ws *ws = ctx;
   (void)wslay;
+  ws->frames++;
   ws->in_control = wslay_is_ctrl_frame(arg->opcode) != 0;
   if (!ws->in_control && arg->payload_length > PORTAL_WS_MAX_MESSAGE - ws->message_len)
     ws->too_big = true;
@@ -214,6 +216,11 @@ enum portal_ws_state portal_ws_feed(portal_ws *ws, const uint8_t *data, size_t l
 bool portal_ws_wants_read(const portal_ws *ws)
 {
   return ws->state == PORTAL_WS_OPEN && wslay_event_get_queued_msg_count(ws->wslay) < MAX_QUEUED;
+}
+
+uint64_t portal_ws_frames(const portal_ws *ws)
+{
+  return ws->frames;
 }
 
 const char *portal_ws_reason(const portal_ws *ws)

@@ -41,6 +41,9 @@ enum portal_ws_state portal_ws_feed(portal_ws *ws, const uint8_t *data, size_t l
 /* Whether to read from the peer now: not after the end, nor while answers to it pile up. */
 bool portal_ws_wants_read(const portal_ws *ws);
 
+/* How many frames have come, of all kinds. */
+uint64_t portal_ws_frames(const portal_ws *ws);
+
 /* Why it was closed or failed: a line such as "close 1001: going away"; what the peer wrote is made printable. */
 const char *portal_ws_reason(const portal_ws *ws);
 

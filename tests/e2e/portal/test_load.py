@@ -23,7 +23,6 @@ from harness import (
 )
 
 RECONNECTS = int(os.environ.get("PORTAL_RECONNECTS", "100" if SANITIZED else "500"))
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid, field):
@@ -37,9 +36,12 @@ def descriptors(pid):
 
 
 def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """Of all threads."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as stat:
+            total += int(stat.read().split()[0])
+    return total / 1e9
 
 
 class Reconnects(PortalTest):
@@ -119,7 +121,8 @@ class Hostile(PortalTest):
         self.assertIsNone(subject.process.poll())
         if not SANITIZED:
             self.assertLess(growth, 1024)
-            self.assertLess(share, 0.05)
+            # All of it is the main thread's. Were there one CPU alone, the workers would lose no more than this.
+            self.assertLess(share, 0.02)
 
     def test_empty_messages(self):
         self.flood(frame(1) * 4096)
