@@ -260,15 +260,25 @@ static const char *set_control(options *o, const char *t)
   return set_endpoint(&o->control_endpoint, t);
 }
 
-static const char *set_no_telemetry(options *o, const char *t)
+static const char *set_flag(bool *flag, const char *t)
 {
   if (strcmp(t, "true") == 0 || strcmp(t, "1") == 0)
-    o->no_telemetry = true;
+    *flag = true;
   else if (strcmp(t, "false") == 0 || strcmp(t, "0") == 0)
-    o->no_telemetry = false;
+    *flag = false;
   else
     return "true or false";
   return NULL;
+}
+
+static const char *set_no_telemetry(options *o, const char *t)
+{
+  return set_flag(&o->no_telemetry, t);
+}
+
+static const char *set_pin_workers(options *o, const char *t)
+{
+  return set_flag(&o->pin_workers, t);
 }
 
 static const char *add_rule(options *o, const char *t, bool allow)
@@ -446,6 +456,8 @@ static const spec specs[] = {
      false, "last port of the range for allocations"},
     {"workers", "num-worker-threads", "NUM_WORKER_THREADS", "N", NULL, "online CPUs", set_workers,
      GROUP_NETWORK, false, false, "threads that relay, each with its own sockets"},
+    {"pin-workers", NULL, "PIN_WORKERS", NULL, NULL, NULL, set_pin_workers, GROUP_NETWORK, false, false,
+     "keep each of them on a CPU of its own, as far as there are enough"},
     {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", set_secret_file,
      GROUP_AUTH, false, false,
      "file with the secret that credentials are made of; a trailing newline is dropped"},

@@ -35,6 +35,7 @@ typedef struct options {
   bool has_seed;
   uint64_t rng_seed;
   unsigned workers; /* 0: online CPUs */
+  bool pin_workers;
   enum log_format log_format;
   const char *google_cloud_project;
   const char *otlp_endpoint;

@@ -3,6 +3,7 @@
 
 #include "telemetry/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -58,4 +59,21 @@ unsigned process_cpus(void)
     return 1;
   const int n = CPU_COUNT(&set);
   return n > 0 ? (unsigned)n : 1;
+}
+
+int process_pin(pthread_t thread, unsigned n)
+{
+  cpu_set_t all, one;
+  if (sched_getaffinity(0, sizeof all, &all))
+    return errno;
+  const int count = CPU_COUNT(&all);
+  int left = count > 0 ? (int)(n % (unsigned)count) : 0;
+  CPU_ZERO(&one);
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (!CPU_ISSET(cpu, &all) || left-- > 0)
+      continue;
+    CPU_SET(cpu, &one);
+    break;
+  }
+  return pthread_setaffinity_np(thread, sizeof one, &one);
 }

@@ -5,6 +5,8 @@
 
 #include "options.h"
 
+#include <pthread.h>
+
 /* Gives up gaining privileges and leaving core dumps: both outlive no secret. */
 void process_harden(void);
 
@@ -13,5 +15,8 @@ void process_raise_descriptors(const options *o, unsigned workers);
 
 /* How many CPUs there are for this process. */
 unsigned process_cpus(void);
+
+/* Keeps |thread| on CPU number |n| of those, counted round and round. Returns 0 or an errno. */
+int process_pin(pthread_t thread, unsigned n);
 
 #endif

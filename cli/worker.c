@@ -3,6 +3,7 @@
 
 #include "engine_log.h"
 #include "event_glue.h"
+#include "process.h"
 #include "telemetry/log.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct worker {
   unsigned index;
   pthread_t thread;
   bool running;
+  bool pin;
   struct event_base *base;
   event_glue *glue;
   fzr_engine *engine;
@@ -281,6 +283,7 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
     return NULL;
   }
   w->index = c->index;
+  w->pin = c->options->pin_workers;
   w->wake_fd = -1;
   w->spans = c->spans;
   w->seed = c->options->rng_seed + c->index * 0x632be59bd9b4e019u;
@@ -331,6 +334,9 @@ int worker_start(worker *w)
   w->running = true;
   snprintf(name, sizeof name, "relay-%u", w->index % 1000);
   pthread_setname_np(w->thread, name);
+  const int error = w->pin ? process_pin(w->thread, w->index) : 0;
+  if (error)
+    log_warn("relay", "Can't keep worker %u on a CPU: %s", w->index, strerror(error));
   return 0;
 }
 

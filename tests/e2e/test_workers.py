@@ -2,6 +2,7 @@
 """Several workers, one relay: clients spread over them, one shared pool of ports, stopping under load. This is the run for the
 thread sanitizer."""
 
+import os
 import random
 import socket
 import sys
@@ -19,6 +20,17 @@ V4, V6 = socket.AF_INET, socket.AF_INET6
 
 def new_client(relay, family=V4, salt="client"):
     return Client(relay.address(family), *relay.credentials(salt=salt))
+
+
+def workers_of(pid, count):
+    """The threads that relay, name to thread id, once there are `count`."""
+    found = {}
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/stat" % (pid, task), encoding="ascii") as stat:
+            name = stat.read().split("(", 1)[1].rsplit(")", 1)[0]
+        if name.startswith("relay-"):
+            found[name] = int(task)
+    return found if len(found) == count else None
 
 
 class Talker(threading.Thread):
@@ -121,6 +133,19 @@ class Workers(unittest.TestCase):
             self.assertEqual([r for r in results if r < 0], [-508] * 12)
             for client in clients:
                 client.close()
+
+    def test_threads_are_named_and_pinned(self):
+        allowed = sorted(os.sched_getaffinity(0))
+        for pinned in (False, True):
+            with Relay(BINARY, *(["--pin-workers"] if pinned else []), workers=3) as relay:
+                # Names are given, and CPUs chosen, right after the threads begin.
+                names = wait_for(lambda: workers_of(relay.process.pid, 3), "three threads with names")
+                self.assertEqual(sorted(names), ["relay-0", "relay-1", "relay-2"])
+                for i in range(3):
+                    want = [allowed[i % len(allowed)]] if pinned else allowed
+                    wait_for(lambda: sorted(os.sched_getaffinity(names["relay-%d" % i])) == want,  # pylint: disable=cell-var-from-loop
+                             "worker %d to be on CPU %s" % (i, want))
+                self.assertEqual(sorted(os.sched_getaffinity(relay.process.pid)), allowed)
 
     def test_stop_while_packets_flow(self):
         for immediately in (True, False):

@@ -117,6 +117,7 @@ static const struct {
      {"", "9999", "127.0.0.1", "[::1]", "127.0.0.1:x"},
      {"127.0.0.1:0", "[::]:9999"}},
     {NULL, "FIREZONE_NO_TELEMETRY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
+    {NULL, "PIN_WORKERS", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {"--xdp", "XDP", {"", "on", "AUTO"}, {"off"}},
     {"--xdp-route", "XDP_ROUTE", {"", "x"}, {"fib", "swap"}},
     {"--xdp-interface", "XDP_INTERFACE", {"", "a/b", "a-name-that-is-too-long"}, {NULL}},
@@ -331,7 +332,9 @@ START_TEST(test_words)
   ck_assert_int_eq(READ("-V"), 0);
   ck_assert(o.show_version);
   ck_assert_int_eq(READ(PUBLIC, "--no-telemetry"), 0);
-  ck_assert(o.no_telemetry);
+  ck_assert(o.no_telemetry && !o.pin_workers);
+  ck_assert_int_eq(READ(PUBLIC, "--pin-workers"), 0);
+  ck_assert(o.pin_workers && !o.no_telemetry);
 }
 END_TEST
 
