@@ -4,6 +4,7 @@
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -139,6 +140,48 @@ class Addresses(unittest.TestCase):
                             self.assertEqual(caught.exception.code, 508)
                 with new_client(relay) as client:
                     client.allocate()
+
+
+@unittest.skipUnless(shutil.which("prlimit"), "prlimit (util-linux) is not here")
+class Descriptors(unittest.TestCase):
+    """A hard limit of open files that is too low for the range: one warning, and 508 when it is reached."""
+    HARD = 120
+
+    def test_running_out_is_508(self):
+        wrapper = ("prlimit", "--nofile=40:%d" % self.HARD)
+        with Relay(BINARY, workers=WORKERS, wrapper=wrapper) as relay, EchoPeers() as peers:
+            try:
+                with open("/proc/%d/limits" % relay.process.pid, encoding="ascii") as limits:
+                    self.assertRegex(limits.read(), r"Max open files\s+%d\s+%d\s" % (self.HARD, self.HARD))
+            except PermissionError:
+                pass  # of a process that can't be dumped it is for root alone
+            warnings = re.findall(r"limit of (\d+) open files allows for about (\d+) allocations of the (\d+)", relay.output())
+            self.assertEqual(len(warnings), 1, relay.output())
+            self.assertEqual((int(warnings[0][0]), int(warnings[0][2])), (self.HARD, relay.highest - relay.lowest + 1))
+            promised = int(warnings[0][1])
+            self.assertGreater(promised, 0)
+            clients, refused = [], 0
+            while refused < 5:
+                self.assertLess(len(clients), self.HARD, "no limit is ever reached")
+                clients.append(new_client(relay, "d%d" % len(clients)))
+                try:
+                    clients[-1].allocate()
+                except Refused as error:
+                    self.assertEqual(error.code, 508)
+                    clients.pop().close()
+                    refused += 1
+            self.assertGreaterEqual(len(clients), promised)
+            # Those that live go on, and what one gives back is there for the next: nothing has leaked.
+            channel = clients[0].bind(peers.addresses()[0])
+            clients[0].send(channel, b"alive")
+            self.assertEqual(clients[0].receive(), (channel, b"evila"))
+            for _ in range(5):
+                with clients.pop() as leaving:
+                    leaving.refresh(0)
+                clients.append(new_client(relay, "again"))
+                clients[-1].allocate()
+            for client in clients:
+                client.close()
 
 
 class Limits(unittest.TestCase):
