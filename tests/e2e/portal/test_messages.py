@@ -2,6 +2,7 @@
 """What the relay says to a portal that behaves, and what it does about what the portal says."""
 import http.client
 import json
+import queue
 import socket
 import time
 import unittest
@@ -160,6 +161,107 @@ class Noise(PortalTest):
             portal.message()
         self.assertEqual(portal.count, 1)
         self.assertNotRegex(subject.output(), Subject.RETRY)
+
+
+class Library(PortalTest):
+    """What the library's WebSocket can do to the relay's, with a healthy portal at the second try."""
+
+    def after(self, first, comes_back, **env):
+        done = queue.Queue()
+
+        async def script(portal, connection, number):
+            if number == 1:
+                await portal.join(connection, init=False)
+                done.put(await first(connection))
+            else:
+                await portal.join(connection)
+            while True:
+                await connection.send(reply(await portal.receive(connection)))
+
+        portal = self.portal(script)
+        subject = self.subject(portal.url, **env)
+        subject.wait(Subject.CONNECTED)
+        if comes_back:
+            subject.wait(f"{comes_back}.*{Subject.RETRY}")
+            subject.wait(Subject.CONNECTED)
+        subject.wait(Subject.INIT)
+        self.assertEqual(portal.count, 2 if comes_back else 1)
+        if not comes_back:
+            self.assertNotRegex(subject.output(), Subject.RETRY)
+        return portal, done
+
+    def test_close(self):
+        async def first(connection):
+            await connection.close(1001, "going away")
+
+        portal, _ = self.after(first, "close 1001: going away")
+        self.assertEqual(portal.closes.get(timeout=PATIENCE), (1001, "going away"))
+
+    def test_end_of_file(self):
+        async def first(connection):
+            connection.transport.close()
+            await connection.wait_closed()
+
+        self.after(first, "ended the connection")
+
+    def test_reset(self):
+        async def first(connection):
+            connection.transport.abort()
+            await connection.wait_closed()
+
+        self.after(first, "ended the connection|the connection failed")
+
+    def test_half_open(self):
+        """The portal's side lives, but says nothing any more."""
+
+        async def first(connection):
+            await connection.wait_closed()
+
+        self.after(first, "did not answer a heartbeat", PORTAL_TIMING=timing(heartbeat="50ms", reply="100ms"))
+
+    def test_channel_closed(self):
+        for event in ("phx_close", "phx_error"):
+
+            async def first(connection, event=event):
+                await connection.send(push(event))
+                await connection.wait_closed()
+
+            with self.subTest(event=event):
+                self.after(first, "closed the channel")
+
+    def test_oversized_message(self):
+        async def first(connection):
+            await connection.send("x" * 65537)
+            await connection.wait_closed()
+
+        portal, _ = self.after(first, "larger than 64 KiB")
+        self.assertEqual(portal.closes.get(timeout=PATIENCE)[0], 1009)
+
+    def test_fragments_with_pings_between(self):
+        async def first(connection):
+            pongs = []
+
+            async def fragments():
+                for character in push("init"):
+                    yield character
+                    pongs.append(await connection.ping())
+
+            await connection.send(fragments())
+            for pong in pongs:
+                await pong
+            return len(pongs)
+
+        _, done = self.after(first, None)
+        self.assertEqual(done.get(timeout=PATIENCE), len(push("init")))
+
+    def test_largest_message_and_unknown_ones(self):
+        async def first(connection):
+            for text in ("{", push("x"), json.dumps({"event": "disconnect", "payload": {"reason": 7}}), b"binary"):
+                await connection.send(text)
+            text = push("init", {"padding": "x" * 65000})
+            await connection.send(text + " " * (65536 - len(text)))
+
+        self.after(first, None)
 
 
 class Shutdown(PortalTest):

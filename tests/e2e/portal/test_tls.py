@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 import unittest
+import warnings
 
 from harness import Certs, PortalTest, Subject, timing
 
@@ -83,7 +84,17 @@ class Tls(PortalTest):
         portal = self.portal(tls="good", maximum_tls=ssl.TLSVersion.TLSv1_1)
         subject = self.tls_subject(self.named(portal))
         subject.wait(f"TLS: .*{Subject.RETRY}")
+        subject.wait(f"TLS: .*{Subject.RETRY}")
         self.assertTrue(portal.requests.empty())
+        # It is the version that is refused: a client that puts up with it gets in.
+        context = ssl.create_default_context(cafile=Certs.path("ca.pem"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            context.minimum_version = ssl.TLSVersion.TLSv1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with socket.create_connection(("127.0.0.1", portal.port)) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as old:
+                self.assertEqual(old.version(), "TLSv1.1")
 
     def test_no_tls_there(self):
         plain = self.portal()
