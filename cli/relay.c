@@ -77,8 +77,6 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   relay *r = ctx;
-  if (r->workers)
-    workers_check_offload(r->workers);
   const metrics_totals t = take_totals(r);
   const uint64_t bytes = t.bytes[0] + t.bytes[1];
   const fzr_time now = monotonic_now();

@@ -135,11 +135,6 @@ void workers_follow_log_filter(workers *all)
     worker_follow_log_filter(all->each[i]);
 }
 
-void workers_check_offload(workers *all)
-{
-  xdp_check(all->offload);
-}
-
 const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel)
 {
   all->current = true;

@@ -28,9 +28,6 @@ const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp 
 /* Whether the last snapshot is of that moment. A worker that gets no CPU for a while answers late; its numbers are then older ones. */
 bool workers_snapshot_is_current(const workers *all);
 
-/* Looks whether all is well with the kernel data path, and says in the log if not. To be called every now and then. */
-void workers_check_offload(workers *all);
-
 /* Ends the threads. NULL is allowed. */
 void workers_free(workers *all);
 

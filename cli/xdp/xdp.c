@@ -171,11 +171,27 @@ static void read_relayed(const xdp *x, metrics_xdp *out)
   }
 }
 
+static void look_for_interfaces(xdp *x)
+{
+  for (size_t i = 0; i < x->count; i++) {
+    xdp_interface *interface = &x->interfaces[i];
+    if (interface->gone || !xdp_is_detached(interface))
+      continue;
+    interface->gone = true;
+    log_warn(
+        "xdp",
+        "%s is gone, and the program with it: when it is back, its packets go through user space until the "
+        "relay is started again",
+        interface->name);
+  }
+}
+
 void xdp_read(xdp *x, metrics_xdp *out)
 {
   memset(out, 0, sizeof *out);
   if (!x)
     return;
+  look_for_interfaces(x);
   out->active = true;
   read_relayed(x, out);
   out->channels = atomic_load_explicit(&x->channels.in_kernel, memory_order_relaxed);
@@ -189,20 +205,5 @@ void xdp_read(xdp *x, metrics_xdp *out)
   for (unsigned i = 0; i < XDP_LEFT_REASONS; i++) {
     out->left[i].name = xdp_left_name(i);
     out->left[i].value = atomic_load_explicit(&x->channels.left[i], memory_order_relaxed);
-  }
-}
-
-void xdp_check(xdp *x)
-{
-  for (size_t i = 0; x && i < x->count; i++) {
-    xdp_interface *interface = &x->interfaces[i];
-    if (interface->gone || !xdp_is_detached(interface))
-      continue;
-    interface->gone = true;
-    log_warn(
-        "xdp",
-        "%s is gone, and the program with it: when it is back, its packets go through user space until the "
-        "relay is started again",
-        interface->name);
   }
 }

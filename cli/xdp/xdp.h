@@ -41,10 +41,7 @@ void xdp_close(xdp *x);
  * thread. NULL is fine. */
 void xdp_on_channel(xdp *x, const fzr_event *event);
 
-/* Reads the counters; all 0 if |x| is NULL. */
+/* Reads the counters, all 0 if |x| is NULL; and says it in the log, once, when an interface has gone away. */
 void xdp_read(xdp *x, metrics_xdp *out);
-
-/* Says it once in the log when an interface has gone away. NULL is fine. */
-void xdp_check(xdp *x);
 
 #endif

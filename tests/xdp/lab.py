@@ -139,12 +139,18 @@ def ip_of(address):
     return address.split("/")[0]
 
 
+def without_dad(run):
+    """IPv6 addresses of interfaces that are made from now on can be used at once."""
+    run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.dad_transmits=0")
+
+
 class End:
     """A namespace with one interface, far0, for clients or for peers."""
 
     def __init__(self, stub, offload=False, stubbed=True):
         self.stub_binary, self.offload, self.stubbed = stub, offload, stubbed
         self.namespace = netns.Namespace()
+        without_dad(self.namespace.run)
         self.stub = self.capture = None
         self.address = {}
 
@@ -171,6 +177,34 @@ class End:
         self.namespace.close()
 
 
+class Reader(threading.Thread):
+    """Takes all that comes to a socket."""
+
+    def __init__(self, s):
+        super().__init__(daemon=True)
+        self.socket, self.got, self.done = s, [], False
+        s.settimeout(0.1)
+        self.start()
+
+    def run(self):
+        while not self.done:
+            try:
+                self.got.append(self.socket.recv(65536))
+            except TimeoutError:
+                pass
+            except OSError:
+                return
+
+    def close(self):
+        self.done = True
+        self.join(DEADLINE)
+
+
+def unprivileged(capabilities):
+    """What to put before a command so that it has these capabilities, as setpriv(1) writes them, and can get no other."""
+    return ("setpriv", "--inh-caps", capabilities, "--ambient-caps", capabilities, "--bounding-set", capabilities)
+
+
 def set_forwarding(interface, on=True):
     for family in ("ipv4", "ipv6"):
         with open("/proc/sys/net/%s/conf/%s/forwarding" % (family, interface), "w", encoding="ascii") as file:
@@ -193,10 +227,10 @@ class XdpRelay(Relay):
         self.scraped = time.monotonic()
         return text
 
-    def metric(self, name, **labels):
+    def metric(self, name, text=None, **labels):
         """The sum of all series of `name` that have these labels; a label of None must not be there."""
         total = 0
-        for line in self._scrape().splitlines():
+        for line in (text or self._scrape()).splitlines():
             match = re.fullmatch(re.escape(name) + r"(?:\{(.*)\})? (\S+)", line)
             if not match:
                 continue
@@ -209,8 +243,11 @@ class XdpRelay(Relay):
         labels = {"direction": direction} if direction else {}
         return self.metric("relay_packets_total", datapath="xdp", **labels)
 
-    def in_user_space(self):
-        return self.metric("relay_packets_total", datapath=None)
+    def relayed(self):
+        """Packets in the kernel, and in user space."""
+        text = self._scrape()
+        return (self.metric("relay_packets_total", text, datapath="xdp"),
+                self.metric("relay_packets_total", text, datapath=None))
 
     def passed(self, reason):
         return self.metric("relay_xdp_passed_packets_total", reason=reason)

@@ -2,8 +2,12 @@
 """The kernel data path end to end: the built relay in network namespaces, and every frame that arrives looked at."""
 
 import os
+import re
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
@@ -24,27 +28,25 @@ RELAY = {4: "10.77.1.1", 6: "fd77:1::1"}
 SIZES = (18, 19, 99, 100, 101, 700, 1001, 1280)
 
 
-@unittest.skipIf(MISSING, MISSING)
-class TwoInterfaces(unittest.TestCase):
-    """Clients behind c0, peers behind p0."""
+UDP_SEGMENT = 103
+
+
+class Case(unittest.TestCase):
+    """A relay in this namespace, clients and peers in others."""
+
+    client_end = peer_end = None
+    interfaces = ()
 
     def setUp(self):
         netns.run("ip", "link", "set", "lo", "up")
-        self.client_end = self.end("c0", ("10.77.1.1/24", "fd77:1::1/64"), CLIENTS)
-        self.peer_end = self.end("p0", ("10.77.2.1/24", "fd77:2::1/64"), PEERS)
+        lab.without_dad(netns.run)
 
-    def end(self, name, near, far, **more):
-        end = lab.End(STUB, **more)
-        self.addCleanup(end.close)
-        netns.link(name, near, end.namespace, far)
+    def cleaned_link(self, name):
         self.addCleanup(subprocess.run, ["ip", "link", "del", name], check=False, stderr=subprocess.DEVNULL)
-        lab.set_forwarding(name)
-        end.start(far)
-        return end
 
     def relay(self, *args, **more):
-        relay = lab.XdpRelay(BINARY, "--xdp-interface", "c0", "--xdp-interface", "p0", *args, v4=RELAY[4], v6=RELAY[6],
-                             ports=(50000, 50199), **more)
+        flags = [flag for name in self.interfaces for flag in ("--xdp-interface", name)]
+        relay = lab.XdpRelay(BINARY, *flags, *args, v4=RELAY[4], v6=RELAY[6], ports=(50000, 50199), **more)
         self.addCleanup(lambda: relay.process.poll() is None and relay.stop())
         return relay
 
@@ -55,43 +57,434 @@ class TwoInterfaces(unittest.TestCase):
         client.allocate()
         return client
 
-    def exchange(self, relay, client, family):
-        """A channel to a new peer of `family`, and packets of all SIZES both ways. Returns how many went each way."""
+    def peer(self, family):
         peer = self.peer_end.udp(family)
         self.addCleanup(peer.close)
+        return peer
+
+    def meet(self, client, peer):
+        """Binds a channel to `peer`, and sends one packet each way: that finds the neighbours. Returns the channel and where the
+        peer has to send to."""
         channel = client.bind(peer.getsockname()[:2])
-        # The first ones find the neighbours.
         client.send(channel, b"hello" * 10)
         data, source = peer.recvfrom(65536)
         self.assertEqual(data, b"hello" * 10)
-        self.assertEqual(source[:2], client.relayed[family])
+        self.assertEqual(source[1], client.relayed[6 if ":" in source[0] else 4][1])
         peer.sendto(b"welcome" * 10, source)
         self.assertEqual(client.receive(), (channel, b"welcome" * 10))
-        before = relay.in_kernel(), relay.in_user_space()
-        for size in SIZES:
+        return channel, source
+
+    def exchange(self, relay, client, family, sizes=SIZES):
+        """A channel to a new peer of `family`, and packets of all `sizes` both ways. Returns how many the kernel relayed, and how
+        many user space did."""
+        peer = self.peer(family)
+        channel, source = self.meet(client, peer)
+        before = relay.relayed()
+        for size in sizes:
             payload = os.urandom(size)
             client.send(channel, payload)
             self.assertEqual(peer.recvfrom(65536), (payload, source))
             peer.sendto(payload[::-1], source)
             self.assertEqual(client.receive(), (channel, payload[::-1]))
-        return relay.in_kernel() - before[0], relay.in_user_space() - before[1]
+        after = relay.relayed()
+        return after[0] - before[0], after[1] - before[1]
 
-    def all_families(self, mode):
-        relay = self.relay("--xdp", mode)
-        wait_for(lambda: relay.find(r"relayed in the kernel on c0, p0 \(%s, by the routing table\)" % mode), "the program")
+    def all_families(self, relay, expected=(2 * len(SIZES), 0)):
         for client_family in (4, 6):
             client = self.client(relay, client_family)
             for peer_family in (4, 6):
                 with self.subTest(client=client_family, peer=peer_family):
-                    self.assertEqual(self.exchange(relay, client, peer_family), (2 * len(SIZES), 0))
-        relay.stop()
-        self.assertEqual(self.client_end.capture.faults() + self.peer_end.capture.faults(), [])
+                    self.assertEqual(self.exchange(relay, client, peer_family), expected)
+
+    def expect_no_fault(self):
+        """All frames that have come so far had right sums."""
+        for end in (self.client_end, self.peer_end):
+            self.assertEqual(end.capture.faults(), [])
+            self.assertGreater(len(end.capture.frames), 0)
+
+
+@unittest.skipIf(MISSING, MISSING)
+class TwoInterfaces(Case):
+    """Clients behind c0, peers behind p0; the routing table decides."""
+
+    interfaces = ("c0", "p0")
+    offload = False
+
+    def setUp(self):
+        super().setUp()
+        self.client_end = self.end("c0", ("10.77.1.1/24", "fd77:1::1/64"), CLIENTS)
+        self.peer_end = self.end("p0", ("10.77.2.1/24", "fd77:2::1/64"), PEERS)
+
+    def end(self, name, near, far):
+        end = lab.End(STUB, offload=self.offload)
+        self.addCleanup(end.close)
+        netns.link(name, near, end.namespace, far)
+        self.cleaned_link(name)
+        lab.set_forwarding(name)
+        end.start(far)
+        return end
+
+    def attached(self, name):
+        return '"xdp"' in netns.run("ip", "-j", "link", "show", "dev", name)
 
     def test_native(self):
-        self.all_families("native")
+        relay = self.relay("--xdp", "native")
+        self.assertTrue(relay.find(r"relayed in the kernel on c0, p0 \(native, by the routing table\)"), relay.output())
+        self.all_families(relay)
+        relay.stop()
+        self.expect_no_fault()
+        self.assertFalse(self.attached("c0") or self.attached("p0"))
 
     def test_generic(self):
-        self.all_families("generic")
+        relay = self.relay("--xdp", "generic")
+        self.assertTrue(relay.find(r"relayed in the kernel on c0, p0 \(generic, by the routing table\)"), relay.output())
+        self.all_families(relay)
+        relay.stop()
+        self.expect_no_fault()
+
+    def test_all_addresses_and_several_workers(self):
+        """Bound to all addresses, so that the routing table says from where to relay; workers fill the maps side by side."""
+        relay = self.relay("--xdp", "auto", "--bind-ip4-addr", "0.0.0.0", "--bind-ip6-addr", "::", workers=3)
+        for _ in range(2):
+            self.all_families(relay)
+        self.assertEqual(relay.metric("relay_xdp_channels"), 8)
+        self.expect_no_fault()
+
+    def test_small_frames_and_names_of_old(self):
+        relay = self.relay(env={"EBPF_OFFLOADING": "c0", "EBPF_ATTACH_MODE": "driver", "EBPF_INT4_ADDR": "10.77.1.1"})
+        client = self.client(relay, 4)
+        sizes = (0, 1, 2, 13, 14, 17, 18, 19)
+        # Up at least 18 bytes, down at least 14, else the frame would be shorter than 60.
+        self.assertEqual(self.exchange(relay, client, 4, sizes), (2 + 4, 6 + 4))
+        self.assertEqual(relay.passed("short_frame") % 10, 0)
+
+    def test_mtu(self):
+        """A client link of 1,400: down, 1,368 bytes fit with IPv4."""
+        netns.run("ip", "link", "set", "c0", "mtu", "1400")
+        self.client_end.namespace.run("ip", "link", "set", "far0", "mtu", "1400")
+        relay = self.relay("--xdp", "native")
+        client = self.client(relay, 4)
+        peer = self.peer(4)
+        channel, source = self.meet(client, peer)
+        for size, kernel in ((1367, 1), (1368, 1), (1369, 0), (1460, 0)):
+            before, too_large = relay.in_kernel(), relay.passed("mtu")
+            payload = os.urandom(size)
+            peer.sendto(payload, source)
+            self.assertEqual(client.receive(), (channel, payload))
+            self.assertEqual((relay.in_kernel() - before, relay.passed("mtu") - too_large), (kernel, 1 - kernel), size)
+        self.expect_no_fault()
+
+    def test_runs(self):
+        """A sender that hands the kernel 40 datagrams at once: each is relayed."""
+        relay = self.relay("--xdp", "native")
+        self.run_of_datagrams(relay)
+        self.assertGreaterEqual(relay.in_kernel("peer_to_client"), 40)
+        self.expect_no_fault()
+
+    def run_of_datagrams(self, relay):
+        client = self.client(relay, 4)
+        peer = self.peer(4)
+        channel, source = self.meet(client, peer)
+        parts = [bytes([i]) * 100 for i in range(40)]
+        peer.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 100)
+        peer.sendto(b"".join(parts), source)
+        self.assertEqual(sorted(client.receive() for _ in parts), [(channel, part) for part in parts])
+        client.socket.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 104)
+        client.socket.send(b"".join(struct.pack(">HH", channel, 100) + part for part in parts))
+        self.assertEqual(sorted(peer.recvfrom(65536) for _ in parts), [(part, source) for part in parts])
+
+    # ---- under load ----
+
+    def pump(self, client, channel, tag, stop):
+        """Sends numbered packets until told to stop. Returns how many."""
+        n = 0
+        while not stop.is_set():
+            client.send(channel, struct.pack(">4sI", tag, n) + bytes(92))
+            n += 1
+            if n % 16 == 0:
+                stop.wait(0.005)
+        return n
+
+    def test_refresh_and_others_under_load(self):
+        """Nothing is lost while the channel is refreshed, and while others are bound and deleted all around it."""
+        relay = self.relay("--xdp", "native")
+        flow, other = self.client(relay, 4), self.client(relay, 4)
+        peer = self.peer(4)
+        channel, _ = self.meet(flow, peer)
+        reader, stop = lab.Reader(peer), threading.Event()
+        self.addCleanup(reader.close)
+        sent = []
+        sender = threading.Thread(target=lambda: sent.append(self.pump(flow, channel, b"flow", stop)))
+        sender.start()
+        try:
+            echo = self.peer(4)
+            while len(reader.got) < 3000:
+                flow.bind(peer.getsockname()[:2], channel)
+                flow.refresh()
+                self.meet(other, echo)
+                other.refresh(0)
+                other.allocate()
+        finally:
+            stop.set()
+            sender.join()
+        wait_for(lambda: len(reader.got) >= sent[0], "all %d packets" % sent[0])
+        self.assertEqual([data[:8] for data in reader.got], [struct.pack(">4sI", b"flow", n) for n in range(sent[0])])
+        self.assertGreaterEqual(sent[0], 3000)
+        self.assertGreaterEqual(relay.in_kernel(), sent[0] - 100)
+        self.expect_no_fault()
+
+    def test_rebind_under_load(self):
+        """The same client's same channel, to one peer after another: what is meant for one never gets to another, and all arrives that
+        is sent while the channel is bound."""
+        relay = self.relay("--xdp", "native")
+        client = self.client(relay, 4)
+        peers = [self.peer(4) for _ in range(2)]
+        readers = [lab.Reader(peer) for peer in peers]
+        for reader in readers:
+            self.addCleanup(reader.close)
+        expected = [0, 0]
+        for turn in range(20):
+            peer = peers[turn % 2]
+            client.bind(peer.getsockname()[:2], 0x4000)
+            for n in range(50):
+                client.send(0x4000, struct.pack(">4sI", b"to-%d" % (turn % 2), n) + bytes(92))
+            expected[turn % 2] += 50
+            # A request behind them in the same socket, whose answer says that they have been through.
+            client.refresh(0)
+            for n in range(20):
+                client.send(0x4000, b"nobody" + bytes(94))
+            client.allocate()
+        wait_for(lambda: [len(reader.got) for reader in readers] == expected, "all packets, and no other")
+        for index, reader in enumerate(readers):
+            self.assertEqual({data[:4] for data in reader.got}, {b"to-%d" % index})
+        self.assertEqual(relay.metric("relay_xdp_channels"), 0)
+
+    # ---- the end ----
+
+    def test_killed(self):
+        relay = self.relay("--xdp", "native")
+        client = self.client(relay, 4)
+        self.assertEqual(self.exchange(relay, client, 4), (2 * len(SIZES), 0))
+        self.assertTrue(self.attached("c0") and self.attached("p0"))
+        relay.kill()
+        self.assertFalse(self.attached("c0") or self.attached("p0"))
+        # The next one begins with nothing: its predecessor's channel is none of its own.
+        again = self.relay("--xdp", "native", "--listen-port", str(relay.port))
+        client.send(0x4000, bytes(100))
+        wait_for(lambda: again.passed("no_entry"), "the old channel's packet to be passed")
+        self.assertEqual((again.in_kernel(), again.metric("relay_xdp_channels")), (0, 0))
+        client = self.client(again, 4)
+        self.assertEqual(self.exchange(again, client, 4), (2 * len(SIZES), 0))
+
+    def test_interface_goes_away(self):
+        relay = self.relay("--xdp", "native")
+        netns.run("ip", "link", "del", "p0")
+        wait_for(lambda: relay.in_kernel() or relay.find("p0 is gone, and the program with it"), "the warning")
+        self.assertTrue(self.client(relay, 4).relayed)
+
+    # ---- what may be missing: one warning, and user space relays ----
+
+    def expect_user_space(self, relay, warning):
+        self.assertTrue(relay.find("WARN xdp: .*" + warning), relay.output())
+        kernel, _ = self.exchange(relay, self.client(relay, 4), 4)
+        self.assertEqual(kernel, 0)
+
+    def test_no_forwarding(self):
+        lab.set_forwarding("c0", False)
+        lab.set_forwarding("p0", False)
+        relay = self.relay("--xdp", "native")
+        self.assertTrue(relay.find(r"sysctl -w net.ipv6.conf.p0.forwarding=1"), relay.output())
+        self.expect_user_space(relay, r"sysctl -w net.ipv4.conf.c0.forwarding=1, or, behind a single router, --xdp-route swap")
+        self.assertGreaterEqual(relay.passed("forwarding_off"), 2 * len(SIZES))
+
+    def test_no_capability(self):
+        for kept in ("-all", "-all,+bpf", "-all,+net_admin"):
+            with self.subTest(capabilities=kept):
+                relay = self.relay("--xdp", "native", wrapper=lab.unprivileged(kept))
+                self.expect_user_space(relay, "Give the relay CAP_BPF and CAP_NET_ADMIN")
+                relay.stop()
+
+    def test_two_capabilities_are_enough_and_are_given_up(self):
+        relay = self.relay("--xdp", "native", wrapper=lab.unprivileged("-all,+bpf,+net_admin"))
+        self.assertEqual(self.exchange(relay, self.client(relay, 4), 4), (2 * len(SIZES), 0))
+        workers = 0
+        for task in os.listdir("/proc/%d/task" % relay.process.pid):
+            with open("/proc/%d/task/%s/status" % (relay.process.pid, task), encoding="ascii") as file:
+                status = dict(line.split(":\t", 1) for line in file.read().splitlines())
+            if re.fullmatch(r"relay-\d+|firezone-relay", status["Name"]) and int(status["CapPrm"], 16) == 0:
+                workers += 1
+        self.assertGreaterEqual(workers, 2)
+
+    def test_program_of_another(self):
+        stub = lab.Stub(STUB, None, "c0")
+        self.addCleanup(stub.close)
+        relay = self.relay("--xdp", "native")
+        self.expect_user_space(relay, "c0 has another XDP program, which stays")
+        self.assertTrue(self.attached("c0"))
+
+    def test_no_such_interface(self):
+        self.interfaces = ("nowhere0",)
+        self.expect_user_space(self.relay("--xdp", "auto"), "There is no interface nowhere0")
+
+    def test_driver_without_xdp(self):
+        self.interfaces = ("lo",)
+        relay = self.relay("--xdp", "native")
+        self.expect_user_space(relay, "The driver of lo does not take the program")
+
+    def test_bandwidth_limit(self):
+        relay = self.relay("--xdp", "native", "--max-bandwidth-per-allocation", "100000000")
+        self.expect_user_space(relay, "can't keep to --max-bandwidth-per-allocation")
+
+    def test_mistakes(self):
+        for args, message in ((("--xdp", "native"), "--xdp: no interface is set"),
+                              (("--xdp-interface", "c0"), "--xdp-interface: --xdp is not set")):
+            done = subprocess.run([BINARY, "--public-ip4-addr", RELAY[4], *args], capture_output=True, text=True, check=False,
+                                  timeout=DEADLINE)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(message, done.stderr)
+
+
+@unittest.skipIf(MISSING, MISSING)
+class Offloading(TwoInterfaces):
+    """Senders that leave sums and runs to their device: as the frames are not finished, user space relays, and nothing is lost."""
+
+    offload = True
+
+    def test_native(self):
+        relay = self.relay("--xdp", "native")
+        self.all_families(relay, (0, 2 * len(SIZES)))
+        self.assertGreaterEqual(relay.passed("unfinished_checksum"), 8 * len(SIZES))
+        self.expect_no_fault()
+
+    def test_generic(self):
+        relay = self.relay("--xdp", "generic")
+        self.all_families(relay, (0, 2 * len(SIZES)))
+        self.assertGreaterEqual(relay.passed("unfinished_checksum"), 8 * len(SIZES))
+        self.expect_no_fault()
+
+    def test_runs(self):
+        for mode in ("native", "generic"):
+            with self.subTest(mode=mode):
+                relay = self.relay("--xdp", mode)
+                self.run_of_datagrams(relay)
+                self.assertEqual(relay.in_kernel(), 0)
+                relay.stop()
+        self.expect_no_fault()
+
+
+# What has nothing to do with the senders.
+for name in dir(TwoInterfaces):
+    if name.startswith("test_") and name not in ("test_native", "test_generic", "test_runs"):
+        setattr(Offloading, name, None)
+
+
+@unittest.skipIf(MISSING, MISSING)
+class BehindRouter(Case):
+    """One interface, and everybody behind the router at its other end."""
+
+    interfaces = ("r0",)
+
+    def setUp(self):
+        super().setUp()
+        self.router = netns.Namespace()
+        lab.without_dad(self.router.run)
+        self.addCleanup(self.router.close)
+        netns.run("ip", "link", "add", "r0", "type", "veth", "peer", "name", "far0", "netns", str(self.router.pid))
+        self.cleaned_link("r0")
+        for family, near, far in (("-4", "10.77.1.1/24", "10.77.1.254/24"), ("-6", "fd77:1::1/64", "fd77:1::fe/64")):
+            netns.run("ip", "addr", "add", near, "dev", "r0", *(["nodad"] if family == "-6" else []))
+            self.router.run("ip", "addr", "add", far, "dev", "far0", *(["nodad"] if family == "-6" else []))
+        netns.run("ip", "link", "set", "r0", "up")
+        self.router.run("ip", "link", "set", "far0", "up")
+        netns.run("ip", "route", "add", "default", "via", "10.77.1.254")
+        netns.run("ip", "-6", "route", "add", "default", "via", "fd77:1::fe")
+        self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        stub = lab.Stub(STUB, self.router, "far0")
+        self.addCleanup(stub.close)
+        self.client_end = self.end("rc", "10.77.3", "fd77:3:")
+        self.peer_end = self.end("rp", "10.77.4", "fd77:4:")
+
+    def end(self, name, net4, net6):
+        end = lab.End(STUB)
+        self.addCleanup(end.close)
+        self.router.run("ip", "link", "add", name, "type", "veth", "peer", "name", "far0", "netns", str(end.namespace.pid))
+        for namespace, device, host in ((self.router, name, "1"), (end.namespace, "far0", "2")):
+            namespace.run("ip", "addr", "add", "%s.%s/24" % (net4, host), "dev", device)
+            namespace.run("ip", "addr", "add", "%s:%s/64" % (net6, host), "dev", device, "nodad")
+            namespace.run("ip", "link", "set", device, "up")
+        end.namespace.run("ip", "route", "add", "default", "via", net4 + ".1")
+        end.namespace.run("ip", "-6", "route", "add", "default", "via", net6 + ":1")
+        end.start(["%s.2/24" % net4, "%s:2/64" % net6])
+        return end
+
+    def run_with(self, *args):
+        relay = self.relay(*args)
+        self.all_families(relay)
+        # Two routers and the relay on the way, each of which takes one off.
+        hops = {frame.ttl for frame in self.peer_end.capture.frames if len(frame.payload) in SIZES}
+        self.assertEqual(hops, {61})
+        relay.stop()
+        self.expect_no_fault()
+
+    def test_swap(self):
+        self.run_with("--xdp", "native", "--xdp-route", "swap")
+
+    def test_swap_generic(self):
+        self.run_with("--xdp", "generic", "--xdp-route", "swap")
+
+    def test_by_the_routing_table(self):
+        lab.set_forwarding("r0")
+        self.run_with("--xdp", "native")
+
+
+@unittest.skipIf(MISSING, MISSING)
+class Bridge(Case):
+    """Relay, clients and peers on one segment: each packet has to go to another station than it came from."""
+
+    interfaces = ("r0",)
+
+    def setUp(self):
+        super().setUp()
+        self.switch = netns.Namespace()
+        lab.without_dad(self.switch.run)
+        self.addCleanup(self.switch.close)
+        self.switch.run("ip", "link", "add", "br0", "type", "bridge")
+        self.switch.run("ip", "link", "set", "br0", "up")
+        netns.run("ip", "link", "add", "r0", "type", "veth", "peer", "name", "far0", "netns", str(self.switch.pid))
+        self.cleaned_link("r0")
+        netns.run("ip", "addr", "add", "10.77.1.1/24", "dev", "r0")
+        netns.run("ip", "addr", "add", "fd77:1::1/64", "dev", "r0", "nodad")
+        netns.run("ip", "link", "set", "r0", "up")
+        lab.set_forwarding("r0")
+        self.switch.run("ip", "link", "set", "far0", "master", "br0", "up")
+        stub = lab.Stub(STUB, self.switch, "far0")
+        self.addCleanup(stub.close)
+        self.client_end = self.end("sc", "2")
+        self.peer_end = self.end("sp", "3")
+
+    def end(self, name, host):
+        end = lab.End(STUB)
+        self.addCleanup(end.close)
+        self.switch.run("ip", "link", "add", name, "type", "veth", "peer", "name", "far0", "netns", str(end.namespace.pid))
+        self.switch.run("ip", "link", "set", name, "master", "br0", "up")
+        addresses = ("10.77.1.%s/24" % host, "fd77:1::%s/64" % host)
+        for address in addresses:
+            end.namespace.run("ip", "addr", "add", address, "dev", "far0", *(["nodad"] if ":" in address else []))
+        end.namespace.run("ip", "link", "set", "far0", "up")
+        end.start(addresses)
+        return end
+
+    def test_native(self):
+        relay = self.relay("--xdp", "native")
+        self.all_families(relay)
+        relay.stop()
+        self.expect_no_fault()
+
+    def test_generic(self):
+        relay = self.relay("--xdp", "generic")
+        self.all_families(relay)
+        relay.stop()
+        self.expect_no_fault()
 
 
 if __name__ == "__main__":
