@@ -32,6 +32,7 @@ typedef struct relay {
   uint64_t last_bytes;
   fzr_time last_stats;
   fzr_time shutdown_at; /* when to stop waiting; FZR_TIME_NEVER: never */
+  bool begun;           /* the loop has run: there may be something to flush */
   bool draining;
   bool at_once; /* a second signal came */
   bool ended;
@@ -270,7 +271,7 @@ static void stop(relay *r)
 {
   if (r->drain)
     event_del(r->drain);
-  if (!r->at_once)
+  if (r->begun && !r->at_once)
     telemetry_flush(r->telemetry, FLUSH_MS);
   portal_free(r->portal);
   endpoints_close(&r->endpoints);
@@ -287,8 +288,10 @@ static void stop(relay *r)
 int relay_run(const options *o, const char *secret)
 {
   relay r = {.o = o, .secret = secret, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE};
-  if (!start(&r))
+  if (!start(&r)) {
+    r.begun = true;
     event_base_dispatch(r.base);
+  }
   stop(&r);
   return r.status;
 }

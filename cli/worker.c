@@ -350,24 +350,23 @@ void worker_follow_log_filter(worker *w)
   command(w, COMMAND_LOG_LEVEL);
 }
 
-bool worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out)
+void worker_ask(worker *w)
 {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += timeout_ms / 1000;
-  until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_nsec -= 1000000000;
-    until.tv_sec++;
-  }
   pthread_mutex_lock(&w->lock);
-  const uint64_t question = ++w->asked;
+  w->asked++;
+  pthread_mutex_unlock(&w->lock);
   command(w, COMMAND_SNAPSHOT);
-  while (w->answered < question && w->running)
-    if (pthread_cond_timedwait(&w->made, &w->lock, &until))
+}
+
+bool worker_answer(worker *w, fzr_time until, metrics_worker *out)
+{
+  const struct timespec end = {(time_t)(until / FZR_SECOND), (long)(until % FZR_SECOND)};
+  pthread_mutex_lock(&w->lock);
+  while (w->answered < w->asked && w->running)
+    if (pthread_cond_timedwait(&w->made, &w->lock, &end))
       break;
   *out = w->stats;
-  const bool current = w->answered >= question;
+  const bool current = w->answered >= w->asked;
   pthread_mutex_unlock(&w->lock);
   return current;
 }

@@ -38,9 +38,10 @@ void worker_drain(worker *w);
 /* The log's filter has changed. Any thread. */
 void worker_follow_log_filter(worker *w);
 
-/* Takes a snapshot of the counters, made by the worker itself; after |timeout_ms| the last one that there is. Returns whether it was
- * made after this call. Not by two threads at once. */
-bool worker_snapshot(worker *w, unsigned timeout_ms, metrics_worker *out);
+/* Asks the worker for a snapshot of its counters, which worker_answer waits for until |until|; after that it takes the last one that
+ * there is. Returns whether it was made after the question. Both by one thread alone. */
+void worker_ask(worker *w);
+bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
 
 /* Ends the thread if it runs, and frees the worker. NULL is fine. */
 void worker_free(worker *w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workers.h"
 
+#include "event_glue.h"
 #include "process.h"
 #include "telemetry/log.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long to wait for a worker's numbers; after that its last ones have to do. */
+/* How long to wait for the workers' numbers, all together; after that their last ones have to do. */
 #define SNAPSHOT_MS 200u
 
 struct workers {
@@ -137,9 +138,12 @@ void workers_follow_log_filter(workers *all)
 
 const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel)
 {
+  const fzr_time until = monotonic_now() + SNAPSHOT_MS * FZR_MILLISECOND;
+  for (unsigned i = 0; i < all->count; i++)
+    worker_ask(all->each[i]);
   all->current = true;
   for (unsigned i = 0; i < all->count; i++)
-    if (!worker_snapshot(all->each[i], SNAPSHOT_MS, &all->snapshot[i]))
+    if (!worker_answer(all->each[i], until, &all->snapshot[i]))
       all->current = false;
   *count = all->count;
   xdp_read(all->offload, in_kernel);

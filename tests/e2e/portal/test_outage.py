@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The portal goes away and comes back while the relay is at work: who is relayed does not notice."""
+import ctypes
 import errno
 import http.client
 import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 import unittest
@@ -30,6 +32,32 @@ from harness import (
 
 # How long the portal stays away under load. PORTAL_AWAY=180 for minutes.
 AWAY = float(os.environ.get("PORTAL_AWAY", "3"))
+
+class Held:
+    """Holds the threads of a relay that relay, and them alone, until released."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, pid):
+        self.ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+        self.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+        self.threads = []
+        for task in map(int, os.listdir(f"/proc/{pid}/task")):
+            with open(f"/proc/{pid}/task/{task}/comm") as comm:
+                if not comm.read().startswith("relay-"):
+                    continue
+            if self.ptrace(self.SEIZE, task, None, None) != 0:
+                self.release()
+                return
+            self.threads.append(task)
+            self.ptrace(self.INTERRUPT, task, None, None)
+            os.waitpid(task, self.WALL)
+
+    def release(self):
+        for task in self.threads:
+            self.ptrace(self.DETACH, task, None, None)
+        self.threads = []
+
 
 class Outage(PortalTest):
     def ready(self, health):
@@ -253,6 +281,24 @@ class Outage(PortalTest):
         subject.terminate()
         self.assertEqual(subject.wait_exit(), 0)
         closed.set()
+
+    def test_workers_without_cpu_are_waited_for(self):
+        """Workers that can't say how many allocations they have are not taken for idle."""
+        portal = self.portal()
+        subject, _ = self.start(portal)
+        flow = Flow(self, int(subject.wait(r"Listening on \S+:(\d+),").group(1)))
+        flow.relay(20)
+        held = Held(subject.process.pid)
+        if not held.threads:
+            self.skipTest("no right to hold threads (ptrace)")
+        subject.terminate()
+        self.assertEqual(portal.closes.get(timeout=PATIENCE)[0], 1000)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            subject.process.wait(1)
+        held.release()
+        flow.relay(20)
+        flow.client.refresh(0)
+        self.assertEqual(subject.wait_exit(), 0)
 
     def test_second_signal(self):
         portal = self.portal()
