@@ -37,7 +37,9 @@ typedef struct fzr_udp_config {
   uint32_t
       send_buffer; /**< SO_SNDBUF of all sockets; 0: 1 MiB for listen sockets, the kernel's default for ports */
   uint32_t queue_bytes; /**< bound of one socket's queue of unsent datagrams; 0: 1 MiB */
-  uint32_t budget;      /**< datagrams read from one socket in one turn; 0: 256 */
+  uint32_t
+      budget; /**< datagrams read from one socket in one turn, those of runs counted singly; 0: 256. The batch
+                             that reaches it is finished */
 
   /**
    * Watch |fd| for |events| (FZR_WATCH_…; 0: none for now, but it stays known); replaces what was asked before. Level

@@ -9,6 +9,7 @@
 #define UDP_GRO 104
 #endif
 
+/* Datagrams of a turn: how long others wait. A batch that was begun is finished, so that it may be a batch of runs more. */
 #define DEFAULT_BUDGET 256u
 /* Errors read from a socket in one turn before it has to wait for the next: each is taken off by being read. */
 #define MAX_ERRORS 16u
@@ -123,6 +124,7 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
   while (budget && udp->reading == s && !s->paused) {
     const unsigned room = free_slots(udp, s), first = udp->held;
     const unsigned max = budget < room ? budget : room;
+    const uint64_t before = udp->stats.received;
     const int n = receive(udp, s, first, max);
     if (n < 0 && ++errors < MAX_ERRORS)
       continue;
@@ -131,11 +133,12 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
     for (unsigned i = first; i < first + (unsigned)n; i++)
       describe(udp, i, &local);
     udp->held += (unsigned)n;
+    const uint64_t came = udp->stats.received - before;
     fzr_driver_rx(udp->driver, side, udp->pkts + first, (size_t)n, now);
     /* Who sends in bulk fills a batch by itself, and has to learn at once when the way out is blocked. */
     if (s->listens || !udp->hold || (unsigned)n == max)
       fzri_send_held(udp);
-    budget -= (unsigned)n;
+    budget -= came < budget ? (uint32_t)came : budget;
     /* Fewer than asked for: the socket was empty. If more has come since, the host will say so. */
     if ((unsigned)n < max)
       break;

@@ -325,7 +325,7 @@ static void pump(relay_run *r)
       continue;
     }
     send_all(r);
-    receive_some(r, r->b->rate ? 0 : 1);
+    receive_some(r, r->b->rate >= 1000 ? 0 : 1); /* at a high rate a millisecond is too long */
   }
   drain(r);
 }

@@ -34,8 +34,31 @@ static int next_step(void)
   return script_at < script_len ? script[script_at++] : 0;
 }
 
+static unsigned most_segments; /* of a message so far */
+
+/* No message may be more than what every kernel takes: 64 segments, and the bytes of the largest datagram. */
+static void check_message(const struct msghdr *msg)
+{
+  size_t bytes = 0;
+  uint16_t seg = 0;
+  for (size_t i = 0; i < msg->msg_iovlen; i++)
+    bytes += msg->msg_iov[i].iov_len;
+  ck_assert_uint_le(bytes, 65507);
+  ck_assert_uint_le(msg->msg_iovlen, 128);
+  struct msghdr copy = *msg;
+  for (struct cmsghdr *c = msg->msg_controllen ? CMSG_FIRSTHDR(&copy) : NULL; c; c = CMSG_NXTHDR(&copy, c))
+    if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT)
+      memcpy(&seg, CMSG_DATA(c), sizeof seg);
+  const unsigned segments = seg ? (unsigned)((bytes + seg - 1) / seg) : 1;
+  ck_assert_uint_le(segments, 64);
+  if (segments > most_segments)
+    most_segments = segments;
+}
+
 int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
+  for (unsigned i = 0; i < n; i++)
+    check_message(&msgs[i].msg_hdr);
   const int step = fd == blocked_fd ? -EAGAIN : next_step();
   if (step < 0) {
     errno = -step;
@@ -46,6 +69,7 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+  check_message(msg);
   const int step = fd == blocked_fd ? -EAGAIN : next_step();
   if (step < 0) {
     errno = -step;
@@ -138,6 +162,7 @@ typedef struct setup {
 } setup;
 
 static setup s;
+static uint32_t budget; /* of what is started next; 0: the default */
 
 static fzr_addr name_of(int fd)
 {
@@ -242,10 +267,15 @@ static void start(bool ipv6, bool no_gso, bool wildcard)
   fzr_config config = fzt_config(&s.relay);
   config.public_ip4 = fzt_addr("127.0.0.1");
   config.public_ip6 = fzt_addr("::1");
+  most_segments = 0;
   config.lowest_port = (uint16_t)(20000 + getpid() % 100 * 100);
   config.highest_port = (uint16_t)(config.lowest_port + 99);
-  fzr_udp_config udp = {
-      .size = sizeof udp, .watch = watch, .unwatch = unwatch, .watch_ctx = &s.host, .disable_gso = no_gso};
+  fzr_udp_config udp = {.size = sizeof udp,
+                        .watch = watch,
+                        .unwatch = unwatch,
+                        .watch_ctx = &s.host,
+                        .disable_gso = no_gso,
+                        .budget = budget};
   udp.bind_ip4 = fzt_addr(wildcard ? "0.0.0.0" : "127.0.0.1");
   udp.bind_ip6 = fzt_addr(wildcard ? "::" : "::1");
   ck_assert_int_eq(fzr_udp_new(&udp, &s.udp, NULL), 0);
@@ -397,6 +427,90 @@ START_TEST(test_runs)
   if (stats.gso)
     ck_assert_uint_lt(stats.send_calls, 60);
   ck_assert_uint_eq(stats.send_errors, 0);
+  stop();
+}
+END_TEST
+
+/* Runs that follow each other are one, as far as a message goes: 4 of 50 and 3 alone, with a short tail in the middle. */
+static void several_runs(uint16_t len, uint16_t tail)
+{
+  static uint8_t buffer[70000];
+  static uint16_t want[203];
+  unsigned sent = 0;
+  for (unsigned up = 0; up < 2; up++, sent = 0) {
+    const size_t header = up ? 4 : 0;
+    for (unsigned k = 0; k < 4; k++) {
+      for (unsigned i = 0; i < 50; i++, sent++) {
+        want[sent] = k == 1 && i == 49 ? tail : len;
+        if (up)
+          fzr_channel_data_header(buffer + i * (len + header), 0x4000, want[sent]);
+        payload(sent, want[sent], buffer + i * (len + header) + header);
+      }
+      send_run(up ? s.client_fd : s.peer_fd, up ? &s.listen : &s.relayed, buffer, (uint16_t)(len + header),
+               50, (uint16_t)(want[sent - 1] + header));
+    }
+    for (unsigned i = 0; i < 3; i++, sent++) {
+      want[sent] = len;
+      if (up)
+        fzr_channel_data_header(buffer, 0x4000, len);
+      payload(sent, len, buffer + header);
+      send_to(up ? s.client_fd : s.peer_fd, up ? &s.listen : &s.relayed, buffer, len + header);
+    }
+    serve(&s.host, s.udp, s.relay.now);
+    for (unsigned i = 0; i < sent; i++)
+      expect_payload(up ? s.peer_fd : s.client_fd, i, want[i], !up);
+  }
+  expect_nothing(s.client_fd);
+  expect_nothing(s.peer_fd);
+}
+
+START_TEST(test_runs_are_joined_and_split)
+{
+  start(_i & 1, _i & 2, false);
+  several_runs(100, 33);
+  if (udp_stats().gso)
+    ck_assert_uint_eq(most_segments, 64);
+  several_runs(1200, 1);
+  several_runs(1, 1);
+  ck_assert_uint_eq(udp_stats().send_errors, 0);
+  ck_assert_uint_eq(udp_stats().queue_dropped, 0);
+  stop();
+}
+END_TEST
+
+/* One socket may not keep the others waiting: it is read up to the budget, and then it is their turn. */
+START_TEST(test_budget)
+{
+  enum { BUDGET = 40, SENT = 150, RUN = 50 };
+  static uint8_t buffer[RUN * 104];
+  budget = BUDGET;
+  start(false, false, false);
+  budget = 0;
+  for (unsigned i = 0; i < SENT; i++) {
+    fzr_channel_data_header(buffer, 0x4000, 100);
+    payload(i, 100, buffer + 4);
+    send_to(s.client_fd, &s.listen, buffer, 104);
+  }
+  for (unsigned done = 0; done < SENT; done += BUDGET) {
+    const uint64_t before = udp_stats().received;
+    fzr_udp_on_ready(s.udp, s.host.tokens[0], FZR_WATCH_READ, s.relay.now);
+    ck_assert_uint_eq(udp_stats().received - before, SENT - done < BUDGET ? SENT - done : BUDGET);
+    /* All that was read has gone out: nothing waits for more. */
+    for (unsigned i = done; i < done + BUDGET && i < SENT; i++)
+      expect_payload(s.peer_fd, i, 100, false);
+    expect_nothing(s.peer_fd);
+  }
+  /* A run counts as many as it is: the batch that has the first one reaches the budget. */
+  for (unsigned k = 0; k < 64; k++) {
+    for (unsigned i = 0; i < RUN; i++)
+      fzr_channel_data_header(buffer + i * 104, 0x4000, 100);
+    send_run(s.client_fd, &s.listen, buffer, 104, RUN, 104);
+  }
+  const uint64_t before = udp_stats().received;
+  fzr_udp_on_ready(s.udp, s.host.tokens[0], FZR_WATCH_READ, s.relay.now);
+  ck_assert_uint_ge(udp_stats().received - before, BUDGET);
+  ck_assert_uint_le(udp_stats().received - before, 32 * RUN);
+  serve(&s.host, s.udp, s.relay.now);
   stop();
 }
 END_TEST
@@ -739,6 +853,8 @@ int main(void)
   tcase_set_timeout(tc, 60);
   tcase_add_loop_test(tc, test_single_datagrams, 0, 16);
   tcase_add_loop_test(tc, test_runs, 0, 8);
+  tcase_add_loop_test(tc, test_runs_are_joined_and_split, 0, 4);
+  tcase_add_test(tc, test_budget);
   tcase_add_test(tc, test_datagrams_of_one_batch_leave_as_one_run);
   tcase_add_test(tc, test_partial_sends);
   tcase_add_loop_test(tc, test_gso_refused, 0, 4);
