@@ -83,6 +83,7 @@ int main(int argc, char **argv)
   static options o;
   options_given later;
   char error[OPTIONS_ERROR_MAX], secret[SECRET_MAX + 1];
+  process_keep_standard_streams();
   if (options_read(argc, argv, environment, &o, &later, error)) {
     fprintf(stderr, "firezone-relay: %s\n", error);
     return EXIT_USAGE;

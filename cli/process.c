@@ -4,10 +4,12 @@
 #include "telemetry/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1
@@ -30,6 +32,20 @@ void process_harden(void)
   /* Sanitizers look at their own process from outside, which this forbids. */
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
+}
+
+void process_keep_standard_streams(void)
+{
+  for (int fd = 0; fd <= 2; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+      continue;
+    /* The log can't be written to a descriptor for reading: its lines count as dropped. */
+    const int got = open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
+    if (got >= 0 && got != fd) {
+      (void)dup2(got, fd);
+      (void)close(got);
+    }
+  }
 }
 
 void process_raise_descriptors(const options *o, unsigned workers)

@@ -10,6 +10,10 @@
 /* Gives up gaining privileges and leaving core dumps: both outlive no secret. */
 void process_harden(void);
 
+/* Makes sure that descriptors 0 to 2 are taken, before anything else is opened: what is written to a standard stream that was closed must
+ * not go to whatever got its number. */
+void process_keep_standard_streams(void);
+
 /* Raises the soft limit of descriptors to the hard one, and warns if that is too low for all of the range's ports. */
 void process_raise_descriptors(const options *o, unsigned workers);
 

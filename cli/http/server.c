@@ -136,7 +136,8 @@ static void answer_by(const route *found, struct evhttp_request *req, const char
   struct evkeyvalq query;
   const char *raw = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
   TAILQ_INIT(&query);
-  if (raw != NULL && evhttp_parse_query_str(raw, &query) != 0) {
+  /* Parameters are strings: what follows a zero byte would be lost without a word. */
+  if (raw != NULL && (strstr(raw, "%00") != NULL || evhttp_parse_query_str(raw, &query) != 0)) {
     answer_text(req, 400, "bad query");
     return;
   }

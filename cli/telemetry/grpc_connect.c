@@ -92,12 +92,12 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
   grpc_client *c = ctx;
   const int on = 1;
   (void)addr;
-  portal_race_free(c->race);
-  c->race = NULL;
   if (fd < 0) {
-    grpc_disconnected(c, error);
+    grpc_disconnected(c, error); /* which frees the race, the text with it */
     return;
   }
+  portal_race_free(c->race);
+  c->race = NULL;
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   c->bev = bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
   if (!c->bev) {

@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics and traces by OTLP/gRPC: to a real gRPC server, and to ones that are away, slow, hostile or of another opinion."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import stun
+from firezone_client import Client, Refused
+from harness import DEADLINE, EchoPeers, Process, Relay, answers_binding, clean_environment, main, wait_for
+from watch import Metrics, endpoint
+
+try:
+    import grpc
+    import otlp
+    from otlp import METRICS, TRACES, Collector
+except ImportError:
+    print("skipped: python3-grpcio is not installed")
+    sys.exit(77)
+
+BINARY = sys.argv.pop(1)
+WORKERS = int(os.environ.get("FZT_WORKERS", "2"))
+FAST = {"OTEL_METRIC_EXPORT_INTERVAL": "200"}
+V4 = socket.AF_INET
+
+
+def bindings(relay, count):
+    """Sends `count` Binding requests, some at a time, and waits for each one's answer."""
+    with socket.socket(V4, socket.SOCK_DGRAM) as s:
+        s.connect(relay.address())
+        s.settimeout(DEADLINE)
+        left, waiting = count, 0
+        while left or waiting:
+            while left and waiting < 64:
+                s.send(stun.build(stun.BINDING, stun.REQUEST, stun.new_transaction(), []))
+                left, waiting = left - 1, waiting + 1
+            s.recv(2048)
+            waiting -= 1
+
+
+class WhatIsExported(unittest.TestCase):
+    """One relay that does a bit of everything, and a collector that takes it all."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.collector = Collector()
+        env = {"OTEL_SERVICE_NAME": "my relay", "RUST_LOG": "debug",
+               "OTEL_RESOURCE_ATTRIBUTES": "cloud.region=eu%2Dwest,service.namespace=ours,broken,service.name=not this", **FAST}
+        cls.relay = Relay(BINARY, "--otlp-grpc-endpoint", cls.collector.endpoint, "--log-format", "google-cloud",
+                          "--google-cloud-project-id", "proj", "--deny-peer", "127.0.0.77/32", workers=WORKERS, env=env)
+        cls.begin = time.time()
+        with EchoPeers(1) as peers, Client(cls.relay.address(), *cls.relay.credentials()) as client:
+            cls.drive(client, peers.addresses()[0])
+            cls.address = "%s:%d" % client.socket.getsockname()
+            cls.port = client.relayed[4][1]
+            cls.peer = "%s:%d" % peers.addresses()[0]
+            client.refresh(0)
+        cls.end = time.time()
+        wait_for(lambda: cls.spans("handle_refresh_request") and cls.span_count() >= 7, "the spans")
+        cls.wanted = cls.collector.metrics and len(cls.collector.metrics)
+        wait_for(lambda: len(cls.collector.metrics) > cls.wanted + 1, "metrics after that")
+
+    @classmethod
+    def drive(cls, client, peer):
+        client.binding()
+        client.allocate()
+        channel = client.bind(peer)
+        for i in range(10):
+            client.send(channel, bytes(150))
+            assert client.receive() == (channel, bytes(150)), i
+        cls.transaction = stun.new_transaction()
+        attributes = [(stun.SOFTWARE, b"tests \xff\n1.0"), (stun.CHANNEL_NUMBER, stun.channel_value(0x4abc)),
+                      (stun.XOR_PEER_ADDRESS, ("127.0.0.77", 7))]
+        assert client.request_once(stun.CHANNEL_BIND, attributes, cls.transaction).error() == 403
+        client.request(stun.CREATE_PERMISSION, [(stun.XOR_PEER_ADDRESS, peer)])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.relay.stop()
+        cls.collector.stop()
+
+    @classmethod
+    def spans(cls, name):
+        """Attributes and span of each span of this name, from our client."""
+        found = [(otlp.attributes(span), span) for span in cls.collector.spans() if span["name"] == name]
+        return [pair for pair in found if pair[0].get("sender") == cls.address]
+
+    @classmethod
+    def span_count(cls):
+        return sum(otlp.attributes(span).get("sender") == cls.address for span in cls.collector.spans())
+
+    def test_metadata(self):
+        self.assertTrue(all(0 < left <= 10 for left in self.collector.deadlines), self.collector.deadlines)
+        self.assertRegex(self.collector.metadata[0]["user-agent"], r"^firezone-relay/\d")
+
+    def test_resource(self):
+        for request in (self.collector.metrics[0]["resource_metrics"], self.collector.traces[0]["resource_spans"]):
+            attributes = otlp.attributes(request[0]["resource"])
+            self.assertEqual(attributes["service.name"], "my relay")
+            self.assertEqual(attributes["service.namespace"], "ours")
+            self.assertEqual(attributes["cloud.region"], "eu-west")
+            self.assertEqual(attributes["telemetry.sdk.language"], "c")
+            self.assertLessEqual({"telemetry.sdk.name", "telemetry.sdk.version", "service.version"}, set(attributes))
+        self.assertTrue(self.relay.find("Skipped a part of OTEL_RESOURCE_ATTRIBUTES.*broken"))
+
+    def value(self, name, **attributes):
+        """The value of the one point with these attributes; checks that it is a cumulative sum."""
+        metric = self.collector.last_metrics()[name]
+        self.assertEqual(metric["sum"]["temporality"], 2, name)
+        (point,) = [p for p in metric["sum"]["data_points"] if otlp.attributes(p) == attributes]
+        self.assertGreater(point["start"], 1e9 * (self.begin - 60))
+        self.assertGreater(point["time"], point["start"])
+        return point["int"]
+
+    def test_metrics(self):
+        kinds = {name: (metric.get("unit", ""), metric.get("sum", {}).get("monotonic", False))
+                 for name, metric in self.collector.last_metrics().items()}
+        self.assertEqual(kinds["allocations_total"], ("", False))
+        self.assertEqual(kinds["responses_total"], ("", True))
+        self.assertEqual(kinds["data_relayed_bytes"], ("b", True))
+        self.assertEqual(kinds["relay.active_allocations"], ("{allocation}", False))
+        self.assertEqual(kinds["relay.active_channels"], ("{channel}", False))
+        self.assertEqual(kinds["relay.packets"], ("{packet}", True))
+        self.assertEqual(kinds["relay.io"], ("By", True))
+        self.assertEqual(kinds["relay.send_queue"], ("{packet}", False))
+        self.assertEqual(kinds["relay.dropped"], ("{packet}", True))
+        self.assertEqual(self.value("allocations_total"), 0)
+        self.assertEqual(self.value("relay.active_channels"), 0)
+        self.assertEqual(self.value("data_relayed_bytes"), 20 * 150)
+        for direction in ("client_to_peer", "peer_to_client"):
+            self.assertEqual(self.value("relay.packets", direction=direction), 10)
+            self.assertEqual(self.value("relay.io", direction=direction), 1500)
+        for worker in range(WORKERS):
+            self.assertEqual(self.value("relay.send_queue", worker=worker), 0)
+        self.assertEqual(self.value("responses_total", response_class="success", message_type="allocate"), 1)
+        self.assertEqual(self.value("responses_total", response_class="error", message_type="allocate", error_code=401), 1)
+        self.assertEqual(self.value("responses_total", response_class="error", message_type="channelbind", error_code=403), 1)
+        self.assertEqual(self.value("responses_total", response_class="success", message_type="channelbind"), 1)
+        self.assertEqual(self.value("responses_total", response_class="success", message_type="createpermission"), 1)
+        self.assertEqual(self.value("responses_total", response_class="success", message_type="refresh"), 1)
+        (size,) = self.collector.last_metrics()["relay.packet.size"]["histogram"]["data_points"]
+        self.assertEqual(size["explicit_bounds"], [100.0 * i for i in range(1, 16)])
+        self.assertEqual(size["bucket_counts"], [0, 20] + 14 * [0])
+        self.assertEqual((size["count"], size["sum"]), (20, 3000.0))
+
+    def test_interval(self):
+        times = [when for when, path in self.collector.calls if path == METRICS]
+        self.assertGreater(times[2] - times[1], 0.1)
+
+    def test_every_request_has_a_span(self):
+        (success,) = [pair for pair in self.spans("handle_allocate_request") if "error_code" not in pair[0]]
+        self.assertEqual(success[0]["allocation"], self.port)
+        (bound,) = [pair for pair in self.spans("handle_channel_bind_request") if "error_code" not in pair[0]]
+        self.assertEqual(bound[0]["peer"], self.peer)
+        self.assertEqual(bound[0]["channel"], 0x4000)
+        (permitted,) = self.spans("handle_create_permission_request")
+        self.assertEqual(permitted[0]["peer"], self.peer)
+        self.assertEqual(len(self.spans("handle_binding_request")), 1)
+        self.assertEqual(len(self.spans("handle_refresh_request")), 1)
+        for _, span in (success, bound, permitted):
+            self.assertNotIn("status", span)
+        everything = self.collector.spans()
+        self.assertEqual(len({span["span_id"] for span in everything}), len(everything))
+        for span in everything:
+            self.assertEqual((len(span["trace_id"]), len(span["span_id"])), (16, 8))
+            self.assertLessEqual(span["start"], span["end"])
+            self.assertLess(self.begin - 60, span["start"] / 1e9)
+            self.assertLess(span["end"] / 1e9, self.end + 60)
+            self.assertRegex(otlp.attributes(span)["tid"], "^[0-9a-f]{24}$")
+
+    def test_errors(self):
+        (first,) = [pair for pair in self.spans("handle_allocate_request") if "error_code" in pair[0]]
+        self.assertEqual(first[0]["error_code"], 401)
+        self.assertEqual(first[1]["status"]["code"], 2)
+        (refused,) = [pair for pair in self.spans("handle_channel_bind_request") if "error_code" in pair[0]]
+        self.assertEqual(refused[0], {"sender": self.address, "tid": self.transaction.hex(), "software": "tests \ufffd\n1.0",
+                                      "peer": "127.0.0.77:7", "allocation": self.port, "channel": 0x4abc, "error_code": 403})
+        self.assertEqual(refused[1]["status"]["code"], 2)
+
+    def test_lines_name_their_span(self):
+        (span,) = [pair[1] for pair in self.spans("handle_channel_bind_request") if "error_code" in pair[0]]
+        lines = [json.loads(line) for line in self.relay.output().splitlines()]
+        (line,) = [line for line in lines if line["message"] == "Refused peer" and line["client"] == self.address]
+        self.assertEqual(line["logging.googleapis.com/trace"], "projects/proj/traces/" + span["trace_id"].hex())
+        self.assertEqual(line["logging.googleapis.com/spanId"], span["span_id"].hex())
+        self.assertEqual(line["severity"], "DEBUG")
+
+
+class Collectors(unittest.TestCase):
+    """Collectors that make trouble."""
+
+    def relay(self, where, *args, env=None, **more):
+        relay = Relay(BINARY, "--otlp-grpc-endpoint", where, *args, env={**FAST, **(env or {})}, **more)
+        self.addCleanup(relay.kill)
+        return relay
+
+    def collector(self, behave=None, port=0):
+        collector = Collector(behave, port)
+        self.addCleanup(collector.stop)
+        return collector
+
+    def dropped(self, relay):
+        return Metrics(endpoint(relay)).get("relay_spans_dropped_total")
+
+    def test_absent_and_then_there(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+            relay = self.relay("127.0.0.1:%d" % port)
+            wait_for(lambda: relay.find("WARN otlp: The collector did not take metrics status=UNAVAILABLE"), "the warning")
+            with Client(relay.address(), *relay.credentials()) as client:
+                client.allocate()
+                client.refresh(0)
+        collector = self.collector(port=port)
+        wait_for(lambda: collector.metrics and collector.spans(), "metrics and spans")
+        wait_for(lambda: relay.find("The collector takes metrics again"), "word of it")
+        self.assertIn("handle_allocate_request", {span["name"] for span in collector.spans()})
+        relay.stop(immediately=False)
+
+    def test_restarted(self):
+        first = Collector()
+        relay = self.relay(first.endpoint)
+        wait_for(lambda: first.metrics, "metrics")
+        port = first.port
+        first.stop()
+        second = self.collector(port=port)
+        wait_for(lambda: second.metrics, "metrics at the new one")
+        relay.stop(immediately=False)
+
+    def test_slow(self):
+        """Nothing is held up; spans that find the queue full are dropped and counted; memory is bounded."""
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+        collector = self.collector(lambda path, context: go_on.wait(DEADLINE) and b"")
+        relay = self.relay(collector.endpoint, v6=None)
+        bindings(relay, 6000)
+        wait_for(lambda: self.dropped(relay) > 0, "dropped spans")
+        before = Metrics(endpoint(relay)).get("process_resident_memory_bytes")
+        bindings(relay, 20000)
+        wait_for(lambda: self.dropped(relay) > 20000, "the rest to be dropped")
+        after = Metrics(endpoint(relay)).get("process_resident_memory_bytes")
+        self.assertLess(after - before, 4 << 20)
+        go_on.set()
+        wait_for(lambda: len(collector.spans()) >= 2048, "what was kept")
+        relay.stop(immediately=False)
+        # Each span of each request either came or was counted: what the last one said, and what came with the flush.
+        counts = collector.last_metrics()
+        (responses,) = [p["int"] for p in counts["responses_total"]["sum"]["data_points"]]
+        (lost,) = [p["int"] for p in counts["relay.spans_dropped"]["sum"]["data_points"]]
+        self.assertEqual(len(collector.spans()) + lost, responses)
+
+    def test_unavailable_is_tried_again(self):
+        refused = []
+
+        def behave(path, context):
+            if path == TRACES and len(refused) < 2:
+                refused.append(time.monotonic())
+                context.abort(grpc.StatusCode.UNAVAILABLE, "busy\n2026-01-01T00:00:00Z ERROR forged")
+            return b""
+        collector = self.collector(behave)
+        relay = self.relay(collector.endpoint, v6=None)
+        bindings(relay, 512)
+        wait_for(lambda: len(collector.spans()) >= 512, "the spans")
+        took = [when for when, path in collector.calls if path == TRACES]
+        self.assertGreater(took[1] - took[0], 0.7)
+        self.assertGreater(took[2] - took[1], 1.4)
+        self.assertTrue(relay.find(r'did not take spans status=UNAVAILABLE reason="busy\\n2026-01-01T00:00:00Z ERROR forged" '
+                                   r'attempt=1 retry_ms=\d+$'))
+        self.assertFalse(relay.find("^2026-01-01T00:00:00Z"))
+        self.assertEqual(self.dropped(relay), 0)
+        relay.stop(immediately=False)
+        ids = [span["span_id"] for span in collector.spans()]
+        self.assertEqual(len(set(ids)), len(ids))
+
+    def test_pushback_is_honoured(self):
+        def behave(path, context):
+            if path == TRACES and sum(p == TRACES for _, p in collector.calls) == 1:
+                context.set_trailing_metadata((("grpc-retry-pushback-ms", "2600"),))
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "later")
+            return b""
+        collector = self.collector(behave)
+        relay = self.relay(collector.endpoint, v6=None)
+        bindings(relay, 512)
+        wait_for(lambda: len(collector.spans()) >= 512, "the spans")
+        first, second = [when for when, path in collector.calls if path == TRACES][:2]
+        self.assertGreaterEqual(second - first, 2.5)
+        relay.stop(immediately=False)
+
+    def test_refusal_is_not_tried_again(self):
+        def behave(path, context):
+            if path == TRACES:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not like this")
+            return b""
+        collector = self.collector(behave)
+        relay = self.relay(collector.endpoint, v6=None)
+        bindings(relay, 512)
+        wait_for(lambda: relay.find(r'did not take spans status=INVALID_ARGUMENT reason="not like this" attempt=1 lost=512'),
+                 "the warning")
+        wait_for(lambda: self.dropped(relay) == 512, "them to be counted")
+        self.assertEqual(sum(path == TRACES for _, path in collector.calls), 1)
+        relay.stop()
+
+    def test_partial_success(self):
+        collector = self.collector(lambda path, context: otlp.partial_success(3, "too\nlong") if path == TRACES else b"")
+        relay = self.relay(collector.endpoint, v6=None)
+        bindings(relay, 512)
+        wait_for(lambda: relay.find(r'The collector did not take all spans rejected=3 reason="too\\nlong"'), "the warning")
+        wait_for(lambda: self.dropped(relay) == 3, "them to be counted")
+        self.assertEqual(sum(path == TRACES for _, path in collector.calls), 1)
+        relay.stop()
+
+    def test_answers_that_make_no_sense(self):
+        collector = self.collector(lambda path, context: b"\xff" * (70000 if path == TRACES else 10))
+        relay = self.relay(collector.endpoint, v6=None)
+        bindings(relay, 512)
+        wait_for(lambda: relay.find("took metrics, but its answer makes no sense"), "word of the metrics")
+        wait_for(lambda: relay.find("did not take spans status=RESOURCE_EXHAUSTED"), "word of the spans")
+        relay.stop()
+
+    def test_resets_and_garbage(self):
+        """A peer that closes, resets, says nothing of HTTP/2, or far too much."""
+        settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+        tricks = [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", os.urandom(5000), settings + bytes([255, 255, 255, 0, 0, 0, 0, 0, 1]),
+                  settings + bytes([0, 0, 8, 7, 0, 0, 0, 0, 0]) + bytes(8), settings * 3000]
+        for i, trick in enumerate(tricks):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                listener.settimeout(DEADLINE)
+                relay = self.relay("127.0.0.1:%d" % listener.getsockname()[1], v6=None)
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(DEADLINE)
+                    connection.recv(24)
+                    connection.sendall(trick)
+                    if i % 2:
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE"), "the warning")
+            self.assertTrue(answers_binding(V4, *relay.address()))
+            self.assertEqual(Metrics(endpoint(relay)).total("relay_active_allocations"), 0)
+            relay.stop()
+
+    def test_flush_at_exit(self):
+        collector = self.collector()
+        relay = self.relay(collector.endpoint, v6=None, env={"OTEL_METRIC_EXPORT_INTERVAL": ""})
+        with Client(relay.address(), *relay.credentials()) as client:
+            client.allocate()
+            client.refresh(0)
+        relay.stop(immediately=False)
+        self.assertEqual(len(collector.metrics), 1)
+        (bytes_,) = collector.last_metrics()["allocations_total"]["sum"]["data_points"]
+        self.assertEqual(bytes_["int"], 0)
+        names = [span["name"] for span in collector.spans()]
+        self.assertEqual(names.count("handle_allocate_request"), 2)
+        self.assertEqual(names.count("handle_refresh_request"), 1)
+
+    def test_flush_does_not_wait_for_long(self):
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+        collector = self.collector(lambda path, context: go_on.wait(DEADLINE) and b"")
+        relay = self.relay(collector.endpoint, env={"OTEL_METRIC_EXPORT_INTERVAL": ""})
+        start = time.monotonic()
+        relay.stop(immediately=False)
+        self.assertLess(time.monotonic() - start, 6)
+        self.assertTrue(relay.find("Gave up sending the last metrics"))
+
+
+@unittest.skipUnless(shutil.which("nghttpd") or os.path.exists("/usr/sbin/nghttpd"), "nghttpd is not installed")
+class RawHttp2(unittest.TestCase):
+    """What is on the wire, as an HTTP/2 server that knows nothing of gRPC sees it."""
+
+    def test_headers(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        with tempfile.TemporaryDirectory() as root:
+            program = shutil.which("nghttpd") or "/usr/sbin/nghttpd"
+            server = Process([program, "-v", "--no-tls", "-a", "127.0.0.1", "-d", root, str(port)], dict(os.environ))
+            self.addCleanup(server.kill)
+
+            def up():
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    return True
+                except OSError:
+                    return False
+            wait_for(up, "nghttpd")
+            relay = Relay(BINARY, "--otlp-grpc-endpoint", "localhost:%d" % port, env=FAST)
+            self.addCleanup(relay.kill)
+            wait_for(lambda: relay.find('did not take metrics status=UNIMPLEMENTED reason="HTTP status 404"'), "the answer")
+            relay.stop()
+        text = re.sub(r"\x1b\[[0-9;]*m", "", server.output())
+        for header in (":method: POST", ":scheme: http", ":path: " + METRICS, ":authority: localhost:%d" % port, "te: trailers",
+                       "content-type: application/grpc", "grpc-timeout: 10000m"):
+            self.assertIn(header, text)
+        self.assertIn("SETTINGS_ENABLE_PUSH(0x02):0", text)
+
+
+class Options(unittest.TestCase):
+    def run_relay(self, endpoint_text, env=None):
+        return subprocess.run([BINARY, "--public-ip4-addr", "127.0.0.1", "--otlp-grpc-endpoint", endpoint_text], capture_output=True,
+                              text=True, env=clean_environment(env), timeout=DEADLINE, check=False)
+
+    def test_wrong_endpoints(self):
+        for text in ("nohost", "host:0", "https://host:4317", "::1:4317"):
+            result = self.run_relay(text)
+            self.assertEqual(result.returncode, 2, text)
+            self.assertRegex(result.stderr, r"^firezone-relay: .*otlp-grpc-endpoint.*%s.*\n$" % re.escape(text))
+
+    def test_wrong_interval_is_warned_about(self):
+        with Collector() as collector, Relay(BINARY, "--otlp-grpc-endpoint", collector.endpoint,
+                                             env={"OTEL_METRIC_EXPORT_INTERVAL": "1 minute"}) as relay:
+            self.assertTrue(relay.find('OTEL_METRIC_EXPORT_INTERVAL is no number.*value="1 minute"'))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    main()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what a relay tells about itself over HTTP."""
+
+import http.client
+import re
+
+from harness import wait_for
+
+
+def endpoint(relay, what="Health and metrics"):
+    """Port of one of the relay's HTTP listeners, as it logs it."""
+    return int(wait_for(lambda: relay.find(what + r" on http://\S+:(\d+)"), what).group(1))
+
+
+def control_port(relay):
+    return endpoint(relay, "Control of the log filter")
+
+
+def request(port, method, path, body=None, headers=None, timeout=20):
+    """Status, headers and text of one request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read().decode()
+    finally:
+        connection.close()
+
+
+def parse_metrics(text):
+    """{name: {(("label", "value"), …): number}}"""
+    metrics = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        match = re.fullmatch(r'([a-z_]+)(?:\{(.*)\})? (\S+)', line)
+        assert match, line
+        labels = tuple(sorted(re.findall(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', match.group(2) or "")))
+        values = metrics.setdefault(match.group(1), {})
+        assert labels not in values, "twice: " + line
+        values[labels] = float(match.group(3))
+    return metrics
+
+
+class Metrics:
+    """One scrape."""
+
+    def __init__(self, port):
+        status, self.headers, self.text = request(port, "GET", "/metrics")
+        assert status == 200, status
+        self.values = parse_metrics(self.text)
+
+    def get(self, name, **labels):
+        """One value; 0 where that combination of labels has not happened yet."""
+        return self.values[name].get(tuple(sorted(labels.items())), 0)
+
+    def total(self, name):
+        return sum(self.values[name].values())
