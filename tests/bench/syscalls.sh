@@ -15,8 +15,8 @@ figures() {
   cat <<'END'
 gso-1-up       41   --gso --window 64
 gso-1-down     41   --gso --window 64 --direction down
-plain-1-up     78   --window 64
-plain-1-down   78   --window 64 --direction down
+plain-1-up     68   --window 64
+plain-1-down   68   --window 64 --direction down
 plain-100-up   1042 --clients 100 --window 100
 plain-100-down 1052 --clients 100 --window 100 --direction down
 END

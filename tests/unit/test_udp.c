@@ -17,12 +17,16 @@
 #define UDP_SEGMENT 103
 #endif
 
-/* ---- the kernel, as told: --wrap=sendmmsg and --wrap=sendmsg ---- */
+/* ---- the kernel, as told: --wrap=sendmmsg, sendmsg and sendto ---- */
 
 int __real_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *msg, int flags);
 int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t __real_sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to,
+                      socklen_t to_len);
+ssize_t __wrap_sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to,
+                      socklen_t to_len);
 
 /* What the next calls do: > 0 takes that many messages, < 0 fails with -errno, 0 is as the kernel likes. */
 static int script[64];
@@ -76,6 +80,17 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
     return -1;
   }
   return __real_sendmsg(fd, msg, flags);
+}
+
+ssize_t __wrap_sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to,
+                      socklen_t to_len)
+{
+  const int step = fd == blocked_fd ? -EAGAIN : next_step();
+  if (step < 0) {
+    errno = -step;
+    return -1;
+  }
+  return __real_sendto(fd, data, len, flags, to, to_len);
 }
 
 static void set_script(const int *steps, unsigned n)
@@ -204,7 +219,7 @@ static void send_to(int fd, const fzr_addr *to, const void *data, size_t len)
 {
   struct sockaddr_storage sa;
   const socklen_t sa_len = to_sockaddr(to, &sa);
-  ck_assert_int_eq(sendto(fd, data, len, 0, (struct sockaddr *)&sa, sa_len), (ssize_t)len);
+  ck_assert_int_eq(__real_sendto(fd, data, len, 0, (struct sockaddr *)&sa, sa_len), (ssize_t)len);
 }
 
 /* Sends |n| datagrams of |seg| bytes, the last of |tail|, in one GSO message. */
@@ -602,6 +617,35 @@ START_TEST(test_errors_are_counted_and_go_on)
 }
 END_TEST
 
+static void send_one(unsigned i)
+{
+  uint8_t buffer[64];
+  fzr_channel_data_header(buffer, 0x4000, 40);
+  payload(i, 40, buffer + 4);
+  send_to(s.client_fd, &s.listen, buffer, 44);
+  serve(&s.host, s.udp, s.relay.now);
+}
+
+/* It goes another way than several do: the same holds for it. */
+START_TEST(test_a_datagram_alone)
+{
+  start(_i & 1, false, _i & 2);
+  SCRIPT(-EINTR, -EINTR, 0, -EAGAIN, -EAGAIN, 0, -EPERM);
+  send_one(0);
+  send_one(1);
+  send_one(2);
+  send_one(3);
+  expect_payload(s.peer_fd, 0, 40, false);
+  expect_payload(s.peer_fd, 1, 40, false);
+  expect_payload(s.peer_fd, 3, 40, false);
+  expect_nothing(s.peer_fd);
+  ck_assert_uint_eq(script_at, script_len);
+  ck_assert_uint_eq(udp_stats().send_errors, 1);
+  ck_assert_uint_eq(udp_stats().queued_packets, 0);
+  stop();
+}
+END_TEST
+
 static int relay_fd(void)
 {
   return s.host.fds[2]; /* after the two listen sockets */
@@ -859,6 +903,7 @@ int main(void)
   tcase_add_test(tc, test_partial_sends);
   tcase_add_loop_test(tc, test_gso_refused, 0, 4);
   tcase_add_test(tc, test_errors_are_counted_and_go_on);
+  tcase_add_loop_test(tc, test_a_datagram_alone, 0, 4);
   tcase_add_test(tc, test_blocked_relay_socket_queues_in_order);
   tcase_add_test(tc, test_blocked_listen_socket_pauses_its_sources);
   tcase_add_test(tc, test_what_many_sockets_received_leaves_in_one_call);
