@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program as a process: how it ends, what it gives up, where its answers come from, and its limits under load."""
 
+import base64
+import hashlib
+import json
 import os
 import re
 import select
@@ -8,9 +11,11 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 import unittest
+import urllib.parse
 import urllib.request
 
 import stun
@@ -92,6 +97,52 @@ class Ending(unittest.TestCase):
             self.assertNotIn("sesame", relay.output())
         finally:
             relay.kill()
+
+
+class Credentials(unittest.TestCase):
+    """What the sub-command makes, a relay takes."""
+
+    def make(self, relay, *args):
+        done = subprocess.run([BINARY, "credentials", "--auth-secret-file", relay.secret_file.name, *args], stdout=subprocess.PIPE,
+                              text=True, check=True, timeout=20, env=clean_environment())
+        return done.stdout
+
+    def allocates(self, relay, username, password):
+        with Client(relay.address(), username, password) as client:
+            client.allocate()
+            client.refresh(0)
+
+    def test_every_format(self):
+        with Relay(BINARY, workers=WORKERS) as relay:
+            lines = dict(line.split(":", 1) for line in self.make(relay).splitlines())
+            self.assertEqual(lines["realm"].strip(), "firezone")
+            self.allocates(relay, lines["username"].strip(), lines["password"].strip())
+            made = json.loads(self.make(relay, "--format", "json", "--ttl", "1h", "--salt", 'a"b+/='))
+            self.assertLess(abs(made["expires_at"] - time.time() - 3600), 60)
+            self.assertEqual(made["username"], '%d:a"b+/=' % made["expires_at"])
+            self.allocates(relay, made["username"], made["password"])
+            url = self.make(relay, "--format=url", "--public-ip4-addr", "127.0.0.1", "--listen-port", str(relay.port)).strip()
+            parts = urllib.parse.urlsplit(url)
+            self.assertEqual((parts.scheme, parts.path), ("turn", "127.0.0.1:%d" % relay.port))
+            query = urllib.parse.parse_qs(parts.query, strict_parsing=True)
+            self.assertEqual(query["transport"], ["udp"])
+            self.allocates(relay, query["username"][0], query["credential"][0])
+
+    def test_expired_ones_are_refused(self):
+        with Relay(BINARY, workers=WORKERS) as relay:
+            made = json.loads(self.make(relay, "--format", "json", "--ttl", "0"))
+            # The relay counts whole seconds from when it last looked at the clock.
+            wait_for(lambda: time.time() > made["expires_at"] + 2.1, "them to expire")
+            with self.assertRaises(Refused) as caught:
+                self.allocates(relay, made["username"], made["password"])
+            self.assertEqual(caught.exception.code, 401)
+
+    def test_the_secret_may_come_from_the_environment(self):
+        done = subprocess.run([BINARY, "credentials", "--format", "json", "--salt", "s"], stdout=subprocess.PIPE, text=True, check=True,
+                              timeout=20, env=clean_environment({"AUTH_SECRET": "from the environment"}))
+        made = json.loads(done.stdout)
+        digest = hashlib.sha256(("%d:from the environment:s" % made["expires_at"]).encode()).digest()
+        self.assertEqual(made["password"], base64.b64encode(digest).decode().rstrip("="))
 
 
 class Addresses(unittest.TestCase):

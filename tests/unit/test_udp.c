@@ -111,12 +111,15 @@ typedef struct host {
   unsigned events[MAX_WATCHED];
   void *tokens[MAX_WATCHED];
   unsigned count;
+  bool refuse; /* to watch one more */
   bool singly; /* each descriptor by itself, instead of all that are ready at once */
 } host;
 
 static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)
 {
   host *h = ctx;
+  if (!*slot && h->refuse)
+    return FZR_ERR_IO_NO_SOCKET;
   if (!*slot) {
     ck_assert_uint_lt(h->count, MAX_WATCHED);
     *slot = (void *)(uintptr_t)++h->count;
@@ -823,6 +826,102 @@ START_TEST(test_deleting_an_allocation_closes_its_socket)
 }
 END_TEST
 
+/* What waits for a socket that is closed is gone with it, whatever it waited for. */
+START_TEST(test_deleting_an_allocation_that_is_blocked)
+{
+  start(false, false, false);
+  blocked_fd = relay_fd();
+  send_mixed(0);
+  ck_assert_uint_eq(udp_stats().queued_packets, 16);
+  s.relay.now += 601 * FZR_SECOND;
+  fzr_udp_on_deadline(s.udp, s.relay.now);
+  ck_assert_uint_eq(udp_stats().sockets, 2);
+  ck_assert_uint_eq(udp_stats().queued_packets, 0);
+  ck_assert_uint_eq(udp_stats().queued_bytes, 0);
+  blocked_fd = -1;
+  serve(&s.host, s.udp, s.relay.now);
+  expect_nothing(s.peer_fd);
+  stop();
+}
+END_TEST
+
+START_TEST(test_deleting_an_allocation_that_is_paused)
+{
+  uint8_t buffer[64];
+  start(false, false, false);
+  other o = add_client();
+  blocked_fd = s.host.fds[0];
+  send_to(s.peer_fd, &s.relayed, buffer, payload(0, 40, buffer));
+  serve(&s.host, s.udp, s.relay.now);
+  send_to(o.peer_fd, &o.relayed, buffer, payload(1, 40, buffer));
+  serve(&s.host, s.udp, s.relay.now);
+  ck_assert_uint_eq(udp_stats().queued_packets, 2);
+  /* Both sources wait now, with something to read. */
+  send_to(s.peer_fd, &s.relayed, buffer, payload(2, 40, buffer));
+  send_to(o.peer_fd, &o.relayed, buffer, payload(3, 40, buffer));
+  serve(&s.host, s.udp, s.relay.now);
+  ck_assert_uint_eq(udp_stats().queued_packets, 2);
+  s.relay.now += 601 * FZR_SECOND;
+  fzr_udp_on_deadline(s.udp, s.relay.now);
+  ck_assert_uint_eq(udp_stats().sockets, 2);
+  /* What was taken over before goes out; nobody is read on behalf of those that are gone. */
+  blocked_fd = -1;
+  serve(&s.host, s.udp, s.relay.now);
+  expect_payload(s.client_fd, 0, 40, true);
+  expect_payload(o.client_fd, 1, 40, true);
+  expect_nothing(s.client_fd);
+  expect_nothing(o.client_fd);
+  stop();
+  close(o.client_fd);
+  close(o.peer_fd);
+}
+END_TEST
+
+START_TEST(test_errors_while_the_queue_is_flushed)
+{
+  uint8_t byte[2000];
+  unsigned got = 0;
+  start(false, _i == 1, false);
+  blocked_fd = relay_fd();
+  send_mixed(0);
+  send_mixed(16);
+  ck_assert_uint_eq(udp_stats().queued_packets, 32);
+  const fzr_udp_stats before = udp_stats();
+  blocked_fd = -1;
+  SCRIPT(-ECONNREFUSED, 0, -EINTR, -EPERM, 0, -EIO, -ENETUNREACH, 0, 0, -EAGAIN, -ENOBUFS);
+  serve(&s.host, s.udp, s.relay.now);
+  while (recv(s.peer_fd, byte, sizeof byte, 0) >= 0)
+    got++;
+  const fzr_udp_stats after = udp_stats();
+  ck_assert_uint_eq(after.queued_packets, 0);
+  ck_assert_uint_eq(after.queued_bytes, 0);
+  ck_assert_uint_gt(after.send_errors, before.send_errors);
+  ck_assert_uint_eq(got + after.send_errors - before.send_errors, 32);
+  ck_assert_uint_eq(after.sent - before.sent, got);
+  /* Nothing has stopped. */
+  send_mixed(0);
+  for (unsigned i = 0; i < 16; i++)
+    expect_payload(s.peer_fd, i, mixed[i], false);
+  stop();
+}
+END_TEST
+
+START_TEST(test_host_that_can_watch_no_more)
+{
+  fzr_stun_msg msg;
+  start(false, false, false);
+  s.relay.now += 601 * FZR_SECOND;
+  fzr_udp_on_deadline(s.udp, s.relay.now);
+  s.host.refuse = true;
+  ck_assert_int_eq(ask(FZR_STUN_ALLOCATE, add_transport, &msg), 508);
+  ck_assert_uint_eq(udp_stats().sockets, 2);
+  s.host.refuse = false;
+  ck_assert_int_eq(ask(FZR_STUN_ALLOCATE, add_transport, &msg), 0);
+  ck_assert_uint_eq(udp_stats().sockets, 3);
+  stop();
+}
+END_TEST
+
 /* The port belongs to whoever has it first, also if he would share it. */
 START_TEST(test_a_taken_port_is_refused)
 {
@@ -910,6 +1009,10 @@ int main(void)
   tcase_add_test(tc, test_who_feeds_a_blocked_socket_is_not_read);
   tcase_add_test(tc, test_queue_bound);
   tcase_add_test(tc, test_deleting_an_allocation_closes_its_socket);
+  tcase_add_test(tc, test_deleting_an_allocation_that_is_blocked);
+  tcase_add_test(tc, test_deleting_an_allocation_that_is_paused);
+  tcase_add_loop_test(tc, test_errors_while_the_queue_is_flushed, 0, 2);
+  tcase_add_test(tc, test_host_that_can_watch_no_more);
   tcase_add_test(tc, test_a_taken_port_is_refused);
   tcase_add_test(tc, test_config);
   suite_add_tcase(suite, tc);
