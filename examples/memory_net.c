@@ -172,6 +172,7 @@ static happening pop(memory_net *net)
     net->heap[i] = net->heap[child];
   }
   net->heap[i] = last;
+  net->heap[net->count].data = NULL; /* nobody's any more */
   return first;
 }
 
@@ -416,10 +417,11 @@ void memory_net_run(memory_net *net, fzr_time by)
       continue;
     }
     const happening h = pop(net);
-    if (h.fn)
+    if (h.fn) {
       h.fn(h.ctx);
-    else
-      deliver(net, &h);
+      continue;
+    }
+    deliver(net, &h);
     free(h.data);
   }
   net->now = end;
