@@ -29,6 +29,7 @@ struct worker {
   pthread_t thread;
   bool running;
   bool pin;
+  bool gso; /* in use when it was last looked at */
   struct event_base *base;
   event_glue *glue;
   fzr_engine *engine;
@@ -170,15 +171,31 @@ static void on_wallclock(evutil_socket_t fd, short what, void *ctx)
   set_wallclock(ctx);
 }
 
+static fzr_udp_stats socket_stats(const worker *w)
+{
+  fzr_udp_stats stats = {.size = sizeof stats};
+  fzr_udp_get_stats(w->udp, &stats);
+  return stats;
+}
+
+/* A device may refuse what the kernel has; the adapter goes on without it, for good. */
+static void notice_gso(worker *w, const fzr_udp_stats *stats)
+{
+  static atomic_flag told = ATOMIC_FLAG_INIT;
+  if (w->gso && !stats->gso && !atomic_flag_test_and_set(&told))
+    log_warn("relay", "A network device refuses segmentation offload (GSO): datagrams are sent one by one");
+  w->gso = stats->gso;
+}
+
 static void make_snapshot(worker *w)
 {
   struct timespec cpu;
   pthread_mutex_lock(&w->lock);
   const uint64_t question = w->asked;
   pthread_mutex_unlock(&w->lock);
-  metrics_worker stats = {.engine = {.size = sizeof stats.engine}, .udp = {.size = sizeof stats.udp}};
+  metrics_worker stats = {.engine = {.size = sizeof stats.engine}, .udp = socket_stats(w)};
   fzr_engine_stats(w->engine, &stats.engine);
-  fzr_udp_get_stats(w->udp, &stats.udp);
+  notice_gso(w, &stats.udp);
   if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu) == 0)
     stats.cpu_ns = (uint64_t)cpu.tv_sec * FZR_SECOND + (uint64_t)cpu.tv_nsec;
   pthread_mutex_lock(&w->lock);
@@ -304,6 +321,7 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
     worker_free(w);
     return NULL;
   }
+  w->gso = socket_stats(w).gso;
   result = new_engine(w, c, fzr_udp_listen_port(w->udp));
   if (!result) {
     set_wallclock(w);
@@ -398,4 +416,12 @@ void worker_free(worker *w)
 uint16_t worker_listen_port(const worker *w)
 {
   return fzr_udp_listen_port(w->udp);
+}
+
+void worker_log_sockets(const worker *w)
+{
+  const fzr_udp_stats stats = socket_stats(w);
+  log_info("relay", "Socket buffers: %u kB to receive, %u kB to send; GRO %s, GSO %s",
+           stats.receive_buffer / 1024, stats.send_buffer / 1024, stats.gro ? "on" : "off",
+           stats.gso ? "on" : "off");
 }

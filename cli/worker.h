@@ -46,6 +46,9 @@ bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
 /* Ends the thread if it runs, and frees the worker. NULL is fine. */
 void worker_free(worker *w);
 
+/* Logs what the kernel gave to the worker's listen sockets. Before the worker is started. */
+void worker_log_sockets(const worker *w);
+
 uint16_t worker_listen_port(const worker *w);
 
 #endif

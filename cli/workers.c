@@ -90,6 +90,7 @@ static int start_all(workers *all, const options *o, const char *secret, const u
     if (!all->each[i])
       return -1;
   }
+  worker_log_sockets(all->each[0]);
   open_offload(all, o);
   for (unsigned i = 0; i < all->count; i++) {
     if (worker_start(all->each[i])) {

@@ -70,6 +70,14 @@ class Ending(unittest.TestCase):
     def test_timeout_cuts_off_what_lives(self):
         self.assertIn("cutting off 1 allocations", self.end(0, signal.SIGTERM, args=("--shutdown-timeout", "1s")))
 
+    def test_it_says_what_its_sockets_got(self):
+        for args, state in (((), "on|off"), (("--disable-gso",), "off")):
+            with Relay(BINARY, *args, workers=WORKERS) as relay:
+                got = relay.find(r"Socket buffers: (\d+) kB to receive, (\d+) kB to send; GRO (?:%s), GSO (?:%s)" % (state, state))
+                self.assertIsNotNone(got, relay.output())
+                # The kernel doubles what is asked for, and grants at least its default.
+                self.assertGreaterEqual(min(int(got.group(1)), int(got.group(2))), 100)
+
     def test_hangup_is_ignored(self):
         with Relay(BINARY, workers=WORKERS) as relay:
             relay.process.send_signal(signal.SIGHUP)
