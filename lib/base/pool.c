@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pool.h"
 
+#include "crypto.h"
+
 #include <string.h>
 
 void fzri_pool_init(fzri_pool *pool, fzri_mem *mem, uint32_t object_size)
@@ -32,6 +34,7 @@ static void give_block(fzri_pool *pool, const uint8_t *block)
 {
   uint8_t *memory;
   memcpy(&memory, block - sizeof memory, sizeof memory);
+  fzri_wipe(memory, block_bytes(pool)); /* objects in use may hold keys */
   fzri_mem_free(pool->mem, memory, block_bytes(pool));
 }
 

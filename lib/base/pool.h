@@ -25,7 +25,7 @@ typedef struct fzri_pool {
 
 /* |object_size| is at least 4 and a multiple of 8. Takes no memory. */
 void fzri_pool_init(fzri_pool *pool, fzri_mem *mem, uint32_t object_size);
-/* Frees all memory, objects in use included. */
+/* Wipes and frees all memory, objects in use included. */
 void fzri_pool_free(fzri_pool *pool);
 
 /* Takes an object, zeroed, into *|index|. Returns it, or NULL without memory. */

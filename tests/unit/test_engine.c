@@ -328,6 +328,59 @@ START_TEST(test_late_result_keeps_the_port)
 }
 END_TEST
 
+/* ---- secrets ---- */
+
+static fzt_mem *counting;
+static uint8_t secret_key[FZR_STUN_KEY_LEN];
+static unsigned secrets_found;
+
+static bool holds(const void *data, size_t size, const void *secret, size_t len)
+{
+  return size >= len && memmem(data, size, secret, len) != NULL;
+}
+
+/* Looks for what must not be left in memory that goes back to whoever gave it. */
+static void suspicious_free(void *ctx, void *ptr, size_t size)
+{
+  (void)ctx;
+  secrets_found += holds(ptr, size, FZT_SECRET, 16) || holds(ptr, size, secret_key, sizeof secret_key);
+  counting->hooks.free(counting->hooks.ctx, ptr, size);
+}
+
+START_TEST(test_secrets_are_wiped)
+{
+  static const fzr_user users[] = {{"alice", "wonderland"}};
+  fzt_client_state c;
+  for (unsigned with_users = 0; with_users < 2; with_users++) {
+    fzr_config config = fzt_config(&relay);
+    counting = &relay.mem;
+    fzr_mem hooks = relay.mem.hooks;
+    hooks.free = suspicious_free;
+    config.mem = &hooks;
+    fzt_client_init(&c, "198.51.100.1:4000");
+    if (with_users) {
+      config.auth = FZR_AUTH_STATIC;
+      config.users = users;
+      config.user_count = 1;
+      strcpy(c.username, "alice");
+      fzr_auth_long_term_key((const uint8_t *)"alice", 5, "firezone", "wonderland", c.key);
+    }
+    memcpy(secret_key, c.key, sizeof secret_key);
+    secrets_found = 0;
+    fzt_relay_init(&relay, &config);
+    ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+    fzt_relay_free(&relay); /* with a live allocation */
+    ck_assert_uint_eq(secrets_found, 0);
+    fzt_relay_init(&relay, &config);
+    c.nonce_len = 0;
+    ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+    ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+    fzt_relay_free(&relay);
+    ck_assert_uint_eq(secrets_found, 0);
+  }
+}
+END_TEST
+
 static unsigned asked;
 
 static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, const char *realm,
@@ -533,6 +586,7 @@ int main(void)
   tcase_add_test(tc, test_clock_never_goes_back);
   tcase_add_test(tc, test_port_result_misuse);
   tcase_add_test(tc, test_pending_allocation);
+  tcase_add_test(tc, test_secrets_are_wiped);
   tcase_add_loop_test(tc, test_late_result_keeps_the_port, 0, 3);
   tcase_add_test(tc, test_callback_scheme);
   tcase_add_test(tc, test_policy_callback);
