@@ -44,11 +44,22 @@ function set_bars(name, metric)
     of_coturn = 0.35
 }
 
-function ratio(value, of, bar)
+# Says whether |value| keeps |bar|, and counts it.
+function judge(what, value, bar)
+{
+  if (value <= bar) {
+    met++
+    return "met"
+  }
+  missed[++n_missed] = what
+  return "**missed**"
+}
+
+function ratio(what, value, of, bar)
 {
   if (!of || !value)
     return "-"
-  return sprintf("%.2f", value / of) (bar ? sprintf(" (%s %.2f)", value / of <= bar ? "met:" : "**missed**:", bar) : "")
+  return sprintf("%.2f", value / of) (bar ? sprintf(" (%s: %.2f)", judge(what, value / of, bar), bar) : "")
 }
 
 function row(name, metric, unit, i, value, mine, best, line, coturn)
@@ -72,11 +83,11 @@ function row(name, metric, unit, i, value, mine, best, line, coturn)
   set_bars(name, metric)
   if (metric == "rate")
     best = 0
-  line = line " | " ratio(mine, coturn, of_coturn) " | "
+  line = line " | " ratio(name " against coturn", mine, coturn, of_coturn) " | "
   if (absolute)
-    line = line (mine <= absolute ? "met: " : "**missed**: ") absolute
+    line = line judge(name, mine, absolute) ": " absolute
   else
-    line = line ratio(mine, best, of_floor)
+    line = line ratio(name " against the best floor", mine, best, of_floor)
   print line " |"
 }
 
@@ -100,16 +111,35 @@ BEGIN {
   }
 }
 
-function worker_row(name, one, two)
+# CPU time of the server, or with what the generator took, too.
+function worker_cpu(name, server, with_generator)
 {
-  one = median(all[name, "1-worker", "server_cpu"])
-  two = median(all[name, "2-workers", "server_cpu"])
-  printf "%s: server CPU ns per packet with 1 worker %d, with 2 workers %d: %s\n", name, one, two, ratio(two, one, smoke == "true" ? 0 : 1.1)
+  return median(all[name, server, "server_cpu"]) + (with_generator ? median(all[name, server, "generator_cpu"]) : 0)
+}
+
+function worker_row(name, with_generator, what, one, two)
+{
+  if (!((name, "1-worker", "server_cpu") in all) || !((name, "2-workers", "server_cpu") in all))
+    return
+  what = name (with_generator ? ", generator included" : "")
+  one = worker_cpu(name, "1-worker", with_generator)
+  two = worker_cpu(name, "2-workers", with_generator)
+  sub(/^workers, /, "", what)
+  printf "| %s | %d | %d | %s |\n", what, one, two, ratio("two workers, " what, two, one, smoke == "true" ? 0 : 1.1)
+}
+
+# A flow beside another one: at most five times what its p99 is alone.
+function beside_row(name, alone, p99)
+{
+  alone = median(all["100 packets/s alone", "relay", "latency_p99"])
+  p99 = median(all[name, "relay", "latency_p99"])
+  printf "| %s | %s | %s | %s |\n", name, number(median(all[name, "relay", "latency_p50"])), number(p99),
+    name ~ /alone/ ? "-" : ratio("p99 of " name, p99, alone, smoke == "true" ? 0 : 5)
 }
 
 END {
   for (k = 1; k <= n_names; k++) {
-    if (name[k] ~ /^workers/)
+    if (name[k] ~ /^workers/ || name[k] ~ /^100 packets/)
       continue
     if (name[k] ~ /sender/) {
       row(name[k], "server_cpu", "CPU ns per packet")
@@ -124,8 +154,20 @@ END {
       row(name[k], "rate", "per second")
     }
   }
-  print ""
+  print "\n| two workers against one, generator and relay sharing all cores | 1 worker, CPU ns per packet | 2 workers | ratio |"
+  print "| --- | ---: | ---: | --- |"
   for (k = 1; k <= n_names; k++)
-    if (name[k] ~ /^workers/)
-      worker_row(name[k])
+    if (name[k] ~ /^workers/) {
+      worker_row(name[k], 0)
+      worker_row(name[k], 1)
+    }
+  print "\n| a flow beside another one of the same relay | p50, us | p99, us | p99 / alone |\n| --- | ---: | ---: | --- |"
+  for (k = 1; k <= n_names; k++)
+    if (name[k] ~ /^100 packets/)
+      beside_row(name[k])
+  if (smoke == "true")
+    exit
+  printf "\nBars: %d met, %d missed.\n", met, n_missed
+  for (k = 1; k <= n_missed; k++)
+    print "- missed: " missed[k]
 }

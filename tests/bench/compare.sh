@@ -179,10 +179,11 @@ measure() {
   # shellcheck disable=SC2046
   until generate "$mode" $(login_of "$server") --pid "${pids[$server]}" --json "$@" >"$state/json" 2>"$state/errors"; do
     echo "compare.sh: '$name' failed with $server: $(cat "$state/errors")" >&2
-    if [ "$server" = relay ]; then status=1; fi
-    # Others may still hold an allocation of the same client port, or have lost too much.
+    # A server may still hold an allocation of the same client port, or have lost too much.
     tries=$((tries - 1))
-    if [ "$tries" = 0 ]; then return; fi
+    if [ "$tries" != 0 ]; then continue; fi
+    case "$server" in relay | *-worker*) status=1 ;; esac
+    return
   done
   tr ',{}' '\n' <"$state/json" | awk -F: -v OFS='\t' -v r="$repetition" -v c="$name" -v s="$server" \
     'NF == 2 && $1 != "\"mode\"" { gsub(/"/, "", $1); print r, c, s, $1, $2 }' >>"$results"
@@ -198,6 +199,32 @@ compare() {
     for server in $servers; do
       measure "$repetition" "$name" "$server" "$@" --seconds "$seconds"
     done
+  done
+}
+
+# A flow of 100 packets/s each way, alone or, with ARGUMENTS, beside one client at full blast: how much later are its packets?
+# beside NAME ARGUMENTS...
+beside() {
+  local name=$1 blaster='' before=$scheduler
+  shift
+  if ! grep -Eq -- "$cases" <<<"$name"; then return; fi
+  echo "$name" >&2
+  for repetition in $(seq "$repetitions"); do
+    if [ $# -gt 0 ]; then
+      # Not by generate: the signal that ends it is for the program, not for a shell around it.
+      # shellcheck disable=SC2046
+      $scheduler taskset -c "$generator_cores" "$bench" relay $(login_of relay) --seconds 60 --json "$@" >/dev/null &
+      blaster=$!
+      sleep 0.2 # it has its allocation by then
+    fi
+    # The flow that is measured must not wait for the generator's own other one.
+    if [ -n "$scheduler" ]; then scheduler="chrt --fifo 3"; fi
+    measure "$repetition" "$name" relay relay --direction both --rate 200 --seconds "$quiet_seconds"
+    scheduler=$before
+    if [ -n "$blaster" ]; then
+      kill -INT "$blaster" 2>/dev/null || true
+      wait "$blaster" || true
+    fi
   done
 }
 
@@ -217,6 +244,8 @@ compare_allocations() {
   done
 }
 
+quiet_seconds=4
+if $smoke; then quiet_seconds=0.3; fi
 descriptors=$(($(ulimit -n) - 200))
 if [ "$allocations" -gt "$descriptors" ]; then allocations=$descriptors; fi
 : >"$results"
@@ -250,6 +279,11 @@ if $realtime; then
   for server in $wanted; do chrt --fifo --all-tasks --pid 1 "${pids[$server]}"; done
 fi
 compare "latency at 20,000 packets/s" "$wanted" relay --rate 20000
+if [[ " $wanted " = *" relay "* ]]; then
+  beside "100 packets/s alone"
+  beside "100 packets/s beside a GSO sender" --gso --window 64 --size 1280
+  beside "100 packets/s beside a plain sender" --window 64 --size 1280
+fi
 if $realtime; then
   scheduler=''
   for server in $wanted; do chrt --other --all-tasks --pid 0 "${pids[$server]}"; done

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef UDP_SEGMENT
@@ -455,7 +456,14 @@ static void tear_down(relay_run *r)
   free(r->slots);
 }
 
-static int report(const relay_run *r, double seconds, uint64_t cpu)
+static uint64_t own_cpu_ns(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * FZR_SECOND + (uint64_t)t.tv_nsec;
+}
+
+static int report(const relay_run *r, double seconds, uint64_t cpu, uint64_t own_cpu)
 {
   const bench *b = r->b;
   const totals t = sum(r);
@@ -474,6 +482,8 @@ static int report(const relay_run *r, double seconds, uint64_t cpu)
   result(b, "latency_p99_9", (double)latencies_at(&r->latency, 999) / 1e3, "us");
   if (b->pid && t.received)
     result(b, "server_cpu", (double)cpu / (double)t.received, "ns per packet");
+  if (t.received)
+    result(b, "generator_cpu", (double)own_cpu / (double)t.received, "ns per packet");
   result_end(b);
   if (!b->json && b->packets && !lost && !t.damaged)
     printf("All %llu packets of %u bytes came through the relay, unchanged.\n", (unsigned long long)t.sent,
@@ -503,11 +513,11 @@ int bench_relay(const bench *b)
   for (unsigned i = 0; i < b->clients; i++)
     r->peer_fds[i] = r->sessions[i].fd = -1;
   if (set_up(r)) {
-    const uint64_t cpu = b->pid ? process_cpu_ns(b->pid) : 0;
+    const uint64_t cpu = b->pid ? process_cpu_ns(b->pid) : 0, own_cpu = own_cpu_ns();
     r->begin = bench_now();
     pump(r);
     const double seconds = (double)(bench_now() - r->begin) / 1e9;
-    status = report(r, seconds, b->pid ? process_cpu_ns(b->pid) - cpu : 0);
+    status = report(r, seconds, b->pid ? process_cpu_ns(b->pid) - cpu : 0, own_cpu_ns() - own_cpu);
   }
   tear_down(r);
   free(r);
