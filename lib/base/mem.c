@@ -73,3 +73,29 @@ void fzri_mem_free(fzri_mem *mem, void *ptr, size_t size)
   mem->used -= size;
   mem->hooks.free(mem->hooks.ctx, ptr, size);
 }
+
+/* With room to begin and to end at a cache line, and before that for the address to give back. */
+static size_t with_room(size_t size)
+{
+  return size + sizeof(uint8_t *) + 2 * (FZRI_CACHE_LINE - 1);
+}
+
+void *fzri_mem_zalloc_lines(fzri_mem *mem, size_t size)
+{
+  uint8_t *memory = fzri_mem_zalloc(mem, with_room(size));
+  if (!memory)
+    return NULL;
+  uint8_t *lines = memory + sizeof memory;
+  lines += -(uintptr_t)lines & (FZRI_CACHE_LINE - 1);
+  memcpy(lines - sizeof memory, &memory, sizeof memory);
+  return lines;
+}
+
+void fzri_mem_free_lines(fzri_mem *mem, void *ptr, size_t size)
+{
+  uint8_t *memory;
+  if (!ptr)
+    return;
+  memcpy(&memory, (uint8_t *)ptr - sizeof memory, sizeof memory);
+  fzri_mem_free(mem, memory, with_room(size));
+}

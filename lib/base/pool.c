@@ -13,37 +13,19 @@ void fzri_pool_init(fzri_pool *pool, fzri_mem *mem, uint32_t object_size)
   pool->free_head = FZRI_POOL_NONE;
 }
 
-/* With room to begin at a cache line, and before that for the address to give back. */
 static size_t block_bytes(const fzri_pool *pool)
 {
-  return (size_t)pool->object_size * FZRI_POOL_BLOCK + sizeof(uint8_t *) + FZRI_CACHE_LINE - 1;
-}
-
-static uint8_t *take_block(fzri_pool *pool)
-{
-  uint8_t *memory = fzri_mem_zalloc(pool->mem, block_bytes(pool));
-  if (!memory)
-    return NULL;
-  uint8_t *block = memory + sizeof memory;
-  block += -(uintptr_t)block & (FZRI_CACHE_LINE - 1);
-  memcpy(block - sizeof memory, &memory, sizeof memory);
-  return block;
-}
-
-static void give_block(fzri_pool *pool, const uint8_t *block)
-{
-  uint8_t *memory;
-  memcpy(&memory, block - sizeof memory, sizeof memory);
-  fzri_wipe(memory, block_bytes(pool)); /* objects in use may hold keys */
-  fzri_mem_free(pool->mem, memory, block_bytes(pool));
+  return (size_t)pool->object_size * FZRI_POOL_BLOCK;
 }
 
 void fzri_pool_free(fzri_pool *pool)
 {
   if (!pool->mem)
     return;
-  for (uint32_t i = 0; i < pool->block_count; i++)
-    give_block(pool, pool->blocks[i]);
+  for (uint32_t i = 0; i < pool->block_count; i++) {
+    fzri_wipe(pool->blocks[i], block_bytes(pool)); /* objects in use may hold keys */
+    fzri_mem_free_lines(pool->mem, pool->blocks[i], block_bytes(pool));
+  }
   fzri_mem_free(pool->mem, pool->blocks, pool->block_cap * sizeof *pool->blocks);
   memset(pool, 0, sizeof *pool);
 }
@@ -69,7 +51,7 @@ static bool add_block(fzri_pool *pool)
 {
   if (!grow_directory(pool))
     return false;
-  uint8_t *block = take_block(pool);
+  uint8_t *block = fzri_mem_zalloc_lines(pool->mem, block_bytes(pool));
   if (!block)
     return false;
   pool->blocks[pool->block_count++] = block;

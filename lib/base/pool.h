@@ -9,7 +9,6 @@
 #define FZRI_POOL_BLOCK_SHIFT 7
 #define FZRI_POOL_BLOCK       (1u << FZRI_POOL_BLOCK_SHIFT)
 #define FZRI_POOL_NONE        UINT32_MAX
-#define FZRI_CACHE_LINE       64u
 
 typedef struct fzri_pool {
   uint8_t **blocks; /* where their first objects are */

@@ -9,7 +9,7 @@
 #define DEADLINE_BUDGET 256u
 
 struct fzr_driver {
-  fzr_engine *engine;
+  _Alignas(FZRI_CACHE_LINE) fzr_engine *engine;
   fzr_io_ops ops;
   void *io;
   fzri_mem mem;
@@ -31,7 +31,7 @@ int fzr_driver_new(fzr_engine *engine, const fzr_io_ops *ops, void *io, const fz
     return error;
   if (!copy.open_port || !copy.close_port || !copy.forward || !copy.transmit)
     return FZR_ERR_INVALID_ARGUMENT;
-  fzr_driver *d = fzri_mem_zalloc(&mem, sizeof *d);
+  fzr_driver *d = fzri_mem_zalloc_lines(&mem, sizeof *d);
   if (!d)
     return FZR_ERR_NO_MEMORY;
   d->engine = engine;
@@ -47,7 +47,7 @@ void fzr_driver_free(fzr_driver *d)
   if (!d)
     return;
   fzri_mem mem = d->mem;
-  fzri_mem_free(&mem, d, sizeof *d);
+  fzri_mem_free_lines(&mem, d, sizeof *d);
 }
 
 static void open_port(fzr_driver *d, const fzr_event *event, fzr_time now)

@@ -87,7 +87,7 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
     error = check_config(&c);
   if (error)
     return error;
-  fzr_udp *udp = fzri_mem_zalloc(&mem, sizeof *udp);
+  fzr_udp *udp = fzri_mem_zalloc_lines(&mem, sizeof *udp);
   if (!udp)
     return FZR_ERR_NO_MEMORY;
   udp->mem = mem;
@@ -121,7 +121,7 @@ void fzr_udp_free(fzr_udp *udp)
   fzri_recv_free(udp);
   fzri_pool_free(&udp->sockets);
   fzri_mem mem = udp->mem;
-  fzri_mem_free(&mem, udp, sizeof *udp);
+  fzri_mem_free_lines(&mem, udp, sizeof *udp);
 }
 
 uint16_t fzr_udp_listen_port(const fzr_udp *udp)

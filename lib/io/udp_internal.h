@@ -108,7 +108,7 @@ typedef struct fzri_control {
 } fzri_control;
 
 struct fzr_udp {
-  fzri_mem mem;
+  _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* no line is shared with another thread's adapter */
   fzr_udp_config config;
   fzr_udp_stats stats;
   fzr_driver *driver;

@@ -18,7 +18,7 @@
 
 int fzri_recv_init(fzr_udp *udp)
 {
-  udp->slots = fzri_mem_calloc(&udp->mem, FZRI_RECV_MSGS, FZRI_RECV_SLOT);
+  udp->slots = fzri_mem_zalloc_lines(&udp->mem, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
   if (!udp->slots)
     return FZR_ERR_NO_MEMORY;
   for (unsigned i = 0; i < FZRI_RECV_MSGS; i++) {
@@ -34,7 +34,7 @@ int fzri_recv_init(fzr_udp *udp)
 
 void fzri_recv_free(fzr_udp *udp)
 {
-  fzri_mem_free(&udp->mem, udp->slots, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
+  fzri_mem_free_lines(&udp->mem, udp->slots, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
   udp->slots = NULL;
 }
 

@@ -128,7 +128,7 @@ static int init_tables(fzr_engine *e, const fzr_config *c)
     return error;
   e->answer_cap = c->answer_ring;
   e->by_port = fzri_mem_calloc(&e->mem, ports, sizeof *e->by_port);
-  e->answers = fzri_mem_calloc(&e->mem, c->answer_ring, sizeof *e->answers);
+  e->answers = fzri_mem_zalloc_lines(&e->mem, c->answer_ring * sizeof *e->answers);
   if (!e->by_port || !e->answers)
     return FZR_ERR_NO_MEMORY;
   memset(e->by_port, 0xff, ports * sizeof *e->by_port); /* FZRI_POOL_NONE */
@@ -178,7 +178,7 @@ int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out)
   error = check_config(&c);
   if (error)
     return error;
-  fzr_engine *e = fzri_mem_zalloc(&mem, sizeof *e);
+  fzr_engine *e = fzri_mem_zalloc_lines(&mem, sizeof *e);
   if (!e)
     return FZR_ERR_NO_MEMORY;
   e->mem = mem;
@@ -229,10 +229,10 @@ void fzr_engine_free(fzr_engine *e)
   fzri_map_free(&e->clients);
   const size_t ports = (size_t)e->highest_port - e->lowest_port + 1;
   fzri_mem_free(&e->mem, e->by_port, ports * sizeof *e->by_port);
-  fzri_mem_free(&e->mem, e->answers, e->answer_cap * sizeof *e->answers);
+  fzri_mem_free_lines(&e->mem, e->answers, e->answer_cap * sizeof *e->answers);
   fzri_mem mem = e->mem;
   fzri_wipe(e, sizeof *e);
-  fzri_mem_free(&mem, e, sizeof *e);
+  fzri_mem_free_lines(&mem, e, sizeof *e);
 }
 
 fzr_time fzr_engine_deadline(const fzr_engine *e)

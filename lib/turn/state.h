@@ -134,7 +134,7 @@ typedef struct fzri_event_queue {
 } fzri_event_queue;
 
 struct fzr_engine {
-  fzri_mem mem;
+  _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* a shard's counters share no line with another's */
   fzr_time now;
   fzr_time wall_at; /* the wall clock read wall_unix at this moment */
   int64_t wall_unix;

@@ -2,6 +2,8 @@
 /* Making and freeing engines, their configuration, clock, statistics, and sharing a pool of ports. */
 #include "relay.h"
 
+#include "turn/state.h"
+
 #include <stdio.h>
 
 static fzt_relay relay;
@@ -572,6 +574,58 @@ START_TEST(test_null_is_harmless)
 }
 END_TEST
 
+/* Memory that never begins at a cache line, one piece right behind the other: the worst that an allocator may do. */
+static _Alignas(64) uint8_t arena[4 << 20];
+static size_t arena_used;
+
+static void *pack(void *ctx, size_t size)
+{
+  (void)ctx;
+  const size_t at = (arena_used + 15) / 16 * 16 + (arena_used % 64 == 0 ? 16 : 0);
+  ck_assert_uint_le(at + size, sizeof arena);
+  arena_used = at + size;
+  return arena + at;
+}
+
+static void keep(void *ctx, void *ptr, size_t size)
+{
+  (void)ctx;
+  memset(ptr, 0xee, size);
+}
+
+/* What a shard's thread writes for each packet (its clock and counters, its answers, allocations and channels) shares no cache
+ * line with another shard's. */
+START_TEST(test_shards_share_no_cache_line)
+{
+  fzr_engine *engines[3];
+  const fzr_mem hooks = {.size = sizeof hooks, .alloc = pack, .free = keep};
+  arena_used = 0;
+  for (unsigned i = 0; i < 3; i++) {
+    fzr_config config = fzt_config(&relay);
+    config.mem = &hooks;
+    ck_assert_int_eq(fzr_engine_new(&config, 0, &engines[i]), 0);
+    uint32_t index;
+    ck_assert_uint_eq((uintptr_t)engines[i] % FZRI_CACHE_LINE, 0);
+    ck_assert_uint_eq((uintptr_t)engines[i]->answers % FZRI_CACHE_LINE, 0);
+    ck_assert_uint_eq((uintptr_t)fzri_pool_take(&engines[i]->allocations, &index) % FZRI_CACHE_LINE, 0);
+    ck_assert_uint_eq((uintptr_t)fzri_pool_take(&engines[i]->channels, &index) % FZRI_CACHE_LINE, 0);
+    fzri_pool_give(&engines[i]->allocations, 0);
+    fzri_pool_give(&engines[i]->channels, 0);
+  }
+  ck_assert_uint_eq(sizeof *engines[0] % FZRI_CACHE_LINE, 0);
+  ck_assert_uint_eq(sizeof(fzri_allocation) % FZRI_CACHE_LINE, 0);
+  ck_assert_uint_eq(sizeof(fzri_channel) % FZRI_CACHE_LINE, 0);
+  /* Pieces that hold no whole number of lines have room behind them, so that nobody begins in their last one. */
+  void *a = fzri_mem_zalloc_lines(&engines[0]->mem, 70), *b = fzri_mem_zalloc_lines(&engines[0]->mem, 1);
+  ck_assert_uint_ge((uintptr_t)b / FZRI_CACHE_LINE, (uintptr_t)a / FZRI_CACHE_LINE + 2);
+  fzri_mem_free_lines(&engines[0]->mem, a, 70);
+  fzri_mem_free_lines(&engines[0]->mem, b, 1);
+  fzri_mem_free_lines(&engines[0]->mem, NULL, 1);
+  for (unsigned i = 0; i < 3; i++)
+    fzr_engine_free(engines[i]);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("engine");
@@ -583,6 +637,7 @@ int main(void)
   tcase_add_test(tc, test_statistics);
   tcase_add_test(tc, test_memory_per_allocation);
   tcase_add_test(tc, test_two_shards_share_the_ports);
+  tcase_add_test(tc, test_shards_share_no_cache_line);
   tcase_add_test(tc, test_clock_never_goes_back);
   tcase_add_test(tc, test_port_result_misuse);
   tcase_add_test(tc, test_pending_allocation);

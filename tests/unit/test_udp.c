@@ -942,6 +942,9 @@ START_TEST(test_a_taken_port_is_refused)
   ck_assert_uint_eq(fzr_udp_listen_port(joined), fzr_udp_listen_port(first));
   c.group = NULL;
   ck_assert_int_eq(fzr_udp_new(&c, &second, NULL), FZR_ERR_IO_IN_USE);
+  /* Each is written by a thread of its own. */
+  ck_assert_uint_eq((uintptr_t)first % 64, 0);
+  ck_assert_uint_eq((uintptr_t)joined % 64, 0);
   fzr_udp_free(joined);
   fzr_udp_free(first);
 }
