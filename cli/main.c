@@ -92,11 +92,11 @@ int main(int argc, char **argv)
     return show_help();
   if (o.show_version)
     return printf("firezone-relay %s\n", fzr_version()) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+  process_harden();
   if (o.credentials)
     return credentials_main(&o);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
-  process_harden();
   start_log(&o);
   log_info("relay", "firezone-relay %s", fzr_version());
   warn_of_later(&later);
