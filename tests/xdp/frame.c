@@ -79,7 +79,7 @@ static void put_ip4(uint8_t *ip, const fzt_packet *p)
 static void put_ip6(uint8_t *ip, const fzt_packet *p)
 {
   const uint8_t head[8] = {(uint8_t)(0x60 | p->tos >> 4),
-                           (uint8_t)(p->tos << 4 | (p->flow_label >> 16 & 15)),
+                           (uint8_t)((unsigned)p->tos << 4 | (p->flow_label >> 16 & 15)),
                            (uint8_t)(p->flow_label >> 8),
                            (uint8_t)p->flow_label,
                            0,

@@ -87,7 +87,7 @@ START_TEST(test_process)
   volatile unsigned sum = 0;
   do { /* some CPU time, to be seen in ticks of 10 ms */
     for (unsigned i = 0; i < 1000000; i++)
-      sum += i;
+      sum = sum + i;
     getrusage(RUSAGE_SELF, &usage);
   } while (usage.ru_utime.tv_usec < 30000 && usage.ru_utime.tv_sec == 0);
   metrics_read_process(&p);
