@@ -3,10 +3,14 @@
  * cost more memory than the relay's own state, and libevent's dispatch more time than the engine. */
 #include "event_glue.h"
 
+#include "process.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +28,19 @@ struct event_glue {
   fzr_udp *udp;
   fzr_time armed; /* what the timer is set to; FZR_TIME_NEVER: not at all */
   int epoll;
+  int end_fd; /* sockets of allocations have descriptors below this */
 };
+
+/* The last descriptors are left to what keeps a full relay alive: its portal, health checks, metrics. New descriptors are always the
+ * lowest that are free. */
+static int find_end(void)
+{
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > INT_MAX)
+    return INT_MAX;
+  const rlim_t spare = limit.rlim_cur / 4 < PROCESS_SPARE ? limit.rlim_cur / 4 : PROCESS_SPARE;
+  return (int)(limit.rlim_cur - spare);
+}
 
 fzr_time monotonic_now(void)
 {
@@ -37,6 +53,8 @@ static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)
 {
   const event_glue *glue = ctx;
   struct epoll_event e = {.data = {.ptr = token}};
+  if (!*slot && fd >= glue->end_fd)
+    return FZR_ERR_IO_NO_SOCKET;
   if (events & FZR_WATCH_READ)
     e.events |= EPOLLIN;
   if (events & FZR_WATCH_WRITE)
@@ -118,6 +136,7 @@ event_glue *event_glue_new(struct event_base *base)
   memset(glue, 0, sizeof *glue);
   glue->base = base;
   glue->armed = FZR_TIME_NEVER;
+  glue->end_fd = find_end();
   glue->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (glue->epoll >= 0) {
     glue->ready = event_new(base, glue->epoll, EV_READ | EV_PERSIST, on_ready, glue);

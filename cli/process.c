@@ -19,9 +19,7 @@
 #endif
 #endif
 
-/* Descriptors that are not sockets of allocations: listen sockets, epoll, standard streams, portal and HTTP. */
-#define OTHER_DESCRIPTORS 64u
-#define PER_WORKER        8u
+#define PER_WORKER 8u
 
 void process_harden(void)
 {
@@ -53,7 +51,7 @@ void process_raise_descriptors(const options *o, unsigned workers)
   struct rlimit limit;
   const uint64_t families = (o->public_ip4.family ? 1u : 0u) + (o->public_ip6.family ? 1u : 0u);
   const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
-  const uint64_t others = OTHER_DESCRIPTORS + (uint64_t)PER_WORKER * workers;
+  const uint64_t others = PROCESS_SPARE + (uint64_t)PER_WORKER * workers;
   if (!families || getrlimit(RLIMIT_NOFILE, &limit))
     return;
   limit.rlim_cur = limit.rlim_max;

@@ -7,6 +7,9 @@
 
 #include <pthread.h>
 
+/* Descriptors that are not for allocations' sockets: standard streams, epoll, portal, HTTP. Each worker has a few more. */
+#define PROCESS_SPARE 64u
+
 /* Gives up gaining privileges and leaving core dumps: both outlive no secret. */
 void process_harden(void);
 

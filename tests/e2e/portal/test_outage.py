@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 import unittest
+import unittest.mock
 
 from flows import Client, Flow, Refused, credentials
 from harness import (
@@ -24,6 +25,7 @@ from harness import (
     join_raw,
     push,
     read_request,
+    reply,
     reset,
     serve_raw,
     timing,
@@ -299,6 +301,35 @@ class Outage(PortalTest):
         flow.relay(20)
         flow.client.refresh(0)
         self.assertEqual(subject.wait_exit(), 0)
+
+    def test_allocations_leave_descriptors_for_portal_and_health(self):
+        endings = []
+
+        async def script(portal, connection, number):
+            await portal.join(connection)
+            while len(endings) < number:
+                await connection.send(reply(await portal.receive(connection)))
+            await connection.close()
+
+        limit = 100
+        with unittest.mock.patch.dict(os.environ, PORTAL_WRAPPER=f"prlimit --nofile={limit}:{limit}"):
+            subject, health = self.start(self.portal(script), PORTAL_TIMING=timing(heartbeat="50ms"))
+        port = int(subject.wait(r"Listening on \S+:(\d+),").group(1))
+        clients = []
+        try:
+            with self.assertRaises(Refused) as refused:
+                while len(clients) < 2 * limit:
+                    clients.append(Client(("127.0.0.1", port), *credentials()))
+                    self.addCleanup(clients[-1].close)
+                    clients[-1].allocate()
+            self.assertEqual(refused.exception.code, 508)
+            self.assertGreater(len(clients), limit // 2 - 20)
+            self.assertEqual(self.ready(health), 200)
+            endings.append(True)
+            subject.wait(Subject.RETRY)
+            subject.wait(Subject.CONNECTED)
+        finally:
+            subject.terminate()
 
     def test_second_signal(self):
         portal = self.portal()
