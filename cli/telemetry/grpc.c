@@ -248,12 +248,14 @@ static void submit(grpc_stream *s)
     finish(s, GRPC_UNAVAILABLE, nghttp2_strerror(s->id));
 }
 
-/* Sends what the session has to say, and closes the connection if there is nothing left to say or to hear. */
+/* Sends what the session has to say, and closes the connection if there is nothing left to say or to hear. As long as a lot waits to be
+ * sent the session keeps what it has: it refuses those that make it keep too many answers (NGHTTP2_ERR_FLOODED). */
 static void flush(grpc_client *c)
 {
+  const struct evbuffer *out = bufferevent_get_output(c->bev);
   const uint8_t *data;
-  ssize_t n;
-  while ((n = nghttp2_session_mem_send(c->session, &data)) > 0)
+  ssize_t n = 0;
+  while (evbuffer_get_length(out) < GRPC_MAX_OUTPUT && (n = nghttp2_session_mem_send(c->session, &data)) > 0)
     if (bufferevent_write(c->bev, data, (size_t)n)) {
       n = NGHTTP2_ERR_NOMEM;
       break;
@@ -261,7 +263,7 @@ static void flush(grpc_client *c)
   if (n < 0)
     grpc_disconnected(c, nghttp2_strerror((int)n));
   else if (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session) &&
-           !evbuffer_get_length(bufferevent_get_output(c->bev)))
+           !evbuffer_get_length(out))
     grpc_disconnected(c, "the collector ended the connection");
 }
 
@@ -278,6 +280,11 @@ void grpc_received(grpc_client *c)
     return;
   }
   (void)evbuffer_drain(in, len);
+  flush(c);
+}
+
+void grpc_writable(grpc_client *c)
+{
   flush(c);
 }
 

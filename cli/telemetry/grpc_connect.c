@@ -76,6 +76,12 @@ static void on_read(struct bufferevent *bev, void *ctx)
   grpc_received(ctx);
 }
 
+static void on_written(struct bufferevent *bev, void *ctx)
+{
+  (void)bev;
+  grpc_writable(ctx);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
   char why[128];
@@ -105,7 +111,8 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
     grpc_disconnected(c, "out of memory");
     return;
   }
-  bufferevent_setcb(c->bev, on_read, NULL, on_event, c);
+  bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
+  bufferevent_setwatermark(c->bev, EV_WRITE, GRPC_MAX_OUTPUT / 2, 0);
   (void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
   c->state = GRPC_CONNECTED;
   grpc_connected(c);

@@ -10,7 +10,8 @@
 #include "portal/race.h"
 #include "portal/resolve.h"
 
-#define GRPC_HOST_MAX 255u
+#define GRPC_HOST_MAX   255u
+#define GRPC_MAX_OUTPUT 262144u /* bytes that wait for a collector to read, one frame more or less */
 
 typedef struct grpc_stream {
   grpc_client *client;
@@ -58,10 +59,12 @@ int grpc_connect(grpc_client *client);
 /* Closes it, at whatever stage it is; calls nothing. */
 void grpc_disconnect(grpc_client *client);
 
-/* Implemented by the calls' side: the connection is there; it is gone, because of |why|; it has bytes. */
+/* Implemented by the calls' side: the connection is there; it is gone, because of |why|; it has bytes; it
+ * has room for more. */
 void grpc_connected(grpc_client *client);
 void grpc_disconnected(grpc_client *client, const char *why);
 void grpc_received(grpc_client *client);
+void grpc_writable(grpc_client *client);
 
 /* Takes |endpoint| apart. Returns NULL or what is wrong with it. */
 const char *grpc_parse_endpoint(const char *endpoint, char host[GRPC_HOST_MAX + 1], uint16_t *port);

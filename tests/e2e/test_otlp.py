@@ -348,6 +348,33 @@ class Collectors(unittest.TestCase):
             self.assertEqual(Metrics(endpoint(relay)).total("relay_active_allocations"), 0)
             relay.stop()
 
+    def test_floods_of_one_that_never_reads(self):
+        """Answers are kept up to a bound, and then the connection ends."""
+        settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+        ping = bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + bytes(8)
+        for flood in (ping, settings):
+            with socket.socket() as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                listener.bind(("127.0.0.1", 0))
+                listener.listen()
+                listener.settimeout(DEADLINE)
+                relay = self.relay("127.0.0.1:%d" % listener.getsockname()[1], v6=None)
+                connection, _ = listener.accept()
+                before = Metrics(endpoint(relay)).get("process_resident_memory_bytes")
+                with connection:
+                    connection.settimeout(DEADLINE)
+                    connection.sendall(settings)
+                    # The relay takes them in pieces: no piece alone is a flood.
+                    piece, sent = flood * 200, 0
+                    with self.assertRaises(ConnectionError):
+                        while sent < 32 << 20:
+                            connection.sendall(piece)
+                            sent += len(piece)
+                    after = Metrics(endpoint(relay)).get("process_resident_memory_bytes")
+                self.assertLess(after - before, 4 << 20)
+                wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE reason=.*[Ff]lood"), "the warning")
+            relay.stop()
+
     def test_flush_at_exit(self):
         collector = self.collector()
         relay = self.relay(collector.endpoint, v6=None, env={"OTEL_METRIC_EXPORT_INTERVAL": ""})
