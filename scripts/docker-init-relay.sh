@@ -76,7 +76,10 @@ discover_ec2() {
   if [ -n "${PUBLIC_IP4_ADDR:-}" ] && [ -n "${PUBLIC_IP6_ADDR:-}" ]; then
     return
   fi
-  ec2_token=$(fetch "$ec2/latest/api/token" --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60') || exit 1
+  ec2_token=$(fetch "$ec2/latest/api/token" --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60') || {
+    [ $? -eq "$absent" ] && fail "$ec2/latest/api/token answered with status 404: is this an EC2 instance, with its metadata service (IMDSv2) on?"
+    exit 1
+  }
   [ -n "$ec2_token" ] || fail "$ec2/latest/api/token gives no token"
   if [ -z "${PUBLIC_IP4_ADDR:-}" ]; then
     found=$(ec2_get public-ipv4) || [ $? -eq "$absent" ]

@@ -60,7 +60,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path != "/latest/api/token" or not ttl.isdigit():
             self.reply(400)
         else:
-            self.reply(200, TOKEN)
+            answer = self.server.answers.get(self.path, TOKEN)
+            self.reply(*((answer,) if isinstance(answer, int) else (200, answer)))
 
     def do_GET(self):
         self.server.seen.append("GET " + self.path)
@@ -158,6 +159,10 @@ class DockerInit(unittest.TestCase):
         self.assertIn("answered with status 403", self.refused(GCE_METADATA_URL=service.url, **gce))
         service = self.service({"/latest/meta-data/ipv6": "no address", **EC2, "/latest/meta-data/public-ipv4": 401})
         self.assertIn("answered with status 401", self.refused(EC2_METADATA_URL=service.url, **ec2))
+        for status in (404, 403):
+            service = self.service({**EC2, "/latest/api/token": status})
+            self.assertIn("/latest/api/token answered with status %d" % status, self.refused(EC2_METADATA_URL=service.url, **ec2))
+        self.assertIn("gives no token", self.refused(EC2_METADATA_URL=self.service({"/latest/api/token": ""}).url, **ec2))
         service = self.service({})
         self.assertIn("does not know this instance's id", self.refused(OTEL_METADATA_DISCOVERY_METHOD="gce_metadata",
                                                                        GCE_METADATA_URL=service.url))
