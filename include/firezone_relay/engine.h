@@ -232,7 +232,8 @@ typedef struct fzr_event {
   uint16_t channel; /**< CHANNEL_…: its number */
   uint8_t family;   /**< enum fzr_family of the relayed address */
   uint8_t flags;    /**< FZR_EVENT_PEER_IS_OWN */
-  uint32_t flow;    /**< CHANNEL_…: as in fzr_verdict */
+  uint32_t
+      flow; /**< CHANNEL_…: that of its verdicts from the client; those from the peer have this plus one */
   uint32_t reserved;
   fzr_addr client; /**< CHANNEL_… */
   fzr_addr local;  /**< CHANNEL_…: the listen address the client talks to */
@@ -334,7 +335,7 @@ typedef struct fzr_stats {
   uint64_t packets[2];                     /**< relayed: [0] client to peer, [1] peer to client */
   uint64_t bytes[2];                       /**< payload bytes of those */
   uint64_t packet_sizes[FZR_SIZE_CLASSES]; /**< both directions */
-  uint64_t dropped[FZR_DROP_REASONS];
+  uint64_t dropped[FZR_DROP_ROOM];         /**< by enum fzr_drop_reason; there is room for reasons to come */
   uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
 } fzr_stats;
 

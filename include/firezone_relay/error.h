@@ -70,7 +70,8 @@ enum fzr_drop_reason {
   FZR_DROP_ANSWER_RING_FULL = 17,      /**< an answer, not a datagram: the caller does not drain */
   FZR_DROP_SEND_QUEUE_FULL = 18,       /**< counted by the adapter: back-pressure bound reached */
   FZR_DROP_SEND_ERROR = 19,            /**< counted by the adapter: the system refused the datagram */
-  FZR_DROP_REASONS = 20                /**< how many there are */
+  FZR_DROP_REASONS = 20,               /**< how many there are */
+  FZR_DROP_ROOM = 32                   /**< how many there may be before the ABI changes */
 };
 
 /**

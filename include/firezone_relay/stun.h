@@ -72,6 +72,7 @@ enum fzr_stun_attr_type {
 
 /** Places of the known attributes in fzr_stun_msg.at, in the order of enum fzr_stun_attr_type. */
 #define FZR_STUN_KNOWN_ATTRS 26
+#define FZR_STUN_ATTR_ROOM   40 /* how many there may be before the ABI changes */
 /** How many unknown comprehension-required attributes a message remembers; the rest is only counted. */
 #define FZR_STUN_UNKNOWN_MAX 8
 
@@ -95,7 +96,7 @@ typedef struct fzr_stun_msg {
   uint8_t cls;           /**< enum fzr_stun_class */
   uint8_t unknown_count; /**< unknown attributes below 0x8000; those past FZR_STUN_UNKNOWN_MAX not stored */
   uint16_t unknown[FZR_STUN_UNKNOWN_MAX];
-  uint16_t at[FZR_STUN_KNOWN_ATTRS]; /**< offset of each known attribute's header; 0 = absent */
+  uint16_t at[FZR_STUN_ATTR_ROOM]; /**< offset of each known attribute's header; 0 = absent */
 } fzr_stun_msg;
 
 /**

@@ -70,6 +70,7 @@ typedef struct fzr_udp_stats {
   bool gro; /**< in use */
   bool gso;
   uint8_t reserved[6];
+  uint64_t gso_refused; /**< runs that a path or device refused, and which then went one by one */
 } fzr_udp_stats;
 
 /**

@@ -50,6 +50,7 @@ typedef struct fzri_queue {
   fzri_queued *tail;
   uint32_t bytes;
   uint32_t packets;
+  uint32_t runs;
 } fzri_queue;
 
 /* A socket. Its memory stays with the adapter when it is closed, so that a token which the host still holds is harmless. */
@@ -57,13 +58,13 @@ typedef struct fzri_socket {
   uint32_t index; /* in the pool; first, for the pool overwrites it when the object is free */
   int fd;
   bool open;
+  bool known; /* to the host: `watch` succeeded */
   bool listens;
   bool wildcard;  /* bound to no particular address: packet info says, and chooses, which */
   bool blocked;   /* the queue is not empty */
   bool paused;    /* not read: what it feeds is blocked */
   uint8_t family; /* enum fzr_family */
   uint16_t port;
-  uint16_t gso_limit; /* segments of this size or more were refused as GSO */
   uint16_t first_run; /* of the batch being collected; FZRI_UDP_NONE: none */
   uint16_t last_run;
   uint8_t watched;                  /* FZR_WATCH_… asked for */
@@ -87,6 +88,15 @@ typedef struct fzri_piece {
   uint8_t hdr[4];
   uint8_t tail_hdr[4];
 } fzri_piece;
+
+/* A destination to which runs were refused: its path takes no segments of |limit| bytes or more, or its device no runs at all. */
+typedef struct fzri_refusal {
+  fzr_addr to;
+  uint16_t limit;
+  uint16_t left; /* datagrams until it is tried again: paths change; 0: not in use */
+} fzri_refusal;
+
+#define FZRI_REFUSALS 64u
 
 /* A run that is being collected: one message, GSO if it has more than one segment. */
 typedef struct fzri_run {
@@ -117,9 +127,12 @@ struct fzr_udp {
   uint16_t port;
   bool gso;
   bool gro;
-  fzri_socket *reading; /* whose datagrams are being relayed now */
-  unsigned held;        /* receive slots whose datagrams wait in runs for the end of the turn */
-  bool hold;            /* they may wait: more sockets are to be read in this turn */
+  uint32_t refusal_count;               /* entries in use */
+  uint32_t refused_in_a_row;            /* by devices, with no run taken since */
+  fzri_refusal refusals[FZRI_REFUSALS]; /* by hash of the address: a collision forgets the older one */
+  fzri_socket *reading;                 /* whose datagrams are being relayed now */
+  unsigned held; /* receive slots whose datagrams wait in runs for the end of the turn */
+  bool hold;     /* they may wait: more sockets are to be read in this turn */
   void (*channel_hook)(void *ctx, const fzr_event *event);
   void *channel_hook_ctx;
 
@@ -175,7 +188,10 @@ void fzri_send_address(const fzri_socket *s, const fzr_addr *to, const fzr_addr 
                        struct msghdr *msg, union fzri_sockaddr *name, fzri_control *control);
 /* What to do after an error of sending: |gso| is whether it was a run in one message of |seg_len|. */
 enum fzri_send_outcome { FZRI_SEND_BLOCKED, FZRI_SEND_AGAIN, FZRI_SEND_SINGLY, FZRI_SEND_LOST };
-enum fzri_send_outcome fzri_send_error(fzr_udp *udp, fzri_socket *s, int error, bool gso, uint16_t seg_len);
+enum fzri_send_outcome fzri_send_error(fzr_udp *udp, const fzr_addr *to, int error, bool gso,
+                                       uint16_t seg_len);
+/* Segments to |to| may go in runs if they are shorter than what this returns: 0 if never. */
+uint16_t fzri_gso_limit(const fzr_udp *udp, const fzr_addr *to);
 
 /* udp_queue.c */
 /* Appends |run| from its segment |from_segment| on, as far as the bound goes, and sees to it that |s| is watched; what does not

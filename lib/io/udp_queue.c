@@ -6,12 +6,21 @@
 
 #define DEFAULT_BOUND (1u << 20)
 
+/* What a queue takes of its bound: what describes a run counts, too, or empty datagrams would cost nothing. */
+static uint64_t queue_cost(const fzri_queue *q)
+{
+  return q->bytes + (uint64_t)q->runs * sizeof(fzri_queued);
+}
+
 /* How many of |count| segments fit what is left of the bound. */
 static uint32_t fitting(const fzr_udp *udp, const fzri_queue *q, uint32_t count, uint32_t bytes,
                         uint16_t seg_len)
 {
   const uint32_t bound = udp->config.queue_bytes ? udp->config.queue_bytes : DEFAULT_BOUND;
-  const uint32_t left = bound > q->bytes ? bound - q->bytes : 0;
+  const uint64_t used = queue_cost(q) + sizeof(fzri_queued);
+  if (used > bound)
+    return 0;
+  const uint32_t left = (uint32_t)(bound - used);
   if (bytes <= left)
     return count;
   return seg_len ? left / seg_len : 0;
@@ -82,6 +91,7 @@ void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32
   else
     s->queue->head = node;
   s->queue->tail = node;
+  s->queue->runs++;
   count_queued(udp, s->queue, kept, node->bytes);
   if (!s->blocked) {
     s->blocked = true;
@@ -95,6 +105,7 @@ static void drop_head(fzr_udp *udp, fzri_queue *q)
   q->head = node->next;
   if (!q->head)
     q->tail = NULL;
+  q->runs--;
   count_queued(udp, q, -(int64_t)(node->count - node->sent),
                -(int64_t)(node->bytes - node->sent * node->seg_len));
   free_node(udp, node);
@@ -130,11 +141,11 @@ static bool send_head(fzr_udp *udp, fzri_socket *s)
 {
   fzri_queued *node = s->queue->head;
   const bool one = node->count - node->sent == 1;
-  const bool singly = one || !udp->gso || node->seg_len >= s->gso_limit;
+  const bool singly = one || node->seg_len >= fzri_gso_limit(udp, &node->to);
   const int error = send_node(udp, s, node, singly);
   if (!error)
     return true;
-  switch (fzri_send_error(udp, s, error, !singly, node->seg_len)) {
+  switch (fzri_send_error(udp, &node->to, error, !singly, node->seg_len)) {
   case FZRI_SEND_BLOCKED:
     return false;
   case FZRI_SEND_AGAIN:
@@ -185,6 +196,7 @@ void fzri_queue_free(fzr_udp *udp, fzri_socket *s)
 {
   if (!s->queue)
     return;
+  udp->stats.queue_dropped += s->queue->packets;
   while (s->queue->head)
     drop_head(udp, s->queue);
   fzri_mem_free(&udp->mem, s->queue, sizeof *s->queue);

@@ -138,6 +138,8 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
     /* Who sends in bulk fills a batch by itself, and has to learn at once when the way out is blocked. */
     if (s->listens || !udp->hold || (unsigned)n == max)
       fzri_send_held(udp);
+    if (udp->reading == s && s->feeds && s->feeds->blocked)
+      fzri_socket_pause(udp, s);
     budget -= came < budget ? (uint32_t)came : budget;
     /* Fewer than asked for: the socket was empty. If more has come since, the host will say so. */
     if ((unsigned)n < max)

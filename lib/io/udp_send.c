@@ -9,6 +9,59 @@
 #define UDP_SEGMENT 103
 #endif
 
+/* Datagrams to a destination that go singly until a run is tried again. */
+#define SINGLE_UNTIL_RETRY 10000u
+/* Runs that devices refused, with none taken between them, until GSO is off for good. */
+#define REFUSALS_UNTIL_OFF 1000u
+
+/* ---- destinations that runs were refused to ---- */
+
+static unsigned refusal_slot(const fzr_addr *to)
+{
+  uint32_t hash = 0;
+  for (unsigned i = 0; i < sizeof to->ip; i++)
+    hash = hash * 31 + to->ip[i];
+  return (hash ^ hash >> 16) % FZRI_REFUSALS;
+}
+
+static bool same_host(const fzri_refusal *r, const fzr_addr *to)
+{
+  return r->left && r->to.family == to->family && memcmp(r->to.ip, to->ip, sizeof to->ip) == 0;
+}
+
+uint16_t fzri_gso_limit(const fzr_udp *udp, const fzr_addr *to)
+{
+  if (!udp->gso)
+    return 0;
+  if (!udp->refusal_count)
+    return UINT16_MAX;
+  const fzri_refusal *r = &udp->refusals[refusal_slot(to)];
+  return same_host(r, to) ? r->limit : UINT16_MAX;
+}
+
+/* |count| datagrams to |to|, which would have been a run, go singly. */
+static void count_single(fzr_udp *udp, const fzr_addr *to, uint16_t count)
+{
+  fzri_refusal *r = &udp->refusals[refusal_slot(to)];
+  if (!udp->refusal_count || !same_host(r, to))
+    return;
+  r->left = r->left > count ? (uint16_t)(r->left - count) : 0;
+  if (!r->left)
+    udp->refusal_count--;
+}
+
+static void remember_refusal(fzr_udp *udp, const fzr_addr *to, uint16_t limit)
+{
+  fzri_refusal *r = &udp->refusals[refusal_slot(to)];
+  if (!r->left)
+    udp->refusal_count++;
+  if (!same_host(r, to) || limit < r->limit)
+    r->limit = limit;
+  r->to = *to;
+  r->left = SINGLE_UNTIL_RETRY;
+  udp->stats.gso_refused++;
+}
+
 /* ---- collecting ---- */
 
 static fzri_socket *listen_socket(const fzr_udp *udp, uint8_t family)
@@ -23,13 +76,12 @@ static bool same_addr(const fzr_addr *a, const fzr_addr *b)
 
 /* The last run of |s| if |len| more bytes to |to| may join it, else a new one. Room was made before. */
 static fzri_run *run_for(fzr_udp *udp, fzri_socket *s, const fzr_addr *to, const fzr_addr *from,
-                         uint16_t seg_len)
+                         uint16_t seg_len, uint16_t limit)
 {
   if (s->last_run != FZRI_UDP_NONE) {
     fzri_run *last = &udp->runs[s->last_run];
-    if (!last->closed && udp->gso && seg_len == last->seg_len && seg_len < s->gso_limit &&
-        last->count < FZRI_GSO_SEGMENTS && last->bytes + seg_len <= FZRI_GSO_BYTES &&
-        same_addr(&last->to, to) && same_addr(&last->from, from))
+    if (!last->closed && seg_len == last->seg_len && seg_len < limit && last->count < FZRI_GSO_SEGMENTS &&
+        last->bytes + seg_len <= FZRI_GSO_BYTES && same_addr(&last->to, to) && same_addr(&last->from, from))
       return last;
   }
   const uint16_t index = udp->run_count++;
@@ -75,12 +127,15 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
   const uint16_t tail_len = piece.tail_len;
   uint8_t tail_hdr[4];
   memcpy(tail_hdr, piece.tail_hdr, sizeof tail_hdr);
+  const uint16_t limit = fzri_gso_limit(udp, to);
+  if (seg_len >= limit && total > 1)
+    count_single(udp, to, total);
   for (uint16_t done = 0; done < total;) {
     if (udp->run_count == FZRI_RUNS || udp->piece_count == FZRI_PIECES)
       fzri_send_flush(udp);
-    fzri_run *run = run_for(udp, s, to, from, seg_len);
+    fzri_run *run = run_for(udp, s, to, from, seg_len, limit);
     uint32_t fits = 1;
-    if (udp->gso && seg_len && seg_len < s->gso_limit) {
+    if (seg_len && seg_len < limit) {
       fits = FZRI_GSO_SEGMENTS - run->count;
       const uint32_t by_bytes = (FZRI_GSO_BYTES - run->bytes) / seg_len;
       if (by_bytes < fits)
@@ -100,8 +155,9 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
   }
 }
 
-/* What is being read feeds |s|, which is blocked: it waits until that is over. The listen sockets go on: they feed others. */
-static void pause_source(fzr_udp *udp, fzri_socket *s)
+/* Notes which listen socket the one that is being read feeds; if that is blocked, reading waits until it is not. The listen sockets
+ * themselves go on: they feed others. */
+static void note_source(fzr_udp *udp, fzri_socket *s)
 {
   fzri_socket *source = udp->reading;
   if (!s->listens || !source || source->listens)
@@ -137,7 +193,7 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n)
     memcpy(piece.hdr, v->hdr, sizeof piece.hdr);
     memcpy(piece.tail_hdr, v->tail_hdr, sizeof piece.tail_hdr);
     collect(udp, s, piece, &v->to, &v->from);
-    pause_source(udp, s);
+    note_source(udp, s);
   }
 }
 
@@ -200,20 +256,24 @@ void fzri_send_address(const fzri_socket *s, const fzr_addr *to, const fzr_addr 
   msg->msg_controllen = used;
 }
 
-enum fzri_send_outcome fzri_send_error(fzr_udp *udp, fzri_socket *s, int error, bool gso, uint16_t seg_len)
+enum fzri_send_outcome fzri_send_error(fzr_udp *udp, const fzr_addr *to, int error, bool gso,
+                                       uint16_t seg_len)
 {
   if (error == EAGAIN || error == EWOULDBLOCK)
     return FZRI_SEND_BLOCKED;
   if (error == EINTR)
     return FZRI_SEND_AGAIN;
   if (gso && (error == EIO || error == EOPNOTSUPP)) {
-    udp->gso = false; /* the device cannot: nor will it the next time */
+    /* The device on this path cannot. If none can, stop trying. */
+    remember_refusal(udp, to, 0);
+    if (++udp->refused_in_a_row >= REFUSALS_UNTIL_OFF)
+      udp->gso = false;
     return FZRI_SEND_SINGLY;
   }
   if (gso && (error == EINVAL || error == EMSGSIZE)) {
-    /* Segments larger than the path takes are refused as GSO, but fragmented when sent singly. */
-    if (seg_len < s->gso_limit)
-      s->gso_limit = seg_len;
+    /* Segments larger than the path takes are refused as GSO, but fragmented when sent singly. It is one client's or peer's path:
+     * others keep their runs. */
+    remember_refusal(udp, to, seg_len);
     return FZRI_SEND_SINGLY;
   }
   return FZRI_SEND_LOST;
@@ -262,7 +322,7 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
       from++;
       continue;
     }
-    switch (fzri_send_error(udp, s, errno, false, 0)) {
+    switch (fzri_send_error(udp, &run->to, errno, false, 0)) {
     case FZRI_SEND_BLOCKED:
       return from;
     case FZRI_SEND_AGAIN:
@@ -305,7 +365,7 @@ static uint16_t after_error(fzr_udp *udp, fzri_socket *s, uint16_t run, int erro
 {
   const fzri_run *r = &udp->runs[run];
   uint32_t done;
-  switch (fzri_send_error(udp, s, error, r->count > 1, r->seg_len)) {
+  switch (fzri_send_error(udp, &r->to, error, r->count > 1, r->seg_len)) {
   case FZRI_SEND_BLOCKED:
     queue_from(udp, s, run, 0);
     return FZRI_UDP_NONE;
@@ -357,6 +417,8 @@ static void send_runs(fzr_udp *udp, fzri_socket *s, uint16_t run)
     }
     for (int i = 0; i < sent; i++) {
       udp->stats.sent += udp->runs[run].count;
+      if (udp->runs[run].count > 1)
+        udp->refused_in_a_row = 0;
       run = udp->runs[run].next;
     }
   }
@@ -374,7 +436,6 @@ void fzri_send_flush(fzr_udp *udp)
       queue_from(udp, s, run, 0);
     else
       send_runs(udp, s, run);
-    pause_source(udp, s);
     s = next;
   }
   udp->run_count = udp->piece_count = 0;

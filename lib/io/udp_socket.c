@@ -150,7 +150,6 @@ int fzri_socket_open(fzr_udp *udp, uint8_t family, uint16_t port, bool listens, 
   s->listens = listens;
   s->family = family;
   s->wildcard = is_wildcard(bind_address(udp, family));
-  s->gso_limit = UINT16_MAX;
   s->first_run = s->last_run = FZRI_UDP_NONE;
   const int error = bind_socket(udp, s, port, join);
   if (error) {
@@ -204,7 +203,7 @@ void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
     unlink_pending(udp, s);
   if (s->paused)
     unlink_paused(udp, s);
-  if (s->slot || s->watched)
+  if (s->known)
     udp->config.unwatch(udp->config.watch_ctx, s->fd, s->slot);
   fzri_queue_free(udp, s);
   close(s->fd);
@@ -217,10 +216,12 @@ void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
 int fzri_socket_watch(fzr_udp *udp, fzri_socket *s)
 {
   const unsigned events = (s->paused ? 0 : FZR_WATCH_READ) | (s->blocked ? FZR_WATCH_WRITE : 0);
-  if (s->watched == events && s->slot)
+  if (s->known && s->watched == events)
     return 0;
   const int error = udp->config.watch(udp->config.watch_ctx, s->fd, events, s, &s->slot);
-  if (!error)
+  if (!error) {
+    s->known = true;
     s->watched = (uint8_t)events;
+  }
   return error;
 }

@@ -210,6 +210,8 @@ size_t fzri_allocations_expire(fzr_engine *e, size_t budget)
       continue;
     }
     log_expired(e, a);
+    /* Its channels are ended when the events are taken: that is work, too. */
+    budget -= a->channel_count < budget ? a->channel_count : budget;
     fzri_allocation_end(e, a);
   }
   return before - budget;

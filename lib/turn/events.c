@@ -56,7 +56,7 @@ void fzri_event_of_channel(const fzr_engine *e, const fzri_channel *c, enum fzr_
   event->channel = c->number;
   event->family = c->peer.family;
   event->flags = c->own ? FZR_EVENT_PEER_IS_OWN : 0;
-  event->flow = c->index;
+  event->flow = c->index * 2;
   event->client = a->client;
   event->local = a->server;
   event->peer = c->peer;
@@ -101,6 +101,7 @@ static bool closing_event(fzr_engine *e, fzri_allocation *a, fzr_event *event)
   while (a->first_channel != FZRI_POOL_NONE) {
     fzri_channel *c = fzri_channel_at(e, a->first_channel);
     a->first_channel = c->next;
+    a->channel_count--; /* packets may still be looked up between two events */
     fzri_map_remove(&e->numbers, c->number_hash, c->index);
     fzri_map_remove(&e->peers, c->peer_hash, c->index);
     fzri_timers_cancel(&e->channel_timers, &c->timer);

@@ -30,11 +30,17 @@ static unsigned read_lifetime(const fzri_request *r, uint32_t *lifetime)
   return 0;
 }
 
+/* Whether a lifetime of 0 ends only one of two relayed addresses. */
+static bool drops_one_family(const fzri_allocation *a, uint8_t family)
+{
+  return family && a->families != fzri_family_bit(family);
+}
+
 static void apply(fzr_engine *e, fzri_allocation *a, uint8_t family, uint32_t lifetime)
 {
   if (lifetime)
     fzri_allocation_set_expiry(e, a, e->now + lifetime * FZR_SECOND);
-  else if (family && a->families != fzri_family_bit(family))
+  else if (drops_one_family(a, family))
     fzri_allocation_drop_family(e, a, family);
   else
     fzri_allocation_end(e, a);
@@ -61,8 +67,9 @@ void fzri_handle_refresh(fzr_engine *e, fzri_request *r)
   fzr_stun_add_u32(&reply.builder, FZR_ATTR_LIFETIME, lifetime);
   fzri_answer_success(e, r, &reply);
   if (fzri_log_wants(e, FZR_LOG_INFO)) {
+    const bool lives_on = lifetime || drops_one_family(a, family);
     fzr_log_record record = fzri_log_request(
-        e, FZR_LOG_INFO, lifetime ? FZR_LOG_ALLOCATION_REFRESHED : FZR_LOG_ALLOCATION_DELETED, r);
+        e, FZR_LOG_INFO, lives_on ? FZR_LOG_ALLOCATION_REFRESHED : FZR_LOG_ALLOCATION_DELETED, r);
     record.lifetime = lifetime;
     e->log(e->log_ctx, &record);
   }

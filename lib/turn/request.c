@@ -30,6 +30,7 @@ static enum fzr_auth_result find_credential(const fzr_engine *e, fzri_request *r
   if (!cached_credential(e, r, &result))
     result =
         fzri_scheme_lookup(&e->scheme, r->username.value, r->username.len, fzri_unix_now(e), &r->credential);
+  r->looked_up = true;
   r->has_key = result != FZR_AUTH_UNKNOWN;
   return result;
 }
@@ -92,7 +93,7 @@ static enum fzr_drop_reason answer_stranger(fzr_engine *e, fzri_request *r, unsi
 {
   if (!fzri_rate_limit_take(&e->strangers, r->from, e->now))
     return FZR_DROP_RATE_LIMITED;
-  if (!r->has_key)
+  if (!r->looked_up)
     find_credential(e, r);
   fzri_answer_error(e, r, code);
   return FZR_DROP_NONE;
@@ -139,7 +140,7 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   r.peer = NULL;
   r.channel = 0;
   r.credential = (fzr_auth_key){0};
-  r.has_key = r.authenticated = false;
+  r.has_key = r.looked_up = r.authenticated = false;
   fzr_stun_get(&r.msg, FZR_ATTR_USERNAME, &r.username);
   fzr_stun_get(&r.msg, FZR_ATTR_SOFTWARE, &r.software);
   const enum fzr_drop_reason dropped =

@@ -17,6 +17,7 @@ typedef struct fzri_request {
   uint8_t user_tag[16];        /* keyed hash of the username */
   fzr_auth_key credential;     /* of the username, if has_key */
   bool has_key;
+  bool looked_up; /* the user was asked for: once is enough */
   bool authenticated;
 } fzri_request;
 

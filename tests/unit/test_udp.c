@@ -180,14 +180,15 @@ typedef struct setup {
 } setup;
 
 static setup s;
-static uint32_t budget; /* of what is started next; 0: the default */
+static const char *own_host = "127.0.0.1"; /* where IPv4 sockets are bound */
+static uint32_t budget;                    /* of what is started next; 0: the default */
 
 static fzr_addr name_of(int fd)
 {
   struct sockaddr_storage sa;
   socklen_t len = sizeof sa;
   ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-  fzr_addr a = fzt_addr(sa.ss_family == AF_INET ? "127.0.0.1" : "::1");
+  fzr_addr a = fzt_addr(sa.ss_family == AF_INET ? own_host : "::1");
   a.port = ntohs(((struct sockaddr_in *)(void *)&sa)->sin_port);
   return a;
 }
@@ -208,7 +209,7 @@ static socklen_t to_sockaddr(const fzr_addr *a, struct sockaddr_storage *sa)
 static int open_socket(void)
 {
   struct sockaddr_storage sa;
-  const fzr_addr any = fzt_addr(s.ipv6 ? "::1" : "127.0.0.1");
+  const fzr_addr any = fzt_addr(s.ipv6 ? "::1" : own_host);
   const int fd = socket(s.ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
   const int buffer = 4 << 20;
   const socklen_t len = to_sockaddr(&any, &sa);
@@ -281,6 +282,7 @@ static void start(bool ipv6, bool no_gso, bool wildcard)
   memset(&s, 0, sizeof s);
   script_len = script_at = 0;
   blocked_fd = -1;
+  own_host = "127.0.0.1";
   s.ipv6 = ipv6;
   fzr_config config = fzt_config(&s.relay);
   config.public_ip4 = fzt_addr("127.0.0.1");
@@ -595,7 +597,9 @@ START_TEST(test_gso_refused)
   send_mixed(0);
   expect_mixed(0);
   ck_assert_uint_eq(udp_stats().send_errors, 0);
-  ck_assert(udp_stats().gso == (errors[_i] == EINVAL || errors[_i] == EMSGSIZE));
+  /* It was this peer's path: GSO is on for all others. */
+  ck_assert(udp_stats().gso);
+  ck_assert_uint_eq(udp_stats().gso_refused, 1);
   SCRIPT(2, -EAGAIN); /* and blocked in the midst of what is sent singly from now on */
   send_mixed(50);
   expect_mixed(50);
@@ -811,6 +815,59 @@ START_TEST(test_queue_bound)
 }
 END_TEST
 
+/* Datagrams without a byte take memory, too. */
+START_TEST(test_queue_bound_of_empty_datagrams)
+{
+  uint8_t buffer[4];
+  start(false, false, false);
+  blocked_fd = relay_fd();
+  fzr_channel_data_header(buffer, 0x4000, 0);
+  for (unsigned i = 0; i < 20480; i++) {
+    send_to(s.client_fd, &s.listen, buffer, sizeof buffer);
+    if (i % 256 == 255)
+      serve(&s.host, s.udp, s.relay.now);
+  }
+  const fzr_udp_stats full = udp_stats();
+  ck_assert_uint_gt(full.queue_dropped, 0);
+  ck_assert_uint_lt(full.queued_packets, (1 << 20) / 64);
+  ck_assert_uint_eq(full.queued_packets + full.queue_dropped, 20480);
+  stop();
+}
+END_TEST
+
+/* Sends a run of |n| to a client; returns how many system calls it took to relay it. */
+static uint64_t relay_run(int from, const fzr_addr *to, unsigned n)
+{
+  static const uint8_t buffer[64 * 500];
+  const uint64_t calls = udp_stats().send_calls;
+  send_run(from, to, buffer, 500, n, 500);
+  serve(&s.host, s.udp, s.relay.now);
+  return udp_stats().send_calls - calls;
+}
+
+/* A path that takes no runs is one client's: another one's still leave as runs, and so do the first one's after a while. */
+START_TEST(test_gso_refused_to_one_of_two)
+{
+  start(false, false, false);
+  own_host = "127.0.0.2";
+  other o = add_client();
+  SCRIPT(-EMSGSIZE);
+  relay_run(s.peer_fd, &s.relayed, 2);
+  ck_assert_uint_eq(udp_stats().gso_refused, 1);
+  const uint64_t sent = udp_stats().sent;
+  ck_assert_uint_eq(relay_run(o.peer_fd, &o.relayed, 64), 1);
+  ck_assert_uint_eq(udp_stats().sent, sent + 64);
+  ck_assert_uint_gt(relay_run(s.peer_fd, &s.relayed, 64), 1); /* 64 messages do not fit one sendmmsg */
+  for (unsigned i = 0; i < 10000 / 64; i++)
+    relay_run(s.peer_fd, &s.relayed, 64);
+  ck_assert_uint_eq(relay_run(s.peer_fd, &s.relayed, 64), 1);
+  ck_assert_uint_eq(udp_stats().gso_refused, 1);
+  stop();
+  close(o.client_fd);
+  close(o.peer_fd);
+}
+END_TEST
+
 START_TEST(test_deleting_an_allocation_closes_its_socket)
 {
   fzr_stun_msg msg;
@@ -1011,6 +1068,8 @@ int main(void)
   tcase_add_test(tc, test_what_many_sockets_received_leaves_in_one_call);
   tcase_add_test(tc, test_who_feeds_a_blocked_socket_is_not_read);
   tcase_add_test(tc, test_queue_bound);
+  tcase_add_test(tc, test_queue_bound_of_empty_datagrams);
+  tcase_add_test(tc, test_gso_refused_to_one_of_two);
   tcase_add_test(tc, test_deleting_an_allocation_closes_its_socket);
   tcase_add_test(tc, test_deleting_an_allocation_that_is_blocked);
   tcase_add_test(tc, test_deleting_an_allocation_that_is_paused);
