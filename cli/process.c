@@ -20,6 +20,8 @@
 #endif
 
 #define PER_WORKER 8u
+/* So much that a worker that wakes up goes first, and so little that health checks and the portal get enough on a busy machine. */
+#define STEP_BACK 10
 
 void process_harden(void)
 {
@@ -64,6 +66,13 @@ void process_raise_descriptors(const options *o, unsigned workers)
            "The limit of %" PRIu64 " open files allows for about %" PRIu64 " allocations of the %" PRIu64
            " in the port range: raise it (ulimit -Hn, LimitNOFILE=) to at least %" PRIu64,
            have, sockets / families, ports, ports * families + others);
+}
+
+void process_step_back(void)
+{
+  /* On Linux this is the thread's alone (sched(7)); without it nothing goes wrong. */
+  if (nice(STEP_BACK) < 0)
+    return;
 }
 
 unsigned process_cpus(void)

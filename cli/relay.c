@@ -4,6 +4,7 @@
 #include "endpoints.h"
 #include "event_glue.h"
 #include "portal/portal.h"
+#include "process.h"
 #include "telemetry/log.h"
 #include "workers.h"
 
@@ -171,6 +172,8 @@ static int start_workers(relay *r)
   r->workers = workers_start(r->o, r->secret, ports, r->telemetry, error);
   if (!r->workers)
     log_error("relay", "%s", error);
+  else
+    process_step_back(); /* what exports and answers HTTP must not hold up what relays */
   return r->workers ? 0 : -1;
 }
 

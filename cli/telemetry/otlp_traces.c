@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "otlp_build.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "trace.pb-c.h"
@@ -23,11 +22,14 @@ static void add_addr(arena *a, Otlp__Span *out, const char *key, const fzr_addr 
 
 static void add_txid(arena *a, Otlp__Span *out, const uint8_t txid[12])
 {
+  static const char digits[] = "0123456789abcdef";
   char *text = arena_take(a, 25);
   if (!text)
     return;
-  for (size_t i = 0; i < 12; i++)
-    snprintf(text + 2 * i, 3, "%02x", txid[i]);
+  for (size_t i = 0; i < 12; i++) {
+    text[2 * i] = digits[txid[i] >> 4];
+    text[2 * i + 1] = digits[txid[i] & 15];
+  }
   add(out, otlp_string(a, "tid", text));
 }
 
