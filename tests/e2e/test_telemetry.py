@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -18,6 +19,7 @@ from harness import DEADLINE, EchoPeers, Relay, answers_binding, clean_environme
 from watch import Metrics, control_port, endpoint, parse_metrics, request
 
 BINARY = sys.argv.pop(1)
+DASHBOARD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/grafana-dashboard.json")
 WORKERS = int(os.environ.get("FZT_WORKERS", "2"))
 V4 = socket.AF_INET
 TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
@@ -32,6 +34,9 @@ NAMES = {
     "process_cpu_seconds_total": "counter", "process_open_fds": "gauge", "process_max_fds": "gauge",
     "process_virtual_memory_bytes": "gauge", "process_resident_memory_bytes": "gauge", "process_start_time_seconds": "gauge",
 }
+
+# A number that worker CPU and relayed packets of the whole say better.
+SHOWN_BY_OTHERS = {"relay_worker_packets_total"}
 
 
 def new_client(relay):
@@ -113,6 +118,59 @@ class Prometheus(unittest.TestCase):
         self.assertEqual(during.total("relay_dropped_packets_total") - before.total("relay_dropped_packets_total"), 2)
         self.assertGreater(grown("relay_worker_cpu_seconds_total", worker="0") + during.total("relay_worker_cpu_seconds_total"), 0)
         self.assertEqual(during.total("relay_send_queue_packets"), 0)
+
+
+class Dashboard(unittest.TestCase):
+    """docs/grafana-dashboard.json against a relay: it asks for nothing that there is not."""
+
+    @classmethod
+    def setUpClass(cls):
+        with open(DASHBOARD, encoding="utf-8") as file:
+            cls.dashboard = json.load(file)
+        cls.queries = [target["expr"] for panel in cls.dashboard["panels"] for target in panel["targets"]]
+
+    def test_names_and_labels_exist(self):
+        with Relay(BINARY, v6=None) as relay, new_client(relay) as client:
+            client.allocate()
+            metrics = Metrics(endpoint(relay)).values
+            client.refresh(0)
+        used = set()
+        for query in self.queries:
+            names = set(re.findall(r"\b(?:relay|process)_[a-z_]+", query))
+            self.assertTrue(names, query)
+            self.assertLessEqual(names, set(metrics), query)
+            used |= names
+            known = {label for name in names for labels in metrics[name] for label, _ in labels} | {"job", "instance"}
+            asked = set(re.findall(r"([a-z_]+)=~?\"", query))
+            for group in re.findall(r"by \(([^)]*)\)", query):
+                asked |= set(group.split(", "))
+            self.assertLessEqual(asked, known, query)
+        # And it shows everything that is the relay's own.
+        shown = {name.replace("_bucket", "") for name in used}
+        self.assertEqual({name for name in NAMES if name.startswith("relay_") and name not in SHOWN_BY_OTHERS} - shown, set())
+
+    def test_shape(self):
+        ids = [panel["id"] for panel in self.dashboard["panels"]]
+        self.assertEqual(len(set(ids)), len(ids))
+        taken = set()
+        for panel in self.dashboard["panels"]:
+            at = panel["gridPos"]
+            cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+            self.assertFalse(cells & taken, panel["title"])
+            self.assertLessEqual(at["x"] + at["w"], 24)
+            self.assertTrue(panel["title"] and panel["description"])
+            taken |= cells
+        variables = {variable["name"] for variable in self.dashboard["templating"]["list"]}
+        self.assertLessEqual(set(re.findall(r"\$([a-z]+)", " ".join(self.queries))), variables)
+
+    @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
+    def test_queries_are_promql(self):
+        rules = [{"record": "query:%d" % i, "expr": query.replace("$__rate_interval", "1m")} for i, query in enumerate(self.queries)]
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            json.dump({"groups": [{"name": "dashboard", "rules": rules}]}, file)
+            file.flush()
+            result = subprocess.run(["promtool", "check", "rules", file.name], capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
 
 class Http(unittest.TestCase):
