@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sends Binding requests at a steady rate, whatever comes back, and tells how long the answers took:
+ *
+ *   fzr-paced ADDR:PORT REQUESTS-A-SECOND SECONDS
+ *
+ * Prints one JSON object; times are in microseconds. Exit status 1 if more than one request in a hundred was lost. */
+#include "firezone_relay/firezone_relay.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REQUEST 20u
+#define LINGER  (500 * FZR_MILLISECOND)
+
+typedef struct load {
+  int fd;
+  fzr_time interval;
+  uint64_t total, sent, answered;
+  fzr_time *sent_at; /* of each request, by number; 0: answered */
+  uint32_t *times;   /* of answered ones, microseconds */
+} load;
+
+static fzr_time now_ns(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (fzr_time)t.tv_sec * FZR_SECOND + (fzr_time)t.tv_nsec;
+}
+
+static int dial(const char *text)
+{
+  fzr_addr addr;
+  const int bytes = 4 << 20;
+  if (fzr_addr_parse(text, &addr) || addr.family != FZR_FAMILY_IPV4 || !addr.port)
+    return -1;
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(addr.port)};
+  memcpy(&to.sin_addr, addr.ip, 4);
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to))
+    return -1;
+  (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  return fd;
+}
+
+/* The transaction id begins with the request's number. */
+static void send_one(load *l)
+{
+  uint8_t request[REQUEST] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  memcpy(request + 8, &l->sent, sizeof l->sent);
+  l->sent_at[l->sent++] = now_ns();
+  (void)send(l->fd, request, sizeof request, 0);
+}
+
+static void receive_all(load *l)
+{
+  uint8_t answer[256];
+  uint64_t number;
+  for (ssize_t n; (n = recv(l->fd, answer, sizeof answer, 0)) > 0;) {
+    memcpy(&number, answer + 8, sizeof number);
+    if (n < (ssize_t)REQUEST || number >= l->sent || !l->sent_at[number])
+      continue;
+    l->times[l->answered++] = (uint32_t)((now_ns() - l->sent_at[number]) / 1000);
+    l->sent_at[number] = 0;
+  }
+}
+
+static void run(load *l)
+{
+  const fzr_time start = now_ns();
+  fzr_time end = start + l->total * l->interval + LINGER;
+  for (fzr_time now = start; now < end && l->answered < l->total; now = now_ns()) {
+    while (l->sent < l->total && now >= start + l->sent * l->interval)
+      send_one(l);
+    const fzr_time next = l->sent < l->total ? start + l->sent * l->interval : end;
+    const fzr_time wait = next > now ? next - now : 0;
+    const struct timespec timeout = {(time_t)(wait / FZR_SECOND), (long)(wait % FZR_SECOND)};
+    struct pollfd p = {l->fd, POLLIN, 0};
+    if (ppoll(&p, 1, &timeout, NULL) > 0)
+      receive_all(l);
+  }
+}
+
+static int by_value(const void *a, const void *b)
+{
+  const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return (x > y) - (x < y);
+}
+
+static uint32_t quantile(const load *l, double q)
+{
+  return l->answered ? l->times[(uint64_t)((double)(l->answered - 1) * q)] : 0;
+}
+
+int main(int argc, char **argv)
+{
+  load l = {.fd = -1};
+  const double rate = argc == 4 ? strtod(argv[2], NULL) : 0, seconds = argc == 4 ? strtod(argv[3], NULL) : 0;
+  if (rate < 1 || rate > 1e6 || seconds <= 0 || seconds > 600 || (l.fd = dial(argv[1])) < 0) {
+    fprintf(stderr, "usage: fzr-paced ADDR:PORT REQUESTS-A-SECOND SECONDS\n");
+    return 2;
+  }
+  l.interval = (fzr_time)(1e9 / rate);
+  l.total = (uint64_t)(rate * seconds);
+  l.sent_at = calloc(l.total + 1, sizeof *l.sent_at);
+  l.times = calloc(l.total + 1, sizeof *l.times);
+  if (!l.sent_at || !l.times)
+    return 2;
+  run(&l);
+  qsort(l.times, l.answered, sizeof *l.times, by_value);
+  printf("{\"sent\":%llu,\"answered\":%llu,\"p50\":%u,\"p90\":%u,\"p99\":%u,\"max\":%u}\n",
+         (unsigned long long)l.sent, (unsigned long long)l.answered, quantile(&l, 0.5), quantile(&l, 0.9),
+         quantile(&l, 0.99), quantile(&l, 1));
+  const int status = l.answered * 100 < l.sent * 99;
+  free(l.sent_at);
+  free(l.times);
+  close(l.fd);
+  return status;
+}
