@@ -41,6 +41,17 @@ def ones_sum(data):
     return total
 
 
+def looks_unfinished(source, destination, payload):
+    """Whether the checksum of this datagram is by chance the pseudo header's sum, as one in 65,536 is. What a sender leaves to its device
+    looks like that, so the program leaves it to user space."""
+    family = socket.AF_INET6 if ":" in source[0] else socket.AF_INET
+    length = 8 + len(payload)
+    addresses = socket.inet_pton(family, source[0]) + socket.inet_pton(family, destination[0])
+    pseudo = ones_sum(addresses + struct.pack(">HH", UDP, length))
+    check = 0xFFFF - ones_sum(struct.pack(">4H", pseudo, source[1], destination[1], length) + payload)
+    return (check - pseudo) % 0xFFFF == 0
+
+
 class Frame:
     """An Ethernet frame with UDP in it, taken apart; `fault` says what is wrong with its checksums, None if nothing is."""
 
