@@ -83,6 +83,21 @@ static bool find_source(const xdp_channels *c, const fzr_addr *peer, uint8_t ip[
   return true;
 }
 
+static bool is_loopback(const fzr_addr *addr)
+{
+  static const uint8_t loopback6[16] = {[15] = 1};
+  return addr->family == FZR_FAMILY_IPV4 ? addr->ip[0] == 127 : !memcmp(addr->ip, loopback6, 16);
+}
+
+/* Whether |addr| is this host's: what is sent to an own address comes from that one. Such packets have to stay on the host, where the
+ * program, which may send them to a router, can't put them. */
+static bool is_on_this_host(const fzr_addr *addr)
+{
+  uint8_t source[16];
+  return is_loopback(addr) ||
+         (ask_source(addr, source) && !memcmp(source, addr->ip, addr->family == FZR_FAMILY_IPV4 ? 4 : 16));
+}
+
 static int map_of(const xdp_object *o, const xdp_entry *e, bool from_client)
 {
   if (e->family == FZR_FAMILY_IPV4)
@@ -130,6 +145,10 @@ static void bound(xdp_channels *c, const fzr_event *event, const fzr_offload_cha
   uint8_t own_ip[16];
   if (is_link_local(&event->client) || is_link_local(&event->peer) || is_link_local(&event->local)) {
     leave(c, XDP_LEFT_LINK_LOCAL);
+    return;
+  }
+  if (is_on_this_host(&event->client) || is_on_this_host(&event->peer)) {
+    leave(c, XDP_LEFT_OWN_ADDRESS);
     return;
   }
   if (is_zero(channel->listen_ip, 16) || !find_source(c, &event->peer, own_ip)) {

@@ -661,6 +661,26 @@ START_TEST(test_own_address_stays_in_user_space)
 }
 END_TEST
 
+/* A client on the relay's own host: a packet for it must not leave. */
+START_TEST(test_client_on_this_host_stays_in_user_space)
+{
+  static const char *const clients[] = {"127.0.0.9:4000", "[::1]:4000"};
+  static const char *const locals[] = {"127.0.0.1:3478", "[::1]:3478"};
+  for (unsigned i = 0; i < 2; i++) {
+    const fzr_event event = {.type = FZR_EVENT_CHANNEL_BOUND,
+                             .port = 50001,
+                             .channel = 0x4005,
+                             .family = FZR_FAMILY_IPV4,
+                             .client = fzt_addr(clients[i]),
+                             .local = fzt_addr(locals[i]),
+                             .peer = fzt_addr("203.0.113.10:1000")};
+    xdp_channels_event(&world.channels, &event);
+    ck_assert_uint_eq(world.channels.left[XDP_LEFT_OWN_ADDRESS], i + 1);
+  }
+  ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
+}
+END_TEST
+
 /* The same client at another address of the relay: its channel of the same number stays in user space, and its end takes nothing away. */
 START_TEST(test_same_client_at_two_addresses)
 {
@@ -713,6 +733,7 @@ static void add_channels(TCase *tc)
   tcase_add_test(tc, test_unbound_with_the_allocation);
   tcase_add_test(tc, test_refresh_changes_nothing);
   tcase_add_test(tc, test_own_address_stays_in_user_space);
+  tcase_add_test(tc, test_client_on_this_host_stays_in_user_space);
   tcase_add_test(tc, test_same_client_at_two_addresses);
   tcase_add_test(tc, test_full_map);
 }

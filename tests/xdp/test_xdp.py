@@ -446,6 +446,15 @@ class BehindRouter(Case):
     def test_swap_generic(self):
         self.run_with("--xdp", "generic", "--xdp-route", "swap")
 
+    def test_swap_and_a_client_on_the_relays_own_host(self):
+        """What comes for it from a peer has to stay here, not to go back to the router."""
+        relay = self.relay("--xdp", "native", "--xdp-route", "swap")
+        for family in (4, 6):
+            with Client((RELAY[family], relay.port), *relay.credentials()) as client:
+                client.allocate()
+                self.assertEqual(self.exchange(relay, client, family), (0, 2 * len(SIZES)))
+        self.assertEqual(relay.metric("relay_xdp_channels"), 0)
+
     def test_by_the_routing_table(self):
         lab.set_forwarding("r0")
         self.run_with("--xdp", "native")
