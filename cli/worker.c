@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_OWN_ADDRS     64
 #define WALLCLOCK_SECONDS 10
 
 enum command { COMMAND_STOP = 1, COMMAND_DRAIN = 2, COMMAND_SNAPSHOT = 4, COMMAND_LOG_LEVEL = 8 };
@@ -76,14 +75,18 @@ static int seeded_random(void *ctx, uint8_t *out, size_t len)
   return 0;
 }
 
-/* The addresses of all interfaces: sockets bound to a wildcard have them all, so no client may reach what else listens there. */
-static size_t interface_addresses(fzr_addr *out, size_t max)
+/* The addresses of all interfaces: sockets bound to a wildcard have them all, so no client may reach what else listens there. In memory
+ * of the caller's, with room for |more| behind them; NULL, with errno set, if they can't be had. */
+static fzr_addr *interface_addresses(size_t more, size_t *count)
 {
   struct ifaddrs *list;
-  size_t n = 0;
+  size_t n = 0, most = more;
   if (getifaddrs(&list))
-    return 0;
-  for (const struct ifaddrs *i = list; i && n < max; i = i->ifa_next) {
+    return NULL;
+  for (const struct ifaddrs *i = list; i; i = i->ifa_next)
+    most++;
+  fzr_addr *out = calloc(most, sizeof *out);
+  for (const struct ifaddrs *i = list; i && out; i = i->ifa_next) {
     if (!i->ifa_addr)
       continue;
     if (i->ifa_addr->sa_family == AF_INET) {
@@ -97,7 +100,8 @@ static size_t interface_addresses(fzr_addr *out, size_t max)
     }
   }
   freeifaddrs(list);
-  return n;
+  *count = n;
+  return out;
 }
 
 /* A limit of the whole relay is shared out among the workers, rounded up. */
@@ -106,14 +110,10 @@ static uint32_t share(uint32_t limit, unsigned count)
   return limit ? (limit + count - 1) / count : FZR_UNLIMITED;
 }
 
-static int new_engine(worker *w, const worker_config *c, uint16_t listen_port)
+static int new_engine(worker *w, const worker_config *c, const fzr_addr *own, size_t own_count)
 {
   const options *o = c->options;
-  fzr_addr own[MAX_OWN_ADDRS + 2];
   fzr_config config = fzr_config_init();
-  size_t n = interface_addresses(own, MAX_OWN_ADDRS);
-  own[n++] = o->bind_ip4;
-  own[n++] = o->bind_ip6;
   config.random = o->has_seed ? seeded_random : system_random;
   config.random_ctx = w;
   config.log = engine_log;
@@ -121,7 +121,7 @@ static int new_engine(worker *w, const worker_config *c, uint16_t listen_port)
   config.log_level = (uint8_t)engine_log_level(w->spans);
   config.public_ip4 = o->public_ip4;
   config.public_ip6 = o->public_ip6;
-  config.listen_port = listen_port;
+  config.listen_port = fzr_udp_listen_port(w->udp);
   config.lowest_port = o->lowest_port;
   config.highest_port = o->highest_port;
   config.shared = c->shared;
@@ -130,7 +130,7 @@ static int new_engine(worker *w, const worker_config *c, uint16_t listen_port)
   config.peer_rules = o->rules;
   config.peer_rule_count = o->rule_count;
   config.own_addrs = own;
-  config.own_addr_count = n;
+  config.own_addr_count = own_count;
   config.own_ports = c->own_ports;
   config.own_port_count = 2;
   config.max_allocations_per_user = o->max_allocations_per_user;
@@ -291,6 +291,31 @@ static void explain(const worker_config *c, int result, int sys_errno, char *err
              addr6, sys_errno ? strerror(sys_errno) : fzr_strerror(result));
 }
 
+/* Makes the engine and joins it to sockets and loop. Returns 0, or -1 with one line in |error|. */
+static int start_engine(worker *w, const worker_config *c, char *error)
+{
+  size_t n = 0;
+  fzr_addr *own = interface_addresses(2, &n);
+  if (!own) {
+    snprintf(error, OPTIONS_ERROR_MAX,
+             "can't list the addresses of this host, which clients must not reach: %s", strerror(errno));
+    return -1;
+  }
+  own[n++] = c->options->bind_ip4;
+  own[n++] = c->options->bind_ip6;
+  int result = new_engine(w, c, own, n);
+  free(own);
+  if (!result) {
+    set_wallclock(w);
+    result = fzr_udp_attach(w->udp, w->engine);
+  }
+  if (!result && event_glue_start(w->glue, w->udp))
+    result = FZR_ERR_IO;
+  if (result)
+    snprintf(error, OPTIONS_ERROR_MAX, "can't make a relay engine: %s", fzr_strerror(result));
+  return result ? -1 : 0;
+}
+
 worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
 {
   int sys_errno = 0;
@@ -315,22 +340,14 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
     worker_free(w);
     return NULL;
   }
-  int result = new_adapter(w, c, &sys_errno);
+  const int result = new_adapter(w, c, &sys_errno);
   if (result) {
     explain(c, result, sys_errno, error);
     worker_free(w);
     return NULL;
   }
   w->gso = socket_stats(w).gso;
-  result = new_engine(w, c, fzr_udp_listen_port(w->udp));
-  if (!result) {
-    set_wallclock(w);
-    result = fzr_udp_attach(w->udp, w->engine);
-  }
-  if (!result && event_glue_start(w->glue, w->udp))
-    result = FZR_ERR_IO;
-  if (result) {
-    snprintf(error, OPTIONS_ERROR_MAX, "can't make a relay engine: %s", fzr_strerror(result));
+  if (start_engine(w, c, error)) {
     worker_free(w);
     return NULL;
   }
