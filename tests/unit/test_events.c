@@ -72,6 +72,54 @@ START_TEST(test_expiry_unbinds_before_it_closes)
 }
 END_TEST
 
+/* A host may take events one by one, with packets in between: the allocation is closing, and has lost its channel already. */
+START_TEST(test_packets_between_the_events_of_an_end)
+{
+  const fzr_addr stranger = fzt_addr("203.0.113.77:7");
+  uint8_t byte = 0;
+  fzr_event event;
+  fzr_verdict out[4];
+  size_t consumed;
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  relay.now += 601 * FZR_SECOND;
+  fzr_engine_on_deadline(relay.engine, 100, relay.now);
+  ck_assert(fzr_engine_next_event(relay.engine, &event));
+  ck_assert_uint_eq(event.type, FZR_EVENT_CHANNEL_UNBOUND);
+  fzr_addr to = fzt_addr("192.0.2.1:1");
+  to.port = client.relayed_port;
+  fzr_pkt in[2] = {{.data = &byte, .len = 1, .to = to, .from = peer},
+                   {.data = &byte, .len = 1, .to = to, .from = stranger}};
+  ck_assert_uint_eq(fzr_engine_rx_peer(relay.engine, in, 2, out, 4, &consumed, relay.now), 2);
+  ck_assert_uint_eq(consumed, 2);
+  for (unsigned i = 0; i < 2; i++) {
+    ck_assert_uint_eq(out[i].action, FZR_ACT_DROP);
+    ck_assert_uint_eq(out[i].reason, FZR_DROP_UNKNOWN_PORT);
+  }
+  ck_assert(fzr_engine_next_event(relay.engine, &event));
+  ck_assert_uint_eq(event.type, FZR_EVENT_PORT_CLOSE);
+}
+END_TEST
+
+/* An event names its channel as the verdicts do. */
+START_TEST(test_flow_is_that_of_the_verdicts)
+{
+  uint8_t data[8];
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  const fzr_addr second = fzt_addr("203.0.113.9:5001");
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4001, &second), 0);
+  EXPECT(FZR_EVENT_CHANNEL_BOUND);
+  const uint32_t flow = relay.events[0].flow;
+  fzr_channel_data_header(data, 0x4001, 4);
+  memset(data + 4, 0, 4);
+  fzt_client(&relay, &client.addr, &client.server, data, sizeof data);
+  ck_assert_uint_eq(relay.verdict_count, 1);
+  ck_assert_uint_eq(relay.verdicts[0].flow, flow);
+  fzt_peer(&relay, &second, client.relayed_port, data, sizeof data);
+  ck_assert_uint_eq(relay.verdict_count, 1);
+  ck_assert_uint_eq(relay.verdicts[0].flow, flow + 1);
+}
+END_TEST
+
 START_TEST(test_rebinding_a_free_number)
 {
   const fzr_addr other = fzt_addr("203.0.113.10:5000");
@@ -232,6 +280,8 @@ int main(void)
   tcase_add_test(tc, test_bind_refresh_expire);
   tcase_add_test(tc, test_delete_unbinds_before_it_closes);
   tcase_add_test(tc, test_expiry_unbinds_before_it_closes);
+  tcase_add_test(tc, test_packets_between_the_events_of_an_end);
+  tcase_add_test(tc, test_flow_is_that_of_the_verdicts);
   tcase_add_test(tc, test_rebinding_a_free_number);
   tcase_add_test(tc, test_what_was_undone_is_not_told);
   tcase_add_test(tc, test_dropping_a_family_closes_its_port);

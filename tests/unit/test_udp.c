@@ -787,6 +787,35 @@ START_TEST(test_who_feeds_a_blocked_socket_is_not_read)
 }
 END_TEST
 
+/* What waits for a blocked socket when a batch of sockets is read pauses who sent it, and not who is read last. */
+START_TEST(test_the_other_family_goes_on)
+{
+  uint8_t buffer[64];
+  start(false, false, false);
+  const fzr_addr listen4 = s.listen;
+  s.listen = fzt_addr("::1");
+  s.listen.port = listen4.port;
+  s.ipv6 = true;
+  other o = add_client();
+  s.ipv6 = false;
+  s.listen = listen4;
+  blocked_fd = s.host.fds[0];
+  send_to(s.peer_fd, &s.relayed, buffer, payload(0, 40, buffer));
+  for (unsigned i = 0; i < 40; i++)
+    send_to(o.peer_fd, &o.relayed, buffer, payload(i, 40, buffer));
+  serve(&s.host, s.udp, s.relay.now);
+  ck_assert_uint_eq(udp_stats().queued_packets, 1);
+  for (unsigned i = 0; i < 40; i++)
+    expect_payload(o.client_fd, i, 40, true);
+  blocked_fd = -1;
+  serve(&s.host, s.udp, s.relay.now);
+  expect_payload(s.client_fd, 0, 40, true);
+  stop();
+  close(o.client_fd);
+  close(o.peer_fd);
+}
+END_TEST
+
 START_TEST(test_queue_bound)
 {
   static uint8_t buffer[1204];
@@ -1067,6 +1096,7 @@ int main(void)
   tcase_add_test(tc, test_blocked_listen_socket_pauses_its_sources);
   tcase_add_test(tc, test_what_many_sockets_received_leaves_in_one_call);
   tcase_add_test(tc, test_who_feeds_a_blocked_socket_is_not_read);
+  tcase_add_test(tc, test_the_other_family_goes_on);
   tcase_add_test(tc, test_queue_bound);
   tcase_add_test(tc, test_queue_bound_of_empty_datagrams);
   tcase_add_test(tc, test_gso_refused_to_one_of_two);
