@@ -132,6 +132,9 @@ static void on_drain(evutil_socket_t fd, short what, void *ctx)
   if (t.allocations)
     log_warn("relay", "Shutdown timeout: cutting off %llu allocations with %llu channels",
              (unsigned long long)t.allocations, (unsigned long long)t.channels);
+  else if (unknown)
+    log_warn("relay",
+             "Shutdown timeout: a worker did not answer, so there may be allocations that are cut off");
   else
     log_info("relay", "No allocations left, shutting down");
   end_with(r, EXIT_SUCCESS);
