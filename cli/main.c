@@ -20,16 +20,6 @@ static const char *environment(const char *name)
   return getenv(name);
 }
 
-static void warn_of_later(const options_given *later)
-{
-  char list[512] = "";
-  size_t len = 0;
-  for (size_t i = 0; i < later->count && len < sizeof list; i++)
-    len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i ? ", " : "", later->names[i]);
-  if (later->count)
-    log_warn("relay", "Set, but without effect in this version: %s", list);
-}
-
 static void start_log(const options *o)
 {
   static const enum log_style styles[] = {[LOG_FORMAT_HUMAN] = LOG_STYLE_HUMAN,
@@ -81,10 +71,9 @@ static int prepare_secret(const options *o, char secret[SECRET_MAX + 1])
 int main(int argc, char **argv)
 {
   static options o;
-  options_given later;
   char error[OPTIONS_ERROR_MAX], secret[SECRET_MAX + 1];
   process_keep_standard_streams();
-  if (options_read(argc, argv, environment, &o, &later, error)) {
+  if (options_read(argc, argv, environment, &o, error)) {
     fprintf(stderr, "firezone-relay: %s\n", error);
     return EXIT_USAGE;
   }
@@ -99,7 +88,6 @@ int main(int argc, char **argv)
   signal(SIGHUP, SIG_IGN);
   start_log(&o);
   log_info("relay", "firezone-relay %s", fzr_version());
-  warn_of_later(&later);
   if (o.token_from_argument)
     log_warn(
         "relay",

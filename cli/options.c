@@ -46,7 +46,6 @@ typedef struct spec {
   setter set;
   enum group group;
   bool repeats;     /* an environment variable holds several, separated by commas */
-  bool later;       /* its feature is not available */
   const char *help; /* NULL: hidden, for tests */
 } spec;
 
@@ -441,94 +440,92 @@ static const char *set_format(options *o, const char *t)
 
 static const spec specs[] = {
     {"public-ip4-addr", NULL, "PUBLIC_IP4_ADDR", "ADDR", NULL, NULL, set_public_ip4, GROUP_NETWORK, false,
-     false, "the IPv4 address that clients and peers reach the relay at; this or the IPv6 one is required"},
+     "the IPv4 address that clients and peers reach the relay at; this or the IPv6 one is required"},
     {"public-ip6-addr", NULL, "PUBLIC_IP6_ADDR", "ADDR", NULL, NULL, set_public_ip6, GROUP_NETWORK, false,
-     false, "the IPv6 address that clients and peers reach the relay at"},
+     "the IPv6 address that clients and peers reach the relay at"},
     {"bind-ip4-addr", NULL, "BIND_IP4_ADDR", "ADDR", "0.0.0.0", NULL, set_bind_ip4, GROUP_NETWORK, false,
-     false, "local IPv4 address of all sockets; used with --public-ip4-addr"},
-    {"bind-ip6-addr", NULL, "BIND_IP6_ADDR", "ADDR", "::", NULL, set_bind_ip6, GROUP_NETWORK, false, false,
+     "local IPv4 address of all sockets; used with --public-ip4-addr"},
+    {"bind-ip6-addr", NULL, "BIND_IP6_ADDR", "ADDR", "::", NULL, set_bind_ip6, GROUP_NETWORK, false,
      "local IPv6 address of all sockets; used with --public-ip6-addr"},
-    {"listen-port", NULL, "LISTEN_PORT", "PORT", "3478", NULL, set_listen_port, GROUP_NETWORK, false, false,
+    {"listen-port", NULL, "LISTEN_PORT", "PORT", "3478", NULL, set_listen_port, GROUP_NETWORK, false,
      "UDP port for STUN and TURN; 0 takes a free one and logs it"},
-    {"lowest-port", NULL, "LOWEST_PORT", "PORT", "49152", NULL, set_lowest_port, GROUP_NETWORK, false, false,
+    {"lowest-port", NULL, "LOWEST_PORT", "PORT", "49152", NULL, set_lowest_port, GROUP_NETWORK, false,
      "first port of the range for allocations"},
     {"highest-port", NULL, "HIGHEST_PORT", "PORT", "65535", NULL, set_highest_port, GROUP_NETWORK, false,
-     false, "last port of the range for allocations"},
+     "last port of the range for allocations"},
     {"workers", "num-worker-threads", "NUM_WORKER_THREADS", "N", NULL, "online CPUs", set_workers,
-     GROUP_NETWORK, false, false, "threads that relay, each with its own sockets"},
-    {"pin-workers", NULL, "PIN_WORKERS", NULL, NULL, NULL, set_pin_workers, GROUP_NETWORK, false, false,
+     GROUP_NETWORK, false, "threads that relay, each with its own sockets"},
+    {"pin-workers", NULL, "PIN_WORKERS", NULL, NULL, NULL, set_pin_workers, GROUP_NETWORK, false,
      "keep each of them on a CPU of its own, as far as there are enough"},
     {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", set_secret_file,
-     GROUP_AUTH, false, false,
-     "file with the secret that credentials are made of; a trailing newline is dropped"},
-    {NULL, NULL, "AUTH_SECRET", "SECRET", NULL, NULL, set_secret, GROUP_AUTH, false, false,
+     GROUP_AUTH, false, "file with the secret that credentials are made of; a trailing newline is dropped"},
+    {NULL, NULL, "AUTH_SECRET", "SECRET", NULL, NULL, set_secret, GROUP_AUTH, false,
      "the secret itself; in the environment only, because arguments are visible to everyone"},
-    {"rng-seed", NULL, "RNG_SEED", "N", NULL, NULL, set_seed, GROUP_AUTH, false, false,
+    {"rng-seed", NULL, "RNG_SEED", "N", NULL, NULL, set_seed, GROUP_AUTH, false,
      "repeatable randomness, for tests only: everything secret can then be guessed"},
-    {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", set_token, GROUP_PORTAL, false, false,
+    {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", set_token, GROUP_PORTAL, false,
      "token to register with the portal; also the first argument, where others can see it"},
-    {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, "host name", set_name, GROUP_PORTAL, false, false,
+    {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, "host name", set_name, GROUP_PORTAL, false,
      "name shown in the portal; also the second argument"},
     {"api-url", NULL, "FIREZONE_API_URL", "URL", "wss://api.firezone.dev", NULL, set_api_url, GROUP_PORTAL,
-     false, false, "the portal's WebSocket"},
+     false, "the portal's WebSocket"},
     {"max-partition-time", NULL, "MAX_PARTITION_TIME", "TIME", "15m", NULL, set_partition, GROUP_PORTAL,
-     false, false, "how long the portal may be away before the relay ends"},
-    {"allow-peer", NULL, "ALLOW_PEER", "CIDR", NULL, NULL, set_allow, GROUP_LIMITS, true, false,
+     false, "how long the portal may be away before the relay ends"},
+    {"allow-peer", NULL, "ALLOW_PEER", "CIDR", NULL, NULL, set_allow, GROUP_LIMITS, true,
      "peers that users may reach, also out of the relay's scope; repeatable, in the variable separated by "
      "commas"},
-    {"deny-peer", NULL, "DENY_PEER", "CIDR", NULL, NULL, set_deny, GROUP_LIMITS, true, false,
+    {"deny-peer", NULL, "DENY_PEER", "CIDR", NULL, NULL, set_deny, GROUP_LIMITS, true,
      "peers that users may not reach; the longest prefix of all rules decides, deny wins a tie"},
     {"max-allocations-per-user", NULL, "MAX_ALLOCATIONS_PER_USER", "N", "0", NULL, set_max_allocations,
-     GROUP_LIMITS, false, false, "allocations a user may have at a time; 0 is no limit"},
+     GROUP_LIMITS, false, "allocations a user may have at a time; 0 is no limit"},
     {"max-channels-per-allocation", NULL, "MAX_CHANNELS_PER_ALLOCATION", "N", "4096", NULL, set_max_channels,
-     GROUP_LIMITS, false, false, "channels an allocation may have"},
+     GROUP_LIMITS, false, "channels an allocation may have"},
     {"max-bandwidth-per-allocation", NULL, "MAX_BANDWIDTH_PER_ALLOCATION", "N", "0", NULL, set_max_bandwidth,
-     GROUP_LIMITS, false, false, "payload bytes a second, both directions together; 0 is no limit"},
+     GROUP_LIMITS, false, "payload bytes a second, both directions together; 0 is no limit"},
     {"unauthenticated-rate", NULL, "UNAUTHENTICATED_RATE", "N", "1000", NULL, set_rate, GROUP_LIMITS, false,
-     false, "answers a second to strangers of one /24 or /48, with bursts of twice that; 0 is no limit"},
+     "answers a second to strangers of one /24 or /48, with bursts of twice that; 0 is no limit"},
     {"shutdown-timeout", NULL, "SHUTDOWN_TIMEOUT", "TIME", NULL, "no limit", set_shutdown, GROUP_LIMITS,
-     false, false, "how long a shutdown waits for the last allocation"},
-    {"log-format", NULL, "LOG_FORMAT", "FORMAT", "human", NULL, set_log_format, GROUP_OBSERVE, false, false,
+     false, "how long a shutdown waits for the last allocation"},
+    {"log-format", NULL, "LOG_FORMAT", "FORMAT", "human", NULL, set_log_format, GROUP_OBSERVE, false,
      "human, json or google-cloud"},
     {"google-cloud-project-id", NULL, "GOOGLE_CLOUD_PROJECT_ID", "ID", NULL, NULL, set_project, GROUP_OBSERVE,
-     false, false, "project to name in log records' trace links"},
+     false, "project to name in log records' trace links"},
     {"otlp-grpc-endpoint", NULL, "OTLP_GRPC_ENDPOINT", "HOST:PORT", NULL, NULL, set_otlp, GROUP_OBSERVE,
-     false, false, "OpenTelemetry collector for metrics and traces"},
+     false, "OpenTelemetry collector for metrics and traces"},
     {"health-check-addr", NULL, "HEALTH_CHECK_ADDR", "ADDR:PORT", "0.0.0.0:8080", NULL, set_health,
-     GROUP_OBSERVE, false, false, "where /healthz, /readyz and /metrics are served"},
+     GROUP_OBSERVE, false, "where /healthz, /readyz and /metrics are served"},
     {"control-endpoint", NULL, "CONTROL_ENDPOINT", "ADDR:PORT", "127.0.0.1:9999", NULL, set_control,
-     GROUP_OBSERVE, false, false, "where the log filter can be changed"},
+     GROUP_OBSERVE, false, "where the log filter can be changed"},
     {"no-telemetry", NULL, "FIREZONE_NO_TELEMETRY", NULL, NULL, NULL, set_no_telemetry, GROUP_OBSERVE, false,
-     false, "accepted for compatibility: there is no crash reporting to turn off"},
-    {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false, false,
+     "accepted for compatibility: there is no crash reporting to turn off"},
+    {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false,
      "relay channels in the kernel: off, native (in the driver), auto (native where the driver can, else not "
      "at "
      "all) or generic (any driver, but slower); needs CAP_BPF and CAP_NET_ADMIN"},
-    {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, set_xdp_interface, GROUP_XDP, true, false,
+    {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, set_xdp_interface, GROUP_XDP, true,
      "interface that clients and peers are reached by; repeatable, in the variable separated by commas"},
-    {"xdp-route", NULL, "XDP_ROUTE", "HOW", "fib", NULL, set_xdp_route, GROUP_XDP, false, false,
+    {"xdp-route", NULL, "XDP_ROUTE", "HOW", "fib", NULL, set_xdp_route, GROUP_XDP, false,
      "where to send to: fib asks the routing table (the interface's sysctl 'forwarding' must be on); swap "
      "answers "
      "to the router a packet came from, for hosts that reach everyone by one router"},
-    {NULL, NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, set_ebpf_interface, GROUP_XDP, false, false,
+    {NULL, NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, set_ebpf_interface, GROUP_XDP, false,
      "an interface, as XDP_INTERFACE, and XDP=auto unless that or EBPF_ATTACH_MODE says otherwise"},
-    {NULL, NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, set_ebpf_mode, GROUP_XDP, false, false,
+    {NULL, NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, set_ebpf_mode, GROUP_XDP, false,
      "driver or generic: the mode for EBPF_OFFLOADING"},
     {NULL, NULL, "EBPF_INT4_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip4, GROUP_XDP, false,
-     false, "the host's own IPv4 address to relay from in the kernel"},
+     "the host's own IPv4 address to relay from in the kernel"},
     {NULL, NULL, "EBPF_INT6_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip6, GROUP_XDP, false,
-     false, "the host's own IPv6 address to relay from in the kernel"},
-    {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, false, "this text"},
-    {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, false, "the version"},
-    {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false, false,
+     "the host's own IPv6 address to relay from in the kernel"},
+    {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text"},
+    {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version"},
+    {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
      "how long the credentials are valid"},
-    {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false, false,
+    {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
      "what follows the expiry in the username"},
-    {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, false,
-     "text, json or url"},
-    {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, false, NULL},
-    {"disable-gso", NULL, NULL, NULL, NULL, NULL, set_disable_gso, GROUP_OTHER, false, false, NULL},
-    {"send-buffer", NULL, NULL, "N", NULL, NULL, set_send_buffer, GROUP_OTHER, false, false, NULL},
+    {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, "text, json or url"},
+    {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
+    {"disable-gso", NULL, NULL, NULL, NULL, NULL, set_disable_gso, GROUP_OTHER, false, NULL},
+    {"send-buffer", NULL, NULL, "N", NULL, NULL, set_send_buffer, GROUP_OTHER, false, NULL},
 };
 
 #define SPECS (sizeof specs / sizeof *specs)
@@ -538,7 +535,6 @@ static const spec specs[] = {
 typedef struct reader {
   options *o;
   const char *(*env)(const char *name);
-  options_given *later;
   bool given[SPECS];
   unsigned positionals;
   bool chose_xdp; /* --xdp was given, or its variable */
@@ -562,12 +558,6 @@ static const char *shown_value(const spec *s, const char *value)
   const bool hidden =
       s->set == set_secret || s->set == set_token || (s->set == set_api_url && strpbrk(value, "@?") != NULL);
   return hidden ? "(not shown)" : value;
-}
-
-static void note_later(reader *r, const spec *s, const char *name)
-{
-  if (s->later && r->later && r->later->count < sizeof r->later->names / sizeof *r->later->names)
-    r->later->names[r->later->count++] = name;
 }
 
 static int apply(reader *r, const spec *s, const char *name, const char *value)
@@ -625,7 +615,6 @@ static int read_flag(reader *r, int argc, char **argv, int *i)
   } else if (equals) {
     return complain(r, "%s: takes no value", display_name(s));
   }
-  note_later(r, s, s->flag);
   return apply(r, s, display_name(s), value);
 }
 
@@ -640,7 +629,6 @@ static int read_positional(reader *r, const char *value)
     r->positionals++;
     if (wanted == set_token)
       r->o->token_from_argument = true;
-    note_later(r, &specs[i], wanted == set_token ? "TOKEN" : "NAME");
     return apply(r, &specs[i], wanted == set_token ? "TOKEN" : "NAME", value);
   }
   return -1;
@@ -698,7 +686,6 @@ static int read_environment(reader *r)
     const char *value = s->env && !r->given[i] ? r->env(s->env) : NULL;
     if (!value || !*value)
       continue;
-    note_later(r, s, s->env);
     if (s->repeats ? read_list(r, s, value) : apply(r, s, s->env, value))
       return -1;
   }
@@ -744,12 +731,10 @@ static int check_whole(reader *r)
 }
 
 int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,
-                 options_given *later, char error[OPTIONS_ERROR_MAX])
+                 char error[OPTIONS_ERROR_MAX])
 {
-  reader r = {.o = out, .env = env, .later = later, .error = error};
+  reader r = {.o = out, .env = env, .error = error};
   memset(out, 0, sizeof *out);
-  if (later)
-    later->count = 0;
   out->shutdown_seconds = UINT64_MAX;
   error[0] = 0;
   if (read_arguments(&r, argc, argv))
@@ -797,8 +782,6 @@ static void put_spec(text *t, const spec *s)
     put(t, " [env: %s]", s->env);
   if (s->fallback || s->shown)
     put(t, " [default: %s]", s->fallback ? s->fallback : s->shown);
-  if (s->later)
-    put(t, " [not available in this version]");
   put(t, "\n");
 }
 

@@ -70,17 +70,10 @@ typedef struct options {
   const char *credentials_format;
 } options;
 
-/* What to say about an option whose feature is not in this build, or NULL: iterates over those that were given. */
-typedef struct options_given {
-  const char *names[64]; /* as given: "--flag" or "VARIABLE" */
-  size_t count;
-} options_given;
-
 /* Reads |argv| and, for what is not there, the environment through |env| (getenv or a test's). On success |out| is complete and
- * checked. Returns 0, or -1 with one line in |error| that names the option, the value and what would be right. |later| gets the
- * options that were given though their feature is not available; may be NULL. */
+ * checked. Returns 0, or -1 with one line in |error| that names the option, the value and what would be right. */
 int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,
-                 options_given *later, char error[OPTIONS_ERROR_MAX]);
+                 char error[OPTIONS_ERROR_MAX]);
 
 /* Writes the help text into |out|, at most |cap| bytes. Returns its whole length, as snprintf does. */
 size_t options_help(char *out, size_t cap);

@@ -162,11 +162,6 @@ span_ring *telemetry_spans(telemetry *t, unsigned index)
   return exporter_ring(t->exporter, index);
 }
 
-bool telemetry_traces(const telemetry *t)
-{
-  return t->exporter != NULL;
-}
-
 void telemetry_flush(telemetry *t, unsigned timeout_ms)
 {
   if (t)

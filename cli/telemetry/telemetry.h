@@ -40,9 +40,6 @@ int telemetry_serve(telemetry *t, http_server *server);
 /* Where worker |index| records its requests, see span_ring_record; NULL if nothing is traced. Valid until telemetry_free. */
 span_ring *telemetry_spans(telemetry *t, unsigned index);
 
-/* Whether requests are traced. The engines' log level must then be FZR_LOG_DEBUG. */
-bool telemetry_traces(const telemetry *t);
-
 /* Before the end: sends what has not been sent, and the metrics as they are now; runs the event loop for |timeout_ms| at most. The
  * workers must still be there to be asked. Nothing is exported afterwards. NULL is allowed. */
 void telemetry_flush(telemetry *t, unsigned timeout_ms);

@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-bool xdp_available(void)
-{
-  return false;
-}
-
 xdp *xdp_open(const xdp_config *config)
 {
   if (config->mode != XDP_MODE_OFF)

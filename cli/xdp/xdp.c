@@ -24,11 +24,6 @@ _Static_assert(FZX_PASSED_REASONS <= METRICS_XDP_PASSED, "room for all reasons")
 _Static_assert(XDP_LEFT_REASONS <= METRICS_XDP_LEFT, "room for all reasons");
 _Static_assert(FZX_SIZE_CLASSES == FZR_SIZE_CLASSES, "one histogram");
 
-bool xdp_available(void)
-{
-  return true;
-}
-
 static void explain_load(int error)
 {
   if (error == -EPERM || error == -EACCES)

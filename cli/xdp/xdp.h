@@ -27,9 +27,6 @@ typedef struct xdp_config {
   uint32_t entries;          /* channels that there is room for */
 } xdp_config;
 
-/* Whether this build has it at all. */
-bool xdp_available(void);
-
 /* Loads and attaches. Returns NULL if that failed for all interfaces; what failed, and what would help, is in the log. The privileges
  * that this takes are given up by the calling thread, and so by those that it starts. */
 xdp *xdp_open(const xdp_config *config);

@@ -55,7 +55,6 @@ static void check_read(const options *o)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   static options o;
-  options_given later;
   char error[OPTIONS_ERROR_MAX], *argv[MAX_WORDS + 2] = {(char *)(uintptr_t) "firezone-relay"};
   fuzz_input in = {data, size};
   const size_t wanted = fuzz_byte(&in) % (MAX_WORDS + 1);
@@ -68,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   first_variable = wanted < word_count ? wanted : word_count;
   for (size_t i = 0; i < first_variable; i++)
     argv[1 + i] = words[i];
-  if (options_read(1 + (int)first_variable, argv, environment, &o, &later, error))
+  if (options_read(1 + (int)first_variable, argv, environment, &o, error))
     FUZZ_CHECK(*error && strlen(error) < sizeof error);
   else
     check_read(&o);

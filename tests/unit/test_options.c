@@ -9,7 +9,6 @@
 #define MAX_WORDS 16
 
 static options o;
-static options_given later;
 static char error[OPTIONS_ERROR_MAX];
 static const char *environment[8][2];
 
@@ -42,7 +41,7 @@ static int read_words(const char *const *words)
   int argc = 1;
   for (; words[argc - 1]; argc++)
     argv[argc] = (char *)(uintptr_t)words[argc - 1];
-  return options_read(argc, argv, env, &o, &later, error);
+  return options_read(argc, argv, env, &o, error);
 }
 
 #define READ(...) read_words((const char *const[]){__VA_ARGS__, NULL})
@@ -222,7 +221,6 @@ START_TEST(test_defaults)
   ck_assert_uint_eq(o.unauthenticated_rate, 1000);
   ck_assert_uint_eq(o.log_format, LOG_FORMAT_HUMAN);
   ck_assert(!o.has_seed);
-  ck_assert_uint_eq(later.count, 0);
 }
 END_TEST
 
