@@ -338,7 +338,7 @@ static unsigned secrets_found;
 
 static bool holds(const void *data, size_t size, const void *secret, size_t len)
 {
-  return size >= len && memmem(data, size, secret, len) != NULL;
+  return data && size >= len && memmem(data, size, secret, len) != NULL;
 }
 
 /* Looks for what must not be left in memory that goes back to whoever gave it. */
