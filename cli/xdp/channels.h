@@ -11,11 +11,12 @@
 
 /* Why a channel stays in user space. */
 enum xdp_left {
-  XDP_LEFT_OWN_ADDRESS = 0, /* client or peer is on one of our own addresses: the packet would not come back */
-  XDP_LEFT_LINK_LOCAL,      /* addresses that mean something on one link only */
-  XDP_LEFT_NO_SOURCE,       /* no route to the peer, or none of our addresses known */
-  XDP_LEFT_FULL,            /* the map is */
-  XDP_LEFT_TAKEN,           /* the same client has that channel at another address of ours */
+  XDP_LEFT_OWN_ADDRESS =
+      0,               /* client or peer is on one of our own addresses: the packet would not come back */
+  XDP_LEFT_LINK_LOCAL, /* addresses that mean something on one link only */
+  XDP_LEFT_NO_SOURCE,  /* no route to the peer, or none of our addresses known */
+  XDP_LEFT_FULL,       /* the map is */
+  XDP_LEFT_TAKEN,      /* the same client has that channel at another address of ours */
   XDP_LEFT_ERROR,
   XDP_LEFT_REASONS
 };

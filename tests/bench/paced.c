@@ -110,8 +110,13 @@ int main(int argc, char **argv)
   l.total = (uint64_t)(rate * seconds);
   l.sent_at = calloc(l.total + 1, sizeof *l.sent_at);
   l.times = calloc(l.total + 1, sizeof *l.times);
-  if (!l.sent_at || !l.times)
+  if (!l.sent_at || !l.times) {
+    fprintf(stderr, "fzr-paced: out of memory\n");
+    free(l.sent_at);
+    free(l.times);
+    close(l.fd);
     return 2;
+  }
   run(&l);
   qsort(l.times, l.answered, sizeof *l.times, by_value);
   printf("{\"sent\":%llu,\"answered\":%llu,\"p50\":%u,\"p90\":%u,\"p99\":%u,\"max\":%u}\n",
