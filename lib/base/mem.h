@@ -29,7 +29,7 @@ void fzri_mem_free(fzri_mem *mem, void *ptr, size_t size);
 int fzri_config_copy(void *dst, size_t dst_size, const void *src, size_t min_size);
 
 /* What the data path writes must not share a cache line with what another shard's thread writes or reads. */
-#define FZRI_CACHE_LINE 64u
+#define FZRI_CACHE_LINE 64ul
 
 /* As fzri_mem_zalloc, of whole cache lines that nothing else is in. */
 void *fzri_mem_zalloc_lines(fzri_mem *mem, size_t size);

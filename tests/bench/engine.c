@@ -307,15 +307,16 @@ typedef struct batch {
 
 static void fill_batch(world *w, const bench_case *k, const request *requests, batch *b)
 {
-  unsigned who = (unsigned)(next_random(w) % w->count);
+  const unsigned count = w->count ? w->count : 1;
+  unsigned who = (unsigned)(next_random(w) % count);
   b->n = k->shape == SHAPE_GRO || k->shape == SHAPE_SINGLE ? 1 : BATCH;
   b->datagrams = k->shape == SHAPE_GRO ? SEGMENTS : b->n;
   const uint32_t size = k->down ? PAYLOAD : PAYLOAD + FZR_CHANNEL_HEADER_LEN;
   for (size_t i = 0; i < b->n; i++) {
     if (k->shape == SHAPE_RANDOM && i)
-      who = (unsigned)(next_random(w) % w->count);
+      who = (unsigned)(next_random(w) % count);
     if (k->shape == SHAPE_REQUEST)
-      who = (unsigned)(i % (w->count < REQUESTS ? w->count : REQUESTS));
+      who = (unsigned)(i % (count < REQUESTS ? count : REQUESTS));
     const client *c = &w->clients[who];
     fzr_pkt *pkt = &b->pkts[i];
     *pkt = (fzr_pkt){.data = w->slots + i * SLOT, .len = size, .from = c->addr, .to = w->server};
@@ -409,7 +410,8 @@ static double run_case(world *w, const bench_case *k, uint64_t packets)
   if (taken != before)
     die("memory was taken");
   qsort(spent, batches, sizeof *spent, by_size);
-  const double median = spent[batches / 2];
+  const size_t middle = batches / 2;
+  const double median = spent[middle];
   free(spent);
   return median / (double)b.datagrams;
 }
