@@ -4,10 +4,15 @@
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import threading
+
+from harness import DEADLINE
 
 CLONE_NEWNET = 0x40000000
 INSIDE = "FZT_INSIDE_NETNS"
@@ -92,3 +97,52 @@ def link(name, near, far_namespace, far):
     for address in near:
         family = "-6" if ":" in address else "-4"
         far_namespace.run("ip", family, "route", "add", "default", "via", address.split("/")[0])
+
+
+class Reader(threading.Thread):
+    """Takes all that comes to a socket."""
+
+    def __init__(self, s):
+        super().__init__(daemon=True)
+        self.socket, self.got, self.done = s, [], False
+        s.settimeout(0.1)
+        self.start()
+
+    def run(self):
+        while not self.done:
+            try:
+                self.got.append(self.socket.recv(65536))
+            except TimeoutError:
+                pass
+            except OSError:
+                return
+
+    def close(self):
+        self.done = True
+        self.join(DEADLINE)
+
+
+def numbered(i, size):
+    """A packet of `size` bytes that tells which one it is, and whether it was changed."""
+    return struct.pack(">I", i) + bytes((i + j) & 0xFF for j in range(8)) + bytes(size - 12)
+
+
+def shape(verb, device, bits):
+    """Makes `device` slow: `bits` a second. `verb` is "add" or "change"."""
+    run("tc", "qdisc", verb, "dev", device, "root", "tbf", "rate", str(bits), "burst", "5000", "limit", "4000000")
+
+
+def backlog(device):
+    """Bytes waiting in the kernel for a shaped link."""
+    found = re.search(r"backlog (\d+)([KM]?)b", run("tc", "-s", "qdisc", "show", "dev", device))
+    return int(found.group(1)) * {"": 1, "K": 1 << 10, "M": 1 << 20}[found.group(2)]
+
+
+def unread(port, version):
+    """Bytes in the receive buffer of the socket of this port, here."""
+    with open("/proc/self/net/udp" + ("6" if version == 6 else ""), encoding="ascii") as table:
+        for line in table.readlines()[1:]:
+            fields = line.split()
+            if int(fields[1].split(":")[1], 16) == port:
+                return int(fields[4].split(":")[1], 16)
+    raise AssertionError("there is no socket of port %d" % port)

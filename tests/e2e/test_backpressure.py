@@ -6,10 +6,8 @@ The relay's namespace has two links: "fast", with the clients and a peer, and "s
 sockets get small send buffers, so that they block after a few packets and the rest has to wait in the relay."""
 
 import os
-import re
 import struct
 import sys
-import threading
 import time
 import unittest
 
@@ -35,53 +33,6 @@ SEND_BUFFER = 8192
 MAX_BACKLOG = 200000
 
 
-class Reader(threading.Thread):
-    """Takes all that comes to a socket."""
-
-    def __init__(self, s):
-        super().__init__(daemon=True)
-        self.socket, self.got, self.done = s, [], False
-        s.settimeout(0.1)
-        self.start()
-
-    def run(self):
-        while not self.done:
-            try:
-                self.got.append(self.socket.recv(65536))
-            except TimeoutError:
-                pass
-            except OSError:
-                return
-
-    def close(self):
-        self.done = True
-        self.join(DEADLINE)
-
-
-def numbered(i):
-    return struct.pack(">I", i) + bytes((i + j) & 0xFF for j in range(8)) + bytes(SIZE - 12)
-
-
-def shape(verb, bits):
-    netns.run("tc", "qdisc", verb, "dev", "slow", "root", "tbf", "rate", str(bits), "burst", "5000", "limit", "4000000")
-
-
-def backlog():
-    """Bytes waiting in the kernel for the slow link."""
-    found = re.search(r"backlog (\d+)([KM]?)b", netns.run("tc", "-s", "qdisc", "show", "dev", "slow"))
-    return int(found.group(1)) * {"": 1, "K": 1 << 10, "M": 1 << 20}[found.group(2)]
-
-
-def unread(port, version):
-    """Bytes in the receive buffer of the relay's socket of this port."""
-    with open("/proc/self/net/udp" + ("6" if version == 6 else ""), encoding="ascii") as table:
-        for line in table.readlines()[1:]:
-            fields = line.split()
-            if int(fields[1].split(":")[1], 16) == port:
-                return int(fields[4].split(":")[1], 16)
-    raise AssertionError("the relay has no socket of port %d" % port)
-
-
 @unittest.skipIf(MISSING, MISSING)
 class BackPressure(unittest.TestCase):
     @classmethod
@@ -91,7 +42,7 @@ class BackPressure(unittest.TestCase):
             cls.fast, cls.slow = netns.Namespace(), netns.Namespace()
             netns.link("fast", ["10.77.2.1/24", "fd77:2::1/64"], cls.fast, ["10.77.2.2/24", "fd77:2::2/64"])
             netns.link("slow", ["10.77.1.1/24", "fd77:1::1/64"], cls.slow, ["10.77.1.2/24", "fd77:1::2/64"])
-            shape("add", UP_BITS)
+            netns.shape("add", "slow", UP_BITS)
         except OSError as error:
             raise unittest.SkipTest("can't make a slow link here: %s" % error) from None
         cls.relay = Relay(BINARY, "--send-buffer", str(SEND_BUFFER), v4=RELAY[4], v6=RELAY[6], workers=WORKERS)
@@ -103,7 +54,7 @@ class BackPressure(unittest.TestCase):
         cls.slow.close()
 
     def setUp(self):
-        shape("change", UP_BITS)
+        netns.shape("change", "slow", UP_BITS)
 
     def client(self, namespace, address, salt):
         version = 6 if ":" in address else 4
@@ -140,32 +91,32 @@ class BackPressure(unittest.TestCase):
                 slow_peer, slow_address = self.peer(self.slow, SLOW[version])
                 fast_peer, fast_address = self.peer(self.fast, FAST[version])
                 to_slow, to_fast = busy.bind(slow_address), other.bind(fast_address)
-                reader = Reader(slow_peer)
+                reader = netns.Reader(slow_peer)
                 self.addCleanup(reader.close)
                 for i in range(UP_PACKETS):
-                    busy.send(to_slow, numbered(i))
+                    busy.send(to_slow, netns.numbered(i, SIZE))
                     if i % 20 == 19:
                         busy.binding()  # answered: all before it was read, and so accepted
                 under_way = (UP_PACKETS - len(reader.got)) * SIZE
-                self.assertLess(backlog(), MAX_BACKLOG)
+                self.assertLess(netns.backlog("slow"), MAX_BACKLOG)
                 self.assertGreater(under_way, 2 * MAX_BACKLOG, "the link is not slow: this proves nothing")
                 longest = self.round_trips(other, to_fast, fast_peer)
                 self.assertLess(len(reader.got), UP_PACKETS, "the slow flow ended first: this proves nothing")
                 self.assertLess(longest, 0.5, "the other flow was held up")
                 wait_for(lambda: len(reader.got) >= UP_PACKETS, "all that was accepted: %d of %d" %
                          (len(reader.got), UP_PACKETS))
-                self.assertTrue(reader.got == [numbered(i) for i in range(UP_PACKETS)], "changed or out of order")
+                self.assertTrue(reader.got == [netns.numbered(i, SIZE) for i in range(UP_PACKETS)], "changed or out of order")
 
     def test_slow_peer_beyond_the_bound(self):
         """More than the queue holds: the rest is dropped, what arrives is in order, and then all is as before."""
         busy = self.client(self.fast, FAST[4], "beyond")
         slow_peer, slow_address = self.peer(self.slow, SLOW[4])
         channel = busy.bind(slow_address)
-        reader = Reader(slow_peer)
+        reader = netns.Reader(slow_peer)
         self.addCleanup(reader.close)
         count = 2000
         for i in range(count):
-            busy.send(channel, numbered(i))
+            busy.send(channel, netns.numbered(i, SIZE))
             if i % 20 == 19:
                 busy.binding()
 
@@ -181,7 +132,7 @@ class BackPressure(unittest.TestCase):
 
     def test_slow_client(self):
         """The client is behind the slow link: its peer's packets wait, and another client still reaches its own peer."""
-        shape("change", DOWN_BITS)
+        netns.shape("change", "slow", DOWN_BITS)
         for version in (4, 6):
             with self.subTest(version=version):
                 slow_client = self.client(self.slow, SLOW[version], "slow%d" % version)
@@ -190,19 +141,19 @@ class BackPressure(unittest.TestCase):
                 sink, sink_address = self.peer(self.fast, FAST[version])
                 slow_client.bind(source_address)
                 to_sink = other.bind(sink_address)
-                reader = Reader(slow_client.socket)
+                reader = netns.Reader(slow_client.socket)
                 self.addCleanup(reader.close)
                 for i in range(DOWN_PACKETS):
-                    source.sendto(numbered(i), slow_client.relayed[version])
+                    source.sendto(netns.numbered(i, SIZE), slow_client.relayed[version])
                 sink.settimeout(DEADLINE)
                 for i in range(ROUNDS):
                     other.send(to_sink, b"%d" % i)
                     self.assertEqual(sink.recv(100), b"%d" % i)
-                self.assertGreater(unread(slow_client.relayed[version][1], version), 0,
+                self.assertGreater(netns.unread(slow_client.relayed[version][1], version), 0,
                                    "the relay goes on reading from who feeds the slow link (%d through)" % len(reader.got))
                 self.assertLess(len(reader.got), DOWN_PACKETS, "the slow flow ended first: this proves nothing")
                 wait_for(lambda: len(reader.got) >= DOWN_PACKETS, "all that was accepted")
-                self.assertTrue([data[4:] for data in reader.got] == [numbered(i) for i in range(DOWN_PACKETS)],
+                self.assertTrue([data[4:] for data in reader.got] == [netns.numbered(i, SIZE) for i in range(DOWN_PACKETS)],
                                 "changed or out of order")
 
 

@@ -188,29 +188,6 @@ class End:
         self.namespace.close()
 
 
-class Reader(threading.Thread):
-    """Takes all that comes to a socket."""
-
-    def __init__(self, s):
-        super().__init__(daemon=True)
-        self.socket, self.got, self.done = s, [], False
-        s.settimeout(0.1)
-        self.start()
-
-    def run(self):
-        while not self.done:
-            try:
-                self.got.append(self.socket.recv(65536))
-            except TimeoutError:
-                pass
-            except OSError:
-                return
-
-    def close(self):
-        self.done = True
-        self.join(DEADLINE)
-
-
 def unprivileged(capabilities):
     """What to put before a command so that it has these capabilities, as setpriv(1) writes them, and can get no other."""
     return ("setpriv", "--inh-caps", capabilities, "--ambient-caps", capabilities, "--bounding-set", capabilities)

@@ -224,7 +224,7 @@ class TwoInterfaces(Case):
         flow, other = self.client(relay, 4), self.client(relay, 4)
         peer = self.peer(4)
         channel, source = self.meet(flow, peer)
-        reader, stop = lab.Reader(peer), threading.Event()
+        reader, stop = netns.Reader(peer), threading.Event()
         self.addCleanup(reader.close)
         sent = []
         sender = threading.Thread(target=lambda: sent.append(self.pump(flow, channel, peer, source, stop)))
@@ -252,7 +252,7 @@ class TwoInterfaces(Case):
         relay = self.relay("--xdp", "native")
         client = self.client(relay, 4)
         peers = [self.peer(4) for _ in range(2)]
-        readers = [lab.Reader(peer) for peer in peers]
+        readers = [netns.Reader(peer) for peer in peers]
         for reader in readers:
             self.addCleanup(reader.close)
         expected = [0, 0]
