@@ -11,6 +11,19 @@ static __be16 take16(const uint8_t *from)
   return value;
 }
 
+/* Once all else is in place. */
+static void seal(xdp_entry *e)
+{
+  __u32 words[sizeof e->value / sizeof(__u32)];
+  const size_t size = e->family == FZR_FAMILY_IPV4 ? sizeof e->value.v4 : sizeof e->value.v6;
+  memcpy(words, &e->value, size);
+  const __u32 digest = fzx_digest(words, (unsigned)size);
+  if (e->family == FZR_FAMILY_IPV4)
+    e->value.v4.digest = digest;
+  else
+    e->value.v6.digest = digest;
+}
+
 static void fill(xdp_entry *e, const uint8_t *ip, const uint8_t *port, const uint8_t *what,
                  const uint8_t *in_dst, const struct fzx_out *out)
 {
@@ -29,6 +42,7 @@ static void fill(xdp_entry *e, const uint8_t *ip, const uint8_t *port, const uin
     memcpy(v->in_dst, in_dst, sizeof v->in_dst);
     v->out = *out;
   }
+  seal(e);
 }
 
 static struct fzx_out make_out(uint8_t family, const uint8_t *src, const uint8_t *sport, const uint8_t *dst,

@@ -350,21 +350,26 @@ FZX_INLINE int take_checksum(struct job *job, const struct udphdr *udp, __u64 ad
   return 0;
 }
 
-/* Looks |key| up and copies what is found to |value|. Returns 0 or ~reason. One function for each map: what follows a look-up must
- * not be shared, for the verifier lets only the privileged mix pointers into different maps. */
+/* Looks |key| up and copies what is found to |value|. Returns 0 or ~reason.
+ *
+ * What was found may be freed, and filled with another channel, while it is copied. The kernel fills it in whatever order its memcpy()
+ * likes, so no order of reads, with or without barriers, would tell a copy that is half of each. The copy tells: its digest is right only
+ * if it is all of one channel, and its key says of which. Each word is read once, hence volatile, so that what is used is what was judged.
+ *
+ * One function for each map: what follows a look-up must not be shared, for the verifier lets only the privileged mix pointers into
+ * different maps. */
 #define LOOK_UP(name, map, key_type, value_type)                                                             \
   FZX_INLINE int name(const key_type *key, value_type *value)                                                \
   {                                                                                                          \
-    const value_type *found = bpf_map_lookup_elem(&map, key);                                                \
-    __u32 changed = 0;                                                                                       \
+    const volatile __u32 *found = bpf_map_lookup_elem(&map, key);                                            \
+    __u32 *words = (__u32 *)value;                                                                           \
     if (!found)                                                                                              \
       return ~FZX_PASSED_NO_ENTRY;                                                                           \
-    *value = *found;                                                                                         \
-    /* Only now: a freed element is filled with another channel's, its key first. */                         \
-    asm volatile("# " #map ::: "memory");                                                                    \
+    _Pragma("unroll") for (unsigned i = 0; i < sizeof *value / 4; i++) words[i] = found[i];                  \
+    __u32 changed = fzx_digest(words, sizeof *value) ^ value->digest;                                        \
     _Pragma("unroll") for (unsigned i = 0; i < sizeof *key / 4; i++) changed |=                              \
-        ((const volatile __u32 *)&found->key)[i] ^ ((const __u32 *)key)[i];                                  \
-    asm volatile("# " #map " read" : "+r"(changed));                                                         \
+        words[i] ^ ((const __u32 *)key)[i];                                                                  \
+    asm volatile("# " #map : "+r"(changed));                                                                 \
     return changed ? ~FZX_PASSED_CHANGED : 0;                                                                \
   }
 

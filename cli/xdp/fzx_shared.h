@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0 */
 /* What the BPF program, its loader and its tests share: maps' keys and values, settings, reasons. All fields of keys and
- * values are in network order, without padding, so that they compare as bytes. */
+ * values but the digest are in network order, without padding, so that they compare as bytes. */
 #ifndef FZX_SHARED_H
 #define FZX_SHARED_H
 
 #include <linux/types.h>
+
+#ifndef FZX_INLINE
+#define FZX_INLINE static inline __attribute__((always_inline))
+#endif
 
 /* Ethernet's shortest frame without its checksum: nothing shorter is sent. */
 #define FZX_FRAME_MIN 60
@@ -38,24 +42,41 @@ struct fzx_out {
   __u16 family; /* 4 or 6 */
 };
 
-/* The key again, first: a freed element is reused at once, so whoever reads it copies all, and then compares this. */
+/* The key again, and a digest of all before it: a freed element is filled anew at once, while it may still be read, so whoever reads it
+ * makes a copy, and trusts that only if it is whole and its key the one that was looked for. */
 struct fzx_value4 {
   struct fzx_key4 key;
   __be32 in_dst; /* the address the packet must have been sent to */
   struct fzx_out out;
+  __u32 digest;
 };
 
 struct fzx_value6 {
   struct fzx_key6 key;
   __be32 in_dst[4];
   struct fzx_out out;
+  __u32 digest;
 };
 
 _Static_assert(sizeof(struct fzx_key4) == 8, "no padding");
 _Static_assert(sizeof(struct fzx_key6) == 20, "no padding");
 _Static_assert(sizeof(struct fzx_out) == 40, "no padding");
-_Static_assert(sizeof(struct fzx_value4) == 52, "no padding");
-_Static_assert(sizeof(struct fzx_value6) == 76, "no padding");
+_Static_assert(sizeof(struct fzx_value4) == 56, "no padding");
+_Static_assert(sizeof(struct fzx_value6) == 80, "no padding");
+
+/* A digest of the words of a value but for the last one, its own. Which words are the ones of before and which are new is for chance to
+ * decide, so it need not withstand more than that: 1 in 2^32 of such mixtures has the right one. */
+#define FZX_DIGEST_FACTOR 0x9e3779b97f4a7c15ull /* odd, and its powers are as good as random */
+
+FZX_INLINE __u32 fzx_digest(const __u32 *words, unsigned bytes_of_value)
+{
+  __u64 sum = 0, factor = FZX_DIGEST_FACTOR;
+  for (unsigned i = 0; i < bytes_of_value / 4 - 1; i++) {
+    sum += words[i] * factor;
+    factor *= FZX_DIGEST_FACTOR;
+  }
+  return (__u32)(sum >> 32);
+}
 
 enum fzx_route {
   FZX_ROUTE_FIB = 0, /* the host's routing table decides */

@@ -85,17 +85,14 @@ void fzt_program_unload(xdp_object *object)
   xdp_object_free(object);
 }
 
-uint32_t fzt_program_run(const xdp_object *object, const fzt_frame *in, unsigned headroom_used,
-                         fzt_frame *out)
+/* |linear| bytes, metadata among them, are in the first buffer. */
+static uint32_t run(const xdp_object *object, const uint8_t *data, uint32_t len, uint32_t metadata,
+                    uint32_t linear, fzt_frame *out)
 {
-  static uint8_t with_meta[FZT_FRAME_MAX + 256];
-  struct xdp_md ctx = {
-      .ingress_ifindex = ingress.index, .data = headroom_used, .data_end = headroom_used + (uint32_t)in->len};
-  memset(with_meta, 0, headroom_used);
-  memcpy(with_meta + headroom_used, in->data, in->len);
+  struct xdp_md ctx = {.ingress_ifindex = ingress.index, .data = metadata, .data_end = linear};
   struct bpf_test_run_opts opts = {.sz = sizeof opts,
-                                   .data_in = with_meta,
-                                   .data_size_in = headroom_used + (uint32_t)in->len,
+                                   .data_in = data,
+                                   .data_size_in = len,
                                    .data_out = out->data,
                                    .data_size_out = sizeof out->data,
                                    .ctx_in = &ctx,
@@ -104,12 +101,27 @@ uint32_t fzt_program_run(const xdp_object *object, const fzt_frame *in, unsigned
                                    .ctx_size_out = sizeof ctx,
                                    .repeat = 1};
   const int error = bpf_prog_test_run_opts(object->program, &opts);
-  if (error == -EINVAL && headroom_used)
+  if (error == -EINVAL && (metadata || linear < len))
     return FZT_REFUSED;
   if (error)
-    ck_abort_msg("BPF_PROG_TEST_RUN: %s (%zu bytes)", strerror(-error), in->len);
+    ck_abort_msg("BPF_PROG_TEST_RUN: %s (%u bytes)", strerror(-error), len);
   out->len = opts.data_size_out;
   return opts.retval;
+}
+
+uint32_t fzt_program_run(const xdp_object *object, const fzt_frame *in, unsigned headroom_used,
+                         fzt_frame *out)
+{
+  static uint8_t with_meta[FZT_FRAME_MAX + 256];
+  const uint32_t len = headroom_used + (uint32_t)in->len;
+  memset(with_meta, 0, headroom_used);
+  memcpy(with_meta + headroom_used, in->data, in->len);
+  return run(object, with_meta, len, headroom_used, len, out);
+}
+
+uint32_t fzt_program_run_split(const xdp_object *object, const fzt_frame *in, unsigned linear, fzt_frame *out)
+{
+  return run(object, in->data, (uint32_t)in->len, 0, linear, out);
 }
 
 int fzt_program_reason(const xdp_object *object)

@@ -32,13 +32,16 @@ void fzt_shell(const char *command);
 void fzt_program_load(xdp_object *object, bool swap);
 void fzt_program_unload(xdp_object *object);
 
-/* What fzt_program_run returns if the kernel does not allow for so much metadata. */
+/* What they return if the kernel does not allow for so much metadata, or for frames in two buffers. */
 #define FZT_REFUSED UINT32_MAX
 
 /* Runs the program on |in|, as if it had come by FZT_INGRESS with |headroom_used| bytes of metadata in front. Returns its XDP_… action,
  * with the frame as it left it in |out|. */
 uint32_t fzt_program_run(const xdp_object *object, const fzt_frame *in, unsigned headroom_used,
                          fzt_frame *out);
+
+/* The same for a frame of which only the first |linear| bytes are in the first buffer. Takes Linux 6.18. */
+uint32_t fzt_program_run_split(const xdp_object *object, const fzt_frame *in, unsigned linear, fzt_frame *out);
 
 /* Which reason was counted since the last call: the one whose counter went up by 1. -1 if none did, -2 if more. */
 int fzt_program_reason(const xdp_object *object);

@@ -552,22 +552,6 @@ START_TEST(test_shorter_than_a_channel_header)
 }
 END_TEST
 
-/* An element that was freed and filled with another channel while it was read: it never is this client's. */
-START_TEST(test_entry_of_another)
-{
-  struct fzx_value4 value;
-  struct fzx_key4 key;
-  make(0, true, 100);
-  memcpy(&key.ip, world.bound[0].client.ip, 4);
-  fzt_put16((uint8_t *)&key.port, world.bound[0].client.port);
-  fzt_put16((uint8_t *)&key.what, world.bound[0].number);
-  ck_assert_int_eq(bpf_map_lookup_elem(world.object.clients4, &key, &value), 0);
-  value.key.port = (__be16)(value.key.port ^ 1);
-  ck_assert_int_eq(bpf_map_update_elem(world.object.clients4, &key, &value, BPF_EXIST), 0);
-  expect_passed(FZX_PASSED_CHANGED, "another channel's value");
-}
-END_TEST
-
 /* As much metadata of another program in front of the frame as the kernel allows leaves no room to grow into. */
 START_TEST(test_no_headroom)
 {
@@ -723,7 +707,6 @@ static void add_reasons(TCase *tc)
 {
   tcase_add_loop_test(tc, test_reasons, 0, (int)(sizeof rows / sizeof *rows));
   tcase_add_test(tc, test_shorter_than_a_channel_header);
-  tcase_add_test(tc, test_entry_of_another);
   tcase_add_test(tc, test_no_headroom);
 }
 
