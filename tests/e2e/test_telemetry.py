@@ -12,12 +12,11 @@ import sys
 import tempfile
 import time
 import unittest
-from datetime import datetime
 
 import stun
 from firezone_client import Client
 from harness import DEADLINE, EchoPeers, Relay, answers_binding, clean_environment, main, wait_for
-from watch import Metrics, control_port, endpoint, parse_metrics, request
+from watch import Metrics, bytes_told, control_port, endpoint, parse_metrics, request
 
 BINARY = sys.argv.pop(1)
 DASHBOARD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/grafana-dashboard.json")
@@ -404,20 +403,8 @@ class Formats(unittest.TestCase):
             for _ in range(50):
                 client.send(channel, bytes(1000))
                 client.receive()
-            # All that was relayed, in as many of the lines as it took: each tells of the time since the one before.
-            pattern = r"^(\S+)Z  ?INFO relay: Allocations = (\d+) Channels = (\d+) Throughput = (\d+\.\d\d) (\S+)$"
-            units = {"B/s": 1, "kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9}
-
-            def told():
-                before = datetime.fromisoformat(relay.output().split("Z", 1)[0])
-                total = 0
-                for line in re.finditer(pattern, relay.output(), re.M):
-                    now = datetime.fromisoformat(line.group(1))
-                    total += float(line.group(4)) * units[line.group(5)] * (now - before).total_seconds()
-                    before = now
-                return total
-            wait_for(lambda: told() >= 90000, "the figures", 3 * DEADLINE)
-            self.assertLess(told(), 130000)
+            wait_for(lambda: bytes_told(relay) >= 90000, "the figures", 3 * DEADLINE)
+            self.assertLess(bytes_told(relay), 130000)
             self.assertTrue(relay.find(r"INFO relay: Allocations = 1 Channels = 1 Throughput = "), relay.output())
 
     def test_wrong_settings(self):

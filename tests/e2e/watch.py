@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what a relay tells about itself over HTTP."""
+"""Reads what a relay tells about itself, over HTTP and in its log."""
 
 import http.client
 import re
+from datetime import datetime
 
 from harness import wait_for
 
@@ -56,3 +57,16 @@ class Metrics:
 
     def total(self, name):
         return sum(self.values[name].values())
+
+
+def bytes_told(relay):
+    """All that was relayed according to the lines with figures, as many as there are: each tells of the time since the one before."""
+    pattern = r"^(\S+)Z  ?INFO relay: Allocations = (\d+) Channels = (\d+) Throughput = (\d+\.\d\d) (\S+)$"
+    units = {"B/s": 1, "kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9}
+    before = datetime.fromisoformat(relay.output().split("Z", 1)[0])
+    total = 0
+    for line in re.finditer(pattern, relay.output(), re.M):
+        now = datetime.fromisoformat(line.group(1))
+        total += float(line.group(4)) * units[line.group(5)] * (now - before).total_seconds()
+        before = now
+    return total

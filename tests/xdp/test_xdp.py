@@ -14,8 +14,14 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import lab
 import netns
 import stun
+import watch
 from firezone_client import Client
 from harness import DEADLINE, main, wait_for
+
+try:
+    import otlp
+except ImportError:
+    otlp = None
 
 BINARY, STUB = sys.argv[1:3]
 MISSING = lab.missing(BINARY, STUB) or netns.enter()
@@ -271,6 +277,46 @@ class TwoInterfaces(Case):
         for index, reader in enumerate(readers):
             self.assertEqual({data[:4] for data in reader.got}, {b"to-%d" % index})
         self.assertEqual(relay.metric("relay_xdp_channels"), 0)
+
+    # ---- figures ----
+
+    def share_exported(self, collector):
+        """The kernel's points of the newest metrics: {name: {direction or reason or None: value}}."""
+        found = {}
+        for name, metric in (collector.last_metrics() or {}).items():
+            for point in (metric.get("sum") or metric.get("gauge") or {"data_points": []})["data_points"]:
+                attributes = otlp.attributes(point)
+                if attributes.pop("datapath", None) == "xdp" or name.startswith("relay.xdp."):
+                    found.setdefault(name, {})[attributes.popitem()[1] if attributes else None] = point["int"]
+        return found
+
+    @unittest.skipUnless(otlp, "python3-grpcio is not installed")
+    def test_figures(self):
+        """What the kernel relays is in OpenTelemetry's metrics, and in the log's line of every ten seconds."""
+        sizes = [1280] * 50 + [150] * 7
+        with otlp.Collector() as collector:
+            relay = self.relay("--xdp", "native", "--otlp-grpc-endpoint", collector.endpoint, env={"OTEL_METRIC_EXPORT_INTERVAL": "200"})
+            self.assertEqual(self.exchange(relay, self.client(relay, 4), 4, sizes), (2 * len(sizes), 0))
+            share = {"data_relayed_bytes": {None: relay.metric("relay_data_relayed_bytes_total", datapath="xdp")},
+                     "relay.packets": {way: relay.in_kernel(way) for way in ("client_to_peer", "peer_to_client")}}
+            share["relay.io"] = {way: relay.metric("relay_data_relayed_bytes_total", datapath="xdp", direction=way)
+                                 for way in share["relay.packets"]}
+            for way in share["relay.io"]:
+                self.assertGreaterEqual(share["relay.packets"][way], len(sizes))
+                self.assertGreaterEqual(share["relay.io"][way], sum(sizes))
+            share["relay.xdp.channels"] = {None: 1}
+            wait_for(lambda: share.items() <= self.share_exported(collector).items(), "the same figures by OTLP")
+            exported = self.share_exported(collector)
+            self.assertGreater(exported["relay.xdp.passed"]["not_channel_data"], 0)
+            self.assertIn("relay.xdp.channels_left", collector.last_metrics())
+            (ours, kernels) = collector.last_metrics()["relay.packet.size"]["histogram"]["data_points"]
+            self.assertEqual((otlp.attributes(ours), otlp.attributes(kernels)), ({}, {"datapath": "xdp"}))
+            self.assertEqual((kernels["count"], kernels["sum"]),
+                             (sum(share["relay.packets"].values()), float(share["data_relayed_bytes"][None])))
+            self.assertEqual((kernels["bucket_counts"][12], kernels["bucket_counts"][1]), (2 * 50, 2 * 7))
+            wait_for(lambda: watch.bytes_told(relay) >= 1.8 * sum(sizes), "the figures in the log", 2 * DEADLINE)
+            self.assertLess(watch.bytes_told(relay), 2.5 * sum(sizes))
+            relay.stop()
 
     # ---- the end ----
 
