@@ -46,32 +46,43 @@ static int show_help(void)
   return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Takes the secret, or makes one, and says what that means. Returns 0 or the exit status. */
-static int prepare_secret(const options *o, char secret[SECRET_MAX + 1])
+/* Takes the secret, or makes one. Returns 0 or the exit status. */
+static int prepare_secret(const options *o, char secret[SECRET_MAX + 1], enum secret_source *source)
 {
   char error[OPTIONS_ERROR_MAX];
-  enum secret_source source;
-  if (secret_read(o, secret, &source, error)) {
+  if (secret_read(o, secret, source, error)) {
     fprintf(stderr, "firezone-relay: %s\n", error);
     return EXIT_USAGE;
   }
-  if (source != SECRET_NONE)
-    return 0;
-  if (secret_make(secret)) {
+  if (*source == SECRET_NONE && secret_make(secret)) {
     fprintf(stderr, "firezone-relay: no random bytes to be had\n");
     return EXIT_FAILURE;
   }
-  if (!o->token)
+  return 0;
+}
+
+/* What the options allow, and are better without. */
+static void log_warnings(const options *o, enum secret_source source)
+{
+  if (o->token_from_argument)
+    log_warn(
+        "relay",
+        "The token was given as an argument, where every user of this host can read it: use FIREZONE_TOKEN");
+  if (o->has_seed)
+    log_warn("relay", "--rng-seed makes everything secret guessable: use it for tests only");
+  for (size_t i = 0; i < o->idle_count; i++)
+    log_warn("relay", "%s has no effect: %s", o->idle[i].name, o->idle[i].because);
+  if (source == SECRET_NONE && !o->token)
     log_warn("relay",
              "No secret is set, so nobody can make credentials for this relay: set --auth-secret-file "
              "or AUTH_SECRET");
-  return 0;
 }
 
 int main(int argc, char **argv)
 {
   static options o;
   char error[OPTIONS_ERROR_MAX], secret[SECRET_MAX + 1];
+  enum secret_source source;
   process_keep_standard_streams();
   if (options_read(argc, argv, environment, &o, error)) {
     fprintf(stderr, "firezone-relay: %s\n", error);
@@ -86,17 +97,15 @@ int main(int argc, char **argv)
     return credentials_main(&o);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
+  const int unusable =
+      prepare_secret(&o, secret, &source); /* before the log: a mistake is one line, and no more */
+  if (unusable)
+    return unusable;
   start_log(&o);
   log_info("relay", "firezone-relay %s", fzr_version());
-  if (o.token_from_argument)
-    log_warn(
-        "relay",
-        "The token was given as an argument, where every user of this host can read it: use FIREZONE_TOKEN");
-  if (o.has_seed)
-    log_warn("relay", "--rng-seed makes everything secret guessable: use it for tests only");
+  log_warnings(&o, source);
   process_raise_descriptors(&o, workers_count(&o));
-  const int unusable = prepare_secret(&o, secret);
-  const int status = unusable ? unusable : relay_run(&o, secret);
+  const int status = relay_run(&o, secret);
   explicit_bzero(secret, sizeof secret);
   log_shutdown();
   return status;

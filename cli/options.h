@@ -17,8 +17,15 @@
 #define OPTIONS_ERROR_MAX  512
 #define MAX_PEER_RULES     256
 #define MAX_XDP_INTERFACES 8 /* FZX_TARGETS */
+#define MAX_IDLE_OPTIONS   16
 
 enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_GOOGLE_CLOUD };
+
+/* An option that was set and has no effect, and why: worth a warning. */
+typedef struct idle_option {
+  const char *name; /* with its dashes, or a variable */
+  const char *because;
+} idle_option;
 
 /* Everything that can be set. Strings are the caller's: of argv or the environment. */
 typedef struct options {
@@ -61,6 +68,8 @@ typedef struct options {
   size_t listed_len;
   bool disable_gso;     /* hidden, for tests */
   uint32_t send_buffer; /* hidden, for tests: SO_SNDBUF in bytes */
+  idle_option idle[MAX_IDLE_OPTIONS];
+  size_t idle_count;
   bool show_help;
   bool show_version;
   /* credentials sub-command */

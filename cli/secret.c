@@ -34,7 +34,7 @@ static int read_file(const char *path, char *out, char *error)
     len += (size_t)n;
   if (fd < 0 || n < 0) {
     snprintf(error, OPTIONS_ERROR_MAX,
-             "--auth-secret-file: invalid value '%.200s': %s: expected a file that can be read", path,
+             "--auth-secret-file: can't read '%.200s' (%s): expected a file with the secret in it", path,
              strerror(errno));
     if (fd >= 0)
       close(fd);

@@ -385,19 +385,29 @@ static bool is_header_text(const char *text)
   return true;
 }
 
-/* Copies a token without CR and LF. */
-static bool copy_token(portal *p, const char *token)
+bool portal_token_is_usable(const char *token)
 {
   size_t len = 0;
   for (; *token != '\0'; token++) {
     if (*token == '\r' || *token == '\n')
       continue;
-    if (len == TOKEN_MAX)
+    if (*token <= ' ' || *token >= 0x7f || len++ == TOKEN_MAX)
       return false;
-    p->token[len++] = *token;
   }
+  return len > 0;
+}
+
+/* Copies a token without CR and LF. */
+static bool copy_token(portal *p, const char *token)
+{
+  size_t len = 0;
+  if (!portal_token_is_usable(token))
+    return false;
+  for (; *token != '\0'; token++)
+    if (*token != '\r' && *token != '\n')
+      p->token[len++] = *token;
   p->token[len] = '\0';
-  return len > 0 && is_header_text(p->token);
+  return true;
 }
 
 static bool copy(char *out, size_t cap, const char *text)
@@ -429,7 +439,7 @@ static const char *take_options(portal *p, const portal_options *o)
     return problem;
   portal_url_display(&p->url, &shown);
   if (!copy_token(p, o->token))
-    return "FIREZONE_TOKEN: invalid value (not shown): expected 1 to 3072 printable characters";
+    return "FIREZONE_TOKEN: invalid value (not shown): expected " PORTAL_TOKEN_EXPECTED;
   if (!copy(p->name, sizeof p->name, o->name != NULL ? o->name : "") ||
       !copy(p->version, sizeof p->version, o->version) || !is_header_text(p->version))
     return "FIREZONE_NAME: expected at most 255 bytes";

@@ -43,6 +43,12 @@ typedef struct portal_callbacks {
 /* Whether |url| can be used: NULL, or what is wrong with it, fit for a message about --api-url. */
 const char *portal_check_url(const char *url);
 
+/* What a token has to be, apart from line breaks, which are dropped: nothing else goes into a header and comes out as it was. */
+#define PORTAL_TOKEN_EXPECTED "1 to 3072 printable ASCII characters without blanks"
+
+/* Whether a portal could take |token|. */
+bool portal_token_is_usable(const char *token);
+
 /* Starts connecting. Returns NULL with one line in |error| if an option can't be used (a URL, a token that no HTTP header can hold,
  * no CA certificates), or if memory is out. */
 portal *portal_start(const portal_options *options, struct event_base *base,

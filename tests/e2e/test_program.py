@@ -107,6 +107,11 @@ class Ending(unittest.TestCase):
             relay.kill()
 
 
+    def test_what_has_no_effect_is_warned_of(self):
+        with Relay(BINARY, "--api-url", "wss://portal.example", v6=None, workers=WORKERS) as relay:
+            wait_for(lambda: relay.find("--api-url has no effect: there is no token"), "the warning")
+
+
 class Credentials(unittest.TestCase):
     """What the sub-command makes, a relay takes."""
 

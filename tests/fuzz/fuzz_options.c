@@ -41,6 +41,7 @@ static void check_read(const options *o)
   FUZZ_CHECK(o->max_partition_seconds <= UINT32_MAX);
   FUZZ_CHECK(o->shutdown_seconds <= UINT32_MAX || o->shutdown_seconds == UINT64_MAX);
   FUZZ_CHECK(!o->token || *o->token);
+  FUZZ_CHECK(o->idle_count <= MAX_IDLE_OPTIONS);
   if (o->credentials) {
     FUZZ_CHECK(o->ttl_seconds <= UINT32_MAX && (!o->salt || (*o->salt && !strchr(o->salt, ':'))));
     return;

@@ -3,6 +3,7 @@
 #include "testing.h"
 
 #include "options.h"
+#include "portal/portal.h"
 
 #include <stdio.h>
 
@@ -298,6 +299,126 @@ START_TEST(test_what_does_not_go_together)
 }
 END_TEST
 
+/* A token is what fits into a header and a query; a line break, as files end with, is no part of it. */
+START_TEST(test_tokens)
+{
+  static char longest[3072 + 2], too_long[3073 + 1];
+  memset(longest, 'a', 3072);
+  longest[3072] = '\n';
+  memset(too_long, 'a', 3073);
+  const char *const good[] = {"x", "aZ09-._~+/=", "!\"#$%&'()*,:;<>?@[]^`{|}", "abc\r\n", longest};
+  const char *const bad[] = {" ",  "a b",   " a",    "a ",           "a\tb",
+                             "\n", "a\x01", "a\x7f", "t\xc3\xb6ken", too_long};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    clear_env();
+    ck_assert_msg(READ(PUBLIC, "--", good[i]) == 0, "%s: %s", good[i], error);
+    set_env("FIREZONE_TOKEN", good[i]);
+    ck_assert_msg(READ(PUBLIC) == 0, "%s: %s", good[i], error);
+    ck_assert_str_eq(o.token, good[i]);
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    clear_env();
+    ck_assert_msg(READ(PUBLIC, bad[i]) == -1, "%s", bad[i]);
+    ck_assert_str_eq(error, "TOKEN: invalid value '(not shown)': expected " PORTAL_TOKEN_EXPECTED);
+    set_env("FIREZONE_TOKEN", bad[i]);
+    ck_assert_msg(READ(PUBLIC) == -1, "%s", bad[i]);
+    ck_assert_str_eq(error, "FIREZONE_TOKEN: invalid value '(not shown)': expected " PORTAL_TOKEN_EXPECTED);
+  }
+}
+END_TEST
+
+/* ---- what has no effect is said ---- */
+
+#define IPV6_ONLY "--public-ip6-addr", "2001:db8::7"
+
+static void check_idle(const char *name, const char *because)
+{
+  ck_assert_uint_eq(o.idle_count, 1);
+  ck_assert_str_eq(o.idle[0].name, name);
+  ck_assert_str_eq(o.idle[0].because, because);
+}
+
+START_TEST(test_options_without_effect)
+{
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--bind-ip6-addr", "::1"), 0);
+  check_idle("--bind-ip6-addr", "--public-ip6-addr is not set");
+  ck_assert_int_eq(READ(IPV6_ONLY, "--bind-ip4-addr", "127.0.0.1"), 0);
+  check_idle("--bind-ip4-addr", "--public-ip4-addr is not set");
+  ck_assert_int_eq(READ(PUBLIC, "--api-url", "wss://portal.example"), 0);
+  check_idle("--api-url", "there is no token");
+  ck_assert_int_eq(READ(PUBLIC, "--max-partition-time=1h"), 0);
+  check_idle("--max-partition-time", "there is no token");
+  ck_assert_int_eq(READ(PUBLIC, "--google-cloud-project-id", "p"), 0);
+  check_idle("--google-cloud-project-id", "--log-format is not google-cloud");
+  ck_assert_int_eq(READ(PUBLIC, "--xdp-route", "swap"), 0);
+  check_idle("--xdp-route", "--xdp is off");
+}
+END_TEST
+
+START_TEST(test_variables_without_effect)
+{
+  static const struct {
+    const char *env, *value, *name, *because;
+  } idle[] = {
+      {"BIND_IP6_ADDR", "::1", "--bind-ip6-addr", "--public-ip6-addr is not set"},
+      {"FIREZONE_NAME", "relay", "FIREZONE_NAME", "there is no token"},
+      {"FIREZONE_API_URL", "wss://portal.example", "--api-url", "there is no token"},
+      {"EBPF_ATTACH_MODE", "driver", "EBPF_ATTACH_MODE", "EBPF_OFFLOADING is not set"},
+      {"EBPF_INT4_ADDR", "10.0.0.1", "EBPF_INT4_ADDR", "--xdp is off"},
+      {"EBPF_INT6_ADDR", "fd00::1", "EBPF_INT6_ADDR", "--xdp is off"},
+  };
+  for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
+    clear_env();
+    set_env(idle[i].env, idle[i].value);
+    ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+    check_idle(idle[i].name, idle[i].because);
+  }
+  clear_env();
+  set_env("AUTH_SECRET", "x");
+  ck_assert_int_eq(READ(PUBLIC, "--auth-secret-file", "/x"), 0);
+  check_idle("AUTH_SECRET", "--auth-secret-file is set");
+  clear_env();
+  set_env("EBPF_INT4_ADDR", "10.0.0.1");
+  ck_assert_int_eq(READ(PUBLIC, "--bind-ip4-addr", "10.0.0.2", "--xdp=auto", "--xdp-interface=eth0"), 0);
+  check_idle("EBPF_INT4_ADDR", "--bind-ip4-addr is set");
+  set_env("EBPF_INT6_ADDR", "fd00::1");
+  ck_assert_int_eq(
+      READ(PUBLIC, IPV6_ONLY, "--bind-ip6-addr", "fd00::2", "--xdp=auto", "--xdp-interface=eth0"), 0);
+  check_idle("EBPF_INT6_ADDR", "--bind-ip6-addr is set");
+}
+END_TEST
+
+START_TEST(test_options_with_effect)
+{
+  clear_env();
+  set_env("FIREZONE_TOKEN", "token");
+  set_env("FIREZONE_NAME", "name");
+  set_env("AUTH_SECRET", "x");
+  ck_assert_int_eq(READ(PUBLIC, "--bind-ip4-addr=127.0.0.1", IPV6_ONLY, "--bind-ip6-addr=::1",
+                        "--api-url=wss://portal.example", "--max-partition-time=1h",
+                        "--log-format=google-cloud", "--google-cloud-project-id=p"),
+                   0);
+  ck_assert_uint_eq(o.idle_count, 0);
+  clear_env();
+  /* Who turns the kernel's data path off for a while leaves the rest of it as it is. */
+  set_env("EBPF_OFFLOADING", "eth0");
+  set_env("EBPF_ATTACH_MODE", "generic");
+  set_env("EBPF_INT4_ADDR", "10.0.0.1");
+  set_env("XDP_ROUTE", "swap");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
+  ck_assert_int_eq(o.xdp_mode, XDP_MODE_GENERIC);
+  ck_assert_int_eq(READ(PUBLIC, "--xdp", "off"), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
+  ck_assert_int_eq(o.xdp_mode, XDP_MODE_OFF);
+  /* What the relay takes from its environment is not the sub-command's. */
+  set_env("BIND_IP4_ADDR", "127.0.0.1");
+  ck_assert_int_eq(READ("credentials"), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
+}
+END_TEST
+
 START_TEST(test_words)
 {
   clear_env();
@@ -364,6 +485,11 @@ START_TEST(test_credentials)
   ck_assert_uint_eq(o.ttl_seconds, 5400);
   ck_assert_str_eq(o.salt, "abc");
   ck_assert_str_eq(o.auth_secret_file, "/x");
+  ck_assert_int_eq(READ("credentials", PUBLIC, "--listen-port=1", "--format=url"), 0); /* for the URL */
+  ck_assert_int_eq(READ("credentials", "--workers", "1"), -1);
+  ck_assert_str_eq(error, "--workers: not an option of credentials: see --help");
+  ck_assert_int_eq(READ("credentials", "secret"), -1);
+  ck_assert_str_eq(error, "unexpected argument: credentials takes options alone: see --help");
   static const struct {
     const char *flag, *bad;
   } bad[] = {{"--ttl", ""},     {"--ttl", "x"},      {"--ttl", "50000d"}, {"--salt", ""},
@@ -434,6 +560,10 @@ int main(void)
   tcase_add_test(tc, test_flag_beats_variable);
   tcase_add_test(tc, test_lists);
   tcase_add_test(tc, test_what_does_not_go_together);
+  tcase_add_test(tc, test_tokens);
+  tcase_add_test(tc, test_options_without_effect);
+  tcase_add_test(tc, test_variables_without_effect);
+  tcase_add_test(tc, test_options_with_effect);
   tcase_add_test(tc, test_words);
   tcase_add_test(tc, test_secrets_are_not_repeated);
   tcase_add_test(tc, test_credentials);

@@ -26,7 +26,7 @@ import urllib.parse
 
 import websockets
 
-TOKEN = "SFMyNTY.g2gDaAN-a+b/c=d e.f&g_%41"
+TOKEN = "SFMyNTY.g2gDaAN-a+b/c=d~e.f&g_%41"
 SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 # With it, every portal of a test speaks TLS.
 TLS = "good" if os.environ.get("PORTAL_TLS") else None

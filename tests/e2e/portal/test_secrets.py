@@ -112,9 +112,9 @@ class Mistakes(PortalTest):
         self.assertNotIn(" on http://", subject.output())
 
     def test_tokens(self):
-        self.refused("FIREZONE_TOKEN: invalid value (not shown)", FIREZONE_TOKEN=TOKEN + "\x07")
-        self.refused("FIREZONE_TOKEN: invalid value (not shown)", FIREZONE_TOKEN=TOKEN * 100)
-        self.refused("FIREZONE_TOKEN: invalid value (not shown)", FIREZONE_TOKEN="\r\n")
+        for token in (TOKEN + "\x07", TOKEN * 100, "\r\n", TOKEN + " " + TOKEN, TOKEN + "\u00e9"):
+            self.refused("FIREZONE_TOKEN: invalid value '(not shown)': expected 1 to 3072 printable", FIREZONE_TOKEN=token)
+        self.refused("TOKEN: invalid value '(not shown)'", arguments=[TOKEN + " " + TOKEN])
         self.refused("unknown option '--token'", arguments=["--token=" + TOKEN])
         self.refused("unexpected third argument", arguments=["x", "y", TOKEN])
 

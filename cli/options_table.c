@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "options_internal.h"
+
+#include "portal/portal.h"
+#include "telemetry/telemetry.h"
+
+#include <net/if.h>
+#include <string.h>
+
+/* ---- one option_setter an option ---- */
+
+/* A public address is one that others can send to; the policy of where users may send hangs on it. */
+static const char *set_public_ip4(options *o, const char *t)
+{
+  const char *expected = value_ip(&o->public_ip4, t, FZR_FAMILY_IPV4);
+  if (!expected && (o->public_ip4.ip[0] == 0 || o->public_ip4.ip[0] >= 224))
+    return "the IPv4 address that others reach the relay at, such as 203.0.113.7";
+  return expected;
+}
+
+static const char *set_public_ip6(options *o, const char *t)
+{
+  static const uint8_t zero[16];
+  const char *expected = value_ip(&o->public_ip6, t, FZR_FAMILY_IPV6);
+  if (!expected && (o->public_ip6.ip[0] == 0xff || memcmp(o->public_ip6.ip, zero, sizeof zero) == 0))
+    return "the IPv6 address that others reach the relay at, such as 2001:db8::7";
+  return expected;
+}
+
+static const char *set_bind_ip4(options *o, const char *t)
+{
+  return value_ip(&o->bind_ip4, t, FZR_FAMILY_IPV4);
+}
+
+static const char *set_bind_ip6(options *o, const char *t)
+{
+  return value_ip(&o->bind_ip6, t, FZR_FAMILY_IPV6);
+}
+
+static const char *set_listen_port(options *o, const char *t)
+{
+  return value_port(&o->listen_port, t, 0);
+}
+
+static const char *set_lowest_port(options *o, const char *t)
+{
+  return value_port(&o->lowest_port, t, 1);
+}
+
+static const char *set_highest_port(options *o, const char *t)
+{
+  return value_port(&o->highest_port, t, 1);
+}
+
+static const char *set_workers(options *o, const char *t)
+{
+  uint64_t value;
+  if (!value_number(t, 1, 1024, &value))
+    return "a number from 1 to 1024";
+  o->workers = (unsigned)value;
+  return NULL;
+}
+
+const char *option_set_token(options *o, const char *t)
+{
+  return portal_token_is_usable(t) ? value_text(&o->token, t) : PORTAL_TOKEN_EXPECTED;
+}
+
+const char *option_set_name(options *o, const char *t)
+{
+  return value_text(&o->name, t);
+}
+
+const char *option_set_api_url(options *o, const char *t)
+{
+  const char *problem = portal_check_url(t);
+  return problem ? problem : value_text(&o->api_url, t);
+}
+
+static const char *set_portal_timing(options *o, const char *t)
+{
+  return portal_timing_parse(t, &o->portal_timing) ? NULL : "such as heartbeat=200ms,reply=50ms";
+}
+
+static const char *set_secret_file(options *o, const char *t)
+{
+  return value_text(&o->auth_secret_file, t);
+}
+
+const char *option_set_secret(options *o, const char *t)
+{
+  return value_text(&o->auth_secret, t);
+}
+
+static const char *set_seed(options *o, const char *t)
+{
+  o->has_seed = true;
+  return value_number(t, 0, UINT64_MAX, &o->rng_seed) ? NULL : "a number from 0 to 2^64 - 1";
+}
+
+static const char *set_log_format(options *o, const char *t)
+{
+  if (strcmp(t, "human") == 0)
+    o->log_format = LOG_FORMAT_HUMAN;
+  else if (strcmp(t, "json") == 0)
+    o->log_format = LOG_FORMAT_JSON;
+  else if (strcmp(t, "google-cloud") == 0)
+    o->log_format = LOG_FORMAT_GOOGLE_CLOUD;
+  else
+    return "human, json or google-cloud";
+  return NULL;
+}
+
+static const char *set_project(options *o, const char *t)
+{
+  return value_text(&o->google_cloud_project, t);
+}
+
+static const char *set_otlp(options *o, const char *t)
+{
+  const char *problem = telemetry_check_endpoint(t);
+  return problem ? problem : value_text(&o->otlp_endpoint, t);
+}
+
+static const char *set_health(options *o, const char *t)
+{
+  return value_endpoint(&o->health_check_addr, t);
+}
+
+static const char *set_control(options *o, const char *t)
+{
+  return value_endpoint(&o->control_endpoint, t);
+}
+
+static const char *set_no_telemetry(options *o, const char *t)
+{
+  return value_flag(&o->no_telemetry, t);
+}
+
+static const char *set_pin_workers(options *o, const char *t)
+{
+  return value_flag(&o->pin_workers, t);
+}
+
+static const char *add_rule(options *o, const char *t, bool allow)
+{
+  if (o->rule_count == MAX_PEER_RULES)
+    return "at most 256 rules";
+  if (fzr_peer_rule_parse(t, allow, &o->rules[o->rule_count]))
+    return "a network such as 10.0.0.0/8 or 2001:db8::/32, with no bits set behind the prefix";
+  o->rule_count++;
+  return NULL;
+}
+
+static const char *set_allow(options *o, const char *t)
+{
+  return add_rule(o, t, true);
+}
+
+static const char *set_deny(options *o, const char *t)
+{
+  return add_rule(o, t, false);
+}
+
+static const char *set_max_allocations(options *o, const char *t)
+{
+  return value_u32(&o->max_allocations_per_user, t, "a number, 0 for no limit");
+}
+
+static const char *set_max_channels(options *o, const char *t)
+{
+  uint64_t value;
+  if (!value_number(t, 1, 4096, &value))
+    return "a number from 1 to 4096";
+  o->max_channels_per_allocation = (uint32_t)value;
+  return NULL;
+}
+
+static const char *set_max_bandwidth(options *o, const char *t)
+{
+  return value_number(t, 0, UINT64_MAX / 2, &o->max_bandwidth_per_allocation)
+             ? NULL
+             : "bytes a second, 0 for no limit";
+}
+
+static const char *set_rate(options *o, const char *t)
+{
+  return value_u32(&o->unauthenticated_rate, t, "answers a second, 0 for no limit");
+}
+
+static const char *set_partition(options *o, const char *t)
+{
+  return parse_duration(t, &o->max_partition_seconds) && o->max_partition_seconds
+             ? NULL
+             : "a duration such as 30s, 15m or 24h, not 0";
+}
+
+static const char *set_shutdown(options *o, const char *t)
+{
+  return parse_duration(t, &o->shutdown_seconds) ? NULL : "a duration such as 30s, 15m or 24h";
+}
+
+static const char *set_xdp(options *o, const char *t)
+{
+  static const char *const modes[] = {[XDP_MODE_OFF] = "off",
+                                      [XDP_MODE_AUTO] = "auto",
+                                      [XDP_MODE_NATIVE] = "native",
+                                      [XDP_MODE_GENERIC] = "generic"};
+  for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++) {
+    if (strcmp(t, modes[i]) == 0) {
+      o->xdp_mode = (enum xdp_mode)i;
+      return NULL;
+    }
+  }
+  return "off, auto, native or generic";
+}
+
+static const char *set_xdp_route(options *o, const char *t)
+{
+  o->xdp_swap = strcmp(t, "swap") == 0;
+  return o->xdp_swap || strcmp(t, "fib") == 0 ? NULL : "fib or swap";
+}
+
+static const char *set_xdp_interface(options *o, const char *t)
+{
+  if (o->xdp_interface_count == MAX_XDP_INTERFACES)
+    return "at most 8 interfaces";
+  if (!*t || strlen(t) >= IF_NAMESIZE || strchr(t, '/'))
+    return "the name of an interface, of at most 15 characters";
+  o->xdp_interfaces[o->xdp_interface_count++] = t;
+  return NULL;
+}
+
+static const char *set_ebpf_mode(options *o, const char *t)
+{
+  if (strcmp(t, "driver") != 0 && strcmp(t, "generic") != 0)
+    return "driver or generic";
+  o->ebpf_mode = strcmp(t, "driver") == 0 ? XDP_MODE_NATIVE : XDP_MODE_GENERIC;
+  return NULL;
+}
+
+static const char *set_ebpf_interface(options *o, const char *t)
+{
+  o->ebpf_interface = t;
+  return set_xdp_interface(o, t);
+}
+
+static const char *set_xdp_ip4(options *o, const char *t)
+{
+  return value_ip(&o->xdp_ip4, t, FZR_FAMILY_IPV4);
+}
+
+static const char *set_xdp_ip6(options *o, const char *t)
+{
+  return value_ip(&o->xdp_ip6, t, FZR_FAMILY_IPV6);
+}
+
+static const char *set_disable_gso(options *o, const char *t)
+{
+  (void)t;
+  o->disable_gso = true;
+  return NULL;
+}
+
+static const char *set_send_buffer(options *o, const char *t)
+{
+  return value_u32(&o->send_buffer, t, "a number of bytes");
+}
+
+static const char *set_help(options *o, const char *t)
+{
+  (void)t;
+  o->show_help = true;
+  return NULL;
+}
+
+static const char *set_version(options *o, const char *t)
+{
+  (void)t;
+  o->show_version = true;
+  return NULL;
+}
+
+static const char *set_ttl(options *o, const char *t)
+{
+  return parse_duration(t, &o->ttl_seconds) ? NULL : "a duration such as 30s, 15m or 24h";
+}
+
+static const char *set_salt(options *o, const char *t)
+{
+  return *t && !strchr(t, ':') ? value_text(&o->salt, t) : "a text without a colon, not empty";
+}
+
+static const char *set_format(options *o, const char *t)
+{
+  if (strcmp(t, "text") != 0 && strcmp(t, "json") != 0 && strcmp(t, "url") != 0)
+    return "text, json or url";
+  return value_text(&o->credentials_format, t);
+}
+
+/* ---- the table ---- */
+
+const option_spec option_specs[] = {
+    {"public-ip4-addr", NULL, "PUBLIC_IP4_ADDR", "ADDR", NULL, NULL, set_public_ip4, GROUP_NETWORK, false,
+     "the IPv4 address that clients and peers reach the relay at; this or the IPv6 one is required"},
+    {"public-ip6-addr", NULL, "PUBLIC_IP6_ADDR", "ADDR", NULL, NULL, set_public_ip6, GROUP_NETWORK, false,
+     "the IPv6 address that clients and peers reach the relay at"},
+    {"bind-ip4-addr", NULL, "BIND_IP4_ADDR", "ADDR", "0.0.0.0", NULL, set_bind_ip4, GROUP_NETWORK, false,
+     "local IPv4 address of all sockets; used with --public-ip4-addr"},
+    {"bind-ip6-addr", NULL, "BIND_IP6_ADDR", "ADDR", "::", NULL, set_bind_ip6, GROUP_NETWORK, false,
+     "local IPv6 address of all sockets; used with --public-ip6-addr"},
+    {"listen-port", NULL, "LISTEN_PORT", "PORT", "3478", NULL, set_listen_port, GROUP_NETWORK, false,
+     "UDP port for STUN and TURN; 0 takes a free one and logs it"},
+    {"lowest-port", NULL, "LOWEST_PORT", "PORT", "49152", NULL, set_lowest_port, GROUP_NETWORK, false,
+     "first port of the range for allocations"},
+    {"highest-port", NULL, "HIGHEST_PORT", "PORT", "65535", NULL, set_highest_port, GROUP_NETWORK, false,
+     "last port of the range for allocations"},
+    {"workers", "num-worker-threads", "NUM_WORKER_THREADS", "N", NULL, "online CPUs", set_workers,
+     GROUP_NETWORK, false, "threads that relay, each with its own sockets"},
+    {"pin-workers", NULL, "PIN_WORKERS", NULL, NULL, NULL, set_pin_workers, GROUP_NETWORK, false,
+     "keep each of them on a CPU of its own, as far as there are enough"},
+    {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", set_secret_file,
+     GROUP_AUTH, false, "file with the secret that credentials are made of; a trailing newline is dropped"},
+    {NULL, NULL, "AUTH_SECRET", "SECRET", NULL, NULL, option_set_secret, GROUP_AUTH, false,
+     "the secret itself; in the environment only, because arguments are visible to everyone"},
+    {"rng-seed", NULL, "RNG_SEED", "N", NULL, NULL, set_seed, GROUP_AUTH, false,
+     "repeatable randomness, for tests only: everything secret can then be guessed"},
+    {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", option_set_token, GROUP_PORTAL, false,
+     "token to register with the portal; also the first argument, where others can see it"},
+    {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, "host name", option_set_name, GROUP_PORTAL, false,
+     "name shown in the portal; also the second argument"},
+    {"api-url", NULL, "FIREZONE_API_URL", "URL", "wss://api.firezone.dev", NULL, option_set_api_url,
+     GROUP_PORTAL, false, "the portal's WebSocket"},
+    {"max-partition-time", NULL, "MAX_PARTITION_TIME", "TIME", "15m", NULL, set_partition, GROUP_PORTAL,
+     false, "how long the portal may be away before the relay ends"},
+    {"allow-peer", NULL, "ALLOW_PEER", "CIDR", NULL, NULL, set_allow, GROUP_LIMITS, true,
+     "peers that users may reach, also out of the relay's scope; repeatable, in the variable separated by "
+     "commas"},
+    {"deny-peer", NULL, "DENY_PEER", "CIDR", NULL, NULL, set_deny, GROUP_LIMITS, true,
+     "peers that users may not reach; the longest prefix of all rules decides, deny wins a tie"},
+    {"max-allocations-per-user", NULL, "MAX_ALLOCATIONS_PER_USER", "N", "0", NULL, set_max_allocations,
+     GROUP_LIMITS, false, "allocations a user may have at a time; 0 is no limit"},
+    {"max-channels-per-allocation", NULL, "MAX_CHANNELS_PER_ALLOCATION", "N", "4096", NULL, set_max_channels,
+     GROUP_LIMITS, false, "channels an allocation may have"},
+    {"max-bandwidth-per-allocation", NULL, "MAX_BANDWIDTH_PER_ALLOCATION", "N", "0", NULL, set_max_bandwidth,
+     GROUP_LIMITS, false, "payload bytes a second, both directions together; 0 is no limit"},
+    {"unauthenticated-rate", NULL, "UNAUTHENTICATED_RATE", "N", "1000", NULL, set_rate, GROUP_LIMITS, false,
+     "answers a second to strangers of one /24 or /48, with bursts of twice that, divided among the workers; "
+     "0 is no limit"},
+    {"shutdown-timeout", NULL, "SHUTDOWN_TIMEOUT", "TIME", NULL, "no limit", set_shutdown, GROUP_LIMITS,
+     false, "how long a shutdown waits for the last allocation"},
+    {"log-format", NULL, "LOG_FORMAT", "FORMAT", "human", NULL, set_log_format, GROUP_OBSERVE, false,
+     "human, json or google-cloud"},
+    {"google-cloud-project-id", NULL, "GOOGLE_CLOUD_PROJECT_ID", "ID", NULL, NULL, set_project, GROUP_OBSERVE,
+     false, "project to name in log records' trace links"},
+    {"otlp-grpc-endpoint", NULL, "OTLP_GRPC_ENDPOINT", "HOST:PORT", NULL, NULL, set_otlp, GROUP_OBSERVE,
+     false, "OpenTelemetry collector for metrics and traces"},
+    {"health-check-addr", NULL, "HEALTH_CHECK_ADDR", "ADDR:PORT", "0.0.0.0:8080", NULL, set_health,
+     GROUP_OBSERVE, false, "where /healthz, /readyz and /metrics are served"},
+    {"control-endpoint", NULL, "CONTROL_ENDPOINT", "ADDR:PORT", "127.0.0.1:9999", NULL, set_control,
+     GROUP_OBSERVE, false, "where the log filter can be changed"},
+    {"no-telemetry", NULL, "FIREZONE_NO_TELEMETRY", NULL, NULL, NULL, set_no_telemetry, GROUP_OBSERVE, false,
+     "accepted for compatibility: there is no crash reporting to turn off"},
+    {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false,
+     "relay channels in the kernel: off, native (in the driver), auto (native where the driver can, else not "
+     "at "
+     "all) or generic (any driver, but slower); needs CAP_BPF and CAP_NET_ADMIN"},
+    {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, set_xdp_interface, GROUP_XDP, true,
+     "interface that clients and peers are reached by; repeatable, in the variable separated by commas"},
+    {"xdp-route", NULL, "XDP_ROUTE", "HOW", "fib", NULL, set_xdp_route, GROUP_XDP, false,
+     "where to send to: fib asks the routing table (the interface's sysctl 'forwarding' must be on); swap "
+     "answers "
+     "to the router a packet came from, for hosts that reach everyone by one router"},
+    {NULL, NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, set_ebpf_interface, GROUP_XDP, false,
+     "an interface, as XDP_INTERFACE, and XDP=auto unless that or EBPF_ATTACH_MODE says otherwise"},
+    {NULL, NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, set_ebpf_mode, GROUP_XDP, false,
+     "driver or generic: the mode for EBPF_OFFLOADING"},
+    {NULL, NULL, "EBPF_INT4_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip4, GROUP_XDP, false,
+     "the host's own IPv4 address to relay from in the kernel"},
+    {NULL, NULL, "EBPF_INT6_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip6, GROUP_XDP, false,
+     "the host's own IPv6 address to relay from in the kernel"},
+    {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text"},
+    {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version"},
+    {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
+     "how long the credentials are valid"},
+    {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
+     "what follows the expiry in the username"},
+    {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, "text, json or url"},
+    {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
+    {"disable-gso", NULL, NULL, NULL, NULL, NULL, set_disable_gso, GROUP_OTHER, false, NULL},
+    {"send-buffer", NULL, NULL, "N", NULL, NULL, set_send_buffer, GROUP_OTHER, false, NULL},
+};
+
+#define COUNT (sizeof option_specs / sizeof *option_specs)
+_Static_assert(COUNT <= MAX_OPTIONS, "MAX_OPTIONS has to grow");
+const size_t option_spec_count = COUNT;
