@@ -387,7 +387,7 @@ FZX_INLINE int relay4(struct xdp_md *ctx, void *data, void *data_end)
   copy_head(&f.eth, data, HEAD4);
   if (f.ip.protocol != IPPROTO_UDP)
     return ~FZX_PASSED_NOT_UDP;
-  if (f.eth.h_dest[0] & 1)
+  if ((f.eth.h_dest[0] | f.eth.h_source[0]) & 1)
     return ~FZX_PASSED_GROUP;
   if (f.ip.version != 4 || f.ip.ihl != 5)
     return ~FZX_PASSED_OPTIONS;
@@ -453,7 +453,7 @@ FZX_INLINE int relay6(struct xdp_md *ctx, void *data, void *data_end)
     return ~FZX_PASSED_OPTIONS;
   if (f.ip.nexthdr != IPPROTO_UDP)
     return ~FZX_PASSED_NOT_UDP;
-  if (f.eth.h_dest[0] & 1)
+  if ((f.eth.h_dest[0] | f.eth.h_source[0]) & 1)
     return ~FZX_PASSED_GROUP;
   const int up = direction(bpf_ntohs(f.udp.dest));
   if (up < 0)

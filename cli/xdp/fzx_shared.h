@@ -107,7 +107,7 @@ struct fzx_counter {
 enum fzx_passed {
   FZX_PASSED_NOT_UDP = 0,      /* or not IP at all */
   FZX_PASSED_VLAN,             /* a tagged frame */
-  FZX_PASSED_GROUP,            /* multicast or broadcast on the link */
+  FZX_PASSED_GROUP,            /* multicast or broadcast on the link, to it or, what can't be, from it */
   FZX_PASSED_OPTIONS,          /* IPv4 options, IPv6 extension headers */
   FZX_PASSED_FRAGMENT,         /* of an IP packet */
   FZX_PASSED_PORT,             /* for neither the listen port nor the range */

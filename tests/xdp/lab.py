@@ -13,7 +13,7 @@ import urllib.request
 import netns
 from harness import DEADLINE, Relay, wait_for
 
-SOL_PACKET, PACKET_AUXDATA, PACKET_OUTGOING = 263, 8, 4
+SOL_PACKET, PACKET_STATISTICS, PACKET_AUXDATA, PACKET_OUTGOING, SO_RCVBUFFORCE = 263, 6, 8, 4, 33
 TP_STATUS_CSUMNOTREADY = 1 << 3
 ETH_IPV4, ETH_IPV6, UDP = 0x0800, 0x86DD, 17
 
@@ -94,12 +94,12 @@ class Capture:
     def __init__(self, namespace, interface):
         with namespace.inside():
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
         self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         with namespace.inside():
             self.socket.bind((interface, 3))  # ETH_P_ALL
         self.socket.settimeout(0.1)
-        self.frames, self.done = [], False
+        self.frames, self.done, self.missed = [], False, 0
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -122,11 +122,16 @@ class Capture:
                 self.frames.append(frame)
 
     def faults(self):
-        return sorted({frame.fault for frame in list(self.frames) if frame.fault})
+        """What is wrong with all that came, once there is no more to come."""
+        self.close()
+        return sorted({frame.fault for frame in self.frames if frame.fault} | ({"frames missed"} if self.missed else set()))
 
     def close(self):
+        if self.done:
+            return
         self.done = True
         self.thread.join(DEADLINE)
+        self.missed = struct.unpack("=II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
         self.socket.close()
 
 

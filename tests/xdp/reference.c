@@ -42,7 +42,7 @@ static int see_ip4(view *v, const fzt_frame *f)
     return FZX_PASSED_LENGTH;
   if (ip[9] != UDP)
     return FZX_PASSED_NOT_UDP;
-  if (f->data[0] & 1)
+  if ((f->data[0] | f->data[6]) & 1)
     return FZX_PASSED_GROUP;
   if (ip[0] != 0x45)
     return FZX_PASSED_OPTIONS;
@@ -67,7 +67,7 @@ static int see_ip6(view *v, const fzt_frame *f)
     return FZX_PASSED_OPTIONS;
   if (next != UDP)
     return FZX_PASSED_NOT_UDP;
-  if (f->data[0] & 1)
+  if ((f->data[0] | f->data[6]) & 1)
     return FZX_PASSED_GROUP;
   see_udp(v, f, FZR_FAMILY_IPV6, ip + 8);
   v->ttl = ip[7];

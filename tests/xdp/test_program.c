@@ -293,6 +293,10 @@ static void broadcast(void)
 {
   memset(in.data, 0xff, 6);
 }
+static void from_multicast(void)
+{
+  in.data[6] |= 1;
+}
 static void tcp4(void)
 {
   edit_ip(9, 6);
@@ -482,6 +486,8 @@ static const struct {
     {"802.1ad", qinq, 3, false, FZX_PASSED_VLAN},
     {"multicast MAC", multicast, 0, true, FZX_PASSED_GROUP},
     {"broadcast MAC", broadcast, 0, false, FZX_PASSED_GROUP},
+    {"from a multicast MAC", from_multicast, 0, true, FZX_PASSED_GROUP},
+    {"from a multicast MAC, IPv6", from_multicast, 3, false, FZX_PASSED_GROUP},
     {"IPv4 options", options4, 0, true, FZX_PASSED_OPTIONS},
     {"IPv4 of version 5", version5, 0, true, FZX_PASSED_OPTIONS},
     {"first fragment", first_fragment, 0, true, FZX_PASSED_FRAGMENT},
