@@ -36,7 +36,7 @@ enum fzr_auth_result {
 /** The key of a username and how the engine may use it. */
 typedef struct fzr_auth_key {
   uint8_t key[FZR_STUN_KEY_LEN]; /**< fzr_auth_long_term_key of user, realm, password */
-  uint64_t expires;              /**< unix seconds; FZR_NO_EXPIRY if it never does */
+  uint64_t expires; /**< unix seconds, after which the answer is 401; FZR_NO_EXPIRY if it never does */
   /**
    * Sign also answers that are sent before the request was authenticated (401, 438) with this key. Firezone's
    * clients need it. Leave it false where passwords were chosen by people: a signed answer lets a stranger
@@ -48,8 +48,8 @@ typedef struct fzr_auth_key {
 
 /**
  * Looks up the key for the |username_len| bytes |username| in the zero-terminated |realm| at |unix_now| (seconds).
- * Fills |out|, which comes zeroed. Must not block and not call into the engine. A result is used for this one
- * request.
+ * Fills |out|, which comes zeroed; `expires` has to be set, too: FZR_AUTH_OK of a key whose time is over counts as
+ * FZR_AUTH_EXPIRED. Must not block and not call into the engine. A result is used for this one request.
  */
 typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const uint8_t *username, size_t username_len,
                                             const char *realm, uint64_t unix_now, fzr_auth_key *out);

@@ -71,6 +71,15 @@ void fzri_scheme_free(fzri_scheme *scheme)
   fzri_wipe(scheme, sizeof *scheme);
 }
 
+/* A key whose time is over is expired whatever the application said of it. */
+static enum fzr_auth_result ask_application(const fzri_scheme *scheme, const uint8_t *username,
+                                            size_t username_len, uint64_t unix_now, fzr_auth_key *out)
+{
+  const enum fzr_auth_result result =
+      scheme->fn(scheme->fn_ctx, username, username_len, scheme->realm, unix_now, out);
+  return result == FZR_AUTH_OK && out->expires < unix_now ? FZR_AUTH_EXPIRED : result;
+}
+
 enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t *username,
                                         size_t username_len, uint64_t unix_now, fzr_auth_key *out)
 {
@@ -83,7 +92,7 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
   case FZR_AUTH_STATIC:
     return fzri_static_lookup(scheme, username, username_len, out);
   default:
-    return scheme->fn(scheme->fn_ctx, username, username_len, scheme->realm, unix_now, out);
+    return ask_application(scheme, username, username_len, unix_now, out);
   }
 }
 

@@ -384,6 +384,7 @@ START_TEST(test_secrets_are_wiped)
 END_TEST
 
 static unsigned asked;
+static uint64_t answered_expiry = FZR_NO_EXPIRY;
 
 static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, const char *realm,
                                 uint64_t unix_now, fzr_auth_key *out)
@@ -396,7 +397,7 @@ static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, 
   fzt_client_state c;
   fzt_client_init(&c, "198.51.100.1:4000");
   memcpy(out->key, c.key, sizeof c.key);
-  out->expires = FZR_NO_EXPIRY;
+  out->expires = answered_expiry;
   return FZR_AUTH_OK;
 }
 
@@ -414,6 +415,12 @@ START_TEST(test_callback_scheme)
   ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
   ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
   ck_assert_uint_eq(asked, 2);
+  /* A time that is over is over, though it is called a good one; its last second still counts. */
+  answered_expiry = FZT_UNIX_NOW - 1;
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 401);
+  answered_expiry = FZT_UNIX_NOW;
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+  answered_expiry = FZR_NO_EXPIRY;
   fzt_relay_free(&relay);
 }
 END_TEST
