@@ -44,7 +44,8 @@ typedef struct fzr_udp_config {
   /**
    * Watch |fd| for |events| (FZR_WATCH_…; 0: none for now, but it stays known); replaces what was asked before. Level
    * triggered. *|slot| is the host's own, NULL at first and kept for this descriptor. |token| goes into
-   * fzr_udp_on_ready. Returns 0, or a negative FZR_ERR_…, on which the socket is closed again. Required.
+   * fzr_udp_on_ready. Returns 0, or a negative FZR_ERR_…: on it a socket that was not watched yet is closed again; for one
+   * that was, what it was watched for still holds, and the same is asked again after some milliseconds. Required.
    */
   int (*watch)(void *ctx, int fd, unsigned events, void *token, void **slot);
   /** Forget |fd|; it is closed right after. Required. */

@@ -9,6 +9,9 @@
 #define UDP_SEGMENT 103
 #endif
 
+/* How long to wait before the host is asked again to watch what it refused. */
+#define REARM_AFTER (10 * FZR_MILLISECOND)
+
 /* How often a free port for both families is looked for. */
 #define PORT_TRIES 16u
 
@@ -198,10 +201,21 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
     fzri_recv(udp, s, now);
 }
 
+/* A socket that is not watched as it has to be would stay queued, or unread, for ever. */
+static void settle(fzr_udp *udp, fzr_time now)
+{
+  if (!udp->unarmed || now < udp->rearm_at)
+    return;
+  fzri_sockets_rearm(udp);
+  udp->rearm_at = now + REARM_AFTER;
+}
+
 void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now)
 {
-  if (udp && udp->driver)
-    on_ready(udp, token, events, now);
+  if (!udp || !udp->driver)
+    return;
+  on_ready(udp, token, events, now);
+  settle(udp, now);
 }
 
 void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, fzr_time now)
@@ -213,11 +227,15 @@ void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, 
     on_ready(udp, ready[i].token, ready[i].events, now);
   udp->hold = false;
   fzri_send_held(udp);
+  settle(udp, now);
 }
 
 fzr_time fzr_udp_deadline(const fzr_udp *udp)
 {
-  return udp ? fzr_driver_deadline(udp->driver) : FZR_TIME_NEVER;
+  if (!udp)
+    return FZR_TIME_NEVER;
+  const fzr_time deadline = fzr_driver_deadline(udp->driver);
+  return udp->unarmed && udp->rearm_at < deadline ? udp->rearm_at : deadline;
 }
 
 void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now)
@@ -226,6 +244,7 @@ void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now)
     return;
   fzr_driver_on_deadline(udp->driver, now);
   fzri_send_flush(udp);
+  settle(udp, now);
 }
 
 int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)

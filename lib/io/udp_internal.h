@@ -131,8 +131,10 @@ struct fzr_udp {
   uint32_t refused_in_a_row;            /* by devices, with no run taken since */
   fzri_refusal refusals[FZRI_REFUSALS]; /* by hash of the address: a collision forgets the older one */
   fzri_socket *reading;                 /* whose datagrams are being relayed now */
-  unsigned held; /* receive slots whose datagrams wait in runs for the end of the turn */
-  bool hold;     /* they may wait: more sockets are to be read in this turn */
+  unsigned held;     /* receive slots whose datagrams wait in runs for the end of the turn */
+  bool hold;         /* they may wait: more sockets are to be read in this turn */
+  bool unarmed;      /* the host refused to watch a socket as it has to be now */
+  fzr_time rearm_at; /* when to ask it again */
   void (*channel_hook)(void *ctx, const fzr_event *event);
   void *channel_hook_ctx;
 
@@ -164,8 +166,10 @@ void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out);
  * in *|out|, or FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE, FZR_ERR_IO_NO_SOCKET, FZR_ERR_IO with errno left as it was. */
 int fzri_socket_open(fzr_udp *udp, uint8_t family, uint16_t port, bool listens, bool join, fzri_socket **out);
 void fzri_socket_close(fzr_udp *udp, fzri_socket *s);
-/* Has the host watch what |s| needs now. Returns what the host returned. */
+/* Has the host watch what |s| needs now. Returns what the host returned; if it knows |s| already, it is asked again later. */
 int fzri_socket_watch(fzr_udp *udp, fzri_socket *s);
+/* Asks again for all sockets for which the host has refused. */
+void fzri_sockets_rearm(fzr_udp *udp);
 
 /* udp_recv.c */
 /* Makes the receive buffers. Returns 0 or FZR_ERR_NO_MEMORY. */

@@ -222,6 +222,18 @@ int fzri_socket_watch(fzr_udp *udp, fzri_socket *s)
   if (!error) {
     s->known = true;
     s->watched = (uint8_t)events;
+  } else if (s->known) {
+    udp->unarmed = true;
   }
   return error;
+}
+
+void fzri_sockets_rearm(fzr_udp *udp)
+{
+  udp->unarmed = false;
+  for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
+    fzri_socket *s = fzri_pool_at(&udp->sockets, i);
+    if (s->open && s->known)
+      fzri_socket_watch(udp, s);
+  }
 }
