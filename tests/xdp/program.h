@@ -41,7 +41,8 @@ uint32_t fzt_program_run(const xdp_object *object, const fzt_frame *in, unsigned
                          fzt_frame *out);
 
 /* The same for a frame of which only the first |linear| bytes are in the first buffer. Takes Linux 6.18. */
-uint32_t fzt_program_run_split(const xdp_object *object, const fzt_frame *in, unsigned linear, fzt_frame *out);
+uint32_t fzt_program_run_split(const xdp_object *object, const fzt_frame *in, unsigned linear,
+                               fzt_frame *out);
 
 /* Which reason was counted since the last call: the one whose counter went up by 1. -1 if none did, -2 if more. */
 int fzt_program_reason(const xdp_object *object);
