@@ -6,6 +6,7 @@
  * (fzr-bench --floor uses the same ones). */
 #include "floor.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdbool.h>
@@ -45,6 +46,7 @@ typedef struct departure {
 static struct {
   bool gso, gro;
   uint16_t base;
+  struct in_addr own, remote; /* of the forwarder, and of all clients and peers */
   uint32_t clients;
   int listener;
   int relayed[FLOOR_MAX_CLIENTS];
@@ -61,10 +63,9 @@ static void put16(uint8_t *at, uint32_t value)
   at[1] = (uint8_t)value;
 }
 
-static struct sockaddr_in loopback(uint32_t port)
+static struct sockaddr_in remote(uint32_t port)
 {
-  return (struct sockaddr_in){
-      .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = f.remote};
 }
 
 static void set_control(struct msghdr *msg, departure *o)
@@ -141,14 +142,14 @@ static void depart(int fd, const struct sockaddr_in *to, const uint8_t *header, 
 
 static void up(uint32_t client, uint8_t *data, size_t len)
 {
-  const struct sockaddr_in to = loopback(f.base + FLOOR_PEER + client);
+  const struct sockaddr_in to = remote(f.base + FLOOR_PEER + client);
   if (client < f.clients && len >= HEADER)
     depart(f.relayed[client], &to, NULL, data + HEADER, len - HEADER);
 }
 
 static void down(uint32_t client, uint8_t *data, size_t len)
 {
-  const struct sockaddr_in to = loopback(f.base + FLOOR_CLIENT + client);
+  const struct sockaddr_in to = remote(f.base + FLOOR_CLIENT + client);
   uint8_t header[HEADER];
   put16(header, 0x4000 + client);
   put16(header + 2, (uint32_t)len);
@@ -197,7 +198,8 @@ static void forward(uint32_t key)
 
 static int open_socket(int epoll, uint32_t key)
 {
-  const struct sockaddr_in at = loopback(f.base + key);
+  const struct sockaddr_in at = {
+      .sin_family = AF_INET, .sin_port = htons((uint16_t)(f.base + key)), .sin_addr = f.own};
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1, buffer = 4 << 20;
   struct epoll_event e = {.events = EPOLLIN, .data = {.u32 = key}};
   if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof at) ||
@@ -214,6 +216,7 @@ static int open_socket(int epoll, uint32_t key)
 int main(int argc, char **argv)
 {
   long base = 0, clients = 1;
+  f.own.s_addr = f.remote.s_addr = htonl(INADDR_LOOPBACK);
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--gso") == 0)
       f.gso = true;
@@ -223,11 +226,18 @@ int main(int argc, char **argv)
       base = strtol(argv[++i], NULL, 10);
     else if (strcmp(argv[i], "--clients") == 0 && i + 1 < argc)
       clients = strtol(argv[++i], NULL, 10);
+    else if (strcmp(argv[i], "--address") == 0 && i + 1 < argc &&
+             inet_pton(AF_INET, argv[i + 1], &f.own) == 1)
+      i++;
+    else if (strcmp(argv[i], "--remote") == 0 && i + 1 < argc &&
+             inet_pton(AF_INET, argv[i + 1], &f.remote) == 1)
+      i++;
     else
       base = -1;
   }
   if (base < 1 || base > 60000 || clients < 1 || clients > (long)FLOOR_MAX_CLIENTS) {
-    fprintf(stderr, "Usage: fzr-floor --port PORT [--clients N] [--gro] [--gso]\n");
+    fprintf(stderr,
+            "Usage: fzr-floor --port PORT [--clients N] [--gro] [--gso] [--address IP] [--remote IP]\n");
     return 2;
   }
   f.base = (uint16_t)base;

@@ -376,12 +376,12 @@ static void prepare_socket(relay_run *r, int fd, uint32_t key)
   epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
-/* The bare forwarder knows its clients and peers by their ports: nothing is asked for. */
+/* The bare forwarder knows its clients and peers by their ports, and has them at the address of peers: nothing is asked for. */
 static bool floor_set_up(relay_run *r)
 {
   for (unsigned i = 0; i < r->b->clients; i++) {
     session *s = &r->sessions[i];
-    fzr_addr client = r->b->server, peer = client, bound;
+    fzr_addr client = r->b->peer_host, peer = client, bound;
     client.port = (uint16_t)(r->b->server.port + FLOOR_CLIENT + i);
     peer.port = (uint16_t)(r->b->server.port + FLOOR_PEER + i);
     s->relayed = r->b->server;

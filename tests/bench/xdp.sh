@@ -7,25 +7,28 @@
 #   --build DIR        where this was built [default: build]
 #   --repetitions N    of each case, the variants taking turns; the tables have the medians [default: 3]
 #   --seconds S        a measurement's length [default: 1]
+#   --sections A,B     of socket_senders, saturated, diluted [default: all]
 #   --raw FILE         write each measurement there
 #   --smoke            a run of a few seconds that proves that this script works, and nothing else
 #   --help             this text
 #
 # The relay's end of the link has a threaded NAPI, pinned to one core together with the relay; its CPU time and the relay's are what is
 # counted. The generator has another core. "frames" are made in the kernel and handed over as a driver does; "sockets" are
-# fzr-bench's, whose packets veth has to copy into pages before XDP sees them.
+# fzr-bench's, whose packets veth has to copy into pages before XDP sees them. "bare forwarder" is fzr-floor with GRO and GSO: it looks
+# nothing up.
 set -euo pipefail
 
-build=build repetitions=3 seconds=1 raw='' smoke=false
+build=build sections='socket_senders saturated diluted' repetitions=3 seconds=1 raw='' smoke=false
 while [ $# -gt 0 ]; do
   case "$1" in
   --build) build=$2 && shift ;;
   --repetitions) repetitions=$2 && shift ;;
   --seconds) seconds=$2 && shift ;;
   --raw) raw=$2 && shift ;;
+  --sections) sections=${2//,/ } && shift ;;
   --smoke) smoke=true repetitions=1 seconds=0.1 ;;
   -h | --help)
-    sed -n '3,16s/^# \{0,1\}//p' "$0"
+    sed -n '3,18s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -86,7 +89,7 @@ trap 'exit 1' INT TERM
 
 # ---- the network: client and one peer by zc0-zg0, another peer by zp0-zh0 ----
 
-server_core=0 generator_core=1
+server_core=0 generator_core=1 floor_port=26000
 if [ "$(nproc)" -lt 2 ]; then generator_core=0; fi
 in_near() { ip netns exec "$near" "$@"; }
 in_far() { ip netns exec "$far" "$@"; }
@@ -120,17 +123,25 @@ to_mac=$(in_near cat /sys/class/net/zc0/address)
 ip netns exec "$near" sleep infinity &
 holder=$!
 
-# The thread that does an interface's NAPI; it may be made anew when a program comes or goes.
+# The thread that does an interface's NAPI; it is made anew when a program comes or goes.
 napi_of() { pgrep -n "^napi/$1-"; }
-pin() {
-  local interface
-  for interface in zc0 zp0; do taskset -cp $server_core "$(napi_of $interface)" >/dev/null; done
-  for interface in zg0 zh0; do taskset -cp $generator_core "$(napi_of $interface)" >/dev/null; done
+# What each measurement needs: without TSO at the sending end a veth pair hands all packets to the receiving end's NAPI; otherwise those of
+# sockets are received on the sender's core, by whoever runs there, and nobody counts them. Programs that come and go set TSO and undo threads.
+settle() {
+  local end netns interface core
+  for end in "$near zc0 $server_core" "$near zp0 $server_core" "$far zg0 $generator_core" "$far zh0 $generator_core"; do
+    read -r netns interface core <<<"$end"
+    ip netns exec "$netns" ethtool -K "$interface" tso off gro on >/dev/null 2>&1
+    ip netns exec "$netns" sh -c "echo 1 >/sys/class/net/$interface/threaded"
+    taskset -cp "$core" "$(napi_of "$interface")" >/dev/null
+  done
 }
+# Receive interrupts so far: with threads there are next to none. Work done in them would be in nobody's figures.
+interrupts() { awk '$1 == "NET_RX:" { for (i = 2; i <= NF; i++) n += $i; print n }' /proc/softirqs; }
 cpu_of() { # of all threads of the processes
   local pid total=0
   for pid in "$@"; do
-    total=$((total + $(cat /proc/"$pid"/task/*/schedstat | awk '{ n += $1 } END { printf "%d", n }')))
+    total=$((total + $(cat /proc/"$pid"/task/*/schedstat | awk '{ n += $1 } END { printf "%.0f", n }')))
   done
   echo $total
 }
@@ -170,6 +181,16 @@ start_coturn() {
   done
   return 1
 }
+start_floor() {
+  ip netns exec "$near" taskset -c $server_core "$build/tests/bench/fzr-floor" --port $floor_port --address 10.99.1.1 --remote 10.99.1.2 \
+    --gro --gso &
+  server_pid=$!
+  for _ in $(seq 200); do
+    if in_near ss -lunH "sport = :$((floor_port + 1))" | grep -q $((floor_port + 1)); then return 0; fi
+    sleep 0.02
+  done
+  return 1
+}
 start_stub() { # namespace mode interface
   local out=$state/stub.$RANDOM
   mkfifo "$out"
@@ -186,68 +207,90 @@ note() { # section variant size metric value
 }
 field() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p"; }
 
-# frames SECTION VARIANT SIZE PER ARGS...: PER is what a packet is counted by, "in" or "back".
+# frames SECTION VARIANT SIZE ARGS...: what a frame that came in costs. The far end does not take back all that is relayed: its ring holds
+# 256, and the generator keeps its core busy.
 frames() {
-  local section=$1 variant=$2 size=$3 per=$4 out
-  shift 4
-  pin
+  local section=$1 variant=$2 size=$3 out in
+  shift 3
+  settle
   out=$(in_far taskset -c $generator_core "$build/tests/bench/xdp-bench" --interface zg0 --near zc0 --near-pid $holder \
     --napi-pid "$(napi_of zc0)" --to-mac "$to_mac" --size "$size" --seconds "$seconds" "$@")
-  note "$section" "$variant" "$size" ns "$(awk -v c="$(field cpu_ns <<<"$out")" -v n="$(field "$per" <<<"$out")" 'BEGIN { printf "%.0f", n ? c / n : 0 }')"
-  note "$section" "$variant" "$size" rate "$(awk -v n="$(field "$per" <<<"$out")" -v s="$(field seconds <<<"$out")" 'BEGIN { printf "%.0f", n / s }')"
+  in=$(field in <<<"$out")
+  note "$section" "$variant" "$size" ns "$(awk -v c="$(field cpu_ns <<<"$out")" -v n="$in" 'BEGIN { printf "%.0f", n ? c / n : 0 }')"
+  note "$section" "$variant" "$size" rate "$(awk -v n="$in" -v s="$(field seconds <<<"$out")" 'BEGIN { printf "%.0f", n / s }')"
+  note "$section" "$variant" "$size" back "$(awk -v b="$(field back <<<"$out")" -v n="$in" 'BEGIN { printf "%.3f", n ? b / n : 0 }')"
+  case "$variant" in
+  native* | generic*)
+    if awk -v r="$(field relay_ns <<<"$out")" -v n="$in" 'BEGIN { exit !(r > 50 * n) }'; then
+      echo "xdp.sh: $variant, $size B: frames went to user space: $out" >&2
+      exit 1
+    fi
+    ;;
+  esac
 }
-relayed_frames() { # SECTION VARIANT SIZE PER PEER BACK ARGS...
-  local section=$1 variant=$2 size=$3 per=$4 peer=$5 back=$6
-  shift 6
-  frames "$section" "$variant" "$size" "$per" --server 10.99.1.1:3478 --peer "$peer" --back "$back" --relay-pid "$server_pid" \
+relayed_frames() { # SECTION VARIANT SIZE PEER BACK ARGS...
+  local section=$1 variant=$2 size=$3 peer=$4 back=$5
+  shift 5
+  frames "$section" "$variant" "$size" --server 10.99.1.1:3478 --peer "$peer" --back "$back" --relay-pid "$server_pid" \
     --user "$(sed -n 's/^username: *//p' "$state/login")" --password "$(sed -n 's/^password: *//p' "$state/login")" "$@"
 }
 
-sockets() { # SECTION VARIANT SIZE LOGIN...
-  local section=$1 variant=$2 size=$3 napi before after out
-  shift 3
-  pin
+sockets() { # SECTION VARIANT SIZE PORT LOGIN...
+  local section=$1 variant=$2 size=$3 port=$4 napi before after out
+  shift 4
+  settle
   mapfile -t napi < <(pgrep "^napi/zc0-")
+  stray=$(interrupts)
   before=$(cpu_of "${napi[@]}" "$server_pid")
-  out=$(in_far taskset -c $generator_core "$build/tests/bench/fzr-bench" relay --server 10.99.1.1:3478 --peer 10.99.1.2 --direction both \
+  out=$(in_far taskset -c $generator_core "$build/tests/bench/fzr-bench" relay --server "10.99.1.1:$port" --peer 10.99.1.2 --direction both \
     --window 64 --size "$size" --seconds "$seconds" --json "$@")
   after=$(cpu_of "${napi[@]}" "$server_pid")
+  stray=$(($(interrupts) - stray))
   note "$section" "$variant" "$size" ns "$(awk -v c=$((after - before)) -v n="$(field received <<<"$out")" 'BEGIN { printf "%.0f", n ? c / n : 0 }')"
   note "$section" "$variant" "$size" rate "$(field rate <<<"$out" | sed 's/\..*//')"
+  if awk -v i="$stray" -v n="$(field received <<<"$out")" 'BEGIN { exit !(i > 0.05 * n + 500) }'; then
+    echo "xdp.sh: $variant, $size B: $stray receive interrupts, whose work is in no figure: $out" >&2
+    exit 1
+  fi
 }
 sender_offload() { in_far ethtool -K zg0 tx "$1" >/dev/null; }
 
 saturated() {
   local size=$1
   start_stub "$near" --drop zc0
-  frames saturated 'DROP, no work' "$size" in
+  frames saturated 'DROP, no work' "$size"
   stop_stubs
   start_stub "$near" --swap zc0
-  frames saturated 'MAC swap + TX, no TURN' "$size" in
+  frames saturated 'MAC swap + TX, no TURN' "$size"
   stop_stubs
   start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  relayed_frames saturated 'native, TX (swap), up' "$size" in 10.99.1.3:9999 zg0
-  relayed_frames saturated 'native, TX (swap), down' "$size" in 10.99.1.3:9999 zg0 --down
+  relayed_frames saturated 'native, TX (swap), up' "$size" 10.99.1.3:9999 zg0
+  relayed_frames saturated 'native, TX (swap), down' "$size" 10.99.1.3:9999 zg0 --down
   stop_server
   start_relay --xdp native --xdp-interface zc0 --xdp-interface zp0
-  relayed_frames saturated 'native, TX (fib), up' "$size" in 10.99.1.3:9999 zg0
-  relayed_frames saturated 'native, REDIRECT (fib), up' "$size" in 10.99.2.3:9999 zh0
+  relayed_frames saturated 'native, TX (fib), up' "$size" 10.99.1.3:9999 zg0
+  relayed_frames saturated 'native, REDIRECT (fib), up' "$size" 10.99.2.3:9999 zh0
   stop_server
   start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
-  relayed_frames saturated 'generic, TX (swap), up' "$size" in 10.99.1.3:9999 zg0
+  relayed_frames saturated 'generic, TX (swap), up' "$size" 10.99.1.3:9999 zg0
   stop_server
 }
 
 diluted() {
   local size=$1
   start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  relayed_frames diluted 'native' "$size" back 10.99.1.3:9999 zg0 --rate 120000
+  relayed_frames diluted 'native' "$size" 10.99.1.3:9999 zg0 --rate 120000
   stop_server
   start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
-  relayed_frames diluted 'generic' "$size" back 10.99.1.3:9999 zg0 --rate 120000
+  relayed_frames diluted 'generic' "$size" 10.99.1.3:9999 zg0 --rate 120000
   stop_server
   start_relay --xdp off
-  relayed_frames diluted 'user space' "$size" back 10.99.1.3:9999 zg0 --rate 120000
+  relayed_frames diluted 'user space' "$size" 10.99.1.3:9999 zg0 --rate 120000
+  stop_server
+  start_floor
+  # Clients' ports begin 300 above the forwarder's (floor.h).
+  frames diluted 'bare forwarder' "$size" --server 10.99.1.1:$floor_port --client 10.99.1.2:$((floor_port + 300)) --peer 10.99.1.3:9999 \
+    --back zg0 --relay-pid "$server_pid" --rate 120000
   stop_server
 }
 
@@ -256,26 +299,29 @@ socket_senders() {
   sender_offload off
   start_relay --xdp native --xdp-interface zc0 --xdp-route swap
   start_stub "$far" '' zg0
-  sockets sockets 'native' "$size" "${login[@]}"
+  sockets sockets 'native' "$size" 3478 "${login[@]}"
   stop_stubs
   stop_server
   start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
-  sockets sockets 'generic' "$size" "${login[@]}"
+  sockets sockets 'generic' "$size" 3478 "${login[@]}"
   stop_server
   sender_offload on
   start_relay --xdp off
-  sockets sockets 'user space' "$size" "${login[@]}"
+  sockets sockets 'user space' "$size" 3478 "${login[@]}"
   stop_server
   # Unfinished sums: the program leaves every packet to user space.
   start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  sockets sockets 'user space, native attached but idle' "$size" "${login[@]}"
+  sockets sockets 'user space, native attached but idle' "$size" 3478 "${login[@]}"
   stop_server
   start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
-  sockets sockets 'user space, generic attached but idle' "$size" "${login[@]}"
+  sockets sockets 'user space, generic attached but idle' "$size" 3478 "${login[@]}"
+  stop_server
+  start_floor
+  sockets sockets 'bare forwarder' "$size" $floor_port --floor
   stop_server
   if command -v turnserver >/dev/null; then
     start_coturn
-    sockets sockets 'coturn' "$size" --user bench --password bench
+    sockets sockets 'coturn' "$size" 3478 --user bench --password bench
     stop_server
   fi
 }
@@ -284,8 +330,7 @@ printf '%s' "$AUTH_SECRET" >"$state/secret"
 "$build/cli/firezone-relay" credentials >"$state/login"
 sizes='100 1280'
 if $smoke; then sizes=100; fi
-# Sockets before frames: after these, part of an interface's work was seen outside of its NAPI thread, where it is not counted.
-for section in socket_senders saturated diluted; do
+for section in $sections; do
   for repetition in $(seq "$repetitions"); do
     for size in $sizes; do
       echo "xdp.sh: $section, repetition $repetition of $repetitions, $size B" >&2
@@ -298,12 +343,14 @@ if [ -n "$raw" ]; then cp "$results" "$raw"; fi
 # ---- tables ----
 
 sort -t'|' -k1,1 -k2,2 -k3,3n -k4,4 -k5,5n -s "$results" | awk -F'|' -v sizes="$sizes" '
-function median(key,   n) { n = count[key]; return n % 2 ? v[key, (n + 1) / 2] : (v[key, n / 2] + v[key, n / 2 + 1]) / 2 }
+function median(key,   n) { n = count[key]; return !n ? 0 : n % 2 ? v[key, (n + 1) / 2] : (v[key, n / 2] + v[key, n / 2 + 1]) / 2 }
 function ns(section, variant, size) { return median(section "|" variant "|" size "|ns") }
 function cell(section, variant, size,   key) {
   key = section "|" variant "|" size "|ns"
   return sprintf(" %d (%d-%d) | %d |", median(key), v[key, 1], v[key, count[key]], median(section "|" variant "|" size "|rate"))
 }
+function difference(text, a, b, limit) { if (a && b) bar(text, a - b, limit, " ns") }
+function ratio(text, a, b, limit) { if (a && b) bar(text, a / b, limit, "") }
 function bar(text, value, limit, unit) {
   printf "| %s | %.2f%s | %.2f%s | %s |\n", text, value, unit, limit, unit, value <= limit ? "met" : "**missed**"
 }
@@ -313,7 +360,7 @@ function bar(text, value, limit, unit) {
 }
 END {
   split(sizes, size, " ")
-  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;native, TX (swap), down;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;coturn", row, ";")
+  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;native, TX (swap), down;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;bare forwarder;coturn", row, ";")
   title["saturated"] = "frames, as many as go"; title["diluted"] = "frames, diluted"; title["sockets"] = "sockets"
   printf "| source | variant |"
   for (s = 1; s in size; s++) printf " %s B: CPU ns per packet (least-most) | packets/s |", size[s]
@@ -330,12 +377,16 @@ END {
   print "\n| bar | measured | limit | |\n| --- | ---: | ---: | --- |"
   for (s = 1; s in size; s++) {
     b = size[s]
-    bar(b " B: native TX above MAC swap + TX, up", ns("saturated", "native, TX (swap), up", b) - ns("saturated", "MAC swap + TX, no TURN", b), 150, " ns")
-    bar(b " B: native TX above MAC swap + TX, down", ns("saturated", "native, TX (swap), down", b) - ns("saturated", "MAC swap + TX, no TURN", b), 150, " ns")
-    bar(b " B: REDIRECT above TX", ns("saturated", "native, REDIRECT (fib), up", b) - ns("saturated", "native, TX (swap), up", b), 300, " ns")
-    bar(b " B: diluted frames, native / user space", ns("diluted", "native", b) / ns("diluted", "user space", b), 0.4, "")
-    bar(b " B: sockets, native / user space", ns("sockets", "native", b) / ns("sockets", "user space", b), 0.8, "")
-    if (("sockets|coturn|" b "|ns") in count) bar(b " B: sockets, native / coturn", ns("sockets", "native", b) / ns("sockets", "coturn", b), 0.35, "")
-    bar(b " B: attached but idle / not attached", ns("sockets", "user space, native attached but idle", b) / ns("sockets", "user space", b), 1.05, "")
+    bare = ns("saturated", "MAC swap + TX, no TURN", b)
+    difference(b " B: native TX above MAC swap + TX, up", ns("saturated", "native, TX (swap), up", b), bare, 150)
+    difference(b " B: native TX above MAC swap + TX, down", ns("saturated", "native, TX (swap), down", b), bare, 150)
+    difference(b " B: REDIRECT above TX", ns("saturated", "native, REDIRECT (fib), up", b), ns("saturated", "native, TX (swap), up", b), 300)
+    native = ns("diluted", "native", b)
+    ratio(b " B: diluted frames, native / user space", native, ns("diluted", "user space", b), 0.4)
+    ratio(b " B: diluted frames, native / bare forwarder", native, ns("diluted", "bare forwarder", b), 0.4)
+    native = ns("sockets", "native", b)
+    ratio(b " B: sockets, native / user space", native, ns("sockets", "user space", b), 0.8)
+    ratio(b " B: sockets, native / coturn", native, ns("sockets", "coturn", b), 0.35)
+    ratio(b " B: attached but idle / not attached", ns("sockets", "user space, native attached but idle", b), ns("sockets", "user space", b), 1.05)
   }
 }'
