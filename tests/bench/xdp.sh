@@ -159,9 +159,13 @@ wait_for_line() {
   cat "$state/log" >&2
   return 1
 }
+# As the systemd unit has it: nobody, with just the capabilities that the program needs.
+two_capabilities=(setpriv --reuid 65534 --clear-groups --no-new-privs --inh-caps=-all,+bpf,+net_admin --ambient-caps=-all,+bpf,+net_admin
+  --bounding-set=-all,+bpf,+net_admin)
+confined=()
 start_relay() {
   : >"$state/log"
-  ip netns exec "$near" taskset -c $server_core "$build/cli/firezone-relay" --public-ip4-addr 10.99.1.1 --bind-ip4-addr 10.99.1.1 --listen-port 3478 \
+  ip netns exec "$near" taskset -c $server_core "${confined[@]}" "$build/cli/firezone-relay" --public-ip4-addr 10.99.1.1 --bind-ip4-addr 10.99.1.1 --listen-port 3478 \
     --lowest-port 50000 --highest-port 50999 --workers 1 --unauthenticated-rate 0 --health-check-addr 127.0.0.1:0 \
     --control-endpoint 127.0.0.1:0 "$@" >"$state/log" 2>&1 &
   server_pid=$!
@@ -203,7 +207,7 @@ start_stub() { # namespace mode interface
 # ---- cases ----
 
 note() { # section variant size metric value
-  echo "$1|$2|$3|$4|$5" >>"$results"
+  echo "$1|$2|$3|$4|$5|$repetition" >>"$results"
 }
 field() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p"; }
 
@@ -267,6 +271,11 @@ saturated() {
   relayed_frames saturated 'native, TX (swap), up' "$size" 10.99.1.3:9999 zg0
   relayed_frames saturated 'native, TX (swap), down' "$size" 10.99.1.3:9999 zg0 --down
   stop_server
+  confined=("${two_capabilities[@]}")
+  start_relay --xdp native --xdp-interface zc0 --xdp-route swap
+  relayed_frames saturated 'native, TX (swap), up, two capabilities' "$size" 10.99.1.3:9999 zg0
+  stop_server
+  confined=()
   start_relay --xdp native --xdp-interface zc0 --xdp-interface zp0
   relayed_frames saturated 'native, TX (fib), up' "$size" 10.99.1.3:9999 zg0
   relayed_frames saturated 'native, REDIRECT (fib), up' "$size" 10.99.2.3:9999 zh0
@@ -342,25 +351,45 @@ if [ -n "$raw" ]; then cp "$results" "$raw"; fi
 
 # ---- tables ----
 
-sort -t'|' -k1,1 -k2,2 -k3,3n -k4,4 -k5,5n -s "$results" | awk -F'|' -v sizes="$sizes" '
-function median(key,   n) { n = count[key]; return !n ? 0 : n % 2 ? v[key, (n + 1) / 2] : (v[key, n / 2] + v[key, n / 2 + 1]) / 2 }
-function ns(section, variant, size) { return median(section "|" variant "|" size "|ns") }
-function cell(section, variant, size,   key) {
-  key = section "|" variant "|" size "|ns"
-  return sprintf(" %d (%d-%d) | %d |", median(key), v[key, 1], v[key, count[key]], median(section "|" variant "|" size "|rate"))
+# A bar is the median of what each repetition gives by itself: the machine's pace may change between two of them.
+awk -F'|' -v sizes="$sizes" -v repetitions="$repetitions" '
+function sort_numbers(list, n,   i, j, one) {
+  for (i = 2; i <= n; i++) {
+    one = list[i]
+    for (j = i - 1; j >= 1 && list[j] > one; j--) list[j + 1] = list[j]
+    list[j + 1] = one
+  }
 }
-function difference(text, a, b, limit) { if (a && b) bar(text, a - b, limit, " ns") }
-function ratio(text, a, b, limit) { if (a && b) bar(text, a / b, limit, "") }
-function bar(text, value, limit, unit) {
-  printf "| %s | %.2f%s | %.2f%s | %s |\n", text, value, unit, limit, unit, value <= limit ? "met" : "**missed**"
+function middle(list, n) {
+  sort_numbers(list, n)
+  return !n ? 0 : n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
 }
-{
-  key = $1 "|" $2 "|" $3 "|" $4
-  v[key, ++count[key]] = $5
+function collect(list, key,   r, n) {
+  for (r = 1; r <= repetitions; r++) if ((key, r) in v) list[++n] = v[key, r]
+  return n + 0
 }
+function ns(section, variant, size) { return section "|" variant "|" size "|ns" }
+function cell(section, variant, size,   list, n, mid) {
+  n = collect(list, ns(section, variant, size))
+  mid = sprintf("%d (%d-%d)", middle(list, n), list[1], list[n])
+  n = collect(list, section "|" variant "|" size "|rate")
+  return sprintf(" %s | %d |", mid, middle(list, n))
+}
+function difference(text, a, b, limit,   r, n, list) {
+  for (r = 1; r <= repetitions; r++) if ((a, r) in v && (b, r) in v) list[++n] = v[a, r] - v[b, r]
+  if (n) bar(text, middle(list, n), list[1], list[n], limit, "%.0f ns")
+}
+function ratio(text, a, b, limit,   r, n, list) {
+  for (r = 1; r <= repetitions; r++) if ((a, r) in v && v[b, r] > 0) list[++n] = v[a, r] / v[b, r]
+  if (n) bar(text, middle(list, n), list[1], list[n], limit, "%.3f")
+}
+function bar(text, value, least, most, limit, format) {
+  printf "| %s | " format " (" format " to " format ") | " format " | %s |\n", text, value, least, most, limit, value <= limit ? "met" : "**missed**"
+}
+{ v[$1 "|" $2 "|" $3 "|" $4, $6] = $5 }
 END {
   split(sizes, size, " ")
-  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;native, TX (swap), down;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;bare forwarder;coturn", row, ";")
+  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;native, TX (swap), down;native, TX (swap), up, two capabilities;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;bare forwarder;coturn", row, ";")
   title["saturated"] = "frames, as many as go"; title["diluted"] = "frames, diluted"; title["sockets"] = "sockets"
   printf "| source | variant |"
   for (s = 1; s in size; s++) printf " %s B: CPU ns per packet (least-most) | packets/s |", size[s]
@@ -369,12 +398,12 @@ END {
   print ""
   for (r = 1; r in row; r++) {
     if (row[r] in title) { section = row[r]; continue }
-    if (!((section "|" row[r] "|" size[1] "|ns") in count)) continue
+    if (!collect(list, ns(section, row[r], size[1]))) continue
     printf "| %s | %s |", title[section], row[r]
     for (s = 1; s in size; s++) printf "%s", cell(section, row[r], size[s])
     print ""
   }
-  print "\n| bar | measured | limit | |\n| --- | ---: | ---: | --- |"
+  print "\n| bar | measured (least to most) | limit | |\n| --- | ---: | ---: | --- |"
   for (s = 1; s in size; s++) {
     b = size[s]
     bare = ns("saturated", "MAC swap + TX, no TURN", b)
@@ -389,4 +418,4 @@ END {
     ratio(b " B: sockets, native / coturn", native, ns("sockets", "coturn", b), 0.35)
     ratio(b " B: attached but idle / not attached", ns("sockets", "user space, native attached but idle", b), ns("sockets", "user space", b), 1.05)
   }
-}'
+}' "$results"
