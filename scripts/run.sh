@@ -80,13 +80,18 @@ if $check; then
   exit 0
 fi
 
+health=$(sed -n 's/.*Health and metrics on //p' "$state/log")
+control=$(sed -n 's/.*Control of the log filter on //p' "$state/log")
+
 cat <<END
 
 The relay runs. Credentials for any TURN client, valid for a day:
 
 $(build/cli/firezone-relay credentials --auth-secret-file "$secret" | sed 's/^/    /')
     server:   127.0.0.1:$port (UDP)
-    metrics:  $(sed -n 's/.*Health and metrics on //p' "$state/log")/metrics
+    health:   $health/healthz
+    metrics:  $health/metrics
+    control:  curl -X POST '$control/log_filter?directives=debug'
 
 See it relay ten packets, from another terminal in $PWD:
 

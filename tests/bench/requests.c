@@ -135,54 +135,76 @@ void bench_release(const bench *b, session *sessions, unsigned n)
 
 /* ---- Binding ---- */
 
-/* Sends Binding requests on one socket, |window| in flight, and counts answers. */
-static uint64_t bindings(const bench *b, int fd, uint64_t *lost)
+/* How many requests may be sent in all. */
+static uint64_t most_requests(const bench *b)
 {
-  uint8_t request[FZR_STUN_HEADER_LEN], answer[2048], txid[FZR_STUN_TXID_LEN];
-  uint64_t sent = 0, answered = 0;
+  return b->packets ? b->packets : UINT64_MAX;
+}
+
+typedef struct binding_run {
+  int fd;
+  uint64_t sent, answered, lost;
+} binding_run;
+
+static void send_bindings(binding_run *r, const bench *b)
+{
+  static uint8_t txid[FZR_STUN_TXID_LEN];
+  uint8_t request[FZR_STUN_HEADER_LEN];
   fzr_stun_builder builder;
-  const fzr_time end = bench_now() + (fzr_time)(b->seconds * 1e9);
-  *lost = 0;
-  if (getrandom(txid, sizeof txid, 0) < 0)
-    return 0;
-  while (!bench_stop && bench_now() < end && (!b->packets || answered < b->packets)) {
-    while (sent - answered - *lost < b->window) {
-      memcpy(txid, &sent, sizeof sent);
-      fzr_stun_build(&builder, request, sizeof request, FZR_STUN_BINDING, FZR_STUN_REQUEST, txid);
-      if (send(fd, request, sizeof request, MSG_DONTWAIT) < 0)
-        break;
-      sent++;
-    }
-    struct pollfd p = {fd, POLLIN, 0};
-    if (poll(&p, 1, 200) == 0)
-      *lost = sent - answered; /* nothing came for long: what is in flight is gone */
-    while (recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
-      answered++;
+  if (!r->sent && getrandom(txid, sizeof txid, 0) < 0)
+    return;
+  while (r->sent < most_requests(b) && r->sent - r->answered - r->lost < b->window) {
+    memcpy(txid, &r->sent, sizeof r->sent);
+    fzr_stun_build(&builder, request, sizeof request, FZR_STUN_BINDING, FZR_STUN_REQUEST, txid);
+    if (send(r->fd, request, sizeof request, MSG_DONTWAIT) < 0)
+      return;
+    r->sent++;
   }
-  return answered;
+}
+
+static void receive_bindings(binding_run *r)
+{
+  uint8_t answer[2048];
+  struct pollfd p = {r->fd, POLLIN, 0};
+  if (poll(&p, 1, 200) == 0)
+    r->lost = r->sent - r->answered; /* nothing came for long: what is in flight is gone */
+  while (recv(r->fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
+    r->answered += r->answered < r->sent;
+  if (r->answered + r->lost > r->sent) /* late, but not lost */
+    r->lost = r->sent - r->answered;
+}
+
+/* Sends Binding requests on one socket, |window| in flight, and counts answers. */
+static void run_bindings(binding_run *r, const bench *b)
+{
+  const fzr_time end = bench_now() + (fzr_time)(b->seconds * 1e9);
+  while (!bench_stop && bench_now() < end && r->answered + r->lost < most_requests(b)) {
+    send_bindings(r, b);
+    receive_bindings(r);
+  }
 }
 
 int bench_binding(const bench *b)
 {
   session s;
-  uint64_t lost;
   if (session_open(&s, &b->server, &b->credential, 0)) {
     perror("fzr-bench: socket");
     return EXIT_FAILURE;
   }
   const uint64_t cpu = b->pid ? process_cpu_ns(b->pid) : 0;
   const fzr_time begin = bench_now();
-  const uint64_t answered = bindings(b, s.fd, &lost);
+  binding_run r = {.fd = s.fd};
+  run_bindings(&r, b);
   const double seconds = (double)(bench_now() - begin) / 1e9;
   session_close(&s);
   result_begin(b);
-  result(b, "answered", (double)answered, "");
-  result(b, "lost", (double)lost, "");
-  result(b, "rate", (double)answered / seconds, "/s");
-  if (b->pid && answered)
-    result(b, "server_cpu", (double)(process_cpu_ns(b->pid) - cpu) / (double)answered, "ns each");
+  result(b, "answered", (double)r.answered, "");
+  result(b, "lost", (double)r.lost, "");
+  result(b, "rate", (double)r.answered / seconds, "/s");
+  if (b->pid && r.answered)
+    result(b, "server_cpu", (double)(process_cpu_ns(b->pid) - cpu) / (double)r.answered, "ns each");
   result_end(b);
-  return answered ? EXIT_SUCCESS : EXIT_FAILURE;
+  return r.answered ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* ---- Allocate ---- */
@@ -248,7 +270,7 @@ int bench_refreshes(const bench *b)
 {
   session *sessions = calloc(b->clients, sizeof *sessions);
   fzr_time last_tick = bench_now();
-  uint64_t done = 0, failed = 0;
+  uint64_t begun = 0, done = 0, failed = 0;
   if (!sessions)
     return EXIT_FAILURE;
   const unsigned ready = bench_allocate(b, sessions, b->clients, b->window, NULL);
@@ -257,10 +279,13 @@ int bench_refreshes(const bench *b)
   const uint64_t cpu = b->pid ? process_cpu_ns(b->pid) : 0;
   const fzr_time begin = bench_now(), end = begin + (fzr_time)(b->seconds * 1e9);
   /* Each session has one request in flight; there are as many sessions as the window. */
-  while (ready && !bench_stop && bench_now() < end && (!b->packets || done < b->packets)) {
-    for (unsigned i = 0; i < b->clients; i++)
-      if (sessions[i].state == SESSION_READY)
-        session_refresh(&sessions[i], 600, bench_now());
+  while (ready && !bench_stop && bench_now() < end && done < most_requests(b)) {
+    for (unsigned i = 0; i < b->clients && begun < most_requests(b); i++) {
+      if (sessions[i].state != SESSION_READY)
+        continue;
+      session_refresh(&sessions[i], 600, bench_now());
+      begun++;
+    }
     done += turn(epoll, sessions, b->clients, &last_tick);
   }
   const double seconds = (double)(bench_now() - begin) / 1e9;
