@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the relay says to a portal that behaves, and what it does about what the portal says."""
+import asyncio
 import http.client
 import json
 import queue
+import re
 import socket
+import threading
 import time
 import unittest
+import urllib.request
 
 from harness import PATIENCE, SECRET, TOKEN, Portal, PortalTest, Subject, free_port, push, reply, timing
 
@@ -306,6 +310,51 @@ class Health(PortalTest):
         subject.wait(Subject.INIT)
         self.assertEqual(self.status(port, "/readyz"), 200)
         self.assertEqual(self.status(port, "/healthz"), 200)
+
+    def test_metric_of_the_portals_state(self):
+        """0 until the portal has answered the join, 1 while it is there, 0 when it is gone, 1 when it is back."""
+        answer, leave, come_back = threading.Event(), threading.Event(), threading.Event()
+
+        async def until(event):
+            await asyncio.get_running_loop().run_in_executor(None, event.wait, PATIENCE)
+
+        async def script(portal, connection, number):
+            message = await portal.receive(connection)
+            await until(answer if number == 1 else come_back)
+            await connection.send(reply(message))
+            await connection.send(push("init"))
+            if number == 1:
+                await until(leave)
+                await connection.close(1001, "going away")
+                return
+            while True:
+                await connection.send(reply(await portal.receive(connection)))
+
+        portal = self.portal(script)
+        port = free_port()
+        subject = self.subject(portal.url, HEALTH_CHECK_ADDR=f"127.0.0.1:{port}")
+        self.assertEqual(portal.message()["event"], "phx_join")
+        self.wait_for_state(port, 0)
+        answer.set()
+        subject.wait(Subject.INIT)
+        self.wait_for_state(port, 1)
+        leave.set()
+        subject.wait(Subject.RETRY)
+        self.wait_for_state(port, 0)
+        come_back.set()
+        subject.wait(Subject.CONNECTED)
+        self.wait_for_state(port, 1)
+
+    def wait_for_state(self, port, wanted):
+        """Scrapes may be 0.1 s old."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+                state = re.search(r"^relay_portal_connected (\d)$", response.read().decode(), re.M)
+            if int(state.group(1)) == wanted:
+                return
+            self.assertLess(time.monotonic(), end, f"the portal's state stays {state.group(1)}")
+            time.sleep(0.02)
 
     def test_too_long_without_a_heartbeat(self):
         """The next heartbeat comes later than the last may be old: not alive meanwhile, but ready."""
