@@ -43,4 +43,12 @@ grep -q "libfzrelay.so.0 => $root" <<<"$shared_needs" || {
   echo "the shared example does not use the installed library" >&2
   exit 1
 }
+# With the program comes its entry script for containers.
+if [ -n "$(find "$root" -path '*/bin/firezone-relay')" ]; then
+  entry=$(find "$root" -path '*/firezone-relay/docker-init-relay.sh')
+  [ "$("$entry" echo ran)" = ran ] || {
+    echo "docker-init-relay.sh was not installed, or does not run" >&2
+    exit 1
+  }
+fi
 echo "installed: $(cd "$root" && find . -path './*' -type f | grep -cE '\.(h|so|a|pc|1)|bin/')" files, examples run
