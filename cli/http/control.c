@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include <event2/buffer.h>
+#include <event2/keyvalq_struct.h>
 
 #include "telemetry/log.h"
 #include "telemetry/log_filter.h"
@@ -16,7 +18,7 @@ struct control {
   void *ctx;
 };
 
-/* Sets the filter to |directives|, or says why not. */
+/* Sets the filter to |directives|, or says why not. Whatever the new filter is, the log says that there is one. */
 static void change(const struct control *control, const char *directives, http_response *response)
 {
   char problem[256], filter[LOG_FILTER_TEXT_MAX];
@@ -28,22 +30,45 @@ static void change(const struct control *control, const char *directives, http_r
   log_get_filter(filter, sizeof filter);
   (void)evbuffer_add_printf(response->body, "%s\n", filter);
   const log_field field = {"filter", LOG_STR, {.str = filter}};
-  log_write(FZR_LOG_INFO, TARGET, "Changed the log filter", &field, 1);
+  log_always(FZR_LOG_INFO, TARGET, "Changed the log filter", &field, 1);
+  if (log_filter_is_pointless()) {
+    (void)evbuffer_add_printf(response->body, "warning: %s\n", LOG_POINTLESS);
+    log_always(FZR_LOG_WARN, TARGET, LOG_POINTLESS, NULL, 0);
+  }
   control->changed(control->ctx);
+}
+
+/* The body as text that the caller frees; NULL if there is none. */
+static char *body_text(const http_request *request)
+{
+  if (!request->body_len || memchr(request->body, 0, request->body_len))
+    return NULL;
+  return strndup((const char *)request->body, request->body_len);
+}
+
+static bool is_form(const char *body)
+{
+  return body && strncmp(body, "directives=", strlen("directives=")) == 0;
 }
 
 static void on_log_filter(void *ctx, const http_request *request, http_response *response)
 {
-  char *body = NULL;
+  struct evkeyvalq form;
+  TAILQ_INIT(&form);
   const char *directives = http_query(request, "directives");
-  if (!directives && request->body_len && !memchr(request->body, 0, request->body_len))
-    directives = body = strndup((const char *)request->body, request->body_len);
+  char *body = directives ? NULL : body_text(request);
+  /* As a form, which is how curl -d directives=... is understood by everybody, or bare. */
+  if (is_form(body))
+    directives = http_parse_form(body, &form) == 0 ? evhttp_find_header(&form, "directives") : NULL;
+  else if (body)
+    directives = body;
   if (directives && *directives) {
     change(ctx, directives, response);
   } else {
     response->status = 400;
     (void)evbuffer_add_printf(response->body, "expected ?directives=info,relay=debug\n");
   }
+  evhttp_clear_headers(&form);
   free(body);
 }
 

@@ -141,8 +141,7 @@ static void answer_by(const route *found, struct evhttp_request *req, const char
   struct evkeyvalq query;
   const char *raw = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
   TAILQ_INIT(&query);
-  /* Parameters are strings: what follows a zero byte would be lost without a word. */
-  if (raw != NULL && (strstr(raw, "%00") != NULL || evhttp_parse_query_str(raw, &query) != 0)) {
+  if (raw != NULL && http_parse_form(raw, &query) != 0) {
     answer_text(req, 400, "bad query");
     return;
   }
@@ -199,6 +198,12 @@ static void on_request(struct evhttp_request *req, void *ctx)
     answer_text(req, 404, "not found");
   }
   free(path);
+}
+
+int http_parse_form(const char *text, struct evkeyvalq *out)
+{
+  /* Parameters are strings: what follows a zero byte would be lost without a word. */
+  return strstr(text, "%00") != NULL ? -1 : evhttp_parse_query_str(text, out);
 }
 
 const char *http_query(const http_request *request, const char *name)

@@ -41,6 +41,9 @@ typedef void (*http_handler)(void *ctx, const http_request *request, http_respon
 /* The value of the query parameter |name| (the first one of that name), or NULL. Valid as long as |request|. */
 const char *http_query(const http_request *request, const char *name);
 
+/* Reads |text|, a=b&c=d percent-encoded, into |out|, which evhttp_clear_headers empties. Returns 0, or -1 if it can't be read. */
+int http_parse_form(const char *text, struct evkeyvalq *out);
+
 /* Makes a server that listens on |addr| (port 0: any free one) within |base|. It answers 404 until routes are added.
  * |max_connections| is how many may be open at once; 0 means HTTP_DEFAULT_CONNECTIONS.
  * Returns NULL if it can't, with errno set (EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOMEM, ...). */

@@ -132,6 +132,15 @@ void log_get_filter(char *out, size_t cap)
   pthread_rwlock_unlock(&logger.filter_lock);
 }
 
+bool log_filter_is_pointless(void)
+{
+  log_enabled(FZR_LOG_ERROR, TARGET); /* so that it was read */
+  pthread_rwlock_rdlock(&logger.filter_lock);
+  const bool pointless = log_filter_misses_all(&logger.filter);
+  pthread_rwlock_unlock(&logger.filter_lock);
+  return pointless;
+}
+
 /* ---- lines ---- */
 
 void log_set_span(const uint8_t *trace_id, const uint8_t *span_id)
@@ -159,11 +168,9 @@ static void emit_held_back(const log_repeat_slot *slot)
   emit(&line);
 }
 
-void log_write(enum fzr_log_level level, const char *target, const char *message, const log_field *fields,
-               size_t n)
+void log_always(enum fzr_log_level level, const char *target, const char *message, const log_field *fields,
+                size_t n)
 {
-  if (!log_enabled(level, target))
-    return;
   log_line line = {.level = level,
                    .target = target,
                    .message = message,
@@ -184,6 +191,13 @@ void log_write(enum fzr_log_level level, const char *target, const char *message
       return;
   }
   emit(&line);
+}
+
+void log_write(enum fzr_log_level level, const char *target, const char *message, const log_field *fields,
+               size_t n)
+{
+  if (log_enabled(level, target))
+    log_always(level, target, message, fields, n);
 }
 
 static void write_formatted(enum fzr_log_level level, const char *target, const char *format, va_list args)
@@ -287,6 +301,8 @@ int log_init(const log_options *o)
   atomic_store(&logger.queue, queue);
   log_filter_parse(&filter, o->filter ? o->filter : "", warn_of_directive, NULL);
   use_filter(&filter);
+  if (log_filter_misses_all(&filter))
+    log_always(FZR_LOG_WARN, TARGET, LOG_POINTLESS, NULL, 0);
   return 0;
 }
 

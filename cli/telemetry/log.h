@@ -6,6 +6,7 @@
 #define TELEMETRY_LOG_H
 
 #include "firezone_relay/firezone_relay.h"
+#include "log_filter.h"
 
 typedef struct log_field {
   const char *key; /* of lower case letters and underscores */
@@ -59,6 +60,11 @@ int log_set_filter(const char *directives, char *error, size_t cap);
 /* Writes the filter that is in force into the |cap| bytes at |out|, as directives. */
 void log_get_filter(char *out, size_t cap);
 
+/* Whether the filter that is in force asks for lines, but only from targets that this program does not have. */
+bool log_filter_is_pointless(void);
+#define LOG_POINTLESS                                                                                        \
+  "The log filter names no target of the relay (" LOG_FILTER_TARGETS "), so nothing is logged"
+
 /* The most verbose level that lines from |target| may have. */
 enum fzr_log_level log_level_of(const char *target);
 
@@ -75,7 +81,11 @@ bool log_enabled(enum fzr_log_level level, const char *target);
 void log_write(enum fzr_log_level level, const char *target, const char *message, const log_field *fields,
                size_t n);
 
-/* The same with a formatted message and no fields. Text off the network belongs into fields. */
+/* The same whatever the filter says: for changes of the filter itself. */
+void log_always(enum fzr_log_level level, const char *target, const char *message, const log_field *fields,
+                size_t n);
+
+/* log_write with a formatted message and no fields. Text off the network belongs into fields. */
 void log_error(const char *target, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_warn(const char *target, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_info(const char *target, const char *format, ...) __attribute__((format(printf, 2, 3)));

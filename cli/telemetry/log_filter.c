@@ -138,6 +138,17 @@ enum fzr_log_level log_filter_level(const log_filter *f, const char *target)
   return (enum fzr_log_level)level;
 }
 
+bool log_filter_misses_all(const log_filter *f)
+{
+  char names[] = LOG_FILTER_TARGETS, *rest = NULL;
+  if (f->highest == FZR_LOG_OFF)
+    return false;
+  for (const char *name = strtok_r(names, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest))
+    if (log_filter_level(f, name) != FZR_LOG_OFF)
+      return false;
+  return true;
+}
+
 void log_filter_format(const log_filter *f, char *out, size_t cap)
 {
   int n = snprintf(out, cap, "%s", level_names[f->fallback]);

@@ -34,6 +34,12 @@ size_t log_filter_parse(log_filter *filter, const char *text, log_complain compl
  * "a::b"), most closely. */
 enum fzr_log_level log_filter_level(const log_filter *filter, const char *target);
 
+/* All targets that the relay's lines have. */
+#define LOG_FILTER_TARGETS "relay, portal, otlp, xdp, control, log"
+
+/* Whether the filter asks for lines, but lets none of the relay's targets write any, which nobody can mean. "off" can be meant. */
+bool log_filter_misses_all(const log_filter *filter);
+
 /* Writes the filter as directives that log_filter_parse would read again; cut off at |cap|. */
 void log_filter_format(const log_filter *filter, char *out, size_t cap);
 

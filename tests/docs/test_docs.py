@@ -93,6 +93,19 @@ class Options(unittest.TestCase):
             self.assertNotIn("unknown option", done.stdout, flag)
             self.assertNotIn("not an option", done.stdout, flag)
 
+    def test_manual_page_has_all_log_targets(self):
+        used = set()
+        for folder, _, files in os.walk(os.path.join(SOURCE, "cli")):
+            for name in files:
+                if name.endswith((".c", ".h")):
+                    used |= set(re.findall(r'\blog_(?:error|warn|info|debug|write|always)\((?:[A-Z_]+, )?"([a-z]+)"|#define TARGET +"([a-z]+)"',
+                                           read(folder, name)))
+        used = {a or b for a, b in used}
+        header = re.search(r'#define LOG_FILTER_TARGETS "(.*)"', read("cli", "telemetry", "log_filter.h")).group(1)
+        self.assertEqual(set(header.split(", ")), used)
+        told = re.search(r"Targets are ([^.]*)\.", man_text()).group(1)
+        self.assertEqual(set(re.split(", | and ", told)), used)
+
     def test_mistakes_end_with_2_and_one_line(self):
         for arguments in (["--listen-port", "x"], ["--nonsense"], [], ["--public-ip4-addr", "0.0.0.0"],
                           ["--public-ip4-addr", "127.0.0.1", "--auth-secret-file", "/nonexistent"],

@@ -211,14 +211,36 @@ class Http(unittest.TestCase):
                 return self.relay.find("%s client=127.0.0.1:%d" % (line, client.getsockname()[1]))
             wait_for(told, "a debug line")
             self.assertEqual(quiet, 0)
-            self.assertEqual(self.set_filter("off")[0], 200)
-            self.assertFalse(self.relay.find("Changed the log filter filter=off"))
 
     def test_directives_in_the_body(self):
         status, _, text = request(self.control, "POST", "/log_filter", "error,portal=trace")
         self.assertEqual((status, text), (200, "error,portal=trace\n"))
         status, _, text = request(self.control, "POST", "/log_filter?directives=relay%3Ddebug%2Cinfo", "ignored")
         self.assertEqual((status, text), (200, "info,relay=debug\n"))
+
+        # As a form, which is what curl -d makes of it.
+        for body, filter_ in (("directives=warn", "warn"), ("directives=info%2Crelay%3Ddebug", "info,relay=debug"),
+                              ("directives=error,portal=trace&more=x", "error,portal=trace")):
+            status, _, text = request(self.control, "POST", "/log_filter", body, {"Content-Type": "application/x-www-form-urlencoded"})
+            self.assertEqual((status, text), (200, filter_ + "\n"), body)
+
+    def test_each_change_is_logged(self):
+        for directives in ("off", "error", "off,portal=trace", "info"):
+            self.assertEqual(self.set_filter(directives)[0], 200)
+            wait_for(lambda: self.relay.find(r'INFO control: Changed the log filter filter="?%s"?$' % directives), "the change to " + directives)
+
+    def test_filters_that_let_nothing_through(self):
+        warning = r"The log filter names no target of the relay \(relay, portal, otlp, xdp, control, log\), so nothing is logged\n$"
+        for directives in ("inof", "wire=trace", "directives=info"):
+            status, _, text = self.set_filter(directives)
+            self.assertEqual(status, 200)
+            self.assertRegex(text, "^off,.*\nwarning: " + warning)
+            wait_for(lambda: self.relay.find(r'INFO control: Changed the log filter filter="%s"$' % text.splitlines()[0]), "the change")
+        wait_for(lambda: self.relay.find("WARN control: " + warning), "the warning")
+        # All of these can be meant.
+        for directives in ("off", "info,inof", "off,xdp=error", "portal=off"):
+            status, _, text = self.set_filter(directives)
+            self.assertEqual((status, text.count("\n")), (200, 1), text)
 
     def test_wrong_directives_change_nothing(self):
         self.assertEqual(self.set_filter("warn,relay=debug")[0], 200)
@@ -227,7 +249,8 @@ class Http(unittest.TestCase):
             self.assertEqual(status, 400, directives[:80])
             self.assertEqual(text.count("\n"), 1, text)
         for path, body in (("/log_filter", None), ("/log_filter?directives=", None), ("/log_filter?other=info", None),
-                           ("/log_filter", "info\0debug")):
+                           ("/log_filter", "info\0debug"), ("/log_filter", "directives="),
+                           ("/log_filter", "directives=info%00debug")):
             status, _, text = request(self.control, "POST", path, body)
             self.assertEqual((status, text), (400, "expected ?directives=info,relay=debug\n"), path)
         status, _, text = request(self.control, "POST", "/log_filter", "x," * 5000)
@@ -414,6 +437,11 @@ class Formats(unittest.TestCase):
         self.assertRegex(result.stderr, "log-format.*xml.*human.*json.*google-cloud")
         with Relay(BINARY, v6=None, env={"RUST_LOG": "info,relay=loud"}) as relay:
             self.assertTrue(relay.find(r'WARN log: Skipped a directive of the log filter directive="relay=loud" problem='))
+        result = subprocess.run([BINARY, "--public-ip4-addr", "192.0.2.1", "--bind-ip4-addr", "192.0.2.1", "--health-check-addr", "127.0.0.1:0",
+                                 "--control-endpoint", "127.0.0.1:0"], capture_output=True, text=True,
+                                env=clean_environment({"RUST_LOG": "inof"}), timeout=DEADLINE, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stdout, r"^\S+ +WARN log: The log filter names no target of the relay \(.*\), so nothing is logged\n$")
 
 
 class Reader:

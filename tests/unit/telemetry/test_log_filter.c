@@ -122,6 +122,27 @@ START_TEST(test_level_of_a_target)
 }
 END_TEST
 
+static bool misses_all(const char *text)
+{
+  log_filter f;
+  log_filter_parse(&f, text, NULL, NULL);
+  return log_filter_misses_all(&f);
+}
+
+START_TEST(test_filters_that_nobody_can_mean)
+{
+  static const char *const pointless[] = {"inof", "wire=trace", "off,debgu", "relay::deep=debug",
+                                          "directives=info"};
+  static const char *const meant[] = {
+      "",      "info",     "off",        "0",         "relay=off", "inof=off", "info,inof",
+      "relay", "portal=1", "off,otlp=5", "xdp=error", "control",   "log=info", "inof,log=warn"};
+  for (size_t i = 0; i < sizeof pointless / sizeof *pointless; i++)
+    ck_assert_msg(misses_all(pointless[i]), "%s", pointless[i]);
+  for (size_t i = 0; i < sizeof meant / sizeof *meant; i++)
+    ck_assert_msg(!misses_all(meant[i]), "%s", meant[i]);
+}
+END_TEST
+
 START_TEST(test_format_is_read_back)
 {
   char text[LOG_FILTER_TEXT_MAX], again[LOG_FILTER_TEXT_MAX], cut[12];
@@ -145,6 +166,7 @@ int main(void)
   tcase_add_test(c, test_wrong_directives_are_skipped);
   tcase_add_test(c, test_limits);
   tcase_add_test(c, test_level_of_a_target);
+  tcase_add_test(c, test_filters_that_nobody_can_mean);
   tcase_add_test(c, test_format_is_read_back);
   suite_add_tcase(suite, c);
   return fzt_run(suite);
