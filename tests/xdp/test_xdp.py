@@ -184,6 +184,23 @@ class TwoInterfaces(Case):
         self.assertEqual(self.exchange(relay, client, 4, sizes), (2 + 4, 6 + 4))
         self.assertEqual(relay.passed("short_frame") % 10, 0)
 
+    def test_own_address_to_relay_from(self):
+        """Bound to all addresses, and told to relay from the clients' side: user space does not, but the kernel does."""
+        relay = self.relay("--xdp", "native", "--bind-ip4-addr", "0.0.0.0", env={"EBPF_INT4_ADDR": "10.77.1.1"})
+        client, peer = self.client(relay, 4), self.peer(4)
+        channel, _ = self.meet(client, peer)
+        payload = self.payload(client, channel, peer, client.relayed[4], lambda n: bytes([n]) * 100)
+        before, elsewhere = relay.in_kernel(), relay.passed("other_destination")
+        client.send(channel, payload)
+        self.assertEqual(peer.recvfrom(65536), (payload, client.relayed[4]))
+        peer.sendto(payload, client.relayed[4])
+        self.assertEqual(client.receive(), (channel, payload))
+        self.assertEqual(relay.in_kernel() - before, 2)
+        # The entry is for that address: what is sent to another one is for user space.
+        peer.sendto(payload, ("10.77.2.1", client.relayed[4][1]))
+        self.assertEqual(client.receive(), (channel, payload))
+        self.assertEqual(relay.passed("other_destination") - elsewhere, 1)
+
     def test_mtu(self):
         """A client link of 1,400: down, 1,368 bytes fit with IPv4."""
         netns.run("ip", "link", "set", "c0", "mtu", "1400")
