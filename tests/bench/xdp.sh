@@ -159,9 +159,10 @@ wait_for_line() {
   cat "$state/log" >&2
   return 1
 }
-# As the systemd unit has it: nobody, with just the capabilities that the program needs.
-two_capabilities=(setpriv --reuid 65534 --clear-groups --no-new-privs --inh-caps=-all,+bpf,+net_admin --ambient-caps=-all,+bpf,+net_admin
-  --bounding-set=-all,+bpf,+net_admin)
+# As systemd starts it: nobody, with just the capabilities given.
+confine() { # CAPABILITIES, as setpriv has them
+  confined=(setpriv --reuid 65534 --clear-groups --no-new-privs "--inh-caps=-all,$1" "--ambient-caps=-all,$1" "--bounding-set=-all,$1")
+}
 confined=()
 start_relay() {
   : >"$state/log"
@@ -271,9 +272,13 @@ saturated() {
   relayed_frames saturated 'native, TX (swap), up' "$size" 10.99.1.3:9999 zg0
   relayed_frames saturated 'native, TX (swap), down' "$size" 10.99.1.3:9999 zg0 --down
   stop_server
-  confined=("${two_capabilities[@]}")
+  confine +bpf,+net_admin
   start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  relayed_frames saturated 'native, TX (swap), up, two capabilities' "$size" 10.99.1.3:9999 zg0
+  relayed_frames saturated 'the same, only CAP_BPF and CAP_NET_ADMIN' "$size" 10.99.1.3:9999 zg0
+  stop_server
+  confine +bpf,+net_admin,+perfmon
+  start_relay --xdp native --xdp-interface zc0 --xdp-route swap
+  relayed_frames saturated 'the same, and CAP_PERFMON' "$size" 10.99.1.3:9999 zg0
   stop_server
   confined=()
   start_relay --xdp native --xdp-interface zc0 --xdp-interface zp0
@@ -389,7 +394,7 @@ function bar(text, value, least, most, limit, format) {
 { v[$1 "|" $2 "|" $3 "|" $4, $6] = $5 }
 END {
   split(sizes, size, " ")
-  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;native, TX (swap), down;native, TX (swap), up, two capabilities;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;bare forwarder;coturn", row, ";")
+  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;the same, only CAP_BPF and CAP_NET_ADMIN;the same, and CAP_PERFMON;native, TX (swap), down;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;bare forwarder;coturn", row, ";")
   title["saturated"] = "frames, as many as go"; title["diluted"] = "frames, diluted"; title["sockets"] = "sockets"
   printf "| source | variant |"
   for (s = 1; s in size; s++) printf " %s B: CPU ns per packet (least-most) | packets/s |", size[s]
