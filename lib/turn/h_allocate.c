@@ -98,9 +98,9 @@ static uint64_t quota_user(const fzr_engine *e, const fzri_request *r)
   uint64_t expiry;
   size_t skip = 0;
   uint8_t digest[32];
+  /* The username was taken for one of these before, or there would be no key. */
   if (e->scheme.kind == FZR_AUTH_STAMP || e->scheme.kind == FZR_AUTH_REST)
-    if (!fzri_expiry_username(r->username.value, r->username.len, &expiry, &skip))
-      skip = 0;
+    fzri_expiry_username(r->username.value, r->username.len, &expiry, &skip);
   /* Not the keyed hash: all shards must count the same user alike. */
   const fzri_slice name = {r->username.value + skip, r->username.len - skip};
   fzri_sha256(&name, 1, digest);

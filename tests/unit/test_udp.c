@@ -356,6 +356,71 @@ START_TEST(test_host_that_can_watch_no_more)
 }
 END_TEST
 
+static unsigned bound, unbound;
+
+static void on_channel(void *ctx, const fzr_event *event)
+{
+  ck_assert_ptr_eq(ctx, &bound);
+  ck_assert_uint_eq(event->channel, 0x4000);
+  bound += event->type == FZR_EVENT_CHANNEL_BOUND;
+  unbound += event->type == FZR_EVENT_CHANNEL_UNBOUND;
+}
+
+START_TEST(test_channel_hook)
+{
+  rig_start(false, false, false);
+  fzr_udp_set_channel_hook(rig.udp, on_channel, &bound);
+  rig_client c = rig_add_client();
+  ck_assert_uint_eq(bound, 1);
+  ck_assert_uint_eq(unbound, 0);
+  rig.relay.now += 601 * FZR_SECOND;
+  fzr_udp_on_deadline(rig.udp, rig.relay.now);
+  ck_assert_uint_eq(unbound, 2); /* of the channel that was there before, too */
+  rig_stop();
+  close(c.client_fd);
+  close(c.peer_fd);
+}
+END_TEST
+
+/* A caller that was compiled with a longer struct reads zeros where this library knows nothing. */
+START_TEST(test_longer_statistics)
+{
+  struct {
+    fzr_udp_stats stats;
+    uint64_t more;
+  } longer = {.stats = {.size = sizeof longer}, .more = 7};
+  rig_start(false, false, false);
+  ck_assert_int_eq(fzr_udp_get_stats(rig.udp, &longer.stats), 0);
+  ck_assert_uint_eq(longer.stats.sockets, 3);
+  ck_assert_uint_eq(longer.stats.size, sizeof longer);
+  ck_assert_uint_eq(longer.more, 0);
+  longer.stats.size = 4;
+  ck_assert_int_eq(fzr_udp_get_stats(rig.udp, &longer.stats), FZR_ERR_INVALID_ARGUMENT);
+  rig_stop();
+}
+END_TEST
+
+/* Both families or none: the socket of the first is closed again when the port is taken in the second. */
+START_TEST(test_port_taken_in_one_family)
+{
+  rig_host h = {.count = 0};
+  fzr_udp *udp = NULL, *only6, *only4;
+  int sys_errno = 0;
+  fzr_udp_config c = {.size = sizeof c, .watch = rig_watch, .unwatch = rig_unwatch, .watch_ctx = &h};
+  c.bind_ip6 = fzt_addr("::1");
+  ck_assert_int_eq(fzr_udp_new(&c, &only6, NULL), 0);
+  c.listen_port = fzr_udp_listen_port(only6);
+  c.bind_ip4 = fzt_addr("127.0.0.1");
+  ck_assert_int_eq(fzr_udp_new(&c, &udp, &sys_errno), FZR_ERR_IO_IN_USE);
+  ck_assert_int_eq(sys_errno, EADDRINUSE);
+  ck_assert_ptr_null(udp);
+  memset(&c.bind_ip6, 0, sizeof c.bind_ip6);
+  ck_assert_int_eq(fzr_udp_new(&c, &only4, NULL), 0);
+  fzr_udp_free(only4);
+  fzr_udp_free(only6);
+}
+END_TEST
+
 /* The port belongs to whoever has it first, also if he would share it. */
 START_TEST(test_a_taken_port_is_refused)
 {
@@ -444,6 +509,9 @@ int main(void)
   tcase_add_test(tc, test_gso_refused_to_one_of_two);
   tcase_add_test(tc, test_deleting_an_allocation_closes_its_socket);
   tcase_add_test(tc, test_host_that_can_watch_no_more);
+  tcase_add_test(tc, test_channel_hook);
+  tcase_add_test(tc, test_longer_statistics);
+  tcase_add_test(tc, test_port_taken_in_one_family);
   tcase_add_test(tc, test_a_taken_port_is_refused);
   tcase_add_test(tc, test_config);
   suite_add_tcase(suite, tc);

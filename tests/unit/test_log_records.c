@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's log records: of what, at which level, and what is in them. */
+#include "relay.h"
+
+#include <stdio.h>
+
+static fzt_relay relay;
+
+typedef struct logged {
+  fzr_log_record last;
+  unsigned count[16];
+  char software[64];
+  fzr_addr peer; /* of the last one */
+} logged;
+
+static void keep_record(void *ctx, const fzr_log_record *record)
+{
+  logged *l = ctx;
+  l->last = *record;
+  l->count[record->event]++;
+  l->peer = record->peer ? *record->peer : (fzr_addr){.family = FZR_FAMILY_NONE};
+  snprintf(l->software, sizeof l->software, "%.*s", record->software_len, (const char *)record->software);
+}
+
+START_TEST(test_log_records)
+{
+  logged l;
+  fzt_client_state c;
+  fzr_stun_builder b;
+  uint8_t buffer[512];
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000"), forbidden = fzt_addr("127.0.0.1:1"),
+                 other = fzt_addr("203.0.113.10:5000");
+  memset(&l, 0, sizeof l);
+  fzr_config config = fzt_config(&relay);
+  config.log = keep_record;
+  config.log_ctx = &l;
+  config.log_level = FZR_LOG_DEBUG;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_REQUEST], 1); /* the 401 */
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_CREATED], 1);
+  ck_assert_uint_eq(l.last.port, c.relayed_port);
+  ck_assert_uint_eq(l.last.level, FZR_LOG_INFO);
+  ck_assert_uint_eq(l.last.method, FZR_STUN_ALLOCATE);
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_REFRESH);
+  fzr_stun_add(&b, FZR_ATTR_SOFTWARE, "tests", 5);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_REFRESHED], 1);
+  ck_assert_str_eq(l.software, "tests");
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  /* Refused, and it is told who and what: with 403, and with 400 for a number that has another peer. */
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &forbidden), 403);
+  ck_assert_uint_eq(l.last.error_code, 403);
+  ck_assert_uint_eq(l.last.channel, 0x4001);
+  ck_assert_uint_eq(l.last.port, c.relayed_port);
+  ck_assert(fzr_addr_equal(&l.peer, &forbidden));
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &other), 400);
+  ck_assert_uint_eq(l.last.event, FZR_LOG_REQUEST);
+  ck_assert_uint_eq(l.last.channel, 0x4000);
+  ck_assert(fzr_addr_equal(&l.peer, &other));
+  ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_BOUND], 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_REBOUND], 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_PEER_REFUSED], 1);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  fzt_pass(&relay, 601 * FZR_SECOND);
+  ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_EXPIRED], 1);
+  fzt_pass(&relay, 3000 * FZR_SECOND);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_EXPIRED], 1);
+  relay.open_errors[0] = FZR_ERR_IO_IN_USE;
+  relay.open_error_count = 1;
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_PORT_UNAVAILABLE], 1);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_DELETED], 1);
+  /* Levels change while it runs. */
+  memset(&l, 0, sizeof l);
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_INFO);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &forbidden), 403);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_CREATED], 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_PEER_REFUSED], 0);
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_OFF);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_DELETED], 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* Who the client says it is, in the record; who the relay is, in the answer. */
+START_TEST(test_software)
+{
+  logged l;
+  fzt_client_state c;
+  fzr_stun_builder b;
+  fzr_stun_msg msg;
+  fzr_stun_attr software;
+  uint8_t buffer[512];
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000");
+  memset(&l, 0, sizeof l);
+  fzr_config config = fzt_config(&relay);
+  config.software = "another/1";
+  config.log = keep_record;
+  config.log_ctx = &l;
+  config.log_level = FZR_LOG_DEBUG;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add(&b, FZR_ATTR_SOFTWARE, "tests", 5);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, &msg), 0);
+  ck_assert_int_eq(l.last.event, FZR_LOG_ALLOCATION_CREATED);
+  ck_assert_str_eq(l.software, "tests");
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_SOFTWARE, &software));
+  ck_assert(software.len == 9 && memcmp(software.value, "another/1", 9) == 0);
+  /* What changes nothing is told at level debug. */
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_CREATE_PERMISSION);
+  fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &peer);
+  fzr_stun_add(&b, FZR_ATTR_SOFTWARE, "permits", 7);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 0);
+  ck_assert_int_eq(l.last.event, FZR_LOG_PERMISSION);
+  ck_assert_int_eq(l.last.level, FZR_LOG_DEBUG);
+  ck_assert_str_eq(l.software, "permits");
+  ck_assert(fzr_addr_equal(&l.peer, &peer));
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_BINDING);
+  fzr_stun_add(&b, FZR_ATTR_SOFTWARE, "binds", 5);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 0);
+  ck_assert_int_eq(l.last.event, FZR_LOG_REQUEST);
+  ck_assert_int_eq(l.last.method, FZR_STUN_BINDING);
+  ck_assert_int_eq(l.last.level, FZR_LOG_DEBUG);
+  ck_assert_int_eq(l.last.error_code, 0);
+  ck_assert_str_eq(l.software, "binds");
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("log-records");
+  TCase *tc = tcase_create("log-records");
+  tcase_add_test(tc, test_log_records);
+  tcase_add_test(tc, test_software);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
