@@ -4,7 +4,6 @@
 
 #include "turn/state.h"
 
-
 static fzt_relay relay;
 
 static fzr_stats stats_now(void)
