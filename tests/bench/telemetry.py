@@ -11,7 +11,8 @@ A pair is two relays just started, one of either kind: where the loader puts a p
 take turns of SECONDS each: off on on off, or the other way round. Each pair has one say: the logarithm of its ratio. Printed are the mean of
 all, its standard error, and the interval that holds 95 of 100 means of pairs drawn again out of these (bootstrap). Beside it stands what noise does
 not touch: the CPU time of the threads that do telemetry's work, and that of a relay with nothing to relay. The relays have one core, the generator
-and the collector have another. With VERBOSE set each pair is printed. Needs python3-grpcio.
+and the collector have another. With VERBOSE set each pair is printed; with TWO_CORES set `requests` leaves the first
+core to the worker alone. Needs python3-grpcio.
 """
 
 import json
@@ -255,6 +256,15 @@ def realtime():
     return ["chrt", "-f", "10"] if os.geteuid() == 0 else []
 
 
+def move_others(relay):
+    """Gives the threads that do not relay the second core: the first is the worker's alone."""
+    pid = relay.process.pid
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/comm" % (pid, task), encoding="ascii") as file:
+            if not file.read().startswith("relay-"):
+                os.sched_setaffinity(int(task), cores()[1])
+
+
 def requests(build, pairs, seconds):
     paced = {True: [], False: []}
     ratios = {"p50": [], "p90": [], "p99": [], "calm_p99": []}
@@ -264,6 +274,9 @@ def requests(build, pairs, seconds):
     with Counter() as collector:
         for i in range(pairs):
             with start(binary, cores()[0], collector.endpoint) as on, start(binary, cores()[0]) as off:
+                if os.environ.get("TWO_CORES"):
+                    move_others(on)
+                    move_others(off)
                 of_pair = {True: [], False: []}
                 for relay in (on, off):
                     pace(build, relay, 0.2)
