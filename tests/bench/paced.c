@@ -3,6 +3,9 @@
  *
  *   fzr-paced ADDR:PORT REQUESTS-A-SECOND SECONDS
  *
+ * An answer counts from when its request was handed to the kernel to when the server handed the answer to the kernel, which notes that: how
+ * late this program gets to read it does not matter.
+ *
  * Prints one JSON object; times are in microseconds. "calm_p99" is the median of the 99th percentiles of each 0.1 s: a machine that
  * stands still for some milliseconds now and then decides the 99th percentile of all, but not this one. Exit status 1 if more than one
  * request in a hundred was lost. */
@@ -29,23 +32,30 @@ typedef struct load {
   uint32_t *times;   /* of each request, by number, microseconds; all bits set: not answered */
 } load;
 
+static fzr_time to_ns(const struct timespec *t)
+{
+  return (fzr_time)t->tv_sec * FZR_SECOND + (fzr_time)t->tv_nsec;
+}
+
+/* By the clock that the kernel's timestamps of packets are from. */
 static fzr_time now_ns(void)
 {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (fzr_time)t.tv_sec * FZR_SECOND + (fzr_time)t.tv_nsec;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return to_ns(&t);
 }
 
 static int dial(const char *text)
 {
   fzr_addr addr;
-  const int bytes = 4 << 20;
+  const int bytes = 4 << 20, on = 1;
   if (fzr_addr_parse(text, &addr) || addr.family != FZR_FAMILY_IPV4 || !addr.port)
     return -1;
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(addr.port)};
   memcpy(&to.sin_addr, addr.ip, 4);
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to))
+  if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) ||
+      setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on))
     return -1;
   (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   return fd;
@@ -60,15 +70,34 @@ static void send_one(load *l)
   (void)send(l->fd, request, sizeof request, 0);
 }
 
+/* Takes one answer. Returns its length, or less than 0; when it was sent is in *|at|. */
+static ssize_t receive_one(int fd, void *answer, size_t size, fzr_time *at)
+{
+  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct timespec))];
+  struct iovec iov = {answer, size};
+  struct msghdr msg = {
+      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  const ssize_t n = recvmsg(fd, &msg, 0);
+  const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+  struct timespec stamp;
+  *at = now_ns();
+  if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+    memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+    *at = to_ns(&stamp);
+  }
+  return n;
+}
+
 static void receive_all(load *l)
 {
   uint8_t answer[256];
   uint64_t number;
-  for (ssize_t n; (n = recv(l->fd, answer, sizeof answer, 0)) > 0;) {
+  fzr_time at;
+  for (ssize_t n; (n = receive_one(l->fd, answer, sizeof answer, &at)) > 0;) {
     memcpy(&number, answer + 8, sizeof number);
     if (n < (ssize_t)REQUEST || number >= l->sent || !l->sent_at[number])
       continue;
-    l->times[number] = (uint32_t)((now_ns() - l->sent_at[number]) / 1000);
+    l->times[number] = at > l->sent_at[number] ? (uint32_t)((at - l->sent_at[number]) / 1000) : 0;
     l->answered++;
     l->sent_at[number] = 0;
   }

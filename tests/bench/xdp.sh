@@ -253,7 +253,7 @@ sockets() { # SECTION VARIANT SIZE PORT LOGIN...
   stray=$(($(interrupts) - stray))
   note "$section" "$variant" "$size" ns "$(awk -v c=$((after - before)) -v n="$(field received <<<"$out")" 'BEGIN { printf "%.0f", n ? c / n : 0 }')"
   note "$section" "$variant" "$size" rate "$(field rate <<<"$out" | sed 's/\..*//')"
-  if awk -v i="$stray" -v n="$(field received <<<"$out")" 'BEGIN { exit !(i > 0.05 * n + 500) }'; then
+  if ! $smoke && awk -v i="$stray" -v n="$(field received <<<"$out")" 'BEGIN { exit !(i > 0.05 * n + 500) }'; then
     echo "xdp.sh: $variant, $size B: $stray receive interrupts, whose work is in no figure: $out" >&2
     exit 1
   fi
