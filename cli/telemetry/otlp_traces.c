@@ -52,12 +52,21 @@ static void add_attributes(arena *a, Otlp__Span *out, const span *s)
     add(out, otlp_int(a, "error_code", s->error_code));
 }
 
+static Otlp__Status *make_status(arena *a, uint16_t error_code)
+{
+  OTLP_NEW(a, Otlp__Status, OTLP__STATUS__INIT, status);
+  if (status) {
+    status->code = OTLP__STATUS_CODE__STATUS_CODE_ERROR;
+    status->message = (char *)fzr_stun_error_reason(error_code);
+  }
+  return status;
+}
+
 static Otlp__Span *make_span(arena *a, const span *s, uint64_t to_unix_ns)
 {
   OTLP_NEW(a, Otlp__Span, OTLP__SPAN__INIT, out);
-  OTLP_NEW(a, Otlp__Status, OTLP__STATUS__INIT, status);
   Otlp__KeyValue **attributes = arena_take(a, MAX_ATTRIBUTES * sizeof *attributes);
-  if (!out || !status || !attributes)
+  if (!out || !attributes)
     return NULL;
   out->trace_id.data = (uint8_t *)s->trace_id;
   out->trace_id.len = sizeof s->trace_id;
@@ -69,11 +78,8 @@ static Otlp__Span *make_span(arena *a, const span *s, uint64_t to_unix_ns)
   out->end_time_unix_nano = s->end + to_unix_ns;
   out->attributes = attributes;
   add_attributes(a, out, s);
-  if (s->error_code) {
-    status->code = OTLP__STATUS_CODE__STATUS_CODE_ERROR;
-    status->message = (char *)fzr_stun_error_reason(s->error_code);
-    out->status = status;
-  }
+  if (s->error_code)
+    out->status = make_status(a, s->error_code);
   return out;
 }
 
