@@ -3,6 +3,8 @@
  *
  *   fzr-paced ADDR:PORT REQUESTS-A-SECOND SECONDS
  *
+ * They are never closer together than half of the time between two: a generator that was held up sends no bunches, and may send fewer.
+ *
  * An answer counts from when its request was handed to the kernel to when the server handed the answer to the kernel, which notes that: how
  * late this program gets to read it does not matter.
  *
@@ -103,14 +105,25 @@ static void receive_all(load *l)
   }
 }
 
+/* When the next request is due. One that was sent late does not put off the others, but neither do they meet at the server. */
+static fzr_time due(const load *l, fzr_time start, fzr_time last_sent)
+{
+  const fzr_time ideal = start + l->sent * l->interval, apart = last_sent + l->interval / 2;
+  return ideal > apart ? ideal : apart;
+}
+
+/* Sends for as long as |total| requests take. */
 static void run(load *l)
 {
-  const fzr_time start = now_ns();
-  fzr_time end = start + l->total * l->interval + LINGER;
-  for (fzr_time now = start; now < end && l->answered < l->total; now = now_ns()) {
-    while (l->sent < l->total && now >= start + l->sent * l->interval)
+  const fzr_time start = now_ns(), last = start + l->total * l->interval, end = last + LINGER;
+  fzr_time last_sent = 0;
+  for (fzr_time now = start; now < end && (now < last || l->answered < l->sent); now = now_ns()) {
+    const bool sending = now < last && l->sent < l->total;
+    if (sending && now >= due(l, start, last_sent)) {
       send_one(l);
-    const fzr_time next = l->sent < l->total ? start + l->sent * l->interval : end;
+      last_sent = now;
+    }
+    const fzr_time next = sending ? due(l, start, last_sent) : now < last ? last : end;
     const fzr_time wait = next > now ? next - now : 0;
     const struct timespec timeout = {(time_t)(wait / FZR_SECOND), (long)(wait % FZR_SECOND)};
     struct pollfd p = {l->fd, POLLIN, 0};
@@ -134,7 +147,7 @@ static uint32_t quantile(const uint32_t *times, uint64_t n, double q)
 /* Sorts the times of each 0.1 s by themselves. */
 static uint32_t calm_p99(load *l)
 {
-  const uint64_t each = FZR_SECOND / 10 / l->interval, slices = each ? l->total / each : 0;
+  const uint64_t each = FZR_SECOND / 10 / l->interval, slices = each ? l->sent / each : 0;
   uint32_t *p99 = calloc(slices + 1, sizeof *p99);
   if (!p99)
     return 0;
