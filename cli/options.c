@@ -311,6 +311,8 @@ static const struct {
     {{"EBPF_ATTACH_MODE", "EBPF_OFFLOADING is not set"}, no_offloading},
     {{"EBPF_INT4_ADDR", "--xdp is off"}, no_xdp},
     {{"EBPF_INT6_ADDR", "--xdp is off"}, no_xdp},
+    {{"EBPF_INT4_ADDR", "--public-ip4-addr is not set"}, no_ip4},
+    {{"EBPF_INT6_ADDR", "--public-ip6-addr is not set"}, no_ip6},
     {{"EBPF_INT4_ADDR", "--bind-ip4-addr is set"}, bound_ip4},
     {{"EBPF_INT6_ADDR", "--bind-ip6-addr is set"}, bound_ip6},
 };
@@ -318,7 +320,15 @@ static const struct {
 #define IDLE_RULES (sizeof idle_rules / sizeof *idle_rules)
 _Static_assert(IDLE_RULES <= MAX_IDLE_OPTIONS, "MAX_IDLE_OPTIONS has to grow");
 
-/* Who says --xdp off may leave what belongs to it as it was. */
+static bool is_idle_already(const options *o, const char *name)
+{
+  for (size_t i = 0; i < o->idle_count; i++)
+    if (strcmp(o->idle[i].name, name) == 0)
+      return true;
+  return false;
+}
+
+/* One reason for each is enough. Who says --xdp off may leave what belongs to it as it was. */
 static void find_idle(const reader *r)
 {
   options *o = r->o;
@@ -328,7 +338,7 @@ static void find_idle(const reader *r)
   for (size_t i = 0; i < IDLE_RULES; i++) {
     const char *name = idle_rules[i].option.name;
     const bool of_xdp = strncmp(name, "EBPF_", 5) == 0 || strncmp(name, "--xdp", 5) == 0;
-    if (is_given(r, name) && idle_rules[i].is_idle(o) && !(off && of_xdp))
+    if (is_given(r, name) && !is_idle_already(o, name) && idle_rules[i].is_idle(o) && !(off && of_xdp))
       o->idle[o->idle_count++] = idle_rules[i].option;
   }
 }

@@ -364,7 +364,7 @@ const option_spec option_specs[] = {
     {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false,
      "relay channels in the kernel: off, native (in the driver), auto (native where the driver can, else not "
      "at "
-     "all) or generic (any driver, but slower); needs CAP_BPF and CAP_NET_ADMIN"},
+     "all) or generic (any driver, but slower); needs CAP_BPF and CAP_NET_ADMIN, better with CAP_PERFMON"},
     {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, set_xdp_interface, GROUP_XDP, true,
      "interface that clients and peers are reached by; repeatable, in the variable separated by commas"},
     {"xdp-route", NULL, "XDP_ROUTE", "HOW", "fib", NULL, set_xdp_route, GROUP_XDP, false,

@@ -23,6 +23,18 @@ static int keeps_maps_open(void)
          (major > 5 || (major == 5 && minor >= 19));
 }
 
+static bool has(const struct __user_cap_data_struct *data, unsigned capability)
+{
+  return data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
+}
+
+bool privileges_speculate(void)
+{
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct data[2] = {0};
+  return !syscall(SYS_capget, &header, data) && (has(data, CAP_PERFMON) || has(data, CAP_SYS_ADMIN));
+}
+
 void privileges_drop(void)
 {
   static const unsigned drop[] = {CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN};

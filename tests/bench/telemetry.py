@@ -124,9 +124,8 @@ class Sample:
                  self.percent(statistics.median(self.logs)), limit, verdict), flush=True)
 
 
-def cores():
-    """The relays' core, and all others."""
-    all_of_them = sorted(os.sched_getaffinity(0))
+def cores(all_of_them=tuple(sorted(os.sched_getaffinity(0)))):
+    """The relays' core, and all others: of those that there were at first, for this process gives up its own."""
     return all_of_them[:1], all_of_them[1:] or all_of_them
 
 

@@ -9,7 +9,7 @@
 #   --seconds S        a measurement's length [default: 1]
 #   --sections A,B     of socket_senders, saturated, diluted [default: all]
 #   --raw FILE         write each measurement there
-#   --smoke            a run of a few seconds that proves that this script works, and nothing else
+#   --smoke            a run of half a minute that proves that this script works, and nothing else
 #   --help             this text
 #
 # The relay's end of the link has a threaded NAPI, pinned to one core together with the relay; its CPU time and the relay's are what is
@@ -21,6 +21,12 @@ set -euo pipefail
 build=build sections='socket_senders saturated diluted' repetitions=3 seconds=1 raw='' smoke=false
 while [ $# -gt 0 ]; do
   case "$1" in
+  --build | --repetitions | --seconds | --sections | --raw)
+    if [ $# -lt 2 ]; then
+      echo "xdp.sh: $1 takes a value; see --help" >&2
+      exit 2
+    fi
+    ;;&
   --build) build=$2 && shift ;;
   --repetitions) repetitions=$2 && shift ;;
   --seconds) seconds=$2 && shift ;;
@@ -50,7 +56,7 @@ for tool in ip ethtool taskset; do
   fi
 done
 if [ ! -x "$build/tests/bench/xdp-bench" ]; then
-  echo "xdp.sh: $build has no kernel data path" >&2
+  echo "xdp.sh: no tests/bench/xdp-bench in $build: built without tests, or without the kernel data path" >&2
   exit 77
 fi
 
@@ -226,7 +232,7 @@ frames() {
   note "$section" "$variant" "$size" back "$(awk -v b="$(field back <<<"$out")" -v n="$in" 'BEGIN { printf "%.3f", n ? b / n : 0 }')"
   case "$variant" in
   native* | generic*)
-    if awk -v r="$(field relay_ns <<<"$out")" -v n="$in" 'BEGIN { exit !(r > 50 * n) }'; then
+    if ! $smoke && awk -v r="$(field relay_ns <<<"$out")" -v n="$in" 'BEGIN { exit !(r > 50 * n) }'; then
       echo "xdp.sh: $variant, $size B: frames went to user space: $out" >&2
       exit 1
     fi
