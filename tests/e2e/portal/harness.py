@@ -332,15 +332,23 @@ def free_port():
         return probe.getsockname()[1]
 
 
+_kept_ports = []
+
+
 def free_udp_port():
-    """A port that is free now, and lies neither among those that the system hands out nor in the relay's range."""
+    """A port that is free now, and lies neither among those that the system hands out nor in the relay's range. As long as this process
+    lives, others that ask here do not get it: they run beside this one, and the relay takes it only once the portal lets it."""
     while True:
         port = random.randrange(5000, 10000)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        kept = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
-                s.bind(("0.0.0.0", port))
+                kept.bind(("127.0.0.1", port))
+                probe.bind(("0.0.0.0", port))
             except OSError:
+                kept.close()
                 continue
+        _kept_ports.append(kept)
         return port
 
 
