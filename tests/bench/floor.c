@@ -213,6 +213,14 @@ static int open_socket(int epoll, uint32_t key)
   return fd;
 }
 
+static bool take_address(const char *option, const char *text)
+{
+  struct in_addr *into = strcmp(option, "--address") == 0  ? &f.own
+                         : strcmp(option, "--remote") == 0 ? &f.remote
+                                                           : NULL;
+  return into && inet_pton(AF_INET, text, into) == 1;
+}
+
 int main(int argc, char **argv)
 {
   long base = 0, clients = 1;
@@ -226,11 +234,7 @@ int main(int argc, char **argv)
       base = strtol(argv[++i], NULL, 10);
     else if (strcmp(argv[i], "--clients") == 0 && i + 1 < argc)
       clients = strtol(argv[++i], NULL, 10);
-    else if (strcmp(argv[i], "--address") == 0 && i + 1 < argc &&
-             inet_pton(AF_INET, argv[i + 1], &f.own) == 1)
-      i++;
-    else if (strcmp(argv[i], "--remote") == 0 && i + 1 < argc &&
-             inet_pton(AF_INET, argv[i + 1], &f.remote) == 1)
+    else if (i + 1 < argc && take_address(argv[i], argv[i + 1]))
       i++;
     else
       base = -1;
