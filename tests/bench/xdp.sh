@@ -64,7 +64,7 @@ near=fzxr$$ far=fzxg$$
 state=$(mktemp -d)
 mkfifo "$state/hold" # what nobody writes to
 results=$state/results
-server_pid='' stub_pids=()
+server_pid='' passer_pids=()
 stop_server() {
   if [ -n "$server_pid" ]; then
     kill -KILL "$server_pid" 2>/dev/null || true
@@ -72,19 +72,19 @@ stop_server() {
   fi
   server_pid=''
 }
-stop_stubs() {
+stop_passers() {
   local pid
-  for pid in "${stub_pids[@]}"; do
+  for pid in "${passer_pids[@]}"; do
     kill "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
   done
-  stub_pids=()
+  passer_pids=()
 }
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
   trap - EXIT
   stop_server
-  stop_stubs
+  stop_passers
   if [ -n "${holder:-}" ]; then kill "$holder" 2>/dev/null || true; fi
   ip netns del "$near" 2>/dev/null || true
   ip netns del "$far" 2>/dev/null || true
@@ -202,11 +202,11 @@ start_floor() {
   done
   return 1
 }
-start_stub() { # namespace mode interface
-  local out=$state/stub.$RANDOM
+start_passer() { # namespace mode interface
+  local out=$state/passer.$RANDOM
   mkfifo "$out"
-  ip netns exec "$1" "$build/tests/xdp/xdp-stub" ${2:+"$2"} "$3" 0<>"$state/hold" >"$out" &
-  stub_pids+=($!)
+  ip netns exec "$1" "$build/tests/xdp/xdp-passer" ${2:+"$2"} "$3" 0<>"$state/hold" >"$out" &
+  passer_pids+=($!)
   grep -q attached "$out"
 }
 
@@ -268,12 +268,12 @@ sender_offload() { in_far ethtool -K zg0 tx "$1" >/dev/null; }
 
 saturated() {
   local size=$1
-  start_stub "$near" --drop zc0
+  start_passer "$near" --drop zc0
   frames saturated 'DROP, no work' "$size"
-  stop_stubs
-  start_stub "$near" --swap zc0
+  stop_passers
+  start_passer "$near" --swap zc0
   frames saturated 'MAC swap + TX, no TURN' "$size"
-  stop_stubs
+  stop_passers
   start_relay --xdp native --xdp-interface zc0 --xdp-route swap
   relayed_frames saturated 'native, TX (swap), up' "$size" 10.99.1.3:9999 zg0
   relayed_frames saturated 'native, TX (swap), down' "$size" 10.99.1.3:9999 zg0 --down
@@ -318,9 +318,9 @@ socket_senders() {
   local size=$1 login=(--stamp-secret-file "$state/secret")
   sender_offload off
   start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  start_stub "$far" '' zg0
+  start_passer "$far" '' zg0
   sockets sockets 'native' "$size" 3478 "${login[@]}"
-  stop_stubs
+  stop_passers
   stop_server
   start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
   sockets sockets 'generic' "$size" 3478 "${login[@]}"

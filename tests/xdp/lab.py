@@ -18,16 +18,16 @@ TP_STATUS_CSUMNOTREADY = 1 << 3
 ETH_IPV4, ETH_IPV6, UDP = 0x0800, 0x86DD, 17
 
 
-def missing(binary, stub):
+def missing(binary, passer):
     """Why XDP can't be tested here, or None."""
-    if stub == "-":
+    if passer == "-":
         return "built without the kernel data path (clang, llvm-strip, libbpf)"
     if os.getuid() != 0:
         return "not root: BPF programs can't be loaded"
     release = tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2])
     if release < (5, 18):
         return "Linux %d.%d has no xdp.frags, it takes 5.18" % release
-    done = subprocess.run([stub], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run([passer], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     return done.stderr.strip() if done.returncode else None
 
 
@@ -135,7 +135,7 @@ class Capture:
         self.socket.close()
 
 
-class Stub:
+class Passer:
     """A program that passes everything, on interfaces of a namespace (None: this one)."""
 
     def __init__(self, binary, namespace, *interfaces, drop=False):
@@ -143,7 +143,7 @@ class Stub:
         self.process = subprocess.Popen(enter + [binary] + (["--drop"] if drop else []) + list(interfaces),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "attached\n":
-            raise OSError("no stub on %s" % ", ".join(interfaces))
+            raise OSError("no passer on %s" % ", ".join(interfaces))
 
     def close(self):
         self.process.stdin.close()
@@ -163,11 +163,11 @@ def without_dad(run):
 class End:
     """A namespace with one interface, far0, for clients or for peers."""
 
-    def __init__(self, stub, offload=False, stubbed=True):
-        self.stub_binary, self.offload, self.stubbed = stub, offload, stubbed
+    def __init__(self, passer, offload=False, far_takes_frames=True):
+        self.passer_binary, self.offload, self.far_takes_frames = passer, offload, far_takes_frames
         self.namespace = netns.Namespace()
         without_dad(self.namespace.run)
-        self.stub = self.capture = None
+        self.passer = self.capture = None
         self.address = {}
 
     def start(self, addresses):
@@ -175,8 +175,8 @@ class End:
         self.address = {6 if ":" in a else 4: ip_of(a) for a in addresses}
         if not self.offload:
             self.namespace.run("ethtool", "-K", "far0", "tx", "off")
-        if self.stubbed:
-            self.stub = Stub(self.stub_binary, self.namespace, "far0")
+        if self.far_takes_frames:
+            self.passer = Passer(self.passer_binary, self.namespace, "far0")
         self.capture = Capture(self.namespace, "far0")
 
     def udp(self, family):
@@ -188,8 +188,8 @@ class End:
     def close(self):
         if self.capture:
             self.capture.close()
-        if self.stub:
-            self.stub.close()
+        if self.passer:
+            self.passer.close()
         self.namespace.close()
 
 

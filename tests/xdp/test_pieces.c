@@ -26,13 +26,7 @@ static uint8_t family_of(const fzt_frame *frame)
 
 static void make(unsigned index, bool up, size_t len)
 {
-  static uint8_t payload[8192];
-  memset(payload, 0x42, sizeof payload);
-  if (up) {
-    fzt_put16(payload, world.bound[index].number);
-    fzt_put16(payload + 2, (uint16_t)len);
-  }
-  fzt_world_frame(&world, index, up, payload, up ? len + 4 : len, &in);
+  fzt_world_data(&world, index, up, len, &in);
 }
 
 /* ---- frames ---- */

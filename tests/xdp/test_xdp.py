@@ -23,8 +23,8 @@ try:
 except ImportError:
     otlp = None
 
-BINARY, STUB = sys.argv[1:3]
-MISSING = lab.missing(BINARY, STUB) or netns.enter()
+BINARY, PASSER = sys.argv[1:3]
+MISSING = lab.missing(BINARY, PASSER) or netns.enter()
 del sys.argv[1:3]
 
 CLIENTS = ("10.77.1.2/24", "fd77:1::2/64")
@@ -145,7 +145,7 @@ class TwoInterfaces(Case):
         self.peer_end = self.end("p0", ("10.77.2.1/24", "fd77:2::1/64"), PEERS)
 
     def end(self, name, near, far):
-        end = lab.End(STUB, offload=self.offload)
+        end = lab.End(PASSER, offload=self.offload)
         self.addCleanup(end.close)
         netns.link(name, near, end.namespace, far)
         self.cleaned_link(name)
@@ -432,8 +432,8 @@ class TwoInterfaces(Case):
         self.assertLessEqual({"firezone-relay", "relay-0", "log"}, names)
 
     def test_program_of_another(self):
-        stub = lab.Stub(STUB, None, "c0")
-        self.addCleanup(stub.close)
+        passer = lab.Passer(PASSER, None, "c0")
+        self.addCleanup(passer.close)
         relay = self.relay("--xdp", "native")
         self.expect_user_space(relay, "c0 has another XDP program, which stays")
         self.assertTrue(self.attached("c0"))
@@ -512,13 +512,13 @@ class BehindRouter(Case):
         netns.run("ip", "route", "add", "default", "via", "10.77.1.254")
         netns.run("ip", "-6", "route", "add", "default", "via", "fd77:1::fe")
         self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-        stub = lab.Stub(STUB, self.router, "far0")
-        self.addCleanup(stub.close)
+        passer = lab.Passer(PASSER, self.router, "far0")
+        self.addCleanup(passer.close)
         self.client_end = self.end("rc", "10.77.3", "fd77:3:")
         self.peer_end = self.end("rp", "10.77.4", "fd77:4:")
 
     def end(self, name, net4, net6):
-        end = lab.End(STUB)
+        end = lab.End(PASSER)
         self.addCleanup(end.close)
         self.router.run("ip", "link", "add", name, "type", "veth", "peer", "name", "far0", "netns", str(end.namespace.pid))
         for namespace, device, host in ((self.router, name, "1"), (end.namespace, "far0", "2")):
@@ -582,13 +582,13 @@ class Bridge(Case):
         netns.run("ip", "link", "set", "r0", "up")
         lab.set_forwarding("r0")
         self.switch.run("ip", "link", "set", "far0", "master", "br0", "up")
-        stub = lab.Stub(STUB, self.switch, "far0")
-        self.addCleanup(stub.close)
+        passer = lab.Passer(PASSER, self.switch, "far0")
+        self.addCleanup(passer.close)
         self.client_end = self.end("sc", "2")
         self.peer_end = self.end("sp", "3")
 
     def end(self, name, host):
-        end = lab.End(STUB)
+        end = lab.End(PASSER)
         self.addCleanup(end.close)
         self.switch.run("ip", "link", "add", name, "type", "veth", "peer", "name", "far0", "netns", str(end.namespace.pid))
         self.switch.run("ip", "link", "set", name, "master", "br0", "up")

@@ -87,3 +87,14 @@ void fzt_world_frame(const fzt_world *w, unsigned index, bool up, const uint8_t 
                         .len = len};
   fzt_frame_make(out, &p);
 }
+
+void fzt_world_data(const fzt_world *w, unsigned index, bool up, size_t len, fzt_frame *out)
+{
+  static uint8_t payload[8192];
+  memset(payload, 0x42, sizeof payload);
+  if (up) {
+    fzt_put16(payload, w->bound[index].number);
+    fzt_put16(payload + 2, (uint16_t)len);
+  }
+  fzt_world_frame(w, index, up, payload, up ? len + 4 : len, out);
+}

@@ -32,4 +32,7 @@ void fzt_world_tell(fzt_world *world);
 void fzt_world_frame(const fzt_world *world, unsigned index, bool up, const uint8_t *payload, size_t len,
                      fzt_frame *out);
 
+/* The same with |len| bytes of data of no matter, behind a ChannelData header if |up|. */
+void fzt_world_data(const fzt_world *world, unsigned index, bool up, size_t len, fzt_frame *out);
+
 #endif
