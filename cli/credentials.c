@@ -50,7 +50,8 @@ static void host_text(const options *o, char *out, size_t cap)
 int credentials_format(const options *o, const char *secret, uint64_t unix_now, const char *salt, char *out,
                        size_t cap)
 {
-  char username[600], password[FZR_STAMP_PASSWORD_LEN + 1], quoted[2400], host[FZR_ADDR_TEXT_MAX + 16];
+  char username[SALT_MAX + 24], password[FZR_STAMP_PASSWORD_LEN + 1], quoted[2400],
+      host[FZR_ADDR_TEXT_MAX + 16];
   const uint64_t expiry = unix_now + o->ttl_seconds;
   int n;
   fzr_auth_stamp_password(secret, expiry, (const uint8_t *)salt, strlen(salt), password, sizeof password);
@@ -99,7 +100,7 @@ int credentials_main(const options *o)
       credentials_format(o, secret, (uint64_t)time(NULL), o->salt ? o->salt : salt, out, sizeof out);
   explicit_bzero(secret, sizeof secret);
   if (n < 0) {
-    fprintf(stderr, "firezone-relay: --salt: the value is too long: expected at most 500 bytes\n");
+    fprintf(stderr, "firezone-relay: --salt: the value is too long: expected at most %d bytes\n", SALT_MAX);
     return 2;
   }
   return fputs(out, stdout) < 0 || fflush(stdout) ? 1 : 0;

@@ -20,6 +20,11 @@ static const char *const group_titles[] = {
 
 /* ---- reading ---- */
 
+#define SUB_COMMAND "credentials"
+#define WORD_MAX    16 /* longer ones are no mistyped sub-command */
+#define MISTYPED    2  /* letters */
+_Static_assert(sizeof SUB_COMMAND + MISTYPED <= WORD_MAX, "a mistyped one fits");
+
 typedef struct reader {
   options *o;
   const char *(*env)(const char *name);
@@ -36,6 +41,10 @@ static int complain(reader *r, const char *format, ...)
   va_start(args, format);
   vsnprintf(r->error, OPTIONS_ERROR_MAX, format, args);
   va_end(args);
+  /* Whatever a value holds, it is one line, and does nothing to a terminal. */
+  for (char *c = r->error; *c; c++)
+    if ((unsigned char)*c < ' ' || *c == 0x7f)
+      *c = '?';
   return -1;
 }
 
@@ -83,15 +92,39 @@ static int option_len(const char *text)
   return len < 100 ? (int)len : 100;
 }
 
+static bool is_of_secret(const option_spec *s)
+{
+  return s->set == option_set_secret || (s->flag && strcmp(s->flag, "auth-secret-file") == 0);
+}
+
+static bool is_of_address(const option_spec *s)
+{
+  static const char *const flags[] = {"public-ip4-addr", "public-ip6-addr", "listen-port"};
+  for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+    if (s->flag && strcmp(s->flag, flags[i]) == 0)
+      return true;
+  return false;
+}
+
 /* What the sub-command takes: all else would be without effect. */
 static bool is_of_credentials(const option_spec *s)
 {
-  static const char *const shared[] = {"auth-secret-file", "public-ip4-addr", "public-ip6-addr",
-                                       "listen-port"};
-  for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
-    if (strcmp(s->flag, shared[i]) == 0)
-      return true;
-  return s->group == GROUP_CREDENTIALS || s->group == GROUP_OTHER;
+  return is_of_secret(s) || is_of_address(s) || s->group == GROUP_CREDENTIALS || s->group == GROUP_OTHER;
+}
+
+/* Whether the variable of |s| is read. Those that the relay runs with may be anything to the sub-command, which needs an address for
+ * nothing but a URL. */
+static bool is_variable_of_interest(const options *o, const option_spec *s)
+{
+  const bool url = o->credentials_format && strcmp(o->credentials_format, "url") == 0;
+  return !o->credentials || is_of_secret(s) || (url && is_of_address(s));
+}
+
+/* Almost every setter says what it expects when it is given nothing. */
+static int complain_of_missing(reader *r, const option_spec *s)
+{
+  const char *expected = s->set(r->o, "");
+  return complain(r, "%s: a value is missing: expected %s", display_name(s), expected ? expected : s->value);
 }
 
 /* Reads one argument that begins with a dash; *|i| moves over a value of its own. */
@@ -110,12 +143,45 @@ static int read_flag(reader *r, int argc, char **argv, int *i)
     value = equals + 1;
   } else if (s->value) {
     if (*i + 1 >= argc)
-      return complain(r, "%s: a value is missing: expected %s", display_name(s), s->value);
+      return complain_of_missing(r, s);
     value = argv[++*i];
   } else if (equals) {
     return complain(r, "%s: takes no value", display_name(s));
   }
   return apply(r, s, display_name(s), value);
+}
+
+/* How many letters have to be put in, taken out or changed to make |a| of |b|, both of less than WORD_MAX. */
+static size_t edit_distance(const char *a, const char *b)
+{
+  size_t row[WORD_MAX + 1]; /* from what was read of |a| to each beginning of |b| */
+  const size_t len = strlen(b);
+  for (size_t k = 0; k <= len; k++)
+    row[k] = k;
+  for (size_t i = 0; a[i]; i++) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t k = 0; k < len; k++) {
+      const size_t changed = diagonal + (a[i] != b[k]);
+      const size_t shorter = (row[k] < row[k + 1] ? row[k] : row[k + 1]) + 1;
+      diagonal = row[k + 1];
+      row[k + 1] = changed < shorter ? changed : shorter;
+    }
+  }
+  return row[len];
+}
+
+/* A sub-command out of place, or mistyped, would be taken for a token. Whoever has such a token puts "--" in front of it. */
+static int check_word(reader *r, const char *word)
+{
+  if (r->o->credentials || r->positionals)
+    return 0;
+  const size_t distance = strlen(word) < WORD_MAX ? edit_distance(word, SUB_COMMAND) : SIZE_MAX;
+  if (distance == 0)
+    return complain(r, "%s: a sub-command has to be the first word: see --help", word);
+  if (distance <= MISTYPED)
+    return complain(r, "unknown sub-command '%s': expected %s: see --help", word, SUB_COMMAND);
+  return 0;
 }
 
 static int read_positional(reader *r, const char *value)
@@ -140,7 +206,7 @@ static int read_arguments(reader *r, int argc, char **argv)
 {
   bool flags = true;
   int i = 1;
-  if (argc > 1 && strcmp(argv[1], "credentials") == 0) {
+  if (argc > 1 && strcmp(argv[1], SUB_COMMAND) == 0) {
     r->o->credentials = true;
     i = 2;
   }
@@ -153,7 +219,7 @@ static int read_arguments(reader *r, int argc, char **argv)
     if (flags && argv[i][0] == '-' && argv[i][1])
       error = read_flag(r, argc, argv, &i);
     else
-      error = read_positional(r, argv[i]);
+      error = flags && check_word(r, argv[i]) ? -1 : read_positional(r, argv[i]);
     if (error)
       return error;
   }
@@ -185,7 +251,7 @@ static int read_environment(reader *r)
 {
   for (size_t i = 0; i < option_spec_count; i++) {
     const option_spec *s = &option_specs[i];
-    const char *value = s->env && !r->given[i] ? r->env(s->env) : NULL;
+    const char *value = s->env && !r->given[i] && is_variable_of_interest(r->o, s) ? r->env(s->env) : NULL;
     if (!value || !*value)
       continue;
     if (s->repeats ? read_list(r, s, value) : apply(r, s, s->env, value))
@@ -217,9 +283,7 @@ static int check_xdp(reader *r)
   if (o->ebpf_interface && !chosen)
     o->xdp_mode = o->ebpf_mode != XDP_MODE_OFF ? o->ebpf_mode : XDP_MODE_AUTO;
   if (o->xdp_mode != XDP_MODE_OFF && !o->xdp_interface_count)
-    return complain(r, "--xdp: no interface is set: expected --xdp-interface, such as eth0");
-  if (o->xdp_interface_count && !chosen && o->xdp_mode == XDP_MODE_OFF)
-    return complain(r, "--xdp-interface: --xdp is not set: expected auto, native, generic or off");
+    return complain(r, "--xdp: no interface is set: expected --xdp-interface, too, such as eth0");
   return 0;
 }
 
@@ -231,7 +295,8 @@ static int check_whole(reader *r)
   if (!o->public_ip4.family && !o->public_ip6.family)
     return complain(r, "--public-ip4-addr, --public-ip6-addr: none is set: expected at least one of them");
   if (o->token && !o->listen_port)
-    return complain(r, "--listen-port: invalid value '0': expected a port that the portal can be told of");
+    return complain(
+        r, "--listen-port: invalid value '0': expected a port from 1 to 65535, as the portal is told it");
   if (o->lowest_port > o->highest_port)
     return complain(r, "--lowest-port: invalid value '%u': expected at most --highest-port, which is %u",
                     o->lowest_port, o->highest_port);
@@ -307,6 +372,7 @@ static const struct {
     {{"--max-partition-time", "there is no token"}, no_token},
     {{"AUTH_SECRET", "--auth-secret-file is set"}, secret_file},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
+    {{"--xdp-interface", "--xdp is off"}, no_xdp},
     {{"--xdp-route", "--xdp is off"}, no_xdp},
     {{"EBPF_ATTACH_MODE", "EBPF_OFFLOADING is not set"}, no_offloading},
     {{"EBPF_INT4_ADDR", "--xdp is off"}, no_xdp},
@@ -417,9 +483,9 @@ size_t options_help(char *out, size_t cap)
         put_spec(&t, &option_specs[i]);
   }
   put(&t,
-      "\nAn option on the command line beats its environment variable; an empty variable counts as unset.\n"
-      "Durations are seconds, or take s, m, h or d. Exit status: 0 after a shutdown, 1 after a failure, 2 "
-      "for a\n"
-      "mistake in the configuration. The manual page has more: man firezone-relay.\n");
+      "\nAn option on the command line beats its environment variable; an empty variable counts as unset.\n");
+  put(&t, "Durations are seconds, or take s, m, h or d, up to 49710d. Exit status: 0 after a shutdown, 1 "
+          "after a\n");
+  put(&t, "failure, 2 for a mistake in the configuration. The manual page has more: man firezone-relay.\n");
   return t.len;
 }

@@ -18,6 +18,7 @@
 #define MAX_PEER_RULES     256
 #define MAX_XDP_INTERFACES 8 /* FZX_TARGETS */
 #define MAX_IDLE_OPTIONS   16
+#define SALT_MAX           500 /* bytes */
 
 enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_GOOGLE_CLOUD };
 

@@ -46,6 +46,8 @@ const char *option_set_secret(options *o, const char *t);
 /* options_values.c: each returns NULL, or what would be right, if it does not say otherwise. */
 /* A decimal number without sign or blanks. Returns whether it is one, from |least| to |most|. */
 bool value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out);
+/* A duration of at least |least|, 0 or 1, seconds. */
+const char *value_duration(uint64_t *out, const char *text, uint64_t least);
 /* An address of |family| without a port. */
 const char *value_ip(fzr_addr *out, const char *text, uint8_t family);
 const char *value_endpoint(fzr_addr *out, const char *text);

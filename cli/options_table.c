@@ -73,13 +73,13 @@ const char *option_set_name(options *o, const char *t)
 
 const char *option_set_api_url(options *o, const char *t)
 {
-  const char *problem = portal_check_url(t);
-  return problem ? problem : value_text(&o->api_url, t);
+  const char *expected = portal_check_url(t);
+  return expected ? expected : value_text(&o->api_url, t);
 }
 
 static const char *set_portal_timing(options *o, const char *t)
 {
-  return portal_timing_parse(t, &o->portal_timing) ? NULL : "such as heartbeat=200ms,reply=50ms";
+  return portal_timing_parse(t, &o->portal_timing) ? NULL : "a list such as heartbeat=200ms,reply=50ms";
 }
 
 static const char *set_secret_file(options *o, const char *t)
@@ -118,8 +118,9 @@ static const char *set_project(options *o, const char *t)
 
 static const char *set_otlp(options *o, const char *t)
 {
-  const char *problem = telemetry_check_endpoint(t);
-  return problem ? problem : value_text(&o->otlp_endpoint, t);
+  if (telemetry_check_endpoint(t))
+    return "a host and port, without TLS, such as collector:4317 or [2001:db8::7]:4317";
+  return value_text(&o->otlp_endpoint, t);
 }
 
 static const char *set_health(options *o, const char *t)
@@ -164,7 +165,7 @@ static const char *set_deny(options *o, const char *t)
 
 static const char *set_max_allocations(options *o, const char *t)
 {
-  return value_u32(&o->max_allocations_per_user, t, "a number, 0 for no limit");
+  return value_u32(&o->max_allocations_per_user, t, "a number up to 4294967294, 0 for no limit");
 }
 
 static const char *set_max_channels(options *o, const char *t)
@@ -180,24 +181,22 @@ static const char *set_max_bandwidth(options *o, const char *t)
 {
   return value_number(t, 0, UINT64_MAX / 2, &o->max_bandwidth_per_allocation)
              ? NULL
-             : "bytes a second, 0 for no limit";
+             : "bytes a second, up to 2^63 - 1, 0 for no limit";
 }
 
 static const char *set_rate(options *o, const char *t)
 {
-  return value_u32(&o->unauthenticated_rate, t, "answers a second, 0 for no limit");
+  return value_u32(&o->unauthenticated_rate, t, "answers a second, up to 4294967294, 0 for no limit");
 }
 
 static const char *set_partition(options *o, const char *t)
 {
-  return parse_duration(t, &o->max_partition_seconds) && o->max_partition_seconds
-             ? NULL
-             : "a duration such as 30s, 15m or 24h, not 0";
+  return value_duration(&o->max_partition_seconds, t, 1);
 }
 
 static const char *set_shutdown(options *o, const char *t)
 {
-  return parse_duration(t, &o->shutdown_seconds) ? NULL : "a duration such as 30s, 15m or 24h";
+  return value_duration(&o->shutdown_seconds, t, 0);
 }
 
 static const char *set_xdp(options *o, const char *t)
@@ -264,7 +263,7 @@ static const char *set_disable_gso(options *o, const char *t)
 
 static const char *set_send_buffer(options *o, const char *t)
 {
-  return value_u32(&o->send_buffer, t, "a number of bytes");
+  return value_u32(&o->send_buffer, t, "a number of bytes, up to 4294967294");
 }
 
 static const char *set_help(options *o, const char *t)
@@ -283,12 +282,13 @@ static const char *set_version(options *o, const char *t)
 
 static const char *set_ttl(options *o, const char *t)
 {
-  return parse_duration(t, &o->ttl_seconds) ? NULL : "a duration such as 30s, 15m or 24h";
+  return value_duration(&o->ttl_seconds, t, 0);
 }
 
 static const char *set_salt(options *o, const char *t)
 {
-  return *t && !strchr(t, ':') ? value_text(&o->salt, t) : "a text without a colon, not empty";
+  return *t && strlen(t) <= SALT_MAX && !strchr(t, ':') ? value_text(&o->salt, t)
+                                                        : "a text of 1 to 500 bytes without a colon";
 }
 
 static const char *set_format(options *o, const char *t)
@@ -384,7 +384,7 @@ const option_spec option_specs[] = {
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
      "how long the credentials are valid"},
     {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
-     "what follows the expiry in the username"},
+     "what follows the expiry in the username: up to 500 bytes, no colon"},
     {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, "text, json or url"},
     {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
     {"disable-gso", NULL, NULL, NULL, NULL, NULL, set_disable_gso, GROUP_OTHER, false, NULL},

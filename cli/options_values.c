@@ -41,6 +41,15 @@ bool parse_duration(const char *text, uint64_t *seconds)
   return true;
 }
 
+const char *value_duration(uint64_t *out, const char *text, uint64_t least)
+{
+  _Static_assert(UINT32_MAX / 86400 == 49710, "what parse_duration takes at most");
+  if (!parse_duration(text, out) || *out < least)
+    return least ? "a duration from 1s to 49710d, such as 30s, 15m or 24h"
+                 : "a duration from 0 to 49710d, such as 30s, 15m or 24h";
+  return NULL;
+}
+
 const char *value_ip(fzr_addr *out, const char *text, uint8_t family)
 {
   fzr_addr addr;

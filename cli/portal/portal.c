@@ -433,10 +433,9 @@ static bool is_utf8(const char *text)
 /* Returns NULL, or what is wrong with the options. */
 static const char *take_options(portal *p, const portal_options *o)
 {
-  const char *problem = portal_url_parse(o->api_url != NULL ? o->api_url : PORTAL_DEFAULT_URL, &p->url);
   portal_text shown = portal_text_of(p->shown_url, sizeof p->shown_url);
-  if (problem != NULL)
-    return problem;
+  if (portal_url_parse(o->api_url != NULL ? o->api_url : PORTAL_DEFAULT_URL, &p->url) != NULL)
+    return "--api-url: expected a URL such as " PORTAL_DEFAULT_URL;
   portal_url_display(&p->url, &shown);
   if (!copy_token(p, o->token))
     return "FIREZONE_TOKEN: invalid value (not shown): expected " PORTAL_TOKEN_EXPECTED;

@@ -40,7 +40,7 @@ typedef struct portal_callbacks {
   void (*on_connected)(void *ctx, bool connected);
 } portal_callbacks;
 
-/* Whether |url| can be used: NULL, or what is wrong with it, fit for a message about --api-url. */
+/* Whether |url| can be used: NULL, or what would be right, fit for "--api-url: expected ...". */
 const char *portal_check_url(const char *url);
 
 /* What a token has to be, apart from line breaks, which are dropped: nothing else goes into a header and comes out as it was. */

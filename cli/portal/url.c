@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define PORT_EXPECTED "a URL whose port is a number from 1 to 65535"
+
 typedef struct span {
   const char *at;
   size_t len;
@@ -32,15 +34,15 @@ static const char *parse_port(span text, portal_url *out)
   uint32_t port = 0;
   for (size_t i = 0; i < text.len; i++) {
     if (text.at[i] < '0' || text.at[i] > '9')
-      return "the port must be a number";
+      return PORT_EXPECTED;
     port = port * 10 + (uint32_t)(text.at[i] - '0');
     if (port > 65535)
-      return "the port must be from 1 to 65535";
+      return PORT_EXPECTED;
   }
   if (text.len == 0)
     port = standard;
   if (port == 0)
-    return "the port must be from 1 to 65535";
+    return PORT_EXPECTED;
   out->port = (uint16_t)port;
   out->default_port = port == standard;
   return NULL;
@@ -76,9 +78,9 @@ static const char *parse_host(span host, portal_url *out)
   if (host.len > 0 && host.at[host.len - 1] == '.')
     host.len--;
   if (host.len == 0)
-    return "it names no host";
+    return "a URL that names a host";
   if (host.len >= sizeof out->host)
-    return "its host name is too long";
+    return "a URL whose host has at most 253 characters";
   for (size_t i = 0; i < host.len; i++) {
     out->host[i] = host.at[i];
     if (host.at[i] >= 'A' && host.at[i] <= 'Z')
@@ -90,9 +92,9 @@ static const char *parse_host(span host, portal_url *out)
   out->host_is_ip6 = bracketed;
   if (bracketed)
     return out->host_is_ip && addr.family == FZR_FAMILY_IPV6 ? NULL
-                                                             : "there is no IPv6 address in the brackets";
+                                                             : "a URL with an IPv6 address in its brackets";
   if (!out->host_is_ip && !is_host_name(out->host))
-    return "its host is neither a name (in ASCII) nor an address";
+    return "a URL whose host is a name in ASCII or an address";
   return NULL;
 }
 
@@ -128,16 +130,16 @@ const char *portal_url_parse(const char *text, portal_url *out)
   while (len > 0 && (unsigned char)text[len - 1] <= ' ')
     len--;
   if (len >= PORTAL_URL_MAX)
-    return "it is too long";
+    return "a URL of at most 1023 bytes";
   const char *const end = text + len;
   const char *at = skip_scheme(text, out);
   if (at == NULL || at > end)
-    return "it must begin with wss://, https://, ws:// or http://";
+    return "a URL that begins with wss://, https://, ws:// or http://";
   size_t authority = 0;
   while (at + authority < end && strchr("/?#", at[authority]) == NULL)
     authority++;
   if (memchr(at, '@', authority) != NULL)
-    return "it must not hold a user name";
+    return "a URL without a user name";
   /* The port is what follows the last colon, unless that stands within an IPv6 address's brackets. */
   size_t host = authority;
   for (size_t i = authority; i > 0 && at[i - 1] != ']'; i--) {

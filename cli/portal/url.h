@@ -31,7 +31,7 @@ typedef struct portal_login {
 
 /* Takes |text| apart: http and ws, https and wss (any case), host name or address, an optional port; query and fragment are
  * dropped, spaces around it too.
- * Returns NULL, or what is wrong with it: static text, fit for "--api-url: ...". |out| is undefined then. */
+ * Returns NULL, or what would be right: static text, fit for "expected ...". |out| is undefined then. */
 const char *portal_url_parse(const char *text, portal_url *out);
 
 /* Adds the request target to |text|: path, "/relay/websocket", and the query in the portal's order: token, name, ipv4, ipv6,

@@ -112,6 +112,22 @@ class Ending(unittest.TestCase):
             wait_for(lambda: relay.find("--api-url has no effect: there is no token"), "the warning")
 
 
+class Mistakes(unittest.TestCase):
+    """Are one line on standard error and status 2, before anything is opened."""
+
+    def complaint(self, *args):
+        done = subprocess.run([BINARY, *args], capture_output=True, text=True, check=False, timeout=20, env=clean_environment())
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1), done.stderr)
+        return done.stderr
+
+    def test_a_mistyped_sub_command(self):
+        self.assertEqual(self.complaint("credentails", "--ttl", "1h"),
+                         "firezone-relay: unknown sub-command 'credentails': expected credentials: see --help\n")
+
+    def test_a_value_of_several_lines(self):
+        self.assertIn("--workers: invalid value '1?2': expected a number", self.complaint("--workers", "1\n2"))
+
+
 class Credentials(unittest.TestCase):
     """What the sub-command makes, a relay takes."""
 
@@ -152,7 +168,8 @@ class Credentials(unittest.TestCase):
 
     def test_the_secret_may_come_from_the_environment(self):
         done = subprocess.run([BINARY, "credentials", "--format", "json", "--salt", "s"], stdout=subprocess.PIPE, text=True, check=True,
-                              timeout=20, env=clean_environment({"AUTH_SECRET": "from the environment"}))
+                              timeout=20, env=clean_environment({"AUTH_SECRET": "from the environment", "FIREZONE_TOKEN": "not a token",
+                                                                 "LISTEN_PORT": "not a port"}))
         made = json.loads(done.stdout)
         digest = hashlib.sha256(("%d:from the environment:s" % made["expires_at"]).encode()).digest()
         self.assertEqual(made["password"], base64.b64encode(digest).decode().rstrip("="))

@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   for (size_t i = 0; i < first_variable; i++)
     argv[1 + i] = words[i];
   if (options_read(1 + (int)first_variable, argv, environment, &o, error))
-    FUZZ_CHECK(*error && strlen(error) < sizeof error);
+    FUZZ_CHECK(*error && strlen(error) < sizeof error && !strpbrk(error, "\n\r\x1b"));
   else
     check_read(&o);
   free(text);

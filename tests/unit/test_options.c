@@ -55,6 +55,12 @@ static void check_complaint(const char *name, const char *value)
   ck_assert_msg(strncmp(error, name, strlen(name)) == 0 && error[strlen(name)] == ':', "%s: %s", name, error);
   ck_assert_msg(strstr(error, value) != NULL, "%s: %s", name, error);
   ck_assert_msg(strstr(error, ": expected ") != NULL, "%s: %s", name, error);
+  /* What is expected is a thing or some words to choose from, no sentence of its own about what is wrong. */
+  const char *expected = strstr(error, ": expected ") + strlen(": expected ");
+  static const char *const sentences[] = {"it ", "its ", "the port ", "the host ", "such as ", "TLS "};
+  for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
+    ck_assert_msg(strncmp(expected, sentences[i], strlen(sentences[i])) != 0, "%s", error);
+  ck_assert_msg(strstr(expected, ": ") == NULL, "%s", error);
 }
 
 /* ---- values ---- */
@@ -87,7 +93,7 @@ static const struct {
     {"--rng-seed", "RNG_SEED", {"", "-1", "x", "18446744073709551616"}, {"0", "18446744073709551615"}},
     {"--api-url",
      "FIREZONE_API_URL",
-     {"", "x", "ftp://portal", "wss://", "wss://a b"},
+     {"", "x", "ftp://portal", "wss://", "wss://a b", "wss://a:0", "wss://a:x", "wss://[x]"},
      {"wss://portal.example", "ws://127.0.0.1:4000"}},
     {"--max-partition-time", "MAX_PARTITION_TIME", {BAD_TIMES, "0"}, {"30", "30s", "15m", "24h", "7d"}},
     {"--shutdown-timeout", "SHUTDOWN_TIMEOUT", {BAD_TIMES}, {"0", "30", "30s", "15m"}},
@@ -106,7 +112,7 @@ static const struct {
     {"--log-format", "LOG_FORMAT", {"", "xml", "JSON", "google_cloud"}, {"human", "json", "google-cloud"}},
     {"--otlp-grpc-endpoint",
      "OTLP_GRPC_ENDPOINT",
-     {"", "host", "host:", "host:0", "host:99999", "https://host:4317"},
+     {"", "host", "host:", "host:0", "host:99999", "https://host:4317", "::1:4317", "a b:1"},
      {"127.0.0.1:4317", "collector:4317"}},
     {"--health-check-addr",
      "HEALTH_CHECK_ADDR",
@@ -295,6 +301,8 @@ START_TEST(test_what_does_not_go_together)
   check_complaint("--listen-port", "50000");
   ck_assert_int_eq(READ(PUBLIC, "--listen-port", "0", "token"), -1);
   check_complaint("--listen-port", "'0'");
+  ck_assert_int_eq(READ(PUBLIC, "--xdp", "native"), -1);
+  check_complaint("--xdp", "no interface is set");
   ck_assert_int_eq(READ(PUBLIC, "--lowest-port", "60000", "--highest-port", "60000"), 0);
 }
 END_TEST
@@ -353,6 +361,8 @@ START_TEST(test_options_without_effect)
   check_idle("--google-cloud-project-id", "--log-format is not google-cloud");
   ck_assert_int_eq(READ(PUBLIC, "--xdp-route", "swap"), 0);
   check_idle("--xdp-route", "--xdp is off");
+  ck_assert_msg(READ(PUBLIC, "--xdp-interface", "eth0") == 0, "%s", error);
+  check_idle("--xdp-interface", "--xdp is off");
 }
 END_TEST
 
@@ -365,6 +375,7 @@ START_TEST(test_variables_without_effect)
       {"FIREZONE_NAME", "relay", "FIREZONE_NAME", "there is no token"},
       {"FIREZONE_API_URL", "wss://portal.example", "--api-url", "there is no token"},
       {"EBPF_ATTACH_MODE", "driver", "EBPF_ATTACH_MODE", "EBPF_OFFLOADING is not set"},
+      {"XDP_INTERFACE", "eth0", "--xdp-interface", "--xdp is off"},
       {"EBPF_INT4_ADDR", "10.0.0.1", "EBPF_INT4_ADDR", "--xdp is off"},
       {"EBPF_INT6_ADDR", "fd00::1", "EBPF_INT6_ADDR", "--xdp is off"},
   };
@@ -406,6 +417,7 @@ START_TEST(test_options_with_effect)
   set_env("EBPF_ATTACH_MODE", "generic");
   set_env("EBPF_INT4_ADDR", "10.0.0.1");
   set_env("XDP_ROUTE", "swap");
+  set_env("XDP_INTERFACE", "eth1");
   ck_assert_int_eq(READ(PUBLIC), 0);
   ck_assert_uint_eq(o.idle_count, 0);
   ck_assert_int_eq(o.xdp_mode, XDP_MODE_GENERIC);
@@ -425,7 +437,14 @@ START_TEST(test_words)
   ck_assert_int_eq(READ(PUBLIC, "--nonsense"), -1);
   ck_assert_str_eq(error, "unknown option '--nonsense': see --help");
   ck_assert_int_eq(READ(PUBLIC, "--listen-port"), -1);
-  check_complaint("--listen-port", "missing");
+  ck_assert_str_eq(error, "--listen-port: a value is missing: expected a port from 0 to 65535");
+  ck_assert_int_eq(READ(PUBLIC, "--auth-secret-file"), -1);
+  ck_assert_str_eq(error, "--auth-secret-file: a value is missing: expected FILE");
+  /* One line, whatever is in it, and nothing that a terminal would obey. */
+  ck_assert_int_eq(READ(PUBLIC, "--log-format", "a\nb\x1b[2J"), -1);
+  check_complaint("--log-format", "'a?b?[2J'");
+  ck_assert_int_eq(READ(PUBLIC, "--a\nb"), -1);
+  ck_assert_str_eq(error, "unknown option '--a?b': see --help");
   ck_assert_int_eq(READ(PUBLIC, "--no-telemetry=true"), -1);
   ck_assert_ptr_nonnull(strstr(error, "--no-telemetry: takes no value"));
   ck_assert_int_eq(READ(PUBLIC, "one", "two", "three"), -1);
@@ -457,6 +476,40 @@ START_TEST(test_words)
 }
 END_TEST
 
+/* What was meant as a sub-command is no token, unless it is said to be one. */
+START_TEST(test_mistyped_sub_commands)
+{
+  static const char *const mistyped[] = {"credential",  "credentails", "Credentials",
+                                         "credenitals", "redentials",  "ccredentialss"};
+  static const char *const tokens[] = {"credent",   "credentials---",          "cred",
+                                       "reditnals", "SFMyNTY.g2gDaAN0AAAAAWQ", "x"};
+  for (size_t i = 0; i < sizeof mistyped / sizeof *mistyped; i++) {
+    clear_env();
+    char expected[100];
+    snprintf(expected, sizeof expected, "unknown sub-command '%s': expected credentials: see --help",
+             mistyped[i]);
+    ck_assert_msg(READ(mistyped[i]) == -1, "%s", mistyped[i]);
+    ck_assert_str_eq(error, expected);
+    ck_assert_msg(READ(PUBLIC, mistyped[i], "name") == -1, "%s", mistyped[i]);
+    ck_assert_str_eq(error, expected);
+    ck_assert_msg(READ(PUBLIC, "token", mistyped[i]) == 0, "%s", error);
+    ck_assert_str_eq(o.name, mistyped[i]);
+    ck_assert_msg(READ(PUBLIC, "--", mistyped[i]) == 0, "%s", error);
+    ck_assert_str_eq(o.token, mistyped[i]);
+    set_env("FIREZONE_TOKEN", mistyped[i]);
+    ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+    ck_assert_str_eq(o.token, mistyped[i]);
+  }
+  clear_env();
+  for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+    ck_assert_msg(READ(PUBLIC, tokens[i]) == 0, "%s: %s", tokens[i], error);
+    ck_assert_str_eq(o.token, tokens[i]);
+  }
+  ck_assert_int_eq(READ(PUBLIC, "credentials"), -1);
+  ck_assert_str_eq(error, "credentials: a sub-command has to be the first word: see --help");
+}
+END_TEST
+
 START_TEST(test_secrets_are_not_repeated)
 {
   clear_env();
@@ -474,6 +527,9 @@ END_TEST
 
 START_TEST(test_credentials)
 {
+  char too_long[SALT_MAX + 2];
+  memset(too_long, 'x', sizeof too_long - 1);
+  too_long[sizeof too_long - 1] = 0;
   clear_env();
   ck_assert_int_eq(READ("credentials"), 0);
   ck_assert(o.credentials);
@@ -498,6 +554,40 @@ START_TEST(test_credentials)
     ck_assert_int_eq(READ("credentials", bad[i].flag, bad[i].bad), -1);
     check_complaint(bad[i].flag, bad[i].bad);
   }
+  ck_assert_int_eq(READ("credentials", "--salt", too_long), -1);
+  check_complaint("--salt", "xxx");
+  ck_assert_int_eq(READ("credentials", "--salt", too_long + 1), 0);
+}
+END_TEST
+
+/* The relay's environment may hold anything: the sub-command minds what it makes use of. */
+START_TEST(test_credentials_in_an_environment_of_the_relay)
+{
+  for (size_t i = 0; i < CASES; i++) {
+    if (!cases[i].env || strcmp(cases[i].bad[0], "50000") == 0)
+      continue;
+    const char *bad = *cases[i].bad[0] ? cases[i].bad[0] : cases[i].bad[1];
+    clear_env();
+    set_env(cases[i].env, bad);
+    ck_assert_msg(READ("credentials") == 0, "%s", error);
+    if (strncmp(cases[i].env, "PUBLIC_IP", 9) == 0 || strcmp(cases[i].env, "LISTEN_PORT") == 0) {
+      ck_assert_msg(READ("credentials", "--format", "url") == -1, "%s is in the URL", cases[i].env);
+      check_complaint(cases[i].env, bad);
+    } else {
+      ck_assert_msg(READ("credentials", "--format", "url") == 0, "%s", error);
+    }
+  }
+  clear_env();
+  set_env("FIREZONE_TOKEN", "not a token");
+  set_env("AUTH_SECRET", "secret");
+  set_env("LISTEN_PORT", "1000");
+  ck_assert_msg(READ("credentials", "--format", "url") == 0, "%s", error);
+  ck_assert_str_eq(o.auth_secret, "secret");
+  ck_assert_uint_eq(o.listen_port, 1000);
+  clear_env();
+  set_env("AUTH_SECRET_FILE", "/x");
+  ck_assert_msg(READ("credentials") == 0, "%s", error);
+  ck_assert_str_eq(o.auth_secret_file, "/x");
 }
 END_TEST
 
@@ -523,6 +613,14 @@ START_TEST(test_durations)
   }
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     ck_assert_msg(!parse_duration(bad[i], &seconds), "%s", bad[i]);
+  /* The limit is told. */
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--max-partition-time", "49711d"), -1);
+  check_complaint("--max-partition-time", "from 1s to 49710d");
+  ck_assert_int_eq(READ(PUBLIC, "--shutdown-timeout", "49711d"), -1);
+  check_complaint("--shutdown-timeout", "from 0 to 49710d");
+  ck_assert_int_eq(READ("credentials", "--ttl", "49711d"), -1);
+  check_complaint("--ttl", "from 0 to 49710d");
 }
 END_TEST
 
@@ -565,8 +663,10 @@ int main(void)
   tcase_add_test(tc, test_variables_without_effect);
   tcase_add_test(tc, test_options_with_effect);
   tcase_add_test(tc, test_words);
+  tcase_add_test(tc, test_mistyped_sub_commands);
   tcase_add_test(tc, test_secrets_are_not_repeated);
   tcase_add_test(tc, test_credentials);
+  tcase_add_test(tc, test_credentials_in_an_environment_of_the_relay);
   tcase_add_test(tc, test_durations);
   tcase_add_test(tc, test_help_has_them_all);
   suite_add_tcase(suite, tc);

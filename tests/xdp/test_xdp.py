@@ -452,12 +452,10 @@ class TwoInterfaces(Case):
         self.expect_user_space(relay, "can't keep to --max-bandwidth-per-allocation")
 
     def test_mistakes(self):
-        for args, message in ((("--xdp", "native"), "--xdp: no interface is set"),
-                              (("--xdp-interface", "c0"), "--xdp-interface: --xdp is not set")):
-            done = subprocess.run([BINARY, "--public-ip4-addr", RELAY[4], *args], capture_output=True, text=True, check=False,
-                                  timeout=DEADLINE)
-            self.assertEqual(done.returncode, 2)
-            self.assertIn(message, done.stderr)
+        done = subprocess.run([BINARY, "--public-ip4-addr", RELAY[4], "--xdp", "native"], capture_output=True, text=True, check=False,
+                              timeout=DEADLINE)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--xdp: no interface is set", done.stderr)
 
 
 @unittest.skipIf(MISSING, MISSING)
