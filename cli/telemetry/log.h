@@ -60,10 +60,10 @@ int log_set_filter(const char *directives, char *error, size_t cap);
 /* Writes the filter that is in force into the |cap| bytes at |out|, as directives. */
 void log_get_filter(char *out, size_t cap);
 
-/* Whether the filter that is in force asks for lines, but only from targets that this program does not have. */
+/* Whether nothing gets through the filter that is in force, which is not plainly "off". */
 bool log_filter_is_pointless(void);
 #define LOG_POINTLESS                                                                                        \
-  "The log filter names no target of the relay (" LOG_FILTER_TARGETS "), so nothing is logged"
+  "The log filter is off for every target of the relay (" LOG_FILTER_TARGETS "), so nothing is logged"
 
 /* The most verbose level that lines from |target| may have. */
 enum fzr_log_level log_level_of(const char *target);

@@ -141,7 +141,7 @@ enum fzr_log_level log_filter_level(const log_filter *f, const char *target)
 bool log_filter_misses_all(const log_filter *f)
 {
   char names[] = LOG_FILTER_TARGETS, *rest = NULL;
-  if (f->highest == FZR_LOG_OFF)
+  if (!f->count && f->fallback == FZR_LOG_OFF)
     return false;
   for (const char *name = strtok_r(names, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest))
     if (log_filter_level(f, name) != FZR_LOG_OFF)

@@ -37,7 +37,8 @@ enum fzr_log_level log_filter_level(const log_filter *filter, const char *target
 /* All targets that the relay's lines have. */
 #define LOG_FILTER_TARGETS "relay, portal, otlp, xdp, control, log"
 
-/* Whether the filter asks for lines, but lets none of the relay's targets write any, which nobody can mean. "off" can be meant. */
+/* Whether the filter lets none of the relay's targets write any line, without saying so: "off" alone is meant, but "portal=off" may
+ * be thought to leave the other targets on. */
 bool log_filter_misses_all(const log_filter *filter);
 
 /* Writes the filter as directives that log_filter_parse would read again; cut off at |cap|. */

@@ -131,11 +131,18 @@ static bool misses_all(const char *text)
 
 START_TEST(test_filters_that_nobody_can_mean)
 {
-  static const char *const pointless[] = {"inof", "wire=trace", "off,debgu", "relay::deep=debug",
-                                          "directives=info"};
-  static const char *const meant[] = {
-      "",      "info",     "off",        "0",         "relay=off", "inof=off", "info,inof",
-      "relay", "portal=1", "off,otlp=5", "xdp=error", "control",   "log=info", "inof,log=warn"};
+  static const char *const pointless[] = {"inof",
+                                          "wire=trace",
+                                          "off,debgu",
+                                          "relay::deep=debug",
+                                          "directives=info",
+                                          "relay=off",
+                                          "relay=off,portal=off",
+                                          "relay=off,wire=trace",
+                                          "inof=off"};
+  static const char *const meant[] = {"",          "info",    "off",      "0",
+                                      "info,inof", "relay",   "portal=1", "off,otlp=5",
+                                      "xdp=error", "control", "log=info", "inof,log=warn"};
   for (size_t i = 0; i < sizeof pointless / sizeof *pointless; i++)
     ck_assert_msg(misses_all(pointless[i]), "%s", pointless[i]);
   for (size_t i = 0; i < sizeof meant / sizeof *meant; i++)
