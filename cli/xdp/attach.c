@@ -87,21 +87,23 @@ static bool is_off(const char *family, const char *name)
   return value == '0';
 }
 
-void xdp_check_forwarding(const xdp_interface *i, bool ip4, bool ip6)
+void xdp_check_forwarding(xdp_interface *i, bool ip4, bool ip6)
 {
-  static const char *const families[] = {"ipv4", "ipv6"};
+  static const char *const families[] = {"ipv4", "ipv6"}, *const names[] = {"IPv4", "IPv6"};
   const bool wanted[] = {ip4, ip6};
   for (unsigned f = 0; f < 2; f++) {
     char first[64] = "";
-    if (!wanted[f] || !is_off(families[f], i->name))
+    i->unrouted[f] = wanted[f] && is_off(families[f], i->name);
+    if (!i->unrouted[f])
       continue;
     if (f == 1)
       snprintf(first, sizeof first, "net.ipv6.conf.%s.accept_ra=2 ", i->name);
-    log_warn(
-        "xdp",
-        "net.%s.conf.%s.forwarding is off, so routes can't be looked up and every packet goes through "
-        "user space: sysctl -w %snet.%s.conf.%s.forwarding=1%s, or, behind a single router, --xdp-route swap",
-        families[f], i->name, first, families[f], i->name,
-        f == 1 ? " (without accept_ra=2 the routes that router advertisements gave are dropped)" : "");
+    log_warn("xdp",
+             "net.%s.conf.%s.forwarding is off, so no %s routes can be looked up, and what would leave by "
+             "them goes "
+             "through user space: sysctl -w %snet.%s.conf.%s.forwarding=1%s, or, behind a single router, "
+             "--xdp-route swap",
+             families[f], i->name, names[f], first, families[f], i->name,
+             f == 1 ? " (without accept_ra=2 the routes that router advertisements gave are dropped)" : "");
   }
 }

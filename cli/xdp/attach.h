@@ -9,8 +9,9 @@
 typedef struct xdp_interface {
   char name[IF_NAMESIZE];
   unsigned index;
-  int link;  /* descriptor that keeps the program attached; -1: it is not */
-  bool gone; /* the interface went away, and that was said */
+  int link;         /* descriptor that keeps the program attached; -1: it is not */
+  bool gone;        /* the interface went away, and that was said */
+  bool unrouted[2]; /* IPv4, IPv6: forwarding was off, so no route can be looked up */
 } xdp_interface;
 
 /* Attaches |program| to |i->name|, in the driver or else generically. Whoever has a program there keeps it. Returns 0, or a negative
@@ -24,7 +25,7 @@ bool xdp_is_detached(const xdp_interface *i);
 /* Logs why attaching failed, and what would help. */
 void xdp_explain_attach(const xdp_interface *i, int error, bool generic);
 
-/* Logs what keeps the routing table from being used on |i|, if anything. */
-void xdp_check_forwarding(const xdp_interface *i, bool ip4, bool ip6);
+/* Logs what keeps the routing table from being used on |i|, if anything, and notes that in |i->unrouted|. */
+void xdp_check_forwarding(xdp_interface *i, bool ip4, bool ip6);
 
 #endif

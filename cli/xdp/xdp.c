@@ -71,14 +71,24 @@ static size_t attach_all(xdp *x, bool generic, int errors[FZX_TARGETS])
 
 static void say_attached(const xdp *x, const xdp_config *c)
 {
-  char list[FZX_TARGETS * (IF_NAMESIZE + 2)] = "";
+  static const char *const to_one[] = {" (to IPv4 only)", " (to IPv6 only)"};
+  const char *mode = c->mode == XDP_MODE_GENERIC ? "generic" : "native";
+  char list[FZX_TARGETS * (IF_NAMESIZE + 20)] = "";
   size_t len = 0;
-  for (size_t i = 0; i < x->count; i++)
-    if (x->interfaces[i].link >= 0)
-      len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len ? ", " : "", x->interfaces[i].name);
-  log_info("xdp", "Channels are relayed in the kernel on %s (%s, %s)", list,
-           c->mode == XDP_MODE_GENERIC ? "generic" : "native",
-           c->swap ? "back to the router that packets come from" : "by the routing table");
+  for (size_t k = 0; k < x->count; k++) {
+    const xdp_interface *i = &x->interfaces[k];
+    const bool to_ip4 = c->ip4 && !i->unrouted[0], to_ip6 = c->ip6 && !i->unrouted[1];
+    if (i->link < 0 || (!to_ip4 && !to_ip6))
+      continue;
+    const char *limit = i->unrouted[0] || i->unrouted[1] ? to_one[to_ip6] : "";
+    len += (size_t)snprintf(list + len, sizeof list - len, "%s%s%s", len ? ", " : "", i->name, limit);
+  }
+  if (len)
+    log_info("xdp", "Channels are relayed in the kernel on %s (%s, %s)", list, mode,
+             c->swap ? "back to the router that packets come from" : "by the routing table");
+  else
+    log_info("xdp", "The program is attached (%s); channels are relayed in user space until forwarding is on",
+             mode);
 }
 
 /* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */

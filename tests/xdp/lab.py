@@ -198,8 +198,8 @@ def unprivileged(capabilities):
     return ("setpriv", "--inh-caps", capabilities, "--ambient-caps", capabilities, "--bounding-set", capabilities)
 
 
-def set_forwarding(interface, on=True):
-    for family in ("ipv4", "ipv6"):
+def set_forwarding(interface, on=True, families=("ipv4", "ipv6")):
+    for family in families:
         with open("/proc/sys/net/%s/conf/%s/forwarding" % (family, interface), "w", encoding="ascii") as file:
             file.write("1" if on else "0")
 

@@ -411,6 +411,20 @@ class TwoInterfaces(Case):
         self.assertTrue(relay.find(r"sysctl -w net.ipv6.conf.p0.accept_ra=2 net.ipv6.conf.p0.forwarding=1 \(without accept_ra=2 "), relay.output())
         self.expect_user_space(relay, r"sysctl -w net.ipv4.conf.c0.forwarding=1, or, behind a single router, --xdp-route swap")
         self.assertGreaterEqual(relay.passed("forwarding_off"), 2 * len(SIZES))
+        self.assertTrue(relay.find(r"INFO xdp: The program is attached \(native\); channels are relayed in user space until forwarding is on$"))
+        self.assertIsNone(relay.find("Channels are relayed in the kernel"), relay.output())
+
+    def test_forwarding_of_one_family(self):
+        lab.set_forwarding("c0", False, families=("ipv4",))
+        lab.set_forwarding("p0", False)
+        relay = self.relay("--xdp", "native")
+        self.assertTrue(relay.find(r"WARN xdp: net.ipv4.conf.c0.forwarding is off, so no IPv4 routes can be looked up"), relay.output())
+        self.assertIsNone(relay.find(r"net.ipv6.conf.c0.forwarding is off"))
+        self.assertTrue(relay.find(r"INFO xdp: Channels are relayed in the kernel on c0 \(to IPv6 only\) \(native, by the routing table\)$"),
+                        relay.output())
+        client = self.client(relay, 4)
+        self.assertEqual(self.exchange(relay, client, 4), (0, 2 * len(SIZES)))
+        self.assertEqual(self.exchange(relay, client, 6), (len(SIZES), len(SIZES)))
 
     def test_no_capability(self):
         for kept in ("-all", "-all,+bpf", "-all,+net_admin"):
