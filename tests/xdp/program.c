@@ -16,7 +16,8 @@
 
 static xdp_interface ingress;
 
-const char *fzt_program_missing(void)
+/* Why this can't be tested here, or NULL. */
+static const char *find_missing(void)
 {
   struct utsname name;
   unsigned major = 0, minor = 0;
@@ -53,8 +54,13 @@ void fzt_shell(const char *command)
   }
 }
 
-void fzt_namespace(void)
+bool fzt_program_prepare(void)
 {
+  const char *missing = find_missing();
+  if (missing) {
+    printf("skipped: %s\n", missing);
+    return false;
+  }
   if (unshare(CLONE_NEWNET)) {
     perror("unshare");
     exit(FZT_SKIP);
@@ -64,6 +70,7 @@ void fzt_namespace(void)
   fzt_shell("ip link add fzt2 address 02:00:00:00:00:12 type veth peer name fzt3 address 02:00:00:00:00:13");
   fzt_shell("for i in fzt0 fzt1 fzt2 fzt3; do sysctl -qw net.ipv6.conf.$i.addr_gen_mode=1; ip link set $i "
             "up; done");
+  return true;
 }
 
 void fzt_program_load(xdp_object *object, bool swap)

@@ -16,11 +16,9 @@
 #define FZT_INGRESS "fzt0"
 #define FZT_EGRESS  "fzt2"
 
-/* Why this can't be tested here, or NULL: no root, or an old kernel. */
-const char *fzt_program_missing(void);
-
-/* Moves this process into a namespace with two veth pairs, fzt0-fzt1 and fzt2-fzt3, and no addresses. Ends the process if that fails. */
-void fzt_namespace(void);
+/* Moves this process into a namespace with two veth pairs, fzt0-fzt1 and fzt2-fzt3, and no addresses. Returns false, having said
+ * why, if this can't be tested here: no root, or an old kernel. Ends the process if it fails. */
+bool fzt_program_prepare(void);
 
 /* From here on this process has those capabilities of |mask|, bits by number, and no other. What it executes as root has all again. */
 void fzt_keep_capabilities(uint64_t mask);

@@ -3,7 +3,6 @@
 #include "scene.h"
 
 #include <bpf/bpf.h>
-#include <stdio.h>
 
 static int map_size(int map, size_t key_size)
 {
@@ -21,10 +20,10 @@ static int map_size(int map, size_t key_size)
 
 static int entries(void)
 {
-  return map_size(world.object.clients4, sizeof(struct fzx_key4)) +
-         map_size(world.object.peers4, sizeof(struct fzx_key4)) +
-         map_size(world.object.clients6, sizeof(struct fzx_key6)) +
-         map_size(world.object.peers6, sizeof(struct fzx_key6));
+  return map_size(scene.world.object.clients4, sizeof(struct fzx_key4)) +
+         map_size(scene.world.object.peers4, sizeof(struct fzx_key4)) +
+         map_size(scene.world.object.clients6, sizeof(struct fzx_key6)) +
+         map_size(scene.world.object.peers6, sizeof(struct fzx_key6));
 }
 
 START_TEST(test_unbound_when_relaying_ends)
@@ -32,42 +31,42 @@ START_TEST(test_unbound_when_relaying_ends)
   ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
   /* Refreshes of the allocation keep the reservation, not the channel. */
   for (unsigned minutes = 0; minutes < 9; minutes += 3) {
-    fzt_pass(&world.relay, 180 * FZR_SECOND);
-    fzt_world_tell(&world);
+    fzt_pass(&scene.world.relay, 180 * FZR_SECOND);
+    fzt_world_tell(&scene.world);
     for (unsigned i = 0; i < 2; i++)
-      ck_assert_int_eq(fzt_refresh(&world.relay, &world.clients[i], 3600), 0);
+      ck_assert_int_eq(fzt_refresh(&scene.world.relay, &scene.world.clients[i], 3600), 0);
   }
-  make(0, true, 100);
-  expect_relayed("after nine minutes");
-  fzt_pass(&world.relay, 62 * FZR_SECOND);
-  fzt_world_tell(&world);
-  expect_passed(FZX_PASSED_NO_ENTRY, "after ten minutes");
+  fzt_scene_make(0, true, 100);
+  fzt_scene_expect_relayed("after nine minutes");
+  fzt_pass(&scene.world.relay, 62 * FZR_SECOND);
+  fzt_world_tell(&scene.world);
+  fzt_scene_expect_passed(FZX_PASSED_NO_ENTRY, "after ten minutes");
   ck_assert_int_eq(entries(), 0);
-  ck_assert_uint_eq(world.channels.in_kernel, 0);
-  fzt_world_bind(&world, 0, world.bound[0].number, &world.bound[0].peer);
-  expect_relayed("bound again");
+  ck_assert_uint_eq(scene.world.channels.in_kernel, 0);
+  fzt_world_bind(&scene.world, 0, scene.world.bound[0].number, &scene.world.bound[0].peer);
+  fzt_scene_expect_relayed("bound again");
   ck_assert_int_eq(entries(), 2);
 }
 END_TEST
 
 START_TEST(test_unbound_with_the_allocation)
 {
-  ck_assert_int_eq(fzt_refresh(&world.relay, &world.clients[0], 0), 0);
-  fzt_world_tell(&world);
+  ck_assert_int_eq(fzt_refresh(&scene.world.relay, &scene.world.clients[0], 0), 0);
+  fzt_world_tell(&scene.world);
   ck_assert_int_eq(entries(), 2 * 2);
-  make(0, false, 100);
-  expect_passed(FZX_PASSED_NO_ENTRY, "of a deleted allocation");
-  make(2, true, 100);
-  expect_relayed("of another allocation");
+  fzt_scene_make(0, false, 100);
+  fzt_scene_expect_passed(FZX_PASSED_NO_ENTRY, "of a deleted allocation");
+  fzt_scene_make(2, true, 100);
+  fzt_scene_expect_relayed("of another allocation");
 }
 END_TEST
 
 START_TEST(test_refresh_changes_nothing)
 {
-  fzt_world_bind(&world, 0, world.bound[0].number, &world.bound[0].peer);
-  ck_assert_uint_eq(world.relay.event_count, 0);
-  make(0, true, 100);
-  expect_relayed("refreshed");
+  fzt_world_bind(&scene.world, 0, scene.world.bound[0].number, &scene.world.bound[0].peer);
+  ck_assert_uint_eq(scene.world.relay.event_count, 0);
+  fzt_scene_make(0, true, 100);
+  fzt_scene_expect_relayed("refreshed");
 }
 END_TEST
 
@@ -75,8 +74,8 @@ END_TEST
 START_TEST(test_own_address_stays_in_user_space)
 {
   const fzr_addr own = fzt_addr("203.0.113.1:50000");
-  fzt_world_bind(&world, 0, 0x4005, &own);
-  ck_assert_uint_eq(world.channels.left[XDP_LEFT_OWN_ADDRESS], 1);
+  fzt_world_bind(&scene.world, 0, 0x4005, &own);
+  ck_assert_uint_eq(scene.world.channels.left[XDP_LEFT_OWN_ADDRESS], 1);
   ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
 }
 END_TEST
@@ -94,8 +93,8 @@ START_TEST(test_client_on_this_host_stays_in_user_space)
                              .client = fzt_addr(clients[i]),
                              .local = fzt_addr(locals[i]),
                              .peer = fzt_addr("203.0.113.10:1000")};
-    xdp_channels_event(&world.channels, &event);
-    ck_assert_uint_eq(world.channels.left[XDP_LEFT_OWN_ADDRESS], i + 1);
+    xdp_channels_event(&scene.world.channels, &event);
+    ck_assert_uint_eq(scene.world.channels.left[XDP_LEFT_OWN_ADDRESS], i + 1);
   }
   ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
 }
@@ -106,18 +105,18 @@ START_TEST(test_same_client_at_two_addresses)
 {
   fzr_event event = {.type = FZR_EVENT_CHANNEL_BOUND,
                      .port = 50001,
-                     .channel = world.bound[0].number,
+                     .channel = scene.world.bound[0].number,
                      .family = FZR_FAMILY_IPV4,
-                     .client = world.bound[0].client,
+                     .client = scene.world.bound[0].client,
                      .local = fzt_addr("192.0.2.2:3478"),
                      .peer = fzt_addr("203.0.113.10:1000")};
-  xdp_channels_event(&world.channels, &event);
-  ck_assert_uint_eq(world.channels.left[XDP_LEFT_TAKEN], 1);
+  xdp_channels_event(&scene.world.channels, &event);
+  ck_assert_uint_eq(scene.world.channels.left[XDP_LEFT_TAKEN], 1);
   event.type = FZR_EVENT_CHANNEL_UNBOUND;
-  xdp_channels_event(&world.channels, &event);
+  xdp_channels_event(&scene.world.channels, &event);
   ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
-  make(0, true, 100);
-  expect_relayed("the first one");
+  fzt_scene_make(0, true, 100);
+  fzt_scene_expect_relayed("the first one");
 }
 END_TEST
 
@@ -125,31 +124,27 @@ START_TEST(test_full_map)
 {
   unsigned bound = FZT_CHANNELS;
   for (unsigned i = 0; i < 1100; i++) {
-    fzr_addr peer = world.peers[0];
+    fzr_addr peer = scene.world.peers[0];
     peer.port = (uint16_t)(10000 + i);
-    fzt_world_bind(&world, 0, (uint16_t)(0x4100 + i), &peer);
+    fzt_world_bind(&scene.world, 0, (uint16_t)(0x4100 + i), &peer);
     bound++;
   }
-  ck_assert_uint_gt(world.channels.left[XDP_LEFT_FULL], 0);
-  ck_assert_uint_eq(world.channels.in_kernel + world.channels.left[XDP_LEFT_FULL], bound);
+  ck_assert_uint_gt(scene.world.channels.left[XDP_LEFT_FULL], 0);
+  ck_assert_uint_eq(scene.world.channels.in_kernel + scene.world.channels.left[XDP_LEFT_FULL], bound);
   /* None is there by half. */
-  ck_assert_int_eq(entries(), 2 * (int)world.channels.in_kernel);
-  make(0, true, 100);
-  expect_relayed("as before");
+  ck_assert_int_eq(entries(), 2 * (int)scene.world.channels.in_kernel);
+  fzt_scene_make(0, true, 100);
+  fzt_scene_expect_relayed("as before");
 }
 END_TEST
 
 int main(void)
 {
-  const char *missing = fzt_program_missing();
-  if (missing) {
-    printf("skipped: %s\n", missing);
+  if (!fzt_program_prepare())
     return FZT_SKIP;
-  }
-  fzt_namespace();
   Suite *suite = suite_create("xdp-channels");
   TCase *tc = tcase_create("channels");
-  tcase_add_checked_fixture(tc, set_up, tear_down);
+  tcase_add_checked_fixture(tc, fzt_scene_set_up, fzt_scene_tear_down);
   tcase_add_test(tc, test_unbound_when_relaying_ends);
   tcase_add_test(tc, test_unbound_with_the_allocation);
   tcase_add_test(tc, test_refresh_changes_nothing);

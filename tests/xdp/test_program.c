@@ -16,37 +16,37 @@
 
 static void compare_with_engine(const fzt_relay_case *c, unsigned index)
 {
-  const fzt_channel *channel = &world.bound[index];
+  const fzt_channel *channel = &scene.world.bound[index];
   static uint8_t datagram[2048];
   fzt_relay_case here = *c;
   if (here.channel == FZT_CASE_CHANNEL)
     here.channel = channel->number;
   const uint16_t len = fzt_relay_case_make(&here, datagram);
-  fzt_world_frame(&world, index, c->up, datagram, len, &in);
+  fzt_world_frame(&scene.world, index, c->up, datagram, len, &scene.in);
   if (c->up)
-    fzt_client(&world.relay, &channel->client, &channel->listen, datagram, len);
+    fzt_client(&scene.world.relay, &channel->client, &channel->listen, datagram, len);
   else
-    fzt_peer(&world.relay, &channel->peer, channel->relayed.port, datagram, len);
-  const fzr_verdict *v = &world.relay.verdicts[0];
-  ck_assert_uint_eq(world.relay.verdict_count, 1);
-  const uint8_t family = family_out(index, c->up);
+    fzt_peer(&scene.world.relay, &channel->peer, channel->relayed.port, datagram, len);
+  const fzr_verdict *v = &scene.world.relay.verdicts[0];
+  ck_assert_uint_eq(scene.world.relay.verdict_count, 1);
+  const uint8_t family = fzt_scene_family_out(index, c->up);
   const size_t udp = fzt_udp_at(family), headers = udp + 8 + (c->up ? 0 : 4);
   if (!c->in_kernel || headers + (size_t)c->relayed < FZX_FRAME_MIN) {
-    ck_assert_uint_eq(fzt_program_run(&world.object, &in, 0, &out), XDP_PASS);
-    ck_assert_mem_eq(out.data, in.data, in.len);
-    ck_assert_int_ge(fzt_program_reason(&world.object), 0);
+    ck_assert_uint_eq(fzt_program_run(&scene.world.object, &scene.in, 0, &scene.out), XDP_PASS);
+    ck_assert_mem_eq(scene.out.data, scene.in.data, scene.in.len);
+    ck_assert_int_ge(fzt_program_reason(&scene.world.object), 0);
     return;
   }
   ck_assert_uint_eq(v->action, FZR_ACT_FORWARD);
-  expect_relayed(c->name);
-  ck_assert(fzt_sums_are_right(&out));
+  fzt_scene_expect_relayed(c->name);
+  ck_assert(fzt_sums_are_right(&scene.out));
   /* Byte for byte what the engine says: header, payload, and where to. */
-  ck_assert_uint_eq(out.len, udp + 8 + v->hdr_len + v->tail_len);
-  ck_assert_mem_eq(out.data + udp + 8, v->tail_hdr, v->hdr_len);
-  ck_assert(!v->tail_len || !memcmp(out.data + udp + 8 + v->hdr_len, v->data, v->tail_len));
-  ck_assert_uint_eq(fzt_get16(out.data + udp + 2), v->to.port);
-  ck_assert_uint_eq(fzt_get16(out.data + udp), v->from.port);
-  ck_assert_mem_eq(out.data + udp - (family == FZR_FAMILY_IPV4 ? 4 : 16), v->to.ip,
+  ck_assert_uint_eq(scene.out.len, udp + 8 + v->hdr_len + v->tail_len);
+  ck_assert_mem_eq(scene.out.data + udp + 8, v->tail_hdr, v->hdr_len);
+  ck_assert(!v->tail_len || !memcmp(scene.out.data + udp + 8 + v->hdr_len, v->data, v->tail_len));
+  ck_assert_uint_eq(fzt_get16(scene.out.data + udp + 2), v->to.port);
+  ck_assert_uint_eq(fzt_get16(scene.out.data + udp), v->from.port);
+  ck_assert_mem_eq(scene.out.data + udp - (family == FZR_FAMILY_IPV4 ? 4 : 16), v->to.ip,
                    family == FZR_FAMILY_IPV4 ? 4 : 16);
 }
 
@@ -64,24 +64,24 @@ START_TEST(test_every_size)
   uint64_t bytes, before_bytes, sum = 0;
   const unsigned index = (unsigned)_i / 2;
   const bool up = _i % 2;
-  const size_t head_out = fzt_udp_at(family_out(index, up)) + 8 + (up ? 0 : 4);
-  const size_t head_in = fzt_udp_at(family_in(index, up)) + 8 + (up ? 4 : 0);
+  const size_t head_out = fzt_udp_at(fzt_scene_family_out(index, up)) + 8 + (up ? 0 : 4);
+  const size_t head_in = fzt_udp_at(fzt_scene_family_in(index, up)) + 8 + (up ? 4 : 0);
   uint64_t packets = 0;
-  const uint64_t before = fzt_program_relayed(&world.object, &before_bytes);
+  const uint64_t before = fzt_program_relayed(&scene.world.object, &before_bytes);
   for (size_t len = 0; head_in + len <= 1514; len++) {
-    make(index, up, len);
+    fzt_scene_make(index, up, len);
     if (head_out + len < FZX_FRAME_MIN) {
-      expect_passed(FZX_PASSED_SHORT, "short");
+      fzt_scene_expect_passed(FZX_PASSED_SHORT, "short");
     } else if (head_out + len > 1514) {
-      expect_passed(FZX_PASSED_MTU, "long");
+      fzt_scene_expect_passed(FZX_PASSED_MTU, "long");
     } else {
-      expect_relayed("size");
-      fzt_check(fzt_sums_are_right(&out));
+      fzt_scene_expect_relayed("size");
+      fzt_check(fzt_sums_are_right(&scene.out));
       packets++;
       sum += len;
     }
   }
-  ck_assert_uint_eq(fzt_program_relayed(&world.object, &bytes) - before, packets);
+  ck_assert_uint_eq(fzt_program_relayed(&scene.world.object, &bytes) - before, packets);
   ck_assert_uint_eq(bytes - before_bytes, sum);
 }
 END_TEST
@@ -92,9 +92,9 @@ START_TEST(test_jumbo)
   fzt_shell("ip link set fzt1 mtu 9000; ip link set fzt0 mtu 9000");
   for (unsigned index = 0; index < FZT_CHANNELS; index++) {
     for (int up = 0; up < 2; up++) {
-      make(index, up, 8000);
-      expect_relayed("jumbo");
-      ck_assert(fzt_sums_are_right(&out));
+      fzt_scene_make(index, up, 8000);
+      fzt_scene_expect_relayed("jumbo");
+      ck_assert(fzt_sums_are_right(&scene.out));
     }
   }
   fzt_shell("ip link set fzt1 mtu 1500; ip link set fzt0 mtu 1500");
@@ -106,24 +106,24 @@ END_TEST
 /* Sets two bytes of the payload so that the UDP checksum is |wanted|. */
 static void bring_sum_to(uint16_t wanted, uint8_t family, size_t at)
 {
-  fzt_put16(in.data + at, 0);
-  fzt_fix_udp_sum(&in, family);
+  fzt_put16(scene.in.data + at, 0);
+  fzt_fix_udp_sum(&scene.in, family);
   /* Adding x to the data takes x off the field, in one's complement. */
-  const uint32_t field = fzt_get16(in.data + fzt_udp_at(family) + 6);
+  const uint32_t field = fzt_get16(scene.in.data + fzt_udp_at(family) + 6);
   const uint32_t x = field + (uint16_t)~wanted;
-  fzt_put16(in.data + at, (uint16_t)((x & 0xffff) + (x >> 16)));
-  fzt_fix_udp_sum(&in, family);
-  ck_assert_uint_eq(fzt_get16(in.data + fzt_udp_at(family) + 6), wanted);
+  fzt_put16(scene.in.data + at, (uint16_t)((x & 0xffff) + (x >> 16)));
+  fzt_fix_udp_sum(&scene.in, family);
+  ck_assert_uint_eq(fzt_get16(scene.in.data + fzt_udp_at(family) + 6), wanted);
 }
 
 START_TEST(test_sum_of_0xffff)
 {
   for (unsigned index = 0; index < FZT_CHANNELS; index++) {
     for (int up = 0; up < 2; up++) {
-      make(index, up, 100);
-      bring_sum_to(0xffff, family_in(index, up), in.len - 20 - in.len % 2);
-      expect_relayed("0xffff");
-      ck_assert(fzt_sums_are_right(&out));
+      fzt_scene_make(index, up, 100);
+      bring_sum_to(0xffff, fzt_scene_family_in(index, up), scene.in.len - 20 - scene.in.len % 2);
+      fzt_scene_expect_relayed("0xffff");
+      ck_assert(fzt_sums_are_right(&scene.out));
     }
   }
 }
@@ -136,15 +136,15 @@ START_TEST(test_sum_that_becomes_0)
     for (int up = 0; up < 2; up++) {
       bool met = false;
       for (uint32_t x = 0; x <= 0xffff && !met; x++) {
-        make(index, up, 100);
-        fzt_put16(in.data + in.len - 20 - in.len % 2, (uint16_t)x);
-        fzt_fix_udp_sum(&in, family_in(index, up));
-        met = fzt_reference_relay(&world.reference, &in, &expected) == -1 &&
-              fzt_get16(expected.data + fzt_udp_at(family_out(index, up)) + 6) == 0xffff;
+        fzt_scene_make(index, up, 100);
+        fzt_put16(scene.in.data + scene.in.len - 20 - scene.in.len % 2, (uint16_t)x);
+        fzt_fix_udp_sum(&scene.in, fzt_scene_family_in(index, up));
+        met = fzt_reference_relay(&scene.world.reference, &scene.in, &scene.expected) == -1 &&
+              fzt_get16(scene.expected.data + fzt_udp_at(fzt_scene_family_out(index, up)) + 6) == 0xffff;
       }
       ck_assert(met);
-      expect_relayed("becomes 0");
-      ck_assert(fzt_sums_are_right(&out));
+      fzt_scene_expect_relayed("becomes 0");
+      ck_assert(fzt_sums_are_right(&scene.out));
     }
   }
 }
@@ -155,14 +155,14 @@ START_TEST(test_wrong_sum_stays_wrong)
 {
   for (unsigned index = 0; index < FZT_CHANNELS; index++) {
     for (int up = 0; up < 2; up++) {
-      make(index, up, 100);
-      in.data[in.len - 1] ^= 0x10;
-      ck_assert(!fzt_sums_are_right(&in));
-      ck_assert_uint_eq(fzt_program_run(&world.object, &in, 0, &out), XDP_TX);
-      ck_assert(!fzt_sums_are_right(&out));
-      fzt_fix_udp_sum(&out, family_out(index, up));
-      ck_assert_int_eq(fzt_reference_relay(&world.reference, &in, &expected), -1);
-      ck_assert_mem_eq(out.data, expected.data, expected.len);
+      fzt_scene_make(index, up, 100);
+      scene.in.data[scene.in.len - 1] ^= 0x10;
+      ck_assert(!fzt_sums_are_right(&scene.in));
+      ck_assert_uint_eq(fzt_program_run(&scene.world.object, &scene.in, 0, &scene.out), XDP_TX);
+      ck_assert(!fzt_sums_are_right(&scene.out));
+      fzt_fix_udp_sum(&scene.out, fzt_scene_family_out(index, up));
+      ck_assert_int_eq(fzt_reference_relay(&scene.world.reference, &scene.in, &scene.expected), -1);
+      ck_assert_mem_eq(scene.out.data, scene.expected.data, scene.expected.len);
     }
   }
 }
@@ -172,14 +172,15 @@ START_TEST(test_no_sum)
 {
   for (unsigned index = 0; index < FZT_CHANNELS; index++) {
     for (int up = 0; up < 2; up++) {
-      make(index, up, 100);
-      fzt_put16(in.data + fzt_udp_at(family_in(index, up)) + 6, 0);
-      if (family_in(index, up) == FZR_FAMILY_IPV6 || family_out(index, up) == FZR_FAMILY_IPV6) {
-        expect_passed(FZX_PASSED_NO_CHECKSUM, "no checksum");
+      fzt_scene_make(index, up, 100);
+      fzt_put16(scene.in.data + fzt_udp_at(fzt_scene_family_in(index, up)) + 6, 0);
+      if (fzt_scene_family_in(index, up) == FZR_FAMILY_IPV6 ||
+          fzt_scene_family_out(index, up) == FZR_FAMILY_IPV6) {
+        fzt_scene_expect_passed(FZX_PASSED_NO_CHECKSUM, "no checksum");
         continue;
       }
-      expect_relayed("no checksum");
-      ck_assert_uint_eq(fzt_get16(out.data + fzt_udp_at(FZR_FAMILY_IPV4) + 6), 0);
+      fzt_scene_expect_relayed("no checksum");
+      ck_assert_uint_eq(fzt_get16(scene.out.data + fzt_udp_at(FZR_FAMILY_IPV4) + 6), 0);
     }
   }
 }
@@ -189,43 +190,43 @@ END_TEST
 
 static void edit_ip(size_t at, uint8_t value)
 {
-  in.data[14 + at] = value;
-  if (fzt_get16(in.data + 12) == 0x0800)
-    fzt_fix_ip_sum(&in);
+  scene.in.data[14 + at] = value;
+  if (fzt_get16(scene.in.data + 12) == 0x0800)
+    fzt_fix_ip_sum(&scene.in);
 }
 
 static void vlan(void)
 {
-  memmove(in.data + 16, in.data + 12, in.len - 12);
-  fzt_put16(in.data + 12, 0x8100);
-  fzt_put16(in.data + 14, 7);
-  in.len += 4;
+  memmove(scene.in.data + 16, scene.in.data + 12, scene.in.len - 12);
+  fzt_put16(scene.in.data + 12, 0x8100);
+  fzt_put16(scene.in.data + 14, 7);
+  scene.in.len += 4;
 }
 static void qinq(void)
 {
   vlan();
-  fzt_put16(in.data + 12, 0x88a8);
+  fzt_put16(scene.in.data + 12, 0x88a8);
 }
 static void arp(void)
 {
-  fzt_put16(in.data + 12, 0x0806);
+  fzt_put16(scene.in.data + 12, 0x0806);
 }
 static void only_a_mac_header(void)
 {
-  in.len = 14;
-  fzt_put16(in.data + 12, 0x88cc);
+  scene.in.len = 14;
+  fzt_put16(scene.in.data + 12, 0x88cc);
 }
 static void multicast(void)
 {
-  in.data[0] = 1;
+  scene.in.data[0] = 1;
 }
 static void broadcast(void)
 {
-  memset(in.data, 0xff, 6);
+  memset(scene.in.data, 0xff, 6);
 }
 static void from_multicast(void)
 {
-  in.data[6] |= 1;
+  scene.in.data[6] |= 1;
 }
 static void tcp4(void)
 {
@@ -257,80 +258,80 @@ static void ttl0(void)
 }
 static void ip_sum(void)
 {
-  in.data[24] ^= 1;
+  scene.in.data[24] ^= 1;
 }
 static void ip_shorter(void)
 {
-  edit_ip(3, (uint8_t)(in.data[17] - 1));
+  edit_ip(3, (uint8_t)(scene.in.data[17] - 1));
 }
 static void ip_longer(void)
 {
-  edit_ip(3, (uint8_t)(in.data[17] + 1));
+  edit_ip(3, (uint8_t)(scene.in.data[17] + 1));
 }
 static void frame_padded(void)
 {
-  memset(in.data + in.len, 0, 6);
-  in.len += 6;
+  memset(scene.in.data + scene.in.len, 0, 6);
+  scene.in.len += 6;
 }
 static void frame_cut(void)
 {
-  in.len -= 1;
+  scene.in.len -= 1;
 }
 static void cut_in_headers(void)
 {
-  in.len = 41;
+  scene.in.len = 41;
 }
 static void udp_shorter4(void)
 {
-  fzt_put16(in.data + 38, (uint16_t)(fzt_get16(in.data + 38) - 2));
+  fzt_put16(scene.in.data + 38, (uint16_t)(fzt_get16(scene.in.data + 38) - 2));
 }
 static void udp_of_7(void)
 {
-  fzt_put16(in.data + 38, 7);
+  fzt_put16(scene.in.data + 38, 7);
 }
 static void other_port4(void)
 {
-  fzt_put16(in.data + 36, 3479);
+  fzt_put16(scene.in.data + 36, 3479);
 }
 static void below_range4(void)
 {
-  fzt_put16(in.data + 36, FZT_LOWEST - 1);
+  fzt_put16(scene.in.data + 36, FZT_LOWEST - 1);
 }
 static void unfinished4(void)
 {
-  fzt_unfinish_udp_sum(&in, FZR_FAMILY_IPV4);
+  fzt_unfinish_udp_sum(&scene.in, FZR_FAMILY_IPV4);
 }
 static void unfinished6(void)
 {
-  fzt_unfinish_udp_sum(&in, FZR_FAMILY_IPV6);
+  fzt_unfinish_udp_sum(&scene.in, FZR_FAMILY_IPV6);
 }
 static void stun4(void)
 {
-  fzt_put16(in.data + 42, 0x0001);
+  fzt_put16(scene.in.data + 42, 0x0001);
 }
 static void channel_3fff(void)
 {
-  fzt_put16(in.data + 42, 0x3fff);
+  fzt_put16(scene.in.data + 42, 0x3fff);
 }
 static void channel_5000(void)
 {
-  fzt_put16(in.data + 42, 0x5000);
+  fzt_put16(scene.in.data + 42, 0x5000);
 }
 static void channel_unbound(void)
 {
-  fzt_put16(in.data + 42, 0x4fff);
+  fzt_put16(scene.in.data + 42, 0x4fff);
 }
 static void channel_longer(void)
 {
-  fzt_put16(in.data + 44, 101);
+  fzt_put16(scene.in.data + 44, 101);
 }
 static void channel_padding(void)
 {
-  fzt_put16(in.data + 44, 97);
+  fzt_put16(scene.in.data + 44, 97);
 }
 static void other_client_port(void)
 {
-  in.data[35] ^= 1;
+  scene.in.data[35] ^= 1;
 }
 static void other_client_ip(void)
 {
@@ -342,63 +343,63 @@ static void other_destination(void)
 }
 static void tcp6(void)
 {
-  in.data[20] = 6;
+  scene.in.data[20] = 6;
 }
 static void icmp6(void)
 {
-  in.data[20] = 58;
+  scene.in.data[20] = 58;
 }
 static void hop_by_hop(void)
 {
-  in.data[20] = 0;
+  scene.in.data[20] = 0;
 }
 static void routing_header(void)
 {
-  in.data[20] = 43;
+  scene.in.data[20] = 43;
 }
 static void auth_header(void)
 {
-  in.data[20] = 51;
+  scene.in.data[20] = 51;
 }
 static void destination_options(void)
 {
-  in.data[20] = 60;
+  scene.in.data[20] = 60;
 }
 static void fragment6(void)
 {
-  in.data[20] = 44;
+  scene.in.data[20] = 44;
 }
 static void version7(void)
 {
-  in.data[14] = (uint8_t)(0x70 | (in.data[14] & 15));
+  scene.in.data[14] = (uint8_t)(0x70 | (scene.in.data[14] & 15));
 }
 static void hop_limit1(void)
 {
-  in.data[21] = 1;
+  scene.in.data[21] = 1;
 }
 static void ip6_longer(void)
 {
-  in.data[19]++;
+  scene.in.data[19]++;
 }
 static void cut_in_headers6(void)
 {
-  in.len = 61;
+  scene.in.len = 61;
 }
 static void no_sum6(void)
 {
-  fzt_put16(in.data + 60, 0);
+  fzt_put16(scene.in.data + 60, 0);
 }
 static void other_destination6(void)
 {
-  in.data[53] ^= 0x80;
+  scene.in.data[53] ^= 0x80;
 }
 static void other_peer6(void)
 {
-  in.data[37] ^= 1;
+  scene.in.data[37] ^= 1;
 }
 static void group6(void)
 {
-  in.data[0] = 0x33;
+  scene.in.data[0] = 0x33;
 }
 
 /* The channel (client's family * 2 + peer's), the direction, what is wrong, and what is counted. */
@@ -470,20 +471,20 @@ static const struct {
 
 START_TEST(test_reasons)
 {
-  make(rows[_i].index, rows[_i].up, 100);
-  expect_relayed("before it was changed");
+  fzt_scene_make(rows[_i].index, rows[_i].up, 100);
+  fzt_scene_expect_relayed("before it was changed");
   rows[_i].edit();
-  expect_passed(rows[_i].reason, rows[_i].name);
+  fzt_scene_expect_passed(rows[_i].reason, rows[_i].name);
   /* The reference agrees, so that it can be trusted with random frames. */
-  ck_assert_int_eq(fzt_reference_relay(&world.reference, &in, &expected), rows[_i].reason);
+  ck_assert_int_eq(fzt_reference_relay(&scene.world.reference, &scene.in, &scene.expected), rows[_i].reason);
 }
 END_TEST
 
 START_TEST(test_shorter_than_a_channel_header)
 {
   for (size_t len = 0; len < 4; len++) {
-    fzt_world_frame(&world, 0, true, (const uint8_t *)"\x40\x00\x00", len, &in);
-    expect_passed(FZX_PASSED_NOT_CHANNEL_DATA, "cut off in the channel header");
+    fzt_world_frame(&scene.world, 0, true, (const uint8_t *)"\x40\x00\x00", len, &scene.in);
+    fzt_scene_expect_passed(FZX_PASSED_NOT_CHANNEL_DATA, "cut off in the channel header");
   }
 }
 END_TEST
@@ -491,15 +492,15 @@ END_TEST
 /* As much metadata of another program in front of the frame as the kernel allows leaves no room to grow into. */
 START_TEST(test_no_headroom)
 {
-  make(0, false, 100);
+  fzt_scene_make(0, false, 100);
   const unsigned metadata = 216;
-  const uint32_t action = fzt_program_run(&world.object, &in, metadata, &out);
+  const uint32_t action = fzt_program_run(&scene.world.object, &scene.in, metadata, &scene.out);
   if (action == FZT_REFUSED)
     return; /* another kernel, another limit */
   ck_assert_uint_eq(action, XDP_PASS);
-  ck_assert_int_eq(fzt_program_reason(&world.object), FZX_PASSED_NO_HEADROOM);
-  ck_assert_uint_eq(out.len, in.len + metadata);
-  ck_assert_mem_eq(out.data + metadata, in.data, in.len);
+  ck_assert_int_eq(fzt_program_reason(&scene.world.object), FZX_PASSED_NO_HEADROOM);
+  ck_assert_uint_eq(scene.out.len, scene.in.len + metadata);
+  ck_assert_mem_eq(scene.out.data + metadata, scene.in.data, scene.in.len);
 }
 END_TEST
 
@@ -544,7 +545,7 @@ START_TEST(test_effort_of_the_verifier)
   struct bpf_prog_info info;
   uint32_t len = sizeof info;
   memset(&info, 0, sizeof info);
-  ck_assert_int_eq(bpf_obj_get_info_by_fd(world.object.program, &info, &len), 0);
+  ck_assert_int_eq(bpf_obj_get_info_by_fd(scene.world.object.program, &info, &len), 0);
   printf("%u instructions verified, %u bytes of machine code\n", info.verified_insns, info.jited_prog_len);
   ck_assert_uint_lt(info.verified_insns, 20000);
 }
@@ -553,17 +554,13 @@ END_TEST
 /* With --two-capabilities everything is done with just CAP_BPF and CAP_NET_ADMIN. */
 int main(int argc, char **argv)
 {
-  const char *missing = fzt_program_missing();
-  if (missing) {
-    printf("skipped: %s\n", missing);
+  if (!fzt_program_prepare())
     return FZT_SKIP;
-  }
-  fzt_namespace();
   if (argc > 1 && strcmp(argv[1], "--two-capabilities") == 0)
     fzt_keep_capabilities(TWO_CAPABILITIES);
   Suite *suite = suite_create("xdp-program");
   TCase *tc = tcase_create("program");
-  tcase_add_checked_fixture(tc, set_up, tear_down);
+  tcase_add_checked_fixture(tc, fzt_scene_set_up, fzt_scene_tear_down);
   tcase_add_loop_test(tc, test_shared_cases, 0, (int)FZT_RELAY_CASES);
   tcase_add_loop_test(tc, test_every_size, 0, FZT_CHANNELS * 2);
   tcase_add_test(tc, test_jumbo);

@@ -1,23 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames that are nearly right, random ones too, against the reference: the same action, the same bytes, the same reason. */
-#include "world.h"
+#include "scene.h"
 
 #include <linux/bpf.h>
-#include <stdio.h>
 
-static fzt_world world;
-static fzt_frame in, out, expected;
 static fzt_prng prng;
-
-static void set_up(void)
-{
-  fzt_world_make(&world, true);
-}
-
-static void tear_down(void)
-{
-  fzt_world_free(&world);
-}
 
 static uint8_t random_byte(void)
 {
@@ -42,77 +29,78 @@ static void make_right(unsigned index, bool up)
   uint8_t payload[2048];
   const size_t len = random_size();
   fzt_fill(&prng, payload, sizeof payload);
-  fzt_put16(payload, world.bound[index].number);
+  fzt_put16(payload, scene.world.bound[index].number);
   fzt_put16(payload + 2, (uint16_t)len);
-  fzt_world_frame(&world, index, up, payload, up ? len + 4 : len, &in);
+  fzt_world_frame(&scene.world, index, up, payload, up ? len + 4 : len, &scene.in);
 }
 
 /* One change, of a kind that matters. */
 static void spoil(uint8_t family)
 {
-  const size_t udp = fzt_udp_at(family), headers = udp + 12 < in.len ? udp + 12 : in.len;
+  const size_t udp = fzt_udp_at(family), headers = udp + 12 < scene.in.len ? udp + 12 : scene.in.len;
   switch (fzt_below(&prng, 9)) {
   case 0: /* any bit of the headers */
-    in.data[fzt_below(&prng, headers)] ^= (uint8_t)(1u << fzt_below(&prng, 8));
+    scene.in.data[fzt_below(&prng, headers)] ^= (uint8_t)(1u << fzt_below(&prng, 8));
     break;
   case 1: /* any byte of them */
-    in.data[fzt_below(&prng, headers)] = random_byte();
+    scene.in.data[fzt_below(&prng, headers)] = random_byte();
     break;
   case 2: /* the end */
-    in.len -= fzt_below(&prng, in.len - 14);
+    scene.in.len -= fzt_below(&prng, scene.in.len - 14);
     break;
   case 3:
     for (uint64_t n = fzt_below(&prng, 8); n; n--)
-      in.data[in.len++] = random_byte();
+      scene.in.data[scene.in.len++] = random_byte();
     break;
   case 4: /* an address or port of someone else */
-    in.data[udp - 1 - fzt_below(&prng, 8)] ^= random_byte();
+    scene.in.data[udp - 1 - fzt_below(&prng, 8)] ^= random_byte();
     break;
   case 5:
-    fzt_unfinish_udp_sum(&in, family);
+    fzt_unfinish_udp_sum(&scene.in, family);
     break;
   case 6:
-    fzt_put16(in.data + udp + 6, fzt_below(&prng, 2) ? 0 : 0xffff);
+    fzt_put16(scene.in.data + udp + 6, fzt_below(&prng, 2) ? 0 : 0xffff);
     break;
   case 7: /* TTL */
-    in.data[family == FZR_FAMILY_IPV4 ? 22 : 21] = (uint8_t)fzt_below(&prng, 4);
+    scene.in.data[family == FZR_FAMILY_IPV4 ? 22 : 21] = (uint8_t)fzt_below(&prng, 4);
     break;
   default:
-    in.data[fzt_below(&prng, in.len)] = random_byte();
+    scene.in.data[fzt_below(&prng, scene.in.len)] = random_byte();
   }
 }
 
 /* Whether it makes sense, and is cheap, to mend what was broken on purpose: else almost nothing gets past the first check. */
 static void mend(uint8_t family)
 {
-  if (in.len < fzt_udp_at(family) + 8)
+  if (scene.in.len < fzt_udp_at(family) + 8)
     return;
   if (family == FZR_FAMILY_IPV4 && fzt_below(&prng, 4))
-    fzt_fix_ip_sum(&in);
+    fzt_fix_ip_sum(&scene.in);
   if (fzt_below(&prng, 4) == 0)
-    fzt_fix_udp_sum(&in, family);
+    fzt_fix_udp_sum(&scene.in, family);
 }
 
 static void compare(uint64_t round)
 {
-  const int reason = fzt_reference_relay(&world.reference, &in, &expected);
-  const uint32_t action = fzt_program_run(&world.object, &in, 0, &out);
-  const int counted = fzt_program_reason(&world.object);
+  const int reason = fzt_reference_relay(&scene.world.reference, &scene.in, &scene.expected);
+  const uint32_t action = fzt_program_run(&scene.world.object, &scene.in, 0, &scene.out);
+  const int counted = fzt_program_reason(&scene.world.object);
   /* The reference knows of no link: that of the tests takes 1,500 bytes. */
-  const int wanted = reason < 0 && expected.len > 1514 ? FZX_PASSED_MTU : reason;
+  const int wanted = reason < 0 && scene.expected.len > 1514 ? FZX_PASSED_MTU : reason;
   if (wanted >= 0) {
-    if (action != XDP_PASS || counted != wanted || out.len != in.len || memcmp(out.data, in.data, in.len))
+    if (action != XDP_PASS || counted != wanted || scene.out.len != scene.in.len ||
+        memcmp(scene.out.data, scene.in.data, scene.in.len))
       ck_abort_msg("round %llu: action %u, counted %d instead of %s", (unsigned long long)round, action,
                    counted, fzx_passed_name((unsigned)wanted));
     return;
   }
-  if (action != XDP_TX || out.len != expected.len)
+  if (action != XDP_TX || scene.out.len != scene.expected.len)
     ck_abort_msg("round %llu: action %u, counted %d", (unsigned long long)round, action, counted);
-  if (!fzt_sums_are_right(&in)) {
-    fzt_check(!fzt_sums_are_right(&out));
-    fzt_fix_udp_sum(&out, fzt_get16(out.data + 12) == 0x0800 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6);
+  if (!fzt_sums_are_right(&scene.in)) {
+    fzt_check(!fzt_sums_are_right(&scene.out));
+    fzt_fix_udp_sum(&scene.out, fzt_get16(scene.out.data + 12) == 0x0800 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6);
   }
-  if (memcmp(out.data, expected.data, out.len))
+  if (memcmp(scene.out.data, scene.expected.data, scene.out.len))
     ck_abort_msg("round %llu: other bytes", (unsigned long long)round);
 }
 
@@ -123,7 +111,7 @@ START_TEST(test_nearly_right)
     const unsigned index = (unsigned)fzt_below(&prng, FZT_CHANNELS);
     const bool up = fzt_below(&prng, 2);
     make_right(index, up);
-    const uint8_t family = fzt_get16(in.data + 12) == 0x0800 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6;
+    const uint8_t family = fzt_get16(scene.in.data + 12) == 0x0800 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6;
     for (uint64_t n = fzt_below(&prng, 3); n; n--)
       spoil(family);
     mend(family);
@@ -136,11 +124,11 @@ START_TEST(test_noise)
 {
   prng.state = fzt_seed("xdp_noise");
   for (uint64_t round = 0; round < fzt_rounds(2000); round++) {
-    in.len = 14 + fzt_below(&prng, 1500);
-    fzt_fill(&prng, in.data, in.len);
-    fzt_put16(in.data + 12, fzt_below(&prng, 2) ? 0x0800 : 0x86dd);
+    scene.in.len = 14 + fzt_below(&prng, 1500);
+    fzt_fill(&prng, scene.in.data, scene.in.len);
+    fzt_put16(scene.in.data + 12, fzt_below(&prng, 2) ? 0x0800 : 0x86dd);
     if (fzt_below(&prng, 2))
-      in.data[fzt_get16(in.data + 12) == 0x0800 ? 23 : 20] = 17;
+      scene.in.data[fzt_get16(scene.in.data + 12) == 0x0800 ? 23 : 20] = 17;
     compare(round);
   }
 }
@@ -148,15 +136,11 @@ END_TEST
 
 int main(void)
 {
-  const char *missing = fzt_program_missing();
-  if (missing) {
-    printf("skipped: %s\n", missing);
+  if (!fzt_program_prepare())
     return FZT_SKIP;
-  }
-  fzt_namespace();
   Suite *suite = suite_create("xdp-random");
   TCase *tc = tcase_create("random");
-  tcase_add_checked_fixture(tc, set_up, tear_down);
+  tcase_add_checked_fixture(tc, fzt_scene_set_up, fzt_scene_tear_down);
   tcase_add_test(tc, test_nearly_right);
   tcase_add_test(tc, test_noise);
   suite_add_tcase(suite, tc);

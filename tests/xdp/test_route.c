@@ -5,7 +5,6 @@
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <net/if.h>
-#include <stdio.h>
 
 static fzt_world world;
 static fzt_frame in, out, expected;
@@ -165,12 +164,8 @@ END_TEST
 
 int main(void)
 {
-  const char *missing = fzt_program_missing();
-  if (missing) {
-    printf("skipped: %s\n", missing);
+  if (!fzt_program_prepare())
     return FZT_SKIP;
-  }
-  fzt_namespace();
   Suite *suite = suite_create("xdp-route");
   TCase *tc = tcase_create("route");
   tcase_add_checked_fixture(tc, set_up, tear_down);
