@@ -3,6 +3,7 @@
  * cost more memory than the relay's own state, and libevent's dispatch more time than the engine. */
 #include "event_glue.h"
 
+#include "clock.h"
 #include "process.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define READY 64
@@ -40,13 +40,6 @@ static int find_end(void)
     return INT_MAX;
   const rlim_t spare = limit.rlim_cur / 4 < PROCESS_SPARE ? limit.rlim_cur / 4 : PROCESS_SPARE;
   return (int)(limit.rlim_cur - spare);
-}
-
-fzr_time monotonic_now(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
 }
 
 static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)
@@ -86,8 +79,7 @@ static void arm(event_glue *glue, fzr_time now)
   }
   const fzr_time wait = deadline > now ? deadline - now : 0;
   /* Rounded up, so that the timer does not fire just before the deadline, again and again. */
-  const fzr_time micros = (wait + 999) / 1000;
-  const struct timeval tv = {(time_t)(micros / 1000000), (suseconds_t)(micros % 1000000)};
+  const struct timeval tv = timeval_of(wait + 999);
   evtimer_add(glue->timer, &tv);
 }
 

@@ -10,9 +10,6 @@
 
 typedef struct event_glue event_glue;
 
-/* Monotonic nanoseconds. */
-fzr_time monotonic_now(void);
-
 /* Makes the glue for |base|. Returns it, or NULL without memory or descriptors. */
 event_glue *event_glue_new(struct event_base *base);
 /* Fills in the callbacks of |config|; call before fzr_udp_new. */

@@ -310,12 +310,6 @@ static int check_whole(reader *r)
 
 /* ---- what has no effect ---- */
 
-static bool is_any(const fzr_addr *addr)
-{
-  static const uint8_t any[16];
-  return memcmp(addr->ip, any, sizeof any) == 0;
-}
-
 static bool no_ip4(const options *o)
 {
   return !o->public_ip4.family;
@@ -348,12 +342,12 @@ static bool no_xdp(const options *o)
 
 static bool bound_ip4(const options *o)
 {
-  return !is_any(&o->bind_ip4);
+  return !is_wildcard(&o->bind_ip4);
 }
 
 static bool bound_ip6(const options *o)
 {
-  return !is_any(&o->bind_ip6);
+  return !is_wildcard(&o->bind_ip6);
 }
 
 static bool no_offloading(const options *o)

@@ -91,4 +91,7 @@ size_t options_help(char *out, size_t cap);
 /* Reads "30", "30s", "15m", "24h", "7d" into seconds. Returns whether it is one. */
 bool parse_duration(const char *text, uint64_t *seconds);
 
+/* Whether sockets that are bound to |addr| have all addresses of its family. */
+bool is_wildcard(const fzr_addr *addr);
+
 #endif

@@ -107,3 +107,9 @@ const char *value_flag(bool *flag, const char *text)
     return "true or false";
   return NULL;
 }
+
+bool is_wildcard(const fzr_addr *addr)
+{
+  static const uint8_t any[16];
+  return memcmp(addr->ip, any, sizeof any) == 0;
+}

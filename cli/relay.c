@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay.h"
 
+#include "clock.h"
 #include "endpoints.h"
-#include "event_glue.h"
 #include "portal/portal.h"
 #include "process.h"
 #include "telemetry/log.h"

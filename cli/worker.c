@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker.h"
 
+#include "clock.h"
 #include "engine_log.h"
 #include "event_glue.h"
 #include "process.h"
+#include "sockaddr.h"
 #include "telemetry/log.h"
 
 #include <errno.h>
 #include <ifaddrs.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -88,17 +89,9 @@ static fzr_addr *interface_addresses(size_t more, size_t *count)
     most++;
   fzr_addr *out = calloc(most, sizeof *out);
   for (const struct ifaddrs *i = list; i && out; i = i->ifa_next) {
-    if (!i->ifa_addr)
+    if (!i->ifa_addr || !from_sockaddr(i->ifa_addr, &out[n]))
       continue;
-    if (i->ifa_addr->sa_family == AF_INET) {
-      struct sockaddr_in in;
-      memcpy(&in, i->ifa_addr, sizeof in);
-      out[n++] = fzr_addr_ipv4((const uint8_t *)&in.sin_addr, 0);
-    } else if (i->ifa_addr->sa_family == AF_INET6) {
-      struct sockaddr_in6 in6;
-      memcpy(&in6, i->ifa_addr, sizeof in6);
-      out[n++] = fzr_addr_ipv6(in6.sin6_addr.s6_addr, 0);
-    }
+    out[n++].scope_id = 0; /* whatever link it is on */
   }
   freeifaddrs(list);
   *count = n;

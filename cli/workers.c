@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workers.h"
 
-#include "event_glue.h"
+#include "clock.h"
 #include "process.h"
 #include "telemetry/log.h"
 
@@ -40,19 +40,13 @@ static void log_listening(const workers *all, const options *o, const fzr_addr *
            o->highest_port);
 }
 
-static bool is_any(const fzr_addr *addr)
-{
-  static const uint8_t any[16];
-  return memcmp(addr->ip, any, sizeof any) == 0;
-}
-
 /* Room for this many channels is made at most, and for no more than ports and limits allow. */
 #define MAX_ENTRIES 65536u
 
 static void open_offload(workers *all, const options *o)
 {
   const uint64_t most = ((uint64_t)o->highest_port - o->lowest_port + 1) * o->max_channels_per_allocation;
-  const bool any4 = is_any(&o->bind_ip4), any6 = is_any(&o->bind_ip6);
+  const bool any4 = is_wildcard(&o->bind_ip4), any6 = is_wildcard(&o->bind_ip6);
   const xdp_config config = {.mode = o->xdp_mode,
                              .swap = o->xdp_swap,
                              .interfaces = o->xdp_interfaces,

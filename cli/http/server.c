@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -14,6 +13,8 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/keyvalq_struct.h>
+
+#include "sockaddr.h"
 
 #define BACKLOG     64
 #define ALL_METHODS 0x1ff
@@ -211,24 +212,6 @@ const char *http_query(const http_request *request, const char *name)
   return evhttp_find_header(request->query, name);
 }
 
-static socklen_t to_sockaddr(const fzr_addr *addr, struct sockaddr_storage *out)
-{
-  memset(out, 0, sizeof *out);
-  if (addr->family == FZR_FAMILY_IPV6) {
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(addr->port);
-    in6->sin6_scope_id = addr->scope_id;
-    memcpy(&in6->sin6_addr, addr->ip, 16);
-    return sizeof *in6;
-  }
-  struct sockaddr_in *in4 = (struct sockaddr_in *)out;
-  in4->sin_family = AF_INET;
-  in4->sin_port = htons(addr->port);
-  memcpy(&in4->sin_addr, addr->ip, 4);
-  return sizeof *in4;
-}
-
 /* A listening socket on server->addr, whose port is then the real one; or -1 with errno set. */
 static int listen_on(http_server *server)
 {
@@ -246,8 +229,9 @@ static int listen_on(http_server *server)
     errno = err;
     return -1;
   }
-  server->addr.port = ss.ss_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)&ss)->sin6_port)
-                                               : ntohs(((const struct sockaddr_in *)&ss)->sin_port);
+  fzr_addr real;
+  if (from_sockaddr((const struct sockaddr *)&ss, &real))
+    server->addr.port = real.port;
   return fd;
 }
 

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <mbedtls/platform_util.h>
 
+#include "clock.h"
 #include "portal/race.h"
 #include "portal/upgrade.h"
 #include "portal/websocket.h"
@@ -39,18 +39,6 @@ struct portal_conn {
   size_t out_at, out_len;
   char why[320];
 };
-
-static fzr_time clock_now(void)
-{
-  struct timespec ts;
-  (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (fzr_time)ts.tv_sec * FZR_SECOND + (fzr_time)ts.tv_nsec;
-}
-
-static struct timeval to_timeval(fzr_time t)
-{
-  return (struct timeval){(time_t)(t / FZR_SECOND), (suseconds_t)(t % FZR_SECOND / 1000)};
-}
 
 static void release(portal_conn *conn)
 {
@@ -285,7 +273,7 @@ static void feed_upgrade(portal_conn *conn, const uint8_t *data, size_t len)
   } else if (result != PORTAL_UPGRADE_MORE) {
     answer_result(conn, result);
   } else if (!before && portal_upgrade_in_body(conn->upgrade)) {
-    const struct timeval tv = to_timeval(conn->config.body_timeout);
+    const struct timeval tv = timeval_of(conn->config.body_timeout);
     (void)event_add(conn->body_timer, &tv);
   }
 }
@@ -341,7 +329,7 @@ static void handshake(portal_conn *conn)
 /* Waits for what can go on next. */
 static void schedule(portal_conn *conn)
 {
-  const fzr_time now = clock_now();
+  const fzr_time now = monotonic_now();
   const fzr_time burst = 2 * FZR_SECOND;
   const bool reading = conn->phase == HANDSHAKE || wants_read(conn);
   const bool pause = conn->paid_until > now + burst;
@@ -349,7 +337,7 @@ static void schedule(portal_conn *conn)
   (void)event_del(conn->readable);
   (void)event_del(conn->resume);
   if (reading && (pause || ready)) {
-    const struct timeval tv = to_timeval(pause ? conn->paid_until - now - burst : 0);
+    const struct timeval tv = timeval_of(pause ? conn->paid_until - now - burst : 0);
     (void)event_add(conn->resume, &tv);
   } else if (reading) {
     (void)event_add(conn->readable, NULL);
@@ -363,7 +351,7 @@ static void schedule(portal_conn *conn)
 static void on_ready(evutil_socket_t fd, short what, void *ctx)
 {
   portal_conn *conn = ctx;
-  const fzr_time now = clock_now();
+  const fzr_time now = monotonic_now();
   (void)fd;
   (void)what;
   conn->inside++;

@@ -9,6 +9,7 @@
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 
+#include "hex.h"
 #include "portal/text.h"
 
 struct portal_json {
@@ -38,17 +39,6 @@ static bool take(scanner *s, char c)
     return false;
   s->at++;
   return true;
-}
-
-static int hex_digit(char c)
-{
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
 }
 
 static bool scan_escape(scanner *s)

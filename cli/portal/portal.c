@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include <mbedtls/platform_util.h>
 
+#include "clock.h"
 #include "portal/conn.h"
 #include "portal/resolve.h"
 #include "portal/retry_after.h"
@@ -48,18 +48,6 @@ struct portal {
   bool joined;      /* over the connection that there is */
   bool acting, silent;
 };
-
-static fzr_time clock_now(void)
-{
-  struct timespec ts;
-  (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (fzr_time)ts.tv_sec * FZR_SECOND + (fzr_time)ts.tv_nsec;
-}
-
-static struct timeval to_timeval(fzr_time t)
-{
-  return (struct timeval){(time_t)(t / FZR_SECOND), (suseconds_t)(t % FZR_SECOND / 1000)};
-}
 
 static uint32_t random_bits(void)
 {
@@ -102,7 +90,7 @@ static void attempt_failed(portal *p, const char *why)
 {
   char text[DETAIL_MAX];
   clean(p, why, text);
-  session_lost(&p->session, text, clock_now(), random_bits());
+  session_lost(&p->session, text, monotonic_now(), random_bits());
   act(p);
 }
 
@@ -111,7 +99,7 @@ static void on_open(void *ctx)
   portal *p = ctx;
   portal_trust_free(p->trust);
   p->trust = NULL;
-  session_switched(&p->session, clock_now());
+  session_switched(&p->session, monotonic_now());
   act(p);
 }
 
@@ -122,7 +110,7 @@ static void on_refused(void *ctx, int status, const char *detail, const char *re
   uint32_t seconds = 0;
   (void)portal_retry_after(retry_after, strlen(retry_after), (int64_t)time(NULL), &seconds);
   clean(p, detail, text);
-  session_refused(&p->session, status, text, seconds, clock_now(), random_bits());
+  session_refused(&p->session, status, text, seconds, monotonic_now(), random_bits());
   act(p);
 }
 
@@ -143,7 +131,7 @@ static void on_text(void *ctx, const char *data, size_t len)
   }
   clean(p, message.reason, text);
   (void)snprintf(message.reason, sizeof message.reason, "%.*s", (int)sizeof message.reason - 1, text);
-  session_message(&p->session, &message, clock_now(), random_bits());
+  session_message(&p->session, &message, monotonic_now(), random_bits());
   act(p);
 }
 
@@ -252,7 +240,7 @@ static void begin_attempt(portal *p)
   } else if (portal_resolver_start(p->resolver, on_resolved, p) != 0) {
     on_resolved(p, NULL, 0, strerror(errno));
   } else if (p->good_count > 0) {
-    const struct timeval tv = to_timeval(p->session.timing.lookup);
+    const struct timeval tv = timeval_of(p->session.timing.lookup);
     (void)event_add(p->late, &tv);
   }
 }
@@ -280,22 +268,22 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   if (p->session.state == SESSION_IDLE)
-    session_start(&p->session, clock_now());
+    session_start(&p->session, monotonic_now());
   else
-    session_timeout(&p->session, clock_now(), random_bits());
+    session_timeout(&p->session, monotonic_now(), random_bits());
   act(p);
 }
 
 static void set_timer(portal *p)
 {
   const fzr_time deadline = session_deadline(&p->session);
-  const fzr_time now = clock_now();
+  const fzr_time now = monotonic_now();
   (void)event_del(p->timer);
   if (deadline == FZR_TIME_NEVER)
     return;
   /* Rounded up: a timer that fires early would find nothing due. */
   const fzr_time wait = deadline > now ? deadline - now + 999 : 0;
-  const struct timeval tv = to_timeval(wait);
+  const struct timeval tv = timeval_of(wait);
   (void)event_add(p->timer, &tv);
 }
 
@@ -498,7 +486,7 @@ portal *portal_start(const portal_options *options, struct event_base *base,
 void portal_shutdown(portal *p)
 {
   p->silent = true;
-  session_shutdown(&p->session, clock_now());
+  session_shutdown(&p->session, monotonic_now());
   act(p);
 }
 

@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "portal/resolve.h"
-#include "portal/sockaddr.h"
+#include "sockaddr.h"
 
 typedef struct runner {
   portal_race *race;
@@ -50,7 +51,7 @@ static void note_failure(const runner *r, int err)
 
 static void start_next_in(portal_race *race, fzr_time delay)
 {
-  const struct timeval tv = {0, (suseconds_t)(delay / 1000)};
+  const struct timeval tv = timeval_of(delay);
   (void)event_add(race->next, &tv);
 }
 
@@ -96,7 +97,7 @@ static void on_connected(evutil_socket_t fd, short what, void *ctx)
 static int runner_start(runner *r)
 {
   struct sockaddr_storage to;
-  const socklen_t len = portal_to_sockaddr(&r->addr, &to);
+  const socklen_t len = to_sockaddr(&r->addr, &to);
   r->fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (r->fd < 0)
     return errno;
@@ -131,8 +132,7 @@ portal_race *portal_race_new(struct event_base *base, const fzr_addr *addrs, siz
     return NULL;
   }
   race->base = base;
-  race->timeout =
-      (struct timeval){(time_t)(timeout / FZR_SECOND), (suseconds_t)(timeout % FZR_SECOND / 1000)};
+  race->timeout = timeval_of(timeout);
   race->done = done;
   race->ctx = ctx;
   race->count = count < PORTAL_MAX_ADDRS ? count : PORTAL_MAX_ADDRS;

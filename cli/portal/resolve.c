@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "portal/sockaddr.h"
+#include "sockaddr.h"
 
 /* One look-up: shared by its thread and the resolver; the last of them to leave frees it. */
 typedef struct job {
@@ -66,7 +66,7 @@ static void job_run(job *j)
   }
   for (const struct addrinfo *ai = list; ai != NULL && j->count < PORTAL_MAX_ADDRS; ai = ai->ai_next) {
     fzr_addr addr;
-    if (!portal_from_sockaddr(ai->ai_addr, &addr))
+    if (!from_sockaddr(ai->ai_addr, &addr))
       continue;
     addr.port = j->port;
     if (!have_address(j, &addr))

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log_filter.h"
 #include "log_queue.h"
 #include "log_repeat.h"
@@ -42,13 +43,6 @@ static struct {
 
 static _Thread_local const uint8_t *current_trace;
 static _Thread_local const uint8_t *current_span;
-
-static fzr_time monotonic(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
-}
 
 /* ---- filter ---- */
 
@@ -183,7 +177,7 @@ void log_always(enum fzr_log_level level, const char *target, const char *messag
     const uint64_t hash = log_repeat_hash(&logger.repeat, &line);
     pthread_mutex_lock(&logger.repeat_lock);
     const enum log_repeat_verdict verdict =
-        log_repeat_judge(&logger.repeat, &line, hash, monotonic(), &ended);
+        log_repeat_judge(&logger.repeat, &line, hash, monotonic_now(), &ended);
     pthread_mutex_unlock(&logger.repeat_lock);
     if (ended.written)
       emit_held_back(&ended);
@@ -258,7 +252,7 @@ static void on_idle(uint64_t dropped)
   logger.untold += dropped;
   if (logger.untold && tell_dropped(logger.untold))
     logger.untold = 0;
-  tell_held_back(monotonic());
+  tell_held_back(monotonic_now());
 }
 
 static void warn_of_directive(void *ctx, const char *directive, size_t len, const char *problem)

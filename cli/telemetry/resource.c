@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hex.h"
 #include "utf8.h"
 
 static struct resource_attribute *find(const resource *r, const char *key)
@@ -27,17 +28,6 @@ static const char *set(resource *r, const char *key, const char *value)
   }
   snprintf(a->value, sizeof a->value, "%s", value);
   return NULL;
-}
-
-static int hex_digit(char c)
-{
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
 }
 
 static bool is_utf8(const char *text, size_t len)

@@ -8,6 +8,7 @@
 
 #include <event2/buffer.h>
 
+#include "clock.h"
 #include "export.h"
 #include "log.h"
 #include "prometheus.h"
@@ -39,17 +40,10 @@ static void take_snapshot(void *ctx, metrics_snapshot *out)
 
 /* ---- GET /metrics ---- */
 
-static fzr_time monotonic(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
-}
-
 static void on_metrics(void *ctx, const http_request *request, http_response *response)
 {
   telemetry *t = ctx;
-  const fzr_time now = monotonic();
+  const fzr_time now = monotonic_now();
   (void)request;
   if (!t->scraped || now - t->scraped >= SCRAPE_EVERY) {
     metrics_snapshot snapshot;

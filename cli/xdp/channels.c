@@ -3,10 +3,10 @@
 
 #include "entry.h"
 #include "firezone_relay/offload.h"
+#include "sockaddr.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,27 +36,13 @@ static bool is_link_local(const fzr_addr *addr)
   return addr->family == FZR_FAMILY_IPV6 && addr->ip[0] == 0xfe && (addr->ip[1] & 0xc0) == 0x80;
 }
 
-static socklen_t peer_sockaddr(const fzr_addr *addr, struct sockaddr_storage *out)
-{
-  memset(out, 0, sizeof *out);
-  if (addr->family == FZR_FAMILY_IPV4) {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
-    memcpy(&in.sin_addr, addr->ip, sizeof in.sin_addr);
-    memcpy(out, &in, sizeof in);
-    return sizeof in;
-  }
-  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
-  memcpy(&in6.sin6_addr, addr->ip, sizeof in6.sin6_addr);
-  memcpy(out, &in6, sizeof in6);
-  return sizeof in6;
-}
-
 /* The address that the kernel would send to |peer| from, as it does for the relay's unconnected sockets: asked of a socket that
  * sends nothing. Returns whether there is one. */
 static bool ask_source(const fzr_addr *peer, uint8_t ip[16])
 {
   struct sockaddr_storage sa;
-  const socklen_t len = peer_sockaddr(peer, &sa);
+  fzr_addr source;
+  const socklen_t len = to_sockaddr(peer, &sa);
   const int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0)
     return false;
@@ -64,13 +50,9 @@ static bool ask_source(const fzr_addr *peer, uint8_t ip[16])
   const bool known =
       !connect(fd, (const struct sockaddr *)&sa, len) && !getsockname(fd, (struct sockaddr *)&sa, &got);
   (void)close(fd);
-  if (!known)
+  if (!known || !from_sockaddr((const struct sockaddr *)&sa, &source))
     return false;
-  memset(ip, 0, 16);
-  if (sa.ss_family == AF_INET)
-    memcpy(ip, &((const struct sockaddr_in *)(const void *)&sa)->sin_addr, 4);
-  else
-    memcpy(ip, &((const struct sockaddr_in6 *)(const void *)&sa)->sin6_addr, 16);
+  memcpy(ip, source.ip, sizeof source.ip);
   return !is_zero(ip, 16);
 }
 

@@ -11,7 +11,7 @@
 
 #include "portal/race.h"
 #include "portal/resolve.h"
-#include "portal/sockaddr.h"
+#include "sockaddr.h"
 #include "testing.h"
 
 static struct event_base *base;
@@ -194,13 +194,13 @@ static int listener(fzr_addr *addr)
 {
   struct sockaddr_storage ss;
   *addr = fzt_addr("127.0.0.1");
-  socklen_t len = portal_to_sockaddr(addr, &ss);
+  socklen_t len = to_sockaddr(addr, &ss);
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   ck_assert_int_ge(fd, 0);
   ck_assert_int_eq(bind(fd, (const struct sockaddr *)&ss, len), 0);
   ck_assert_int_eq(listen(fd, 8), 0);
   ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
-  ck_assert(portal_from_sockaddr((const struct sockaddr *)&ss, addr));
+  ck_assert(from_sockaddr((const struct sockaddr *)&ss, addr));
   return fd;
 }
 
@@ -210,7 +210,7 @@ static int full_listener(fzr_addr *addr, int fillers[8])
   struct sockaddr_storage ss;
   const int fd = listener(addr);
   ck_assert_int_eq(listen(fd, 0), 0);
-  const socklen_t len = portal_to_sockaddr(addr, &ss);
+  const socklen_t len = to_sockaddr(addr, &ss);
   for (int i = 0; i < 8; i++) {
     fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     (void)connect(fillers[i], (const struct sockaddr *)&ss, len);

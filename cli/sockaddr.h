@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between fzr_addr and the system's socket addresses. */
-#ifndef PORTAL_SOCKADDR_H
-#define PORTAL_SOCKADDR_H
+#ifndef RELAY_SOCKADDR_H
+#define RELAY_SOCKADDR_H
 
 #include <netinet/in.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "firezone_relay/types.h"
 
 /* Writes |addr| as a socket address; returns its length. */
-static inline socklen_t portal_to_sockaddr(const fzr_addr *addr, struct sockaddr_storage *out)
+static inline socklen_t to_sockaddr(const fzr_addr *addr, struct sockaddr_storage *out)
 {
   memset(out, 0, sizeof *out);
   if (addr->family == FZR_FAMILY_IPV6) {
@@ -27,7 +27,7 @@ static inline socklen_t portal_to_sockaddr(const fzr_addr *addr, struct sockaddr
 }
 
 /* Reads an IPv4 or IPv6 socket address. Returns whether it is one. */
-static inline bool portal_from_sockaddr(const struct sockaddr *sa, fzr_addr *out)
+static inline bool from_sockaddr(const struct sockaddr *sa, fzr_addr *out)
 {
   memset(out, 0, sizeof *out);
   if (sa->sa_family == AF_INET) {

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program's clock, in the engine's units and libevent's. */
+#ifndef RELAY_CLOCK_H
+#define RELAY_CLOCK_H
+
+#include <sys/time.h>
+#include <time.h>
+
+#include "firezone_relay/types.h"
+
+/* Monotonic nanoseconds. */
+static inline fzr_time monotonic_now(void)
+{
+  struct timespec now;
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
+}
+
+/* A duration, rounded down to microseconds. */
+static inline struct timeval timeval_of(fzr_time duration)
+{
+  return (struct timeval){(time_t)(duration / FZR_SECOND), (suseconds_t)(duration % FZR_SECOND / 1000)};
+}
+
+#endif
