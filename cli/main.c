@@ -105,8 +105,6 @@ int main(int argc, char **argv)
   log_info("relay", "firezone-relay %s", fzr_version());
   log_warnings(&o, source);
   process_raise_descriptors(&o, workers_count(&o));
-  if (o.otlp_endpoint)
-    process_keep_memory();
   const int status = relay_run(&o, secret);
   explicit_bzero(secret, sizeof secret);
   log_shutdown();

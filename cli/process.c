@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,9 +21,6 @@
 #endif
 
 #define PER_WORKER 8u
-/* Bytes. A message to a collector takes up to some 0.7 MiB on its way, and 20 of them a second are built at 10,000 requests a second: the page
- * faults of getting that anew each time were most of the exporter's CPU time. */
-#define KEPT (2 << 20)
 /* So much that a worker that wakes up goes first, and so little that health checks and the portal get enough on a busy machine. */
 #define STEP_BACK 10
 /* ns. A thread that wakes up interrupts at once one with a longer slice than its own, whose is 3 ms; otherwise it waits for the other's to end
@@ -54,14 +50,6 @@ void process_keep_standard_streams(void)
       (void)close(got);
     }
   }
-}
-
-void process_keep_memory(void)
-{
-#ifdef __GLIBC__
-  (void)mallopt(M_TRIM_THRESHOLD, KEPT);
-  (void)mallopt(M_MMAP_THRESHOLD, KEPT);
-#endif
 }
 
 void process_raise_descriptors(const options *o, unsigned workers)

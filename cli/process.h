@@ -20,9 +20,6 @@ void process_keep_standard_streams(void);
 /* Raises the soft limit of descriptors to the hard one, and warns if that is too low for all of the range's ports. */
 void process_raise_descriptors(const options *o, unsigned workers);
 
-/* Has free() keep memory for what is allocated next instead of giving it back to the kernel. */
-void process_keep_memory(void);
-
 /* Lets the calling thread step back where relaying wants the CPU. Threads that it starts from then on inherit that. */
 void process_step_back(void);
 

@@ -17,14 +17,16 @@
 #define TARGET        "otlp"
 #define RING_CAPACITY 1024u
 #define DRAIN_MS      500u
+#define BATCHES       (EXPORT_SPAN_QUEUE / EXPORT_SPAN_BATCH + 1) /* and the one on its way */
 
 /* One of the two kinds of data: at most one message of it is on its way, or waits to be sent again. */
 typedef struct lane {
   exporter *owner;
   const char *what;
   const char *path;
-  uint8_t *(*pack)(exporter *e, struct lane *p, size_t *len); /* NULL: there is nothing to send */
-  uint8_t *message;
+  const uint8_t *(*pack)(exporter *e, struct lane *p, size_t *len); /* NULL: there is nothing to send */
+  void (*release)(exporter *e);                                     /* the message is no longer needed */
+  const uint8_t *message;
   size_t len;
   uint64_t items;
   unsigned attempts; /* of this message */
@@ -45,9 +47,10 @@ struct exporter {
   int wake_fd;
   span_ring **rings;
   uint64_t lost; /* spans that found the queue full, or were not taken */
-  span *queue;   /* EXPORT_SPAN_QUEUE */
-  size_t first, count;
-  span *batch; /* EXPORT_SPAN_BATCH, in order */
+  uint8_t *packed_metrics;
+  otlp_spans *batches
+      [BATCHES]; /* a ring: the oldest is the message of `traces` if it has one, the newest takes spans */
+  unsigned first, used;
 };
 
 static uint64_t clock_ns(clockid_t clock)
@@ -68,7 +71,8 @@ static void step(lane *p);
 
 static void drop_message(lane *p)
 {
-  free(p->message);
+  if (p->message)
+    p->release(p->owner);
   p->message = NULL;
 }
 
@@ -160,12 +164,8 @@ static void on_done(void *ctx, const grpc_answer *answer)
 
 static void send_message(lane *p)
 {
-  uint8_t *copy = malloc(p->len + 1);
   p->attempts++;
-  if (copy) {
-    memcpy(copy, p->message, p->len);
-    p->in_flight = grpc_call(p->owner->client, p->path, copy, p->len, EXPORT_CALL_MS, on_done, p) == 0;
-  }
+  p->in_flight = grpc_call(p->owner->client, p->path, p->message, p->len, EXPORT_CALL_MS, on_done, p) == 0;
   if (!p->in_flight) {
     const grpc_answer answer = {GRPC_UNAVAILABLE, strerror(ENOMEM), NULL, 0, -1};
     on_failure(p, &answer);
@@ -200,7 +200,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- metrics ---- */
 
-static uint8_t *pack_metrics(exporter *e, lane *p, size_t *len)
+static const uint8_t *pack_metrics(exporter *e, lane *p, size_t *len)
 {
   metrics_snapshot snapshot;
   if (!e->metrics_due)
@@ -209,7 +209,14 @@ static uint8_t *pack_metrics(exporter *e, lane *p, size_t *len)
   p->items = 1;
   memset(&snapshot, 0, sizeof snapshot);
   e->config.snapshot(e->config.ctx, &snapshot);
-  return otlp_pack_metrics(e->config.origin, &snapshot, clock_ns(CLOCK_REALTIME), len);
+  e->packed_metrics = otlp_pack_metrics(e->config.origin, &snapshot, clock_ns(CLOCK_REALTIME), len);
+  return e->packed_metrics;
+}
+
+static void release_metrics(exporter *e)
+{
+  free(e->packed_metrics);
+  e->packed_metrics = NULL;
 }
 
 static void on_interval(evutil_socket_t fd, short what, void *ctx)
@@ -223,37 +230,58 @@ static void on_interval(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- spans ---- */
 
-static uint8_t *pack_spans(exporter *e, lane *p, size_t *len)
+static otlp_spans *batch(const exporter *e, unsigned index)
 {
-  if (e->count == 0)
+  return e->batches[(e->first + index) % BATCHES];
+}
+
+static const uint8_t *pack_spans(exporter *e, lane *p, size_t *len)
+{
+  if (e->used == 0)
     return NULL;
-  const uint64_t now = clock_ns(CLOCK_MONOTONIC);
-  const bool old = now - e->queue[e->first].end >= EXPORT_SPAN_WAIT;
-  if (e->count < EXPORT_SPAN_BATCH && !old && !e->flushing)
-    return NULL;
-  const size_t n = e->count < EXPORT_SPAN_BATCH ? e->count : EXPORT_SPAN_BATCH;
-  for (size_t i = 0; i < n; i++)
-    e->batch[i] = e->queue[(e->first + i) % EXPORT_SPAN_QUEUE];
-  e->first = (e->first + n) % EXPORT_SPAN_QUEUE;
-  e->count -= n;
-  p->items = n;
-  uint8_t *message = otlp_pack_spans(e->config.origin, e->batch, n, clock_ns(CLOCK_REALTIME) - now, len);
-  if (!message)
-    e->lost += n;
-  return message;
+  otlp_spans *oldest = batch(e, 0);
+  const bool old = clock_ns(CLOCK_MONOTONIC) - otlp_spans_oldest(oldest) >= EXPORT_SPAN_WAIT;
+  p->items = otlp_spans_count(oldest);
+  return p->items == EXPORT_SPAN_BATCH || old || e->flushing ? otlp_spans_message(oldest, len) : NULL;
+}
+
+static void release_spans(exporter *e)
+{
+  otlp_spans_clear(batch(e, 0));
+  e->first = (e->first + 1) % BATCHES;
+  e->used--;
+}
+
+/* The batch that takes spans; NULL if the queue is full. */
+static otlp_spans *open_batch(exporter *e)
+{
+  const unsigned on_its_way = e->traces.message ? 1 : 0;
+  if (e->used > on_its_way && otlp_spans_count(batch(e, e->used - 1)) < EXPORT_SPAN_BATCH)
+    return batch(e, e->used - 1);
+  return e->used < BATCHES - 1 + on_its_way ? batch(e, e->used++) : NULL;
+}
+
+static void take(exporter *e, const span *s, uint64_t to_unix_ns)
+{
+  otlp_spans *open = open_batch(e);
+  if (open && otlp_spans_add(open, s, to_unix_ns) == 0)
+    return;
+  e->lost++;
+  if (open && otlp_spans_count(open) == 0)
+    e->used--; /* there is none that is empty */
 }
 
 /* Takes what the workers have recorded. */
 static void drain(exporter *e)
 {
-  span s;
+  const uint64_t to_unix_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
   for (unsigned i = 0; i < e->config.rings; i++) {
+    span_ring *ring = e->rings[i];
+    const span *s;
     /* Not more than a ring holds: a worker that is faster than we are must not keep us here. */
-    for (unsigned n = 0; n < RING_CAPACITY && span_ring_take(e->rings[i], &s); n++) {
-      if (e->count == EXPORT_SPAN_QUEUE)
-        e->lost++;
-      else
-        e->queue[(e->first + e->count++) % EXPORT_SPAN_QUEUE] = s;
+    for (unsigned n = 0; n < RING_CAPACITY && (s = span_ring_first(ring)); n++) {
+      take(e, s, to_unix_ns);
+      span_ring_pop(ring);
     }
   }
 }
@@ -287,7 +315,7 @@ static void on_flush_deadline(evutil_socket_t fd, short what, void *ctx)
 
 static bool is_idle(const exporter *e)
 {
-  return !e->metrics.in_flight && !e->traces.in_flight && !e->count && !e->metrics_due;
+  return !e->metrics.in_flight && !e->traces.in_flight && !e->used && !e->metrics_due;
 }
 
 static void hurry(lane *p)
@@ -317,9 +345,12 @@ void exporter_flush(exporter *e, unsigned timeout_ms)
   }
   (void)event_del(e->flush_deadline);
   (void)event_del(e->drain);
-  if (!is_idle(e))
-    log_warn(TARGET, "Gave up sending the last metrics and %zu spans: the collector does not answer",
-             e->count + (e->traces.message ? (size_t)e->traces.items : 0));
+  if (is_idle(e))
+    return;
+  size_t spans = 0;
+  for (unsigned i = 0; i < e->used; i++)
+    spans += otlp_spans_count(batch(e, i));
+  log_warn(TARGET, "Gave up sending the last metrics and %zu spans: the collector does not answer", spans);
 }
 
 /* ---- start and end ---- */
@@ -333,9 +364,9 @@ static bool add_timer(exporter *e, struct event **timer, short how, event_callba
 }
 
 static bool new_lane(exporter *e, lane *p, const char *what, const char *path,
-                     uint8_t *(*pack)(exporter *, lane *, size_t *))
+                     const uint8_t *(*pack)(exporter *, lane *, size_t *), void (*release)(exporter *))
 {
-  *p = (lane){.owner = e, .what = what, .path = path, .pack = pack};
+  *p = (lane){.owner = e, .what = what, .path = path, .pack = pack, .release = release};
   return add_timer(e, &p->timer, 0, on_timer, p, 0);
 }
 
@@ -343,10 +374,11 @@ static bool new_rings(exporter *e)
 {
   e->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   e->rings = calloc(e->config.rings + 1, sizeof *e->rings);
-  e->queue = calloc(EXPORT_SPAN_QUEUE, sizeof *e->queue);
-  e->batch = calloc(EXPORT_SPAN_BATCH, sizeof *e->batch);
-  if (e->wake_fd < 0 || !e->rings || !e->queue || !e->batch)
+  if (e->wake_fd < 0 || !e->rings)
     return false;
+  for (unsigned i = 0; i < BATCHES; i++)
+    if (!(e->batches[i] = otlp_spans_new(e->config.origin)))
+      return false;
   for (unsigned i = 0; i < e->config.rings; i++)
     if (!(e->rings[i] = span_ring_new(RING_CAPACITY, e->wake_fd)))
       return false;
@@ -363,8 +395,9 @@ exporter *exporter_new(const exporter_config *config, char *error)
   e->config = *config;
   e->wake_fd = -1;
   e->client = grpc_client_new(config->base, config->endpoint, config->agent, error);
-  if (!e->client || !new_rings(e) || !new_lane(e, &e->metrics, "metrics", OTLP_METRICS_PATH, pack_metrics) ||
-      !new_lane(e, &e->traces, "spans", OTLP_TRACES_PATH, pack_spans) ||
+  if (!e->client || !new_rings(e) ||
+      !new_lane(e, &e->metrics, "metrics", OTLP_METRICS_PATH, pack_metrics, release_metrics) ||
+      !new_lane(e, &e->traces, "spans", OTLP_TRACES_PATH, pack_spans, release_spans) ||
       !add_timer(e, &e->interval, EV_PERSIST, on_interval, e, config->metric_interval_ms) ||
       !add_timer(e, &e->drain, EV_PERSIST, on_drain, e, DRAIN_MS) ||
       !add_timer(e, &e->flush_deadline, 0, on_flush_deadline, e, 0)) {
@@ -389,10 +422,9 @@ void exporter_free(exporter *e)
   if (e->wake_fd >= 0)
     (void)close(e->wake_fd);
   free(e->rings);
-  free(e->queue);
-  free(e->batch);
-  free(e->metrics.message);
-  free(e->traces.message);
+  for (unsigned i = 0; i < BATCHES; i++)
+    otlp_spans_free(e->batches[i]);
+  release_metrics(e);
   free(e);
 }
 

@@ -34,7 +34,6 @@ static void finish_all(grpc_client *c, int code, const char *text)
 
 static void reset(grpc_stream *s)
 {
-  free(s->message);
   free(s->body);
   s->message = s->body = NULL;
   s->active = s->finished = false;
@@ -330,7 +329,7 @@ static void start(grpc_stream *s)
   }
 }
 
-int grpc_call(grpc_client *c, const char *path, uint8_t *message, size_t len, unsigned timeout_ms,
+int grpc_call(grpc_client *c, const char *path, const uint8_t *message, size_t len, unsigned timeout_ms,
               grpc_done done, void *ctx)
 {
   const struct timeval timeout = {(time_t)(timeout_ms / 1000), (suseconds_t)(timeout_ms % 1000) * 1000};
@@ -339,7 +338,6 @@ int grpc_call(grpc_client *c, const char *path, uint8_t *message, size_t len, un
     if (!c->streams[i].active)
       s = &c->streams[i];
   if (!s || event_add(s->deadline, &timeout)) {
-    free(message);
     errno = s ? ENOMEM : EBUSY;
     return -1;
   }

@@ -38,10 +38,10 @@ void grpc_client_free(grpc_client *client);
 /* Checks |endpoint| alone. Returns NULL, or what is wrong with it: static text. */
 const char *grpc_check_endpoint(const char *endpoint);
 
-/* Calls the method |path| (static text) with the |len| bytes |message|, which are malloc'ed and the client's from now on. The call ends
- * after |timeout_ms| at the latest, with GRPC_DEADLINE_EXCEEDED. Returns 0, or -1 with errno set (ENOMEM; EBUSY: GRPC_MAX_CALLS
- * are under way); |message| is freed then, too. */
-int grpc_call(grpc_client *client, const char *path, uint8_t *message, size_t len, unsigned timeout_ms,
+/* Calls the method |path| (static text) with the |len| bytes |message|, which have to stay as they are until the callback, or until
+ * grpc_client_free. The call ends after |timeout_ms| at the latest, with GRPC_DEADLINE_EXCEEDED. Returns 0, or -1 with errno set (ENOMEM;
+ * EBUSY: GRPC_MAX_CALLS are under way). */
+int grpc_call(grpc_client *client, const char *path, const uint8_t *message, size_t len, unsigned timeout_ms,
               grpc_done done, void *ctx);
 
 #endif

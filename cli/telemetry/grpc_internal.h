@@ -19,7 +19,7 @@ typedef struct grpc_stream {
   bool finished; /* its answer is known; the callback comes from the loop */
   int32_t id;    /* 0: not submitted yet */
   const char *path;
-  uint8_t *message;
+  const uint8_t *message; /* the caller's */
   size_t len;
   size_t sent; /* of the prefix of five bytes and the message */
   unsigned timeout_ms;

@@ -23,9 +23,26 @@ typedef struct otlp_origin {
 uint8_t *otlp_pack_metrics(const otlp_origin *origin, const metrics_snapshot *snapshot, uint64_t now_unix_ns,
                            size_t *len);
 
-/* Makes an ExportTraceServiceRequest of |n| spans. |to_unix_ns| is what has to be added to their times. Likewise. */
-uint8_t *otlp_pack_spans(const otlp_origin *origin, const span *spans, size_t n, uint64_t to_unix_ns,
-                         size_t *len);
+/* An ExportTraceServiceRequest that spans are added to as they come. */
+typedef struct otlp_spans otlp_spans;
+
+/* An empty one; NULL if memory is out. It keeps nothing of |origin|. */
+otlp_spans *otlp_spans_new(const otlp_origin *origin);
+/* NULL is allowed. */
+void otlp_spans_free(otlp_spans *batch);
+
+/* Adds |s|. |to_unix_ns| is what has to be added to its times. Returns 0, or -1 if memory is out: it is as before then. */
+int otlp_spans_add(otlp_spans *batch, const span *s, uint64_t to_unix_ns);
+
+size_t otlp_spans_count(const otlp_spans *batch);
+/* When the first span in it ended (CLOCK_MONOTONIC); there has to be one. */
+fzr_time otlp_spans_oldest(const otlp_spans *batch);
+
+/* The message, *|len| bytes of it; they stay until spans are added or all are thrown away. */
+const uint8_t *otlp_spans_message(otlp_spans *batch, size_t *len);
+
+/* Throws all spans away and keeps the memory. */
+void otlp_spans_clear(otlp_spans *batch);
 
 /* What the collector says of a request that it accepted. */
 typedef struct otlp_partial {

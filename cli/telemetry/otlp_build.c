@@ -9,15 +9,6 @@
 
 #define SCOPE_NAME "firezone-relay"
 
-char *otlp_text(arena *a, const uint8_t *bytes, size_t len)
-{
-  const size_t cap = len * 3 + 1; /* each byte may become U+FFFD */
-  char *copy = arena_take(a, cap);
-  if (copy)
-    utf8_copy(bytes, len, copy, cap);
-  return copy;
-}
-
 static Otlp__KeyValue *attribute(arena *a, const char *key, Otlp__AnyValue **value)
 {
   OTLP_NEW(a, Otlp__AnyValue, OTLP__ANY_VALUE__INIT, any);

@@ -7,9 +7,6 @@
 #include "common.pb-c.h"
 #include "otlp.h"
 
-/* A copy that is valid UTF-8. */
-char *otlp_text(arena *a, const uint8_t *bytes, size_t len);
-
 /* An attribute. |key| and |value| have to stay until the message is packed. */
 Otlp__KeyValue *otlp_string(arena *a, const char *key, const char *value);
 Otlp__KeyValue *otlp_int(arena *a, const char *key, int64_t value);

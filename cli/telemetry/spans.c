@@ -156,14 +156,17 @@ void span_ring_record(span_ring *r, const fzr_log_record *record, const uint8_t 
   *span_id = r->span_id;
 }
 
-bool span_ring_take(span_ring *r, span *out)
+const span *span_ring_first(const span_ring *r)
 {
   const unsigned tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-  if (tail == atomic_load_explicit(&r->head, memory_order_acquire))
-    return false;
-  *out = r->spans[tail & (r->capacity - 1)];
+  return tail == atomic_load_explicit(&r->head, memory_order_acquire) ? NULL
+                                                                      : &r->spans[tail & (r->capacity - 1)];
+}
+
+void span_ring_pop(span_ring *r)
+{
+  const unsigned tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
   atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
-  return true;
 }
 
 uint64_t span_ring_dropped(const span_ring *r)

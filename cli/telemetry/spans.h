@@ -37,8 +37,10 @@ void span_ring_free(span_ring *ring);
 void span_ring_record(span_ring *ring, const fzr_log_record *record, const uint8_t **trace_id,
                       const uint8_t **span_id);
 
-/* Takes the oldest span. Only by the thread that empties the ring. Returns false if there is none. */
-bool span_ring_take(span_ring *ring, span *out);
+/* The oldest span, which stays where it is until span_ring_pop; NULL if there is none. Both only by the thread that empties the ring. */
+const span *span_ring_first(const span_ring *ring);
+/* Throws the oldest span away; there has to be one. */
+void span_ring_pop(span_ring *ring);
 
 /* How many found the ring full, since the start. Any thread. */
 uint64_t span_ring_dropped(const span_ring *ring);

@@ -33,9 +33,9 @@ static void check_resource(const char *service_name, const char *attributes)
     FUZZ_CHECK(resource_get(&r, r.attributes[i].key) == r.attributes[i].value);
   }
   size_t len;
-  uint8_t *bytes = otlp_pack_spans(&origin, NULL, 0, 0, &len);
-  FUZZ_CHECK(bytes && len > 0);
-  free(bytes);
+  otlp_spans *batch = otlp_spans_new(&origin);
+  FUZZ_CHECK(batch && otlp_spans_message(batch, &len) && len > 0);
+  otlp_spans_free(batch);
 }
 
 static void check_answer(const uint8_t *data, size_t size)

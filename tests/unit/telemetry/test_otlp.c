@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Metrics and spans as OTLP messages, taken apart again. The encoding itself is checked by a foreign reader end to end. */
+#include "prng.h"
 #include "testing.h"
 
 #include "metrics.pb-c.h"
 #include "telemetry/arena.h"
 #include "telemetry/otlp.h"
+#include "telemetry/wire.h"
 #include "trace.pb-c.h"
 
 #include <stdio.h>
@@ -178,10 +180,17 @@ START_TEST(test_spans)
   size_t len;
   spans[0].sender = fzt_addr("192.0.2.1:4000");
   spans[0].peer = fzt_addr("[2001:db8::2]:5000");
-  uint8_t *bytes = otlp_pack_spans(&origin, spans, 2, 1000000, &len);
+  otlp_spans *batch = otlp_spans_new(&origin);
+  ck_assert_int_eq(otlp_spans_add(batch, &spans[0], 1000000), 0);
+  ck_assert_int_eq(otlp_spans_add(batch, &spans[1], 1000000), 0);
+  ck_assert_uint_eq(otlp_spans_oldest(batch), 30);
+  const uint8_t *bytes = otlp_spans_message(batch, &len);
   Otlp__ExportTraces *t = otlp__export_traces__unpack(NULL, len, bytes);
   ck_assert_ptr_nonnull(t);
+  const Otlp__Resource *tester = t->resource_spans[0]->resource;
+  ck_assert_str_eq(find(tester->attributes, tester->n_attributes, "service.name"), "tested");
   const Otlp__ScopeSpans *scope = t->resource_spans[0]->scope_spans[0];
+  ck_assert_str_eq(scope->scope->version, "1.2.3");
   ck_assert_uint_eq(scope->n_spans, 2);
   const Otlp__Span *s = scope->spans[0];
   ck_assert_uint_eq(s->trace_id.len, 16);
@@ -204,7 +213,128 @@ START_TEST(test_spans)
   ck_assert_uint_eq(s->n_attributes, 0);
   ck_assert_ptr_null(s->status);
   otlp__export_traces__free_unpacked(t, NULL);
-  free(bytes);
+  otlp_spans_free(batch);
+}
+END_TEST
+
+static fzr_addr any_addr(fzt_prng *prng)
+{
+  fzr_addr addr = {0};
+  if (fzt_below(prng, 4) == 0)
+    return addr;
+  addr.family = fzt_below(prng, 2) ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6;
+  addr.port = (uint16_t)fzt_below(prng, 65536);
+  fzt_fill(prng, addr.ip, addr.family == FZR_FAMILY_IPV4 ? 4 : 16);
+  return addr;
+}
+
+static span any_span(fzt_prng *prng)
+{
+  static const uint16_t codes[] = {0, 0, 400, 401, 403, 437, 438, 486, 508, 999};
+  span s = {.has_txid = fzt_below(prng, 2) != 0,
+            .method = (uint16_t)fzt_below(prng, 12),
+            .error_code = codes[fzt_below(prng, sizeof codes / sizeof *codes)],
+            .allocation = fzt_below(prng, 2) ? (uint16_t)fzt_below(prng, 65536) : 0,
+            .channel = fzt_below(prng, 2) ? (uint16_t)fzt_below(prng, 0x5000) : 0,
+            .start = fzt_next(prng) >> 8,
+            .end = fzt_next(prng) >> 8,
+            .sender = any_addr(prng),
+            .peer = any_addr(prng),
+            .software_len = fzt_below(prng, 2) ? (uint8_t)fzt_below(prng, SPAN_SOFTWARE_MAX + 1) : 0};
+  fzt_fill(prng, s.trace_id, sizeof s.trace_id);
+  fzt_fill(prng, s.span_id, sizeof s.span_id);
+  fzt_fill(prng, s.txid, sizeof s.txid);
+  fzt_fill(prng, s.software, s.software_len);
+  return s;
+}
+
+/* What is written by hand is, to the byte, what protobuf-c makes of the same message. */
+static void check_bytes(otlp_spans *batch, size_t n)
+{
+  size_t len;
+  const uint8_t *bytes = otlp_spans_message(batch, &len);
+  Otlp__ExportTraces *t = otlp__export_traces__unpack(NULL, len, bytes);
+  ck_assert_ptr_nonnull(t);
+  ck_assert_uint_eq(t->resource_spans[0]->scope_spans[0]->n_spans, n);
+  ck_assert_uint_eq(otlp_spans_count(batch), n);
+  ck_assert_uint_eq(otlp__export_traces__get_packed_size(t), len);
+  uint8_t *again = malloc(len);
+  otlp__export_traces__pack(t, again);
+  ck_assert_mem_eq(bytes, again, len);
+  free(again);
+  otlp__export_traces__free_unpacked(t, NULL);
+}
+
+START_TEST(test_any_spans)
+{
+  fzt_prng prng = {fzt_seed("any spans")};
+  otlp_spans *batch = otlp_spans_new(&origin);
+  for (unsigned round = 0; round < 20; round++) {
+    const size_t n = round == 0 ? 0 : (size_t)fzt_below(&prng, 600);
+    for (size_t i = 0; i < n; i++) {
+      const span s = any_span(&prng);
+      fzt_check(otlp_spans_add(batch, &s, fzt_next(&prng)) == 0);
+    }
+    check_bytes(batch, n);
+    otlp_spans_clear(batch);
+  }
+  otlp_spans_free(batch);
+}
+END_TEST
+
+/* The largest span that there is, for as many as a message holds. */
+START_TEST(test_largest_spans)
+{
+  span s = {.has_txid = true,
+            .method = FZR_STUN_CREATE_PERMISSION,
+            .error_code = 442, /* has the longest reason */
+            .allocation = 65535,
+            .channel = 65535,
+            .start = 1,
+            .end = 2,
+            .software_len = SPAN_SOFTWARE_MAX};
+  otlp_spans *batch = otlp_spans_new(&origin);
+  s.sender = s.peer = fzt_addr("[2001:1db8:2222:3333:4444:5555:6666:7777]:65535");
+  memset(s.software, 0xff, sizeof s.software);
+  for (unsigned i = 0; i < 512; i++)
+    ck_assert_int_eq(otlp_spans_add(batch, &s, 0), 0);
+  check_bytes(batch, 512);
+  otlp_spans_free(batch);
+}
+END_TEST
+
+START_TEST(test_wire)
+{
+  static const struct {
+    uint64_t value;
+    uint8_t bytes[10];
+    size_t len;
+  } cases[] = {{0, {0}, 1},
+               {127, {127}, 1},
+               {128, {0x80, 1}, 2},
+               {300, {0xac, 2}, 2},
+               {UINT64_MAX, {255, 255, 255, 255, 255, 255, 255, 255, 255, 1}, 10}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    uint8_t out[10];
+    wire w = {out, out + sizeof out, false};
+    wire_varint(&w, cases[i].value);
+    ck_assert(!w.full);
+    ck_assert_uint_eq((size_t)(w.p - out), cases[i].len);
+    ck_assert_mem_eq(out, cases[i].bytes, cases[i].len);
+    ck_assert_uint_eq(wire_varint_size(cases[i].value), cases[i].len);
+  }
+  /* What does not fit is left out, and what comes behind it, too. */
+  for (size_t room = 0; room < 12; room++) {
+    uint8_t out[12];
+    memset(out, 0xee, sizeof out);
+    wire w = {out, out + room, false};
+    wire_fixed64(&w, 1, UINT64_MAX);
+    wire_bytes(&w, 2, "a", 1);
+    ck_assert(w.full);
+    ck_assert(w.p <= out + room);
+    for (size_t i = room; i < sizeof out; i++)
+      ck_assert_uint_eq(out[i], 0xee);
+  }
 }
 END_TEST
 
@@ -250,6 +380,9 @@ int main(void)
   tcase_add_checked_fixture(c, setup, NULL);
   tcase_add_test(c, test_metrics);
   tcase_add_test(c, test_spans);
+  tcase_add_test(c, test_any_spans);
+  tcase_add_test(c, test_largest_spans);
+  tcase_add_test(c, test_wire);
   tcase_add_test(c, test_responses);
   tcase_add_test(c, test_arena);
   suite_add_tcase(suite, c);
