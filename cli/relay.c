@@ -287,8 +287,11 @@ static void stop(relay *r)
   for (size_t i = 0; i < 4; i++)
     if (events[i])
       event_free(events[i]);
-  if (r->base)
+  if (r->base) {
+    /* A connection that was closed while a callback of its own waited to run goes with that, which event_base_free would not do. */
+    (void)event_base_loop(r->base, EVLOOP_NONBLOCK);
     event_base_free(r->base);
+  }
 }
 
 int relay_run(const options *o, const char *secret)

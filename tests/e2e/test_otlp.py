@@ -319,6 +319,16 @@ class Collectors(unittest.TestCase):
         self.assertEqual(sum(path == TRACES for _, path in collector.calls), 1)
         relay.stop()
 
+    def test_ended_at_any_moment_of_the_flush(self):
+        """Nothing is left behind (sanitizers tell), whatever the connection to the collector was about to do."""
+        collector = self.collector()
+        for i in range(25):
+            relay = self.relay(collector.endpoint, v6=None)
+            relay.process.send_signal(signal.SIGTERM)
+            time.sleep(i / 5000)  # another moment each time
+            relay.process.send_signal(signal.SIGTERM)
+            self.assertEqual(relay.wait(), 0, relay.output())
+
     def test_answers_that_make_no_sense(self):
         collector = self.collector(lambda path, context: b"\xff" * (70000 if path == TRACES else 10))
         relay = self.relay(collector.endpoint, v6=None)
