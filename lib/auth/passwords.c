@@ -2,6 +2,7 @@
 #include "firezone_relay/auth.h"
 
 #include "../base/crypto.h"
+#include "../base/decimal.h"
 
 #include <string.h>
 
@@ -16,31 +17,20 @@ int fzr_auth_long_term_key(const uint8_t *username, size_t username_len, const c
   return 0;
 }
 
-/* Writes |value| in decimal; returns its length. */
-static size_t decimal(uint64_t value, char out[20])
-{
-  char digits[20];
-  size_t n = 0, len = 0;
-  do {
-    digits[n++] = (char)('0' + value % 10);
-    value /= 10;
-  } while (value);
-  while (n)
-    out[len++] = digits[--n];
-  return len;
-}
-
 int fzr_auth_stamp_password(const char *secret, uint64_t expiry, const uint8_t *salt, size_t salt_len,
                             char *out, size_t cap)
 {
-  char number[20];
+  char number[FZRI_DECIMAL_MAX];
   uint8_t digest[32];
   if (!secret || !salt || !out)
     return FZR_ERR_INVALID_ARGUMENT;
   if (cap < FZR_STAMP_PASSWORD_LEN + 1)
     return FZR_ERR_BUFFER_TOO_SMALL;
-  const fzri_slice parts[] = {
-      {number, decimal(expiry, number)}, {":", 1}, {secret, strlen(secret)}, {":", 1}, {salt, salt_len}};
+  const fzri_slice parts[] = {{number, (size_t)(fzri_put_decimal(number, expiry) - number)},
+                              {":", 1},
+                              {secret, strlen(secret)},
+                              {":", 1},
+                              {salt, salt_len}};
   fzri_sha256(parts, 5, digest);
   const size_t len = fzri_base64(digest, sizeof digest, false, false, out);
   fzri_wipe(digest, sizeof digest);

@@ -2,6 +2,8 @@
 #include "firezone_relay/error.h"
 #include "firezone_relay/types.h"
 
+#include "decimal.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -173,25 +175,12 @@ int fzr_addr_parse(const char *text, fzr_addr *out)
 
 /* ---- writing ---- */
 
-static char *put_decimal(char *p, uint32_t value)
-{
-  char digits[10];
-  unsigned n = 0;
-  do {
-    digits[n++] = (char)('0' + value % 10);
-    value /= 10;
-  } while (value);
-  while (n)
-    *p++ = digits[--n];
-  return p;
-}
-
 static char *put_ipv4(char *p, const uint8_t ip[4])
 {
   for (unsigned i = 0; i < 4; i++) {
     if (i)
       *p++ = '.';
-    p = put_decimal(p, ip[i]);
+    p = fzri_put_decimal(p, ip[i]);
   }
   return p;
 }
@@ -257,7 +246,7 @@ int fzr_addr_format(const fzr_addr *addr, bool with_port, char *out, size_t cap)
     p = put_ipv6(p, addr->ip);
     if (addr->scope_id) {
       *p++ = '%';
-      p = put_decimal(p, addr->scope_id);
+      p = fzri_put_decimal(p, addr->scope_id);
     }
     if (with_port)
       *p++ = ']';
@@ -267,7 +256,7 @@ int fzr_addr_format(const fzr_addr *addr, bool with_port, char *out, size_t cap)
   }
   if (with_port) {
     *p++ = ':';
-    p = put_decimal(p, addr->port);
+    p = fzri_put_decimal(p, addr->port);
   }
   const size_t len = (size_t)(p - text);
   if (len + 1 > cap)

@@ -66,20 +66,6 @@ static unsigned read_families(const fzr_engine *e, const fzri_request *r, wanted
   return w->families & e->families ? 0 : 440;
 }
 
-static unsigned read_lifetime(const fzri_request *r, uint32_t *lifetime)
-{
-  *lifetime = FZRI_LIFETIME_DEFAULT;
-  if (!fzr_stun_has(&r->msg, FZR_ATTR_LIFETIME))
-    return 0;
-  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_LIFETIME, lifetime))
-    return 400;
-  if (*lifetime == 0)
-    *lifetime = FZRI_LIFETIME_DEFAULT;
-  else if (*lifetime > FZRI_LIFETIME_MAX)
-    *lifetime = FZRI_LIFETIME_MAX;
-  return 0;
-}
-
 /* What RFC 8656 defines and this relay does not do. Returns how many of them the request has, their types in |types|. */
 static size_t unsupported(const fzri_request *r, uint16_t types[3])
 {
@@ -175,14 +161,14 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
   if (!code)
     code = read_families(e, r, &w);
   if (!code)
-    code = read_lifetime(r, &lifetime);
+    code = fzri_request_lifetime(r, &lifetime);
   const size_t n = code ? 0 : unsupported(r, types);
   if (n) {
     fzri_answer_unknown(e, r, types, n);
     return;
   }
   if (!code)
-    code = begin(e, r, &w, lifetime);
+    code = begin(e, r, &w, lifetime ? lifetime : FZRI_LIFETIME_DEFAULT);
   if (code)
     fzri_answer_error(e, r, code);
 }

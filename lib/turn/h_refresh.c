@@ -17,19 +17,6 @@ static unsigned read_family(const fzri_request *r, const fzri_allocation *a, uin
   return a->families & fzri_family_bit(*family) ? 0 : 443;
 }
 
-/* Returns 0 with the seconds to grant, or 400. */
-static unsigned read_lifetime(const fzri_request *r, uint32_t *lifetime)
-{
-  *lifetime = FZRI_LIFETIME_DEFAULT;
-  if (!fzr_stun_has(&r->msg, FZR_ATTR_LIFETIME))
-    return 0;
-  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_LIFETIME, lifetime))
-    return 400;
-  if (*lifetime > FZRI_LIFETIME_MAX)
-    *lifetime = FZRI_LIFETIME_MAX;
-  return 0;
-}
-
 /* Whether a lifetime of 0 ends only one of two relayed addresses. */
 static bool drops_one_family(const fzri_allocation *a, uint8_t family)
 {
@@ -56,7 +43,7 @@ void fzri_handle_refresh(fzr_engine *e, fzri_request *r)
   fzri_allocation *a = fzri_request_allocation(e, r);
   if (!a)
     return;
-  unsigned code = read_lifetime(r, &lifetime);
+  unsigned code = fzri_request_lifetime(r, &lifetime);
   if (!code)
     code = read_family(r, a, &family);
   if (code) {

@@ -170,6 +170,18 @@ fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
   return a;
 }
 
+unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime)
+{
+  *lifetime = FZRI_LIFETIME_DEFAULT;
+  if (!fzr_stun_has(&r->msg, FZR_ATTR_LIFETIME))
+    return 0;
+  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_LIFETIME, lifetime))
+    return 400;
+  if (*lifetime > FZRI_LIFETIME_MAX)
+    *lifetime = FZRI_LIFETIME_MAX;
+  return 0;
+}
+
 bool fzri_peer_allowed(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer)
 {
   const bool by_default = fzri_peer_policy_allows(&e->policy, peer);

@@ -36,6 +36,10 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r);
 /* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
 
+/* Reads the LIFETIME that |r| asks for. Returns 0 with the seconds to grant, at most what may be granted and 0 if that was asked for;
+ * or 400. */
+unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime);
+
 /* Whether |client| may name |peer|: the built-in policy, then the application's. */
 bool fzri_peer_allowed(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer);
 

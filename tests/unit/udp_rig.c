@@ -251,10 +251,23 @@ static void add_binding(fzr_stun_builder *b)
   fzr_stun_add_addr(b, FZR_ATTR_XOR_PEER_ADDRESS, &rig.peer);
 }
 
-void rig_start(bool ipv6, bool no_gso, bool wildcard)
+/* The client at |addr| gets an allocation, and a channel to the peer. */
+static void allocate_and_bind(const char *addr)
 {
   fzr_stun_msg msg;
   fzr_stun_attr nonce;
+  fzt_client_init(&rig.client, addr);
+  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 401);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+  memcpy(rig.client.nonce, nonce.value, nonce.len);
+  rig.client.nonce_len = nonce.len;
+  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 0);
+  ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &rig.relayed), 0);
+  ck_assert_int_eq(rig_ask(FZR_STUN_CHANNEL_BIND, add_binding, &msg), 0);
+}
+
+void rig_start(bool ipv6, bool no_gso, bool wildcard)
+{
   memset(&rig, 0, sizeof rig);
   script_len = script_at = 0;
   rig_blocked_fd = -1;
@@ -284,14 +297,7 @@ void rig_start(bool ipv6, bool no_gso, bool wildcard)
   rig.listen = fzt_addr(ipv6 ? "::1" : "127.0.0.1");
   rig.listen.port = fzr_udp_listen_port(rig.udp);
   rig.peer = name_of(rig.peer_fd);
-  fzt_client_init(&rig.client, "127.0.0.1:1");
-  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 401);
-  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
-  memcpy(rig.client.nonce, nonce.value, nonce.len);
-  rig.client.nonce_len = nonce.len;
-  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 0);
-  ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &rig.relayed), 0);
-  ck_assert_int_eq(rig_ask(FZR_STUN_CHANNEL_BIND, add_binding, &msg), 0);
+  allocate_and_bind("127.0.0.1:1");
 }
 
 void rig_stop(void)
@@ -375,20 +381,11 @@ static void swap_with(rig_client *o)
 
 rig_client rig_add_client(void)
 {
-  fzr_stun_msg msg;
-  fzr_stun_attr nonce;
   rig_client o = {.client_fd = open_socket(), .peer_fd = open_socket()};
   o.peer = name_of(o.peer_fd);
   const fzt_client_state first = rig.client;
   swap_with(&o);
-  fzt_client_init(&rig.client, "127.0.0.1:2");
-  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 401);
-  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
-  memcpy(rig.client.nonce, nonce.value, nonce.len);
-  rig.client.nonce_len = nonce.len;
-  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 0);
-  ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &rig.relayed), 0);
-  ck_assert_int_eq(rig_ask(FZR_STUN_CHANNEL_BIND, add_binding, &msg), 0);
+  allocate_and_bind("127.0.0.1:2");
   swap_with(&o);
   rig.client = first;
   return o;

@@ -474,6 +474,18 @@ class PortalTest(unittest.TestCase):
         self.addCleanup(portal.close)
         return portal
 
+    def bounced(self):
+        """A portal that ends each connection when the test says so. Returns it and the list to add to."""
+        endings = []
+
+        async def script(portal, connection, number):
+            await portal.join(connection)
+            while len(endings) < number:
+                await connection.send(reply(await portal.receive(connection)))
+            await connection.close()
+
+        return self.portal(script), endings
+
     def _finish(self, subject):
         subject.close()
         output = subject.output()

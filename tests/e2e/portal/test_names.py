@@ -8,7 +8,7 @@ import time
 import unittest
 
 from flows import Flow
-from harness import PATIENCE, TLS, Portal, PortalTest, Subject, free_port, reply, timing
+from harness import PATIENCE, TLS, Portal, PortalTest, Subject, free_port, timing
 
 LATE = "takes long; trying the addresses that worked last"
 
@@ -94,18 +94,6 @@ class Names(PortalTest):
         self.resolves_to("127.0.0.3")
         portal.close()
         subject.wait(f"{Subject.CONNECTED}.* at 127.0.0.3:")
-
-    def bounced(self):
-        """A portal that ends each connection when the test says so. Returns it and the list to add to."""
-        endings = []
-
-        async def script(portal, connection, number):
-            await portal.join(connection)
-            while len(endings) < number:
-                await connection.send(reply(await portal.receive(connection)))
-            await connection.close()
-
-        return self.portal(script), endings
 
     def test_the_addresses_that_worked_last_are_used_when_the_look_up_fails(self):
         portal, endings = self.bounced()

@@ -25,7 +25,6 @@ from harness import (
     join_raw,
     push,
     read_request,
-    reply,
     reset,
     serve_raw,
     timing,
@@ -303,17 +302,10 @@ class Outage(PortalTest):
         self.assertEqual(subject.wait_exit(), 0)
 
     def test_allocations_leave_descriptors_for_portal_and_health(self):
-        endings = []
-
-        async def script(portal, connection, number):
-            await portal.join(connection)
-            while len(endings) < number:
-                await connection.send(reply(await portal.receive(connection)))
-            await connection.close()
-
+        portal, endings = self.bounced()
         limit = 100
         with unittest.mock.patch.dict(os.environ, PORTAL_WRAPPER=f"prlimit --nofile={limit}:{limit}"):
-            subject, health = self.start(self.portal(script), PORTAL_TIMING=timing(heartbeat="50ms"))
+            subject, health = self.start(portal, PORTAL_TIMING=timing(heartbeat="50ms"))
         port = int(subject.wait(r"Listening on \S+:(\d+),").group(1))
         clients = []
         try:
