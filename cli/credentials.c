@@ -4,11 +4,15 @@
 #include "secret.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
-static const char *const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* What a byte takes at most, escaped for JSON or a URL. */
+#define ESCAPED_MAX 6
 
 /* Percent-encodes all but RFC 3986's unreserved characters. */
 static void encode(const char *text, char *out, size_t cap)
@@ -50,7 +54,7 @@ static void host_text(const options *o, char *out, size_t cap)
 int credentials_format(const options *o, const char *secret, uint64_t unix_now, const char *salt, char *out,
                        size_t cap)
 {
-  char username[SALT_MAX + 24], password[FZR_STAMP_PASSWORD_LEN + 1], quoted[2400],
+  char username[SALT_MAX + 24], password[FZR_STAMP_PASSWORD_LEN + 1], quoted[ESCAPED_MAX * (SALT_MAX + 24)],
       host[FZR_ADDR_TEXT_MAX + 16];
   const uint64_t expiry = unix_now + o->ttl_seconds;
   int n;
@@ -82,26 +86,26 @@ int credentials_main(const options *o)
   uint8_t random[16];
   if (secret_read(o, secret, &source, error)) {
     fprintf(stderr, "firezone-relay: %s\n", error);
-    return 2;
+    return EXIT_USAGE;
   }
   if (source == SECRET_NONE) {
     fprintf(stderr,
             "firezone-relay: --auth-secret-file, AUTH_SECRET: none is set: expected the relay's secret\n");
-    return 2;
+    return EXIT_USAGE;
   }
   if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
     fprintf(stderr, "firezone-relay: no random bytes to be had\n");
-    return 1;
+    return EXIT_FAILURE;
   }
   for (size_t i = 0; i < sizeof random; i++)
-    salt[i] = DIGITS[random[i] & 63];
+    salt[i] = digits[random[i] & 63];
   salt[sizeof random] = 0;
   const int n =
       credentials_format(o, secret, (uint64_t)time(NULL), o->salt ? o->salt : salt, out, sizeof out);
   explicit_bzero(secret, sizeof secret);
   if (n < 0) {
     fprintf(stderr, "firezone-relay: --salt: the value is too long: expected at most %d bytes\n", SALT_MAX);
-    return 2;
+    return EXIT_USAGE;
   }
-  return fputs(out, stdout) < 0 || fflush(stdout) ? 1 : 0;
+  return fputs(out, stdout) < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

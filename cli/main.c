@@ -41,9 +41,9 @@ static int show_help(void)
   if (!text)
     return EXIT_FAILURE;
   options_help(text, len + 1);
-  fputs(text, stdout);
+  const bool failed = fputs(text, stdout) < 0 || fflush(stdout);
   free(text);
-  return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* Takes the secret, or makes one. Returns 0 or the exit status. */
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
   if (o.show_help)
     return show_help();
   if (o.show_version)
-    return printf("firezone-relay %s\n", fzr_version()) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return printf("firezone-relay %s\n", fzr_version()) < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
   process_harden();
   if (o.credentials)
     return credentials_main(&o);

@@ -112,12 +112,16 @@ static bool is_of_credentials(const option_spec *s)
   return is_of_secret(s) || is_of_address(s) || s->group == GROUP_CREDENTIALS || s->group == GROUP_OTHER;
 }
 
+static bool makes_url(const options *o)
+{
+  return o->credentials && o->credentials_format && strcmp(o->credentials_format, "url") == 0;
+}
+
 /* Whether the variable of |s| is read. Those that the relay runs with may be anything to the sub-command, which needs an address for
  * nothing but a URL. */
 static bool is_variable_of_interest(const options *o, const option_spec *s)
 {
-  const bool url = o->credentials_format && strcmp(o->credentials_format, "url") == 0;
-  return !o->credentials || is_of_secret(s) || (url && is_of_address(s));
+  return !o->credentials || is_of_secret(s) || (makes_url(o) && is_of_address(s));
 }
 
 /* Almost every setter says what it expects when it is given nothing. */
@@ -290,7 +294,9 @@ static int check_xdp(reader *r)
 static int check_whole(reader *r)
 {
   options *o = r->o;
-  if (o->show_help || o->show_version || o->credentials)
+  if (makes_url(o) && !o->listen_port)
+    return complain(r, "--listen-port: invalid value '0': expected a port from 1 to 65535 for the URL");
+  if (o->credentials)
     return 0;
   if (!o->public_ip4.family && !o->public_ip6.family)
     return complain(r, "--public-ip4-addr, --public-ip6-addr: none is set: expected at least one of them");

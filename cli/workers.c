@@ -56,13 +56,10 @@ static void open_offload(workers *all, const options *o)
                              .highest_port = o->highest_port,
                              .ip4 = o->public_ip4.family,
                              .ip6 = o->public_ip6.family,
+                             .bandwidth_limited = o->max_bandwidth_per_allocation != 0,
                              .own_ip4 = any4 ? o->xdp_ip4 : o->bind_ip4,
                              .own_ip6 = any6 ? o->xdp_ip6 : o->bind_ip6,
                              .entries = most < MAX_ENTRIES ? (uint32_t)most : MAX_ENTRIES};
-  if (o->xdp_mode != XDP_MODE_OFF && o->max_bandwidth_per_allocation) {
-    log_warn("xdp", "The kernel can't keep to --max-bandwidth-per-allocation: relaying in user space");
-    return;
-  }
   all->offload = xdp_open(&config);
   for (unsigned i = 0; i < all->count; i++)
     worker_offload(all->each[i], all->offload);

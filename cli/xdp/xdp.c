@@ -130,10 +130,12 @@ static int start(xdp *x, const xdp_config *c)
   return 0;
 }
 
-xdp *xdp_open(const xdp_config *c)
+static xdp *make(const xdp_config *c)
 {
-  if (c->mode == XDP_MODE_OFF)
+  if (c->bandwidth_limited) {
+    log_warn("xdp", "The kernel can't keep to --max-bandwidth-per-allocation: relaying in user space");
     return NULL;
+  }
   xdp *x = calloc(1, sizeof *x);
   if (!x) {
     log_warn("xdp", "Out of memory: relaying in user space");
@@ -143,12 +145,19 @@ xdp *xdp_open(const xdp_config *c)
   x->channels.object = &x->object;
   x->channels.own_ip4 = c->own_ip4;
   x->channels.own_ip6 = c->own_ip6;
-  const int failed = start(x, c);
-  privileges_drop();
-  if (failed) {
+  if (start(x, c)) {
     xdp_close(x);
     return NULL;
   }
+  return x;
+}
+
+xdp *xdp_open(const xdp_config *c)
+{
+  if (c->mode == XDP_MODE_OFF)
+    return NULL;
+  xdp *x = make(c);
+  privileges_drop();
   return x;
 }
 

@@ -23,6 +23,7 @@ typedef struct xdp_config {
   size_t interface_count;
   uint16_t listen_port, lowest_port, highest_port;
   bool ip4, ip6;             /* families that the relay offers */
+  bool bandwidth_limited;    /* which the kernel can't keep to: everything stays in user space */
   fzr_addr own_ip4, own_ip6; /* where relayed packets leave from; family NONE: as the routing table says */
   uint32_t entries;          /* channels that there is room for */
 } xdp_config;

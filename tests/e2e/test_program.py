@@ -124,6 +124,11 @@ class Mistakes(unittest.TestCase):
         self.assertEqual(self.complaint("credentails", "--ttl", "1h"),
                          "firezone-relay: unknown sub-command 'credentails': expected credentials: see --help\n")
 
+    def test_output_that_goes_nowhere_is_a_failure(self):
+        for what in ("--help", "--version"):
+            with open("/dev/full", "wb") as full:
+                self.assertEqual(subprocess.run([BINARY, what], stdout=full, check=False, timeout=20).returncode, 1, what)
+
     def test_a_value_of_several_lines(self):
         self.assertIn("--workers: invalid value '1?2': expected a number", self.complaint("--workers", "1\n2"))
 

@@ -544,6 +544,9 @@ START_TEST(test_credentials)
   ck_assert_int_eq(READ("credentials", PUBLIC, "--listen-port=1", "--format=url"), 0); /* for the URL */
   ck_assert_int_eq(READ("credentials", "--workers", "1"), -1);
   ck_assert_str_eq(error, "--workers: not an option of credentials: see --help");
+  ck_assert_int_eq(READ("credentials", "--listen-port", "0"), 0);
+  ck_assert_int_eq(READ("credentials", "--listen-port", "0", "--format", "url"), -1);
+  check_complaint("--listen-port", "'0'");
   ck_assert_int_eq(READ("credentials", "secret"), -1);
   ck_assert_str_eq(error, "unexpected argument: credentials takes options alone: see --help");
   static const struct {

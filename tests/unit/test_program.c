@@ -143,6 +143,11 @@ START_TEST(test_credentials)
   o.credentials_format = "json";
   ck_assert_int_gt(credentials_format(&o, secret, 0, "a\"b\\c\x01", out, sizeof out), 0);
   ck_assert_ptr_nonnull(strstr(out, "\"username\":\"1000:a\\\"b\\\\c\\u0001\""));
+  char worst[SALT_MAX + 1];
+  memset(worst, 1, SALT_MAX);
+  worst[SALT_MAX] = 0;
+  ck_assert_int_gt(credentials_format(&o, secret, 0, worst, out, sizeof out), 6 * SALT_MAX);
+  ck_assert_ptr_nonnull(strstr(out, "\\u0001\",\"password\"")); /* none is cut off */
   o.credentials_format = "url";
   ck_assert_int_gt(credentials_format(&o, secret, 0, "a b&c=d/\xc3\xa9", out, sizeof out), 0);
   ck_assert_ptr_nonnull(strstr(out, "&username=1000%3Aa%20b%26c%3Dd%2F%C3%A9&credential="));

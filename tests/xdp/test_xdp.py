@@ -436,6 +436,9 @@ class TwoInterfaces(Case):
     def test_two_capabilities_are_enough_and_are_given_up(self):
         relay = self.relay("--xdp", "native", wrapper=lab.unprivileged("-all,+bpf,+net_admin"))
         self.assertEqual(self.exchange(relay, self.client(relay, 4), 4), (2 * len(SIZES), 0))
+        self.expect_no_capabilities(relay)
+
+    def expect_no_capabilities(self, relay):
         names = set()
         for task in os.listdir("/proc/%d/task" % relay.process.pid):
             with open("/proc/%d/task/%s/status" % (relay.process.pid, task), encoding="ascii") as file:
@@ -462,8 +465,10 @@ class TwoInterfaces(Case):
         self.expect_user_space(relay, "The driver of lo does not take the program")
 
     def test_bandwidth_limit(self):
-        relay = self.relay("--xdp", "native", "--max-bandwidth-per-allocation", "100000000")
+        relay = self.relay("--xdp", "native", "--max-bandwidth-per-allocation", "100000000",
+                           wrapper=lab.unprivileged("-all,+bpf,+net_admin"))
         self.expect_user_space(relay, "can't keep to --max-bandwidth-per-allocation")
+        self.expect_no_capabilities(relay)
 
     def test_mistakes(self):
         done = subprocess.run([BINARY, "--public-ip4-addr", RELAY[4], "--xdp", "native"], capture_output=True, text=True, check=False,
