@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the words of a command line are taken for: options with and without effect, tokens and names, and the sub-command. */
+#include "options_rig.h"
+
+#include <stdio.h>
+
+/* ---- what has no effect is said ---- */
+
+#define IPV6_ONLY "--public-ip6-addr", "2001:db8::7"
+
+static void check_idle(const char *name, const char *because)
+{
+  ck_assert_uint_eq(o.idle_count, 1);
+  ck_assert_str_eq(o.idle[0].name, name);
+  ck_assert_str_eq(o.idle[0].because, because);
+}
+
+START_TEST(test_options_without_effect)
+{
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--bind-ip6-addr", "::1"), 0);
+  check_idle("--bind-ip6-addr", "--public-ip6-addr is not set");
+  ck_assert_int_eq(READ(IPV6_ONLY, "--bind-ip4-addr", "127.0.0.1"), 0);
+  check_idle("--bind-ip4-addr", "--public-ip4-addr is not set");
+  ck_assert_int_eq(READ(PUBLIC, "--api-url", "wss://portal.example"), 0);
+  check_idle("--api-url", "there is no token");
+  ck_assert_int_eq(READ(PUBLIC, "--max-partition-time=1h"), 0);
+  check_idle("--max-partition-time", "there is no token");
+  ck_assert_int_eq(READ(PUBLIC, "--google-cloud-project-id", "p"), 0);
+  check_idle("--google-cloud-project-id", "--log-format is not google-cloud");
+  ck_assert_int_eq(READ(PUBLIC, "--xdp-route", "swap"), 0);
+  check_idle("--xdp-route", "--xdp is off");
+  ck_assert_msg(READ(PUBLIC, "--xdp-interface", "eth0") == 0, "%s", error);
+  check_idle("--xdp-interface", "--xdp is off");
+}
+END_TEST
+
+START_TEST(test_variables_without_effect)
+{
+  static const struct {
+    const char *env, *value, *name, *because;
+  } idle[] = {
+      {"BIND_IP6_ADDR", "::1", "--bind-ip6-addr", "--public-ip6-addr is not set"},
+      {"FIREZONE_NAME", "relay", "FIREZONE_NAME", "there is no token"},
+      {"FIREZONE_API_URL", "wss://portal.example", "--api-url", "there is no token"},
+      {"EBPF_ATTACH_MODE", "driver", "EBPF_ATTACH_MODE", "EBPF_OFFLOADING is not set"},
+      {"XDP_INTERFACE", "eth0", "--xdp-interface", "--xdp is off"},
+      {"EBPF_INT4_ADDR", "10.0.0.1", "EBPF_INT4_ADDR", "--xdp is off"},
+      {"EBPF_INT6_ADDR", "fd00::1", "EBPF_INT6_ADDR", "--xdp is off"},
+  };
+  for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
+    clear_env();
+    set_env(idle[i].env, idle[i].value);
+    ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+    check_idle(idle[i].name, idle[i].because);
+  }
+  clear_env();
+  set_env("AUTH_SECRET", "x");
+  ck_assert_int_eq(READ(PUBLIC, "--auth-secret-file", "/x"), 0);
+  check_idle("AUTH_SECRET", "--auth-secret-file is set");
+  clear_env();
+  set_env("EBPF_INT4_ADDR", "10.0.0.1");
+  ck_assert_int_eq(READ(PUBLIC, "--bind-ip4-addr", "10.0.0.2", "--xdp=auto", "--xdp-interface=eth0"), 0);
+  check_idle("EBPF_INT4_ADDR", "--bind-ip4-addr is set");
+  set_env("EBPF_INT6_ADDR", "fd00::1");
+  ck_assert_int_eq(
+      READ(PUBLIC, IPV6_ONLY, "--bind-ip6-addr", "fd00::2", "--xdp=auto", "--xdp-interface=eth0"), 0);
+  check_idle("EBPF_INT6_ADDR", "--bind-ip6-addr is set");
+}
+END_TEST
+
+START_TEST(test_options_with_effect)
+{
+  clear_env();
+  set_env("FIREZONE_TOKEN", "token");
+  set_env("FIREZONE_NAME", "name");
+  set_env("AUTH_SECRET", "x");
+  ck_assert_int_eq(READ(PUBLIC, "--bind-ip4-addr=127.0.0.1", IPV6_ONLY, "--bind-ip6-addr=::1",
+                        "--api-url=wss://portal.example", "--max-partition-time=1h",
+                        "--log-format=google-cloud", "--google-cloud-project-id=p"),
+                   0);
+  ck_assert_uint_eq(o.idle_count, 0);
+  clear_env();
+  /* Who turns the kernel's data path off for a while leaves the rest of it as it is. */
+  set_env("EBPF_OFFLOADING", "eth0");
+  set_env("EBPF_ATTACH_MODE", "generic");
+  set_env("EBPF_INT4_ADDR", "10.0.0.1");
+  set_env("XDP_ROUTE", "swap");
+  set_env("XDP_INTERFACE", "eth1");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
+  ck_assert_int_eq(o.xdp_mode, XDP_MODE_GENERIC);
+  ck_assert_int_eq(READ(PUBLIC, "--xdp", "off"), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
+  ck_assert_int_eq(o.xdp_mode, XDP_MODE_OFF);
+  /* What the relay takes from its environment is not the sub-command's. */
+  set_env("BIND_IP4_ADDR", "127.0.0.1");
+  ck_assert_int_eq(READ("credentials"), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
+}
+END_TEST
+
+START_TEST(test_words)
+{
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--nonsense"), -1);
+  ck_assert_str_eq(error, "unknown option '--nonsense': see --help");
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port"), -1);
+  ck_assert_str_eq(error, "--listen-port: a value is missing: expected a port from 0 to 65535");
+  ck_assert_int_eq(READ(PUBLIC, "--auth-secret-file"), -1);
+  ck_assert_str_eq(error, "--auth-secret-file: a value is missing: expected FILE");
+  /* One line, whatever is in it, and nothing that a terminal would obey. */
+  ck_assert_int_eq(READ(PUBLIC, "--log-format", "a\nb\x1b[2J"), -1);
+  check_complaint("--log-format", "'a?b?[2J'");
+  ck_assert_int_eq(READ(PUBLIC, "--a\nb"), -1);
+  ck_assert_str_eq(error, "unknown option '--a?b': see --help");
+  ck_assert_int_eq(READ(PUBLIC, "--no-telemetry=true"), -1);
+  ck_assert_ptr_nonnull(strstr(error, "--no-telemetry: takes no value"));
+  ck_assert_int_eq(READ(PUBLIC, "one", "two", "three"), -1);
+  ck_assert_ptr_nonnull(strstr(error, "unexpected third argument")); /* which may be a token */
+  ck_assert_ptr_null(strstr(error, "three"));
+  ck_assert_int_eq(READ(PUBLIC, "--token=abc"), -1);
+  ck_assert_str_eq(error, "unknown option '--token': see --help");
+  ck_assert_int_eq(READ(PUBLIC, "--api-url", "ws://u:abc@host"), -1);
+  ck_assert_ptr_null(strstr(error, "abc"));
+  ck_assert_int_eq(READ(PUBLIC, ""), -1);
+  check_complaint("TOKEN", "");
+  ck_assert_int_eq(READ(PUBLIC, "--", "--token-with-dashes"), 0);
+  ck_assert_str_eq(o.token, "--token-with-dashes");
+  ck_assert_int_eq(READ(PUBLIC, "--ttl", "1h"), -1); /* of the sub-command alone */
+  ck_assert_ptr_nonnull(strstr(error, "unknown option '--ttl'"));
+  ck_assert_int_eq(READ(PUBLIC, "--listen", "1"), -1); /* no abbreviations */
+  ck_assert_int_eq(READ("--help"), 0);
+  ck_assert(o.show_help);
+  ck_assert_int_eq(READ("-h"), 0);
+  ck_assert(o.show_help);
+  ck_assert_int_eq(READ("--version"), 0);
+  ck_assert(o.show_version);
+  ck_assert_int_eq(READ("-V"), 0);
+  ck_assert(o.show_version);
+  ck_assert_int_eq(READ(PUBLIC, "--no-telemetry"), 0);
+  ck_assert(o.no_telemetry && !o.pin_workers);
+  ck_assert_int_eq(READ(PUBLIC, "--pin-workers"), 0);
+  ck_assert(o.pin_workers && !o.no_telemetry);
+}
+END_TEST
+
+/* What was meant as a sub-command is no token, unless it is said to be one. */
+START_TEST(test_mistyped_sub_commands)
+{
+  static const char *const mistyped[] = {"credential",  "credentails", "Credentials",
+                                         "credenitals", "redentials",  "ccredentialss"};
+  static const char *const tokens[] = {"credent",   "credentials---",          "cred",
+                                       "reditnals", "SFMyNTY.g2gDaAN0AAAAAWQ", "x"};
+  for (size_t i = 0; i < sizeof mistyped / sizeof *mistyped; i++) {
+    clear_env();
+    char expected[100];
+    snprintf(expected, sizeof expected, "unknown sub-command '%s': expected credentials: see --help",
+             mistyped[i]);
+    ck_assert_msg(READ(mistyped[i]) == -1, "%s", mistyped[i]);
+    ck_assert_str_eq(error, expected);
+    ck_assert_msg(READ(PUBLIC, mistyped[i], "name") == -1, "%s", mistyped[i]);
+    ck_assert_str_eq(error, expected);
+    ck_assert_msg(READ(PUBLIC, "token", mistyped[i]) == 0, "%s", error);
+    ck_assert_str_eq(o.name, mistyped[i]);
+    ck_assert_msg(READ(PUBLIC, "--", mistyped[i]) == 0, "%s", error);
+    ck_assert_str_eq(o.token, mistyped[i]);
+    set_env("FIREZONE_TOKEN", mistyped[i]);
+    ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+    ck_assert_str_eq(o.token, mistyped[i]);
+  }
+  clear_env();
+  for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+    ck_assert_msg(READ(PUBLIC, tokens[i]) == 0, "%s: %s", tokens[i], error);
+    ck_assert_str_eq(o.token, tokens[i]);
+  }
+  ck_assert_int_eq(READ(PUBLIC, "credentials"), -1);
+  ck_assert_str_eq(error, "credentials: a sub-command has to be the first word: see --help");
+}
+END_TEST
+
+START_TEST(test_secrets_are_not_repeated)
+{
+  clear_env();
+  /* Whatever is wrong: neither token nor secret may come up in what is said about it. */
+  set_env("FIREZONE_TOKEN", "very-secret");
+  set_env("AUTH_SECRET", "very-secret-too");
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "x"), -1);
+  ck_assert_ptr_null(strstr(error, "very-secret"));
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "0"), -1);
+  ck_assert_ptr_null(strstr(error, "very-secret"));
+  ck_assert_int_eq(READ(PUBLIC, "--auth-secret", "very-secret"), -1); /* there is no such flag */
+  ck_assert_ptr_null(strstr(error, "very-secret"));
+}
+END_TEST
+
+START_TEST(test_credentials)
+{
+  char too_long[SALT_MAX + 2];
+  memset(too_long, 'x', sizeof too_long - 1);
+  too_long[sizeof too_long - 1] = 0;
+  clear_env();
+  ck_assert_int_eq(READ("credentials"), 0);
+  ck_assert(o.credentials);
+  ck_assert_uint_eq(o.ttl_seconds, 86400);
+  ck_assert_str_eq(o.credentials_format, "text");
+  ck_assert_ptr_null(o.salt);
+  ck_assert_int_eq(
+      READ("credentials", "--ttl", "90m", "--salt=abc", "--format", "url", "--auth-secret-file", "/x"), 0);
+  ck_assert_uint_eq(o.ttl_seconds, 5400);
+  ck_assert_str_eq(o.salt, "abc");
+  ck_assert_str_eq(o.auth_secret_file, "/x");
+  ck_assert_int_eq(READ("credentials", PUBLIC, "--listen-port=1", "--format=url"), 0); /* for the URL */
+  ck_assert_int_eq(READ("credentials", "--workers", "1"), -1);
+  ck_assert_str_eq(error, "--workers: not an option of credentials: see --help");
+  ck_assert_int_eq(READ("credentials", "--listen-port", "0"), 0);
+  ck_assert_int_eq(READ("credentials", "--listen-port", "0", "--format", "url"), -1);
+  check_complaint("--listen-port", "'0'");
+  ck_assert_int_eq(READ("credentials", "secret"), -1);
+  ck_assert_str_eq(error, "unexpected argument: credentials takes options alone: see --help");
+  static const struct {
+    const char *flag, *bad;
+  } bad[] = {{"--ttl", ""},     {"--ttl", "x"},      {"--ttl", "50000d"}, {"--salt", ""},
+             {"--salt", "a:b"}, {"--format", "xml"}, {"--format", ""}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    ck_assert_int_eq(READ("credentials", bad[i].flag, bad[i].bad), -1);
+    check_complaint(bad[i].flag, bad[i].bad);
+  }
+  ck_assert_int_eq(READ("credentials", "--salt", too_long), -1);
+  check_complaint("--salt", "xxx");
+  ck_assert_int_eq(READ("credentials", "--salt", too_long + 1), 0);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("options_words");
+  TCase *tc = tcase_create("options_words");
+  tcase_add_test(tc, test_options_without_effect);
+  tcase_add_test(tc, test_variables_without_effect);
+  tcase_add_test(tc, test_options_with_effect);
+  tcase_add_test(tc, test_words);
+  tcase_add_test(tc, test_mistyped_sub_commands);
+  tcase_add_test(tc, test_secrets_are_not_repeated);
+  tcase_add_test(tc, test_credentials);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
