@@ -41,10 +41,7 @@ static int complain(reader *r, const char *format, ...)
   va_start(args, format);
   vsnprintf(r->error, OPTIONS_ERROR_MAX, format, args);
   va_end(args);
-  /* Whatever a value holds, it is one line, and does nothing to a terminal. */
-  for (char *c = r->error; *c; c++)
-    if ((unsigned char)*c < ' ' || *c == 0x7f)
-      *c = '?';
+  make_one_line(r->error);
   return -1;
 }
 

@@ -91,6 +91,9 @@ size_t options_help(char *out, size_t cap);
 /* Reads "30", "30s", "15m", "24h", "7d" into seconds. Returns whether it is one. */
 bool parse_duration(const char *text, uint64_t *seconds);
 
+/* Replaces what is no character to show, so that an error with any value in it is one line, and does nothing to a terminal. */
+void make_one_line(char *text);
+
 /* Whether sockets that are bound to |addr| have all addresses of its family. */
 bool is_wildcard(const fzr_addr *addr);
 

@@ -108,6 +108,13 @@ const char *value_flag(bool *flag, const char *text)
   return NULL;
 }
 
+void make_one_line(char *text)
+{
+  for (; *text; text++)
+    if ((unsigned char)*text < ' ' || *text == 0x7f)
+      *text = '?';
+}
+
 bool is_wildcard(const fzr_addr *addr)
 {
   static const uint8_t any[16];

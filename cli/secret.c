@@ -36,6 +36,7 @@ static int read_file(const char *path, char *out, char *error)
     snprintf(error, OPTIONS_ERROR_MAX,
              "--auth-secret-file: can't read '%.200s' (%s): expected a file with the secret in it", path,
              strerror(errno));
+    make_one_line(error);
     if (fd >= 0)
       close(fd);
     return -1;
@@ -46,6 +47,8 @@ static int read_file(const char *path, char *out, char *error)
     snprintf(error, OPTIONS_ERROR_MAX,
              "--auth-secret-file: '%.200s' holds no secret: expected 1 to %d bytes of text", path,
              SECRET_MAX);
+    make_one_line(error);
+    explicit_bzero(buffer, sizeof buffer);
     return -1;
   }
   memcpy(out, buffer, len);

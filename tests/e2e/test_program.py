@@ -131,6 +131,8 @@ class Mistakes(unittest.TestCase):
 
     def test_a_value_of_several_lines(self):
         self.assertIn("--workers: invalid value '1?2': expected a number", self.complaint("--workers", "1\n2"))
+        self.assertIn("can't read '/nowhere/a?b' (No such file or directory)",
+                      self.complaint("--public-ip4-addr", "127.0.0.1", "--auth-secret-file", "/nowhere/a\nb"))
 
 
 class Credentials(unittest.TestCase):
