@@ -94,7 +94,7 @@ static void say_attached(const xdp *x, const xdp_config *c)
 /* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */
 static int start(xdp *x, const xdp_config *c)
 {
-  int errors[FZX_TARGETS];
+  int errors[FZX_TARGETS] = {0};
   xdp_object_config config = {.settings = {.listen_port = c->listen_port,
                                            .lowest_port = c->lowest_port,
                                            .highest_port = c->highest_port,
