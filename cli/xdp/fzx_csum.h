@@ -10,25 +10,28 @@
 #define FZX_INLINE static inline __attribute__((always_inline))
 #endif
 
-FZX_INLINE __u64 fzx_csum_add(__u64 sum, __u32 word)
+#define FZX_CSUM_MODULUS 0xffffull
+
+/* Takes |words| out of |sum|: a sum of up to 16 words of 32 bits. A multiple of the modulus that is larger comes in, so that the sum never
+ * is below 0. */
+FZX_INLINE __u64 fzx_csum_sub(__u64 sum, __u64 words)
 {
-  return sum + word;
+  return sum + (0xffffffffull << 4) - words;
 }
 
-/* Takes |word| out again: adding the complement is that, modulo 2^16 - 1. */
-FZX_INLINE __u64 fzx_csum_sub(__u64 sum, __u32 word)
-{
-  return sum + (__u32)~word;
-}
-
-/* The sum in 16 bits. 0 only if nothing but zeros was added. */
+/* The sum, which must be less than 2^48, in 16 bits. 0 only if nothing but zeros was added. */
 FZX_INLINE __u16 fzx_csum_fold(__u64 sum)
 {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return (__u16)sum;
+  __u32 folded = (__u32)(sum & 0xffff) + (__u32)(sum >> 16 & 0xffff) + (__u32)(sum >> 32);
+  folded = (folded & 0xffff) + (folded >> 16);
+  return (__u16)(folded + (folded >> 16));
+}
+
+/* Whether |sum|, not 0 itself, would fold to 0xffff, that is, is a multiple of the modulus. That number is odd, hence has an inverse modulo
+ * 2^64; its multiples times that are what they are multiples by, and nothing else gives so small a product. */
+FZX_INLINE int fzx_csum_is_zero(__u64 sum)
+{
+  return sum * 0xfffefffefffeffffull <= ~0ull / FZX_CSUM_MODULUS;
 }
 
 /* The sum that the checksum |field| stands for, without the field itself. */

@@ -32,23 +32,31 @@ struct fzx_key6 {
   __be16 what;
 };
 
-/* What to make of it. An IPv4 address stands in the first word. */
+/* What to make of it, with IPv4 addresses, or the first words of IPv6 ones. */
 struct fzx_out {
-  __be32 src[4];
-  __be32 dst[4];
   __be16 sport;
   __be16 dport;
   __be16 channel;
   __u16 family; /* 4 or 6 */
+  __be32 src;
+  __be32 dst;
 };
 
-/* The key again, and a digest of all before it: a freed element is filled anew at once, while it may still be read, so whoever reads it
- * makes a copy, and trusts that only if it is whole and its key the one that was looked for. */
+/* The other words of IPv6 addresses; all zero for IPv4, where nobody reads them. */
+struct fzx_rest {
+  __be32 src[3];
+  __be32 dst[3];
+  __u32 digest;
+};
+
+/* The key again, and digests, each of all before it: a freed element is filled anew at once, while it may still be read, so whoever reads
+ * it makes a copy, and trusts that only if it is whole and its key the one that was looked for. */
 struct fzx_value4 {
   struct fzx_key4 key;
   __be32 in_dst; /* the address the packet must have been sent to */
   struct fzx_out out;
   __u32 digest;
+  struct fzx_rest rest;
 };
 
 struct fzx_value6 {
@@ -56,22 +64,23 @@ struct fzx_value6 {
   __be32 in_dst[4];
   struct fzx_out out;
   __u32 digest;
+  struct fzx_rest rest;
 };
 
 _Static_assert(sizeof(struct fzx_key4) == 8, "no padding");
 _Static_assert(sizeof(struct fzx_key6) == 20, "no padding");
-_Static_assert(sizeof(struct fzx_out) == 40, "no padding");
-_Static_assert(sizeof(struct fzx_value4) == 56, "no padding");
-_Static_assert(sizeof(struct fzx_value6) == 80, "no padding");
+_Static_assert(sizeof(struct fzx_out) == 16, "no padding");
+_Static_assert(sizeof(struct fzx_value4) == 60, "no padding");
+_Static_assert(sizeof(struct fzx_value6) == 84, "no padding");
 
-/* A digest of the words of a value but for the last one, its own. Which words are the ones of before and which are new is for chance to
- * decide, so it need not withstand more than that: 1 in 2^32 of such mixtures has the right one. */
+/* A digest of |count| words. Which words are the ones of before and which are new is for chance to decide, so it need not withstand more
+ * than that: 1 in 2^32 of such mixtures has the right one. */
 #define FZX_DIGEST_FACTOR 0x9e3779b97f4a7c15ull /* odd, and its powers are as good as random */
 
-FZX_INLINE __u32 fzx_digest(const __u32 *words, unsigned bytes_of_value)
+FZX_INLINE __u32 fzx_digest(const __u32 *words, unsigned count)
 {
   __u64 sum = 0, factor = FZX_DIGEST_FACTOR;
-  for (unsigned i = 0; i < bytes_of_value / 4 - 1; i++) {
+  for (unsigned i = 0; i < count; i++) {
     sum += words[i] * factor;
     factor *= FZX_DIGEST_FACTOR;
   }

@@ -60,7 +60,7 @@ if [ ! -x "$build/tests/bench/xdp-bench" ]; then
   exit 77
 fi
 
-near=fzxr$$ far=fzxg$$
+near=fzxr$$ far=fzxg$$ zc=zc$$ zg=zg$$ zp=zp$$ zh=zh$$ # namespaces and their interfaces
 state=$(mktemp -d)
 mkfifo "$state/hold" # what nobody writes to
 results=$state/results
@@ -93,7 +93,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-# ---- the network: client and one peer by zc0-zg0, another peer by zp0-zh0 ----
+# ---- the network: client and one peer by $zc and $zg, another peer by $zp and $zh ----
 
 server_core=0 generator_core=1 floor_port=26000
 if [ "$(nproc)" -lt 2 ]; then generator_core=0; fi
@@ -123,19 +123,20 @@ ip netns add "$near"
 ip netns add "$far"
 in_near ip link set lo up
 in_far ip link set lo up
-make_link zc0 zg0 10.99.1
-make_link zp0 zh0 10.99.2
-to_mac=$(in_near cat /sys/class/net/zc0/address)
+make_link $zc $zg 10.99.1
+make_link $zp $zh 10.99.2
+to_mac=$(in_near cat /sys/class/net/$zc/address)
 ip netns exec "$near" sleep infinity &
 holder=$!
 
-# The thread that does an interface's NAPI; it is made anew when a program comes or goes.
+# The thread that does an interface's NAPI; it is made anew when a program comes or goes. Threads of the kernel are in no namespace: the
+# interfaces' names are this run's alone.
 napi_of() { pgrep -n "^napi/$1-"; }
 # What each measurement needs: without TSO at the sending end a veth pair hands all packets to the receiving end's NAPI; otherwise those of
 # sockets are received on the sender's core, by whoever runs there, and nobody counts them. Programs that come and go set TSO and undo threads.
 settle() {
   local end netns interface core
-  for end in "$near zc0 $server_core" "$near zp0 $server_core" "$far zg0 $generator_core" "$far zh0 $generator_core"; do
+  for end in "$near $zc $server_core" "$near $zp $server_core" "$far $zg $generator_core" "$far $zh $generator_core"; do
     read -r netns interface core <<<"$end"
     ip netns exec "$netns" ethtool -K "$interface" tso off gro on >/dev/null 2>&1
     ip netns exec "$netns" sh -c "echo 1 >/sys/class/net/$interface/threaded"
@@ -224,8 +225,8 @@ frames() {
   local section=$1 variant=$2 size=$3 out in
   shift 3
   settle
-  out=$(in_far taskset -c $generator_core "$build/tests/bench/xdp-bench" --interface zg0 --near zc0 --near-pid $holder \
-    --napi-pid "$(napi_of zc0)" --to-mac "$to_mac" --size "$size" --seconds "$seconds" "$@")
+  out=$(in_far taskset -c $generator_core "$build/tests/bench/xdp-bench" --interface $zg --near $zc --near-pid $holder \
+    --napi-pid "$(napi_of $zc)" --to-mac "$to_mac" --size "$size" --seconds "$seconds" "$@")
   in=$(field in <<<"$out")
   note "$section" "$variant" "$size" ns "$(awk -v c="$(field cpu_ns <<<"$out")" -v n="$in" 'BEGIN { printf "%.0f", n ? c / n : 0 }')"
   note "$section" "$variant" "$size" rate "$(awk -v n="$in" -v s="$(field seconds <<<"$out")" 'BEGIN { printf "%.0f", n / s }')"
@@ -250,7 +251,7 @@ sockets() { # SECTION VARIANT SIZE PORT LOGIN...
   local section=$1 variant=$2 size=$3 port=$4 napi before after out
   shift 4
   settle
-  mapfile -t napi < <(pgrep "^napi/zc0-")
+  mapfile -t napi < <(pgrep "^napi/$zc-")
   stray=$(interrupts)
   before=$(cpu_of "${napi[@]}" "$server_pid")
   out=$(in_far taskset -c $generator_core "$build/tests/bench/fzr-bench" relay --server "10.99.1.1:$port" --peer 10.99.1.2 --direction both \
@@ -264,65 +265,65 @@ sockets() { # SECTION VARIANT SIZE PORT LOGIN...
     exit 1
   fi
 }
-sender_offload() { in_far ethtool -K zg0 tx "$1" >/dev/null; }
+sender_offload() { in_far ethtool -K $zg tx "$1" >/dev/null; }
 
 saturated() {
   local size=$1
-  start_passer "$near" --drop zc0
+  start_passer "$near" --drop $zc
   frames saturated 'DROP, no work' "$size"
   stop_passers
-  start_passer "$near" --swap zc0
+  start_passer "$near" --swap $zc
   frames saturated 'MAC swap + TX, no TURN' "$size"
   stop_passers
-  start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  relayed_frames saturated 'native, TX (swap), up' "$size" 10.99.1.3:9999 zg0
-  relayed_frames saturated 'native, TX (swap), down' "$size" 10.99.1.3:9999 zg0 --down
+  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  relayed_frames saturated 'native, TX (swap), up' "$size" 10.99.1.3:9999 $zg
+  relayed_frames saturated 'native, TX (swap), down' "$size" 10.99.1.3:9999 $zg --down
   stop_server
   confine +bpf,+net_admin
-  start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  relayed_frames saturated 'the same, only CAP_BPF and CAP_NET_ADMIN' "$size" 10.99.1.3:9999 zg0
+  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  relayed_frames saturated 'the same, only CAP_BPF and CAP_NET_ADMIN' "$size" 10.99.1.3:9999 $zg
   stop_server
   confine +bpf,+net_admin,+perfmon
-  start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  relayed_frames saturated 'the same, and CAP_PERFMON' "$size" 10.99.1.3:9999 zg0
+  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  relayed_frames saturated 'the same, and CAP_PERFMON' "$size" 10.99.1.3:9999 $zg
   stop_server
   confined=()
-  start_relay --xdp native --xdp-interface zc0 --xdp-interface zp0
-  relayed_frames saturated 'native, TX (fib), up' "$size" 10.99.1.3:9999 zg0
-  relayed_frames saturated 'native, REDIRECT (fib), up' "$size" 10.99.2.3:9999 zh0
+  start_relay --xdp native --xdp-interface $zc --xdp-interface $zp
+  relayed_frames saturated 'native, TX (fib), up' "$size" 10.99.1.3:9999 $zg
+  relayed_frames saturated 'native, REDIRECT (fib), up' "$size" 10.99.2.3:9999 $zh
   stop_server
-  start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
-  relayed_frames saturated 'generic, TX (swap), up' "$size" 10.99.1.3:9999 zg0
+  start_relay --xdp generic --xdp-interface $zc --xdp-route swap
+  relayed_frames saturated 'generic, TX (swap), up' "$size" 10.99.1.3:9999 $zg
   stop_server
 }
 
 diluted() {
   local size=$1
-  start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  relayed_frames diluted 'native' "$size" 10.99.1.3:9999 zg0 --rate 120000
+  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  relayed_frames diluted 'native' "$size" 10.99.1.3:9999 $zg --rate 120000
   stop_server
-  start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
-  relayed_frames diluted 'generic' "$size" 10.99.1.3:9999 zg0 --rate 120000
+  start_relay --xdp generic --xdp-interface $zc --xdp-route swap
+  relayed_frames diluted 'generic' "$size" 10.99.1.3:9999 $zg --rate 120000
   stop_server
   start_relay --xdp off
-  relayed_frames diluted 'user space' "$size" 10.99.1.3:9999 zg0 --rate 120000
+  relayed_frames diluted 'user space' "$size" 10.99.1.3:9999 $zg --rate 120000
   stop_server
   start_floor
   # Clients' ports begin 300 above the forwarder's (floor.h).
   frames diluted 'bare forwarder' "$size" --server 10.99.1.1:$floor_port --client 10.99.1.2:$((floor_port + 300)) --peer 10.99.1.3:9999 \
-    --back zg0 --relay-pid "$server_pid" --rate 120000
+    --back $zg --relay-pid "$server_pid" --rate 120000
   stop_server
 }
 
 socket_senders() {
   local size=$1 login=(--stamp-secret-file "$state/secret")
   sender_offload off
-  start_relay --xdp native --xdp-interface zc0 --xdp-route swap
-  start_passer "$far" '' zg0
+  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  start_passer "$far" '' $zg
   sockets sockets 'native' "$size" 3478 "${login[@]}"
   stop_passers
   stop_server
-  start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
+  start_relay --xdp generic --xdp-interface $zc --xdp-route swap
   sockets sockets 'generic' "$size" 3478 "${login[@]}"
   stop_server
   sender_offload on
@@ -330,10 +331,10 @@ socket_senders() {
   sockets sockets 'user space' "$size" 3478 "${login[@]}"
   stop_server
   # Unfinished sums: the program leaves every packet to user space.
-  start_relay --xdp native --xdp-interface zc0 --xdp-route swap
+  start_relay --xdp native --xdp-interface $zc --xdp-route swap
   sockets sockets 'user space, native attached but idle' "$size" 3478 "${login[@]}"
   stop_server
-  start_relay --xdp generic --xdp-interface zc0 --xdp-route swap
+  start_relay --xdp generic --xdp-interface $zc --xdp-route swap
   sockets sockets 'user space, generic attached but idle' "$size" 3478 "${login[@]}"
   stop_server
   start_floor

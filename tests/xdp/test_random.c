@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames that are nearly right, random ones too, against the reference: the same action, the same bytes, the same reason. */
+#include "fzx_csum.h"
 #include "scene.h"
 
 #include <linux/bpf.h>
@@ -134,6 +135,25 @@ START_TEST(test_noise)
 }
 END_TEST
 
+/* The program's sums against what they stand for: remainders, with 0xffff for 0. */
+START_TEST(test_sums)
+{
+  prng.state = fzt_seed("xdp_sums");
+  fzt_check(fzx_csum_fold(0) == 0);
+  for (uint64_t round = 0; round < fzt_rounds(100000); round++) {
+    const uint64_t multiple = 1 + fzt_below(&prng, (1ull << 32) >> fzt_below(&prng, 32));
+    for (uint64_t sum = multiple * 0xffff - 1; sum <= multiple * 0xffff + 1; sum++) {
+      const uint64_t rest = sum % 0xffff;
+      ck_assert_uint_eq(fzx_csum_fold(sum), rest ? rest : 0xffff);
+      ck_assert_int_eq(fzx_csum_is_zero(sum), rest == 0);
+    }
+    const uint64_t sum = fzt_next(&prng) >> 32, words = fzt_below(&prng, 16ull * 0xffffffff);
+    const uint64_t rest = (sum + 0xffff - words % 0xffff) % 0xffff;
+    ck_assert_uint_eq(fzx_csum_fold(fzx_csum_sub(sum, words)), rest ? rest : 0xffff);
+  }
+}
+END_TEST
+
 int main(void)
 {
   if (!fzt_program_prepare())
@@ -143,6 +163,7 @@ int main(void)
   tcase_add_checked_fixture(tc, fzt_scene_set_up, fzt_scene_tear_down);
   tcase_add_test(tc, test_nearly_right);
   tcase_add_test(tc, test_noise);
+  tcase_add_test(tc, test_sums);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
