@@ -9,10 +9,12 @@
 
 A pair is two relays just started, one of either kind: where the loader puts a process shifts its cost by per cents, so it is drawn anew. They
 take turns of SECONDS each: off on on off, or the other way round. Each pair has one say: the logarithm of its ratio. Printed are the mean of
-all, its standard error, and the interval that holds 95 of 100 means of pairs drawn again out of these (bootstrap). Beside it stands what noise does
-not touch: the CPU time of the threads that do telemetry's work, and that of a relay with nothing to relay. The relays have one core, the generator
-and the collector have another. With VERBOSE set each pair is printed; with TWO_CORES set `requests` leaves the first
-core to the worker alone. Needs python3-grpcio.
+all, and the interval that holds 95 of 100 means of pairs drawn again out of these (bootstrap). Beside it stands what noise does
+not touch: the CPU time of the threads that do telemetry's work, and that of a relay with nothing to relay.
+
+`requests` has ten rounds of turns with each pair, of whose 99th percentiles each kind has its median, and prints the median of the pairs, not
+the mean: a machine that stands still for a millisecond multiplies a 99th percentile by ten. The relays have one core, worker and exporter
+alike; the generator and the collector have another. With VERBOSE set each pair is printed. Needs python3-grpcio.
 """
 
 import json
@@ -35,23 +37,26 @@ from watch import Metrics, control_port, endpoint, request  # noqa: E402
 
 RATE = 10000
 LIMIT_CPU, LIMIT_P99 = 2, 10  # per cent
+ROUNDS = 10  # of requests, for each pair
+QUANTILES = ("p50", "p90", "p99")
 SHAPES = (("1,280 B, 1 flow", ["--size", "1280"]), ("100 B, 50 flows", ["--size", "100", "--clients", "50", "--window", "200"]),
           ("1,280 B, 10,000/s", ["--size", "1280", "--clients", "10", "--rate", "10000"]))
 
 
 class Counter:
-    """A collector that only counts, in a process of its own that runs when nothing else wants to (SCHED_IDLE): in earnest it has a machine
-    of its own."""
+    """fzr-collector: a collector that only counts, and takes next to nothing of the generator's core."""
 
-    def __init__(self):
-        self.process = subprocess.Popen([sys.executable, __file__, "-", "collect"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, build):
+        self.process = subprocess.Popen([os.path.join(build, "tests/bench/fzr-collector")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
         self.endpoint = self.process.stdout.readline().strip()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *ignored):
-        self.process.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait()
 
     def counts(self):
@@ -59,24 +64,6 @@ class Counter:
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
-
-
-class Counting(Collector):
-    def _take(self, path, data, context):
-        with self.lock:
-            self.calls.append((path, len(data)))
-        return b""
-
-
-def collect():
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    with Counting() as collector:
-        print(collector.endpoint, flush=True)
-        for _ in sys.stdin:
-            for kind in ("Metrics", "Trace"):
-                sizes = [size for path, size in collector.calls if kind in path]
-                print("%s: %d messages, %d bytes; " % (kind, len(sizes), sum(sizes)), end="")
-            print(flush=True)
 
 
 def cpu_ns(pid):
@@ -101,10 +88,11 @@ def resident(pid):
 
 
 class Sample:
-    """Logarithms of ratios, one of each pair."""
+    """Logarithms of ratios, one of each pair, and what stands for all of them: their mean, or their median where some pairs are far off."""
 
-    def __init__(self, ratios):
+    def __init__(self, ratios, middle=statistics.fmean):
         self.logs = [math.log(ratio) for ratio in ratios]
+        self.middle = middle
 
     @staticmethod
     def percent(log):
@@ -112,16 +100,15 @@ class Sample:
 
     def interval(self, resamples=10000):
         draw = random.Random(1)
-        means = sorted(statistics.fmean(draw.choices(self.logs, k=len(self.logs))) for _ in range(resamples))
-        return means[int(0.025 * resamples)], means[int(0.975 * resamples)]
+        middles = sorted(self.middle(draw.choices(self.logs, k=len(self.logs))) for _ in range(resamples))
+        return middles[int(0.025 * resamples)], middles[int(0.975 * resamples)]
 
     def tell(self, what, limit):
         low, high = self.interval()
-        error = statistics.stdev(self.logs) / math.sqrt(len(self.logs))
         verdict = "met" if self.percent(high) <= limit else "missed" if self.percent(low) > limit else "not decided"
-        print("%s: %+.2f %% (standard error %.2f, 95 %% of %d pairs: %+.2f to %+.2f; median %+.2f); bar %d %%: %s"
-              % (what, self.percent(statistics.fmean(self.logs)), 100 * error, len(self.logs), self.percent(low), self.percent(high),
-                 self.percent(statistics.median(self.logs)), limit, verdict), flush=True)
+        print("%s: %+.2f %% (95 %% of %d pairs: %+.2f to %+.2f; mean %+.2f, median %+.2f); bar %d %%: %s"
+              % (what, self.percent(self.middle(self.logs)), len(self.logs), self.percent(low), self.percent(high),
+                 self.percent(statistics.fmean(self.logs)), self.percent(statistics.median(self.logs)), limit, verdict), flush=True)
 
 
 def cores(all_of_them=tuple(sorted(os.sched_getaffinity(0)))):
@@ -216,7 +203,7 @@ def idle(build, collector, seconds, count=5):
 def packets(build, pairs, seconds):
     os.sched_setaffinity(0, cores()[1])
     all_ratios = []
-    with Counter() as collector:
+    with Counter(build) as collector:
         idle(build, collector, seconds)
         for name, arguments in SHAPES:
             ratios, relaying = [], []
@@ -245,54 +232,50 @@ def packets(build, pairs, seconds):
 
 def pace(build, relay, seconds):
     """Latencies of requests at a steady rate."""
-    first = ["nice", "-n", "-20"] if os.geteuid() == 0 else []  # a generator that is late sends in bunches
+    first = ["nice", "-n", "-20"] if os.geteuid() == 0 else []  # a generator that is late may send fewer
     command = first + [os.path.join(build, "tests/bench/fzr-paced"), "127.0.0.1:%d" % relay.port, str(RATE), str(seconds)]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(result.stdout)
 
 
-def move_others(relay):
-    """Gives the threads that do not relay the second core: the first is the worker's alone."""
-    pid = relay.process.pid
-    for task in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/comm" % (pid, task), encoding="ascii") as file:
-            if not file.read().startswith("relay-"):
-                os.sched_setaffinity(int(task), cores()[1])
+def rounds_of(build, on, off, seconds, uses):
+    """All that was measured in the turns of one pair of relays, by whether tracing was on."""
+    measured = {True: [], False: []}
+    for i in range(ROUNDS):
+        for which in turns(i):
+            relay = on if which else off
+            before = cpu_ns(relay.process.pid)
+            measured[which].append(pace(build, relay, seconds))
+            after = cpu_ns(relay.process.pid)
+            uses[which].relaying += after[0] - before[0]
+            uses[which].others += after[1] - before[1]
+            uses[which].packets += measured[which][-1]["answered"]
+    return measured
 
 
 def requests(build, pairs, seconds):
-    paced = {True: [], False: []}
-    ratios = {"p50": [], "p90": [], "p99": [], "calm_p99": []}
     os.sched_setaffinity(0, cores()[1])
     binary = os.path.join(build, "cli/firezone-relay")
+    paced, ratios = {True: [], False: []}, {key: [] for key in QUANTILES}
     uses = {True: Use(), False: Use()}
-    with Counter() as collector:
+    with Counter(build) as collector:
         for i in range(pairs):
             with start(binary, cores()[0], collector.endpoint) as on, start(binary, cores()[0]) as off:
-                if os.environ.get("TWO_CORES"):
-                    move_others(on)
-                    move_others(off)
-                of_pair = {True: [], False: []}
                 for relay in (on, off):
                     pace(build, relay, 0.2)
-                for which in turns(i):
-                    relay = on if which else off
-                    before = cpu_ns(relay.process.pid)
-                    of_pair[which].append(pace(build, relay, seconds))
-                    after = cpu_ns(relay.process.pid)
-                    uses[which].relaying += after[0] - before[0]
-                    uses[which].others += after[1] - before[1]
-                    uses[which].packets += of_pair[which][-1]["answered"]
-                for key, values in ratios.items():
-                    values.append(statistics.fmean(one[key] for one in of_pair[True]) / statistics.fmean(one[key] for one in of_pair[False]))
-                for which, all_ in paced.items():
-                    all_ += of_pair[which]
+                measured = rounds_of(build, on, off, seconds, uses)
+            for key, values in ratios.items():
+                # Medians, for a machine that stands still for a millisecond multiplies one turn's 99th percentile by ten.
+                without, with_ = (statistics.median(turn[key] for turn in measured[which]) for which in (False, True))
+                values.append(with_ / without)
                 if os.environ.get("VERBOSE"):
-                    print("  pair %d: without %s, with %s" % (i + 1, of_pair[False], of_pair[True]), flush=True)
+                    print("  pair %d: %s without %.1f us, with %.1f us" % (i + 1, key, without, with_), flush=True)
+            for which, all_ in paced.items():
+                all_ += measured[which]
         for key, values in ratios.items():
-            without, with_ = (statistics.median(one[key] for one in paced[which]) for which in (False, True))
-            print("%s: without %.0f us, with %.0f us" % (key, without, with_))
-            Sample(values).tell("  ratio", LIMIT_P99)
+            without, with_ = (statistics.median(turn[key] for turn in paced[which]) for which in (False, True))
+            print("%s: without %.1f us, with %.1f us" % (key, without, with_))
+            Sample(values, statistics.median).tell("  with / without", LIMIT_P99)
         print("the worker's CPU time: %.2f us a request without, %.2f us with; that of the others: %.2f and %.2f us; the collector took %s"
               % (*(uses[which].relaying / uses[which].packets / 1000 for which in (False, True)),
                  *(uses[which].others / uses[which].packets / 1000 for which in (False, True)), collector.counts()))
@@ -319,9 +302,6 @@ def memory(build, what, endpoint_of_collector):
 
 
 def main():
-    if sys.argv[2:] == ["collect"]:
-        collect()
-        return
     if len(sys.argv) < 3 or sys.argv[2] not in ("packets", "requests"):
         sys.exit(__doc__)
     pairs = int(sys.argv[3]) if len(sys.argv) > 3 else 12
