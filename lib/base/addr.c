@@ -175,12 +175,22 @@ int fzr_addr_parse(const char *text, fzr_addr *out)
 
 /* ---- writing ---- */
 
+static char *put_octet(char *p, unsigned octet)
+{
+  if (octet >= 100)
+    *p++ = (char)('0' + octet / 100);
+  if (octet >= 10)
+    *p++ = (char)('0' + octet / 10 % 10);
+  *p++ = (char)('0' + octet % 10);
+  return p;
+}
+
 static char *put_ipv4(char *p, const uint8_t ip[4])
 {
   for (unsigned i = 0; i < 4; i++) {
     if (i)
       *p++ = '.';
-    p = fzri_put_decimal(p, ip[i]);
+    p = put_octet(p, ip[i]);
   }
   return p;
 }
