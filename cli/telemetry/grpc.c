@@ -10,7 +10,8 @@
 
 #include "grpc_internal.h"
 
-#define PREFIX 5u /* of a message: a byte that says whether it is compressed, and its length */
+#define FRAME_HEAD 9u /* bytes; of HTTP/2 */
+#define PREFIX     5u /* of a message: a byte that says whether it is compressed, and its length */
 
 /* ---- how calls end ---- */
 
@@ -202,27 +203,43 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
   return 0;
 }
 
-static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *out, size_t cap, uint32_t *flags,
-                            nghttp2_data_source *source, void *ctx)
+/* How much of the request goes into the next frame: send_data sends it. */
+static ssize_t size_frame(nghttp2_session *session, int32_t id, uint8_t *out, size_t cap, uint32_t *flags,
+                          nghttp2_data_source *source, void *ctx)
 {
+  const grpc_stream *s = source->ptr;
+  const size_t left = PREFIX + s->len - s->sent;
+  (void)session;
+  (void)id;
+  (void)out;
+  (void)ctx;
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (left > cap)
+    return (ssize_t)cap;
+  *flags |= NGHTTP2_DATA_FLAG_EOF;
+  return (ssize_t)left;
+}
+
+static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t len,
+                     nghttp2_data_source *source, void *ctx)
+{
+  grpc_client *c = ctx;
   grpc_stream *s = source->ptr;
   const uint8_t prefix[PREFIX] = {0, (uint8_t)(s->len >> 24), (uint8_t)(s->len >> 16), (uint8_t)(s->len >> 8),
                                   (uint8_t)s->len};
-  size_t n = 0;
+  const size_t prefix_left = s->sent < PREFIX ? PREFIX - s->sent : 0;
+  const size_t of_prefix = prefix_left < len ? prefix_left : len;
   (void)session;
-  (void)id;
-  (void)ctx;
-  while (n < cap && s->sent < PREFIX)
-    out[n++] = prefix[s->sent++];
-  if (s->sent < PREFIX)
-    return (ssize_t)n;
-  const size_t left = PREFIX + s->len - s->sent;
-  const size_t take = left < cap - n ? left : cap - n;
-  memcpy(out + n, s->message + (s->sent - PREFIX), take);
-  s->sent += take;
-  if (take == left)
-    *flags |= NGHTTP2_DATA_FLAG_EOF;
-  return (ssize_t)(n + take);
+  (void)frame; /* nobody asked for padding */
+  if (grpc_output_copy(&c->output, head, FRAME_HEAD) ||
+      grpc_output_copy(&c->output, prefix + PREFIX - prefix_left, of_prefix))
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  s->sent += of_prefix;
+  const uint8_t *rest = s->message + (s->sent - PREFIX);
+  s->sent += len - of_prefix;
+  return len > of_prefix && grpc_output_refer(&c->output, rest, len - of_prefix)
+             ? NGHTTP2_ERR_CALLBACK_FAILURE
+             : 0;
 }
 
 static nghttp2_nv header(const char *name, const char *value)
@@ -241,7 +258,7 @@ static void submit(grpc_stream *s)
       header("te", "trailers"),       header("content-type", "application/grpc"),
       header("user-agent", c->agent), header("grpc-timeout", timeout),
   };
-  const nghttp2_data_provider body = {{.ptr = s}, read_request};
+  const nghttp2_data_provider body = {{.ptr = s}, size_frame};
   s->id = nghttp2_submit_request(c->session, NULL, headers, sizeof headers / sizeof *headers, &body, s);
   if (s->id < 0)
     finish(s, GRPC_UNAVAILABLE, nghttp2_strerror(s->id));
@@ -254,11 +271,14 @@ static void flush(grpc_client *c)
   const struct evbuffer *out = bufferevent_get_output(c->bev);
   const uint8_t *data;
   ssize_t n = 0;
+  grpc_output_begin(&c->output, c->bev);
   while (evbuffer_get_length(out) < GRPC_MAX_OUTPUT && (n = nghttp2_session_mem_send(c->session, &data)) > 0)
-    if (bufferevent_write(c->bev, data, (size_t)n)) {
+    if (grpc_output_copy(&c->output, data, (size_t)n)) {
       n = NGHTTP2_ERR_NOMEM;
       break;
     }
+  if (grpc_output_end(&c->output))
+    n = NGHTTP2_ERR_NOMEM;
   if (n < 0)
     grpc_disconnected(c, nghttp2_strerror((int)n));
   else if (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session) &&
@@ -297,6 +317,7 @@ static int new_session(grpc_client *c)
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+  nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
   const int failed = nghttp2_session_client_new(&c->session, callbacks, c);
   nghttp2_session_callbacks_del(callbacks);
   return failed ? -1 : nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, 1);

@@ -113,8 +113,6 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
   }
   bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
   bufferevent_setwatermark(c->bev, EV_WRITE, GRPC_MAX_OUTPUT / 2, 0);
-  /* A batch of spans is some 64 KiB: one call instead of five. */
-  (void)bufferevent_set_max_single_write(c->bev, GRPC_MAX_OUTPUT);
   (void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
   c->state = GRPC_CONNECTED;
   grpc_connected(c);

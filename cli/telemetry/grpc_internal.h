@@ -7,6 +7,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "grpc.h"
+#include "grpc_output.h"
 #include "portal/race.h"
 #include "portal/resolve.h"
 
@@ -49,6 +50,7 @@ struct grpc_client {
   portal_race *race;
   struct bufferevent *bev;
   nghttp2_session *session;
+  grpc_output output;   /* within flush() */
   struct event *finish; /* runs callbacks of finished calls */
   bool going_away;      /* the server wants no more calls on this connection */
   grpc_stream streams[GRPC_MAX_CALLS];

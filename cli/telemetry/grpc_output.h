@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a session has to say in one turn, written to the socket right away: without copies of what is large, and without waiting for the loop to
+ * find the socket writable. What the socket does not take goes to the bufferevent. */
+#ifndef TELEMETRY_GRPC_OUTPUT_H
+#define TELEMETRY_GRPC_OUTPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <event2/bufferevent.h>
+
+#define GRPC_OUTPUT_PARTS 16u
+#define GRPC_OUTPUT_SMALL 1024u
+
+typedef struct grpc_output {
+  struct bufferevent *bev;
+  struct iovec parts[GRPC_OUTPUT_PARTS];
+  unsigned count;
+  size_t bytes; /* in all parts */
+  uint8_t small[GRPC_OUTPUT_SMALL];
+  size_t used;
+} grpc_output;
+
+void grpc_output_begin(grpc_output *o, struct bufferevent *bev);
+
+/* Adds |len| bytes: a copy of them; or themselves, which have to stay until the end. Return 0, or -1 if memory is out. */
+int grpc_output_copy(grpc_output *o, const uint8_t *bytes, size_t len);
+int grpc_output_refer(grpc_output *o, const uint8_t *bytes, size_t len);
+
+/* Returns 0, or -1 if memory is out. That the connection is gone the bufferevent will tell. */
+int grpc_output_end(grpc_output *o);
+
+#endif
