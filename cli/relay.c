@@ -223,6 +223,7 @@ static int start_portal(relay *r)
   if (r->portal)
     return 0;
   /* A token, URL or CA bundle that can't be used. */
+  make_one_line(error);
   fprintf(stderr, "firezone-relay: %s\n", error);
   r->status = EXIT_USAGE;
   return -1;
@@ -288,7 +289,7 @@ static void stop(relay *r)
     if (events[i])
       event_free(events[i]);
   if (r->base) {
-    /* A connection that was closed while a callback of its own waited to run goes with that, which event_base_free would not do. */
+    /* A bufferevent that was freed while a callback of its own waited is released when the loop runs that: event_base_free would leak it. */
     (void)event_base_loop(r->base, EVLOOP_NONBLOCK);
     event_base_free(r->base);
   }

@@ -12,6 +12,7 @@
 
 #include <event2/util.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define TARGET        "otlp"
@@ -53,16 +54,16 @@ struct exporter {
   unsigned first, used;
 };
 
-static uint64_t clock_ns(clockid_t clock)
+static uint64_t unix_now(void)
 {
   struct timespec now;
-  clock_gettime(clock, &now);
+  clock_gettime(CLOCK_REALTIME, &now);
   return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
 }
 
 static struct timeval milliseconds(unsigned ms)
 {
-  return (struct timeval){(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+  return timeval_of(ms * FZR_MILLISECOND);
 }
 
 /* ---- one lane ---- */
@@ -209,7 +210,7 @@ static const uint8_t *pack_metrics(exporter *e, lane *p, size_t *len)
   p->items = 1;
   memset(&snapshot, 0, sizeof snapshot);
   e->config.snapshot(e->config.ctx, &snapshot);
-  e->packed_metrics = otlp_pack_metrics(e->config.origin, &snapshot, clock_ns(CLOCK_REALTIME), len);
+  e->packed_metrics = otlp_pack_metrics(e->config.origin, &snapshot, unix_now(), len);
   return e->packed_metrics;
 }
 
@@ -240,7 +241,7 @@ static const uint8_t *pack_spans(exporter *e, lane *p, size_t *len)
   if (e->used == 0)
     return NULL;
   otlp_spans *oldest = batch(e, 0);
-  const bool old = clock_ns(CLOCK_MONOTONIC) - otlp_spans_oldest(oldest) >= EXPORT_SPAN_WAIT;
+  const bool old = monotonic_now() - otlp_spans_oldest(oldest) >= EXPORT_SPAN_WAIT;
   p->items = otlp_spans_count(oldest);
   return p->items == EXPORT_SPAN_BATCH || old || e->flushing ? otlp_spans_message(oldest, len) : NULL;
 }
@@ -274,7 +275,7 @@ static void take(exporter *e, const span *s, uint64_t to_unix_ns)
 /* Takes what the workers have recorded. */
 static void drain(exporter *e)
 {
-  const uint64_t to_unix_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+  const uint64_t to_unix_ns = unix_now() - monotonic_now();
   for (unsigned i = 0; i < e->config.rings; i++) {
     span_ring *ring = e->rings[i];
     const span *s;

@@ -8,6 +8,7 @@
 
 #include <event2/buffer.h>
 
+#include "clock.h"
 #include "grpc_internal.h"
 
 #define FRAME_HEAD 9u /* bytes; of HTTP/2 */
@@ -231,15 +232,17 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
   const size_t of_prefix = prefix_left < len ? prefix_left : len;
   (void)session;
   (void)frame; /* nobody asked for padding */
+  if (evbuffer_get_length(bufferevent_get_output(c->bev)) >= GRPC_MAX_OUTPUT)
+    return NGHTTP2_ERR_WOULDBLOCK; /* grpc_writable goes on with it */
   if (grpc_output_copy(&c->output, head, FRAME_HEAD) ||
-      grpc_output_copy(&c->output, prefix + PREFIX - prefix_left, of_prefix))
+      (of_prefix && grpc_output_copy(&c->output, prefix + s->sent, of_prefix)))
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   s->sent += of_prefix;
+  if (of_prefix == len)
+    return 0;
   const uint8_t *rest = s->message + (s->sent - PREFIX);
   s->sent += len - of_prefix;
-  return len > of_prefix && grpc_output_refer(&c->output, rest, len - of_prefix)
-             ? NGHTTP2_ERR_CALLBACK_FAILURE
-             : 0;
+  return grpc_output_refer(&c->output, rest, len - of_prefix) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static nghttp2_nv header(const char *name, const char *value)
@@ -353,7 +356,7 @@ static void start(grpc_stream *s)
 int grpc_call(grpc_client *c, const char *path, const uint8_t *message, size_t len, unsigned timeout_ms,
               grpc_done done, void *ctx)
 {
-  const struct timeval timeout = {(time_t)(timeout_ms / 1000), (suseconds_t)(timeout_ms % 1000) * 1000};
+  const struct timeval timeout = timeval_of(timeout_ms * FZR_MILLISECOND);
   grpc_stream *s = NULL;
   for (unsigned i = 0; i < GRPC_MAX_CALLS && !s; i++)
     if (!c->streams[i].active)

@@ -12,7 +12,7 @@
 #include "portal/resolve.h"
 
 #define GRPC_HOST_MAX   255u
-#define GRPC_MAX_OUTPUT 262144u /* bytes that wait for a collector to read, one frame more or less */
+#define GRPC_MAX_OUTPUT 262144u /* bytes that wait for a collector to read, and one turn's more */
 
 typedef struct grpc_stream {
   grpc_client *client;

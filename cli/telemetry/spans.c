@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define CACHE_LINE 64
 
@@ -91,13 +92,6 @@ static bool is_answer(const fzr_log_record *record)
   }
 }
 
-static fzr_time monotonic(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
-}
-
 static void fill(const span_ring *r, const fzr_log_record *record, span *s)
 {
   memcpy(s->trace_id, r->trace_id, sizeof s->trace_id);
@@ -109,7 +103,7 @@ static void fill(const span_ring *r, const fzr_log_record *record, span *s)
   s->error_code = record->error_code;
   s->allocation = record->port;
   s->channel = record->channel;
-  s->end = monotonic();
+  s->end = monotonic_now();
   s->start = record->now < s->end ? record->now : s->end;
   memset(&s->sender, 0, sizeof s->sender);
   memset(&s->peer, 0, sizeof s->peer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0 */
 /* What the BPF program, its loader and its tests share: maps' keys and values, settings, reasons. All fields of keys and
- * values but the digest are in network order, without padding, so that they compare as bytes. */
+ * values but the digests and the family are in network order, without padding, so that they compare as bytes. */
 #ifndef FZX_SHARED_H
 #define FZX_SHARED_H
 

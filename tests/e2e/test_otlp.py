@@ -412,6 +412,68 @@ class Collectors(unittest.TestCase):
         self.assertTrue(relay.find("Gave up sending the last metrics"))
 
 
+DATA, RST_STREAM, SETTINGS, WINDOW_UPDATE = 0, 3, 4, 8
+ACK = END_STREAM = 1
+INITIAL_WINDOW_SIZE, REFUSED_STREAM = 4, 7
+
+
+class TinyWindows(unittest.TestCase):
+    """A collector that takes a few bytes at a time: messages are cut anywhere, gRPC's prefix of five bytes, too."""
+
+    def frame(self, kind, flags, stream, payload=b""):
+        return b"\0" + struct.pack(">HBBI", len(payload), kind, flags, stream) + payload
+
+    def read(self, connection, size):
+        data = b""
+        while len(data) < size:
+            got = connection.recv(size - len(data))
+            self.assertTrue(got, "the relay closed the connection")
+            data += got
+        return data
+
+    def take_message(self, connection, room):
+        """Reads frames until a request has ended, giving room for as much again whenever none is left. Returns its stream and body."""
+        body, left = b"", room
+        while True:
+            head = self.read(connection, 9)
+            size, kind, flags, stream = int.from_bytes(head[:3], "big"), head[3], head[4], int.from_bytes(head[5:], "big")
+            payload = self.read(connection, size)
+            if kind == SETTINGS and not flags & ACK:
+                connection.sendall(self.frame(SETTINGS, ACK, 0))
+            if kind != DATA:
+                continue
+            self.assertLessEqual(size, left)
+            body, left = body + payload, left - size
+            if flags & END_STREAM:
+                return stream, body
+            if left == 0:
+                left = room
+                more = struct.pack(">I", room)
+                connection.sendall(self.frame(WINDOW_UPDATE, 0, stream, more) + self.frame(WINDOW_UPDATE, 0, 0, more))
+
+    def test_cut_anywhere(self):
+        for room in (1, 2, 3, 7, 1000):
+            with self.subTest(room=room), socket.create_server(("127.0.0.1", 0)) as listener:
+                listener.settimeout(DEADLINE)
+                relay = Relay(BINARY, "--otlp-grpc-endpoint", "127.0.0.1:%d" % listener.getsockname()[1], v6=None, env=FAST)
+                self.addCleanup(relay.kill)
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(DEADLINE)
+                    self.read(connection, 24)
+                    # The first request was sent before the relay could know of the window. It is refused; the next one knows.
+                    connection.sendall(self.frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, room)))
+                    stream, _ = self.take_message(connection, 65535)
+                    connection.sendall(self.frame(RST_STREAM, 0, stream, struct.pack(">I", REFUSED_STREAM)))
+                    _, body = self.take_message(connection, room)
+                relay.kill()
+                self.assertEqual(body[0], 0)
+                self.assertEqual(int.from_bytes(body[1:5], "big"), len(body) - 5)
+                request = otlp.decode(otlp.METRICS_REQUEST, body[5:])
+                names = {m["name"] for m in request["resource_metrics"][0]["scope_metrics"][0]["metrics"]}
+                self.assertIn("allocations_total", names)
+
+
 @unittest.skipUnless(shutil.which("nghttpd") or os.path.exists("/usr/sbin/nghttpd"), "nghttpd is not installed")
 class RawHttp2(unittest.TestCase):
     """What is on the wire, as an HTTP/2 server that knows nothing of gRPC sees it."""
