@@ -5,6 +5,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "hex.h"
 #include "status.pb-c.h"
 #include "utf8.h"
 
@@ -77,24 +78,13 @@ bool grpc_may_retry(enum grpc_code code, bool told_to)
   }
 }
 
-static int hex_digit(uint8_t c)
-{
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
-}
-
 void grpc_decode_message(const uint8_t *text, size_t len, char *out, size_t cap)
 {
   uint8_t raw[MESSAGE_MAX];
   size_t n = 0;
   for (size_t i = 0; i < len && n < sizeof raw; i++) {
-    const int high = text[i] == '%' && i + 2 < len ? hex_digit(text[i + 1]) : -1;
-    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+    const int high = text[i] == '%' && i + 2 < len ? hex_digit((char)text[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit((char)text[i + 2]) : -1;
     raw[n++] = text[i];
     if (low >= 0) {
       raw[n - 1] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
