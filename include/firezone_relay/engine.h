@@ -125,6 +125,9 @@ typedef struct fzr_config {
   uint32_t unauthenticated_burst; /**< 0: twice the rate */
   uint32_t answer_ring;           /**< answers held until taken; 0: 256; a power of two */
   uint32_t reserved3;
+
+  const char *
+      auth_second_secret; /**< FZR_AUTH_STAMP, FZR_AUTH_REST: another secret, as good as `auth_secret`; NULL: none */
 } fzr_config;
 
 /** `fzr_config_init` returns a config of defaults. */

@@ -4,15 +4,15 @@
 #include "../base/crypto.h"
 
 /* Username "{expiry}:{name}"; the name may be missing with its colon, and hold colons. */
-enum fzr_auth_result fzri_rest_lookup(const fzri_scheme *scheme, const uint8_t *username, size_t len,
-                                      uint64_t unix_now, fzr_auth_key *out)
+enum fzr_auth_result fzri_rest_lookup(const fzri_scheme *scheme, const char *secret, const uint8_t *username,
+                                      size_t len, uint64_t unix_now, fzr_auth_key *out)
 {
   char password[FZR_REST_PASSWORD_LEN + 1];
   uint64_t expiry;
   size_t name;
   if (!fzri_expiry_username(username, len, &expiry, &name))
     return FZR_AUTH_UNKNOWN;
-  fzr_auth_rest_password(scheme->secret, username, len, password, sizeof password);
+  fzr_auth_rest_password(secret, username, len, password, sizeof password);
   fzr_auth_long_term_key(username, len, scheme->realm, password, out->key);
   fzri_wipe(password, sizeof password);
   out->expires = expiry;

@@ -23,13 +23,21 @@ bool fzri_expiry_username(const uint8_t *username, size_t len, uint64_t *expiry,
   return true;
 }
 
-static int copy_secret(fzri_scheme *scheme, const fzr_config *config)
+static int copy_secret(char out[FZRI_SECRET_MAX + 1], const char *secret)
 {
-  const size_t len = config->auth_secret ? strlen(config->auth_secret) : 0;
+  const size_t len = secret ? strlen(secret) : 0;
   if (!len || len > FZRI_SECRET_MAX)
     return FZR_ERR_CONFIG_AUTH;
-  memcpy(scheme->secret, config->auth_secret, len + 1);
+  memcpy(out, secret, len + 1);
   return 0;
+}
+
+static int copy_secrets(fzri_scheme *scheme, const fzr_config *config)
+{
+  const int error = copy_secret(scheme->secret, config->auth_secret);
+  return error || !config->auth_second_secret
+             ? error
+             : copy_secret(scheme->second_secret, config->auth_second_secret);
 }
 
 static int init_kind(fzri_scheme *scheme, const fzr_config *config)
@@ -37,7 +45,7 @@ static int init_kind(fzri_scheme *scheme, const fzr_config *config)
   switch (config->auth) {
   case FZR_AUTH_STAMP:
   case FZR_AUTH_REST:
-    return copy_secret(scheme, config);
+    return copy_secrets(scheme, config);
   case FZR_AUTH_STATIC:
     return fzri_static_init(scheme, config);
   case FZR_AUTH_CALLBACK:
@@ -86,14 +94,25 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
   memset(out, 0, sizeof *out);
   switch (scheme->kind) {
   case FZR_AUTH_STAMP:
-    return fzri_stamp_lookup(scheme, username, username_len, unix_now, out);
+    return fzri_stamp_lookup(scheme, scheme->secret, username, username_len, unix_now, out);
   case FZR_AUTH_REST:
-    return fzri_rest_lookup(scheme, username, username_len, unix_now, out);
+    return fzri_rest_lookup(scheme, scheme->secret, username, username_len, unix_now, out);
   case FZR_AUTH_STATIC:
     return fzri_static_lookup(scheme, username, username_len, out);
   default:
     return ask_application(scheme, username, username_len, unix_now, out);
   }
+}
+
+enum fzr_auth_result fzri_scheme_lookup_second(const fzri_scheme *scheme, const uint8_t *username,
+                                               size_t username_len, uint64_t unix_now, fzr_auth_key *out)
+{
+  memset(out, 0, sizeof *out);
+  if (!*scheme->second_secret)
+    return FZR_AUTH_UNKNOWN;
+  return scheme->kind == FZR_AUTH_STAMP
+             ? fzri_stamp_lookup(scheme, scheme->second_secret, username, username_len, unix_now, out)
+             : fzri_rest_lookup(scheme, scheme->second_secret, username, username_len, unix_now, out);
 }
 
 bool fzri_scheme_users_may_change(const fzri_scheme *scheme)

@@ -18,7 +18,8 @@ typedef struct fzri_scheme {
   enum fzr_auth_kind kind;
   char realm[FZRI_REALM_MAX + 1];
   char secret[FZRI_SECRET_MAX + 1];
-  fzri_user_key *users; /* FZR_AUTH_STATIC, sorted by name */
+  char second_secret[FZRI_SECRET_MAX + 1]; /* as good as the first; "": none */
+  fzri_user_key *users;                    /* FZR_AUTH_STATIC, sorted by name */
   size_t user_count;
   size_t user_room; /* what `users` was taken for */
   fzr_auth_fn fn;
@@ -34,6 +35,10 @@ void fzri_scheme_free(fzri_scheme *scheme);
 /* Looks up |username|'s key at |unix_now|. |out| is zeroed first. */
 enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t *username,
                                         size_t username_len, uint64_t unix_now, fzr_auth_key *out);
+
+/* The same for the scheme's second secret; FZR_AUTH_UNKNOWN if there is none. */
+enum fzr_auth_result fzri_scheme_lookup_second(const fzri_scheme *scheme, const uint8_t *username,
+                                               size_t username_len, uint64_t unix_now, fzr_auth_key *out);
 
 /* Whether an allocation may be refreshed and used with another valid credential than the one it was made with (else 441): true
  * for the stamp scheme alone. */

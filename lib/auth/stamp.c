@@ -7,8 +7,8 @@
 
 /* Username "{expiry}:{salt}": exactly one colon. The password is made of the expiry as a number, so leading zeros do not
  * matter. */
-enum fzr_auth_result fzri_stamp_lookup(const fzri_scheme *scheme, const uint8_t *username, size_t len,
-                                       uint64_t unix_now, fzr_auth_key *out)
+enum fzr_auth_result fzri_stamp_lookup(const fzri_scheme *scheme, const char *secret, const uint8_t *username,
+                                       size_t len, uint64_t unix_now, fzr_auth_key *out)
 {
   char password[FZR_STAMP_PASSWORD_LEN + 1];
   uint64_t expiry;
@@ -17,7 +17,7 @@ enum fzr_auth_result fzri_stamp_lookup(const fzri_scheme *scheme, const uint8_t 
     return FZR_AUTH_UNKNOWN;
   if (memchr(username + salt, ':', len - salt))
     return FZR_AUTH_UNKNOWN;
-  fzr_auth_stamp_password(scheme->secret, expiry, username + salt, len - salt, password, sizeof password);
+  fzr_auth_stamp_password(secret, expiry, username + salt, len - salt, password, sizeof password);
   fzr_auth_long_term_key(username, len, scheme->realm, password, out->key);
   fzri_wipe(password, sizeof password);
   out->expires = expiry;

@@ -30,9 +30,31 @@ static enum fzr_auth_result find_credential(const fzr_engine *e, fzri_request *r
   if (!cached_credential(e, r, &result))
     result =
         fzri_scheme_lookup(&e->scheme, r->username.value, r->username.len, fzri_unix_now(e), &r->credential);
+  else
+    r->cached = true;
   r->looked_up = true;
   r->has_key = result != FZR_AUTH_UNKNOWN;
   return result;
+}
+
+/* Whether the MESSAGE-INTEGRITY verifies with a key of the username, which is then the credential. Where there are two secrets, nothing
+ * but that tells of which one a password was made: the second is tried after the first has failed, and only then. */
+static bool verify(const fzr_engine *e, fzri_request *r)
+{
+  fzr_auth_key other;
+  r->tried = true;
+  if (!r->has_key)
+    return false;
+  if (fzr_stun_verify(&r->msg, r->credential.key))
+    return true;
+  if (r->cached || fzri_scheme_lookup_second(&e->scheme, r->username.value, r->username.len, fzri_unix_now(e),
+                                             &other) == FZR_AUTH_UNKNOWN)
+    return false;
+  const bool verified = fzr_stun_verify(&r->msg, other.key);
+  if (verified)
+    r->credential = other;
+  fzri_wipe(&other, sizeof other);
+  return verified;
 }
 
 static bool realm_is_ours(const fzr_engine *e, const fzr_stun_msg *msg)
@@ -57,7 +79,7 @@ static unsigned authenticate(fzr_engine *e, fzri_request *r)
     return 401;
   if (find_credential(e, r) != FZR_AUTH_OK)
     return 401;
-  if (!fzr_stun_verify(&r->msg, r->credential.key))
+  if (!verify(e, r))
     return 401;
   r->authenticated = true;
   return 0;
@@ -95,6 +117,8 @@ static enum fzr_drop_reason answer_stranger(fzr_engine *e, fzri_request *r, unsi
     return FZR_DROP_RATE_LIMITED;
   if (!r->looked_up)
     find_credential(e, r);
+  if (*e->scheme.second_secret && !r->tried && fzr_stun_has(&r->msg, FZR_ATTR_MESSAGE_INTEGRITY))
+    (void)verify(e, r);
   fzri_answer_error(e, r, code);
   return FZR_DROP_NONE;
 }
@@ -140,7 +164,7 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   r.peer = NULL;
   r.channel = 0;
   r.credential = (fzr_auth_key){0};
-  r.has_key = r.looked_up = r.authenticated = false;
+  r.has_key = r.looked_up = r.cached = r.tried = r.authenticated = false;
   fzr_stun_get(&r.msg, FZR_ATTR_USERNAME, &r.username);
   fzr_stun_get(&r.msg, FZR_ATTR_SOFTWARE, &r.software);
   const enum fzr_drop_reason dropped =

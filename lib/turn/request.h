@@ -18,6 +18,8 @@ typedef struct fzri_request {
   fzr_auth_key credential;     /* of the username, if has_key */
   bool has_key;
   bool looked_up; /* the user was asked for: once is enough */
+  bool cached;    /* the key is that of the allocation's last request */
+  bool tried;     /* whether its MESSAGE-INTEGRITY verifies is known */
   bool authenticated;
 } fzri_request;
 

@@ -423,12 +423,14 @@ static void set_user(script *s, const char *name, const char *password)
       fzr_auth_long_term_key((const uint8_t *)name, strlen(name), s->realm, password, s->client->key), 0);
 }
 
-static void stamp_user(script *s, const char *expiry, const char *salt)
+#define SECOND_SECRET "the second secret"
+
+static void stamp_user(script *s, const char *secret, const char *expiry, const char *salt)
 {
   char name[96], password[64];
   snprintf(name, sizeof name, "%s:%s", expiry, salt);
-  fzr_auth_stamp_password(FZT_SECRET, strtoull(expiry, NULL, 10), (const uint8_t *)salt, strlen(salt),
-                          password, sizeof password);
+  fzr_auth_stamp_password(secret, strtoull(expiry, NULL, 10), (const uint8_t *)salt, strlen(salt), password,
+                          sizeof password);
   set_user(s, name, password);
 }
 
@@ -480,7 +482,9 @@ static void step(script *s, char **words, size_t n)
   } else if (strcmp(words[0], "user") == 0) {
     set_user(s, words[1], words[2]);
   } else if (strcmp(words[0], "stamp") == 0) {
-    stamp_user(s, words[1], words[2]);
+    stamp_user(s, FZT_SECRET, words[1], words[2]);
+  } else if (strcmp(words[0], "second-stamp") == 0) {
+    stamp_user(s, SECOND_SECRET, words[1], words[2]);
   } else if (strcmp(words[0], "expect-allocations") == 0) {
     expect_allocations(s, words[1]);
   } else {
@@ -509,7 +513,7 @@ static void run_steps(script *s, const char *steps)
 }
 
 /* Words of a config: dual (the default) v4 v6 loopback static rest draining ports=N channels=N users=N bandwidth=N rate=N
- * listen-loopback realm=R */
+ * listen-loopback realm=R second */
 static void configure(script *s, fzr_config *config, const char *words)
 {
   static const fzr_user users[] = {{"alice", "wonderland"}, {"bob", "builder"}};
@@ -533,6 +537,8 @@ static void configure(script *s, fzr_config *config, const char *words)
       config->user_count = 2;
     } else if (strcmp(word, "rest") == 0) {
       config->auth = FZR_AUTH_REST;
+    } else if (strcmp(word, "second") == 0) {
+      config->auth_second_secret = SECOND_SECRET;
     } else if (starts(word, "ports=", &rest)) {
       config->lowest_port = 50000;
       config->highest_port = (uint16_t)(50000 + atoi(rest) - 1);

@@ -17,6 +17,7 @@
  *   take-nonce N                the client takes over client N's nonce
  *   user NAME PASSWORD          from now on the client uses this credential
  *   stamp EXPIRY SALT           the same, with the stamp scheme's password
+ *   second-stamp EXPIRY SALT    with that of the second secret
  *   source ADDR                 from now on the client sends from there
  *   skip SECONDS                time goes on, but nobody tells the engine until it gets something
  *   expect-allocations N        that many are live

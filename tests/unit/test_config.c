@@ -58,6 +58,9 @@ START_TEST(test_config_errors)
   c.auth_secret = "";
   ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_AUTH);
   c = fzt_config(&relay);
+  c.auth_second_secret = "";
+  ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_AUTH);
+  c = fzt_config(&relay);
   c.auth = FZR_AUTH_CALLBACK;
   ck_assert_int_eq(try_new(&c), FZR_ERR_CONFIG_AUTH);
   c = fzt_config(&relay);
