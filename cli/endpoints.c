@@ -1,22 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "endpoints.h"
 
+#include "clock.h"
 #include "telemetry/log.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static http_server *listen_on(const fzr_addr *addr, const char *flag, const char *what,
-                              struct event_base *base, char *error)
+/* Connections to the control endpoint: it is for one operator. */
+#define CONTROL_CONNECTIONS 16
+#define TELL_EVERY          (60 * FZR_SECOND)
+
+static void on_shortage(void *ctx, unsigned ended)
+{
+  endpoints *e = ctx;
+  const fzr_time now = monotonic_now();
+  e->ended += ended;
+  if (e->told && now - e->told < TELL_EVERY)
+    return;
+  log_warn("relay",
+           "No descriptor was left for a connection to the health port or the control endpoint: closed %llu "
+           "others that waited; raise the limit of open files, or see who opens so many",
+           (unsigned long long)e->ended);
+  e->told = now;
+  e->ended = 0;
+}
+
+static http_server *listen_on(endpoints *e, const fzr_addr *addr, unsigned connections, const char *flag,
+                              const char *what, struct event_base *base, char *error)
 {
   char text[FZR_ADDR_TEXT_MAX];
-  http_server *server = http_server_new(base, addr, 0);
+  http_server *server = http_server_new(base, addr, connections);
   if (!server) {
     fzr_addr_format(addr, true, text, sizeof text);
     snprintf(error, OPTIONS_ERROR_MAX, "%s: can't listen on %s: %s", flag, text, strerror(errno));
     return NULL;
   }
+  http_server_on_shortage(server, on_shortage, e);
   const fzr_addr real = http_server_addr(server);
   fzr_addr_format(&real, true, text, sizeof text);
   log_info("relay", "%s on http://%s", what, text);
@@ -27,10 +48,11 @@ int endpoints_open(endpoints *e, const options *o, struct event_base *base, cons
                    telemetry *t, void (*filter_changed)(void *ctx), char error[OPTIONS_ERROR_MAX])
 {
   e->health_server =
-      listen_on(&o->health_check_addr, "--health-check-addr", "Health and metrics", base, error);
-  e->control_server = e->health_server ? listen_on(&o->control_endpoint, "--control-endpoint",
-                                                   "Control of the log filter", base, error)
-                                       : NULL;
+      listen_on(e, &o->health_check_addr, 0, "--health-check-addr", "Health and metrics", base, error);
+  e->control_server = e->health_server
+                          ? listen_on(e, &o->control_endpoint, CONTROL_CONNECTIONS, "--control-endpoint",
+                                      "Control of the log filter", base, error)
+                          : NULL;
   if (!e->control_server)
     return -1;
   e->health = health_new(e->health_server, source);

@@ -12,6 +12,8 @@ typedef struct endpoints {
   http_server *health_server, *control_server;
   struct health *health;
   struct control *control;
+  fzr_time told;            /* that descriptors are short; 0: not yet */
+  unsigned long long ended; /* connections, for that, since */
 } endpoints;
 
 /* Opens both. Returns 0, or -1 with one line in |error|; endpoints_close is due in both cases. |filter_changed| is

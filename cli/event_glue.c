@@ -38,8 +38,7 @@ static int find_end(void)
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > INT_MAX)
     return INT_MAX;
-  const rlim_t spare = limit.rlim_cur / 4 < PROCESS_SPARE ? limit.rlim_cur / 4 : PROCESS_SPARE;
-  return (int)(limit.rlim_cur - spare);
+  return (int)(limit.rlim_cur - process_spare(limit.rlim_cur));
 }
 
 static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)

@@ -20,6 +20,8 @@
 #endif
 #endif
 
+/* Descriptors that are open from the start. */
+#define OWN        32u
 #define PER_WORKER 8u
 /* So much that a worker that wakes up goes first, and so little that health checks and the portal get enough on a busy machine. */
 #define STEP_BACK 10
@@ -52,24 +54,31 @@ void process_keep_standard_streams(void)
   }
 }
 
+uint64_t process_spare(uint64_t limit)
+{
+  return limit / 4 < PROCESS_SPARE ? limit / 4 : PROCESS_SPARE;
+}
+
 void process_raise_descriptors(const options *o, unsigned workers)
 {
   struct rlimit limit;
   const uint64_t families = (o->public_ip4.family ? 1u : 0u) + (o->public_ip6.family ? 1u : 0u);
   const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
-  const uint64_t others = PROCESS_SPARE + (uint64_t)PER_WORKER * workers;
   if (!families || getrlimit(RLIMIT_NOFILE, &limit))
     return;
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit))
     getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= ports * families + others)
+  const uint64_t own = OWN + (uint64_t)PER_WORKER * workers;
+  const uint64_t needed = ports * families + PROCESS_SPARE + own;
+  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed)
     return;
-  const uint64_t have = limit.rlim_cur, sockets = have > others ? have - others : 0;
+  const uint64_t have = limit.rlim_cur, others = process_spare(have) + own;
+  const uint64_t sockets = have > others ? have - others : 0;
   log_warn("relay",
            "The limit of %" PRIu64 " open files allows for about %" PRIu64 " allocations of the %" PRIu64
            " in the port range: raise it (ulimit -Hn, LimitNOFILE=) to at least %" PRIu64,
-           have, sockets / families, ports, ports * families + others);
+           have, sockets / families, ports, needed);
 }
 
 void process_step_back(void)

@@ -7,8 +7,9 @@
 
 #include <pthread.h>
 
-/* Descriptors that are not for allocations' sockets: standard streams, epoll, portal, HTTP. Each worker has a few more. */
-#define PROCESS_SPARE 64u
+/* Descriptors that are left when no socket for an allocation can be had any more: for the portal, and for HTTP, whose servers take up to 64 and
+ * 16. Of a low limit a quarter. */
+#define PROCESS_SPARE 128u
 
 /* Gives up gaining privileges and leaving core dumps: both outlive no secret. */
 void process_harden(void);
@@ -19,6 +20,9 @@ void process_keep_standard_streams(void);
 
 /* Raises the soft limit of descriptors to the hard one, and warns if that is too low for all of the range's ports. */
 void process_raise_descriptors(const options *o, unsigned workers);
+
+/* How many of |limit| descriptors are kept so. */
+uint64_t process_spare(uint64_t limit);
 
 /* Lets the calling thread step back where relaying wants the CPU. Threads that it starts from then on inherit that. */
 void process_step_back(void);

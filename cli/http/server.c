@@ -7,17 +7,22 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 
+#include "clock.h"
+#include "http/connections.h"
 #include "sockaddr.h"
 
 #define BACKLOG     64
 #define ALL_METHODS 0x1ff
+/* Without descriptors: how long nothing is accepted, so that those that are closed come back; how often a reserve is looked for. */
+#define PAUSE (10 * FZR_MILLISECOND)
+#define RETRY FZR_SECOND
 
 typedef struct route {
   struct route *next;
@@ -27,87 +32,21 @@ typedef struct route {
   char path[];
 } route;
 
-/* An open connection, known by its socket: evhttp tells nobody when it closes one, but a descriptor that is closed, or is by
- * now another socket, has another inode or none. */
-typedef struct connection {
-  int fd;
-  ino_t inode;
-} connection;
-
 struct http_server {
+  struct http_server *next; /* of all */
   struct evhttp *http;
+  struct evconnlistener *listener;
+  http_connections *connections;
   route *routes;
-  struct event *adopt;
-  struct bufferevent
-      *newcomer; /* handed to evhttp just now, which has yet to give it its socket; we hold a reference */
+  struct event *retry;
+  int reserve; /* a descriptor for whoever asks when there is no other left; -1: given away */
+  void (*on_shortage)(void *ctx, unsigned ended);
+  void *ctx;
   fzr_addr addr;
-  unsigned open;
-  unsigned max_open;
-  connection connections[]; /* max_open + 1, oldest first */
 };
 
-static ino_t inode_of(int fd)
-{
-  /* Not fstat: the number of a connection that evhttp has closed may be a worker's socket by now, which is what this finds out, and what the
-   * thread sanitizer takes for a race. */
-  struct statx st;
-  return fd >= 0 && statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_INO, &st) == 0 && S_ISSOCK(st.stx_mode)
-             ? st.stx_ino
-             : 0;
-}
-
-static void forget_closed(http_server *server)
-{
-  unsigned kept = 0;
-  for (unsigned i = 0; i < server->open; i++) {
-    if (inode_of(server->connections[i].fd) == server->connections[i].inode)
-      server->connections[kept++] = server->connections[i];
-  }
-  server->open = kept;
-}
-
-/* Takes the newcomer into the list, and if that is one too many, ends the oldest connection: evhttp sees an end of file and
- * closes it in the loop's next turn. */
-static void adopt_newcomer(http_server *server)
-{
-  if (server->newcomer == NULL)
-    return;
-  const int fd = bufferevent_getfd(server->newcomer);
-  const ino_t inode = inode_of(fd);
-  bufferevent_unlock(server->newcomer);
-  server->newcomer = NULL;
-  forget_closed(server);
-  if (inode == 0)
-    return;
-  server->connections[server->open++] = (connection){fd, inode};
-  if (server->open > server->max_open) {
-    (void)shutdown(server->connections[0].fd, SHUT_RDWR);
-    server->open--;
-    memmove(server->connections, server->connections + 1, server->open * sizeof server->connections[0]);
-  }
-}
-
-static void on_adopt(evutil_socket_t fd, short what, void *ctx)
-{
-  (void)fd;
-  (void)what;
-  adopt_newcomer(ctx);
-}
-
-/* evhttp is about to accept a connection and asks for its bufferevent. */
-static struct bufferevent *connection_new(struct event_base *base, void *ctx)
-{
-  http_server *server = ctx;
-  adopt_newcomer(server);
-  struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
-  if (bev == NULL)
-    return NULL;
-  /* Not made for threads, so this is but a reference: the object is still there in on_adopt whatever evhttp does to it. */
-  bufferevent_lock(bev);
-  server->newcomer = bev;
-  event_active(server->adopt, EV_TIMEOUT, 1);
-  return bev;
-}
+/* A listener's callback for errors gets evhttp as its context, which does not know us. For the main thread alone. */
+static http_server *all_servers;
 
 static const char *method_name(enum evhttp_cmd_type method)
 {
@@ -127,7 +66,8 @@ static const char *method_name(enum evhttp_cmd_type method)
 
 static void answer_text(struct evhttp_request *req, int status, const char *text)
 {
-  struct evbuffer *body = evbuffer_new();
+  /* An answer to HEAD has no body, whatever it says (RFC 9110, 9.3.2): evhttp would send one. */
+  struct evbuffer *body = evhttp_request_get_command(req) != EVHTTP_REQ_HEAD ? evbuffer_new() : NULL;
   if (body != NULL)
     (void)evbuffer_add_printf(body, "%s\n", text);
   (void)evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
@@ -170,9 +110,22 @@ static void answer_by(const route *found, struct evhttp_request *req, const char
   evhttp_clear_headers(&query);
 }
 
+static void note_progress(http_server *server, struct evhttp_request *req, bool answering)
+{
+  struct evhttp_connection *connection = evhttp_request_get_connection(req);
+  struct bufferevent *bev = connection != NULL ? evhttp_connection_get_bufferevent(connection) : NULL;
+  if (bev != NULL)
+    http_connections_progress(server->connections, bufferevent_getfd(bev), answering);
+}
+
+static void on_answered(struct evhttp_request *req, void *ctx)
+{
+  note_progress(ctx, req, false);
+}
+
 static void on_request(struct evhttp_request *req, void *ctx)
 {
-  const http_server *server = ctx;
+  http_server *server = ctx;
   const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
   const char *raw = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
   char *path = raw != NULL ? evhttp_uridecode(raw, 0, NULL) : NULL;
@@ -181,6 +134,8 @@ static void on_request(struct evhttp_request *req, void *ctx)
     method = EVHTTP_REQ_GET;
   const route *found = NULL;
   bool known = false;
+  note_progress(server, req, true);
+  evhttp_request_set_on_complete_cb(req, on_answered, server);
   for (const route *r = server->routes; path != NULL && r != NULL; r = r->next) {
     if (strcmp(r->path, path) != 0)
       continue;
@@ -235,34 +190,109 @@ static int listen_on(http_server *server)
   return fd;
 }
 
+/* ---- without descriptors ---- */
+
+static void retry_in(http_server *server, fzr_time wait)
+{
+  const struct timeval tv = timeval_of(wait);
+  (void)event_add(server->retry, &tv);
+}
+
+static void keep_reserve(http_server *server)
+{
+  if (server->reserve < 0)
+    server->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *ctx)
+{
+  http_server *server = ctx;
+  (void)fd;
+  (void)what;
+  (void)evconnlistener_enable(server->listener);
+  keep_reserve(server);
+  if (server->reserve < 0 || !http_connections_grow(server->connections))
+    retry_in(server, RETRY);
+}
+
+/* A connection waits and can't be accepted. If that is for want of descriptors it gets the reserve; if that is gone, others have to go. Without
+ * a pause the loop would come back here at once, for as long as none is free. */
+static void on_accept_error(struct evconnlistener *listener, void *http)
+{
+  const int error = errno;
+  http_server *server = all_servers;
+  while (server != NULL && server->http != http)
+    server = server->next;
+  if (server == NULL)
+    return;
+  if (error == EMFILE && server->reserve >= 0) {
+    (void)close(server->reserve);
+    server->reserve = -1;
+    retry_in(server, RETRY);
+    return;
+  }
+  const unsigned ended =
+      error == EMFILE || error == ENFILE ? http_connections_shrink(server->connections) : 0;
+  (void)evconnlistener_disable(listener);
+  retry_in(server, PAUSE);
+  if (server->on_shortage != NULL)
+    server->on_shortage(server->ctx, ended);
+}
+
+void http_server_on_shortage(http_server *server, void (*on_shortage)(void *ctx, unsigned ended), void *ctx)
+{
+  server->on_shortage = on_shortage;
+  server->ctx = ctx;
+}
+
+/* ---- start and end ---- */
+
+static int start(http_server *server, struct event_base *base, int fd, unsigned max_connections)
+{
+  server->connections =
+      http_connections_new(base, max_connections != 0 ? max_connections : HTTP_DEFAULT_CONNECTIONS);
+  server->http = evhttp_new(base);
+  server->retry = event_new(base, -1, 0, on_retry, server);
+  struct evhttp_bound_socket *bound =
+      server->connections != NULL && server->http != NULL && server->retry != NULL
+          ? evhttp_accept_socket_with_handle(server->http, fd)
+          : NULL;
+  if (bound == NULL)
+    return -1;
+  server->listener = evhttp_bound_socket_get_listener(bound);
+  evconnlistener_set_error_cb(server->listener, on_accept_error);
+  evhttp_set_max_headers_size(server->http, HTTP_MAX_HEADER);
+  evhttp_set_max_body_size(server->http, HTTP_MAX_BODY);
+  evhttp_set_timeout(server->http, HTTP_IDLE_SECONDS);
+  evhttp_set_allowed_methods(server->http, ALL_METHODS); /* so that on_request answers them with 405 */
+  evhttp_set_bevcb(server->http, http_connections_accept, server->connections);
+  evhttp_set_gencb(server->http, on_request, server);
+  keep_reserve(server);
+  return 0;
+}
+
 http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsigned max_connections)
 {
-  const unsigned max_open = max_connections != 0 ? max_connections : HTTP_DEFAULT_CONNECTIONS;
-  http_server *server = calloc(1, sizeof *server + (max_open + (size_t)1) * sizeof(connection));
+  http_server *server = calloc(1, sizeof *server);
   if (server == NULL)
     return NULL;
   server->addr = *addr;
-  server->max_open = max_open;
+  server->reserve = -1;
+  server->next = all_servers;
+  all_servers = server;
   int fd = listen_on(server);
   if (fd < 0) {
-    free(server);
+    const int err = errno;
+    http_server_free(server);
+    errno = err;
     return NULL;
   }
-  server->http = evhttp_new(base);
-  server->adopt = event_new(base, -1, 0, on_adopt, server);
-  if (server->http == NULL || server->adopt == NULL ||
-      evhttp_accept_socket_with_handle(server->http, fd) == NULL) {
+  if (start(server, base, fd, max_connections) != 0) {
     (void)close(fd);
     http_server_free(server);
     errno = ENOMEM;
     return NULL;
   }
-  evhttp_set_max_headers_size(server->http, HTTP_MAX_HEADER);
-  evhttp_set_max_body_size(server->http, HTTP_MAX_BODY);
-  evhttp_set_timeout(server->http, HTTP_IDLE_SECONDS);
-  evhttp_set_allowed_methods(server->http, ALL_METHODS); /* so that on_request answers them with 405 */
-  evhttp_set_bevcb(server->http, connection_new, server);
-  evhttp_set_gencb(server->http, on_request, server);
   return server;
 }
 
@@ -270,12 +300,17 @@ void http_server_free(http_server *server)
 {
   if (server == NULL)
     return;
+  http_server **at = &all_servers;
+  while (*at != server)
+    at = &(*at)->next;
+  *at = server->next;
   if (server->http != NULL)
     evhttp_free(server->http);
-  if (server->newcomer != NULL)
-    bufferevent_unlock(server->newcomer);
-  if (server->adopt != NULL)
-    event_free(server->adopt);
+  http_connections_free(server->connections);
+  if (server->retry != NULL)
+    event_free(server->retry);
+  if (server->reserve >= 0)
+    (void)close(server->reserve);
   while (server->routes != NULL) {
     route *next = server->routes->next;
     free(server->routes);
@@ -313,7 +348,5 @@ int http_server_route(http_server *server, enum evhttp_cmd_type method, const ch
 
 unsigned http_server_connections(http_server *server)
 {
-  adopt_newcomer(server);
-  forget_closed(server);
-  return server->open;
+  return http_connections_count(server->connections);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A small HTTP/1.1 server on libevent's evhttp, for health checks, metrics and control. Everything runs on the thread of its
  * event base; handlers answer at once. What a stranger can cost is bounded: 8 KiB of header, 16 KiB of body, 10 s without
- * progress, and a number of connections over which the oldest is closed. */
+ * progress, little that was read while an answer waits, and a number of connections over which the one is closed whose last progress (it
+ * came, a whole request, an answer) is longest ago. Without descriptors it goes on with fewer connections. */
 #ifndef CLI_HTTP_SERVER_H
 #define CLI_HTTP_SERVER_H
 
@@ -61,6 +62,10 @@ fzr_addr http_server_addr(const http_server *server);
  * Returns 0, or -1 with errno set to ENOMEM or, if that route exists already, EEXIST. */
 int http_server_route(http_server *server, enum evhttp_cmd_type method, const char *path,
                       http_handler handler, void *ctx);
+
+/* Calls |on_shortage| with |ctx| when a connection waited that could not be accepted for want of descriptors or memory, each time, and how
+ * many others were |ended| for it. */
+void http_server_on_shortage(http_server *server, void (*on_shortage)(void *ctx, unsigned ended), void *ctx);
 
 /* How many connections are open: for tests and metrics. */
 unsigned http_server_connections(http_server *server);

@@ -113,6 +113,7 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
   }
   bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
   bufferevent_setwatermark(c->bev, EV_WRITE, GRPC_MAX_OUTPUT / 2, 0);
+  bufferevent_setwatermark(c->bev, EV_READ, 0, GRPC_MAX_ANSWER);
   (void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
   c->state = GRPC_CONNECTED;
   grpc_connected(c);

@@ -309,8 +309,8 @@ class Http(unittest.TestCase):
                     s.send(b"x")
                 except OSError:
                     pass
-        # More than 64 a listener are not kept: the oldest go.
-        wait_for(lambda: self.fds() - fds <= 2 * 64 + 4, "the oldest to be closed")
+        # More than 64 and 16 are not kept: the oldest go.
+        wait_for(lambda: self.fds() - fds <= 64 + 16 + 4, "the oldest to be closed")
         for s in clients:
             s.close()
         wait_for(lambda: self.fds() - fds <= 4, "the rest to be closed")
@@ -332,8 +332,8 @@ class Http(unittest.TestCase):
             try:
                 for _ in range(200):
                     s.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
-            except BlockingIOError:
-                pass
+            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                pass  # or it was one too many
         for _ in range(3):
             self.check_alive()
         self.assertLess(Metrics(self.health).get("process_resident_memory_bytes") - before, 64 << 20)

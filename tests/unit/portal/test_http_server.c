@@ -3,7 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +20,31 @@
 
 static struct event_base *base;
 static http_server *server;
+
+/* Bytes that libevent has, and with it the server's connections. */
+static size_t held;
+
+static void *count_malloc(size_t len)
+{
+  void *p = malloc(len);
+  held += malloc_usable_size(p);
+  return p;
+}
+
+static void *count_realloc(void *old, size_t len)
+{
+  const size_t before = malloc_usable_size(old);
+  void *p = realloc(old, len);
+  if (p != NULL || len == 0)
+    held += malloc_usable_size(p) - before;
+  return p;
+}
+
+static void count_free(void *p)
+{
+  held -= malloc_usable_size(p);
+  free(p);
+}
 
 static unsigned open_fds(void)
 {
@@ -136,6 +164,26 @@ START_TEST(head_has_no_body)
 }
 END_TEST
 
+START_TEST(no_answer_to_head_has_a_body)
+{
+  static const struct {
+    const char *target;
+    int status;
+  } asked[] = {{"/nothing", 404}, {"/", 404},  {"/post", 405},
+               {"/a?b=%00", 400}, {"/a", 200}, {"/readyz", 404}};
+  unsigned calls = 0;
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_POST, "/post", echo, &calls), 0);
+  for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+    const char *text = ask_for("HEAD", asked[i].target);
+    ck_assert_int_eq(status_of(text), asked[i].status);
+    const char *end = strstr(text, "\r\n\r\n");
+    ck_assert_ptr_nonnull(end);
+    ck_assert_msg(end[4] == '\0', "%s: %s", asked[i].target, text);
+  }
+}
+END_TEST
+
 START_TEST(unknown_is_404_and_405)
 {
   unsigned calls = 0;
@@ -210,6 +258,180 @@ START_TEST(silent_connections_are_evicted)
   while (http_server_connections(server) != 0)
     ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
   ck_assert_uint_eq(open_fds(), before);
+}
+END_TEST
+
+static void turn(void)
+{
+  ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+}
+
+static void say(int fd, const char *text)
+{
+  ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+#define GET_A      "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+#define LAST_GET_A "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+/* One answer to a request on |fd|, which stays open. */
+static void get_answer(int fd)
+{
+  char text[RESPONSE_MAX];
+  ssize_t n;
+  say(fd, GET_A);
+  while ((n = recv(fd, text, sizeof text - 1, MSG_DONTWAIT)) < 0)
+    turn();
+  text[n] = '\0';
+  ck_assert_int_eq(status_of(text), 200);
+  turn();
+}
+
+/* A flood ends those that wait, but not the one whose request is there: it came before all of the flood, and nobody had time to look at it. */
+START_TEST(a_flood_does_not_end_a_check_that_is_being_made)
+{
+  unsigned calls = 0;
+  int flood[40];
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
+  const int check = dial();
+  turn();
+  say(check, LAST_GET_A);
+  for (size_t i = 0; i < 40; i++)
+    flood[i] = dial();
+  ck_assert_int_eq(status_of(read_all(check)), 200);
+  (void)close(check);
+  for (size_t i = 0; i < 40; i++)
+    (void)close(flood[i]);
+}
+END_TEST
+
+/* Whoever was answered last is spared: not who came last. Of those that wait, what they have sent of a request does not count. */
+START_TEST(the_oldest_idle_connection_goes_first)
+{
+  unsigned calls = 0;
+  int more[8];
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
+  const int used = dial();
+  turn();
+  const int dribbling = dial();
+  turn();
+  say(dribbling, "GET /a HTTP/1.1\r\n");
+  get_answer(used);
+  say(dribbling, "X: y\r\n");
+  turn();
+  for (size_t i = 0; i < 7; i++) {
+    more[i] = dial();
+    turn();
+  }
+  ck_assert_str_eq(read_all(dribbling), "");
+  get_answer(used);
+  (void)close(used);
+  (void)close(dribbling);
+  for (size_t i = 0; i < 7; i++)
+    (void)close(more[i]);
+}
+END_TEST
+
+static void long_answer(void *ctx, const http_request *request, http_response *response)
+{
+  static char text[20000];
+  (void)ctx;
+  (void)request;
+  memset(text, 'x', sizeof text);
+  (void)evbuffer_add(response->body, text, sizeof text);
+}
+
+/* Requests one after the other whose answers nobody takes. */
+START_TEST(unread_pipelined_requests_are_not_kept)
+{
+  enum { CONNECTIONS = 8, ROUNDS = 400 };
+  int fds[CONNECTIONS];
+  char many[sizeof GET_A * 1000] = "";
+  for (char *p = many; (size_t)(p - many) + sizeof GET_A <= sizeof many; p += sizeof GET_A - 1)
+    memcpy(p, GET_A, sizeof GET_A);
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", long_answer, NULL), 0);
+  turn();
+  const size_t before = held;
+  size_t most = 0, sent = 0;
+  for (unsigned i = 0; i < CONNECTIONS; i++) {
+    const int small = 4096;
+    fds[i] = dial();
+    (void)setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  }
+  for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+      const ssize_t n = send(fds[i], many, strlen(many), MSG_NOSIGNAL | MSG_DONTWAIT);
+      sent += n > 0 ? (size_t)n : 0;
+    }
+    turn();
+    most = held - before > most ? held - before : most;
+  }
+  ck_assert_uint_gt(sent, (size_t)CONNECTIONS * 100000); /* they did try */
+  ck_assert_uint_lt(most, (size_t)CONNECTIONS * 100000);
+  ck_assert_uint_eq(http_server_connections(server), CONNECTIONS);
+  for (unsigned i = 0; i < CONNECTIONS; i++)
+    (void)close(fds[i]);
+}
+END_TEST
+
+static void count_shortage(void *ctx, unsigned ended)
+{
+  unsigned *const counts = ctx;
+  counts[0]++;
+  counts[1] += ended;
+}
+
+/* Descriptors are used up by others: a check is answered all the same, and the loop does not run in vain. */
+START_TEST(without_descriptors_checks_are_answered)
+{
+  enum { SILENT = 30 };
+  unsigned calls = 0, counts[2] = {0, 0};
+  int fds[SILENT];
+  struct rlimit limit, low;
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
+  http_server_on_shortage(server, count_shortage, counts);
+  for (size_t i = 0; i < SILENT; i++)
+    fds[i] = dial();
+  const int check = dial();
+  const int last = dial();
+  say(check, LAST_GET_A);
+  say(last, LAST_GET_A);
+  ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  low = limit;
+  low.rlim_cur = (rlim_t)last + 1;
+  ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+  ck_assert_int_eq(status_of(read_all(check)), 200);
+  ck_assert_int_eq(status_of(read_all(last)), 200);
+  ck_assert_uint_ge(counts[1], SILENT - 8);
+  (void)close(check);
+  (void)close(last);
+  for (size_t i = 0; i < SILENT; i++)
+    (void)close(fds[i]);
+  ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  /* With descriptors again all are served. */
+  ck_assert_int_eq(status_of(ask(LAST_GET_A)), 200);
+}
+END_TEST
+
+/* Nothing can be closed to make room: the loop tries again now and then, and sleeps in between. */
+START_TEST(what_can_not_be_accepted_does_not_keep_the_loop_busy)
+{
+  unsigned counts[2] = {0, 0};
+  struct rlimit limit, none;
+  http_server_on_shortage(server, count_shortage, counts);
+  const int waiting = dial(), second = dial();
+  ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  none = limit;
+  none.rlim_cur = 3;
+  ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const struct timeval end = {0, 200000};
+  (void)event_base_loopexit(base, &end);
+  ck_assert_int_ge(event_base_dispatch(base), 0);
+  ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  ck_assert_uint_ge(counts[0], 2);
+  ck_assert_uint_le(counts[0], 22);
+  (void)close(waiting);
+  (void)close(second);
 }
 END_TEST
 
@@ -296,15 +518,22 @@ END_TEST
 
 int main(void)
 {
+  event_set_mem_functions(count_malloc, count_realloc, count_free);
   Suite *suite = suite_create("http_server");
   TCase *tc = tcase_create("server");
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_test(tc, routes_by_method_and_path);
   tcase_add_test(tc, head_has_no_body);
+  tcase_add_test(tc, no_answer_to_head_has_a_body);
   tcase_add_test(tc, unknown_is_404_and_405);
   tcase_add_test(tc, headers_and_bodies_are_limited);
   tcase_add_test(tc, garbage_does_no_harm);
   tcase_add_test(tc, silent_connections_are_evicted);
+  tcase_add_test(tc, a_flood_does_not_end_a_check_that_is_being_made);
+  tcase_add_test(tc, the_oldest_idle_connection_goes_first);
+  tcase_add_test(tc, unread_pipelined_requests_are_not_kept);
+  tcase_add_test(tc, without_descriptors_checks_are_answered);
+  tcase_add_test(tc, what_can_not_be_accepted_does_not_keep_the_loop_busy);
   tcase_add_test(tc, open_connections_end_with_the_server);
   tcase_add_test(tc, taken_port_is_told);
   tcase_add_test(tc, health_routes);
