@@ -12,7 +12,7 @@ build_packages=(
   protobuf-c-compiler ca-certificates
 )
 test_packages=(
-  check g++ clang clang-format clang-tidy cppcheck shellcheck libclang-rt-14-dev binutils iproute2 python3
+  check g++ clang clang-format clang-tidy cppcheck shellcheck libclang-rt-dev binutils iproute2 python3
   python3-aioice coturn libre-dev golang-go golang-github-pion-turn.v2-dev valgrind strace man-db util-linux
   python3-websockets python3-grpcio python3-protobuf protobuf-compiler nghttp2-server prometheus curl
   libbpf-dev llvm ethtool libcap2-bin

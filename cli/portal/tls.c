@@ -11,8 +11,24 @@
 #include <mbedtls/net_sockets.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/ssl.h>
+#include <mbedtls/version.h>
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+#include <psa/crypto.h>
+#endif
 
+#include "portal/tls_alert.h"
 #include "portal/trust.h"
+
+/* mbedTLS 2.28 and 3.6 differ in names, and 3.6 may have TLS 1.3. */
+#if MBEDTLS_VERSION_MAJOR < 3
+#define MBEDTLS_PRIVATE(member)              member
+#define MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
+#endif
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+#define NEWEST_VERSION "1.3"
+#else
+#define NEWEST_VERSION "1.2"
+#endif
 
 /* A general name's context tag for iPAddress (RFC 5280 section 4.2.1.6). */
 #define SAN_IP_TAG (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
@@ -29,6 +45,11 @@ struct portal_tls {
 
 /* Forward secrecy and authenticated encryption only. */
 static const int ciphersuites[] = {
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+#endif
     MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
     MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
     MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -37,6 +58,18 @@ static const int ciphersuites[] = {
     MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
     0,
 };
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+/* With TLS 1.2, mbedTLS refuses a server's signature by RSA-PSS though it lets the server choose it: PKCS #1 comes first, for
+ * servers that follow the client's order. TLS 1.3 knows RSA-PSS alone. */
+static const uint16_t signature_algorithms[] = {
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,       MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,    MBEDTLS_TLS1_3_SIG_NONE,
+};
+#endif
 
 static int on_random(void *ctx, unsigned char *out, size_t len)
 {
@@ -69,9 +102,18 @@ static int on_recv(void *ctx, unsigned char *out, size_t cap)
   return n == PORTAL_TLS_WANT_READ ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_NET_RECV_FAILED;
 }
 
+static bool has_alt_names(const mbedtls_x509_crt *crt)
+{
+#if MBEDTLS_VERSION_MAJOR < 3
+  return (crt->ext_types & MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) != 0;
+#else
+  return mbedtls_x509_crt_has_ext_type(crt, MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) != 0;
+#endif
+}
+
 static bool names_ip(const mbedtls_x509_crt *crt, const uint8_t *ip, size_t len)
 {
-  if ((crt->ext_types & MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) == 0)
+  if (!has_alt_names(crt))
     return false;
   for (const mbedtls_x509_sequence *name = &crt->subject_alt_names; name != NULL; name = name->next) {
     if (name->buf.tag == SAN_IP_TAG && name->buf.len == len && memcmp(name->buf.p, ip, len) == 0)
@@ -87,9 +129,25 @@ static int on_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flag
   const portal_tls *tls = ctx;
   if (depth != 0)
     return 0;
-  if (tls->ip_len > 0 ? !names_ip(crt, tls->ip, tls->ip_len)
-                      : (crt->ext_types & MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) == 0)
+  if (tls->ip_len > 0 ? !names_ip(crt, tls->ip, tls->ip_len) : !has_alt_names(crt))
     *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+  return 0;
+}
+
+/* TLS 1.2 at the least, and no algorithm that either version could not go on with. */
+static int set_versions(mbedtls_ssl_config *config)
+{
+  mbedtls_ssl_conf_ciphersuites(config, ciphersuites);
+#if MBEDTLS_VERSION_MAJOR < 3
+  mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+#else
+  mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+  mbedtls_ssl_conf_sig_algs(config, signature_algorithms);
+#endif
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+  if (psa_crypto_init() != PSA_SUCCESS)
+    return MBEDTLS_ERR_ERROR_GENERIC_ERROR;
+#endif
   return 0;
 }
 
@@ -97,10 +155,10 @@ static int configure(portal_tls *tls, const char *host, const portal_trust *trus
 {
   int result = mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
                                            MBEDTLS_SSL_PRESET_DEFAULT);
+  if (result == 0)
+    result = set_versions(&tls->config);
   if (result != 0)
     return result;
-  mbedtls_ssl_conf_min_version(&tls->config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
-  mbedtls_ssl_conf_ciphersuites(&tls->config, ciphersuites);
   mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
   mbedtls_ssl_conf_ca_chain(&tls->config, (mbedtls_x509_crt *)&trust->chain, NULL);
   mbedtls_ssl_conf_verify(&tls->config, on_verify, tls);
@@ -165,14 +223,19 @@ static const char *verify_problem(uint32_t flags)
 
 static int failed(portal_tls *tls, int code)
 {
-  char text[160];
+  char text[PORTAL_TLS_ERROR_MAX - 8];
   switch (code) {
   case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
     (void)snprintf(tls->error, sizeof tls->error, "TLS: %s",
                    verify_problem(mbedtls_ssl_get_verify_result(&tls->ssl)));
     break;
-  case MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION:
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal does not speak TLS 1.2");
+  case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal speaks no version as new as TLS 1.2");
+    break;
+  case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
+    /* There is no function that tells which. */
+    portal_tls_alert_text(tls->ssl.MBEDTLS_PRIVATE(in_msg)[1], NEWEST_VERSION, text, sizeof text);
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
     break;
   case MBEDTLS_ERR_SSL_CONN_EOF:
     (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal ended the connection");

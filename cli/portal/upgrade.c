@@ -7,6 +7,11 @@
 
 #include <mbedtls/base64.h>
 #include <mbedtls/sha1.h>
+#include <mbedtls/version.h>
+
+#if MBEDTLS_VERSION_MAJOR < 3
+#define mbedtls_sha1 mbedtls_sha1_ret /* 2.28's plain one is deprecated */
+#endif
 
 /* A piece of a secret as long as this, from its start, is kept out of messages like the whole: the text may have been cut off. */
 #define REDACT_FROM 8
@@ -28,7 +33,7 @@ static void accept_for(const char *key, char out[32])
   portal_text text = portal_text_of(joined, sizeof joined);
   portal_text_puts(&text, key);
   portal_text_puts(&text, guid);
-  (void)mbedtls_sha1_ret((const unsigned char *)joined, text.len, hash);
+  (void)mbedtls_sha1((const unsigned char *)joined, text.len, hash);
   (void)mbedtls_base64_encode((unsigned char *)out, 32, &len, hash, sizeof hash);
 }
 

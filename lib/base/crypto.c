@@ -7,6 +7,20 @@
 #include <mbedtls/platform_util.h>
 #include <mbedtls/sha1.h>
 #include <mbedtls/sha256.h>
+#include <mbedtls/version.h>
+
+#if MBEDTLS_VERSION_MAJOR < 3
+/* The functions that return errors have these names in 2.28; the plain ones are deprecated there and return nothing. */
+#define mbedtls_md5_starts    mbedtls_md5_starts_ret
+#define mbedtls_md5_update    mbedtls_md5_update_ret
+#define mbedtls_md5_finish    mbedtls_md5_finish_ret
+#define mbedtls_sha1_starts   mbedtls_sha1_starts_ret
+#define mbedtls_sha1_update   mbedtls_sha1_update_ret
+#define mbedtls_sha1_finish   mbedtls_sha1_finish_ret
+#define mbedtls_sha256_starts mbedtls_sha256_starts_ret
+#define mbedtls_sha256_update mbedtls_sha256_update_ret
+#define mbedtls_sha256_finish mbedtls_sha256_finish_ret
+#endif
 
 #define SHA1_BLOCK 64u
 
@@ -17,10 +31,10 @@ void fzri_md5(const fzri_slice *parts, size_t n, uint8_t out[16])
 {
   mbedtls_md5_context ctx;
   mbedtls_md5_init(&ctx);
-  mbedtls_md5_starts_ret(&ctx);
+  mbedtls_md5_starts(&ctx);
   for (size_t i = 0; i < n; i++)
-    mbedtls_md5_update_ret(&ctx, parts[i].data, parts[i].len);
-  mbedtls_md5_finish_ret(&ctx, out);
+    mbedtls_md5_update(&ctx, parts[i].data, parts[i].len);
+  mbedtls_md5_finish(&ctx, out);
   mbedtls_md5_free(&ctx);
 }
 
@@ -28,10 +42,10 @@ void fzri_sha256(const fzri_slice *parts, size_t n, uint8_t out[32])
 {
   mbedtls_sha256_context ctx;
   mbedtls_sha256_init(&ctx);
-  mbedtls_sha256_starts_ret(&ctx, 0);
+  mbedtls_sha256_starts(&ctx, 0);
   for (size_t i = 0; i < n; i++)
-    mbedtls_sha256_update_ret(&ctx, parts[i].data, parts[i].len);
-  mbedtls_sha256_finish_ret(&ctx, out);
+    mbedtls_sha256_update(&ctx, parts[i].data, parts[i].len);
+  mbedtls_sha256_finish(&ctx, out);
   mbedtls_sha256_free(&ctx);
 }
 
@@ -39,12 +53,12 @@ static void sha1(const uint8_t *first, size_t first_len, const fzri_slice *parts
 {
   mbedtls_sha1_context ctx;
   mbedtls_sha1_init(&ctx);
-  mbedtls_sha1_starts_ret(&ctx);
+  mbedtls_sha1_starts(&ctx);
   if (first_len)
-    mbedtls_sha1_update_ret(&ctx, first, first_len);
+    mbedtls_sha1_update(&ctx, first, first_len);
   for (size_t i = 0; i < n; i++)
-    mbedtls_sha1_update_ret(&ctx, parts[i].data, parts[i].len);
-  mbedtls_sha1_finish_ret(&ctx, out);
+    mbedtls_sha1_update(&ctx, parts[i].data, parts[i].len);
+  mbedtls_sha1_finish(&ctx, out);
   mbedtls_sha1_free(&ctx);
 }
 

@@ -49,7 +49,7 @@ static int fail(const char *what, int error)
 
 static int load(const struct bpf_insn *code, size_t n, const char *name)
 {
-  const struct bpf_prog_load_opts opts = {.sz = sizeof opts};
+  struct bpf_prog_load_opts opts = {.sz = sizeof opts};
   return bpf_prog_load(BPF_PROG_TYPE_XDP, name, "GPL", code, n, &opts);
 }
 

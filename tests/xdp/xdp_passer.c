@@ -42,7 +42,7 @@ static const struct bpf_insn swap[] = {
 
 static int load(const char *mode)
 {
-  const struct bpf_prog_load_opts opts = {.sz = sizeof opts, .prog_flags = BPF_F_XDP_HAS_FRAGS};
+  struct bpf_prog_load_opts opts = {.sz = sizeof opts, .prog_flags = BPF_F_XDP_HAS_FRAGS};
   if (strcmp(mode, "--drop") == 0)
     return bpf_prog_load(BPF_PROG_TYPE_XDP, "fzt_drop", "GPL", drop, sizeof drop / sizeof *drop, &opts);
   if (strcmp(mode, "--swap") == 0)

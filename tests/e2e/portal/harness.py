@@ -25,6 +25,7 @@ import unittest
 import urllib.parse
 
 import websockets
+from websockets.legacy.server import serve
 
 TOKEN = "SFMyNTY.g2gDaAN-a+b/c=d~e.f&g_%41"
 SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -105,7 +106,7 @@ class Portal:
         self.loop.close()
 
     async def _serve(self):
-        async with websockets.serve(
+        async with serve(
             self._handle,
             self.host,
             self.want_port,

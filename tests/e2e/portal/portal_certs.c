@@ -28,6 +28,7 @@ int main(int argc, char **argv)
   } kinds[] = {
       {"good", {.common_name = "localhost", .dns = "localhost", .ip = "127.0.0.1"}, 0},
       {"other", {.common_name = "localhost", .dns = "portal.example", .ip = "127.0.0.2"}, 0},
+      {"rsa", {.common_name = "localhost", .dns = "localhost", .ip = "127.0.0.1", .rsa = 1}, 0},
       {"cn_only", {.common_name = "localhost"}, 0},
       {"self", {.common_name = "localhost", .dns = "localhost", .ip = "127.0.0.1"}, 1},
       {"expired",

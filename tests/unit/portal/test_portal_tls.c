@@ -5,12 +5,22 @@
 #include <unistd.h>
 
 #include <mbedtls/ssl.h>
+#include <mbedtls/version.h>
 
 #include "certs.h"
 #include "portal/tls.h"
 #include "testing.h"
 
 #define CA_NAME "Test authority"
+
+/* Versions of TLS as a server's greatest. */
+#define TLS_1_2 0x0303
+#define TLS_1_3 0x0304
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+#define NEWEST TLS_1_3
+#else
+#define NEWEST TLS_1_2
+#endif
 
 /* One direction of the wire. */
 typedef struct pipe_buffer {
@@ -89,7 +99,16 @@ static int on_random(void *ctx, unsigned char *out, size_t len)
   return getrandom(out, len, 0) == (ssize_t)len ? 0 : -1;
 }
 
-static void server_start(const fzt_cert *cert, int max_minor)
+static void set_newest(mbedtls_ssl_config *config, int newest)
+{
+#if MBEDTLS_VERSION_MAJOR < 3
+  mbedtls_ssl_conf_max_version(config, newest >> 8, newest & 0xff);
+#else
+  mbedtls_ssl_conf_max_tls_version(config, (mbedtls_ssl_protocol_version)newest);
+#endif
+}
+
+static void server_start(const fzt_cert *cert, int newest)
 {
   memset(&srv, 0, sizeof srv);
   to_server = (pipe_buffer){.room = sizeof to_server.data};
@@ -100,13 +119,12 @@ static void server_start(const fzt_cert *cert, int max_minor)
   mbedtls_pk_init(&srv.key);
   ck_assert_int_eq(
       mbedtls_x509_crt_parse(&srv.cert, (const unsigned char *)cert->cert, strlen(cert->cert) + 1), 0);
-  ck_assert_int_eq(
-      mbedtls_pk_parse_key(&srv.key, (const unsigned char *)cert->key, strlen(cert->key) + 1, NULL, 0), 0);
+  fzt_cert_read_key(cert, &srv.key);
   ck_assert_int_eq(mbedtls_ssl_config_defaults(&srv.config, MBEDTLS_SSL_IS_SERVER,
                                                MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT),
                    0);
   mbedtls_ssl_conf_rng(&srv.config, on_random, NULL);
-  mbedtls_ssl_conf_max_version(&srv.config, MBEDTLS_SSL_MAJOR_VERSION_3, max_minor);
+  set_newest(&srv.config, newest);
   ck_assert_int_eq(mbedtls_ssl_conf_own_cert(&srv.config, &srv.cert, &srv.key), 0);
   ck_assert_int_eq(mbedtls_ssl_setup(&srv.ssl, &srv.config), 0);
   mbedtls_ssl_set_bio(&srv.ssl, NULL, server_send, server_recv, NULL);
@@ -201,15 +219,20 @@ START_TEST(who_is_trusted)
       {"192.0.2.1", true, {.common_name = "x", .ip = "192.0.2.2"}, false, "another name"},
       {"2001:db8::1", true, {.common_name = "x", .dns = "a", .ip = "2001:db8:0::1"}, false, NULL},
       {"2001:db8::1", true, {.common_name = "x", .dns = "a"}, false, "another name"},
+      {"api.example", false, {.common_name = "x", .dns = "api.example", .rsa = 1}, false, NULL},
   };
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+  const size_t count = sizeof cases / sizeof cases[0];
+  for (size_t n = 0; n < 2 * count; n++) {
+    const size_t i = n % count;
     fzt_cert cert;
     fzt_cert_make(&cases[i].spec, cases[i].self_signed ? NULL : &ca, CA_NAME, &cert);
-    server_start(&cert, MBEDTLS_SSL_MINOR_VERSION_3);
+    server_start(&cert, n < count ? TLS_1_2 : NEWEST);
     portal_tls *tls = client(cases[i].host, cases[i].ip);
     const int result = shake(tls);
     if (cases[i].problem == NULL) {
       ck_assert_msg(result == 0, "case %zu: %s", i, portal_tls_error(tls));
+      ck_assert_str_eq(mbedtls_ssl_get_version(&srv.ssl),
+                       n < count || NEWEST == TLS_1_2 ? "TLSv1.2" : "TLSv1.3");
     } else {
       ck_assert_msg(result == PORTAL_TLS_FAILED, "case %zu", i);
       ck_assert_msg(strstr(portal_tls_error(tls), cases[i].problem) != NULL, "case %zu: %s", i,
@@ -221,17 +244,61 @@ START_TEST(who_is_trusted)
 }
 END_TEST
 
+/* What our client says to a server that answers its hello with the |len| bytes at |answer|. */
+static const char *told(const uint8_t *answer, size_t len)
+{
+  static char text[PORTAL_TLS_ERROR_MAX];
+  to_server = (pipe_buffer){.room = sizeof to_server.data};
+  to_client = (pipe_buffer){.room = sizeof to_client.data};
+  portal_tls *tls = client("api.example", false);
+  ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_WANT_READ);
+  (void)pipe_put(&to_client, answer, len);
+  ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_FAILED);
+  (void)snprintf(text, sizeof text, "%s", portal_tls_error(tls));
+  portal_tls_free(tls);
+  return text;
+}
+
 START_TEST(old_versions)
 {
-  const fzt_cert_spec spec = {.common_name = "x", .dns = "api.example"};
-  fzt_cert cert;
-  fzt_cert_make(&spec, &ca, CA_NAME, &cert);
-  server_start(&cert, MBEDTLS_SSL_MINOR_VERSION_2); /* TLS 1.1 */
-  portal_tls *tls = client("api.example", false);
-  ck_assert_int_eq(shake(tls), PORTAL_TLS_FAILED);
-  ck_assert_str_ne(portal_tls_error(tls), "");
-  portal_tls_free(tls);
-  server_stop();
+  /* A ServerHello of TLS 1.1: a random value of zeroes, no session, a cipher suite of that time. */
+  uint8_t hello[5 + 4 + 38] = {22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2};
+  hello[sizeof hello - 3] = 0xc0;
+  hello[sizeof hello - 2] = 0x13;
+  ck_assert_str_eq(told(hello, sizeof hello), "TLS: the portal speaks no version as new as TLS 1.2");
+}
+END_TEST
+
+/* The server's alert is named, and the three that a version or a certificate brings are explained. */
+START_TEST(alerts)
+{
+  static const struct {
+    uint8_t description;
+    const char *text;
+  } cases[] = {
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+      {70, "TLS: the portal speaks neither TLS 1.2 nor 1.3 (TLS alert protocol_version)"},
+      {40, "TLS: the portal accepts no cipher or signature of this build: its certificate has to be of ECDSA "
+           "or RSA, not "
+           "Ed25519 (TLS alert handshake_failure)"},
+#else
+      {70, "TLS: the portal wants another version than TLS 1.2, most likely 1.3, which this build does not "
+           "have (TLS alert "
+           "protocol_version)"},
+      {40, "TLS: the portal accepts no cipher or signature of this build: it has to speak TLS 1.2 with "
+           "AES-GCM or ChaCha20, its "
+           "certificate has to be of ECDSA or RSA, not Ed25519 (TLS alert handshake_failure)"},
+#endif
+      {116,
+       "TLS: the portal wants a certificate of the relay, which has none (TLS alert certificate_required)"},
+      {80, "TLS: the portal ended the connection with TLS alert internal_error"},
+      {112, "TLS: the portal ended the connection with TLS alert unrecognized_name"},
+      {199, "TLS: the portal ended the connection with TLS alert 199"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const uint8_t alert[] = {21, 3, 3, 0, 2, 2, cases[i].description};
+    ck_assert_str_eq(told(alert, sizeof alert), cases[i].text);
+  }
 }
 END_TEST
 
@@ -245,7 +312,7 @@ START_TEST(data_over_a_narrow_wire)
   for (size_t i = 0; i < sizeof sent; i++)
     sent[i] = (uint8_t)(i * 7);
   fzt_cert_make(&spec, &ca, CA_NAME, &cert);
-  server_start(&cert, MBEDTLS_SSL_MINOR_VERSION_3);
+  server_start(&cert, NEWEST);
   to_server.chunk = to_client.chunk = 1;
   portal_tls *tls = client("api.example", false);
   ck_assert_int_eq(shake(tls), 0);
@@ -283,7 +350,7 @@ START_TEST(garbage_instead_of_tls)
   const fzt_cert_spec spec = {.common_name = "x", .dns = "api.example"};
   fzt_cert cert;
   fzt_cert_make(&spec, &ca, CA_NAME, &cert);
-  server_start(&cert, MBEDTLS_SSL_MINOR_VERSION_3);
+  server_start(&cert, NEWEST);
   portal_tls *tls = client("api.example", false);
   ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_WANT_READ);
   (void)pipe_put(&to_client, (const uint8_t *)"HTTP/1.1 400 Bad Request\r\n\r\n", 28);
@@ -315,6 +382,7 @@ int main(void)
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_test(tc, who_is_trusted);
   tcase_add_test(tc, old_versions);
+  tcase_add_test(tc, alerts);
   tcase_add_test(tc, data_over_a_narrow_wire);
   tcase_add_test(tc, garbage_instead_of_tls);
   tcase_add_test(tc, nothing_to_trust);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "portal/tls_alert.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The alerts that a client has to ask its reader about. */
+enum {
+  HANDSHAKE_FAILURE = 40,
+  PROTOCOL_VERSION = 70,
+  INSUFFICIENT_SECURITY = 71,
+  CERTIFICATE_REQUIRED = 116
+};
+
+static const char *alert_name(uint8_t description)
+{
+  static const struct {
+    uint8_t description;
+    const char *name;
+  } alerts[] = {
+      {0, "close_notify"},
+      {10, "unexpected_message"},
+      {20, "bad_record_mac"},
+      {22, "record_overflow"},
+      {HANDSHAKE_FAILURE, "handshake_failure"},
+      {42, "bad_certificate"},
+      {43, "unsupported_certificate"},
+      {44, "certificate_revoked"},
+      {45, "certificate_expired"},
+      {46, "certificate_unknown"},
+      {47, "illegal_parameter"},
+      {48, "unknown_ca"},
+      {49, "access_denied"},
+      {50, "decode_error"},
+      {51, "decrypt_error"},
+      {PROTOCOL_VERSION, "protocol_version"},
+      {INSUFFICIENT_SECURITY, "insufficient_security"},
+      {80, "internal_error"},
+      {86, "inappropriate_fallback"},
+      {90, "user_canceled"},
+      {100, "no_renegotiation"}, /* RFC 5246 */
+      {109, "missing_extension"},
+      {110, "unsupported_extension"},
+      {112, "unrecognized_name"},
+      {113, "bad_certificate_status_response"},
+      {115, "unknown_psk_identity"},
+      {CERTIFICATE_REQUIRED, "certificate_required"},
+      {120, "no_application_protocol"},
+  };
+  for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++) {
+    if (alerts[i].description == description)
+      return alerts[i].name;
+  }
+  return NULL;
+}
+
+/* What |description| says of the portal; "" if no more than its name does. */
+static const char *meaning(uint8_t description, bool has_13)
+{
+  switch (description) {
+  case PROTOCOL_VERSION:
+    return has_13 ? "the portal speaks neither TLS 1.2 nor 1.3"
+                  : "the portal wants another version than TLS 1.2, most likely 1.3, which this build does "
+                    "not have";
+  case HANDSHAKE_FAILURE:
+  case INSUFFICIENT_SECURITY:
+    return has_13 ? "the portal accepts no cipher or signature of this build: its certificate has to be of "
+                    "ECDSA or RSA, "
+                    "not Ed25519"
+                  : "the portal accepts no cipher or signature of this build: it has to speak TLS 1.2 with "
+                    "AES-GCM or "
+                    "ChaCha20, its certificate has to be of ECDSA or RSA, not Ed25519";
+  case CERTIFICATE_REQUIRED:
+    return "the portal wants a certificate of the relay, which has none";
+  default:
+    return "";
+  }
+}
+
+void portal_tls_alert_text(uint8_t description, const char *newest, char *out, size_t cap)
+{
+  const char *name = alert_name(description);
+  const char *text = meaning(description, strcmp(newest, "1.3") == 0);
+  char number[16];
+  (void)snprintf(number, sizeof number, "%u", description);
+  if (*text != '\0')
+    (void)snprintf(out, cap, "%s (TLS alert %s)", text, name != NULL ? name : number);
+  else
+    (void)snprintf(out, cap, "the portal ended the connection with TLS alert %s",
+                   name != NULL ? name : number);
+}
