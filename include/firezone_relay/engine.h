@@ -26,7 +26,9 @@ typedef struct fzr_engine fzr_engine;
 
 /**
  * What the shards of one relay share: the pool of free ports of the range, and how many allocations each user
- * has. Lock-free; any number of engines on any threads may use one.
+ * has. Lock-free; any number of engines on any threads may use one, if they are told the time by one clock: a port that
+ * was given back rests for 10 s before it is given out again, and one that another program was seen to hold is passed over
+ * for a minute, both as long as there are others.
  */
 typedef struct fzr_shared fzr_shared;
 
@@ -279,7 +281,7 @@ FZR_API int fzr_engine_on_deadline(fzr_engine *engine, size_t budget, fzr_time n
 /**
  * `fzr_engine_port_result` reports what became of an FZR_EVENT_PORT_OPEN: |error| is 0 and |io| the socket's cookie
  * (any value; it comes back in verdicts and events), or |error| is a negative number and |io| is ignored:
- * FZR_ERR_IO_IN_USE makes the engine try one other port, anything else ends in 508. Every open needs its result, also
+ * FZR_ERR_IO_IN_USE makes the engine try another port, up to 64 of them, anything else ends in 508. Every open needs its result, also
  * that of an allocation which has ended meanwhile: its port is nobody else's until then.
  *
  * Returns 0; FZR_ERR_INVALID_ARGUMENT; FZR_ERR_INVALID_STATE if no such open is pending (a socket that was opened must

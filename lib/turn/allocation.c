@@ -40,12 +40,12 @@ fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, con
   return a;
 }
 
-static int take_port(fzr_engine *e, uint16_t *port)
+static int take_port(fzr_engine *e, bool again, uint16_t *port)
 {
   uint64_t bits;
   if (e->random(e->random_ctx, (uint8_t *)&bits, sizeof bits))
     return FZR_ERR_NO_RANDOM;
-  *port = fzri_shared_take_port(e->shared, bits);
+  *port = fzri_shared_take_port(e->shared, bits, again, e->now);
   return *port ? 0 : FZR_ERR_NO_PORT;
 }
 
@@ -82,18 +82,18 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
   uint16_t port;
   fzri_allocation *a;
   uint32_t pending_index;
-  int error = take_port(e, &port);
+  int error = take_port(e, false, &port);
   if (error)
     return error;
   *pending = fzri_pool_take(&e->pendings, &pending_index);
   if (!*pending) {
-    fzri_shared_give_port(e->shared, port);
+    fzri_shared_give_port(e->shared, port, e->now);
     return FZR_ERR_NO_MEMORY;
   }
   error = register_allocation(e, port, &a);
   if (error) {
     fzri_pool_give(&e->pendings, pending_index);
-    fzri_shared_give_port(e->shared, port);
+    fzri_shared_give_port(e->shared, port, e->now);
     return error;
   }
   a->client = *request->client;
@@ -108,22 +108,22 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
   return 0;
 }
 
-int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old)
+int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
 {
   fzri_pending *pending = fzri_pool_at(&e->pendings, old->pending);
   uint16_t port;
   fzri_allocation *a;
-  if (pending->retried)
+  pending->tries = (uint8_t)(pending->tries + (known ? FZRI_PORT_TRIES_KNOWN : 1));
+  if (pending->tries >= FZRI_PORT_TRIES)
     return FZR_ERR_INVALID_STATE;
-  int error = take_port(e, &port);
+  int error = take_port(e, true, &port);
   if (error)
     return error;
   error = register_allocation(e, port, &a);
   if (error) {
-    fzri_shared_give_port(e->shared, port);
+    fzri_shared_give_port(e->shared, port, e->now);
     return error;
   }
-  pending->retried = true;
   a->client = old->client;
   a->server = old->server;
   a->families = old->families;
@@ -220,6 +220,6 @@ size_t fzri_allocations_expire(fzr_engine *e, size_t budget)
 void fzri_allocation_release(fzr_engine *e, fzri_allocation *a)
 {
   e->by_port[a->port - e->lowest_port] = FZRI_POOL_NONE;
-  fzri_shared_give_port(e->shared, a->port);
+  fzri_shared_give_port(e->shared, a->port, e->now);
   fzri_pool_give(&e->allocations, a->index);
 }

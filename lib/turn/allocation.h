@@ -33,10 +33,10 @@ typedef struct fzri_allocation_request {
 int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request, fzri_allocation **out,
                           fzri_pending **pending);
 
-/* Replaces |old|, which waits for a port that another process holds, by one that waits for another port, once. Returns as
- * fzri_allocation_begin, and FZR_ERR_INVALID_STATE if it has been replaced before; |old| is closing after success
+/* Replaces |old|, which waits for a port that another process holds (|known|: as was known before), by one that waits for another
+ * port. Returns as fzri_allocation_begin, and FZR_ERR_INVALID_STATE if as many were tried as may be; |old| is closing after success
  * only. */
-int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old);
+int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known);
 
 /* All its sockets are open: from now on it relays. Gives its fzri_pending back. */
 void fzri_allocation_live(fzr_engine *e, fzri_allocation *a);

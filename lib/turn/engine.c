@@ -203,7 +203,7 @@ static void leave_shared(fzr_engine *e)
     const fzri_allocation *a = fzri_allocation_at(e, i);
     if (!a->state)
       continue;
-    fzri_shared_give_port(e->shared, a->port);
+    fzri_shared_give_port(e->shared, a->port, e->now);
     if (a->quota_user)
       fzri_shared_user_leave(e->shared, a->quota_user);
   }

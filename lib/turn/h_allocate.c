@@ -229,6 +229,8 @@ int fzr_engine_port_result(fzr_engine *e, uint16_t port, enum fzr_family family,
   fzri_allocation *a = fzri_allocation_by_port(e, port);
   if (!a || !(a->told & ~a->opened & bit))
     return FZR_ERR_INVALID_STATE;
+  const bool held = error == FZR_ERR_IO_IN_USE;
+  const bool known = held && fzri_shared_port_is_held(e->shared, port, e->now);
   if (a->state != FZRI_ALLOCATION_OPENING) {
     /* It ended meanwhile, and waited for this to give its port back. */
     a->told &= (uint8_t)~bit;
@@ -238,13 +240,15 @@ int fzr_engine_port_result(fzr_engine *e, uint16_t port, enum fzr_family family,
   if (error) {
     a->told &= (uint8_t)~bit;
     log_unavailable(e, a, (uint8_t)family, error);
-    if (error != FZR_ERR_IO_IN_USE || fzri_allocation_retry(e, a))
+    if (!held || fzri_allocation_retry(e, a, known))
       finish(e, a, 508);
     return 0;
   }
   a->opened |= bit;
   a->io[fzri_family_slot((uint8_t)family)] = io;
-  if (a->opened == a->families)
+  if (a->opened == a->families) {
+    fzri_shared_port_is_ours(e->shared, port);
     finish(e, a, 0);
+  }
   return 0;
 }

@@ -1,139 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ports.h"
 
-#include <stdatomic.h>
-#include <string.h>
-
-/* A free port is found by guessing, which is uniform as long as it hits; when the range is nearly full, by rank among what is
- * free, which looks at 64 ports at a time: 256 words for the default range, of which nearly all are full and passed over.
- * Measured: see docs/benchmarks.md. */
+/* A port is found by guessing, which is uniform as long as it hits; when few are to be had, by rank among what is free, of which
+ * a nearly full range has little: full words of 64 are passed over. Measured: see docs/benchmarks.md. */
 #define GUESSES 24u
 
-/* A user's slot: the upper 48 bits name him, the lower 16 count. A slot whose count is 0 may be taken by another. */
-#define COUNT_MASK 0xffffu
-#define PROBES     64u
+/* What is known of a port: until when it is better left alone, and in the lowest bit whether another program held it when it was
+ * tried last. Only who has taken the port writes it. */
+#define HELD ((uint64_t)1)
 
-struct fzr_shared {
-  fzri_mem mem;
-  uint16_t lowest, highest;
-  uint32_t ports;
-  uint32_t words;
-  uint32_t user_mask; /* slots - 1 */
-  _Atomic uint32_t in_use;
-  _Atomic uint64_t *used; /* a bit per port, 1 = taken; bits past the range are 1 */
-  _Atomic uint64_t *users;
-};
+/* How good a free port is. */
+enum quality { QUALITY_GOOD = 0, QUALITY_RESTS = 1, QUALITY_HELD = 2, QUALITIES = 3 };
 
-static uint32_t user_slots(uint32_t ports)
-{
-  uint32_t slots = PROBES;
-  while (slots < 2 * ports)
-    slots *= 2;
-  return slots;
-}
-
-int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *hooks, fzr_shared **out)
-{
-  fzri_mem mem;
-  if (!out)
-    return FZR_ERR_INVALID_ARGUMENT;
-  if (!lowest || lowest > highest)
-    return FZR_ERR_CONFIG_PORTS;
-  const int error = fzri_mem_init(&mem, hooks);
-  if (error)
-    return error;
-  fzr_shared *s = fzri_mem_zalloc(&mem, sizeof *s);
-  if (!s)
-    return FZR_ERR_NO_MEMORY;
-  s->mem = mem; /* which counts this object, too */
-  s->lowest = lowest;
-  s->highest = highest;
-  s->ports = (uint32_t)highest - lowest + 1;
-  s->words = (s->ports + 63) / 64;
-  s->user_mask = user_slots(s->ports) - 1;
-  s->used = fzri_mem_calloc(&s->mem, s->words, sizeof *s->used);
-  s->users = fzri_mem_calloc(&s->mem, (size_t)s->user_mask + 1, sizeof *s->users);
-  if (!s->used || !s->users) {
-    fzr_shared_free(s);
-    return FZR_ERR_NO_MEMORY;
-  }
-  if (s->ports % 64)
-    atomic_store(&s->used[s->words - 1], ~(uint64_t)0 << s->ports % 64);
-  *out = s;
-  return 0;
-}
-
-void fzr_shared_free(fzr_shared *s)
-{
-  if (!s)
-    return;
-  fzri_mem mem = s->mem;
-  fzri_mem_free(&mem, (void *)s->used, s->words * sizeof *s->used);
-  fzri_mem_free(&mem, (void *)s->users, ((size_t)s->user_mask + 1) * sizeof *s->users);
-  fzri_mem_free(&mem, s, sizeof *s);
-}
+/* What a port is sought for. */
+typedef struct search {
+  fzr_time now;
+  bool again;
+} search;
 
 uint32_t fzr_shared_ports_in_use(const fzr_shared *s)
 {
   return s ? atomic_load(&s->in_use) : 0;
 }
 
-uint64_t fzri_shared_memory(const fzr_shared *s)
+static enum quality quality_of(const fzr_shared *s, uint32_t i, const search *w)
 {
-  return s->mem.used;
+  const uint64_t rest = atomic_load_explicit(&s->rest[i], memory_order_relaxed);
+  const bool wait = w->now < (rest & ~HELD);
+  if (rest & HELD)
+    return wait || w->again ? QUALITY_HELD : QUALITY_GOOD;
+  return wait ? QUALITY_RESTS : QUALITY_GOOD;
 }
 
-bool fzri_shared_covers(const fzr_shared *s, uint16_t lowest, uint16_t highest)
-{
-  return s->lowest == lowest && s->highest == highest;
-}
-
-/* Takes port number |i| of the range if it is free. Looking first is cheaper than a locked instruction for each wrong guess. */
+/* Takes port number |i| of the range if it is free. */
 static bool take(fzr_shared *s, uint32_t i)
 {
   const uint64_t bit = (uint64_t)1 << i % 64;
-  if (atomic_load_explicit(&s->used[i / 64], memory_order_relaxed) & bit)
-    return false;
   return !(atomic_fetch_or(&s->used[i / 64], bit) & bit);
 }
 
-/* Without a table: processors older than the instruction for it are still about. */
-static uint32_t count_bits(uint64_t x)
+/* Looking first is cheaper than a locked instruction for each wrong guess. */
+static bool is_good(const fzr_shared *s, uint32_t i, const search *w)
 {
-  x -= x >> 1 & 0x5555555555555555u;
-  x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
-  x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-  return (uint32_t)(x * 0x0101010101010101u >> 56);
+  if (atomic_load_explicit(&s->used[i / 64], memory_order_relaxed) >> i % 64 & 1)
+    return false;
+  return quality_of(s, i, w) == QUALITY_GOOD;
 }
 
-/* The number of the |rank|-th free port, or |s->ports| if there are fewer by now. */
-static uint32_t free_by_rank(fzr_shared *s, uint32_t rank)
+/* Counts the free ports of each quality. */
+static void count_free(const fzr_shared *s, const search *w, uint32_t counts[QUALITIES])
 {
-  for (uint32_t w = 0; w < s->words; w++) {
-    uint64_t bits = ~atomic_load_explicit(&s->used[w], memory_order_relaxed);
-    if (!bits)
-      continue;
-    const uint32_t here = count_bits(bits);
-    if (rank >= here) {
-      rank -= here;
-      continue;
+  for (uint32_t i = 0; i < QUALITIES; i++)
+    counts[i] = 0;
+  for (uint32_t word = 0; word < s->words; word++) {
+    uint64_t bits = ~atomic_load_explicit(&s->used[word], memory_order_relaxed);
+    for (; bits; bits &= bits - 1)
+      counts[quality_of(s, word * 64 + (uint32_t)__builtin_ctzll(bits), w)]++;
+  }
+}
+
+/* The number of the |rank|-th free port of |quality|, or |s->ports| if there are fewer by now. */
+static uint32_t free_by_rank(const fzr_shared *s, const search *w, enum quality quality, uint32_t rank)
+{
+  for (uint32_t word = 0; word < s->words; word++) {
+    uint64_t bits = ~atomic_load_explicit(&s->used[word], memory_order_relaxed);
+    for (; bits; bits &= bits - 1) {
+      const uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
+      if (quality_of(s, i, w) == quality && rank-- == 0)
+        return i;
     }
-    while (rank--)
-      bits &= bits - 1;
-    return w * 64 + (uint32_t)__builtin_ctzll(bits);
   }
   return s->ports;
-}
-
-static uint32_t count_free(fzr_shared *s)
-{
-  uint32_t n = 0;
-  for (uint32_t w = 0; w < s->words; w++) {
-    const uint64_t bits = ~atomic_load_explicit(&s->used[w], memory_order_relaxed);
-    if (bits)
-      n += count_bits(bits);
-  }
-  return n;
 }
 
 /* splitmix64: more bits from those the caller drew. */
@@ -151,86 +88,55 @@ static uint32_t below(uint64_t *state, uint32_t n)
   return (uint32_t)((next_random(state) >> 32) * n >> 32);
 }
 
-static uint32_t find(fzr_shared *s, uint64_t random)
+static uint32_t find(fzr_shared *s, uint64_t random, const search *w)
 {
   for (unsigned i = 0; i < GUESSES; i++) {
     const uint32_t guess = below(&random, s->ports);
-    if (take(s, guess))
+    if (is_good(s, guess, w) && take(s, guess))
       return guess;
   }
   for (;;) {
-    const uint32_t left = count_free(s);
-    if (!left)
+    uint32_t counts[QUALITIES];
+    unsigned best = QUALITY_GOOD;
+    count_free(s, w, counts);
+    while (best < QUALITIES && !counts[best])
+      best++;
+    if (best == QUALITIES)
       return s->ports;
-    const uint32_t found = free_by_rank(s, below(&random, left));
+    const uint32_t found = free_by_rank(s, w, (enum quality)best, below(&random, counts[best]));
     if (found < s->ports && take(s, found))
       return found;
     /* Another shard was faster: there is progress, so this ends. */
   }
 }
 
-uint16_t fzri_shared_take_port(fzr_shared *s, uint64_t random)
+uint16_t fzri_shared_take_port(fzr_shared *s, uint64_t random, bool again, fzr_time now)
 {
-  const uint32_t found = find(s, random);
+  const search w = {now, again};
+  const uint32_t found = find(s, random, &w);
   if (found == s->ports)
     return 0;
   atomic_fetch_add(&s->in_use, 1);
   return (uint16_t)(s->lowest + found);
 }
 
-void fzri_shared_give_port(fzr_shared *s, uint16_t port)
+void fzri_shared_give_port(fzr_shared *s, uint16_t port, fzr_time now)
 {
   const uint32_t i = (uint32_t)port - s->lowest;
+  if (!(atomic_load_explicit(&s->rest[i], memory_order_relaxed) & HELD))
+    atomic_store_explicit(&s->rest[i], (now + FZRI_PORT_RESTS) & ~HELD, memory_order_relaxed);
   atomic_fetch_and(&s->used[i / 64], ~((uint64_t)1 << i % 64));
   atomic_fetch_sub(&s->in_use, 1);
 }
 
-static uint64_t user_tag(uint64_t user)
+bool fzri_shared_port_is_held(fzr_shared *s, uint16_t port, fzr_time now)
 {
-  const uint64_t tag = user & ~(uint64_t)COUNT_MASK;
-  return tag ? tag : (uint64_t)COUNT_MASK + 1;
+  const uint64_t before = atomic_exchange_explicit(&s->rest[port - s->lowest], (now + FZRI_PORT_HELD) | HELD,
+                                                   memory_order_relaxed);
+  return before & HELD;
 }
 
-/* The slot that counts |tag| now, or NULL. *|vacant| gets the first one that could. */
-static _Atomic uint64_t *find_user(fzr_shared *s, uint64_t tag, _Atomic uint64_t **vacant)
+void fzri_shared_port_is_ours(fzr_shared *s, uint16_t port)
 {
-  *vacant = NULL;
-  for (uint32_t i = 0; i < PROBES; i++) {
-    _Atomic uint64_t *slot = &s->users[((uint32_t)(tag >> 16) + i) & s->user_mask];
-    const uint64_t value = atomic_load(slot);
-    if ((value & ~(uint64_t)COUNT_MASK) == tag && (value & COUNT_MASK))
-      return slot;
-    if (!(value & COUNT_MASK) && !*vacant)
-      *vacant = slot;
-  }
-  return NULL;
-}
-
-bool fzri_shared_user_enter(fzr_shared *s, uint64_t user, uint32_t limit)
-{
-  const uint64_t tag = user_tag(user);
-  const uint64_t most = limit < COUNT_MASK ? limit : COUNT_MASK;
-  for (;;) {
-    _Atomic uint64_t *vacant;
-    _Atomic uint64_t *slot = find_user(s, tag, &vacant);
-    if (!slot && !vacant)
-      return false; /* as good as impossible: 64 users in a row, in a table twice as large as the range */
-    uint64_t value = atomic_load(slot ? slot : vacant);
-    const bool mine = (value & ~(uint64_t)COUNT_MASK) == tag;
-    const uint64_t count = value & COUNT_MASK;
-    if (count && !mine)
-      continue; /* the vacant slot was taken meanwhile */
-    if (count >= most)
-      return false;
-    if (atomic_compare_exchange_strong(slot ? slot : vacant, &value, tag | (count + 1)))
-      return true;
-  }
-}
-
-void fzri_shared_user_leave(fzr_shared *s, uint64_t user)
-{
-  _Atomic uint64_t *vacant;
-  _Atomic uint64_t *slot = find_user(s, user_tag(user), &vacant);
-  if (slot)
-    atomic_fetch_sub(slot, 1);
+  atomic_store_explicit(&s->rest[port - s->lowest], 0, memory_order_relaxed);
 }

@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fzr_shared: the pool of free ports and the number of allocations per user, lock-free, for all shards of a relay. */
+/* The pool of ports in fzr_shared. A port that was given back rests before it is given out again, and one that another program
+ * was seen to hold is passed over, both as long as there are others. */
 #ifndef FZRI_PORTS_H
 #define FZRI_PORTS_H
 
-#include "../base/mem.h"
-#include "firezone_relay/engine.h"
+#include "shared.h"
 
-/* Whether |shared| was made for exactly this range. */
-bool fzri_shared_covers(const fzr_shared *shared, uint16_t lowest, uint16_t highest);
+/* How long a port rests: what is still on its way to its last owner must not reach the next one. */
+#define FZRI_PORT_RESTS (10 * FZR_SECOND)
+/* How long a port that another program held is not tried first. */
+#define FZRI_PORT_HELD (60 * FZR_SECOND)
 
-/* Bytes taken for |shared|. */
-uint64_t fzri_shared_memory(const fzr_shared *shared);
-
-/* Takes a free port, each with the same probability, chosen by the 64 random bits |random|. Returns it, or 0 when all are
+/* Takes a free port, chosen by the 64 random bits |random|: each with the same probability that neither rests at |now| nor was seen
+ * held within the last minute; with |again|, for somebody who has just met one that is held, none that was seen held since it
+ * was last opened. Where there is none of these, one that rests; else one that was seen held. Returns it, or 0 when all are
  * taken. O(1) in the number of ports in use, a nearly full range included. */
-uint16_t fzri_shared_take_port(fzr_shared *shared, uint64_t random);
-void fzri_shared_give_port(fzr_shared *shared, uint16_t port);
+uint16_t fzri_shared_take_port(fzr_shared *shared, uint64_t random, bool again, fzr_time now);
 
-/* Counts one allocation more for the user with the hash |user| (not 0) if he has fewer than |limit|. Returns whether it did.
- * Shards that race for the same new user may let him overshoot by one each. */
-bool fzri_shared_user_enter(fzr_shared *shared, uint64_t user, uint32_t limit);
-void fzri_shared_user_leave(fzr_shared *shared, uint64_t user);
+/* Gives back a port that was taken: it rests from |now| on. */
+void fzri_shared_give_port(fzr_shared *shared, uint16_t port, fzr_time now);
+
+/* Remembers that another program holds |port|, which was taken and is to be given back. Returns whether that was known. */
+bool fzri_shared_port_is_held(fzr_shared *shared, uint16_t port, fzr_time now);
+
+/* Forgets that: |port|, which was taken, could be opened. */
+void fzri_shared_port_is_ours(fzr_shared *shared, uint16_t port);
 
 #endif

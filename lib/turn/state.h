@@ -13,6 +13,7 @@
 #include "firezone_relay/engine.h"
 #include "peer_policy.h"
 #include "ports.h"
+#include "users.h"
 
 #include <string.h>
 
@@ -21,6 +22,10 @@
 #define FZRI_CHANNEL_RELAYS   (600 * FZR_SECOND) /* RFC 8656 section 12: a binding lasts 10 minutes */
 #define FZRI_CHANNEL_RESERVED (300 * FZR_SECOND) /* and its number and peer rest 5 more */
 #define FZRI_ANSWER_MAX       384u /* the longest answer: 128 bytes of realm and everything else that is possible */
+/* Of ports that other programs hold, for one Allocate. One that was known to be held counts four times: where nothing else is left,
+ * each Allocate would try them all again. */
+#define FZRI_PORT_TRIES       64u
+#define FZRI_PORT_TRIES_KNOWN 4u
 #define FZRI_CODE_MAX         16u
 
 /* Bits of families. */
@@ -62,7 +67,7 @@ typedef struct fzri_pending {
   uint8_t username_len; /* cut to what fits: for the log alone */
   uint8_t software_len;
   bool fingerprint; /* the request had one */
-  bool retried;     /* on a second port */
+  uint8_t tries;    /* of ports that others hold, see FZRI_PORT_TRIES */
   uint8_t reserved[4];
 } fzri_pending;
 

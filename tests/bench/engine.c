@@ -423,19 +423,22 @@ static double run_ports(uint32_t in_use, uint64_t rounds)
 {
   fzr_shared *shared;
   uint64_t random = 1;
+  fzr_time now = 0;
   double best = 0;
   if (fzr_shared_new(49152, 65535, NULL, &shared))
     die("no pool of ports");
   for (uint32_t i = 0; i < in_use; i++)
-    if (!fzri_shared_take_port(shared, random += 0x9e3779b97f4a7c15u))
+    if (!fzri_shared_take_port(shared, random += 0x9e3779b97f4a7c15u, false, 0))
       die("no port");
   for (unsigned trial = 0; trial < TRIALS; trial++) {
     const uint64_t begin = now_ns();
     for (uint64_t i = 0; i < rounds; i++) {
-      const uint16_t port = fzri_shared_take_port(shared, random += 0x9e3779b97f4a7c15u);
+      /* A free port has had its rest. */
+      now += FZRI_PORT_RESTS;
+      const uint16_t port = fzri_shared_take_port(shared, random += 0x9e3779b97f4a7c15u, false, now);
       if (!port)
         die("no port");
-      fzri_shared_give_port(shared, port);
+      fzri_shared_give_port(shared, port, now);
     }
     const double each = (double)(now_ns() - begin) / (double)rounds;
     if (!trial || each < best)

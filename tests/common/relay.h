@@ -27,7 +27,7 @@ typedef struct fzt_relay {
   fzt_prng prng;
   fzr_time now;
   /* What port_result reports for the next opens: 0 success, else the error, used up one by one; then success. */
-  int open_errors[8];
+  int open_errors[24];
   unsigned open_error_count;
   bool hold_opens; /* do not report at all: the test does */
   /* Of the last input. */

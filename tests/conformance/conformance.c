@@ -5,6 +5,8 @@
 
 #define ALLOCATED "nonce ; allocate transport=17 ; "
 #define BOUND     ALLOCATED "bind chan=0x4000 peer=203.0.113.9:5000 ; "
+#define HELD      "open-error -402 ; "
+#define HELD5     HELD HELD HELD HELD HELD
 #define OK_V4     "success relayed=203.0.113.1:P mapped=198.51.100.1:40001 lifetime=600 software mi"
 
 static const fzt_row rows[] = {
@@ -263,7 +265,15 @@ static const fzt_row rows[] = {
      "success relayed=203.0.113.1:P mapped=198.51.100.2:40002 lifetime=600 software mi"},
     {"8656 7.2", "dual", "nonce ; open-error -401 ; allocate transport=17", "error 508 mi"},
     {"8656 7.2", "dual", "nonce ; open-error -402 ; allocate transport=17", OK_V4},
-    {"8656 7.2", "dual", "nonce ; open-error -402 ; open-error -402 ; allocate transport=17", "error 508 mi"},
+    {"8656 7.2", "dual", "nonce ; " HELD5 HELD5 HELD5 "allocate transport=17", OK_V4},
+    {"8656 7.2", "ports=3", "nonce ; " HELD5 HELD5 HELD5 HELD HELD HELD "allocate transport=17", OK_V4},
+    {"8656 7.2", "ports=3", "nonce ; " HELD5 HELD5 HELD5 HELD HELD HELD HELD "allocate transport=17",
+     "error 508 mi"},
+    {"8656 7.2", "ports=3",
+     "nonce ; " HELD5 HELD5 HELD5 HELD HELD HELD HELD
+     "allocate transport=17 ; expect-allocations 0 ; allocate transport=17",
+     OK_V4},
+    {"8656 7.2", "ports=4", "nonce ; " HELD5 HELD5 "allocate transport=17", OK_V4},
     {"8656 7.2", "dual", "nonce ; open-error 0 ; open-error -402 ; allocate transport=17 add=2",
      "success relayed=203.0.113.1:P relayed=[2001:db8:ffff::1]:P mapped=198.51.100.1:40001 lifetime=600 "
      "software mi"},

@@ -141,7 +141,11 @@ class Client:
 
     def _datagram(self, end):
         left = end - time.monotonic()
-        if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+        if left <= 0:
+            return None
+        ready = select.poll()
+        ready.register(self.socket, select.POLLIN)
+        if not ready.poll(left * 1000):
             return None
         try:
             return self.socket.recv(65536)

@@ -147,11 +147,13 @@ START_TEST(test_failed_open_is_508)
 }
 END_TEST
 
-START_TEST(test_taken_port_is_tried_once_more)
+/* Others are tried, but not for ever. */
+START_TEST(test_taken_ports)
 {
   io.open_result = FZR_ERR_IO_IN_USE;
   allocate();
-  ck_assert_str_eq(io.trace, "oot");
+  ck_assert_uint_eq(strspn(io.trace, "o"), 64);
+  ck_assert_str_eq(io.trace + 64, "t");
   ck_assert_uint_eq(fzr_stun_error_code(&io.last), 508);
 }
 END_TEST
@@ -234,7 +236,7 @@ int main(void)
   tcase_add_checked_fixture(tc, set_up, tear_down);
   tcase_add_test(tc, test_ports_open_before_the_answer);
   tcase_add_test(tc, test_failed_open_is_508);
-  tcase_add_test(tc, test_taken_port_is_tried_once_more);
+  tcase_add_test(tc, test_taken_ports);
   tcase_add_test(tc, test_pending_open);
   tcase_add_test(tc, test_deadline_closes);
   tcase_add_test(tc, test_large_batches);

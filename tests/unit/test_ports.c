@@ -4,6 +4,7 @@
 #include "testing.h"
 
 #include "turn/ports.h"
+#include "turn/users.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,7 +16,7 @@ START_TEST(test_misuse)
   ck_assert_int_eq(fzr_shared_new(0, 2, NULL, &s), FZR_ERR_CONFIG_PORTS);
   ck_assert_int_eq(fzr_shared_new(3, 2, NULL, &s), FZR_ERR_CONFIG_PORTS);
   fzt_mem mem;
-  for (uint64_t n = 1; n <= 3; n++) {
+  for (uint64_t n = 1; n <= 4; n++) {
     fzt_mem_init(&mem);
     mem.fail_only = n;
     ck_assert_int_eq(fzr_shared_new(1, 1000, &mem.hooks, &s), FZR_ERR_NO_MEMORY);
@@ -45,18 +46,18 @@ START_TEST(test_every_port_once)
   ck_assert(!fzri_shared_covers(s, lowest, (uint16_t)(highest - 1)));
   memset(seen, 0, sizeof seen);
   for (uint32_t i = 0; i < count; i++) {
-    const uint16_t port = fzri_shared_take_port(s, fzt_next(&prng));
+    const uint16_t port = fzri_shared_take_port(s, fzt_next(&prng), false, 0);
     fzt_check(port >= lowest && port <= highest && !seen[port]++);
     fzt_check(fzr_shared_ports_in_use(s) == i + 1);
   }
-  ck_assert_uint_eq(fzri_shared_take_port(s, fzt_next(&prng)), 0);
+  ck_assert_uint_eq(fzri_shared_take_port(s, fzt_next(&prng), false, 0), 0);
   /* The last free one is found wherever it is. */
   for (unsigned i = 0; i < 200; i++) {
     const uint16_t port = (uint16_t)(lowest + fzt_below(&prng, count));
-    fzri_shared_give_port(s, port);
+    fzri_shared_give_port(s, port, 0);
     fzt_check(fzr_shared_ports_in_use(s) == count - 1);
-    fzt_check(fzri_shared_take_port(s, fzt_next(&prng)) == port);
-    fzt_check(fzri_shared_take_port(s, fzt_next(&prng)) == 0);
+    fzt_check(fzri_shared_take_port(s, fzt_next(&prng), false, 0) == port);
+    fzt_check(fzri_shared_take_port(s, fzt_next(&prng), false, 0) == 0);
   }
   fzr_shared_free(s);
 }
@@ -73,11 +74,12 @@ START_TEST(test_uniform)
   ck_assert_int_eq(fzr_shared_new(1000, 1000 + PORTS - 1, NULL, &s), 0);
   bool busy[PORTS] = {false};
   for (unsigned i = 0; i < taken[_i]; i++)
-    busy[fzri_shared_take_port(s, fzt_next(&prng)) - 1000] = true;
+    busy[fzri_shared_take_port(s, fzt_next(&prng), false, 0) - 1000] = true;
   for (unsigned i = 0; i < DRAWS; i++) {
-    const uint16_t port = fzri_shared_take_port(s, fzt_next(&prng));
+    /* Each has had its rest when the next one is drawn. */
+    const uint16_t port = fzri_shared_take_port(s, fzt_next(&prng), false, i * FZRI_PORT_RESTS);
     hits[port - 1000]++;
-    fzri_shared_give_port(s, port);
+    fzri_shared_give_port(s, port, i * FZRI_PORT_RESTS);
   }
   double chi2 = 0;
   const double expected = (double)DRAWS / (PORTS - taken[_i]);
@@ -89,6 +91,110 @@ START_TEST(test_uniform)
   const double freedom = PORTS - taken[_i] - 1.0;
   ck_assert_msg(chi2 < freedom + 5 * 1.5 * (freedom / 4 + 3), "chi square %.1f with %.0f degrees of freedom",
                 chi2, freedom);
+  fzr_shared_free(s);
+}
+END_TEST
+
+static uint16_t take_at(fzr_shared *s, fzt_prng *prng, fzr_time now)
+{
+  return fzri_shared_take_port(s, fzt_next(prng), false, now);
+}
+
+/* What was given back is given out last: 10 s must go by, or no other be left. */
+START_TEST(test_rest)
+{
+  enum { PORTS = 100 };
+  fzt_prng prng = {fzt_seed("rest")};
+  const fzr_time begin = 1000 * FZR_SECOND;
+  fzr_shared *s;
+  uint16_t ports[PORTS];
+  ck_assert_int_eq(fzr_shared_new(1000, 1000 + PORTS - 1, NULL, &s), 0);
+  for (unsigned round = 0; round < 20; round++) {
+    const fzr_time now = begin + round * 2 * FZRI_PORT_RESTS;
+    const unsigned rest = 1 + (unsigned)fzt_below(&prng, PORTS - 1);
+    bool rests[PORTS] = {false};
+    for (unsigned i = 0; i < rest; i++)
+      rests[(ports[i] = take_at(s, &prng, now)) - 1000] = true;
+    for (unsigned i = 0; i < rest; i++)
+      fzri_shared_give_port(s, ports[i], now);
+    /* All others come first, up to the last moment. */
+    for (unsigned i = 0; i < PORTS; i++) {
+      ports[i] = take_at(s, &prng, now + FZRI_PORT_RESTS - 1);
+      fzt_check(ports[i] != 0 && rests[ports[i] - 1000] == (i >= PORTS - rest));
+    }
+    for (unsigned i = 0; i < PORTS; i++)
+      fzri_shared_give_port(s, ports[i], now);
+  }
+  fzr_shared_free(s);
+  /* One that has rested is as good as any: of two ports, both come. */
+  bool seen[2] = {false, false};
+  ck_assert_int_eq(fzr_shared_new(1000, 1001, NULL, &s), 0);
+  fzri_shared_give_port(s, take_at(s, &prng, begin), begin);
+  for (unsigned i = 0; i < 64; i++) {
+    const fzr_time now = begin + (i + 1) * FZRI_PORT_RESTS;
+    const uint16_t port = take_at(s, &prng, now);
+    seen[port - 1000] = true;
+    fzri_shared_give_port(s, port, now);
+  }
+  ck_assert(seen[0] && seen[1]);
+  fzr_shared_free(s);
+}
+END_TEST
+
+/* Takes ports until one is free of the other program's. Returns how many it took, and the port. */
+static unsigned take_free(fzr_shared *s, fzt_prng *prng, const bool *others, fzr_time now, uint16_t *port)
+{
+  for (unsigned tries = 1;; tries++) {
+    *port = fzri_shared_take_port(s, fzt_next(prng), tries > 1, now);
+    fzt_check(*port != 0);
+    if (!others[*port - 1000]) {
+      fzri_shared_port_is_ours(s, *port);
+      return tries;
+    }
+    fzt_check(!fzri_shared_port_is_held(s, *port, now) || tries == 1);
+    fzri_shared_give_port(s, *port, now);
+  }
+}
+
+/* Half of the ports are another program's. Who found that out is remembered: while all the others are taken one by one, no search
+ * is long, and later a single wrong try finds out whether the other program is gone. */
+START_TEST(test_held_by_others)
+{
+  enum { PORTS = 400, FREE = 200 };
+  fzt_prng prng = {fzt_seed("held")};
+  bool others[PORTS] = {false};
+  uint16_t ports[FREE];
+  unsigned most = 0, all = 0;
+  fzr_time now = 1000 * FZR_SECOND;
+  fzr_shared *s;
+  ck_assert_int_eq(fzr_shared_new(1000, 1000 + PORTS - 1, NULL, &s), 0);
+  for (unsigned i = 0; i < PORTS - FREE;) {
+    const unsigned k = (unsigned)fzt_below(&prng, PORTS);
+    i += !others[k];
+    others[k] = true;
+  }
+  /* Slowly: what was seen of a port is a minute old many times over. */
+  for (unsigned i = 0; i < FREE; i++, now += 20 * FZR_SECOND) {
+    const unsigned tries = take_free(s, &prng, others, now, &ports[i]);
+    most = tries > most ? tries : most;
+    all += tries;
+  }
+  /* Each wrong port is met once; after that only first tries go wrong. */
+  ck_assert_uint_le(all, PORTS + FREE);
+  ck_assert_uint_le(most, 16);
+  /* The last one comes and goes, and is found again, though all else that is free is the other program's: soon at the second try. */
+  for (unsigned i = 0; i < 100; i++, now += 20 * FZR_SECOND) {
+    fzri_shared_give_port(s, ports[0], now);
+    const unsigned tries = take_free(s, &prng, others, now, &ports[0]);
+    ck_assert_uint_le(tries, i < 50 ? 16 : 2);
+  }
+  /* The other program goes: all its ports are found, at the first try each. */
+  memset(others, 0, sizeof others);
+  for (unsigned i = 0; i < PORTS - FREE; i++) {
+    uint16_t port;
+    ck_assert_uint_eq(take_free(s, &prng, others, now, &port), 1);
+  }
+  ck_assert_uint_eq(fzr_shared_ports_in_use(s), PORTS);
   fzr_shared_free(s);
 }
 END_TEST
@@ -145,14 +251,22 @@ static void *race(void *ctx)
   uint16_t held[RACE_PORTS];
   unsigned n = 0;
   for (unsigned i = 0; i < 20000; i++) {
-    if (n && fzt_below(&prng, 2)) {
+    const fzr_time now = i * FZR_MILLISECOND;
+    if (n && !fzt_below(&prng, 8)) {
+      /* Another program has it, or had it. */
+      const uint16_t port = held[fzt_below(&prng, n)];
+      if (fzt_below(&prng, 2))
+        (void)fzri_shared_port_is_held(r->shared, port, now);
+      else
+        fzri_shared_port_is_ours(r->shared, port);
+    } else if (n && fzt_below(&prng, 2)) {
       const unsigned k = (unsigned)fzt_below(&prng, n);
       r->wrong |= atomic_exchange(&r->owner[held[k] - 2000], 0) != r->id;
-      fzri_shared_give_port(r->shared, held[k]);
+      fzri_shared_give_port(r->shared, held[k], now);
       held[k] = held[--n];
       fzri_shared_user_leave(r->shared, 42u << 16);
     } else if (n < RACE_PORTS && fzri_shared_user_enter(r->shared, 42u << 16, 1000)) {
-      const uint16_t port = fzri_shared_take_port(r->shared, fzt_next(&prng));
+      const uint16_t port = fzri_shared_take_port(r->shared, fzt_next(&prng), fzt_below(&prng, 2), now);
       if (!port) {
         fzri_shared_user_leave(r->shared, 42u << 16);
         continue;
@@ -163,7 +277,7 @@ static void *race(void *ctx)
   }
   while (n) {
     r->wrong |= atomic_exchange(&r->owner[held[--n] - 2000], 0) != r->id;
-    fzri_shared_give_port(r->shared, held[n]);
+    fzri_shared_give_port(r->shared, held[n], 0);
     fzri_shared_user_leave(r->shared, 42u << 16);
   }
   return NULL;
@@ -199,6 +313,8 @@ int main(void)
   tcase_add_test(tc, test_misuse);
   tcase_add_loop_test(tc, test_every_port_once, 0, 9);
   tcase_add_loop_test(tc, test_uniform, 0, 3);
+  tcase_add_test(tc, test_rest);
+  tcase_add_test(tc, test_held_by_others);
   tcase_add_test(tc, test_users);
   tcase_add_test(tc, test_race);
   suite_add_tcase(suite, tc);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared.h"
+
+#include "users.h"
+
+int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *hooks, fzr_shared **out)
+{
+  fzri_mem mem;
+  if (!out)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (!lowest || lowest > highest)
+    return FZR_ERR_CONFIG_PORTS;
+  const int error = fzri_mem_init(&mem, hooks);
+  if (error)
+    return error;
+  fzr_shared *s = fzri_mem_zalloc(&mem, sizeof *s);
+  if (!s)
+    return FZR_ERR_NO_MEMORY;
+  s->mem = mem; /* which counts this object, too */
+  s->lowest = lowest;
+  s->highest = highest;
+  s->ports = (uint32_t)highest - lowest + 1;
+  s->words = (s->ports + 63) / 64;
+  s->user_mask = fzri_shared_user_slots(s->ports) - 1;
+  s->used = fzri_mem_calloc(&s->mem, s->words, sizeof *s->used);
+  s->rest = fzri_mem_calloc(&s->mem, s->ports, sizeof *s->rest);
+  s->users = fzri_mem_calloc(&s->mem, (size_t)s->user_mask + 1, sizeof *s->users);
+  if (!s->used || !s->rest || !s->users) {
+    fzr_shared_free(s);
+    return FZR_ERR_NO_MEMORY;
+  }
+  if (s->ports % 64)
+    atomic_store(&s->used[s->words - 1], ~(uint64_t)0 << s->ports % 64);
+  *out = s;
+  return 0;
+}
+
+void fzr_shared_free(fzr_shared *s)
+{
+  if (!s)
+    return;
+  fzri_mem mem = s->mem;
+  fzri_mem_free(&mem, (void *)s->used, s->words * sizeof *s->used);
+  fzri_mem_free(&mem, (void *)s->rest, s->ports * sizeof *s->rest);
+  fzri_mem_free(&mem, (void *)s->users, ((size_t)s->user_mask + 1) * sizeof *s->users);
+  fzri_mem_free(&mem, s, sizeof *s);
+}
+
+uint64_t fzri_shared_memory(const fzr_shared *s)
+{
+  return s->mem.used;
+}
+
+bool fzri_shared_covers(const fzr_shared *s, uint16_t lowest, uint16_t highest)
+{
+  return s->lowest == lowest && s->highest == highest;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What fzr_shared is made of. ports.c and users.c each keep their part of it; all of it is lock-free. */
+#ifndef FZRI_SHARED_H
+#define FZRI_SHARED_H
+
+#include "../base/mem.h"
+#include "firezone_relay/engine.h"
+
+#include <stdatomic.h>
+
+struct fzr_shared {
+  fzri_mem mem;
+  uint16_t lowest, highest;
+  uint32_t ports;
+  uint32_t words;
+  uint32_t user_mask; /* slots - 1 */
+  _Atomic uint32_t in_use;
+  _Atomic uint64_t *used; /* a bit per port, 1 = taken; bits past the range are 1 */
+  _Atomic uint64_t *rest; /* of each port: see ports.c */
+  _Atomic uint64_t *users;
+};
+
+/* Whether |shared| was made for exactly this range. */
+bool fzri_shared_covers(const fzr_shared *shared, uint16_t lowest, uint16_t highest);
+
+/* Bytes taken for |shared|. */
+uint64_t fzri_shared_memory(const fzr_shared *shared);
+
+#endif
