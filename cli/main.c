@@ -95,6 +95,9 @@ int main(int argc, char **argv)
   process_harden();
   if (o.credentials)
     return credentials_main(&o);
+  process_hold_signals(true); /* until the relay waits for them */
+  signal(SIGTERM, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   const int unusable =

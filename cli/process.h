@@ -14,6 +14,10 @@
 /* Gives up gaining privileges and leaving core dumps: both outlive no secret. */
 void process_harden(void);
 
+/* Keeps the signals that end the relay pending for the calling thread, and those that it starts, or lets them come. Held ones are not lost, as
+ * long as nobody ignores them. */
+void process_hold_signals(bool hold);
+
 /* Makes sure that descriptors 0 to 2 are taken, before anything else is opened: what is written to a standard stream that was closed must
  * not go to whatever got its number. */
 void process_keep_standard_streams(void);

@@ -234,9 +234,6 @@ static int start_events(relay *r)
   r->base = event_base_new();
   if (!r->base)
     return -1;
-  /* What libevent puts back when its events are freed: a signal that comes while the relay is ending must not kill it. */
-  signal(SIGTERM, SIG_IGN);
-  signal(SIGINT, SIG_IGN);
   r->terminate = evsignal_new(r->base, SIGTERM, on_signal, r);
   r->interrupt = evsignal_new(r->base, SIGINT, on_signal, r);
   r->stats = event_new(r->base, -1, EV_PERSIST, on_stats, r);
@@ -245,8 +242,10 @@ static int start_events(relay *r)
   if (!r->terminate || !r->interrupt || !r->stats || !r->drain)
     return -1;
   r->last_stats = monotonic_now();
-  return event_add(r->terminate, NULL) || event_add(r->interrupt, NULL) || event_add(r->stats, &every) ? -1
-                                                                                                       : 0;
+  if (event_add(r->terminate, NULL) || event_add(r->interrupt, NULL) || event_add(r->stats, &every))
+    return -1;
+  process_hold_signals(false); /* one that came before is delivered now */
+  return 0;
 }
 
 static int start(relay *r)
@@ -258,7 +257,7 @@ static int start(relay *r)
                                     .source = {take_snapshot, r},
                                     .env = getenv};
   const health_source source = {r, last_heartbeat, is_ready, health_now, r->o->portal_timing.health};
-  /* Signals first: one that comes while sockets are being opened must not kill the process. Threads inherit the disposition. */
+  /* Signals first: they were held up to here. */
   if (start_events(r)) {
     log_error("relay", "%s", error);
     return -1;
@@ -284,6 +283,8 @@ static void stop(relay *r)
   endpoints_close(&r->endpoints);
   workers_free(r->workers);
   telemetry_free(r->telemetry);
+  /* From here on nobody waits for signals, and one that comes must not kill what is ending. */
+  process_hold_signals(true);
   struct event *const events[4] = {r->terminate, r->interrupt, r->stats, r->drain};
   for (size_t i = 0; i < 4; i++)
     if (events[i])

@@ -78,6 +78,38 @@ class Ending(unittest.TestCase):
                 # The kernel doubles what is asked for, and grants at least its default.
                 self.assertGreaterEqual(min(int(got.group(1)), int(got.group(2))), 100)
 
+    def test_a_signal_of_the_first_moment_is_not_lost(self):
+        """It is pending already when the program begins, held back as whoever started it had it."""
+        def early(number):
+            signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+            os.kill(os.getpid(), number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            low, high = Relay.port_range(10)
+            with subprocess.Popen([BINARY, "--public-ip4-addr", "127.0.0.1", "--bind-ip4-addr", "127.0.0.1", "--listen-port", "0",
+                                   "--lowest-port", str(low), "--highest-port", str(high), "--health-check-addr", "127.0.0.1:0",
+                                   "--control-endpoint", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True, env=clean_environment(),
+                                  preexec_fn=lambda number=number: early(number)) as relay:
+                try:
+                    output = relay.communicate(timeout=20)[0]
+                finally:
+                    relay.kill()
+            self.assertEqual(relay.returncode, 0, output)
+            self.assertIn("No allocations left", output)
+
+    def test_a_signal_at_any_moment_of_the_start_ends_it(self):
+        for i in range(20):
+            low, high = Relay.port_range(10)
+            with subprocess.Popen([BINARY, "--public-ip4-addr", "127.0.0.1", "--bind-ip4-addr", "127.0.0.1", "--listen-port", "0",
+                                   "--lowest-port", str(low), "--highest-port", str(high), "--health-check-addr", "127.0.0.1:0",
+                                   "--control-endpoint", "127.0.0.1:0"], stdout=subprocess.DEVNULL, env=clean_environment()) as relay:
+                try:
+                    time.sleep(i * 0.001)
+                    relay.terminate()
+                    self.assertIn(relay.wait(20), (0, -signal.SIGTERM))
+                finally:
+                    relay.kill()
+
     def test_hangup_is_ignored(self):
         with Relay(BINARY, workers=WORKERS) as relay:
             relay.process.send_signal(signal.SIGHUP)
