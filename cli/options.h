@@ -42,7 +42,7 @@ typedef struct options {
   const char *auth_secret; /* from AUTH_SECRET */
   bool has_seed;
   uint64_t rng_seed;
-  unsigned workers; /* 0: online CPUs */
+  unsigned workers; /* 0: as many as CPUs may be used */
   bool pin_workers;
   enum log_format log_format;
   const char *google_cloud_project;

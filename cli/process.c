@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process.h"
 
+#include "cgroup.h"
 #include "telemetry/log.h"
 
 #include <errno.h>
@@ -111,7 +112,8 @@ unsigned process_cpus(void)
   if (sched_getaffinity(0, sizeof set, &set))
     return 1;
   const int n = CPU_COUNT(&set);
-  return n > 0 ? (unsigned)n : 1;
+  const unsigned cpus = n > 0 ? (unsigned)n : 1, quota = cgroup_cpus("");
+  return quota > 0 && quota < cpus ? quota : cpus;
 }
 
 int process_pin(pthread_t thread, unsigned n)

@@ -31,7 +31,7 @@ uint64_t process_spare(uint64_t limit);
 /* Lets the calling thread step back where relaying wants the CPU. Threads that it starts from then on inherit that. */
 void process_step_back(void);
 
-/* How many CPUs there are for this process. */
+/* How many CPUs there are for this process, by its affinity and its control group's quota. */
 unsigned process_cpus(void);
 
 /* Keeps |thread| on CPU number |n| of those, counted round and round. Returns 0 or an errno. */

@@ -49,13 +49,19 @@ int fzri_mem_init(fzri_mem *mem, const fzr_mem *hooks)
   return mem->hooks.alloc && mem->hooks.free ? 0 : FZR_ERR_INVALID_ARGUMENT;
 }
 
+static void *count(fzri_mem *mem, void *ptr, size_t size)
+{
+  mem->used += ptr ? size : 0;
+  return ptr;
+}
+
 void *fzri_mem_zalloc(fzri_mem *mem, size_t size)
 {
-  void *ptr = mem->hooks.alloc(mem->hooks.ctx, size);
-  if (!ptr)
-    return NULL;
-  mem->used += size;
-  return memset(ptr, 0, size);
+  /* What calloc has fresh from the kernel is zero already: pages that nobody uses take no memory. */
+  if (mem->hooks.alloc == default_alloc)
+    return count(mem, calloc(1, size), size);
+  void *ptr = count(mem, mem->hooks.alloc(mem->hooks.ctx, size), size);
+  return ptr ? memset(ptr, 0, size) : NULL;
 }
 
 void *fzri_mem_calloc(fzri_mem *mem, size_t count, size_t size)
@@ -80,15 +86,25 @@ static size_t with_room(size_t size)
   return size + sizeof(uint8_t *) + 2 * (FZRI_CACHE_LINE - 1);
 }
 
-void *fzri_mem_zalloc_lines(fzri_mem *mem, size_t size)
+static void *lines_of(uint8_t *memory)
 {
-  uint8_t *memory = fzri_mem_zalloc(mem, with_room(size));
   if (!memory)
     return NULL;
   uint8_t *lines = memory + sizeof memory;
   lines += -(uintptr_t)lines & (FZRI_CACHE_LINE - 1);
   memcpy(lines - sizeof memory, &memory, sizeof memory);
   return lines;
+}
+
+void *fzri_mem_zalloc_lines(fzri_mem *mem, size_t size)
+{
+  return lines_of(fzri_mem_zalloc(mem, with_room(size)));
+}
+
+void *fzri_mem_alloc_lines(fzri_mem *mem, size_t size)
+{
+  const size_t room = with_room(size);
+  return lines_of(count(mem, mem->hooks.alloc(mem->hooks.ctx, room), room));
 }
 
 void fzri_mem_free_lines(fzri_mem *mem, void *ptr, size_t size)

@@ -33,6 +33,8 @@ int fzri_config_copy(void *dst, size_t dst_size, const void *src, size_t min_siz
 
 /* As fzri_mem_zalloc, of whole cache lines that nothing else is in. */
 void *fzri_mem_zalloc_lines(fzri_mem *mem, size_t size);
+/* The same, but the bytes are what they were: for large buffers, whose pages are taken when they are first written to. */
+void *fzri_mem_alloc_lines(fzri_mem *mem, size_t size);
 /* Gives that back; NULL is fine. */
 void fzri_mem_free_lines(fzri_mem *mem, void *ptr, size_t size);
 

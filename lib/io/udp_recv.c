@@ -18,7 +18,7 @@
 
 int fzri_recv_init(fzr_udp *udp)
 {
-  udp->slots = fzri_mem_zalloc_lines(&udp->mem, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
+  udp->slots = fzri_mem_alloc_lines(&udp->mem, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
   if (!udp->slots)
     return FZR_ERR_NO_MEMORY;
   for (unsigned i = 0; i < FZRI_RECV_MSGS; i++) {

@@ -204,9 +204,20 @@ START_TEST(test_memory)
   hooks.fail_from = 1;
   ck_assert_ptr_null(fzri_mem_zalloc(&mem, 1));
   ck_assert_ptr_null(fzri_mem_calloc(&mem, 2, 2));
+  ck_assert_ptr_null(fzri_mem_alloc_lines(&mem, 2));
+  hooks.fail_from = 0;
   ck_assert_uint_eq(mem.used, 100);
   fzri_mem_free(&mem, NULL, 100);
   fzri_mem_free(&mem, p, 100);
+  ck_assert_uint_eq(mem.used, 0);
+  ck_assert_uint_eq(hooks.live_blocks, 0);
+
+  /* Buffers are not written to before they are used; all else is. */
+  uint8_t *buffer = fzri_mem_alloc_lines(&mem, 4096);
+  ck_assert_ptr_nonnull(buffer);
+  ck_assert_uint_eq((uintptr_t)buffer % 64, 0);
+  ck_assert_uint_ge(mem.used, 4096);
+  fzri_mem_free_lines(&mem, buffer, 4096);
   ck_assert_uint_eq(mem.used, 0);
   ck_assert_uint_eq(hooks.live_blocks, 0);
 

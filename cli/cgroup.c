@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cgroup.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_MAX_LEN 4352 /* of /proc/self/cgroup: numbers, names, a path */
+
+/* Reads the first line of |folder|/|name|. Returns whether there is one. */
+static bool read_line(const char *folder, const char *name, char *line, size_t cap)
+{
+  char path[2 * PATH_MAX + 32];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  FILE *file = fopen(path, "re");
+  if (!file)
+    return false;
+  const bool read = fgets(line, (int)cap, file) != NULL;
+  fclose(file);
+  return read;
+}
+
+static unsigned rounded_up(uint64_t quota, uint64_t period)
+{
+  if (quota == 0 || period == 0)
+    return 0;
+  const uint64_t cpus = quota / period + (quota % period != 0);
+  return cpus < UINT_MAX ? (unsigned)cpus : UINT_MAX;
+}
+
+/* Of the one group at |path|: "200000 100000", or "max 100000". */
+static unsigned of_version_2(const char *path)
+{
+  char line[64];
+  unsigned long long quota, period;
+  if (!read_line(path, "cpu.max", line, sizeof line) || sscanf(line, "%llu %llu", &quota, &period) != 2)
+    return 0;
+  return rounded_up(quota, period);
+}
+
+/* A quota of -1 is none. */
+static unsigned of_version_1(const char *path)
+{
+  char line[64];
+  long long quota, period;
+  if (!read_line(path, "cpu.cfs_quota_us", line, sizeof line) || sscanf(line, "%lld", &quota) != 1 ||
+      !read_line(path, "cpu.cfs_period_us", line, sizeof line) || sscanf(line, "%lld", &period) != 1)
+    return 0;
+  return quota > 0 && period > 0 ? rounded_up((uint64_t)quota, (uint64_t)period) : 0;
+}
+
+/* The tightest of |group| and all above it, where |mount| is. In a container the group's name may be the host's: then what is there is at the
+ * top. */
+static unsigned tightest(const char *root, const char *mount, const char *group,
+                         unsigned (*of_one)(const char *path))
+{
+  char path[2 * PATH_MAX];
+  unsigned least = 0;
+  const size_t top = strlen(root) + strlen(mount);
+  if ((size_t)snprintf(path, sizeof path, "%s%s%s", root, mount, group) >= sizeof path)
+    return 0;
+  for (size_t len = strlen(path); len >= top;) {
+    while (len > top && path[len - 1] == '/')
+      len--;
+    path[len] = '\0';
+    const unsigned n = of_one(path);
+    if (n != 0 && (least == 0 || n < least))
+      least = n;
+    if (len == top)
+      break;
+    while (len > top && path[len - 1] != '/')
+      len--;
+  }
+  return least;
+}
+
+/* Whether |name| is in the list, which has commas. */
+static bool is_listed(const char *list, const char *name)
+{
+  const size_t len = strlen(name);
+  for (; *list; list += strcspn(list, ",")) {
+    list += *list == ',';
+    if (strcspn(list, ",") == len && strncmp(list, name, len) == 0)
+      return true;
+  }
+  return false;
+}
+
+/* One line of /proc/self/cgroup: "0::/group" of version 2, "4:cpu,cpuacct:/group" of version 1. */
+static unsigned of_line(const char *root, char *line)
+{
+  static const char *const mounts_1[] = {"/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpu",
+                                         "/sys/fs/cgroup/cpuacct,cpu"};
+  static const char *const mounts_2[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+  line[strcspn(line, "\n")] = '\0';
+  char *names = strchr(line, ':');
+  char *group = names ? strchr(names + 1, ':') : NULL;
+  if (!group)
+    return 0;
+  *group++ = '\0';
+  names++;
+  unsigned n = 0;
+  if (!*names) {
+    for (size_t i = 0; i < sizeof mounts_2 / sizeof *mounts_2 && n == 0; i++)
+      n = tightest(root, mounts_2[i], group, of_version_2);
+  } else if (is_listed(names, "cpu")) {
+    for (size_t i = 0; i < sizeof mounts_1 / sizeof *mounts_1 && n == 0; i++)
+      n = tightest(root, mounts_1[i], group, of_version_1);
+  }
+  return n;
+}
+
+unsigned cgroup_cpus(const char *root)
+{
+  char line[LINE_MAX_LEN];
+  unsigned least = 0;
+  if ((size_t)snprintf(line, sizeof line, "%s/proc/self/cgroup", root) >= sizeof line)
+    return 0;
+  FILE *file = fopen(line, "re");
+  if (!file)
+    return 0;
+  while (fgets(line, sizeof line, file)) {
+    const unsigned n = of_line(root, line);
+    if (n != 0 && (least == 0 || n < least))
+      least = n;
+  }
+  fclose(file);
+  return least;
+}
