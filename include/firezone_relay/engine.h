@@ -5,6 +5,8 @@
  * bytes from that port to this address". It makes no system call, reads no clock, and takes no memory on the
  * data path. One engine is one shard: not thread-safe, sharing nothing but an fzr_shared.
  *
+ * Allocations and channels live 10 s longer than clients are told, because many refresh them on the last second, or a bit late.
+ *
  * How to drive it, after every call that gives it input (fzr_engine_rx_client, _rx_peer, _on_deadline,
  * _port_result): act on the verdicts, take all events, then take all transmits. driver.h does that for you.
  */

@@ -61,7 +61,7 @@ enum fzr_drop_reason {
   FZR_DROP_STUN_NOT_REQUEST = 8,       /**< indications and responses are never answered */
   FZR_DROP_CHANNEL_DATA_TRUNCATED = 9, /**< shorter than its header or its length field */
   FZR_DROP_UNKNOWN_CLIENT = 10,        /**< ChannelData from a client without allocation */
-  FZR_DROP_UNKNOWN_CHANNEL = 11,       /**< no such channel, or its 600 s are over */
+  FZR_DROP_UNKNOWN_CHANNEL = 11,       /**< no such channel, or its 600 s and the grace are over */
   FZR_DROP_UNKNOWN_PEER = 12,          /**< to a relayed address, from a peer without channel */
   FZR_DROP_UNKNOWN_PORT = 13,          /**< to a port that has no allocation */
   FZR_DROP_RATE_LIMITED = 14,          /**< an unauthenticated request over the rate of its prefix */

@@ -87,7 +87,7 @@ enum fzr_log_event {
   FZR_LOG_ALLOCATION_EXPIRED = 5,
   FZR_LOG_CHANNEL_BOUND = 6,
   FZR_LOG_CHANNEL_REBOUND = 7,
-  FZR_LOG_CHANNEL_EXPIRED = 8,  /**< relaying ended, 600 s after the last bind */
+  FZR_LOG_CHANNEL_EXPIRED = 8,  /**< relaying ended, 610 s after the last bind */
   FZR_LOG_PERMISSION = 9,       /**< a CreatePermission succeeded */
   FZR_LOG_PEER_REFUSED = 10,    /**< a request was answered with 403: the peer policy said no to `peer` */
   FZR_LOG_PORT_UNAVAILABLE = 11 /**< the adapter could not open a port; another one is tried, or 508 */

@@ -103,7 +103,7 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
   a->lifetime = request->lifetime;
   a->quota_user = request->quota_user;
   a->pending = pending_index;
-  enter(e, a, e->now + request->lifetime * FZR_SECOND);
+  enter(e, a, e->now + request->lifetime * FZR_SECOND + FZRI_GRACE);
   *out = a;
   return 0;
 }

@@ -47,7 +47,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a);
 /* Takes the relayed address of |family| from a dual-stack allocation, and the channels to peers of it. */
 void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t family);
 
-/* Sets when |a| ends. */
+/* Sets when |a| ends, FZRI_GRACE included. */
 void fzri_allocation_set_expiry(fzr_engine *e, fzri_allocation *a, fzr_time expires);
 
 /* Expires what is due, up to |budget| items. Returns how many items it handled. */

@@ -41,7 +41,7 @@ enum fzri_bind_result {
 /* Whether binding |number| to |peer| would conflict with what |a| has. */
 bool fzri_channel_conflicts(fzr_engine *e, const fzri_allocation *a, uint16_t number, const fzr_addr *peer);
 
-/* Binds |number| to |peer| within |a|, or refreshes that binding, for 600 s from now. */
+/* Binds |number| to |peer| within |a|, or refreshes that binding, for FZRI_CHANNEL_RELAYS from now. */
 enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint16_t number,
                                         const fzr_addr *peer);
 

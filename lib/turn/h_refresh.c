@@ -26,7 +26,7 @@ static bool drops_one_family(const fzri_allocation *a, uint8_t family)
 static void apply(fzr_engine *e, fzri_allocation *a, uint8_t family, uint32_t lifetime)
 {
   if (lifetime)
-    fzri_allocation_set_expiry(e, a, e->now + lifetime * FZR_SECOND);
+    fzri_allocation_set_expiry(e, a, e->now + lifetime * FZR_SECOND + FZRI_GRACE);
   else if (drops_one_family(a, family))
     fzri_allocation_drop_family(e, a, family);
   else

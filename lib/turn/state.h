@@ -19,7 +19,10 @@
 
 #define FZRI_LIFETIME_DEFAULT 600u
 #define FZRI_LIFETIME_MAX     3600u
-#define FZRI_CHANNEL_RELAYS   (600 * FZR_SECOND) /* RFC 8656 section 12: a binding lasts 10 minutes */
+/* Clients refresh on the very second that something ends, and a little late: all of it lasts so much longer than they are told. */
+#define FZRI_GRACE (10 * FZR_SECOND)
+#define FZRI_CHANNEL_RELAYS                                                                                  \
+  (600 * FZR_SECOND + FZRI_GRACE)                /* RFC 8656 section 12: a binding lasts 10 minutes */
 #define FZRI_CHANNEL_RESERVED (300 * FZR_SECOND) /* and its number and peer rest 5 more */
 #define FZRI_ANSWER_MAX       384u /* the longest answer: 128 bytes of realm and everything else that is possible */
 /* Of ports that other programs hold, for one Allocate. One that was known to be held counts four times: where nothing else is left,

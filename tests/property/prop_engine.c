@@ -9,10 +9,11 @@
 #define CHANNELS 5
 #define PEERS    5
 #define PORTS    4
+#define GRACE    (10 * FZR_SECOND) /* beyond what clients are told */
 
 typedef struct model_channel {
   int peer;       /* -1: none */
-  fzr_time bound; /* relays for 600 s, reserved for 300 more */
+  fzr_time bound; /* relays for 600 s and the grace, reserved for 300 s more */
 } model_channel;
 
 typedef struct model_client {
@@ -49,12 +50,12 @@ static unsigned live_count(void)
 
 static bool reserved(const model_channel *ch)
 {
-  return ch->peer >= 0 && relay.now < ch->bound + 900 * FZR_SECOND;
+  return ch->peer >= 0 && relay.now < ch->bound + 900 * FZR_SECOND + GRACE;
 }
 
 static bool relays(const model_channel *ch)
 {
-  return ch->peer >= 0 && relay.now < ch->bound + 600 * FZR_SECOND;
+  return ch->peer >= 0 && relay.now < ch->bound + 600 * FZR_SECOND + GRACE;
 }
 
 /* Sends a request; takes a new nonce and asks again if the old one is stale. */
@@ -100,7 +101,7 @@ static void step_allocate(int c)
   fzt_check(code == (alive(c) ? 437 : full ? 508 : 0) || (code == 508 && maybe_full && !alive(c)));
   if (code)
     return;
-  model[c] = (model_client){.allocated = true, .dual = dual, .expires = relay.now + 600 * FZR_SECOND};
+  model[c] = (model_client){.allocated = true, .dual = dual, .expires = relay.now + 600 * FZR_SECOND + GRACE};
   for (int i = 0; i < CHANNELS; i++)
     model[c].channels[i].peer = -1;
 }
@@ -119,7 +120,7 @@ static void step_refresh(int c)
   if (expected)
     return;
   if (lifetime)
-    model[c].expires = relay.now + (lifetime < 3600 ? lifetime : 3600) * FZR_SECOND;
+    model[c].expires = relay.now + (lifetime < 3600 ? lifetime : 3600) * FZR_SECOND + GRACE;
   else
     memset(&model[c], 0, sizeof model[c]);
 }
@@ -211,9 +212,9 @@ static void step_peer_data(int c)
 
 static void step_time(void)
 {
-  static const uint32_t seconds[] = {1, 59, 300, 599, 600, 900, 3600};
+  static const uint32_t seconds[] = {1, 10, 59, 300, 599, 600, 610, 900, 910, 3600};
   const fzr_time by = fzt_below(&prng, 2) ? fzt_below(&prng, 100 * FZR_SECOND)
-                                          : seconds[fzt_below(&prng, 7)] * FZR_SECOND - fzt_below(&prng, 2);
+                                          : seconds[fzt_below(&prng, 10)] * FZR_SECOND - fzt_below(&prng, 2);
   if (fzt_below(&prng, 4)) {
     fzt_pass(&relay, by);
   } else {
@@ -238,7 +239,7 @@ static void check_gauges(void)
     return;
   for (int c = 0; c < CLIENTS; c++)
     for (int i = 0; i < CHANNELS; i++) {
-      const fzr_time end = model[c].channels[i].bound + 600 * FZR_SECOND;
+      const fzr_time end = model[c].channels[i].bound + 600 * FZR_SECOND + GRACE;
       if (model[c].allocated && end <= relay.now && end + FZR_SECOND / 5 > relay.now)
         return;
     }

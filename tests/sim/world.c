@@ -158,14 +158,14 @@ static void on_success(sim_client *c, const fzr_stun_msg *msg)
     fzt_check(fzr_addr_equal(&addr, &c->addr));
     c->allocated = true;
     c->allocations++;
-    c->refresh_due = now + REFRESH_EVERY;
+    c->refresh_due = now + c->refresh_every;
     break;
   case FZR_STUN_REFRESH:
-    c->refresh_due = now + REFRESH_EVERY;
+    c->refresh_due = now + c->refresh_every;
     break;
   default:
     c->channels[c->subject].bound = true;
-    c->channels[c->subject].due = now + BIND_EVERY;
+    c->channels[c->subject].due = now + c->bind_every;
   }
 }
 
@@ -326,6 +326,8 @@ static void make_client(sim_world *w, unsigned i)
   c->addr = fzt_addr(addrs[i]);
   c->server = i ? w->listen6 : w->listen4;
   c->lifetime = 600;
+  c->refresh_every = REFRESH_EVERY;
+  c->bind_every = BIND_EVERY;
   snprintf(c->username, sizeof c->username, "4000000000:client%u", i);
   fzr_auth_stamp_password(secret, 4000000000u, (const uint8_t *)c->username + 11, strlen(c->username) - 11,
                           password, sizeof password);

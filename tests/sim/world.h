@@ -46,6 +46,7 @@ typedef struct sim_client {
   bool talks;        /* sends data on every bound channel */
   uint32_t lifetime; /* asked for */
   fzr_time refresh_due;
+  fzr_time refresh_every, bind_every; /* after the last success */
   sim_channel channels[SIM_CHANNELS];
   /* The request that is under way: one at a time. */
   bool busy;

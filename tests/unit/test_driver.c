@@ -177,7 +177,7 @@ START_TEST(test_deadline_closes)
   allocate();
   bind_channel();
   memset(io.trace, 0, sizeof io.trace);
-  while (fzr_driver_deadline(driver) <= relay.now + 601 * FZR_SECOND)
+  while (fzr_driver_deadline(driver) <= relay.now + 611 * FZR_SECOND)
     fzr_driver_on_deadline(driver, fzr_driver_deadline(driver));
   ck_assert_str_eq(io.trace, "uc");
 }

@@ -64,7 +64,7 @@ START_TEST(test_log_records)
   ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_REBOUND], 1);
   ck_assert_uint_eq(l.count[FZR_LOG_PEER_REFUSED], 1);
   ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
-  fzt_pass(&relay, 601 * FZR_SECOND);
+  fzt_pass(&relay, 611 * FZR_SECOND);
   ck_assert_uint_eq(l.count[FZR_LOG_CHANNEL_EXPIRED], 1);
   fzt_pass(&relay, 3000 * FZR_SECOND);
   ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_EXPIRED], 1);

@@ -330,7 +330,7 @@ START_TEST(test_deleting_an_allocation_closes_its_socket)
   fzr_stun_msg msg;
   rig_start(false, false, false);
   ck_assert_uint_eq(rig_stats().sockets, 3);
-  rig.relay.now += 601 * FZR_SECOND;
+  rig.relay.now += 611 * FZR_SECOND;
   fzr_udp_on_deadline(rig.udp, rig.relay.now);
   ck_assert_uint_eq(rig_stats().sockets, 2);
   /* A token of a closed socket is harmless. */
@@ -344,7 +344,7 @@ START_TEST(test_host_that_can_watch_no_more)
 {
   fzr_stun_msg msg;
   rig_start(false, false, false);
-  rig.relay.now += 601 * FZR_SECOND;
+  rig.relay.now += 611 * FZR_SECOND;
   fzr_udp_on_deadline(rig.udp, rig.relay.now);
   rig.host.refuse = true;
   ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 508);
@@ -373,7 +373,7 @@ START_TEST(test_channel_hook)
   rig_client c = rig_add_client();
   ck_assert_uint_eq(bound, 1);
   ck_assert_uint_eq(unbound, 0);
-  rig.relay.now += 601 * FZR_SECOND;
+  rig.relay.now += 611 * FZR_SECOND;
   fzr_udp_on_deadline(rig.udp, rig.relay.now);
   ck_assert_uint_eq(unbound, 2); /* of the channel that was there before, too */
   rig_stop();

@@ -164,7 +164,7 @@ START_TEST(test_deleting_an_allocation_that_is_blocked)
   rig_blocked_fd = rig_relay_fd();
   rig_send_mixed(0);
   ck_assert_uint_eq(rig_stats().queued_packets, 16);
-  rig.relay.now += 601 * FZR_SECOND;
+  rig.relay.now += 611 * FZR_SECOND;
   fzr_udp_on_deadline(rig.udp, rig.relay.now);
   ck_assert_uint_eq(rig_stats().sockets, 2);
   ck_assert_uint_eq(rig_stats().queued_packets, 0);
@@ -192,7 +192,7 @@ START_TEST(test_deleting_an_allocation_that_is_paused)
   rig_send(o.peer_fd, &o.relayed, buffer, rig_payload(3, 40, buffer));
   rig_serve(&rig.host, rig.udp, rig.relay.now);
   ck_assert_uint_eq(rig_stats().queued_packets, 2);
-  rig.relay.now += 601 * FZR_SECOND;
+  rig.relay.now += 611 * FZR_SECOND;
   fzr_udp_on_deadline(rig.udp, rig.relay.now);
   ck_assert_uint_eq(rig_stats().sockets, 2);
   /* What was taken over before goes out; nobody is read on behalf of those that are gone. */

@@ -38,7 +38,7 @@ START_TEST(test_unbound_when_relaying_ends)
   }
   fzt_scene_make(0, true, 100);
   fzt_scene_expect_relayed("after nine minutes");
-  fzt_pass(&scene.world.relay, 62 * FZR_SECOND);
+  fzt_pass(&scene.world.relay, 72 * FZR_SECOND);
   fzt_world_tell(&scene.world);
   fzt_scene_expect_passed(FZX_PASSED_NO_ENTRY, "after ten minutes");
   ck_assert_int_eq(entries(), 0);
