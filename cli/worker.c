@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 #define WALLCLOCK_SECONDS 10
+/* Bytes that may wait for a neighbour without a warning: what firezone-relay.sysctl has. */
+#define NEIGHBOUR_QUEUE 4096u
 
 enum command { COMMAND_STOP = 1, COMMAND_DRAIN = 2, COMMAND_SNAPSHOT = 4, COMMAND_LOG_LEVEL = 8 };
 
@@ -441,4 +443,11 @@ void worker_log_sockets(const worker *w)
   log_info("relay", "Socket buffers: %u kB to receive, %u kB to send; GRO %s, GSO %s",
            stats.receive_buffer / 1024, stats.send_buffer / 1024, stats.gro ? "on" : "off",
            stats.gso ? "on" : "off");
+  if (stats.neighbour_queue > NEIGHBOUR_QUEUE)
+    log_warn("relay",
+             "Up to %u bytes may wait in the kernel for each host on a link of this one that does not "
+             "answer, in the send buffer "
+             "that all clients share: sysctl -w net.ipv4.neigh.default.unres_qlen_bytes=%u "
+             "net.ipv6.neigh.default.unres_qlen_bytes=%u",
+             stats.neighbour_queue, NEIGHBOUR_QUEUE, NEIGHBOUR_QUEUE);
 }

@@ -45,6 +45,9 @@ static void add_worker(metrics_totals *t, const metrics_worker *w)
     add_array(t->responses[m], w->engine.responses[m], FZR_STAT_CODES);
   t->dropped[FZR_DROP_SEND_QUEUE_FULL] += w->udp.queue_dropped;
   t->dropped[FZR_DROP_SEND_ERROR] += w->udp.send_errors;
+  t->dropped[FZR_DROP_SEND_EXPIRED] += w->udp.send_expired;
+  t->dropped[FZR_DROP_UNREACHED] += w->udp.unreached_dropped;
+  t->dropped[FZR_DROP_ANSWER_WOULD_WAIT] += w->udp.answers_dropped;
 }
 
 void metrics_add_up(const metrics_snapshot *s, metrics_totals *t)

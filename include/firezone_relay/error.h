@@ -70,8 +70,11 @@ enum fzr_drop_reason {
   FZR_DROP_ANSWER_RING_FULL = 17,      /**< an answer, not a datagram: the caller does not drain */
   FZR_DROP_SEND_QUEUE_FULL = 18,       /**< counted by the adapter: back-pressure bound reached */
   FZR_DROP_SEND_ERROR = 19,            /**< counted by the adapter: the system refused the datagram */
-  FZR_DROP_REASONS = 20,               /**< how many there are */
-  FZR_DROP_ROOM = 32                   /**< how many there may be before the ABI changes */
+  FZR_DROP_SEND_EXPIRED = 20, /**< counted by the adapter: waited too long for a socket that takes nothing */
+  FZR_DROP_UNREACHED = 21,    /**< counted by the adapter: for a host on the link that does not answer */
+  FZR_DROP_ANSWER_WOULD_WAIT = 22, /**< counted by the adapter: an answer to a stranger, and no room for it */
+  FZR_DROP_REASONS = 23,           /**< how many there are */
+  FZR_DROP_ROOM = 32               /**< how many there may be before the ABI changes */
 };
 
 /**

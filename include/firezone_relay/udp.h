@@ -71,7 +71,15 @@ typedef struct fzr_udp_stats {
   bool gro; /**< in use */
   bool gso;
   uint8_t reserved[6];
-  uint64_t gso_refused; /**< runs that a path or device refused, and which then went one by one */
+  uint64_t gso_refused;  /**< runs that a path or device refused, and which then went one by one */
+  uint64_t send_expired; /**< datagrams that waited too long for a listen socket that took nothing */
+  uint64_t
+      unreached_dropped; /**< datagrams for hosts on a link of this one that answer no ARP or neighbour discovery */
+  uint64_t answers_dropped; /**< answers to strangers that would have had to wait */
+  uint32_t
+      neighbour_queue; /**< bytes that the kernel lets wait for one such host, at the expense of everybody who is sent to by
+                                 the same socket; the most of all interfaces; 0: not known, or bound to loopback */
+  uint32_t reserved2;
 } fzr_udp_stats;
 
 /**

@@ -68,6 +68,9 @@ const char *fzr_drop_reason_name(unsigned reason)
       [FZR_DROP_ANSWER_RING_FULL] = "answer_ring_full",
       [FZR_DROP_SEND_QUEUE_FULL] = "send_queue_full",
       [FZR_DROP_SEND_ERROR] = "send_error",
+      [FZR_DROP_SEND_EXPIRED] = "send_expired",
+      [FZR_DROP_UNREACHED] = "unreached",
+      [FZR_DROP_ANSWER_WOULD_WAIT] = "answer_would_wait",
   };
   return reason < FZR_DROP_REASONS ? names[reason] : "unknown";
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "neighbours.h"
 #include "udp_internal.h"
 
 #include <errno.h>
@@ -77,6 +78,19 @@ static int check_config(const fzr_udp_config *c)
   return 0;
 }
 
+/* Nobody is a neighbour on loopback. */
+static uint32_t neighbour_queue(const fzr_udp *udp)
+{
+  uint32_t most = 0;
+  for (unsigned i = 0; i < 2; i++) {
+    if (!udp->listen[i] || fzri_socket_is_local(udp, udp->listen[i]))
+      continue;
+    const uint32_t bytes = fzri_neighbours_queue_bytes(udp->listen[i]->family);
+    most = bytes > most ? bytes : most;
+  }
+  return most;
+}
+
 int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
 {
   fzr_udp_config c = {0};
@@ -107,6 +121,7 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
     return error;
   }
   udp->gso = !c.disable_gso && kernel_has_gso(udp->listen[0] ? udp->listen[0] : udp->listen[1]);
+  udp->stats.neighbour_queue = neighbour_queue(udp);
   *out = udp;
   return 0;
 }

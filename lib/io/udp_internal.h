@@ -166,6 +166,8 @@ void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out);
  * in *|out|, or FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE, FZR_ERR_IO_NO_SOCKET, FZR_ERR_IO with errno left as it was. */
 int fzri_socket_open(fzr_udp *udp, uint8_t family, uint16_t port, bool listens, bool join, fzri_socket **out);
 void fzri_socket_close(fzr_udp *udp, fzri_socket *s);
+/* Whether |s| is bound to a loopback address, and so reaches this host alone. */
+bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s);
 /* Has the host watch what |s| needs now. Returns what the host returned; if it knows |s| already, it is asked again later. */
 int fzri_socket_watch(fzr_udp *udp, fzri_socket *s);
 /* Asks again for all sockets for which the host has refused. */

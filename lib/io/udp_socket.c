@@ -72,6 +72,14 @@ static bool is_wildcard(const fzr_addr *addr)
   return memcmp(addr->ip, zero, sizeof zero) == 0;
 }
 
+bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s)
+{
+  static const uint8_t localhost[16] = {[15] = 1};
+  const fzr_addr *addr = bind_address(udp, s->family);
+  return s->family == FZR_FAMILY_IPV4 ? addr->ip[0] == 127
+                                      : memcmp(addr->ip, localhost, sizeof localhost) == 0;
+}
+
 static void set_buffers(fzr_udp *udp, const fzri_socket *s)
 {
   const uint32_t configured = udp->config.receive_buffer;

@@ -36,6 +36,9 @@ static metrics_snapshot snapshot(void)
     workers[i].udp.queued_bytes = 1700 * k;
     workers[i].udp.queue_dropped = 2;
     workers[i].udp.send_errors = 9;
+    workers[i].udp.send_expired = 3 * k;
+    workers[i].udp.unreached_dropped = 4 * k;
+    workers[i].udp.answers_dropped = 6 * k;
     workers[i].cpu_ns = 1500000000u * k;
   }
   return (metrics_snapshot){.version = "1.2\"3\\4\n5",
@@ -61,6 +64,9 @@ START_TEST(test_totals)
   ck_assert_uint_eq(t.packet_sizes[2], 12);
   ck_assert_uint_eq(t.dropped[FZR_DROP_SEND_QUEUE_FULL], 2 + 4);
   ck_assert_uint_eq(t.dropped[FZR_DROP_SEND_ERROR], 18);
+  ck_assert_uint_eq(t.dropped[FZR_DROP_SEND_EXPIRED], 9);
+  ck_assert_uint_eq(t.dropped[FZR_DROP_UNREACHED], 12);
+  ck_assert_uint_eq(t.dropped[FZR_DROP_ANSWER_WOULD_WAIT], 18);
   ck_assert_uint_eq(t.responses[FZR_STAT_BINDING][0], 300);
   const metrics_snapshot none = {0};
   metrics_add_up(&none, &t);
