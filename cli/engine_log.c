@@ -3,6 +3,8 @@
 
 #include "telemetry/log.h"
 
+#include <stdio.h>
+
 #define TARGET "relay"
 
 static const char *message_of(const fzr_log_record *r)
@@ -30,14 +32,56 @@ static const char *message_of(const fzr_log_record *r)
     return "Refused peer";
   case FZR_LOG_PORT_UNAVAILABLE:
     return "Port not available";
+  case FZR_LOG_PEER_OUT_OF_REACH:
+    return "A user asked for a peer out of reach";
   default:
     return "Event";
   }
 }
 
+/* Why a peer was refused, in the operator's words, and with which option it could be reached. */
+static void explain_refusal(const fzr_log_record *r, char *out, size_t cap)
+{
+  char text[FZR_PEER_RULE_TEXT_MAX], inside[FZR_PEER_RULE_TEXT_MAX + 16] = "";
+  fzr_peer_rule open = {.net = r->peer_inner ? *r->peer_inner : *r->peer, .allow = true};
+  open.prefix = open.net.family == FZR_FAMILY_IPV4 ? 32 : 128;
+  open.net.scope_id = 0;
+  if (r->peer_reason != FZR_PEER_RELAY)
+    open.net.port = 0;
+  if (r->peer_inner) {
+    fzr_addr_format(r->peer_inner, false, text, sizeof text);
+    snprintf(inside, sizeof inside, "inside it %s: ", text);
+  }
+  fzr_peer_rule_format(r->peer_reason == FZR_PEER_DENIED && r->peer_rule ? r->peer_rule : &open, text,
+                       sizeof text);
+  switch (r->peer_reason) {
+  case FZR_PEER_NOBODY:
+    snprintf(out, cap, "%snobody can be there", inside);
+    return;
+  case FZR_PEER_OWN:
+    snprintf(out, cap, "%sthe relay's own address, of which only the ports for allocations are in reach",
+             inside);
+    return;
+  case FZR_PEER_DENIED:
+    snprintf(out, cap, "%s--deny-peer %s", inside, text);
+    return;
+  case FZR_PEER_RELAY:
+    snprintf(out, cap, "%sa port at which relays listen; --allow-peer %s would open it", inside, text);
+    return;
+  case FZR_PEER_SCOPE:
+    snprintf(out, cap,
+             "%sa local or private address, unlike the relay's public one; --allow-peer %s would open it",
+             inside, text);
+    return;
+  default:
+    snprintf(out, cap, "the application's policy");
+  }
+}
+
 static void write_record(const fzr_log_record *r)
 {
-  log_field f[12];
+  log_field f[13];
+  char why[320];
   size_t n = 0;
   if (r->method)
     f[n++] = (log_field){"method", LOG_STR, {.str = fzr_stun_method_name(r->method)}};
@@ -57,6 +101,10 @@ static void write_record(const fzr_log_record *r)
     f[n++] = (log_field){"username", LOG_BYTES, {.bytes = {r->username, r->username_len}}};
   if (r->software)
     f[n++] = (log_field){"software", LOG_BYTES, {.bytes = {r->software, r->software_len}}};
+  if (r->peer && r->peer_reason) {
+    explain_refusal(r, why, sizeof why);
+    f[n++] = (log_field){"reason", LOG_STR, {.str = why}};
+  }
   if (r->adapter_error)
     f[n++] = (log_field){"reason", LOG_STR, {.str = fzr_strerror(r->adapter_error)}};
   log_write((enum fzr_log_level)r->level, TARGET, message_of(r), f, n);

@@ -148,7 +148,9 @@ static const char *add_rule(options *o, const char *t, bool allow)
   if (o->rule_count == MAX_PEER_RULES)
     return "at most 256 rules";
   if (fzr_peer_rule_parse(t, allow, &o->rules[o->rule_count]))
-    return "a network such as 10.0.0.0/8 or 2001:db8::/32, with no bits set behind the prefix";
+    return "a network such as 10.0.0.0/8 or 2001:db8::/32, with no bits set behind the prefix, or with a "
+           "port "
+           "192.0.2.1:3478 or [2001:db8::1]:3478";
   o->rule_count++;
   return NULL;
 }
@@ -333,11 +335,13 @@ const option_spec option_specs[] = {
      GROUP_PORTAL, false, "the portal's WebSocket"},
     {"max-partition-time", NULL, "MAX_PARTITION_TIME", "TIME", "15m", NULL, set_partition, GROUP_PORTAL,
      false, "how long the portal may be away before the relay ends"},
-    {"allow-peer", NULL, "ALLOW_PEER", "CIDR", NULL, NULL, set_allow, GROUP_LIMITS, true,
-     "peers that users may reach, also out of the relay's scope; repeatable, in the variable separated by "
-     "commas"},
-    {"deny-peer", NULL, "DENY_PEER", "CIDR", NULL, NULL, set_deny, GROUP_LIMITS, true,
-     "peers that users may not reach; the longest prefix of all rules decides, deny wins a tie"},
+    {"allow-peer", NULL, "ALLOW_PEER", "CIDR[:PORT]", NULL, NULL, set_allow, GROUP_LIMITS, true,
+     "peers that users may reach, also out of the relay's scope; with a port ([2001:db8::1]:3478) also one "
+     "at "
+     "which relays listen; repeatable, in the variable separated by commas"},
+    {"deny-peer", NULL, "DENY_PEER", "CIDR[:PORT]", NULL, NULL, set_deny, GROUP_LIMITS, true,
+     "peers that users may not reach; the longest prefix of all rules decides, then who names a port, then "
+     "deny"},
     {"max-allocations-per-user", NULL, "MAX_ALLOCATIONS_PER_USER", "N", "0", NULL, set_max_allocations,
      GROUP_LIMITS, false, "allocations a user may have at a time; 0 is no limit"},
     {"max-channels-per-allocation", NULL, "MAX_CHANNELS_PER_ALLOCATION", "N", "4096", NULL, set_max_channels,

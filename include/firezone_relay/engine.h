@@ -49,9 +49,12 @@ FZR_API void fzr_shared_free(fzr_shared *shared);
 /** `fzr_shared_ports_in_use` returns how many ports of |shared| are taken, a snapshot. */
 FZR_API uint32_t fzr_shared_ports_in_use(const fzr_shared *shared);
 
-/** A rule of the peer policy: may users reach peers within this prefix? The longest match decides; deny wins a tie. */
+/**
+ * A rule of the peer policy: may users reach peers within this prefix, at all ports or at one? The longest matching prefix decides; of
+ * two equal ones that which names a port, and then deny.
+ */
 typedef struct fzr_peer_rule {
-  fzr_addr net;   /**< family and ip; port ignored; bits past the prefix must be 0 */
+  fzr_addr net;   /**< family and ip, bits past the prefix 0; port: the only one that is meant, 0: all */
   uint8_t prefix; /**< 0-32 or 0-128 */
   bool allow;
   uint8_t reserved[2]; /**< 0 */
@@ -59,11 +62,23 @@ typedef struct fzr_peer_rule {
 
 /**
  * `fzr_peer_rule_parse` reads "192.0.2.0/24" or "2001:db8::/32" (a bare address is a host) from the zero-terminated
- * |text|. |out| is written on success only.
+ * |text|; with a port "192.0.2.0/24:3478", "[2001:db8::1]:3478" or "[2001:db8::/32]:3478". |out| is written on success only.
  *
- * Returns 0, or FZR_ERR_CONFIG_RULE if it is no CIDR, its prefix is too long, or bits past the prefix are set.
+ * Returns 0, or FZR_ERR_CONFIG_RULE if it is no CIDR, its prefix is too long, bits past the prefix are set, or the port is none.
  */
 FZR_API int fzr_peer_rule_parse(const char *text, bool allow, fzr_peer_rule *out);
+
+/** Longest text fzr_peer_rule_format writes, its terminating zero included. */
+#define FZR_PEER_RULE_TEXT_MAX (FZR_ADDR_TEXT_MAX + 12)
+
+/**
+ * `fzr_peer_rule_format` writes network and port of |rule|, as fzr_peer_rule_parse reads them, zero-terminated, into the |cap| bytes at
+ * |out|.
+ *
+ * Returns the length written without the zero, FZR_ERR_INVALID_ARGUMENT, or FZR_ERR_BUFFER_TOO_SMALL (FZR_PEER_RULE_TEXT_MAX
+ * always does).
+ */
+FZR_API int fzr_peer_rule_format(const fzr_peer_rule *rule, char *out, size_t cap);
 
 /**
  * Decides whether the client at |client| may reach |peer|. |by_default| is what the built-in policy says. Called for
@@ -94,7 +109,7 @@ typedef struct fzr_config {
   fzr_addr
       public_ip4; /**< what clients are told as relayed address; family NONE: not offered. Ports ignored. */
   fzr_addr public_ip6;   /**< at least one of both is required */
-  uint16_t listen_port;  /**< 0: 3478; only the peer policy uses it */
+  uint16_t listen_port;  /**< 0: 3478; only the peer policy uses it: no peer has it */
   uint16_t lowest_port;  /**< 0: 49152 */
   uint16_t highest_port; /**< 0: 65535 */
   uint16_t reserved2;

@@ -87,11 +87,25 @@ enum fzr_log_event {
   FZR_LOG_ALLOCATION_EXPIRED = 5,
   FZR_LOG_CHANNEL_BOUND = 6,
   FZR_LOG_CHANNEL_REBOUND = 7,
-  FZR_LOG_CHANNEL_EXPIRED = 8,  /**< relaying ended, 610 s after the last bind */
-  FZR_LOG_PERMISSION = 9,       /**< a CreatePermission succeeded */
-  FZR_LOG_PEER_REFUSED = 10,    /**< a request was answered with 403: the peer policy said no to `peer` */
-  FZR_LOG_PORT_UNAVAILABLE = 11 /**< the adapter could not open a port; another one is tried, or 508 */
+  FZR_LOG_CHANNEL_EXPIRED = 8,   /**< relaying ended, 610 s after the last bind */
+  FZR_LOG_PERMISSION = 9,        /**< a CreatePermission succeeded */
+  FZR_LOG_PEER_REFUSED = 10,     /**< a request was answered with 403 for `peer_reason` */
+  FZR_LOG_PORT_UNAVAILABLE = 11, /**< the adapter could not open a port; another one is tried, or 508 */
+  /** The same as FZR_LOG_PEER_REFUSED, which comes before it, but once an hour for each reason and scope (info). */
+  FZR_LOG_PEER_OUT_OF_REACH = 12
 };
+
+/** Why a peer was refused, in the order in which the peer policy looks. */
+enum fzr_peer_reason {
+  FZR_PEER_ALLOWED = 0, /**< it was not */
+  FZR_PEER_NOBODY = 1,  /**< port 0, or an address that no peer can have: unspecified, multicast, reserved */
+  FZR_PEER_OWN = 2,     /**< an address of the relay, and not a port for allocations */
+  FZR_PEER_DENIED = 3,  /**< a rule denies it */
+  FZR_PEER_RELAY = 4,   /**< a port at which relays listen, 3478 or the relay's own, and no rule opens it */
+  FZR_PEER_SCOPE = 5,   /**< nearer than the relay's own public address: loopback, link-local, private */
+  FZR_PEER_APPLICATION = 6 /**< fzr_config.peer_policy said no */
+};
+#define FZR_PEER_REASONS 7
 
 /**
  * One log record: facts, no text. Pointers are valid during the call only. Bytes that came off the network
@@ -115,6 +129,10 @@ typedef struct fzr_log_record {
   const uint8_t *software; /**< the request's SOFTWARE, not terminated; NULL if none */
   uint16_t username_len;
   uint16_t software_len;
+  uint8_t peer_reason; /**< FZR_LOG_PEER_…: enum fzr_peer_reason */
+  uint8_t reserved[3];
+  const fzr_addr *peer_inner; /**< FZR_LOG_PEER_…: the IPv4 address in `peer` that was refused, or NULL */
+  const struct fzr_peer_rule *peer_rule; /**< FZR_LOG_PEER_…: the rule that denies it, or NULL */
 } fzr_log_record;
 
 /** Takes one record. Must not call back into the engine it came from. */

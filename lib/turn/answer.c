@@ -139,16 +139,26 @@ void fzri_answer_unknown(fzr_engine *e, const fzri_request *r, const uint16_t *t
   log_refused(e, r, 420);
 }
 
-void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r)
+static void log_forbidden(const fzr_engine *e, const fzri_request *r, const fzri_peer_judgement *judged,
+                          enum fzr_log_level level, enum fzr_log_event event)
+{
+  fzr_log_record record = fzri_log_request(e, level, event, r);
+  record.error_code = 403;
+  record.peer_reason = (uint8_t)judged->reason;
+  record.peer_rule = judged->reason == FZR_PEER_DENIED ? judged->rule : NULL;
+  record.peer_inner = r->peer && judged->about.family != r->peer->family ? &judged->about : NULL;
+  e->log(e->log_ctx, &record);
+}
+
+void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r, const fzri_peer_judgement *judged)
 {
   fzri_reply reply;
   begin_error(e, r, &reply, 403);
   send_reply(e, r, &reply, 403);
-  if (!fzri_log_wants(e, FZR_LOG_DEBUG))
-    return;
-  fzr_log_record record = fzri_log_request(e, FZR_LOG_DEBUG, FZR_LOG_PEER_REFUSED, r);
-  record.error_code = 403;
-  e->log(e->log_ctx, &record);
+  if (fzri_log_wants(e, FZR_LOG_DEBUG))
+    log_forbidden(e, r, judged, FZR_LOG_DEBUG, FZR_LOG_PEER_REFUSED);
+  if (fzri_log_wants(e, FZR_LOG_INFO) && fzri_told_refusal(e->told, judged, e->now))
+    log_forbidden(e, r, judged, FZR_LOG_INFO, FZR_LOG_PEER_OUT_OF_REACH);
 }
 
 /* XOR-RELAYED-ADDRESS for each family, XOR-MAPPED-ADDRESS, LIFETIME, and what was asked for and is not to be had. RFC 8656

@@ -154,12 +154,14 @@ static int init_security(fzr_engine *e, const fzr_config *c, fzr_time now)
 
 static int init_shared(fzr_engine *e, const fzr_config *c)
 {
-  if (c->shared) {
-    e->shared = c->shared;
-    return 0;
-  }
-  e->owns_shared = true;
-  return fzr_shared_new(c->lowest_port, c->highest_port, &e->mem.hooks, &e->shared);
+  int error = 0;
+  e->owns_shared = !c->shared;
+  e->shared = c->shared;
+  if (e->owns_shared)
+    error = fzr_shared_new(c->lowest_port, c->highest_port, &e->mem.hooks, &e->shared);
+  if (!error)
+    e->told = &e->shared->told;
+  return error;
 }
 
 int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out)

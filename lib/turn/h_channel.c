@@ -17,13 +17,13 @@ static unsigned read_binding(fzri_request *r, uint16_t *number, fzr_addr *peer)
 }
 
 static unsigned check_binding(fzr_engine *e, const fzri_request *r, const fzri_allocation *a, uint16_t number,
-                              const fzr_addr *peer)
+                              const fzr_addr *peer, fzri_peer_judgement *judged)
 {
   if (!(a->families & fzri_family_bit(peer->family)))
     return 443;
   if (fzri_channel_conflicts(e, a, number, peer))
     return 400;
-  return fzri_peer_allowed(e, r->from, peer) ? 0 : 403;
+  return fzri_peer_allowed(e, r->from, peer, false, judged) ? 0 : 403;
 }
 
 static void answer_bound(fzr_engine *e, const fzri_request *r, bool fresh)
@@ -44,14 +44,15 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
 {
   uint16_t number;
   fzr_addr peer;
+  fzri_peer_judgement judged;
   fzri_allocation *a = fzri_request_allocation(e, r);
   if (!a)
     return;
   unsigned code = read_binding(r, &number, &peer);
   if (!code)
-    code = check_binding(e, r, a, number, &peer);
+    code = check_binding(e, r, a, number, &peer, &judged);
   if (code == 403) {
-    fzri_answer_forbidden(e, r);
+    fzri_answer_forbidden(e, r, &judged);
     return;
   }
   enum fzri_bind_result result = FZRI_BIND_NEW;

@@ -4,22 +4,20 @@
 
 /* The error code of one peer of the request, 0 for none. */
 static unsigned check_peer(const fzr_engine *e, const fzri_request *r, const fzri_allocation *a,
-                           const fzr_stun_attr *attr, fzr_addr *peer)
+                           const fzr_stun_attr *attr, fzr_addr *peer, fzri_peer_judgement *judged)
 {
   if (fzr_stun_attr_addr(&r->msg, attr, peer))
     return 400;
   if (!(a->families & fzri_family_bit(peer->family)))
     return 443;
-  /* A permission is for an address, whatever its port: the port must not make a difference, nor 0 refuse it. */
-  fzr_addr judged = *peer;
-  if (judged.port == 0)
-    judged.port = e->lowest_port;
-  return fzri_peer_allowed(e, r->from, &judged) ? 0 : 403;
+  /* A permission is for an address; who names no port means any. */
+  return fzri_peer_allowed(e, r->from, peer, peer->port == 0, judged) ? 0 : 403;
 }
 
 /* Checks all peers. Returns 0, or the code for the first one that is refused. The last one looked at is in |peer|, and r->peer points
  * to it. */
-static unsigned check_peers(const fzr_engine *e, fzri_request *r, const fzri_allocation *a, fzr_addr *peer)
+static unsigned check_peers(const fzr_engine *e, fzri_request *r, const fzri_allocation *a, fzr_addr *peer,
+                            fzri_peer_judgement *judged)
 {
   fzr_stun_attr attr;
   uint16_t offset = 0;
@@ -28,7 +26,7 @@ static unsigned check_peers(const fzr_engine *e, fzri_request *r, const fzri_all
     if (attr.type != FZR_ATTR_XOR_PEER_ADDRESS)
       continue;
     peers++;
-    const unsigned code = check_peer(e, r, a, &attr, peer);
+    const unsigned code = check_peer(e, r, a, &attr, peer, judged);
     if (peer->family)
       r->peer = peer;
     if (code)
@@ -42,13 +40,14 @@ static unsigned check_peers(const fzr_engine *e, fzri_request *r, const fzri_all
 void fzri_handle_create_permission(fzr_engine *e, fzri_request *r)
 {
   fzri_reply reply;
+  fzri_peer_judgement judged;
   fzr_addr peer = {.family = FZR_FAMILY_NONE};
   const fzri_allocation *a = fzri_request_allocation(e, r);
   if (!a)
     return;
-  const unsigned code = check_peers(e, r, a, &peer);
+  const unsigned code = check_peers(e, r, a, &peer, &judged);
   if (code == 403) {
-    fzri_answer_forbidden(e, r);
+    fzri_answer_forbidden(e, r, &judged);
     return;
   }
   if (code) {

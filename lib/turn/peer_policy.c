@@ -1,108 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peer_policy.h"
 
+#include "peer_scope.h"
+
 #include <string.h>
-
-/* From the host's own to the whole internet's: a relay reaches peers of its own public address's scope and above. */
-enum scope { SCOPE_NONE = 0, SCOPE_LOOPBACK = 1, SCOPE_LINK_LOCAL = 2, SCOPE_PRIVATE = 3, SCOPE_GLOBAL = 4 };
-
-typedef struct scope_net {
-  uint8_t bytes[16];
-  uint8_t len;
-  uint8_t scope;
-} scope_net;
-
-/* SCOPE_NONE: never a peer. The first match counts. */
-static const scope_net scopes4[] = {
-    {{0}, 8, SCOPE_NONE}, /* "this network" */
-    {{127}, 8, SCOPE_LOOPBACK},
-    {{169, 254}, 16, SCOPE_LINK_LOCAL},
-    {{10}, 8, SCOPE_PRIVATE},
-    {{172, 16}, 12, SCOPE_PRIVATE},
-    {{192, 168}, 16, SCOPE_PRIVATE},
-    {{100, 64}, 10, SCOPE_PRIVATE}, /* shared by a carrier's customers, RFC 6598 */
-    {{224}, 4, SCOPE_NONE},         /* multicast */
-    {{240}, 4, SCOPE_NONE},         /* reserved, and broadcast */
-};
-
-static const scope_net scopes6[] = {
-    {{0}, 128, SCOPE_NONE}, /* unspecified */
-    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, SCOPE_LOOPBACK},
-    {{0xfe, 0x80}, 10, SCOPE_LINK_LOCAL},
-    {{0xfc}, 7, SCOPE_PRIVATE},
-    {{0xff}, 8, SCOPE_NONE}, /* multicast */
-};
-
-/* IPv6 addresses that carry an IPv4 one at byte |at|. */
-static const struct {
-  scope_net net;
-  uint8_t at;
-} embedded[] = {
-    {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 0}, 12}, /* mapped */
-    {{{0}, 96, 0}, 12},                                        /* compatible */
-    {{{0, 0x64, 0xff, 0x9b}, 96, 0}, 12},                      /* NAT64, RFC 6052 */
-    {{{0x20, 0x02}, 16, 0}, 2},                                /* 6to4, RFC 3056 */
-};
-
-static bool in_prefix(const uint8_t *ip, const uint8_t *net, unsigned len)
-{
-  if (memcmp(ip, net, len / 8) != 0)
-    return false;
-  const unsigned rest = len % 8;
-  return !rest || (ip[len / 8] ^ net[len / 8]) >> (8 - rest) == 0;
-}
-
-static uint8_t scope_in(const scope_net *table, size_t n, const uint8_t *ip)
-{
-  for (size_t i = 0; i < n; i++)
-    if (in_prefix(ip, table[i].bytes, table[i].len))
-      return table[i].scope;
-  return SCOPE_GLOBAL;
-}
-
-static uint8_t scope4(const uint8_t *ip)
-{
-  return scope_in(scopes4, sizeof scopes4 / sizeof *scopes4, ip);
-}
-
-static uint8_t scope_of(const fzr_addr *addr)
-{
-  if (addr->family == FZR_FAMILY_IPV4)
-    return scope4(addr->ip);
-  return scope_in(scopes6, sizeof scopes6 / sizeof *scopes6, addr->ip);
-}
-
-/* The IPv4 address inside an IPv6 one. ::1 and :: are themselves. */
-static bool inner_address(const fzr_addr *addr, fzr_addr *inner)
-{
-  if (addr->family != FZR_FAMILY_IPV6 || scope_of(addr) <= SCOPE_LOOPBACK)
-    return false;
-  for (size_t i = 0; i < sizeof embedded / sizeof *embedded; i++) {
-    if (!in_prefix(addr->ip, embedded[i].net.bytes, embedded[i].net.len))
-      continue;
-    *inner = fzr_addr_ipv4(addr->ip + embedded[i].at, addr->port);
-    return true;
-  }
-  return false;
-}
 
 static bool is_wildcard(const fzr_addr *addr)
 {
   static const uint8_t zero[16];
   return memcmp(addr->ip, zero, sizeof zero) == 0;
-}
-
-static bool rule_is_sound(const fzr_peer_rule *rule)
-{
-  const unsigned bits = rule->net.family == FZR_FAMILY_IPV4   ? 32
-                        : rule->net.family == FZR_FAMILY_IPV6 ? 128
-                                                              : 0;
-  if (!bits || rule->prefix > bits)
-    return false;
-  for (unsigned i = rule->prefix; i < bits; i++)
-    if (rule->net.ip[i / 8] >> (7 - i % 8) & 1)
-      return false;
-  return true;
 }
 
 static void add_own(fzri_peer_policy *p, const fzr_addr *addr)
@@ -116,7 +22,7 @@ static void add_own(fzri_peer_policy *p, const fzr_addr *addr)
 static int copy_rules(fzri_peer_policy *p, const fzr_config *config)
 {
   for (size_t i = 0; i < config->peer_rule_count; i++)
-    if (!rule_is_sound(&config->peer_rules[i]))
+    if (!fzri_peer_rule_is_sound(&config->peer_rules[i]))
       return FZR_ERR_CONFIG_RULE;
   if (!config->peer_rule_count)
     return 0;
@@ -129,9 +35,9 @@ static int copy_rules(fzri_peer_policy *p, const fzr_config *config)
 }
 
 /* The scope of the relay in one family. One that is not offered is held to the strictest. */
-static uint8_t own_scope(const fzr_addr *public_addr)
+static enum fzri_scope own_scope(const fzr_addr *public_addr)
 {
-  return public_addr->family ? scope_of(public_addr) : SCOPE_GLOBAL;
+  return public_addr->family ? fzri_scope_of(public_addr) : FZRI_SCOPE_GLOBAL;
 }
 
 /* How many addresses |own| has room for. */
@@ -146,10 +52,10 @@ int fzri_peer_policy_init(fzri_peer_policy *p, fzri_mem *mem, const fzr_config *
   p->mem = mem;
   p->lowest_port = config->lowest_port;
   p->highest_port = config->highest_port;
-  p->scope[FZR_FAMILY_IPV4] = own_scope(&config->public_ip4);
-  p->scope[FZR_FAMILY_IPV6] = own_scope(&config->public_ip6);
+  p->scope[FZR_FAMILY_IPV4] = (uint8_t)own_scope(&config->public_ip4);
+  p->scope[FZR_FAMILY_IPV6] = (uint8_t)own_scope(&config->public_ip6);
   /* A wildcard, say: everything would be in reach. */
-  if (p->scope[FZR_FAMILY_IPV4] == SCOPE_NONE || p->scope[FZR_FAMILY_IPV6] == SCOPE_NONE)
+  if (p->scope[FZR_FAMILY_IPV4] == FZRI_SCOPE_NONE || p->scope[FZR_FAMILY_IPV6] == FZRI_SCOPE_NONE)
     return FZR_ERR_CONFIG_ADDRESS;
   const int error = copy_rules(p, config);
   if (error)
@@ -192,8 +98,14 @@ static bool is_listed(const fzri_peer_policy *p, const fzr_addr *peer)
 
 bool fzri_peer_policy_is_own(const fzri_peer_policy *p, const fzr_addr *peer)
 {
-  fzr_addr inner;
-  return is_listed(p, peer) || (inner_address(peer, &inner) && is_listed(p, &inner));
+  fzr_addr inner[FZRI_INNER_MAX];
+  if (is_listed(p, peer))
+    return true;
+  const size_t n = fzri_inner_addresses(peer, inner);
+  for (size_t i = 0; i < n; i++)
+    if (is_listed(p, &inner[i]))
+      return true;
+  return false;
 }
 
 static bool is_own_port(const fzri_peer_policy *p, uint16_t port)
@@ -209,77 +121,83 @@ static bool is_own_port(const fzri_peer_policy *p, uint16_t port)
 static bool own_port_allowed(const fzri_peer_policy *p, const fzr_addr *peer)
 {
   const bool in_range = peer->port >= p->lowest_port && peer->port <= p->highest_port;
-  if (scope_of(peer) == SCOPE_LOOPBACK)
+  if (fzri_scope_of(peer) == FZRI_SCOPE_LOOPBACK)
     return !is_own_port(p, peer->port);
   return !is_listed(p, peer) || (in_range && !is_own_port(p, peer->port));
 }
 
-/* What the rules say of |peer|: the longest prefix decides, deny wins a tie. 1 allow, -1 deny, 0 nothing. */
-static int rule_for(const fzri_peer_policy *p, const fzr_addr *peer)
+/* Relays listen there. If one could be a peer, a user could make two relays each other's clients, between which a datagram goes
+ * round and grows with each turn. They see their own listen port at addresses that they do not know to be theirs, too: behind a
+ * load balancer. What a port of the own range leads to is an allocation of this relay. */
+static bool is_relay_port(const fzri_peer_policy *p, const fzr_addr *peer)
 {
-  int verdict = 0, longest = -1;
+  const bool listens = peer->port == p->own_ports[0] || peer->port == FZRI_PORT_STUN;
+  return listens && !(is_listed(p, peer) && peer->port >= p->lowest_port && peer->port <= p->highest_port);
+}
+
+/* Whether |a| says more about a peer than |b| does, if both are about it: the longer prefix decides, then who names a port; deny
+ * wins a tie. */
+static bool beats(const fzr_peer_rule *a, const fzr_peer_rule *b)
+{
+  if (a->prefix != b->prefix)
+    return a->prefix > b->prefix;
+  if (!a->net.port != !b->net.port)
+    return a->net.port != 0;
+  return !a->allow;
+}
+
+/* The rule that decides about |peer|, NULL if none does. If |any_port|, one that allows a single port counts, and one that denies a
+ * single port does not. */
+static const fzr_peer_rule *rule_for(const fzri_peer_policy *p, const fzr_addr *peer, bool any_port)
+{
+  const fzr_peer_rule *best = NULL;
   for (size_t i = 0; i < p->rule_count; i++) {
     const fzr_peer_rule *rule = &p->rules[i];
-    if (rule->net.family != peer->family || rule->prefix < longest ||
-        !in_prefix(peer->ip, rule->net.ip, rule->prefix))
+    if (rule->net.family != peer->family || !fzri_in_prefix(peer->ip, rule->net.ip, rule->prefix))
       continue;
-    if (rule->prefix == longest && verdict < 0)
+    if (rule->net.port && (any_port ? !rule->allow : rule->net.port != peer->port))
       continue;
-    verdict = rule->allow ? 1 : -1;
-    longest = rule->prefix;
+    if (!best || beats(rule, best))
+      best = rule;
   }
-  return verdict;
+  return best;
 }
 
 /* One address by itself, whatever it carries inside. A rule that allows beats the scope, never what no peer can be. */
-static bool address_allowed(const fzri_peer_policy *p, const fzr_addr *peer)
+static enum fzr_peer_reason judge_address(const fzri_peer_policy *p, const fzr_addr *peer, bool any_port,
+                                          const fzr_peer_rule **rule)
 {
-  const uint8_t scope = scope_of(peer);
-  if (scope == SCOPE_NONE || !own_port_allowed(p, peer))
-    return false;
-  const int rule = rule_for(p, peer);
-  return rule ? rule > 0 : scope >= p->scope[peer->family];
+  const enum fzri_scope scope = fzri_scope_of(peer);
+  if (scope == FZRI_SCOPE_NONE)
+    return FZR_PEER_NOBODY;
+  if (!any_port && !own_port_allowed(p, peer))
+    return FZR_PEER_OWN;
+  *rule = rule_for(p, peer, any_port);
+  if (*rule && !(*rule)->allow)
+    return FZR_PEER_DENIED;
+  if (!any_port && is_relay_port(p, peer) && !(*rule && (*rule)->net.port))
+    return FZR_PEER_RELAY;
+  return *rule || scope >= p->scope[peer->family] ? FZR_PEER_ALLOWED : FZR_PEER_SCOPE;
+}
+
+enum fzr_peer_reason fzri_peer_policy_judge(const fzri_peer_policy *p, const fzr_addr *peer, bool any_port,
+                                            fzri_peer_judgement *out)
+{
+  fzr_addr inner[FZRI_INNER_MAX];
+  *out = (fzri_peer_judgement){.reason = FZR_PEER_NOBODY, .about = *peer};
+  if (!any_port && !peer->port)
+    return out->reason;
+  out->reason = judge_address(p, peer, any_port, &out->rule);
+  const size_t n = out->reason ? 0 : fzri_inner_addresses(peer, inner);
+  for (size_t i = 0; i < n && !out->reason; i++) {
+    out->about = inner[i];
+    out->reason = judge_address(p, &inner[i], any_port, &out->rule);
+  }
+  return out->reason;
 }
 
 bool fzri_peer_policy_allows(const fzri_peer_policy *p, const fzr_addr *peer)
 {
-  fzr_addr inner;
-  if (!peer->port || !address_allowed(p, peer))
-    return false;
-  return !inner_address(peer, &inner) || address_allowed(p, &inner);
-}
-
-int fzr_peer_rule_parse(const char *text, bool allow, fzr_peer_rule *out)
-{
-  char host[FZR_ADDR_TEXT_MAX];
-  fzr_peer_rule rule;
-  if (!text || !out)
-    return FZR_ERR_CONFIG_RULE;
-  const char *slash = strchr(text, '/');
-  const size_t len = slash ? (size_t)(slash - text) : strlen(text);
-  if (len >= sizeof host)
-    return FZR_ERR_CONFIG_RULE;
-  memcpy(host, text, len);
-  host[len] = 0;
-  memset(&rule, 0, sizeof rule);
-  if (strchr(host, '[') || fzr_addr_parse(host, &rule.net) || rule.net.port || rule.net.scope_id)
-    return FZR_ERR_CONFIG_RULE;
-  if (rule.net.family == FZR_FAMILY_IPV4 && strchr(host, ':'))
-    return FZR_ERR_CONFIG_RULE;
-  unsigned prefix = rule.net.family == FZR_FAMILY_IPV4 ? 32 : 128;
-  if (slash) {
-    const char *p = slash + 1;
-    if (!*p || (p[0] == '0' && p[1]))
-      return FZR_ERR_CONFIG_RULE;
-    for (prefix = 0; *p >= '0' && *p <= '9' && prefix < 1000; p++)
-      prefix = prefix * 10 + (unsigned)(*p - '0');
-    if (*p || prefix > 128)
-      return FZR_ERR_CONFIG_RULE;
-  }
-  rule.prefix = (uint8_t)prefix;
-  rule.allow = allow;
-  if (!rule_is_sound(&rule))
-    return FZR_ERR_CONFIG_RULE;
-  *out = rule;
-  return 0;
+  fzri_peer_judgement judgement;
+  return fzri_peer_policy_judge(p, peer, false, &judgement) == FZR_PEER_ALLOWED;
 }

@@ -6,13 +6,15 @@
 #include "../base/mem.h"
 #include "firezone_relay/engine.h"
 
+#define FZRI_PORT_STUN 3478u /* IANA's, for STUN and TURN */
+
 typedef struct fzri_peer_policy {
   fzr_peer_rule *rules;
   size_t rule_count;
   fzr_addr *own; /* public and bind addresses, ports 0; wildcards left out */
   size_t own_count;
   size_t own_room;     /* what `own` was taken for */
-  uint16_t *own_ports; /* never reachable on own addresses: listen, health, control */
+  uint16_t *own_ports; /* never reachable on own addresses: listen (the first), health, control */
   size_t own_port_count;
   uint16_t lowest_port, highest_port;
   uint8_t scope[3]; /* by family: that of the public address; peers below it are out of reach */
@@ -24,9 +26,23 @@ typedef struct fzri_peer_policy {
 int fzri_peer_policy_init(fzri_peer_policy *policy, fzri_mem *mem, const fzr_config *config);
 void fzri_peer_policy_free(fzri_peer_policy *policy);
 
+/* What was decided about a peer, and why. */
+typedef struct fzri_peer_judgement {
+  enum fzr_peer_reason reason;
+  const fzr_peer_rule *rule; /* the one that decided, NULL: none; the policy's */
+  fzr_addr about; /* the address that was judged last: the peer's, or an IPv4 one that it carries */
+} fzri_peer_judgement;
+
+/* Judges |peer| by the built-in rules; |any_port|: whether any of its ports may be reached, whatever |peer| says. Fills in |out| and
+ * returns its reason, FZR_PEER_ALLOWED if it may be reached. */
+enum fzr_peer_reason fzri_peer_policy_judge(const fzri_peer_policy *policy, const fzr_addr *peer,
+                                            bool any_port, fzri_peer_judgement *out);
 /* Whether |peer| may be reached by the built-in rules. */
 bool fzri_peer_policy_allows(const fzri_peer_policy *policy, const fzr_addr *peer);
 /* Whether |peer|'s address is one of the relay's own. */
 bool fzri_peer_policy_is_own(const fzri_peer_policy *policy, const fzr_addr *peer);
+
+/* Whether the prefix of |rule| fits its family, and no bits are set behind it. */
+bool fzri_peer_rule_is_sound(const fzr_peer_rule *rule);
 
 #endif

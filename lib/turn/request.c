@@ -206,8 +206,17 @@ unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime)
   return 0;
 }
 
-bool fzri_peer_allowed(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer)
+bool fzri_peer_allowed(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer, bool any_port,
+                       fzri_peer_judgement *out)
 {
-  const bool by_default = fzri_peer_policy_allows(&e->policy, peer);
-  return e->policy_fn ? e->policy_fn(e->policy_ctx, client, peer, by_default) : by_default;
+  const bool by_default = fzri_peer_policy_judge(&e->policy, peer, any_port, out) == FZR_PEER_ALLOWED;
+  if (!e->policy_fn)
+    return by_default;
+  fzr_addr asked = *peer;
+  if (any_port && !asked.port)
+    asked.port = e->lowest_port;
+  const bool allowed = e->policy_fn(e->policy_ctx, client, &asked, by_default);
+  if (by_default && !allowed)
+    *out = (fzri_peer_judgement){.reason = FZR_PEER_APPLICATION, .about = *peer};
+  return allowed;
 }

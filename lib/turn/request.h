@@ -42,7 +42,9 @@ fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
  * or 400. */
 unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime);
 
-/* Whether |client| may name |peer|: the built-in policy, then the application's. */
-bool fzri_peer_allowed(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer);
+/* Whether |client| may name |peer|: the built-in policy, then the application's. |any_port|: whatever its port. Fills in |out| and returns
+ * whether it may. */
+bool fzri_peer_allowed(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer, bool any_port,
+                       fzri_peer_judgement *out);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fzr_shared is made of. ports.c and users.c each keep their part of it; all of it is lock-free. */
+/* What fzr_shared is made of. ports.c, users.c and told.c each keep their part of it; all of it is lock-free. */
 #ifndef FZRI_SHARED_H
 #define FZRI_SHARED_H
 
 #include "../base/mem.h"
 #include "firezone_relay/engine.h"
+#include "told.h"
 
 #include <stdatomic.h>
 
@@ -18,6 +19,7 @@ struct fzr_shared {
   _Atomic uint64_t *used; /* a bit per port, 1 = taken; bits past the range are 1 */
   _Atomic uint64_t *rest; /* of each port: see ports.c */
   _Atomic uint64_t *users;
+  fzri_told told; /* of what the log was told lately */
 };
 
 /* Whether |shared| was made for exactly this range. */

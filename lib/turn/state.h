@@ -176,6 +176,7 @@ struct fzr_engine {
   fzr_peer_policy_fn policy_fn;
   void *policy_ctx;
   fzr_shared *shared;
+  fzri_told *told; /* that of |shared| */
   bool owns_shared;
   bool draining;
   uint8_t families; /* bits offered */

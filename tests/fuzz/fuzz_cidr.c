@@ -4,8 +4,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  char text[FZR_ADDR_TEXT_MAX];
-  fzr_peer_rule rule;
+  char text[FZR_PEER_RULE_TEXT_MAX];
+  fzr_peer_rule rule, same;
   fzr_addr addr, again;
   char *input = malloc(size + 1);
   FUZZ_CHECK(input);
@@ -18,7 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   }
   if (fzr_peer_rule_parse(input, true, &rule) == 0) {
     FUZZ_CHECK(rule.prefix <= (rule.net.family == FZR_FAMILY_IPV4 ? 32 : 128));
-    FUZZ_CHECK(rule.allow && rule.net.port == 0);
+    FUZZ_CHECK(rule.allow);
+    FUZZ_CHECK(fzr_peer_rule_format(&rule, text, sizeof text) > 0);
+    FUZZ_CHECK(fzr_peer_rule_parse(text, true, &same) == 0 && memcmp(&rule, &same, sizeof rule) == 0);
   }
   free(input);
   return 0;

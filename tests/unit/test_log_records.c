@@ -11,6 +11,8 @@ typedef struct logged {
   unsigned count[16];
   char software[64];
   fzr_addr peer; /* of the last one */
+  fzr_addr inner;
+  char rule[FZR_PEER_RULE_TEXT_MAX];
 } logged;
 
 static void keep_record(void *ctx, const fzr_log_record *record)
@@ -19,6 +21,10 @@ static void keep_record(void *ctx, const fzr_log_record *record)
   l->last = *record;
   l->count[record->event]++;
   l->peer = record->peer ? *record->peer : (fzr_addr){.family = FZR_FAMILY_NONE};
+  l->inner = record->peer_inner ? *record->peer_inner : (fzr_addr){.family = FZR_FAMILY_NONE};
+  l->rule[0] = 0;
+  if (record->peer_rule)
+    fzr_peer_rule_format(record->peer_rule, l->rule, sizeof l->rule);
   snprintf(l->software, sizeof l->software, "%.*s", record->software_len, (const char *)record->software);
 }
 
@@ -81,9 +87,87 @@ START_TEST(test_log_records)
   ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &forbidden), 403);
   ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_CREATED], 1);
   ck_assert_uint_eq(l.count[FZR_LOG_PEER_REFUSED], 0);
+  ck_assert_uint_eq(l.count[FZR_LOG_PEER_OUT_OF_REACH], 1); /* it is more than an hour since the last one */
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &forbidden), 403);
+  ck_assert_uint_eq(l.count[FZR_LOG_PEER_OUT_OF_REACH], 1);
   fzr_engine_set_log_level(relay.engine, FZR_LOG_OFF);
   ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
   ck_assert_uint_eq(l.count[FZR_LOG_ALLOCATION_DELETED], 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+static bool reject_port_666(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default)
+{
+  (void)ctx;
+  (void)client;
+  return by_default && peer->port != 666;
+}
+
+/* Why a peer was refused; once an hour for each reason and scope at a level that operators see. */
+START_TEST(test_refused_peers)
+{
+  static const struct {
+    const char *peer;
+    enum fzr_peer_reason reason;
+    enum fzr_log_level level;
+    const char *inner, *rule;
+  } steps[] = {
+      {"127.0.0.1:5000", FZR_PEER_SCOPE, FZR_LOG_INFO, NULL, ""},
+      {"127.0.0.2:5001", FZR_PEER_SCOPE, FZR_LOG_DEBUG, NULL, ""},
+      {"10.0.0.1:5000", FZR_PEER_SCOPE, FZR_LOG_INFO, NULL, ""}, /* farther away than loopback */
+      {"192.168.0.1:5000", FZR_PEER_SCOPE, FZR_LOG_DEBUG, NULL, ""},
+      {"203.0.113.9:3478", FZR_PEER_RELAY, FZR_LOG_INFO, NULL, ""},
+      {"198.51.100.7:5000", FZR_PEER_DENIED, FZR_LOG_INFO, NULL, "198.51.100.0/24"},
+      {"[64:ff9b::198.51.100.7]:5000", FZR_PEER_DENIED, FZR_LOG_DEBUG, "198.51.100.7:5000",
+       "198.51.100.0/24"},
+      {"203.0.113.1:53", FZR_PEER_OWN, FZR_LOG_INFO, NULL, ""},
+      {"224.0.0.1:53", FZR_PEER_NOBODY, FZR_LOG_INFO, NULL, ""},
+      {"203.0.113.9:666", FZR_PEER_APPLICATION, FZR_LOG_INFO, NULL, ""},
+      {"203.0.113.10:666", FZR_PEER_APPLICATION, FZR_LOG_DEBUG, NULL, ""},
+  };
+  logged l;
+  fzt_client_state c;
+  fzr_stun_builder b;
+  uint8_t buffer[512];
+  fzr_peer_rule rule;
+  memset(&l, 0, sizeof l);
+  fzr_config config = fzt_config(&relay);
+  ck_assert_int_eq(fzr_peer_rule_parse("198.51.100.0/24", false, &rule), 0);
+  config.peer_rules = &rule;
+  config.peer_rule_count = 1;
+  config.peer_policy = reject_port_666;
+  config.log = keep_record;
+  config.log_ctx = &l;
+  config.log_level = FZR_LOG_DEBUG;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0); /* it was for the nonce; now one with both families */
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add_u32(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 0);
+  unsigned refused = 0;
+  for (unsigned hour = 0; hour < 2; hour++) {
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+      const fzr_addr peer = fzt_addr(steps[i].peer);
+      ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &peer), 403);
+      ck_assert_uint_eq(l.last.event,
+                        steps[i].level == FZR_LOG_INFO ? FZR_LOG_PEER_OUT_OF_REACH : FZR_LOG_PEER_REFUSED);
+      ck_assert_uint_eq(l.count[FZR_LOG_PEER_REFUSED], ++refused);
+      ck_assert_msg(l.last.peer_reason == steps[i].reason, "%s: %u", steps[i].peer, l.last.peer_reason);
+      ck_assert_msg(l.last.level == steps[i].level, "%s: %u", steps[i].peer, l.last.level);
+      ck_assert_str_eq(l.rule, steps[i].rule);
+      const fzr_addr inner =
+          steps[i].inner ? fzt_addr(steps[i].inner) : (fzr_addr){.family = FZR_FAMILY_NONE};
+      ck_assert(fzr_addr_equal(&l.inner, &inner));
+    }
+    for (unsigned minute = 0; minute < 60; minute += 5) {
+      fzt_pass(&relay, 300 * FZR_SECOND);
+      ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+    }
+  }
   fzt_relay_free(&relay);
 }
 END_TEST
@@ -142,6 +226,7 @@ int main(void)
   Suite *suite = suite_create("log-records");
   TCase *tc = tcase_create("log-records");
   tcase_add_test(tc, test_log_records);
+  tcase_add_test(tc, test_refused_peers);
   tcase_add_test(tc, test_software);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

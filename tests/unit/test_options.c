@@ -13,7 +13,7 @@
   "", "x", "-1", "1w", "1.5h", "10ss", "s", " 1s", "1 s", "99999999999999999999", "50000d", "4294967296"
 #define BAD_IP4  "", "x", "1.2.3", "1.2.3.4:5", "::1", "1.2.3.4 ", "1.2.3.256", "localhost"
 #define BAD_IP6  "", "x", "1.2.3.4", "[::1]", "[::1]:5", "::1::", "localhost"
-#define BAD_CIDR "x", "1.2.3.4/33", "1.2.3.4/8", "10.0.0.0/", "::/129", "fe80::1/10"
+#define BAD_CIDR "x", "1.2.3.4/33", "1.2.3.4/8", "10.0.0.0/", "::/129", "fe80::1/10", "1.2.3.4:0", "[::1]"
 
 static const struct {
   const char *flag; /* NULL: none */
@@ -40,7 +40,10 @@ static const struct {
      {"wss://portal.example", "ws://127.0.0.1:4000"}},
     {"--max-partition-time", "MAX_PARTITION_TIME", {BAD_TIMES, "0"}, {"30", "30s", "15m", "24h", "7d"}},
     {"--shutdown-timeout", "SHUTDOWN_TIMEOUT", {BAD_TIMES}, {"0", "30", "30s", "15m"}},
-    {"--allow-peer", "ALLOW_PEER", {BAD_CIDR}, {"10.0.0.0/8", "192.0.2.1", "::/0"}},
+    {"--allow-peer",
+     "ALLOW_PEER",
+     {BAD_CIDR},
+     {"10.0.0.0/8", "192.0.2.1", "::/0", "192.0.2.1:3478", "[2001:db8::/32]:3478"}},
     {"--deny-peer", "DENY_PEER", {BAD_CIDR}, {"10.0.0.0/8", "2001:db8::/32"}},
     {"--max-allocations-per-user",
      "MAX_ALLOCATIONS_PER_USER",

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "told.h"
+
+/* Begins a period of |length| at |now| unless one goes on. Of shards that try at once, one does. */
+static bool begin(_Atomic fzr_time *until, fzr_time length, fzr_time now)
+{
+  fzr_time seen = atomic_load_explicit(until, memory_order_relaxed);
+  return seen <= now && atomic_compare_exchange_strong(until, &seen, now + length);
+}
+
+bool fzri_told_refusal(fzri_told *told, const fzri_peer_judgement *judged, fzr_time now)
+{
+  return begin(&told->refused[judged->reason][fzri_scope_of(&judged->about)], FZRI_TOLD_REFUSED, now);
+}
+
+/* The prefix of |source| as a number: never 0. */
+static uint64_t prefix_of(const fzr_addr *source)
+{
+  const unsigned bytes = source->family == FZR_FAMILY_IPV4 ? 3 : 6;
+  uint64_t prefix = source->family;
+  for (unsigned i = 0; i < bytes; i++)
+    prefix = prefix << 8 | source->ip[i];
+  return prefix;
+}
+
+bool fzri_told_limited(fzri_told *told, const fzr_addr *source, fzr_time now)
+{
+  const uint64_t prefix = prefix_of(source);
+  const uint64_t set = (prefix * 0x9e3779b97f4a7c15u) >> 32 & (FZRI_TOLD_SETS - 1);
+  fzri_told_prefix *first = &told->limited[set * FZRI_TOLD_WAYS], *vacant = NULL;
+  for (fzri_told_prefix *p = first; p < first + FZRI_TOLD_WAYS; p++) {
+    if (atomic_load_explicit(&p->until, memory_order_relaxed) <= now)
+      vacant = vacant ? vacant : p;
+    else if (atomic_load_explicit(&p->prefix, memory_order_relaxed) == prefix)
+      return false;
+  }
+  if (!vacant || !begin(&vacant->until, FZRI_TOLD_LIMITED, now))
+    return false;
+  atomic_store_explicit(&vacant->prefix, prefix, memory_order_relaxed);
+  return true;
+}

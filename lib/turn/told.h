@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the log was told lately, by any shard of a relay: so that a flood of one kind of event is one line and not a flood of lines.
+ * Lock-free and of fixed size. Zeroed memory has told nothing. */
+#ifndef FZRI_TOLD_H
+#define FZRI_TOLD_H
+
+#include "peer_policy.h"
+#include "peer_scope.h"
+
+#include <stdatomic.h>
+
+#define FZRI_TOLD_SETS    16u
+#define FZRI_TOLD_WAYS    4u
+#define FZRI_TOLD_LIMITED (60 * FZR_SECOND)
+#define FZRI_TOLD_REFUSED (3600 * FZR_SECOND)
+
+/* A source prefix that was told about; free from `until` on. */
+typedef struct fzri_told_prefix {
+  _Atomic uint64_t prefix;
+  _Atomic fzr_time until;
+} fzri_told_prefix;
+
+typedef struct fzri_told {
+  fzri_told_prefix limited[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
+  _Atomic fzr_time refused[FZR_PEER_REASONS][FZRI_SCOPE_GLOBAL + 1];
+} fzri_told;
+
+/* Whether a refusal of this reason and scope is the first one of this hour. */
+bool fzri_told_refusal(fzri_told *told, const fzri_peer_judgement *judged, fzr_time now);
+
+/* Whether strangers of |source|'s prefix (/24, /48) are limited for the first time in this minute. When it was told of many prefixes
+ * within a minute, more are left out. */
+bool fzri_told_limited(fzri_told *told, const fzr_addr *source, fzr_time now);
+
+#endif
