@@ -27,6 +27,29 @@ const char *metrics_method(unsigned index)
   return index < FZR_STAT_METHODS ? names[index] : "other";
 }
 
+/* What a relay answers, as the RFCs and this library have it. */
+static bool is_usual(unsigned method, unsigned code)
+{
+  static const uint16_t codes[FZR_STAT_METHODS][12] = {
+      [FZR_STAT_BINDING] = {400, 420},
+      [FZR_STAT_ALLOCATE] = {400, 401, 403, 420, 437, 438, 440, 441, 442, 486, 508},
+      [FZR_STAT_REFRESH] = {400, 401, 420, 437, 438, 441, 443},
+      [FZR_STAT_CHANNEL_BIND] = {400, 401, 403, 420, 437, 438, 441, 443, 508},
+      [FZR_STAT_CREATE_PERMISSION] = {400, 401, 403, 420, 437, 438, 441, 443, 508},
+  };
+  for (size_t i = 0; codes[method][i]; i++)
+    if (codes[method][i] == code)
+      return true;
+  return false;
+}
+
+bool metrics_has_responses(const metrics_totals *t, unsigned method, unsigned index)
+{
+  if (t->responses[method][index])
+    return true;
+  return index ? is_usual(method, fzr_stat_code(index)) : method != FZR_STAT_OTHER;
+}
+
 static void add_array(uint64_t *to, const uint64_t *from, size_t n)
 {
   for (size_t i = 0; i < n; i++)

@@ -71,6 +71,10 @@ typedef struct metrics_totals {
 
 void metrics_add_up(const metrics_snapshot *snapshot, metrics_totals *totals);
 
+/* Whether there is a series for the answers to |method| of |index| (see fzr_stats.responses): there is from the start, at 0, for what can be
+ * expected, so that the first one is an increase; and for what else has happened. */
+bool metrics_has_responses(const metrics_totals *totals, unsigned method, unsigned index);
+
 /* Reads /proc/self; what can't be read is 0. */
 void metrics_read_process(metrics_process *process);
 

@@ -61,20 +61,19 @@ static void directions(struct evbuffer *out, const char *name, const uint64_t va
     put(out, "%s{direction=\"%s\"," XDP_LABEL "} %" PRIu64 "\n", name, metrics_direction(i), xdp[i]);
 }
 
-/* Successes always, so that a rate has a beginning; errors once they have happened. */
 static void responses(struct evbuffer *out, const metrics_totals *t)
 {
   head(out, "relay_responses_total", "counter", "Answers to STUN and TURN requests.");
   for (unsigned m = 0; m < FZR_STAT_METHODS; m++) {
-    if (m != FZR_STAT_OTHER || t->responses[m][0])
-      put(out, "relay_responses_total{response_class=\"success\",message_type=\"%s\"} %" PRIu64 "\n",
-          metrics_method(m), t->responses[m][0]);
-    for (unsigned c = 1; c < FZR_STAT_CODES; c++)
-      if (t->responses[m][c])
-        put(out,
-            "relay_responses_total{response_class=\"error\",message_type=\"%s\",error_code=\"%u\"} %" PRIu64
-            "\n",
-            metrics_method(m), fzr_stat_code(c), t->responses[m][c]);
+    for (unsigned c = 0; c < FZR_STAT_CODES; c++) {
+      if (!metrics_has_responses(t, m, c))
+        continue;
+      put(out, "relay_responses_total{response_class=\"%s\",message_type=\"%s\"", c ? "error" : "success",
+          metrics_method(m));
+      if (c)
+        put(out, ",error_code=\"%u\"", fzr_stat_code(c));
+      put(out, "} %" PRIu64 "\n", t->responses[m][c]);
+    }
   }
 }
 

@@ -84,6 +84,25 @@ START_TEST(test_names)
 }
 END_TEST
 
+/* Only what can be expected is there before it happens. */
+START_TEST(test_known_responses)
+{
+  metrics_totals t = {0};
+  unsigned known = 0, code_437 = 0;
+  while (fzr_stat_code(code_437) != 437)
+    code_437++;
+  for (unsigned m = 0; m < FZR_STAT_METHODS; m++)
+    for (unsigned c = 0; c < FZR_STAT_CODES; c++)
+      known += metrics_has_responses(&t, m, c);
+  ck_assert_uint_eq(known, 5 + 2 + 11 + 7 + 9 + 9);
+  ck_assert(metrics_has_responses(&t, FZR_STAT_BINDING, 0));
+  ck_assert(!metrics_has_responses(&t, FZR_STAT_OTHER, 0));
+  ck_assert(!metrics_has_responses(&t, FZR_STAT_BINDING, code_437));
+  t.responses[FZR_STAT_BINDING][code_437] = 1;
+  ck_assert(metrics_has_responses(&t, FZR_STAT_BINDING, code_437));
+}
+END_TEST
+
 START_TEST(test_process)
 {
   metrics_process p;
@@ -134,6 +153,9 @@ START_TEST(test_prometheus)
       "relay_responses_total{response_class=\"success\",message_type=\"binding\"} 300",
       "relay_responses_total{response_class=\"success\",message_type=\"allocate\"} 0",
       "relay_responses_total{response_class=\"error\",message_type=\"allocate\",error_code=\"401\"} 39",
+      "relay_responses_total{response_class=\"error\",message_type=\"allocate\",error_code=\"508\"} 0",
+      "relay_responses_total{response_class=\"error\",message_type=\"refresh\",error_code=\"437\"} 0",
+      "relay_responses_total{response_class=\"error\",message_type=\"channelbind\",error_code=\"403\"} 0",
       "relay_data_relayed_bytes_total{direction=\"client_to_peer\"} 2100",
       "relay_data_relayed_bytes_total{direction=\"peer_to_client\"} 3300",
       "relay_packets_total{direction=\"peer_to_client\"} 33",
@@ -189,6 +211,7 @@ int main(void)
   TCase *c = tcase_create("metrics");
   tcase_add_test(c, test_totals);
   tcase_add_test(c, test_names);
+  tcase_add_test(c, test_known_responses);
   tcase_add_test(c, test_process);
   tcase_add_test(c, test_prometheus);
   tcase_add_test(c, test_prometheus_of_nothing);
