@@ -34,6 +34,7 @@ typedef struct lane {
   unsigned failures; /* in a row, over all messages */
   bool in_flight;
   bool waiting; /* for the timer */
+  bool told_compressed;
   struct event *timer;
 } lane;
 
@@ -135,6 +136,12 @@ static void on_success(lane *p, const grpc_answer *a)
     log_info(TARGET, "The collector takes %s again", p->what);
   p->failures = 0;
   drop_message(p);
+  if (a->compressed && !p->told_compressed) {
+    p->told_compressed = true;
+    log_info(TARGET,
+             "The collector took %s and answered compressed, which is not read: what it says there is lost",
+             p->what);
+  }
   if (!otlp_read_response(a->body, a->body_len, &partial)) {
     log_warn(TARGET, "The collector took %s, but its answer makes no sense", p->what);
     return;
@@ -168,7 +175,7 @@ static void send_message(lane *p)
   p->attempts++;
   p->in_flight = grpc_call(p->owner->client, p->path, p->message, p->len, EXPORT_CALL_MS, on_done, p) == 0;
   if (!p->in_flight) {
-    const grpc_answer answer = {GRPC_UNAVAILABLE, strerror(ENOMEM), NULL, 0, -1};
+    const grpc_answer answer = {.code = GRPC_UNAVAILABLE, .message = strerror(ENOMEM), .retry_after_ms = -1};
     on_failure(p, &answer);
   }
 }

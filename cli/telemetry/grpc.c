@@ -47,10 +47,16 @@ static void report(grpc_stream *s)
   char text[sizeof s->text];
   const grpc_done done = s->done;
   void *ctx = s->ctx;
-  const bool has_body = s->code == GRPC_OK && body;
+  /* Some servers compress for clients that did not say they could read it. It is an answer all the same, and grpc-status says which. */
+  const bool compressed = s->code == GRPC_OK && body && body[0] != 0;
+  const bool has_body = s->code == GRPC_OK && body && !compressed;
   memcpy(text, s->text, sizeof text);
-  const grpc_answer answer = {(enum grpc_code)s->code, text, has_body ? body + PREFIX : NULL,
-                              has_body ? s->body_len - PREFIX : 0, s->retry_after_ms};
+  const grpc_answer answer = {.code = (enum grpc_code)s->code,
+                              .message = text,
+                              .body = has_body ? body + PREFIX : NULL,
+                              .body_len = has_body ? s->body_len - PREFIX : 0,
+                              .compressed = compressed,
+                              .retry_after_ms = s->retry_after_ms};
   s->body = NULL;
   reset(s);
   done(ctx, &answer);
@@ -95,7 +101,7 @@ static void judge(grpc_stream *s, uint32_t reset_code)
   } else if (s->code == GRPC_OK && s->is_grpc) {
     const uint8_t *b = s->body;
     const size_t n = s->body_len;
-    const bool framed = n >= PREFIX && b[0] == 0 &&
+    const bool framed = n >= PREFIX && b[0] <= 1 &&
                         ((size_t)b[1] << 24 | (size_t)b[2] << 16 | (size_t)b[3] << 8 | b[4]) == n - PREFIX;
     finish(s, framed ? GRPC_OK : GRPC_INTERNAL, framed ? NULL : "the answer is malformed");
   } else if (s->code > 0) {

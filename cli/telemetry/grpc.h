@@ -21,6 +21,7 @@ typedef struct grpc_answer {
   const char *message; /* what the server, or we, have to say: UTF-8, may be "" */
   const uint8_t *body; /* the answer's message, where `code` is GRPC_OK */
   size_t body_len;
+  bool compressed;        /* there was a message that can't be read: `body` is NULL */
   int64_t retry_after_ms; /* what the server asked for; -1: nothing */
 } grpc_answer;
 

@@ -319,6 +319,21 @@ class Collectors(unittest.TestCase):
         self.assertEqual(sum(path == TRACES for _, path in collector.calls), 1)
         relay.stop()
 
+    def test_compressed_answers(self):
+        """A server that compresses for those who did not say that they could read it: it took what it was sent."""
+        def behave(path, context):
+            context.set_compression(grpc.Compression.Gzip)
+            return otlp.partial_success(0, "a warning " * 8) if path == TRACES else b""
+        collector = self.collector(behave)
+        relay = self.relay(collector.endpoint, v6=None)
+        bindings(relay, 512)
+        wait_for(lambda: relay.find("The collector took spans and answered compressed"), "the line")
+        wait_for(lambda: len(collector.metrics) >= 2, "more metrics")
+        self.assertEqual(self.dropped(relay), 0)
+        self.assertIsNone(relay.find("did not take"), relay.output())
+        self.assertEqual(sum(path == TRACES for _, path in collector.calls), 1)
+        relay.stop()
+
     def test_ended_at_any_moment_of_the_flush(self):
         """Nothing is left behind (sanitizers tell), whatever the connection to the collector was about to do."""
         collector = self.collector()
