@@ -36,11 +36,11 @@ enum fzr_auth_result {
 /** The key of a username and how the engine may use it. */
 typedef struct fzr_auth_key {
   uint8_t key[FZR_STUN_KEY_LEN]; /**< fzr_auth_long_term_key of user, realm, password */
-  uint64_t expires; /**< unix seconds, after which the answer is 401; FZR_NO_EXPIRY if it never does */
+  uint64_t expires; /**< unix seconds, after which the answer is 401; FZR_NO_EXPIRY if it never is */
   /**
-   * Sign also answers that are sent before the request was authenticated (401, 438) with this key. Firezone's
-   * clients need it. Leave it false where passwords were chosen by people: a signed answer lets a stranger
-   * who knows a username guess its password offline (RFC 8489 section 9.2.4 forbids it for that reason).
+   * Sign also a 401 or 438, if the request's MESSAGE-INTEGRITY was made with this key; all other errors then are signed anyway, and
+   * nothing is for a sender who has not shown that he knows the key. Firezone's clients need it. Others do not expect it (RFC
+   * 8489 section 9.2.5), and some take such an answer for a forgery.
    */
   bool sign_unauthenticated;
   uint8_t reserved[7]; /**< 0 */

@@ -117,8 +117,12 @@ typedef struct fzr_config {
       *shared; /**< NULL: a pool of its own; else made for exactly this range, and outlives the engine */
 
   enum fzr_auth_kind auth; /**< required */
-  const char *auth_secret; /**< FZR_AUTH_STAMP, FZR_AUTH_REST: 1 to 255 bytes */
-  const fzr_user *users;   /**< FZR_AUTH_STATIC */
+  /**
+   * FZR_AUTH_STAMP, FZR_AUTH_REST: 1 to 255 bytes. Everybody who has a username and its password can guess the secret at the speed
+   * of a hash: use 16 random bytes or more.
+   */
+  const char *auth_secret;
+  const fzr_user *users; /**< FZR_AUTH_STATIC */
   size_t user_count;
   fzr_auth_fn auth_fn; /**< FZR_AUTH_CALLBACK */
   void *auth_ctx;
@@ -143,10 +147,26 @@ typedef struct fzr_config {
       unauthenticated_rate; /**< answers to strangers a second per /24 or /48; 0: 1000; FZR_UNLIMITED: no limit */
   uint32_t unauthenticated_burst; /**< 0: twice the rate */
   uint32_t answer_ring;           /**< answers held until taken; 0: 256; a power of two */
-  uint32_t reserved3;
+  /**
+   * Error answers a second for a 5-tuple, so that a client which asks again and again waits for its own time-out: 0: 10;
+   * FZR_UNLIMITED: no limit. Twice that at once. A hundred times that for peers that an allocation's client may not have.
+   */
+  uint32_t error_rate;
 
   const char *
       auth_second_secret; /**< FZR_AUTH_STAMP, FZR_AUTH_REST: another secret, as good as `auth_secret`; NULL: none */
+  /**
+   * How many MESSAGE-INTEGRITYs a second are computed for requests that then turn out to be no authenticated ones, so that forged
+   * requests cannot use up the time of those who relay. 0: 20000, or no limit where unauthenticated_rate has none;
+   * FZR_UNLIMITED: no limit. Twice that at once. Requests over it are dropped.
+   */
+  uint32_t integrity_rate;
+  /**
+   * A credential whose time is over goes on being good for the allocation that it was used with, so that a call does not end with
+   * it. Always so with FZR_AUTH_REST, whose clients cannot change credentials in a session.
+   */
+  bool allocations_outlive_credentials;
+  uint8_t reserved3[3];
 } fzr_config;
 
 /** `fzr_config_init` returns a config of defaults. */

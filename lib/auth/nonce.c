@@ -6,39 +6,18 @@
 
 #include <string.h>
 
-/* Before base64: 5 bytes of time in seconds, 3 of the key's generation, 16 of MAC. */
-#define STAMP_LEN       8u
-#define MAC_LEN         16u
-#define GENERATION_MASK 0xffffffu
+/* Before base64: 8 bytes of time in seconds, 16 of MAC. */
+#define STAMP_LEN 8u
+#define MAC_LEN   16u
 
-int fzri_nonces_init(fzri_nonces *nonces, fzr_random_fn random, void *ctx, fzr_time now)
+int fzri_nonces_init(fzri_nonces *nonces, fzr_random_fn random, void *ctx)
 {
-  memset(nonces, 0, sizeof *nonces);
-  nonces->random = random;
-  nonces->random_ctx = ctx;
-  nonces->rotate_at = now + FZRI_NONCE_LIFETIME;
-  return random(ctx, (uint8_t *)nonces->keys, sizeof nonces->keys) ? FZR_ERR_NO_RANDOM : 0;
+  return random(ctx, (uint8_t *)&nonces->key, sizeof nonces->key) ? FZR_ERR_NO_RANDOM : 0;
 }
 
 void fzri_nonces_wipe(fzri_nonces *nonces)
 {
   fzri_wipe(nonces, sizeof *nonces);
-}
-
-void fzri_nonces_tick(fzri_nonces *nonces, fzr_time now)
-{
-  fzri_siphash_key fresh;
-  if (now < nonces->rotate_at)
-    return;
-  if (nonces->random(nonces->random_ctx, (uint8_t *)&fresh, sizeof fresh)) {
-    nonces->rotate_at = now + FZR_SECOND;
-    return;
-  }
-  nonces->keys[1] = nonces->keys[0];
-  nonces->keys[0] = fresh;
-  nonces->generation = (nonces->generation + 1) & GENERATION_MASK;
-  nonces->rotate_at = now + FZRI_NONCE_LIFETIME;
-  fzri_wipe(&fresh, sizeof fresh);
 }
 
 static void make_mac(const fzri_siphash_key *key, const uint8_t stamp[STAMP_LEN], const fzr_addr *client,
@@ -55,8 +34,8 @@ void fzri_nonce_make(const fzri_nonces *nonces, const fzr_addr *client, fzr_time
 {
   uint8_t raw[STAMP_LEN + MAC_LEN];
   char text[FZRI_NONCE_LEN + 1];
-  fzri_put64(raw, (now / FZR_SECOND) << 24 | nonces->generation);
-  make_mac(&nonces->keys[0], raw, client, raw + STAMP_LEN);
+  fzri_put64(raw, now / FZR_SECOND);
+  make_mac(&nonces->key, raw, client, raw + STAMP_LEN);
   fzri_base64(raw, sizeof raw, true, false, text);
   memcpy(out, text, FZRI_NONCE_LEN);
 }
@@ -89,17 +68,16 @@ static bool decode(const uint8_t *text, uint8_t raw[STAMP_LEN + MAC_LEN])
   return true;
 }
 
-bool fzri_nonce_check(const fzri_nonces *nonces, const fzr_addr *client, const uint8_t *nonce, size_t len,
-                      fzr_time now)
+enum fzri_nonce_kind fzri_nonce_check(const fzri_nonces *nonces, const fzr_addr *client, const uint8_t *nonce,
+                                      size_t len, fzr_time now)
 {
   uint8_t raw[STAMP_LEN + MAC_LEN], mac[MAC_LEN];
   if (len != FZRI_NONCE_LEN || !decode(nonce, raw))
-    return false;
-  const uint64_t stamp = fzri_get64(raw);
-  const uint32_t age = (nonces->generation - (uint32_t)(stamp & GENERATION_MASK)) & GENERATION_MASK;
-  const uint64_t made = stamp >> 24, now_seconds = now / FZR_SECOND;
-  if (age > 1 || made > now_seconds || now_seconds - made >= FZRI_NONCE_LIFETIME / FZR_SECOND)
-    return false;
-  make_mac(&nonces->keys[age], raw, client, mac);
-  return fzri_equal_ct(mac, raw + STAMP_LEN, MAC_LEN);
+    return FZRI_NONCE_FOREIGN;
+  make_mac(&nonces->key, raw, client, mac);
+  if (!fzri_equal_ct(mac, raw + STAMP_LEN, MAC_LEN))
+    return FZRI_NONCE_FOREIGN;
+  /* The engine's time never goes back: what has a good MAC was made before now. */
+  return now / FZR_SECOND - fzri_get64(raw) < FZRI_NONCE_LIFETIME / FZR_SECOND ? FZRI_NONCE_FRESH
+                                                                               : FZRI_NONCE_OLD;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "expiry.h"
 #include "schemes.h"
 
 #include "../base/crypto.h"
 
 /* Username "{expiry}:{name}"; the name may be missing with its colon, and hold colons. */
-enum fzr_auth_result fzri_rest_lookup(const fzri_scheme *scheme, const char *secret, const uint8_t *username,
+enum fzr_auth_result fzri_rest_lookup(const char *secret, const char *realm, const uint8_t *username,
                                       size_t len, uint64_t unix_now, fzr_auth_key *out)
 {
   char password[FZR_REST_PASSWORD_LEN + 1];
@@ -13,9 +14,8 @@ enum fzr_auth_result fzri_rest_lookup(const fzri_scheme *scheme, const char *sec
   if (!fzri_expiry_username(username, len, &expiry, &name))
     return FZR_AUTH_UNKNOWN;
   fzr_auth_rest_password(secret, username, len, password, sizeof password);
-  fzr_auth_long_term_key(username, len, scheme->realm, password, out->key);
+  fzr_auth_long_term_key(username, len, realm, password, out->key);
   fzri_wipe(password, sizeof password);
   out->expires = expiry;
-  out->sign_unauthenticated = true; /* passwords are MACs: nobody guesses one */
   return expiry < unix_now ? FZR_AUTH_EXPIRED : FZR_AUTH_OK;
 }

@@ -1,27 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scheme.h"
 
-#include "../base/crypto.h"
+#include "expiry.h"
 #include "schemes.h"
 
 #include <string.h>
-
-bool fzri_expiry_username(const uint8_t *username, size_t len, uint64_t *expiry, size_t *rest)
-{
-  uint64_t value = 0;
-  size_t i = 0;
-  for (; i < len && username[i] != ':'; i++) {
-    const unsigned digit = (unsigned)username[i] - '0';
-    if (digit > 9 || __builtin_mul_overflow(value, 10u, &value) ||
-        __builtin_add_overflow(value, digit, &value))
-      return false;
-  }
-  if (i == 0)
-    return false;
-  *expiry = value;
-  *rest = i < len ? i + 1 : 0;
-  return true;
-}
 
 static int copy_secret(char out[FZRI_SECRET_MAX + 1], const char *secret)
 {
@@ -62,6 +45,7 @@ int fzri_scheme_init(fzri_scheme *scheme, fzri_mem *mem, const fzr_config *confi
   memset(scheme, 0, sizeof *scheme);
   scheme->mem = mem;
   scheme->kind = config->auth;
+  scheme->outlived = config->auth == FZR_AUTH_REST || config->allocations_outlive_credentials;
   const size_t realm_len = strlen(config->realm);
   if (!realm_len || realm_len > FZRI_REALM_MAX)
     return FZR_ERR_CONFIG_LIMIT;
@@ -94,9 +78,9 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
   memset(out, 0, sizeof *out);
   switch (scheme->kind) {
   case FZR_AUTH_STAMP:
-    return fzri_stamp_lookup(scheme, scheme->secret, username, username_len, unix_now, out);
+    return fzri_stamp_lookup(scheme->secret, scheme->realm, username, username_len, unix_now, out);
   case FZR_AUTH_REST:
-    return fzri_rest_lookup(scheme, scheme->secret, username, username_len, unix_now, out);
+    return fzri_rest_lookup(scheme->secret, scheme->realm, username, username_len, unix_now, out);
   case FZR_AUTH_STATIC:
     return fzri_static_lookup(scheme, username, username_len, out);
   default:
@@ -111,11 +95,30 @@ enum fzr_auth_result fzri_scheme_lookup_second(const fzri_scheme *scheme, const 
   if (!*scheme->second_secret)
     return FZR_AUTH_UNKNOWN;
   return scheme->kind == FZR_AUTH_STAMP
-             ? fzri_stamp_lookup(scheme, scheme->second_secret, username, username_len, unix_now, out)
-             : fzri_rest_lookup(scheme, scheme->second_secret, username, username_len, unix_now, out);
+             ? fzri_stamp_lookup(scheme->second_secret, scheme->realm, username, username_len, unix_now, out)
+             : fzri_rest_lookup(scheme->second_secret, scheme->realm, username, username_len, unix_now, out);
 }
 
-bool fzri_scheme_users_may_change(const fzri_scheme *scheme)
+fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, size_t len)
 {
-  return scheme->kind == FZR_AUTH_STAMP;
+  uint64_t expiry;
+  size_t skip = 0;
+  if (scheme->kind == FZR_AUTH_STAMP || scheme->kind == FZR_AUTH_REST)
+    fzri_expiry_username(username, len, &expiry, &skip);
+  return (fzri_slice){username + skip, len - skip};
+}
+
+bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t user)
+{
+  return scheme->kind == FZR_AUTH_STAMP || owner == user;
+}
+
+bool fzri_scheme_outlives(const fzri_scheme *scheme, uint64_t owner, uint64_t user)
+{
+  return scheme->outlived && owner == user;
+}
+
+bool fzri_scheme_signs_challenges(const fzri_scheme *scheme)
+{
+  return scheme->kind == FZR_AUTH_STAMP || scheme->kind == FZR_AUTH_CALLBACK;
 }

@@ -3,6 +3,7 @@
 #ifndef FZRI_SCHEME_H
 #define FZRI_SCHEME_H
 
+#include "../base/crypto.h"
 #include "../base/mem.h"
 #include "firezone_relay/engine.h"
 
@@ -16,6 +17,7 @@ typedef struct fzri_user_key {
 
 typedef struct fzri_scheme {
   enum fzr_auth_kind kind;
+  bool outlived; /* by the allocations that were made with its credentials */
   char realm[FZRI_REALM_MAX + 1];
   char secret[FZRI_SECRET_MAX + 1];
   char second_secret[FZRI_SECRET_MAX + 1]; /* as good as the first; "": none */
@@ -40,13 +42,21 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
 enum fzr_auth_result fzri_scheme_lookup_second(const fzri_scheme *scheme, const uint8_t *username,
                                                size_t username_len, uint64_t unix_now, fzr_auth_key *out);
 
-/* Whether an allocation may be refreshed and used with another valid credential than the one it was made with (else 441): true
- * for the stamp scheme alone. */
-bool fzri_scheme_users_may_change(const fzri_scheme *scheme);
+/* Whom |username| names, whatever credential he has now: the part of it that stays. With an expiry that is what follows its colon,
+ * if there is one; else all of it. */
+fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, size_t len);
 
-/* Reads the decimal u64 that |username| begins with, up to a ':' or its end, into *|expiry|, and the index behind the colon into
- * *|rest| (0: there is no colon). Returns false if there is no digit, another character, or the number does not fit. Leading
- * zeros are fine. */
-bool fzri_expiry_username(const uint8_t *username, size_t len, uint64_t *expiry, size_t *rest);
+/* |owner| and |user| are keyed hashes of such parts: of the one that an allocation is of, and of the one who sends a request with
+ * a credential that is good. */
+
+/* Whether |user| may use the allocation (else 441). With the stamp scheme everyone may, because salts say nothing of a user: the
+ * portal hands a client fresh credentials while its allocation lives. */
+bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t user);
+
+/* Whether |user| may go on using the allocation with a credential that has run out since (else 401). */
+bool fzri_scheme_outlives(const fzri_scheme *scheme, uint64_t owner, uint64_t user);
+
+/* Whether a 401 or 438 may be signed at all; fzr_auth_key.sign_unauthenticated says of which user. */
+bool fzri_scheme_signs_challenges(const fzri_scheme *scheme);
 
 #endif

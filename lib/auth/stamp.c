@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "expiry.h"
 #include "schemes.h"
 
 #include "../base/crypto.h"
@@ -7,7 +8,7 @@
 
 /* Username "{expiry}:{salt}": exactly one colon. The password is made of the expiry as a number, so leading zeros do not
  * matter. */
-enum fzr_auth_result fzri_stamp_lookup(const fzri_scheme *scheme, const char *secret, const uint8_t *username,
+enum fzr_auth_result fzri_stamp_lookup(const char *secret, const char *realm, const uint8_t *username,
                                        size_t len, uint64_t unix_now, fzr_auth_key *out)
 {
   char password[FZR_STAMP_PASSWORD_LEN + 1];
@@ -18,7 +19,7 @@ enum fzr_auth_result fzri_stamp_lookup(const fzri_scheme *scheme, const char *se
   if (memchr(username + salt, ':', len - salt))
     return FZR_AUTH_UNKNOWN;
   fzr_auth_stamp_password(secret, expiry, username + salt, len - salt, password, sizeof password);
-  fzr_auth_long_term_key(username, len, scheme->realm, password, out->key);
+  fzr_auth_long_term_key(username, len, realm, password, out->key);
   fzri_wipe(password, sizeof password);
   out->expires = expiry;
   out->sign_unauthenticated = true;

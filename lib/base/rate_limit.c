@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rate_limit.h"
 
+#include <string.h>
+
 __extension__ typedef unsigned __int128 wide;
 
 /* |tokens| at |rate| a second as time: rounded up, saturating. */
@@ -12,6 +14,12 @@ static fzr_time time_for(uint64_t tokens, uint64_t rate)
   if (seconds >= UINT64_MAX / FZR_SECOND)
     return UINT64_MAX;
   return seconds * FZR_SECOND + fraction;
+}
+
+bool fzri_bucket_has(const fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now)
+{
+  fzri_bucket copy = *bucket;
+  return fzri_bucket_take(&copy, rate, burst, amount, now);
 }
 
 bool fzri_bucket_take(fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now)
@@ -44,30 +52,67 @@ void fzri_rate_limit_free(fzri_rate_limit *limit)
   limit->entries = NULL;
 }
 
-static uint64_t prefix_hash(const fzri_rate_limit *limit, const fzr_addr *source)
+static uint64_t tag_of(const fzri_rate_limit *limit, const void *bytes, size_t len)
 {
-  uint8_t prefix[7] = {source->family};
-  const size_t len = source->family == FZR_FAMILY_IPV4 ? 3 : 6;
-  for (size_t i = 0; i < len; i++)
-    prefix[1 + i] = source->ip[i];
-  const uint64_t hash = fzri_siphash13(&limit->key, prefix, 1 + len);
+  const uint64_t hash = fzri_siphash13(&limit->key, bytes, len);
   return hash ? hash : 1;
 }
 
-bool fzri_rate_limit_take(fzri_rate_limit *limit, const fzr_addr *source, fzr_time now)
+uint64_t fzri_rate_prefix(const fzri_rate_limit *limit, const fzr_addr *source, unsigned kind)
 {
-  if (!limit->entries)
-    return true;
-  const uint64_t tag = prefix_hash(limit, source);
-  fzri_rate_entry *set = &limit->entries[(tag & (FZRI_RATE_SETS - 1)) * FZRI_RATE_WAYS];
+  uint8_t prefix[8] = {source->family, (uint8_t)kind};
+  const size_t len = source->family == FZR_FAMILY_IPV4 ? 3 : 6;
+  memcpy(prefix + 2, source->ip, len);
+  return tag_of(limit, prefix, 2 + len);
+}
+
+uint64_t fzri_rate_tuple(const fzri_rate_limit *limit, const fzr_addr *client, const fzr_addr *server,
+                         unsigned kind)
+{
+  uint8_t tuple[1 + 2 * sizeof *client] = {(uint8_t)kind};
+  memcpy(tuple + 1, client, sizeof *client);
+  memcpy(tuple + 1 + sizeof *client, server, sizeof *server);
+  return tag_of(limit, tuple, sizeof tuple);
+}
+
+/* The bucket of |who|, or the one of its set that is nearest to full. */
+static fzri_rate_entry *find(const fzri_rate_limit *limit, uint64_t who)
+{
+  fzri_rate_entry *set = &limit->entries[(who & (FZRI_RATE_SETS - 1)) * FZRI_RATE_WAYS];
   fzri_rate_entry *entry = set;
   for (unsigned i = 0; i < FZRI_RATE_WAYS; i++) {
-    if (set[i].tag == tag)
-      return fzri_bucket_take(&set[i].bucket, limit->rate, limit->burst, 1, now);
+    if (set[i].tag == who)
+      return &set[i];
     if (set[i].bucket.full_at < entry->bucket.full_at)
       entry = &set[i];
   }
-  /* The newcomer takes the bucket as it is, not a full one: or a flood from many prefixes would never run dry. */
-  entry->tag = tag;
-  return fzri_bucket_take(&entry->bucket, limit->rate, limit->burst, 1, now);
+  return entry;
+}
+
+bool fzri_rate_limit_take(fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now)
+{
+  if (!limit->entries)
+    return true;
+  fzri_rate_entry *entry = find(limit, who);
+  entry->tag = who;
+  return fzri_bucket_take(&entry->bucket, limit->rate, limit->burst, amount, now);
+}
+
+bool fzri_rate_limit_take_own(fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now)
+{
+  if (!limit->entries)
+    return true;
+  fzri_rate_entry *entry = find(limit, who);
+  if (entry->tag != who)
+    *entry = (fzri_rate_entry){who, {0}};
+  return fzri_bucket_take(&entry->bucket, limit->rate, limit->burst, amount, now);
+}
+
+bool fzri_rate_limit_has_own(const fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now)
+{
+  if (!limit->entries)
+    return true;
+  const fzri_rate_entry *entry = find(limit, who);
+  const fzri_bucket full = {0};
+  return fzri_bucket_has(entry->tag == who ? &entry->bucket : &full, limit->rate, limit->burst, amount, now);
 }

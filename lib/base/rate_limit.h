@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Token buckets: one alone, and a table of fixed size with a bucket per source prefix. */
+/* Token buckets: one alone, and tables of fixed size with a bucket for each prefix or 5-tuple. */
 #ifndef FZRI_RATE_LIMIT_H
 #define FZRI_RATE_LIMIT_H
 
@@ -14,9 +14,11 @@ typedef struct fzri_bucket {
 /* Takes |amount| tokens at |now| from a bucket that refills at |rate| a second (not 0) and holds |burst|. Returns whether
  * they were there; if not, none is taken. Exact to 1 ns per token, no overflow for any argument. */
 bool fzri_bucket_take(fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now);
+/* Whether they are there, taking none. */
+bool fzri_bucket_has(const fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now);
 
-/* Sets of 4 buckets found by the keyed hash of the prefix: /24 of IPv4, /48 of IPv6. A prefix that has no bucket takes
- * the one of its set that is nearest to full. */
+/* Sets of 4 buckets, found by the keyed hash of whose they are. Who has none takes over the one of his set that is nearest to
+ * full. */
 typedef struct fzri_rate_entry {
   uint64_t tag; /* 0: unused */
   fzri_bucket bucket;
@@ -33,11 +35,24 @@ typedef struct fzri_rate_limit {
   fzri_mem *mem;
 } fzri_rate_limit;
 
-/* |rate| 0 means no limit and takes no memory. Returns 0 or FZR_ERR_NO_MEMORY. */
+/* |rate| 0 means no limit and takes no memory. |burst| is what each bucket holds. Returns 0 or FZR_ERR_NO_MEMORY. */
 int fzri_rate_limit_init(fzri_rate_limit *limit, fzri_mem *mem, uint64_t rate, uint64_t burst,
                          const fzri_siphash_key *key);
 void fzri_rate_limit_free(fzri_rate_limit *limit);
-/* Takes one token for the prefix of |source|. Returns whether there was one. */
-bool fzri_rate_limit_take(fzri_rate_limit *limit, const fzr_addr *source, fzr_time now);
+
+/* Whose bucket it is: of the prefix of |source|, /24 of IPv4 and /48 of IPv6, or of the 5-tuple of |client| and |server|. Each
+ * |kind| has its own. */
+uint64_t fzri_rate_prefix(const fzri_rate_limit *limit, const fzr_addr *source, unsigned kind);
+uint64_t fzri_rate_tuple(const fzri_rate_limit *limit, const fzr_addr *client, const fzr_addr *server,
+                         unsigned kind);
+
+/* Takes |amount| tokens of |who|. A newcomer takes over the bucket as it is, not a full one, or a flood from many would never run
+ * dry. Returns whether they were there. */
+bool fzri_rate_limit_take(fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now);
+/* The same, but a newcomer gets a full bucket: no flood of others takes anything from him, and one is held back only while its
+ * bucket is not driven out. The emptiest ones stay longest. */
+bool fzri_rate_limit_take_own(fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now);
+/* Whether fzri_rate_limit_take_own would find them, taking none. */
+bool fzri_rate_limit_has_own(const fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now);
 
 #endif

@@ -133,9 +133,9 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   a->pending = old->pending;
   memcpy(a->txid, old->txid, sizeof a->txid);
   memcpy(a->key, old->key, sizeof a->key);
-  memcpy(a->user_tag, old->user_tag, sizeof a->user_tag);
+  memcpy(a->credential_tag, old->credential_tag, sizeof a->credential_tag);
   a->key_expires = old->key_expires;
-  a->sign_unauthenticated = old->sign_unauthenticated;
+  a->user = old->user;
   /* They are the new one's now. */
   old->quota_user = 0;
   old->pending = FZRI_POOL_NONE;

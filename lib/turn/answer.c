@@ -65,16 +65,19 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned
   e->stats.responses[fzri_stat_method_index(method)][fzri_stat_code_index(code)]++;
 }
 
-/* The key that answers to |r| are signed with, or NULL. */
-static const uint8_t *signing_key(const fzri_request *r)
+/* The key that the answer to |r| is signed with, or NULL: what is signed for one who has not shown that he knows the password could
+ * be used to guess it. Challenges are signed only where clients want that: others take a signed one for an answer that they can
+ * not verify, and wait (RFC 8489 section 9.2.5). */
+static const uint8_t *signing_key(const fzri_request *r, unsigned code)
 {
-  return r->has_key && (r->authenticated || r->credential.sign_unauthenticated) ? r->credential.key : NULL;
+  const bool challenge = code == 401 || code == 438;
+  return r->verified && (!challenge || r->credential.sign_unauthenticated) ? r->credential.key : NULL;
 }
 
 static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
 {
-  fzri_reply_send(e, reply, r->msg.method, code, signing_key(r), fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT),
-                  r->from, r->to);
+  fzri_reply_send(e, reply, r->msg.method, code, signing_key(r, code),
+                  fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT), r->from, r->to);
 }
 
 static void add_software(const fzr_engine *e, fzri_reply *reply)
@@ -94,10 +97,15 @@ void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply
   send_reply(e, r, reply, 0);
 }
 
-static void begin_error(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
+/* Returns whether there is to be one. */
+static bool begin_error(fzr_engine *e, fzri_request *r, fzri_reply *reply, unsigned code)
 {
+  r->silenced = !fzri_limits_error(&e->limits, r, e->now);
+  if (r->silenced)
+    return false;
   fzri_reply_begin(e, reply, r->msg.method, FZR_STUN_ERROR, fzr_stun_txid(&r->msg));
   fzr_stun_add_error(&reply->builder, code);
+  return true;
 }
 
 static void log_refused(const fzr_engine *e, const fzri_request *r, unsigned code)
@@ -109,10 +117,11 @@ static void log_refused(const fzr_engine *e, const fzri_request *r, unsigned cod
   e->log(e->log_ctx, &record);
 }
 
-void fzri_answer_error(fzr_engine *e, const fzri_request *r, unsigned code)
+void fzri_answer_error(fzr_engine *e, fzri_request *r, unsigned code)
 {
   fzri_reply reply;
-  begin_error(e, r, &reply, code);
+  if (!begin_error(e, r, &reply, code))
+    return;
   if (code == 401 || code == 438) {
     char nonce[FZRI_NONCE_LEN];
     fzri_nonce_make(&e->nonces, r->from, e->now, nonce);
@@ -123,11 +132,12 @@ void fzri_answer_error(fzr_engine *e, const fzri_request *r, unsigned code)
   log_refused(e, r, code);
 }
 
-void fzri_answer_unknown(fzr_engine *e, const fzri_request *r, const uint16_t *types, size_t n)
+void fzri_answer_unknown(fzr_engine *e, fzri_request *r, const uint16_t *types, size_t n)
 {
   fzri_reply reply;
   uint8_t list[2 * (FZR_STUN_UNKNOWN_MAX + 3)];
-  begin_error(e, r, &reply, 420);
+  if (!begin_error(e, r, &reply, 420))
+    return;
   if (n > sizeof list / 2)
     n = sizeof list / 2;
   for (size_t i = 0; i < n; i++) {
@@ -150,10 +160,11 @@ static void log_forbidden(const fzr_engine *e, const fzri_request *r, const fzri
   e->log(e->log_ctx, &record);
 }
 
-void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r, const fzri_peer_judgement *judged)
+void fzri_answer_forbidden(fzr_engine *e, fzri_request *r, const fzri_peer_judgement *judged)
 {
   fzri_reply reply;
-  begin_error(e, r, &reply, 403);
+  if (!begin_error(e, r, &reply, 403))
+    return;
   send_reply(e, r, &reply, 403);
   if (fzri_log_wants(e, FZR_LOG_DEBUG))
     log_forbidden(e, r, judged, FZR_LOG_DEBUG, FZR_LOG_PEER_REFUSED);
@@ -184,6 +195,10 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
                           bool fingerprint)
 {
   fzri_reply reply;
+  if (code && !fzri_limits_late_error(&e->limits, &a->client, &a->server, e->now)) {
+    e->stats.dropped[FZR_DROP_RATE_LIMITED]++;
+    return;
+  }
   fzri_reply_begin(e, &reply, FZR_STUN_ALLOCATE, code ? FZR_STUN_ERROR : FZR_STUN_SUCCESS, a->txid);
   if (code)
     fzr_stun_add_error(&reply.builder, code);

@@ -31,12 +31,13 @@ void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply
 /* Begins a success for |r|; more attributes may follow before fzri_answer_success completes it. */
 void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply);
 
-/* Answers |r| with the error |code| and what belongs to it (REALM and NONCE for 401 and 438), and logs the refusal. */
-void fzri_answer_error(fzr_engine *e, const fzri_request *r, unsigned code);
+/* Answers |r| with the error |code| and what belongs to it (REALM and NONCE for 401 and 438), and logs the refusal. All errors
+ * keep to the limits: r->silenced says that it was not answered. */
+void fzri_answer_error(fzr_engine *e, fzri_request *r, unsigned code);
 /* The same, with UNKNOWN-ATTRIBUTES of the |n| types. */
-void fzri_answer_unknown(fzr_engine *e, const fzri_request *r, const uint16_t *types, size_t n);
+void fzri_answer_unknown(fzr_engine *e, fzri_request *r, const uint16_t *types, size_t n);
 /* Answers a CHANNEL_BIND or CREATE_PERMISSION that named a peer (r->peer) out of bounds with 403, and logs why. */
-void fzri_answer_forbidden(fzr_engine *e, const fzri_request *r, const fzri_peer_judgement *judged);
+void fzri_answer_forbidden(fzr_engine *e, fzri_request *r, const fzri_peer_judgement *judged);
 
 /* The answer to the Allocate that made |a|: |code| 0 is success, else the error. |key| is that of the request's credential;
  * |fingerprint| says whether it wants one. */

@@ -135,21 +135,19 @@ static int init_tables(fzr_engine *e, const fzr_config *c)
   return 0;
 }
 
-static int init_security(fzr_engine *e, const fzr_config *c, fzr_time now)
+static int init_security(fzr_engine *e, const fzr_config *c)
 {
   if (e->random(e->random_ctx, (uint8_t *)&e->hash_key, sizeof e->hash_key))
     return FZR_ERR_NO_RANDOM;
   e->hash_start = fzri_sip_start(&e->hash_key);
-  int error = fzri_nonces_init(&e->nonces, c->random, c->random_ctx, now);
+  int error = fzri_nonces_init(&e->nonces, c->random, c->random_ctx);
   if (!error)
     error = fzri_scheme_init(&e->scheme, &e->mem, c);
   if (!error)
     error = fzri_peer_policy_init(&e->policy, &e->mem, c);
   if (error)
     return error;
-  const bool limited = c->unauthenticated_rate != FZR_UNLIMITED;
-  return fzri_rate_limit_init(&e->strangers, &e->mem, limited ? c->unauthenticated_rate : 0,
-                              c->unauthenticated_burst, &e->hash_key);
+  return fzri_limits_init(&e->limits, &e->mem, c, &e->hash_key);
 }
 
 static int init_shared(fzr_engine *e, const fzr_config *c)
@@ -187,7 +185,7 @@ int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out)
   set_plain(e, &c, now);
   error = init_tables(e, &c);
   if (!error)
-    error = init_security(e, &c, now);
+    error = init_security(e, &c);
   if (!error)
     error = init_shared(e, &c);
   if (error) {
@@ -219,7 +217,7 @@ void fzr_engine_free(fzr_engine *e)
     leave_shared(e);
   if (e->owns_shared)
     fzr_shared_free(e->shared);
-  fzri_rate_limit_free(&e->strangers);
+  fzri_limits_free(&e->limits);
   fzri_peer_policy_free(&e->policy);
   fzri_scheme_free(&e->scheme);
   fzri_nonces_wipe(&e->nonces);
@@ -243,8 +241,7 @@ fzr_time fzr_engine_deadline(const fzr_engine *e)
     return FZR_TIME_NEVER;
   const fzr_time allocations = fzri_timers_deadline(&e->allocation_timers);
   const fzr_time channels = fzri_timers_deadline(&e->channel_timers);
-  const fzr_time first = allocations < channels ? allocations : channels;
-  return first < e->nonces.rotate_at ? first : e->nonces.rotate_at;
+  return allocations < channels ? allocations : channels;
 }
 
 int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
@@ -252,7 +249,6 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
   if (!e)
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
-  fzri_nonces_tick(&e->nonces, e->now);
   /* Allocations first: they take their channels along. */
   size_t done = fzri_allocations_expire(e, budget);
   if (done < budget)

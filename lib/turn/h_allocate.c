@@ -77,18 +77,12 @@ static size_t unsupported(const fzri_request *r, uint16_t types[3])
   return n;
 }
 
-/* Who the user is, for the limit of allocations per user: what follows the expiry where there is one, for a user's credentials
- * come and go. Never 0. */
+/* Who the user is, for the limit of allocations per user. Never 0. */
 static uint64_t quota_user(const fzr_engine *e, const fzri_request *r)
 {
-  uint64_t expiry;
-  size_t skip = 0;
   uint8_t digest[32];
-  /* The username was taken for one of these before, or there would be no key. */
-  if (e->scheme.kind == FZR_AUTH_STAMP || e->scheme.kind == FZR_AUTH_REST)
-    fzri_expiry_username(r->username.value, r->username.len, &expiry, &skip);
+  const fzri_slice name = fzri_scheme_user(&e->scheme, r->username.value, r->username.len);
   /* Not the keyed hash: all shards must count the same user alike. */
-  const fzri_slice name = {r->username.value + skip, r->username.len - skip};
   fzri_sha256(&name, 1, digest);
   const uint64_t user = fzri_get64(digest);
   return user ? user : 1;
@@ -102,10 +96,7 @@ static uint8_t cut(uint16_t len, size_t room)
 static void remember(const fzri_request *r, fzri_allocation *a, fzri_pending *pending)
 {
   memcpy(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid);
-  memcpy(a->key, r->credential.key, sizeof a->key);
-  memcpy(a->user_tag, r->user_tag, sizeof a->user_tag);
-  a->key_expires = r->credential.expires;
-  a->sign_unauthenticated = r->credential.sign_unauthenticated;
+  fzri_request_keep_credential(r, a);
   pending->fingerprint = fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT);
   pending->username_len = cut(r->username.len, sizeof pending->username);
   memcpy(pending->username, r->username.value, pending->username_len);
@@ -137,7 +128,7 @@ static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uin
 }
 
 /* The client has an allocation. The Allocate that made it may come again, if its answer was lost. */
-static void answer_existing(fzr_engine *e, const fzri_request *r)
+static void answer_existing(fzr_engine *e, fzri_request *r)
 {
   const fzri_allocation *a = r->allocation;
   if (memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) != 0)

@@ -3,87 +3,9 @@
 
 #include "allocation.h"
 #include "answer.h"
+#include "authenticate.h"
 
 #include "../base/crypto.h"
-
-/* Whether the username is that of the credential which the allocation's last request was made with; its key is at hand
- * then. A callback is asked each time: what it says may change. */
-static bool cached_credential(const fzr_engine *e, fzri_request *r, enum fzr_auth_result *result)
-{
-  const fzri_allocation *a = r->allocation;
-  if (!a || e->scheme.kind == FZR_AUTH_CALLBACK || memcmp(a->user_tag, r->user_tag, sizeof a->user_tag) != 0)
-    return false;
-  memcpy(r->credential.key, a->key, sizeof a->key);
-  r->credential.expires = a->key_expires;
-  r->credential.sign_unauthenticated = a->sign_unauthenticated;
-  *result = a->key_expires < fzri_unix_now(e) ? FZR_AUTH_EXPIRED : FZR_AUTH_OK;
-  return true;
-}
-
-/* Finds the key of the request's username. */
-static enum fzr_auth_result find_credential(const fzr_engine *e, fzri_request *r)
-{
-  enum fzr_auth_result result;
-  if (!r->username.value)
-    return FZR_AUTH_UNKNOWN;
-  fzri_siphash24_128(&e->hash_key, r->username.value, r->username.len, r->user_tag);
-  if (!cached_credential(e, r, &result))
-    result =
-        fzri_scheme_lookup(&e->scheme, r->username.value, r->username.len, fzri_unix_now(e), &r->credential);
-  else
-    r->cached = true;
-  r->looked_up = true;
-  r->has_key = result != FZR_AUTH_UNKNOWN;
-  return result;
-}
-
-/* Whether the MESSAGE-INTEGRITY verifies with a key of the username, which is then the credential. Where there are two secrets, nothing
- * but that tells of which one a password was made: the second is tried after the first has failed, and only then. */
-static bool verify(const fzr_engine *e, fzri_request *r)
-{
-  fzr_auth_key other;
-  r->tried = true;
-  if (!r->has_key)
-    return false;
-  if (fzr_stun_verify(&r->msg, r->credential.key))
-    return true;
-  if (r->cached || fzri_scheme_lookup_second(&e->scheme, r->username.value, r->username.len, fzri_unix_now(e),
-                                             &other) == FZR_AUTH_UNKNOWN)
-    return false;
-  const bool verified = fzr_stun_verify(&r->msg, other.key);
-  if (verified)
-    r->credential = other;
-  fzri_wipe(&other, sizeof other);
-  return verified;
-}
-
-static bool realm_is_ours(const fzr_engine *e, const fzr_stun_msg *msg)
-{
-  fzr_stun_attr realm;
-  if (!fzr_stun_get(msg, FZR_ATTR_REALM, &realm))
-    return true;
-  return realm.len == strlen(e->scheme.realm) && memcmp(realm.value, e->scheme.realm, realm.len) == 0;
-}
-
-/* The check of everything but Binding. Returns 0, or 401 or 438. RFC 8489 section 9.2.4, with protocol decisions: a missing NONCE
- * is 401 and not 400, and a nonce that is no good is always 438, whatever else is wrong. */
-static unsigned authenticate(fzr_engine *e, fzri_request *r)
-{
-  fzr_stun_attr nonce;
-  if (!fzr_stun_has(&r->msg, FZR_ATTR_MESSAGE_INTEGRITY) || !r->username.value ||
-      !fzr_stun_get(&r->msg, FZR_ATTR_NONCE, &nonce))
-    return 401;
-  if (!fzri_nonce_check(&e->nonces, r->from, nonce.value, nonce.len, e->now))
-    return 438;
-  if (!realm_is_ours(e, &r->msg))
-    return 401;
-  if (find_credential(e, r) != FZR_AUTH_OK)
-    return 401;
-  if (!verify(e, r))
-    return 401;
-  r->authenticated = true;
-  return 0;
-}
 
 static void dispatch(fzr_engine *e, fzri_request *r)
 {
@@ -109,43 +31,30 @@ static bool known_method(uint16_t method)
          method == FZR_STUN_CHANNEL_BIND;
 }
 
-/* Answers a stranger, within the rate of his prefix. The key that such an answer may have to be signed with is looked for only
- * when there will be one. */
-static enum fzr_drop_reason answer_stranger(fzr_engine *e, fzri_request *r, unsigned code)
+static void take_binding(fzr_engine *e, fzri_request *r)
 {
-  if (!fzri_rate_limit_take(&e->strangers, r->from, e->now))
-    return FZR_DROP_RATE_LIMITED;
-  if (!r->looked_up)
-    find_credential(e, r);
-  if (*e->scheme.second_secret && !r->tried && fzr_stun_has(&r->msg, FZR_ATTR_MESSAGE_INTEGRITY))
-    (void)verify(e, r);
-  fzri_answer_error(e, r, code);
-  return FZR_DROP_NONE;
+  if (fzri_limits_binding(&e->limits, r->from, e->now))
+    fzri_handle_binding(e, r);
+  else
+    r->silenced = true;
 }
 
-static enum fzr_drop_reason take_binding(fzr_engine *e, fzri_request *r)
+static void take_authenticated(fzr_engine *e, fzri_request *r)
 {
-  if (!fzri_rate_limit_take(&e->strangers, r->from, e->now))
-    return FZR_DROP_RATE_LIMITED;
-  fzri_handle_binding(e, r);
-  return FZR_DROP_NONE;
-}
-
-static enum fzr_drop_reason take_authenticated(fzr_engine *e, fzri_request *r)
-{
-  if (!known_method(r->msg.method))
-    return answer_stranger(e, r, 400);
   r->allocation = fzri_allocation_find(e, r->from, r->to);
-  const unsigned code = authenticate(e, r);
-  if (code)
-    return answer_stranger(e, r, code);
-  if (r->msg.unknown_count)
+  const unsigned code = fzri_authenticate(e, r);
+  if (r->silenced)
+    return;
+  if (!known_method(r->msg.method))
+    fzri_answer_error(e, r, 400);
+  else if (code)
+    fzri_answer_error(e, r, code);
+  else if (r->msg.unknown_count)
     fzri_answer_unknown(e, r, r->msg.unknown,
                         r->msg.unknown_count < FZR_STUN_UNKNOWN_MAX ? r->msg.unknown_count
                                                                     : FZR_STUN_UNKNOWN_MAX);
   else
     dispatch(e, r);
-  return FZR_DROP_NONE;
 }
 
 enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_t len, const fzr_addr *from,
@@ -164,13 +73,15 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   r.peer = NULL;
   r.channel = 0;
   r.credential = (fzr_auth_key){0};
-  r.has_key = r.looked_up = r.cached = r.tried = r.authenticated = false;
+  r.reached = r.verified = r.authenticated = r.paid = r.silenced = false;
   fzr_stun_get(&r.msg, FZR_ATTR_USERNAME, &r.username);
   fzr_stun_get(&r.msg, FZR_ATTR_SOFTWARE, &r.software);
-  const enum fzr_drop_reason dropped =
-      r.msg.method == FZR_STUN_BINDING ? take_binding(e, &r) : take_authenticated(e, &r);
+  if (r.msg.method == FZR_STUN_BINDING)
+    take_binding(e, &r);
+  else
+    take_authenticated(e, &r);
   fzri_wipe(&r.credential, sizeof r.credential);
-  return dropped;
+  return r.silenced ? FZR_DROP_RATE_LIMITED : FZR_DROP_NONE;
 }
 
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
@@ -180,18 +91,20 @@ fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
     fzri_answer_error(e, r, 437);
     return NULL;
   }
-  if (memcmp(a->user_tag, r->user_tag, sizeof a->user_tag) == 0)
-    return a;
-  if (!fzri_scheme_users_may_change(&e->scheme)) {
+  if (!fzri_scheme_may_use(&e->scheme, a->user, r->user)) {
     fzri_answer_error(e, r, 441);
     return NULL;
   }
-  /* The portal gave the client fresh credentials: the next requests come with those. */
-  memcpy(a->user_tag, r->user_tag, sizeof a->user_tag);
-  memcpy(a->key, r->credential.key, sizeof a->key);
-  a->key_expires = r->credential.expires;
-  a->sign_unauthenticated = r->credential.sign_unauthenticated;
+  fzri_request_keep_credential(r, a);
   return a;
+}
+
+void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a)
+{
+  memcpy(a->key, r->credential.key, sizeof a->key);
+  memcpy(a->credential_tag, r->credential_tag, sizeof a->credential_tag);
+  a->key_expires = r->credential.expires;
+  a->user = r->user;
 }
 
 unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime)

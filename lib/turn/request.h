@@ -14,13 +14,14 @@ typedef struct fzri_request {
   fzr_stun_attr software;      /* .value NULL: none */
   const fzr_addr *peer;        /* that it names, once that has been read; for the log */
   uint16_t channel;            /* likewise */
-  uint8_t user_tag[16];        /* keyed hash of the username */
-  fzr_auth_key credential;     /* of the username, if has_key */
-  bool has_key;
-  bool looked_up; /* the user was asked for: once is enough */
-  bool cached;    /* the key is that of the allocation's last request */
-  bool tried;     /* whether its MESSAGE-INTEGRITY verifies is known */
+  uint8_t credential_tag[16];  /* keyed hash of the username, once it was looked at */
+  uint64_t user;               /* keyed hash of whom it names, if verified */
+  fzr_auth_key credential;     /* of the username, if verified */
+  bool reached;                /* the sender has a nonce of ours: the source address is not forged */
+  bool verified;               /* MESSAGE-INTEGRITY is that of the username's key */
   bool authenticated;
+  bool paid;     /* limits.h: the error has been paid for */
+  bool silenced; /* it was not answered, because of that */
 } fzri_request;
 
 /* Takes one datagram that looks like STUN. Returns FZR_DROP_NONE if it was handled (answered, or rightly not), or the reason why
@@ -37,6 +38,9 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r);
 
 /* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
+
+/* Makes the credential of |r| the one that |a| was used with last. */
+void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a);
 
 /* Reads the LIFETIME that |r| asks for. Returns 0 with the seconds to grant, at most what may be granted and 0 if that was asked for;
  * or 400. */

@@ -7,10 +7,10 @@
 #include "../auth/scheme.h"
 #include "../base/map.h"
 #include "../base/pool.h"
-#include "../base/rate_limit.h"
 #include "../base/siphash.h"
 #include "../base/timers.h"
 #include "firezone_relay/engine.h"
+#include "limits.h"
 #include "peer_policy.h"
 #include "ports.h"
 #include "users.h"
@@ -85,23 +85,23 @@ typedef struct fzri_allocation {
   uint32_t first_channel; /* head of its list; FZRI_POOL_NONE: none */
   uint32_t channel_count;
   uint16_t port;
-  uint8_t state;             /* enum fzri_allocation_state */
-  uint8_t families;          /* bits: has a relayed address of */
-  uint8_t told;              /* bits: PORT_OPEN was taken, PORT_CLOSE was not */
-  uint8_t opened;            /* bits: port_result came with success */
-  uint8_t missing;           /* enum fzr_family to be named in ADDRESS-ERROR-CODE, or 0 */
-  bool queued;               /* in the queue of events */
-  bool requeue;              /* queued, but must come behind what was queued since */
-  bool sign_unauthenticated; /* of the cached key */
-  uint8_t reserved[2];
+  uint8_t state;    /* enum fzri_allocation_state */
+  uint8_t families; /* bits: has a relayed address of */
+  uint8_t told;     /* bits: PORT_OPEN was taken, PORT_CLOSE was not */
+  uint8_t opened;   /* bits: port_result came with success */
+  uint8_t missing;  /* enum fzr_family to be named in ADDRESS-ERROR-CODE, or 0 */
+  bool queued;      /* in the queue of events */
+  bool requeue;     /* queued, but must come behind what was queued since */
+  uint8_t reserved[3];
   uint32_t next_queued;
   uint32_t client_hash;
   uint32_t lifetime; /* seconds granted by the Allocate, for its retransmissions */
   uint32_t pending;  /* its fzri_pending, or FZRI_POOL_NONE */
   uint8_t txid[FZR_STUN_TXID_LEN];
   uint8_t key[FZR_STUN_KEY_LEN]; /* of the credential used last: saves deriving it with every request */
-  uint8_t user_tag[16];          /* keyed hash of that username */
+  uint8_t credential_tag[16];    /* keyed hash of that username */
   uint64_t key_expires;
+  uint64_t user;       /* keyed hash of whom the username names */
   uint64_t quota_user; /* counted under this in fzr_shared; 0: not counted */
   fzri_timer timer;
 } fzri_allocation;
@@ -171,7 +171,7 @@ struct fzr_engine {
 
   fzri_scheme scheme;
   fzri_nonces nonces;
-  fzri_rate_limit strangers;
+  fzri_limits limits;
   fzri_peer_policy policy;
   fzr_peer_policy_fn policy_fn;
   void *policy_ctx;

@@ -17,7 +17,7 @@ fzr_config fzt_config(fzt_relay *relay)
   config.public_ip6 = fzt_addr("2001:db8:ffff::1");
   config.auth = FZR_AUTH_STAMP;
   config.auth_secret = FZT_SECRET;
-  config.unauthenticated_rate = FZR_UNLIMITED;
+  config.unauthenticated_rate = config.error_rate = FZR_UNLIMITED;
   return config;
 }
 

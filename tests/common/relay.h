@@ -6,13 +6,14 @@
 #include "prng.h"
 #include "testing.h"
 
-#define FZT_SECRET      "4c98bf59c99b3e467ecd7cf9d6b3e5279645fca59be67bc5bb4af3cf653761ab"
-#define FZT_USERNAME    "1892160000:n23JJ2wKKtt30oXi"
-#define FZT_UNIX_NOW    1700000000
-#define FZT_LISTEN      "192.0.2.1:3478"
-#define FZT_LISTEN6     "[2001:db8::1]:3478"
-#define FZT_MAX_EVENTS  64
-#define FZT_MAX_ANSWERS 64
+#define FZT_SECRET       "4c98bf59c99b3e467ecd7cf9d6b3e5279645fca59be67bc5bb4af3cf653761ab"
+#define FZT_USERNAME     "1892160000:n23JJ2wKKtt30oXi"
+#define FZT_UNIX_NOW     1700000000
+#define FZT_LISTEN       "192.0.2.1:3478"
+#define FZT_LISTEN6      "[2001:db8::1]:3478"
+#define FZT_MAX_EVENTS   64
+#define FZT_USERNAME_MAX 700
+#define FZT_MAX_ANSWERS  64
 
 typedef struct fzt_answer {
   uint8_t data[512];
@@ -58,7 +59,7 @@ void fzt_pass(fzt_relay *relay, fzr_time by);
 typedef struct fzt_client_state {
   fzr_addr addr;
   fzr_addr server;
-  char username[128];
+  char username[FZT_USERNAME_MAX];
   uint8_t key[FZR_STUN_KEY_LEN];
   char nonce[128];
   size_t nonce_len;

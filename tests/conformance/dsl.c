@@ -15,6 +15,7 @@ typedef struct script {
   uint8_t kept_txid[FZR_STUN_TXID_LEN];
   uint16_t port;      /* relayed port of the last success */
   uint16_t last_port; /* before that */
+  bool passing;       /* not the last step: nobody reads its outcome, and no nonce need be tried */
   char outcome[TEXT];
   const char *realm;
 } script;
@@ -123,7 +124,7 @@ static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *a
     say(s, "realm=%.*s", attr->len, (const char *)attr->value);
     return;
   case FZR_ATTR_NONCE:
-    say(s, nonce_is_good(s, attr) ? "nonce" : "useless-nonce");
+    say(s, s->passing || nonce_is_good(s, attr) ? "nonce" : "useless-nonce");
     return;
   case FZR_ATTR_UNKNOWN_ATTRIBUTES:
     tell_unknown(s, attr);
@@ -427,10 +428,46 @@ static void set_user(script *s, const char *name, const char *password)
 
 static void stamp_user(script *s, const char *secret, const char *expiry, const char *salt)
 {
-  char name[96], password[64];
+  char name[FZT_USERNAME_MAX], password[64];
   snprintf(name, sizeof name, "%s:%s", expiry, salt);
   fzr_auth_stamp_password(secret, strtoull(expiry, NULL, 10), (const uint8_t *)salt, strlen(salt), password,
                           sizeof password);
+  set_user(s, name, password);
+}
+
+/* The key that the client's password gives with another username. */
+static void key_of(script *s, const char *name)
+{
+  char own[FZT_USERNAME_MAX];
+  snprintf(own, sizeof own, "%s", s->client->username);
+  stamp_user(s, FZT_SECRET, name, strchr(own, ':') + 1);
+  snprintf(s->client->username, sizeof s->client->username, "%s", own);
+}
+
+/* A stamp credential whose username has |len| bytes. */
+static void long_user(script *s, size_t len)
+{
+  char salt[FZT_USERNAME_MAX];
+  const size_t fill = len - strlen("1892160000:");
+  memset(salt, 'a', fill);
+  salt[fill] = 0;
+  stamp_user(s, FZT_SECRET, "1892160000", salt);
+}
+
+/* One whose salt is these bytes. */
+static void odd_user(script *s, const char *hex)
+{
+  uint8_t salt[64];
+  salt[unhex(hex, salt, sizeof salt - 1)] = 0;
+  stamp_user(s, FZT_SECRET, "1892160000", (const char *)salt);
+}
+
+/* The same with the REST scheme's. */
+static void rest_user(script *s, const char *name)
+{
+  char password[FZR_REST_PASSWORD_LEN + 1];
+  ck_assert_int_gt(
+      fzr_auth_rest_password(FZT_SECRET, (const uint8_t *)name, strlen(name), password, sizeof password), 0);
   set_user(s, name, password);
 }
 
@@ -485,6 +522,20 @@ static void step(script *s, char **words, size_t n)
     stamp_user(s, FZT_SECRET, words[1], words[2]);
   } else if (strcmp(words[0], "second-stamp") == 0) {
     stamp_user(s, SECOND_SECRET, words[1], words[2]);
+  } else if (strcmp(words[0], "long-user") == 0) {
+    long_user(s, strtoul(words[1], NULL, 0));
+  } else if (strcmp(words[0], "odd-user") == 0) {
+    odd_user(s, words[1]);
+  } else if (strcmp(words[0], "key-of") == 0) {
+    key_of(s, words[1]);
+  } else if (strcmp(words[0], "rest") == 0) {
+    rest_user(s, words[1]);
+  } else if (strcmp(words[0], "times") == 0) {
+    const bool passing = s->passing;
+    for (int i = atoi(words[1]); i > 0; i--) {
+      s->passing = passing || i > 1;
+      step(s, words + 2, n - 2);
+    }
   } else if (strcmp(words[0], "expect-allocations") == 0) {
     expect_allocations(s, words[1]);
   } else {
@@ -504,16 +555,18 @@ static void run_steps(script *s, const char *steps)
       words[n++] = word;
       continue;
     }
+    s->passing = true;
     if (n)
       step(s, words, n);
     n = 0;
   }
+  s->passing = false;
   if (n)
     step(s, words, n);
 }
 
 /* Words of a config: dual (the default) v4 v6 loopback static rest draining ports=N channels=N users=N bandwidth=N rate=N
- * listen-loopback realm=R second */
+ * errors=N proofs=N outlive realm=R second */
 static void configure(script *s, fzr_config *config, const char *words)
 {
   static const fzr_user users[] = {{"alice", "wonderland"}, {"bob", "builder"}};
@@ -550,6 +603,12 @@ static void configure(script *s, fzr_config *config, const char *words)
       config->max_bandwidth_per_allocation = (uint64_t)atoi(rest);
     } else if (starts(word, "rate=", &rest)) {
       config->unauthenticated_rate = (uint32_t)atoi(rest);
+    } else if (starts(word, "errors=", &rest)) {
+      config->error_rate = (uint32_t)atoi(rest);
+    } else if (starts(word, "proofs=", &rest)) {
+      config->integrity_rate = (uint32_t)atoi(rest);
+    } else if (strcmp(word, "outlive") == 0) {
+      config->allocations_outlive_credentials = true;
     } else if (starts(word, "realm=", &rest)) {
       s->realm = config->realm = "example.org";
     } else {

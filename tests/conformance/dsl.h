@@ -18,9 +18,14 @@
  *   user NAME PASSWORD          from now on the client uses this credential
  *   stamp EXPIRY SALT           the same, with the stamp scheme's password
  *   second-stamp EXPIRY SALT    with that of the second secret
+ *   rest NAME                   the same, with the REST scheme's
+ *   long-user LENGTH            a stamp credential whose username has this length
+ *   odd-user HEX                a stamp credential with these bytes as salt
+ *   key-of EXPIRY               the username stays, and the key is that of the same one with its expiry written so
  *   source ADDR                 from now on the client sends from there
  *   skip SECONDS                time goes on, but nobody tells the engine until it gets something
  *   expect-allocations N        that many are live
+ *   times N STEP                the step N times
  *
  * Words of a request (authenticated with everything that is right unless they say otherwise):
  *   anonymous (nothing of it) no-user no-mi no-nonce no-realm bad-mi bad-nonce other-nonce realm=R user=U same-tid kept-tid

@@ -2,6 +2,7 @@
 /* Any username through each built-in scheme, and any text as a nonce. */
 #include "auth/nonce.h"
 #include "auth/scheme.h"
+#include "base/utf8.h"
 #include "fuzz.h"
 
 static int fixed_random(void *ctx, uint8_t *out, size_t len)
@@ -29,6 +30,8 @@ static void look_up(enum fzr_auth_kind kind, const uint8_t *name, size_t len, ui
   FUZZ_CHECK(result == FZR_AUTH_OK || result == FZR_AUTH_EXPIRED || result == FZR_AUTH_UNKNOWN);
   if (result != FZR_AUTH_UNKNOWN)
     FUZZ_CHECK((result == FZR_AUTH_EXPIRED) == (key.expires < now));
+  const fzri_slice user = fzri_scheme_user(&scheme, name, len);
+  FUZZ_CHECK((const uint8_t *)user.data + user.len == name + len && user.len <= len);
   fzri_scheme_free(&scheme);
   FUZZ_CHECK(mem.used == 0);
 }
@@ -45,8 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   const uint8_t ip[4] = {192, 0, 2, 1};
   const fzr_addr client = fzr_addr_ipv4(ip, 5);
   fzri_nonces nonces;
-  FUZZ_CHECK(fzri_nonces_init(&nonces, fixed_random, NULL, 0) == 0);
+  FUZZ_CHECK(fzri_nonces_init(&nonces, fixed_random, NULL) == 0);
   fuzz_sink = fzri_nonce_check(&nonces, &client, name, in.size, now);
+  fuzz_sink = fzri_utf8_valid(name, in.size);
   free(name);
   return 0;
 }

@@ -194,6 +194,11 @@ START_TEST(test_bucket)
 }
 END_TEST
 
+static bool take(fzri_rate_limit *limit, const fzr_addr *source, fzr_time now)
+{
+  return fzri_rate_limit_take(limit, fzri_rate_prefix(limit, source, 0), 1, now);
+}
+
 START_TEST(test_prefixes_have_buckets_of_their_own)
 {
   fzri_rate_limit limit;
@@ -205,16 +210,17 @@ START_TEST(test_prefixes_have_buckets_of_their_own)
   const fzr_addr d = fzt_addr("[2001:db8:1:2::1]:1"), e = fzt_addr("[2001:db8:1:3::1]:1"),
                  f = fzt_addr("[2001:db8:2::1]:1");
   for (int i = 0; i < 20; i++) {
-    fzt_check(fzri_rate_limit_take(&limit, i % 2 ? &a : &b, 1));
-    fzt_check(fzri_rate_limit_take(&limit, i % 2 ? &d : &e, 1));
+    fzt_check(take(&limit, i % 2 ? &a : &b, 1));
+    fzt_check(take(&limit, i % 2 ? &d : &e, 1));
   }
-  fzt_check(!fzri_rate_limit_take(&limit, &a, 1));
-  fzt_check(!fzri_rate_limit_take(&limit, &b, 1));
-  fzt_check(fzri_rate_limit_take(&limit, &c, 1));
-  fzt_check(!fzri_rate_limit_take(&limit, &e, 1));
-  fzt_check(fzri_rate_limit_take(&limit, &f, 1));
-  fzt_check(fzri_rate_limit_take(&limit, &a, 1 + FZR_SECOND / 10));
-  fzt_check(!fzri_rate_limit_take(&limit, &a, 1 + FZR_SECOND / 10));
+  fzt_check(!take(&limit, &a, 1));
+  fzt_check(!take(&limit, &b, 1));
+  fzt_check(take(&limit, &c, 1));
+  fzt_check(!take(&limit, &e, 1));
+  fzt_check(take(&limit, &f, 1));
+  fzt_check(take(&limit, &a, 1 + FZR_SECOND / 10));
+  fzt_check(!take(&limit, &a, 1 + FZR_SECOND / 10));
+  fzt_check(fzri_rate_limit_take(&limit, fzri_rate_prefix(&limit, &a, 1), 20, 1)); /* another kind */
   fzri_rate_limit_free(&limit);
   fzt_check(mem.used == 0);
 }
@@ -233,9 +239,41 @@ START_TEST(test_flood_from_everywhere)
   for (unsigned i = 0; i < 200000; i++) {
     fzr_addr a = fzt_addr("1.2.3.4:5");
     fzt_fill(&prng, a.ip, 4);
-    answered += fzri_rate_limit_take(&limit, &a, 1);
+    answered += take(&limit, &a, 1);
   }
   fzt_check(answered <= FZRI_RATE_SETS * FZRI_RATE_WAYS);
+  fzt_check(mem.used == taken);
+  fzri_rate_limit_free(&limit);
+}
+END_TEST
+
+/* Where each has a bucket of his own, newcomers have a full one, however many there are, and who floods has none meanwhile. */
+START_TEST(test_one_flood_among_many)
+{
+  fzri_rate_limit limit;
+  const fzri_siphash_key key = {5, 6};
+  const fzr_addr server = fzt_addr("192.0.2.1:3478"), flooder = fzt_addr("198.51.100.1:7");
+  fzt_prng prng = {fzt_seed("one flood")};
+  unsigned answered = 0;
+  fzri_mem_init(&mem, NULL);
+  fzt_check(fzri_rate_limit_init(&limit, &mem, 10, 20, &key) == 0);
+  const uint64_t taken = mem.used, one = fzri_rate_tuple(&limit, &flooder, &server, 0);
+  for (unsigned i = 0; i < 100000; i++) {
+    fzr_addr a = fzt_addr("1.2.3.4:5");
+    const fzr_time now = i * (FZR_SECOND / 50000); /* for 2 s */
+    fzt_fill(&prng, a.ip, 4);
+    const uint64_t other = fzri_rate_tuple(&limit, &a, &server, 0);
+    fzt_check(fzri_rate_limit_has_own(&limit, other, 1, now));
+    fzt_check(fzri_rate_limit_take_own(&limit, other, 1, now));
+    const bool there = fzri_rate_limit_has_own(&limit, one, 1, now);
+    fzt_check(fzri_rate_limit_take_own(&limit, one, 1, now) == there);
+    answered += there;
+  }
+  fzt_check(answered >= 39 && answered <= 41);
+  /* The same client at another address of ours, and in another kind of trouble. */
+  const fzr_addr second = fzt_addr("192.0.2.1:3479");
+  fzt_check(fzri_rate_tuple(&limit, &flooder, &second, 0) != one);
+  fzt_check(fzri_rate_tuple(&limit, &flooder, &server, 1) != one);
   fzt_check(mem.used == taken);
   fzri_rate_limit_free(&limit);
 }
@@ -252,6 +290,7 @@ int main(void)
   tcase_add_test(tc, test_bucket);
   tcase_add_test(tc, test_prefixes_have_buckets_of_their_own);
   tcase_add_test(tc, test_flood_from_everywhere);
+  tcase_add_test(tc, test_one_flood_among_many);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

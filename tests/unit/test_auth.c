@@ -106,7 +106,9 @@ START_TEST(test_stamp_usernames)
   init(FZR_AUTH_STAMP);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     ck_assert_msg(look_up(rows[i].name, 100, &key) == rows[i].result, "%s", rows[i].name);
-  ck_assert(fzri_scheme_users_may_change(&scheme));
+  ck_assert(fzri_scheme_may_use(&scheme, 1, 2) && fzri_scheme_may_use(&scheme, 1, 1));
+  ck_assert(!fzri_scheme_outlives(&scheme, 1, 1));
+  ck_assert(fzri_scheme_signs_challenges(&scheme));
   ck_assert_int_eq(look_up("99:salt", 100, &key), FZR_AUTH_EXPIRED);
   ck_assert(key.sign_unauthenticated);
   ck_assert_uint_eq(key.expires, 99);
@@ -133,7 +135,34 @@ START_TEST(test_rest_usernames)
   ck_assert_int_eq(look_up("99:joe", 100, &key), FZR_AUTH_EXPIRED);
   ck_assert_int_eq(look_up("joe", 100, &key), FZR_AUTH_UNKNOWN);
   ck_assert_int_eq(look_up("", 100, &key), FZR_AUTH_UNKNOWN);
-  ck_assert(!fzri_scheme_users_may_change(&scheme));
+  ck_assert(!key.sign_unauthenticated && !fzri_scheme_signs_challenges(&scheme));
+  ck_assert(!fzri_scheme_may_use(&scheme, 1, 2) && fzri_scheme_may_use(&scheme, 1, 1));
+  ck_assert(!fzri_scheme_outlives(&scheme, 1, 2) && fzri_scheme_outlives(&scheme, 1, 1));
+  fzri_scheme_free(&scheme);
+}
+END_TEST
+
+static void check_user(const char *name, const char *user)
+{
+  const fzri_slice got = fzri_scheme_user(&scheme, bytes(name), strlen(name));
+  ck_assert(got.len == strlen(user) && memcmp(got.data, user, got.len) == 0);
+}
+
+START_TEST(test_whom_usernames_name)
+{
+  init(FZR_AUTH_REST);
+  check_user("100:joe", "joe");
+  check_user("0200:joe", "joe");
+  check_user("100:joe:doe", "joe:doe");
+  check_user("100", "100"); /* nobody in particular: each is for himself */
+  fzri_scheme_free(&scheme);
+  init(FZR_AUTH_STAMP);
+  check_user("100:salt", "salt");
+  fzri_scheme_free(&scheme);
+  init(FZR_AUTH_STATIC);
+  check_user("100:joe", "100:joe");
+  ck_assert(!fzri_scheme_may_use(&scheme, 1, 2) && fzri_scheme_may_use(&scheme, 1, 1));
+  ck_assert(!fzri_scheme_signs_challenges(&scheme));
   fzri_scheme_free(&scheme);
 }
 END_TEST
@@ -191,59 +220,48 @@ START_TEST(test_nonces)
   const fzr_addr a = fzt_addr("192.0.2.1:5"), b = fzt_addr("192.0.2.1:6"), c = fzt_addr("192.0.2.2:5");
   const fzr_time t = 100 * FZR_SECOND;
   no_random_left = 0;
-  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng, t), 0);
+  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng), 0);
   fzri_nonce_make(&n, &a, t, nonce);
   const uint8_t *text = (const uint8_t *)nonce;
-  ck_assert(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t));
-  ck_assert(!fzri_nonce_check(&n, &b, text, FZRI_NONCE_LEN, t));
-  ck_assert(!fzri_nonce_check(&n, &c, text, FZRI_NONCE_LEN, t));
-  ck_assert(!fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN - 1, t));
-  ck_assert(!fzri_nonce_check(&n, &a, text, 0, t));
-  ck_assert(!fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t - FZR_SECOND)); /* from the future */
-  ck_assert(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + FZRI_NONCE_LIFETIME - FZR_SECOND));
-  ck_assert(!fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + FZRI_NONCE_LIFETIME));
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t), FZRI_NONCE_FRESH);
+  ck_assert_int_eq(fzri_nonce_check(&n, &b, text, FZRI_NONCE_LEN, t), FZRI_NONCE_FOREIGN);
+  ck_assert_int_eq(fzri_nonce_check(&n, &c, text, FZRI_NONCE_LEN, t), FZRI_NONCE_FOREIGN);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN - 1, t), FZRI_NONCE_FOREIGN);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, 0, t), FZRI_NONCE_FOREIGN);
   for (size_t i = 0; i < FZRI_NONCE_LEN; i++) {
     char changed[FZRI_NONCE_LEN];
     memcpy(changed, nonce, sizeof changed);
     changed[i] = changed[i] == 'A' ? 'B' : 'A';
-    ck_assert(!fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_LEN, t));
+    ck_assert_int_eq(fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_LEN, t),
+                     FZRI_NONCE_FOREIGN);
     changed[i] = '!';
-    ck_assert(!fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_LEN, t));
+    ck_assert_int_eq(fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_LEN, t),
+                     FZRI_NONCE_FOREIGN);
   }
 }
 END_TEST
 
-START_TEST(test_rotation)
+/* Ours it stays, for years; it is good by itself for an hour. */
+START_TEST(test_old_nonces)
 {
   fzt_prng prng = {8};
   fzri_nonces n;
-  char early[FZRI_NONCE_LEN], late[FZRI_NONCE_LEN];
-  const fzr_addr a = fzt_addr("192.0.2.1:5");
+  char nonce[FZRI_NONCE_LEN];
+  const fzr_addr a = fzt_addr("192.0.2.1:5"), b = fzt_addr("192.0.2.1:6");
+  const fzr_time t = 100 * FZR_SECOND, year = 365 * 24 * 3600 * FZR_SECOND;
   no_random_left = 0;
-  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng, 0), 0);
-  fzri_nonce_make(&n, &a, FZRI_NONCE_LIFETIME - 10 * FZR_SECOND, late);
-  fzri_nonce_make(&n, &a, 0, early);
-  fzri_nonces_tick(&n, n.rotate_at - 1);
-  ck_assert_uint_eq(n.generation, 0);
-
-  /* Without randomness the old key stays, and it is tried again. */
-  no_random_left = 1;
-  fzri_nonces_tick(&n, n.rotate_at);
-  ck_assert_uint_eq(n.generation, 0);
-  no_random_left = 0;
-  fzri_nonces_tick(&n, n.rotate_at);
-  ck_assert_uint_eq(n.generation, 1);
-
-  /* A nonce made just before lives on for its hour. */
-  const fzr_time now = FZRI_NONCE_LIFETIME + 100 * FZR_SECOND;
-  ck_assert(fzri_nonce_check(&n, &a, (const uint8_t *)late, FZRI_NONCE_LEN, now));
-  ck_assert(!fzri_nonce_check(&n, &a, (const uint8_t *)early, FZRI_NONCE_LEN, now));
-  fzri_nonces_tick(&n, n.rotate_at);
-  ck_assert_uint_eq(n.generation, 2);
-  ck_assert(!fzri_nonce_check(&n, &a, (const uint8_t *)late, FZRI_NONCE_LEN, now));
+  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng), 0);
+  fzri_nonce_make(&n, &a, t, nonce);
+  const uint8_t *text = (const uint8_t *)nonce;
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + FZRI_NONCE_LIFETIME - FZR_SECOND),
+                   FZRI_NONCE_FRESH);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + FZRI_NONCE_LIFETIME), FZRI_NONCE_OLD);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + 10 * year), FZRI_NONCE_OLD);
+  ck_assert_int_eq(fzri_nonce_check(&n, &b, text, FZRI_NONCE_LEN, t + 10 * year), FZRI_NONCE_FOREIGN);
   fzri_nonces_wipe(&n);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t), FZRI_NONCE_FOREIGN);
   no_random_left = 1;
-  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng, 0), FZR_ERR_NO_RANDOM);
+  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng), FZR_ERR_NO_RANDOM);
 }
 END_TEST
 
@@ -255,9 +273,10 @@ int main(void)
   tcase_add_test(tc, test_rest_password);
   tcase_add_test(tc, test_stamp_usernames);
   tcase_add_test(tc, test_rest_usernames);
+  tcase_add_test(tc, test_whom_usernames_name);
   tcase_add_test(tc, test_static_users);
   tcase_add_test(tc, test_nonces);
-  tcase_add_test(tc, test_rotation);
+  tcase_add_test(tc, test_old_nonces);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

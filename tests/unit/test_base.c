@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rate_limit.h"
+#include "base/utf8.h"
 #include "base/siphash.h"
 #include "base/timers.h"
 
@@ -345,6 +346,9 @@ START_TEST(test_bucket_extremes)
   ck_assert(fzri_bucket_take(&b, 3, 3, 0, 0));
   for (int i = 0; i < 2; i++)
     ck_assert(fzri_bucket_take(&b, 3, 3, 1, 0));
+  b = (fzri_bucket){0};
+  ck_assert(fzri_bucket_has(&b, 3, 3, 3, 5) && !fzri_bucket_has(&b, 3, 3, 4, 5));
+  ck_assert(fzri_bucket_has(&b, 3, 3, 3, 5)); /* looking takes nothing */
   fzri_rate_limit none;
   fzri_mem mem;
   const fzri_siphash_key key = {1, 2};
@@ -352,9 +356,49 @@ START_TEST(test_bucket_extremes)
   fzri_mem_init(&mem, NULL);
   ck_assert_int_eq(fzri_rate_limit_init(&none, &mem, 0, 0, &key), 0);
   for (int i = 0; i < 10000; i++)
-    fzt_check(fzri_rate_limit_take(&none, &a, 1));
+    fzt_check(fzri_rate_limit_take(&none, fzri_rate_prefix(&none, &a, 0), 1, 1) &&
+              fzri_rate_limit_has_own(&none, 1, 1, 1) && fzri_rate_limit_take_own(&none, 1, 1, 1));
   ck_assert_uint_eq(mem.used, 0);
   fzri_rate_limit_free(&none);
+}
+END_TEST
+
+/* ---- UTF-8 ---- */
+
+START_TEST(test_utf8)
+{
+  static const struct {
+    const char *text;
+    bool valid;
+  } rows[] = {
+      {"", true},
+      {"1892160000:salt", true},
+      {"z\xc3\xa4h", true},
+      {"\xe2\x82\xac", true},
+      {"\xf0\x9f\x98\x80", true},
+      {"\xf4\x8f\xbf\xbf", true},
+      {"\xed\x9f\xbf\xee\x80\x80", true},
+      {"\x80", false},
+      {"\xc3", false},
+      {"a\xc3", false},
+      {"\xc3(", false},
+      {"\xc0\xaf", false},
+      {"\xc1\xbf", false},
+      {"\xe0\x9f\xbf", false},
+      {"\xe2\x82", false},
+      {"\xe2\x82(", false},
+      {"\xed\xa0\x80", false},
+      {"\xf0\x8f\xbf\xbf", false},
+      {"\xf0\x9f\x98", false},
+      {"\xf0\x9f\x98(", false},
+      {"\xf4\x90\x80\x80", false},
+      {"\xf5\x80\x80\x80", false},
+      {"\xff", false},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    ck_assert_msg(fzri_utf8_valid((const uint8_t *)rows[i].text, strlen(rows[i].text)) == rows[i].valid,
+                  "row %zu", i);
+  ck_assert(fzri_utf8_valid(NULL, 0));
 }
 END_TEST
 
@@ -472,6 +516,7 @@ int main(void)
   tcase_add_test(tc, test_map_without_memory);
   tcase_add_test(tc, test_pool_without_memory);
   tcase_add_test(tc, test_bucket_extremes);
+  tcase_add_test(tc, test_utf8);
   tcase_add_test(tc, test_timers);
   tcase_add_test(tc, test_timers_keep_to_the_budget);
   tcase_add_test(tc, test_error_texts);

@@ -289,6 +289,13 @@ static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, 
   return FZR_AUTH_OK;
 }
 
+static enum fzr_auth_result ask_later(void *ctx, const uint8_t *username, size_t len, const char *realm,
+                                      uint64_t unix_now, fzr_auth_key *out)
+{
+  (void)unix_now;
+  return ask(ctx, username, len, realm, FZT_UNIX_NOW, out);
+}
+
 START_TEST(test_callback_scheme)
 {
   fzt_client_state c;
@@ -309,6 +316,94 @@ START_TEST(test_callback_scheme)
   answered_expiry = FZT_UNIX_NOW;
   ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
   answered_expiry = FZR_NO_EXPIRY;
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* What the application says of an allocation's user counts, also when the nonce is old, and when the time is over. */
+START_TEST(test_callback_scheme_in_long_calls)
+{
+  fzt_client_state c;
+  for (unsigned outlive = 0; outlive < 2; outlive++) {
+    fzr_config config = fzt_config(&relay);
+    config.auth = FZR_AUTH_CALLBACK;
+    config.auth_fn = ask_later;
+    config.allocations_outlive_credentials = outlive;
+    fzt_relay_init(&relay, &config);
+    fzt_client_init(&c, "198.51.100.1:4000");
+    ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+    for (int i = 0; i < 3; i++) {
+      char nonce[sizeof c.nonce];
+      memcpy(nonce, c.nonce, sizeof nonce);
+      ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+      ck_assert_mem_eq(nonce, c.nonce, sizeof nonce);
+      fzt_pass(&relay, 3500 * FZR_SECOND);
+    }
+    answered_expiry = FZT_UNIX_NOW;
+    ck_assert_int_eq(fzt_refresh(&relay, &c, 600), outlive ? 0 : 401);
+    answered_expiry = FZR_NO_EXPIRY;
+    fzt_relay_free(&relay);
+  }
+}
+END_TEST
+
+/* Allocates that fail when their sockets are opened are errors like others. */
+START_TEST(test_late_errors_are_limited)
+{
+  fzt_client_state c;
+  fzr_config config = fzt_config(&relay);
+  config.error_rate = 10;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  for (int i = 0; i < 25; i++) {
+    relay.open_errors[0] = FZR_ERR_IO;
+    relay.open_error_count = 1;
+    ck_assert_int_eq(fzt_allocate(&relay, &c), i < 20 ? 508 : -1);
+  }
+  fzr_stats stats = {.size = sizeof stats};
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
+  ck_assert_uint_eq(stats.dropped[FZR_DROP_RATE_LIMITED], 5);
+  ck_assert_uint_eq(stats.allocations, 0);
+  relay.open_error_count = 0;
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* However many forge requests that would have to be signed, who has an allocation is answered, and so is a client that took its
+ * nonce; and the longer a request is the fewer of them are looked at. */
+START_TEST(test_forged_requests)
+{
+  fzt_client_state allocated, coming, forged;
+  static const uint8_t zeros[4096];
+  uint8_t buffer[9000];
+  fzr_config config = fzt_config(&relay);
+  config.unauthenticated_rate = 0; /* the default */
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&allocated, "198.51.100.1:4000");
+  fzt_client_init(&coming, "198.51.100.2:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &allocated), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &coming), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &coming, 0), 0);
+  fzt_client_init(&forged, "10.0.0.1:4000");
+  memset(forged.key, 1, sizeof forged.key);
+  unsigned answered[2] = {0};
+  for (unsigned large = 0; large < 2; large++) {
+    relay.now += 10 * FZR_SECOND;
+    for (unsigned i = 0; i < 45000; i++) {
+      fzr_stun_builder b;
+      forged.addr.ip[1] = (uint8_t)(i >> 8);
+      forged.addr.ip[2] = (uint8_t)i;
+      fzt_begin(&relay, &forged, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+      if (large)
+        fzr_stun_add(&b, 0x8fff, zeros, sizeof zeros);
+      answered[large] += fzt_finish(&relay, &forged, &b, NULL) == 401;
+    }
+  }
+  ck_assert_uint_eq(answered[0], 40000);
+  ck_assert_uint_eq(answered[1], 40000 / 9); /* nine times as long */
+  ck_assert_int_eq(fzt_refresh(&relay, &allocated, 600), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &coming), 0);
   fzt_relay_free(&relay);
 }
 END_TEST
@@ -479,6 +574,9 @@ int main(void)
   tcase_add_test(tc, test_secrets_are_wiped);
   tcase_add_loop_test(tc, test_late_result_keeps_the_port, 0, 3);
   tcase_add_test(tc, test_callback_scheme);
+  tcase_add_test(tc, test_callback_scheme_in_long_calls);
+  tcase_add_test(tc, test_late_errors_are_limited);
+  tcase_add_test(tc, test_forged_requests);
   tcase_add_test(tc, test_policy_callback);
   tcase_add_test(tc, test_users_leave_with_their_shard);
   tcase_add_test(tc, test_amplification_is_small);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "authenticate.h"
+
+#include "../base/utf8.h"
+
+#define USERNAME_MAX 508u /* RFC 8489 section 14.3: fewer than 509 bytes */
+
+/* Whether the credential is the one that the allocation was used with last; its key is at hand then. */
+static bool is_of_allocation(const fzri_request *r)
+{
+  const fzri_allocation *a = r->allocation;
+  return a && memcmp(a->credential_tag, r->credential_tag, sizeof a->credential_tag) == 0;
+}
+
+/* Finds the key of the request's username. A callback is asked each time: what it says may change. Where there are two secrets it is
+ * that of the first. */
+static enum fzr_auth_result find_credential(const fzr_engine *e, fzri_request *r)
+{
+  const fzri_allocation *a = r->allocation;
+  const uint64_t unix_now = fzri_unix_now(e);
+  if (e->scheme.kind == FZR_AUTH_CALLBACK || !is_of_allocation(r))
+    return fzri_scheme_lookup(&e->scheme, r->username.value, r->username.len, unix_now, &r->credential);
+  memcpy(r->credential.key, a->key, sizeof a->key);
+  r->credential.expires = a->key_expires;
+  r->credential.sign_unauthenticated = fzri_scheme_signs_challenges(&e->scheme);
+  return a->key_expires < unix_now ? FZR_AUTH_EXPIRED : FZR_AUTH_OK;
+}
+
+/* Whether the MESSAGE-INTEGRITY verifies with the key of the second secret, which is then the credential: nothing else tells of which
+ * one a password was made. */
+static bool verify_second(const fzr_engine *e, fzri_request *r, enum fzr_auth_result *result)
+{
+  fzr_auth_key other;
+  const enum fzr_auth_result second =
+      fzri_scheme_lookup_second(&e->scheme, r->username.value, r->username.len, fzri_unix_now(e), &other);
+  const bool verified = second != FZR_AUTH_UNKNOWN && fzr_stun_verify(&r->msg, other.key);
+  if (verified) {
+    r->credential = other;
+    *result = second;
+  }
+  fzri_wipe(&other, sizeof other);
+  return verified;
+}
+
+/* Computes the MESSAGE-INTEGRITY. Returns what the scheme says of the username; r->verified says whether its key was used. */
+static enum fzr_auth_result prove(const fzr_engine *e, fzri_request *r)
+{
+  enum fzr_auth_result result = find_credential(e, r);
+  r->verified = result != FZR_AUTH_UNKNOWN && fzr_stun_verify(&r->msg, r->credential.key);
+  if (!r->verified && !is_of_allocation(r))
+    r->verified = verify_second(e, r, &result);
+  if (r->verified) {
+    const fzri_slice user = fzri_scheme_user(&e->scheme, r->username.value, r->username.len);
+    r->user = fzri_siphash13(&e->hash_key, user.data, user.len);
+  }
+  return result;
+}
+
+static bool realm_is_ours(const fzr_engine *e, const fzr_stun_msg *msg)
+{
+  fzr_stun_attr realm;
+  if (!fzr_stun_get(msg, FZR_ATTR_REALM, &realm))
+    return true;
+  return realm.len == strlen(e->scheme.realm) && memcmp(realm.value, e->scheme.realm, realm.len) == 0;
+}
+
+/* The rules, once all is known. A missing NONCE is 401 and not 400, and a nonce that is no good is always 438, whatever else is
+ * wrong. An old nonce is good for requests of its 5-tuple's allocation: some clients of calls that last longer than an hour do not
+ * live through a 438. */
+static unsigned judge(const fzr_engine *e, const fzri_request *r, bool has_nonce, enum fzri_nonce_kind nonce,
+                      enum fzr_auth_result result)
+{
+  if (!has_nonce)
+    return 401;
+  if (nonce == FZRI_NONCE_FOREIGN)
+    return 438;
+  if (nonce == FZRI_NONCE_OLD && !(r->verified && is_of_allocation(r)))
+    return 438;
+  if (!r->verified || !realm_is_ours(e, &r->msg))
+    return 401;
+  if (result == FZR_AUTH_OK)
+    return 0;
+  return r->allocation && fzri_scheme_outlives(&e->scheme, r->allocation->user, r->user) ? 0 : 401;
+}
+
+unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
+{
+  fzr_stun_attr attr;
+  enum fzri_nonce_kind nonce = FZRI_NONCE_FOREIGN;
+  enum fzr_auth_result result = FZR_AUTH_UNKNOWN;
+  /* What follows hashes the username, and more than once. */
+  if (r->username.len > USERNAME_MAX || !fzri_utf8_valid(r->username.value, r->username.len))
+    return 400;
+  if (!fzr_stun_has(&r->msg, FZR_ATTR_MESSAGE_INTEGRITY) || !r->username.value)
+    return 401;
+  const bool has_nonce = fzr_stun_get(&r->msg, FZR_ATTR_NONCE, &attr);
+  if (has_nonce)
+    nonce = fzri_nonce_check(&e->nonces, r->from, attr.value, attr.len, e->now);
+  r->reached = nonce != FZRI_NONCE_FOREIGN;
+  fzri_siphash24_128(&e->hash_key, r->username.value, r->username.len, r->credential_tag);
+  const bool own = r->reached && is_of_allocation(r);
+  /* Without a good nonce it is 401 or 438 either way; it is computed if that may have to be signed. */
+  const bool wanted = own || nonce == FZRI_NONCE_FRESH || fzri_scheme_signs_challenges(&e->scheme);
+  if (wanted && !own && !fzri_limits_may_prove(&e->limits, r, e->now)) {
+    r->silenced = true;
+    return 401;
+  }
+  if (wanted)
+    result = prove(e, r);
+  const unsigned code = judge(e, r, has_nonce, nonce, result);
+  if (code && wanted && !own)
+    fzri_limits_proved_in_vain(&e->limits, r, e->now);
+  r->authenticated = !code;
+  return code;
+}

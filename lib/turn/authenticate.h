@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who sends a request: RFC 8489 section 9.2.4. */
+#ifndef FZRI_AUTHENTICATE_H
+#define FZRI_AUTHENTICATE_H
+
+#include "request.h"
+
+/* Authenticates |r|, whose allocation has been looked up. Returns 0, and then r->authenticated is true and the credential there; or
+ * the error code, 400, 401 or 438. r->silenced: nothing is to be answered. */
+unsigned fzri_authenticate(fzr_engine *e, fzri_request *r);
+
+#endif

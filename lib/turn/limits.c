@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "limits.h"
+
+#include "request.h"
+
+#define ERROR_RATE 10u    /* errors a second for a 5-tuple */
+#define ERROR_COST 100u   /* tokens of its bucket */
+#define PROOF_RATE 20000u /* a second: 2 to 4 % of a core */
+#define PROOF_SIZE 512u   /* bytes of a message that are one token's worth of hashing */
+
+/* A 5-tuple has three buckets, and a prefix two, so that nobody can use up another's: who forges a source address has no nonce of
+ * it, and who is reached at one need not have a key. */
+enum { OF_ANYONE, OF_THE_REACHED, OF_THE_AUTHENTICATED };
+
+int fzri_limits_init(fzri_limits *limits, fzri_mem *mem, const fzr_config *config,
+                     const fzri_siphash_key *key)
+{
+  const bool limited = config->unauthenticated_rate != FZR_UNLIMITED;
+  uint64_t errors = config->error_rate ? config->error_rate : ERROR_RATE;
+  if (config->error_rate == FZR_UNLIMITED)
+    errors = 0;
+  if (config->integrity_rate)
+    limits->proof_rate = config->integrity_rate == FZR_UNLIMITED ? 0 : config->integrity_rate;
+  else
+    limits->proof_rate = limited ? PROOF_RATE : 0;
+  limits->proof_tries = config->auth_second_secret ? 2 : 1;
+  const int error =
+      fzri_rate_limit_init(&limits->tuples, mem, errors * ERROR_COST, 2 * errors * ERROR_COST, key);
+  if (error)
+    return error;
+  return fzri_rate_limit_init(&limits->prefixes, mem, limited ? config->unauthenticated_rate : 0,
+                              config->unauthenticated_burst, key);
+}
+
+void fzri_limits_free(fzri_limits *limits)
+{
+  fzri_rate_limit_free(&limits->prefixes);
+  fzri_rate_limit_free(&limits->tuples);
+}
+
+bool fzri_limits_binding(fzri_limits *limits, const fzr_addr *from, fzr_time now)
+{
+  return fzri_rate_limit_take(&limits->prefixes, fzri_rate_prefix(&limits->prefixes, from, OF_ANYONE), 1,
+                              now);
+}
+
+static uint64_t tuple_of(const fzri_limits *limits, const fzri_request *r)
+{
+  const unsigned kind = r->authenticated ? OF_THE_AUTHENTICATED : r->reached ? OF_THE_REACHED : OF_ANYONE;
+  return fzri_rate_tuple(&limits->tuples, r->from, r->to, kind);
+}
+
+/* A client binds a channel for each address that its peers tell it of, hundreds at once after a restart, and many of them are out
+ * of bounds: errors for one that has an allocation cost little. */
+static uint64_t error_cost(const fzri_request *r)
+{
+  const bool names_peers =
+      r->msg.method == FZR_STUN_CHANNEL_BIND || r->msg.method == FZR_STUN_CREATE_PERMISSION;
+  return names_peers && r->authenticated && r->allocation ? 1 : ERROR_COST;
+}
+
+bool fzri_limits_error(fzri_limits *limits, const fzri_request *r, fzr_time now)
+{
+  const uint64_t tuple = tuple_of(limits, r), cost = error_cost(r);
+  /* Looked at first: a client that floods must not use up what its neighbours have together. */
+  if (!r->paid && !fzri_rate_limit_has_own(&limits->tuples, tuple, cost, now))
+    return false;
+  /* A Binding request has paid. */
+  if (!r->authenticated && r->msg.method != FZR_STUN_BINDING && !fzri_limits_binding(limits, r->from, now))
+    return false;
+  return r->paid || fzri_rate_limit_take_own(&limits->tuples, tuple, cost, now);
+}
+
+bool fzri_limits_late_error(fzri_limits *limits, const fzr_addr *client, const fzr_addr *server, fzr_time now)
+{
+  const uint64_t tuple = fzri_rate_tuple(&limits->tuples, client, server, OF_THE_AUTHENTICATED);
+  return fzri_rate_limit_take_own(&limits->tuples, tuple, ERROR_COST, now);
+}
+
+static uint64_t proof_cost(const fzri_limits *limits, const fzri_request *r)
+{
+  return limits->proof_tries * (1 + r->msg.len / PROOF_SIZE);
+}
+
+bool fzri_limits_may_prove(const fzri_limits *limits, const fzri_request *r, fzr_time now)
+{
+  const fzri_rate_limit *prefixes = &limits->prefixes;
+  const uint64_t rate = limits->proof_rate;
+  if (rate && !fzri_bucket_has(&limits->proofs[r->reached], rate, 2 * rate, proof_cost(limits, r), now))
+    return false;
+  if (!fzri_rate_limit_has_own(&limits->tuples, tuple_of(limits, r), ERROR_COST, now))
+    return false;
+  return !r->reached ||
+         fzri_rate_limit_has_own(prefixes, fzri_rate_prefix(prefixes, r->from, OF_THE_REACHED), 1, now);
+}
+
+void fzri_limits_proved_in_vain(fzri_limits *limits, fzri_request *r, fzr_time now)
+{
+  fzri_rate_limit *prefixes = &limits->prefixes;
+  const uint64_t rate = limits->proof_rate;
+  if (rate)
+    fzri_bucket_take(&limits->proofs[r->reached], rate, 2 * rate, proof_cost(limits, r), now);
+  fzri_rate_limit_take_own(&limits->tuples, tuple_of(limits, r), ERROR_COST, now);
+  if (r->reached)
+    fzri_rate_limit_take_own(prefixes, fzri_rate_prefix(prefixes, r->from, OF_THE_REACHED), 1, now);
+  r->paid = true;
+}
