@@ -54,6 +54,8 @@ void fzri_rate_limit_free(fzri_rate_limit *limit)
 
 static uint64_t tag_of(const fzri_rate_limit *limit, const void *bytes, size_t len)
 {
+  if (!limit->entries)
+    return 0;
   const uint64_t hash = fzri_siphash13(&limit->key, bytes, len);
   return hash ? hash : 1;
 }
