@@ -117,7 +117,7 @@ static int fill_random(void *ctx, uint8_t *out, size_t len)
 
 static fzr_addr address(uint8_t net, unsigned host, uint16_t port)
 {
-  const uint8_t ip[4] = {198, (uint8_t)(18 + net), (uint8_t)(host >> 8), (uint8_t)host};
+  const uint8_t ip[4] = {198, (uint8_t)(20 + net), (uint8_t)(host >> 8), (uint8_t)host};
   return fzr_addr_ipv4(ip, port);
 }
 
