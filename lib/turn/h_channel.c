@@ -17,13 +17,13 @@ static unsigned read_binding(fzri_request *r, uint16_t *number, fzr_addr *peer)
 }
 
 static unsigned check_binding(fzr_engine *e, const fzri_request *r, const fzri_allocation *a, uint16_t number,
-                              const fzr_addr *peer, fzri_peer_judgement *judged)
+                              fzr_addr *peer, fzri_peer_judgement *judged)
 {
-  if (!(a->families & fzri_family_bit(peer->family)))
+  if (fzri_peer_family(a, peer))
     return 443;
   if (fzri_channel_conflicts(e, a, number, peer))
     return 400;
-  return fzri_peer_allowed(e, r->from, peer, false, judged) ? 0 : 403;
+  return fzri_peer_check(e, r, peer, false, judged);
 }
 
 static void answer_bound(fzr_engine *e, const fzri_request *r, bool fresh)

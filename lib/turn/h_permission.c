@@ -8,10 +8,10 @@ static unsigned check_peer(const fzr_engine *e, const fzri_request *r, const fzr
 {
   if (fzr_stun_attr_addr(&r->msg, attr, peer))
     return 400;
-  if (!(a->families & fzri_family_bit(peer->family)))
+  if (fzri_peer_family(a, peer))
     return 443;
   /* A permission is for an address; who names no port means any. */
-  return fzri_peer_allowed(e, r->from, peer, peer->port == 0, judged) ? 0 : 403;
+  return fzri_peer_check(e, r, peer, peer->port == 0, judged);
 }
 
 /* Checks all peers. Returns 0, or the code for the first one that is refused. The last one looked at is in |peer|, and r->peer points

@@ -65,7 +65,7 @@ static const struct {
   uint8_t at;
   uint8_t flip;
 } embedded[] = {
-    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12, 0}, /* mapped */
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12, 0}, /* mapped: the first */
     {{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12, 0},       /* translated (SIIT), RFC 2765 */
     {{0}, 96, 12, 0},                                        /* compatible */
     {{0, 0x64, 0xff, 0x9b}, 96, 12, 0},                      /* NAT64, RFC 6052 */
@@ -80,6 +80,11 @@ bool fzri_in_prefix(const uint8_t *ip, const uint8_t *net, unsigned len)
     return false;
   const unsigned rest = len % 8;
   return !rest || (ip[len / 8] ^ net[len / 8]) >> (8 - rest) == 0;
+}
+
+bool fzri_is_mapped(const fzr_addr *addr)
+{
+  return addr->family == FZR_FAMILY_IPV6 && fzri_in_prefix(addr->ip, embedded[0].net, embedded[0].len);
 }
 
 static enum fzri_scope scope_in(const scope_net *table, size_t n, const uint8_t *ip)

@@ -24,6 +24,9 @@ enum fzri_scope fzri_scope_of(const fzr_addr *addr);
  * there are. ::1 and :: are themselves. */
 size_t fzri_inner_addresses(const fzr_addr *addr, fzr_addr inner[FZRI_INNER_MAX]);
 
+/* Whether |addr| is an IPv4 address in the form of an IPv6 one, ::ffff:0:0/96 (RFC 4291 section 2.5.5.2). */
+bool fzri_is_mapped(const fzr_addr *addr);
+
 /* Whether the |len| first bits of |ip| are those of |net|. */
 bool fzri_in_prefix(const uint8_t *ip, const uint8_t *net, unsigned len);
 

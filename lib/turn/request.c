@@ -4,6 +4,7 @@
 #include "allocation.h"
 #include "answer.h"
 #include "authenticate.h"
+#include "peer_scope.h"
 
 #include "../base/crypto.h"
 
@@ -119,17 +120,29 @@ unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime)
   return 0;
 }
 
-bool fzri_peer_allowed(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer, bool any_port,
-                       fzri_peer_judgement *out)
+unsigned fzri_peer_family(const fzri_allocation *a, fzr_addr *peer)
 {
-  const bool by_default = fzri_peer_policy_judge(&e->policy, peer, any_port, out) == FZR_PEER_ALLOWED;
-  if (!e->policy_fn)
-    return by_default;
-  fzr_addr asked = *peer;
-  if (any_port && !asked.port)
-    asked.port = e->lowest_port;
-  const bool allowed = e->policy_fn(e->policy_ctx, client, &asked, by_default);
-  if (by_default && !allowed)
-    *out = (fzri_peer_judgement){.reason = FZR_PEER_APPLICATION, .about = *peer};
-  return allowed;
+  if (fzri_is_mapped(peer) && a->families & FZRI_V4)
+    *peer = fzr_addr_ipv4(peer->ip + 12, peer->port);
+  return a->families & fzri_family_bit(peer->family) ? 0 : 443;
+}
+
+unsigned fzri_peer_check(const fzr_engine *e, const fzri_request *r, const fzr_addr *peer, bool any_port,
+                         fzri_peer_judgement *out)
+{
+  bool allowed = fzri_peer_policy_judge(&e->policy, peer, any_port, out) == FZR_PEER_ALLOWED;
+  if (e->policy_fn) {
+    fzr_addr asked = *peer;
+    if (any_port && !asked.port)
+      asked.port = e->lowest_port;
+    if (!e->policy_fn(e->policy_ctx, r->from, &asked, allowed)) {
+      if (allowed)
+        *out = (fzri_peer_judgement){.reason = FZR_PEER_APPLICATION, .about = *peer};
+      return 403;
+    }
+    allowed = true;
+  }
+  if (!allowed)
+    return 403;
+  return fzri_is_mapped(peer) ? 443 : 0;
 }
