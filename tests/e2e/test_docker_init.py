@@ -113,8 +113,17 @@ class DockerInit(unittest.TestCase):
             with open(path, "w", encoding="ascii") as file:
                 file.write("secret-token\n")
             self.assertEqual(self.init(FIREZONE_TOKEN=path), {"FIREZONE_TOKEN": "secret-token"})
-            # A folder is no file: it stays, and the portal will say so.
-            self.assertEqual(self.init(FIREZONE_TOKEN=folder), {"FIREZONE_TOKEN": folder})
+
+    def test_token_files_that_hold_none(self):
+        """Else a relay would run without a portal, healthy and ready, or send a path to it."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "token")
+            for text in ("", "\n", " \r\n\t"):
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(text)
+                self.assertIn("is empty: '%s'" % path, self.refused(FIREZONE_TOKEN=path))
+            for missing in (folder, path + "x", "/nowhere/token", "./token", "../x/token"):
+                self.assertIn("there is no file: '%s'" % missing, self.refused(FIREZONE_TOKEN=missing))
 
     def test_gce(self):
         service = self.service(GCE)
