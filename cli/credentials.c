@@ -88,6 +88,8 @@ int credentials_main(const options *o)
     fprintf(stderr, "firezone-relay: %s\n", error);
     return EXIT_USAGE;
   }
+  if (secret_oddity(secret))
+    fprintf(stderr, "firezone-relay: warning: the secret looks wrong: %s\n", secret_oddity(secret));
   if (source == SECRET_NONE) {
     fprintf(stderr,
             "firezone-relay: --auth-secret-file, AUTH_SECRET: none is set: expected the relay's secret\n");

@@ -46,15 +46,19 @@ static int show_help(void)
   return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Takes the secret, or makes one. Returns 0 or the exit status. */
-static int prepare_secret(const options *o, char secret[SECRET_MAX + 1], enum secret_source *source)
+/* Takes the secret, or makes one. A portal takes a secret that it has seen before for the same relay, and tells no client that this one
+ * knows nothing of what it did in an earlier life; two relays with one secret it takes for one. So it gets one of this life, beside which the
+ * operator's stays good. Returns 0 or the exit status. */
+static int prepare_secrets(const options *o, secret_pair *out, enum secret_source *source)
 {
   char error[OPTIONS_ERROR_MAX];
-  if (secret_read(o, secret, source, error)) {
+  memset(out, 0, sizeof *out);
+  if (secret_read(o, o->token ? out->second : out->first, source, error)) {
     fprintf(stderr, "firezone-relay: %s\n", error);
     return EXIT_USAGE;
   }
-  if (*source == SECRET_NONE && secret_make(secret)) {
+  if (o->token ? secret_of_a_life(out->second, out->first)
+               : *source == SECRET_NONE && secret_make(out->first)) {
     fprintf(stderr, "firezone-relay: no random bytes to be had\n");
     return EXIT_FAILURE;
   }
@@ -62,8 +66,19 @@ static int prepare_secret(const options *o, char secret[SECRET_MAX + 1], enum se
 }
 
 /* What the options allow, and are better without. */
-static void log_warnings(const options *o, enum secret_source source)
+static void log_warnings(const options *o, const secret_pair *s, enum secret_source source)
 {
+  const char *odd = source == SECRET_NONE ? NULL : secret_oddity(o->token ? s->second : s->first);
+  if (odd)
+    log_warn("relay", "The secret of %s looks wrong: %s",
+             source == SECRET_FILE ? "--auth-secret-file" : "AUTH_SECRET", odd);
+  if (o->token_oddity)
+    log_warn("relay", "The token looks wrong: %s", o->token_oddity);
+  if (o->token && o->listen_port != 3478)
+    log_warn(
+        "relay",
+        "--listen-port is %u: Firezone's clients take no answer of a relay that does not come from port 3478",
+        o->listen_port);
   if (o->token_from_argument)
     log_warn(
         "relay",
@@ -81,7 +96,8 @@ static void log_warnings(const options *o, enum secret_source source)
 int main(int argc, char **argv)
 {
   static options o;
-  char error[OPTIONS_ERROR_MAX], secret[SECRET_MAX + 1];
+  static secret_pair secrets;
+  char error[OPTIONS_ERROR_MAX];
   enum secret_source source;
   process_keep_standard_streams();
   if (options_read(argc, argv, environment, &o, error)) {
@@ -101,15 +117,17 @@ int main(int argc, char **argv)
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   const int unusable =
-      prepare_secret(&o, secret, &source); /* before the log: a mistake is one line, and no more */
+      prepare_secrets(&o, &secrets, &source); /* before the log: a mistake is one line, and no more */
   if (unusable)
     return unusable;
   start_log(&o);
   log_info("relay", "firezone-relay %s", fzr_version());
-  log_warnings(&o, source);
+  if (!o.token)
+    log_info("relay", "There is no token: running standalone, without a portal");
+  log_warnings(&o, &secrets, source);
   process_raise_descriptors(&o, workers_count(&o));
-  const int status = relay_run(&o, secret);
-  explicit_bzero(secret, sizeof secret);
+  const int status = relay_run(&o, &secrets);
+  explicit_bzero(&secrets, sizeof secrets);
   log_shutdown();
   return status;
 }

@@ -367,6 +367,7 @@ static const struct {
     {{"FIREZONE_NAME", "there is no token"}, no_token},
     {{"--api-url", "there is no token"}, no_token},
     {{"--max-partition-time", "there is no token"}, no_token},
+    {{"--heartbeat-interval", "there is no token"}, no_token},
     {{"AUTH_SECRET", "--auth-secret-file is set"}, secret_file},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},

@@ -17,7 +17,7 @@
 #define OPTIONS_ERROR_MAX  512
 #define MAX_PEER_RULES     256
 #define MAX_XDP_INTERFACES 8 /* FZX_TARGETS */
-#define MAX_IDLE_OPTIONS   16
+#define MAX_IDLE_OPTIONS   20
 #define SALT_MAX           500 /* bytes */
 
 enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_GOOGLE_CLOUD };
@@ -35,6 +35,7 @@ typedef struct options {
   uint16_t listen_port, lowest_port, highest_port;
   const char *token;
   bool token_from_argument;
+  const char *token_oddity; /* what looks wrong about it; NULL: nothing */
   const char *name;
   const char *api_url;
   portal_timing portal_timing; /* hidden, for tests */
@@ -57,7 +58,9 @@ typedef struct options {
   uint64_t max_bandwidth_per_allocation;
   uint32_t unauthenticated_rate;
   uint64_t max_partition_seconds;
-  uint64_t shutdown_seconds; /* UINT64_MAX: no limit */
+  uint64_t heartbeat_seconds;
+  uint64_t shutdown_seconds;   /* UINT64_MAX: no limit */
+  uint64_t drain_idle_seconds; /* hidden, for tests: a shutdown ends when nothing was relayed for so long */
   enum xdp_mode xdp_mode;
   bool xdp_swap;
   fzr_addr xdp_ip4, xdp_ip6; /* where the kernel sends from; family NONE: as the routing table says */

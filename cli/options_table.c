@@ -2,6 +2,7 @@
 #include "options_internal.h"
 
 #include "portal/portal.h"
+#include "strip.h"
 #include "telemetry/telemetry.h"
 
 #include <net/if.h>
@@ -63,7 +64,10 @@ static const char *set_workers(options *o, const char *t)
 
 const char *option_set_token(options *o, const char *t)
 {
-  return portal_token_is_usable(t) ? value_text(&o->token, t) : PORTAL_TOKEN_EXPECTED;
+  if (!portal_token_is_usable(t))
+    return PORTAL_TOKEN_EXPECTED;
+  o->token_oddity = strip_oddity(strip(t, strlen(t)));
+  return value_text(&o->token, t);
 }
 
 const char *option_set_name(options *o, const char *t)
@@ -79,7 +83,7 @@ const char *option_set_api_url(options *o, const char *t)
 
 static const char *set_portal_timing(options *o, const char *t)
 {
-  return portal_timing_parse(t, &o->portal_timing) ? NULL : "a list such as heartbeat=200ms,reply=50ms";
+  return portal_timing_parse(t, &o->portal_timing) ? NULL : "a list such as heartbeat=200ms,join=50ms";
 }
 
 static const char *set_secret_file(options *o, const char *t)
@@ -194,6 +198,16 @@ static const char *set_rate(options *o, const char *t)
 static const char *set_partition(options *o, const char *t)
 {
   return value_duration(&o->max_partition_seconds, t, 1);
+}
+
+static const char *set_heartbeat(options *o, const char *t)
+{
+  return value_duration(&o->heartbeat_seconds, t, 1);
+}
+
+static const char *set_drain_idle(options *o, const char *t)
+{
+  return value_duration(&o->drain_idle_seconds, t, 1);
 }
 
 static const char *set_shutdown(options *o, const char *t)
@@ -322,19 +336,22 @@ const option_spec option_specs[] = {
     {"pin-workers", NULL, "PIN_WORKERS", NULL, NULL, NULL, set_pin_workers, GROUP_NETWORK, false,
      "keep each of them on a CPU of its own, as far as there are enough"},
     {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", set_secret_file,
-     GROUP_AUTH, false, "file with the secret that credentials are made of; a trailing newline is dropped"},
+     GROUP_AUTH, false,
+     "file with the secret that credentials are made of; blanks and line ends around it are dropped"},
     {NULL, NULL, "AUTH_SECRET", "SECRET", NULL, NULL, option_set_secret, GROUP_AUTH, false,
      "the secret itself; in the environment only, because arguments are visible to everyone"},
     {"rng-seed", NULL, "RNG_SEED", "N", NULL, NULL, set_seed, GROUP_AUTH, false,
      "repeatable randomness, for tests only: everything secret can then be guessed"},
     {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", option_set_token, GROUP_PORTAL, false,
      "token to register with the portal; also the first argument, where others can see it"},
-    {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, "host name", option_set_name, GROUP_PORTAL, false,
+    {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, NULL, option_set_name, GROUP_PORTAL, false,
      "name shown in the portal; also the second argument"},
     {"api-url", NULL, "FIREZONE_API_URL", "URL", "wss://api.firezone.dev", NULL, option_set_api_url,
      GROUP_PORTAL, false, "the portal's WebSocket"},
-    {"max-partition-time", NULL, "MAX_PARTITION_TIME", "TIME", "15m", NULL, set_partition, GROUP_PORTAL,
+    {"max-partition-time", NULL, "MAX_PARTITION_TIME", "TIME", "24h", NULL, set_partition, GROUP_PORTAL,
      false, "how long the portal may be away before the relay ends"},
+    {"heartbeat-interval", NULL, "HEARTBEAT_INTERVAL", "TIME", "10s", NULL, set_heartbeat, GROUP_PORTAL,
+     false, "how often the portal is asked whether it lives; three unanswered ones end the connection"},
     {"allow-peer", NULL, "ALLOW_PEER", "CIDR[:PORT]", NULL, NULL, set_allow, GROUP_LIMITS, true,
      "peers that users may reach, also out of the relay's scope; with a port ([2001:db8::1]:3478) also one "
      "at "
@@ -352,7 +369,8 @@ const option_spec option_specs[] = {
      "answers a second to strangers of one /24 or /48, with bursts of twice that, divided among the workers; "
      "0 is no limit"},
     {"shutdown-timeout", NULL, "SHUTDOWN_TIMEOUT", "TIME", NULL, "no limit", set_shutdown, GROUP_LIMITS,
-     false, "how long a shutdown waits for the last allocation"},
+     false,
+     "how long a shutdown waits for the last allocation; it ends, too, when nothing was relayed for 60 s"},
     {"log-format", NULL, "LOG_FORMAT", "FORMAT", "human", NULL, set_log_format, GROUP_OBSERVE, false,
      "human, json or google-cloud"},
     {"google-cloud-project-id", NULL, "GOOGLE_CLOUD_PROJECT_ID", "ID", NULL, NULL, set_project, GROUP_OBSERVE,
@@ -391,6 +409,7 @@ const option_spec option_specs[] = {
      "what follows the expiry in the username: up to 500 bytes, no colon"},
     {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, "text, json or url"},
     {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
+    {"drain-idle", NULL, NULL, "TIME", "60s", NULL, set_drain_idle, GROUP_OTHER, false, NULL},
     {"disable-gso", NULL, NULL, NULL, NULL, NULL, set_disable_gso, GROUP_OTHER, false, NULL},
     {"send-buffer", NULL, NULL, "N", NULL, NULL, set_send_buffer, GROUP_OTHER, false, NULL},
 };

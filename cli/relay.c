@@ -23,7 +23,7 @@
 
 typedef struct relay {
   const options *o;
-  const char *secret;
+  const secret_pair *secrets;
   struct event_base *base;
   telemetry *telemetry;
   endpoints endpoints;
@@ -32,8 +32,10 @@ typedef struct relay {
   struct event *terminate, *interrupt, *stats, *drain;
   uint64_t last_bytes;
   fzr_time last_stats;
-  fzr_time shutdown_at; /* when to stop waiting; FZR_TIME_NEVER: never */
-  bool begun;           /* the loop has run: there may be something to flush */
+  fzr_time shutdown_at;   /* when to stop waiting; FZR_TIME_NEVER: never */
+  uint64_t drain_packets; /* relayed so far, when a shutdown last looked */
+  fzr_time drain_relayed; /* when that had last grown, or was not known */
+  bool begun;             /* the loop has run: there may be something to flush */
   bool draining;
   bool at_once; /* a second signal came */
   bool ended;
@@ -93,21 +95,15 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
            (unsigned long long)t.allocations, (unsigned long long)t.channels, rate, units[unit]);
 }
 
-static fzr_time last_heartbeat(void *ctx)
-{
-  return portal_last_heartbeat(((const relay *)ctx)->portal);
-}
-
-static bool is_ready(void *ctx)
+/* New clients come by way of the portal, if there is one. */
+static const char *not_ready(void *ctx)
 {
   const relay *r = ctx;
-  return r->workers && !r->draining;
-}
-
-static fzr_time health_now(void *ctx)
-{
-  (void)ctx;
-  return monotonic_now();
+  if (r->draining)
+    return "shutting down";
+  if (r->portal && !portal_is_connected(r->portal))
+    return "the portal is away";
+  return r->workers ? NULL : "the portal has not said yet that relaying may begin";
 }
 
 static void on_filter_changed(void *ctx)
@@ -119,6 +115,18 @@ static void on_filter_changed(void *ctx)
 
 /* ---- shutdown ---- */
 
+/* Whether nothing was relayed for so long that no call can be alive: even an idle one's checks come each 25 s. Firezone's clients never free
+ * an allocation that they leave. */
+static bool drain_is_idle(relay *r, const metrics_totals *t, bool unknown)
+{
+  const uint64_t packets = t->packets[0] + t->packets[1];
+  const fzr_time now = monotonic_now();
+  if (packets != r->drain_packets || unknown)
+    r->drain_relayed = now;
+  r->drain_packets = packets;
+  return now - r->drain_relayed >= r->o->drain_idle_seconds * FZR_SECOND;
+}
+
 static void on_drain(evutil_socket_t fd, short what, void *ctx)
 {
   (void)fd;
@@ -127,9 +135,13 @@ static void on_drain(evutil_socket_t fd, short what, void *ctx)
   const metrics_totals t = take_totals(r);
   const bool unknown = r->workers && !workers_snapshot_is_current(r->workers);
   const bool portal_open = r->portal && !portal_is_closed(r->portal);
-  if ((t.allocations || unknown || portal_open) && monotonic_now() < r->shutdown_at)
+  const bool idle = drain_is_idle(r, &t, unknown);
+  if (((t.allocations && !idle) || unknown || portal_open) && monotonic_now() < r->shutdown_at)
     return;
-  if (t.allocations)
+  if (t.allocations && idle)
+    log_info("relay", "Nothing was relayed for %llu s: shutting down, with %llu idle allocations left",
+             (unsigned long long)r->o->drain_idle_seconds, (unsigned long long)t.allocations);
+  else if (t.allocations)
     log_warn("relay", "Shutdown timeout: cutting off %llu allocations with %llu channels",
              (unsigned long long)t.allocations, (unsigned long long)t.channels);
   else if (unknown)
@@ -152,6 +164,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
     return;
   }
   r->draining = true;
+  r->drain_relayed = monotonic_now();
   const uint64_t wait = r->o->shutdown_seconds;
   r->shutdown_at = wait > UINT32_MAX ? FZR_TIME_NEVER : monotonic_now() + wait * FZR_SECOND;
   if (r->portal)
@@ -172,7 +185,7 @@ static int start_workers(relay *r)
   char error[OPTIONS_ERROR_MAX];
   uint16_t ports[2];
   endpoints_ports(&r->endpoints, ports);
-  r->workers = workers_start(r->o, r->secret, ports, r->telemetry, error);
+  r->workers = workers_start(r->o, r->secrets, ports, r->telemetry, error);
   if (!r->workers)
     log_error("relay", "%s", error);
   else
@@ -201,23 +214,21 @@ static void on_connected(void *ctx, bool connected)
 
 static int start_portal(relay *r)
 {
-  char error[PORTAL_ERROR_MAX], host[256] = "";
+  char error[PORTAL_ERROR_MAX];
   const options *o = r->o;
-  const char *name = o->name;
-  const fzr_time partition = o->portal_timing.partition;
-  if (!name && gethostname(host, sizeof host - 1) == 0)
-    name = host;
-  const portal_options config = {.api_url = o->api_url,
-                                 .token = o->token,
-                                 .name = name,
-                                 .ipv4 = o->public_ip4,
-                                 .ipv6 = o->public_ip6,
-                                 .port = o->listen_port,
-                                 .stamp_secret = r->secret,
-                                 .version = fzr_version(),
-                                 .max_partition_time =
-                                     partition ? partition : o->max_partition_seconds * FZR_SECOND,
-                                 .timing = o->portal_timing};
+  portal_options config = {.api_url = o->api_url,
+                           .token = o->token,
+                           .name = o->name,
+                           .ipv4 = o->public_ip4,
+                           .ipv6 = o->public_ip6,
+                           .port = o->listen_port,
+                           .stamp_secret = r->secrets->first,
+                           .version = fzr_version(),
+                           .timing = o->portal_timing};
+  if (!config.timing.partition)
+    config.timing.partition = o->max_partition_seconds * FZR_SECOND;
+  if (!config.timing.heartbeat)
+    config.timing.heartbeat = o->heartbeat_seconds * FZR_SECOND;
   const portal_callbacks callbacks = {r, on_init, on_fatal, on_connected};
   r->portal = portal_start(&config, r->base, &callbacks, error);
   if (r->portal)
@@ -256,7 +267,7 @@ static int start(relay *r)
                                     .workers = workers_count(r->o),
                                     .source = {take_snapshot, r},
                                     .env = getenv};
-  const health_source source = {r, last_heartbeat, is_ready, health_now, r->o->portal_timing.health};
+  const health_source source = {r, not_ready};
   /* Signals first: they were held up to here. */
   if (start_events(r)) {
     log_error("relay", "%s", error);
@@ -296,9 +307,9 @@ static void stop(relay *r)
   }
 }
 
-int relay_run(const options *o, const char *secret)
+int relay_run(const options *o, const secret_pair *secrets)
 {
-  relay r = {.o = o, .secret = secret, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE};
+  relay r = {.o = o, .secrets = secrets, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE};
   if (!start(&r)) {
     r.begun = true;
     event_base_dispatch(r.base);

@@ -3,9 +3,10 @@
 #ifndef RELAY_RELAY_H
 #define RELAY_RELAY_H
 
-#include "options.h"
+#include "secret.h"
 
-/* Runs until a shutdown or a failure, which is in the log. |secret| is what credentials are made of. Returns the exit status. */
-int relay_run(const options *o, const char *secret);
+/* Runs until a shutdown or a failure, which is in the log. |secrets| are what credentials are made of; the portal gets the first. Returns the exit
+ * status. */
+int relay_run(const options *o, const secret_pair *secrets);
 
 #endif

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "secret.h"
 
+#include "strip.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <mbedtls/md.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,17 +19,20 @@ static int check(const char *secret, const char *where, char *error)
   return -1;
 }
 
-/* Drops one line ending from the |len| bytes |text|. Returns what is left. */
-static size_t without_newline(const char *text, size_t len)
+/* Copies what is meant of |text|; 0 bytes and what is too long are no secret. Returns whether it is one, or empty. */
+static bool take(const char *text, size_t len, char out[SECRET_MAX + 1])
 {
-  if (len && text[len - 1] == '\n')
-    return len > 1 && text[len - 2] == '\r' ? len - 2 : len - 1;
-  return len;
+  const stripped s = strip(text, len);
+  if (s.len > SECRET_MAX || memchr(s.text, 0, s.len))
+    return false;
+  memcpy(out, s.text, s.len);
+  out[s.len] = 0;
+  return true;
 }
 
 static int read_file(const char *path, char *out, char *error)
 {
-  char buffer[SECRET_MAX + 3];
+  char buffer[2 * SECRET_MAX]; /* a file with more around it holds something else */
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   size_t len = 0;
   ssize_t n = -1;
@@ -42,18 +48,15 @@ static int read_file(const char *path, char *out, char *error)
     return -1;
   }
   close(fd);
-  len = without_newline(buffer, len);
-  if (len > SECRET_MAX || memchr(buffer, 0, len)) {
+  const bool taken = len < sizeof buffer && take(buffer, len, out);
+  explicit_bzero(buffer, sizeof buffer);
+  if (!taken) {
     snprintf(error, OPTIONS_ERROR_MAX,
              "--auth-secret-file: '%.200s' holds no secret: expected 1 to %d bytes of text", path,
              SECRET_MAX);
     make_one_line(error);
-    explicit_bzero(buffer, sizeof buffer);
     return -1;
   }
-  memcpy(out, buffer, len);
-  out[len] = 0;
-  explicit_bzero(buffer, sizeof buffer);
   return check(out, "--auth-secret-file", error);
 }
 
@@ -69,15 +72,18 @@ int secret_read(const options *o, char out[SECRET_MAX + 1], enum secret_source *
   if (!o->auth_secret)
     return 0;
   *source = SECRET_ENVIRONMENT;
-  const size_t len = without_newline(o->auth_secret, strlen(o->auth_secret));
-  if (len > SECRET_MAX) {
+  if (!take(o->auth_secret, strlen(o->auth_secret), out)) {
     snprintf(error, OPTIONS_ERROR_MAX, "AUTH_SECRET: the secret is too long: expected 1 to %d bytes",
              SECRET_MAX);
     return -1;
   }
-  memcpy(out, o->auth_secret, len);
-  out[len] = 0;
   return check(out, "AUTH_SECRET", error);
+}
+
+static void write_hex(const uint8_t *bytes, size_t len, char *out)
+{
+  for (size_t i = 0; i < len; i++)
+    snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
 int secret_make(char out[SECRET_MAX + 1])
@@ -85,8 +91,25 @@ int secret_make(char out[SECRET_MAX + 1])
   uint8_t bytes[32];
   if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
     return -1;
-  for (size_t i = 0; i < sizeof bytes; i++)
-    snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+  write_hex(bytes, sizeof bytes, out);
   explicit_bzero(bytes, sizeof bytes);
   return 0;
+}
+
+int secret_of_a_life(const char *secret, char out[SECRET_MAX + 1])
+{
+  uint8_t bytes[32], mac[32];
+  if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes ||
+      mbedtls_md_hmac(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), (const unsigned char *)secret,
+                      strlen(secret), bytes, sizeof bytes, mac))
+    return -1;
+  write_hex(mac, sizeof mac, out);
+  explicit_bzero(bytes, sizeof bytes);
+  explicit_bzero(mac, sizeof mac);
+  return 0;
+}
+
+const char *secret_oddity(const char *secret)
+{
+  return strip_oddity((stripped){secret, strlen(secret)});
 }

@@ -10,12 +10,24 @@
 /* Where it came from. */
 enum secret_source { SECRET_NONE, SECRET_FILE, SECRET_ENVIRONMENT };
 
-/* Takes the secret that |o| names into |out|, zero-terminated. *|source| is SECRET_NONE, and |out| empty, if it names none. Returns
+/* What credentials may be made of: the first is told to the portal, if there is one; the second may be "". */
+typedef struct secret_pair {
+  char first[SECRET_MAX + 1];
+  char second[SECRET_MAX + 1];
+} secret_pair;
+
+/* Takes the secret that |o| names into |out|, zero-terminated, without blanks, line ends and a byte order mark around it. *|source| is SECRET_NONE, and |out| empty, if it names none. Returns
  * 0, or -1 with one line in |error|. */
 int secret_read(const options *o, char out[SECRET_MAX + 1], enum secret_source *source,
                 char error[OPTIONS_ERROR_MAX]);
 
 /* Makes 64 random hexadecimal digits into |out|. Returns 0 or -1. */
 int secret_make(char out[SECRET_MAX + 1]);
+
+/* The same, made of |secret|, too, which may be "": for this life of the process alone. Returns 0 or -1. */
+int secret_of_a_life(const char *secret, char out[SECRET_MAX + 1]);
+
+/* What looks wrong about |secret|, fit for a warning: static text; NULL if nothing does. */
+const char *secret_oddity(const char *secret);
 
 #endif

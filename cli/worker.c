@@ -122,7 +122,8 @@ static int new_engine(worker *w, const worker_config *c, const fzr_addr *own, si
   config.highest_port = o->highest_port;
   config.shared = c->shared;
   config.auth = FZR_AUTH_STAMP;
-  config.auth_secret = c->secret;
+  config.auth_secret = c->secrets->first;
+  config.auth_second_secret = *c->secrets->second ? c->secrets->second : NULL;
   config.peer_rules = o->rules;
   config.peer_rule_count = o->rule_count;
   config.own_addrs = own;

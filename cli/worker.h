@@ -3,7 +3,7 @@
 #ifndef RELAY_WORKER_H
 #define RELAY_WORKER_H
 
-#include "options.h"
+#include "secret.h"
 
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
@@ -13,7 +13,7 @@ typedef struct worker worker;
 
 typedef struct worker_config {
   const options *options;
-  const char *secret;
+  const secret_pair *secrets;
   fzr_shared *shared;
   unsigned index;
   unsigned count;        /* of all workers: limits per relay are divided by it */

@@ -65,12 +65,12 @@ static void open_offload(workers *all, const options *o)
     worker_offload(all->each[i], all->offload);
 }
 
-static int start_all(workers *all, const options *o, const char *secret, const uint16_t own_ports[2],
+static int start_all(workers *all, const options *o, const secret_pair *secrets, const uint16_t own_ports[2],
                      telemetry *t, char *error)
 {
   for (unsigned i = 0; i < all->count; i++) {
     const worker_config config = {.options = o,
-                                  .secret = secret,
+                                  .secrets = secrets,
                                   .shared = all->shared,
                                   .index = i,
                                   .count = all->count,
@@ -92,8 +92,8 @@ static int start_all(workers *all, const options *o, const char *secret, const u
   return 0;
 }
 
-workers *workers_start(const options *o, const char *secret, const uint16_t own_ports[2], telemetry *t,
-                       char error[OPTIONS_ERROR_MAX])
+workers *workers_start(const options *o, const secret_pair *secrets, const uint16_t own_ports[2],
+                       telemetry *t, char error[OPTIONS_ERROR_MAX])
 {
   workers *all = calloc(1, sizeof *all);
   if (all) {
@@ -107,7 +107,7 @@ workers *workers_start(const options *o, const char *secret, const uint16_t own_
     workers_free(all);
     return NULL;
   }
-  if (start_all(all, o, secret, own_ports, t, error)) {
+  if (start_all(all, o, secrets, own_ports, t, error)) {
     workers_free(all);
     return NULL;
   }

@@ -5,16 +5,9 @@
 
 #include <event2/buffer.h>
 
-#define DEFAULT_MAX_AGE (900 * FZR_SECOND)
-
 struct health {
   health_source source;
 };
-
-bool health_is_alive(fzr_time last, fzr_time now, fzr_time max_age)
-{
-  return last == FZR_TIME_NEVER || now < last || now - last < max_age;
-}
 
 static void answer(http_response *response, int status, const char *text)
 {
@@ -24,23 +17,17 @@ static void answer(http_response *response, int status, const char *text)
 
 static void on_healthz(void *ctx, const http_request *request, http_response *response)
 {
-  const health_source *source = &((const struct health *)ctx)->source;
+  (void)ctx;
   (void)request;
-  if (health_is_alive(source->last_heartbeat(source->ctx), source->now(source->ctx),
-                      source->max_heartbeat_age))
-    answer(response, 200, "ok");
-  else
-    answer(response, 400, "no heartbeat was sent to the portal for too long");
+  answer(response, 200, "ok");
 }
 
 static void on_readyz(void *ctx, const http_request *request, http_response *response)
 {
   const health_source *source = &((const struct health *)ctx)->source;
+  const char *reason = source->not_ready(source->ctx);
   (void)request;
-  if (source->ready(source->ctx))
-    answer(response, 200, "ready");
-  else
-    answer(response, 503, "not relaying");
+  answer(response, reason != NULL ? 503 : 200, reason != NULL ? reason : "ready");
 }
 
 struct health *health_new(http_server *server, const health_source *source)
@@ -49,8 +36,6 @@ struct health *health_new(http_server *server, const health_source *source)
   if (health == NULL)
     return NULL;
   health->source = *source;
-  if (health->source.max_heartbeat_age == 0)
-    health->source.max_heartbeat_age = DEFAULT_MAX_AGE;
   if (http_server_route(server, EVHTTP_REQ_GET, "/healthz", on_healthz, health) != 0 ||
       http_server_route(server, EVHTTP_REQ_GET, "/readyz", on_readyz, health) != 0) {
     /* A route that was added refers to |health|: there is no way back but to keep it. */

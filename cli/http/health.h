@@ -5,23 +5,16 @@
 
 #include "http/server.h"
 
-/* What the answers are made of. The functions are called with |ctx| at each request. */
+/* What the answers are made of. The function is called with |ctx| at each request. */
 typedef struct health_source {
   void *ctx;
-  /* When the last heartbeat was sent to the portal, on the same clock as |now|; FZR_TIME_NEVER if none ever was. */
-  fzr_time (*last_heartbeat)(void *ctx);
-  /* Whether relaying has begun and no shutdown has. */
-  bool (*ready)(void *ctx);
-  fzr_time (*now)(void *ctx);
-  fzr_time max_heartbeat_age; /* 0: 15 minutes */
+  /* Why no new client should be sent here, as one line; NULL if they may come. */
+  const char *(*not_ready)(void *ctx);
 } health_source;
 
-/* The verdict of /healthz for a heartbeat at |last| and a time of |now|: true while none was ever sent (FZR_TIME_NEVER) or the
- * last is younger than |max_age|. */
-bool health_is_alive(fzr_time last, fzr_time now, fzr_time max_age);
-
-/* Adds both routes to |server|: /healthz answers 200 or 400, /readyz 200 or 503. |source| is copied; its ctx must outlive
- * |server|. The routes' state is freed by health_free, after the server.
+/* Adds both routes to |server|: /readyz answers 200 or 503; /healthz 200 as long as there is a loop to answer at all, for what lives in this
+ * process is relayed on, portal or none, and a restart would end it. |source| is copied; its ctx must outlive |server|. The routes' state is
+ * freed by health_free, after the server.
  * Returns NULL with errno set if it can't. */
 struct health *health_new(http_server *server, const health_source *source);
 void health_free(struct health *health);

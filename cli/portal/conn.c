@@ -209,6 +209,21 @@ static int on_ws_random(void *ctx, uint8_t *out, size_t len)
   return getrandom(out, len, 0) == (ssize_t)len ? 0 : -1;
 }
 
+/* What a close with |code| says, by IANA's registry of WebSocket close codes. */
+static const char *name_of_close(unsigned code)
+{
+  switch (code) {
+  case 1012:
+    return "restarts and closed the WebSocket";
+  case 1013:
+    return "is busy and closed the WebSocket until later";
+  case 1014:
+    return "can't be reached by the gateway before it, which closed the WebSocket";
+  default:
+    return "closed the WebSocket";
+  }
+}
+
 static void feed_ws(portal_conn *conn, const uint8_t *data, size_t len)
 {
   const uint64_t frames = portal_ws_frames(conn->ws);
@@ -217,7 +232,8 @@ static void feed_ws(portal_conn *conn, const uint8_t *data, size_t len)
   if (!is_live(conn) || !flush(conn) || state == PORTAL_WS_OPEN)
     return;
   (void)snprintf(conn->why, sizeof conn->why, "the portal %s (%s)",
-                 state == PORTAL_WS_CLOSED ? "closed the WebSocket" : "broke the WebSocket",
+                 state == PORTAL_WS_CLOSED ? name_of_close(portal_ws_close_code(conn->ws))
+                                           : "broke the WebSocket",
                  portal_ws_reason(conn->ws));
   lost(conn, conn->why);
 }

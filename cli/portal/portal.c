@@ -15,6 +15,7 @@
 #include "portal/retry_after.h"
 #include "portal/upgrade.h"
 #include "portal/websocket.h"
+#include "strip.h"
 #include "telemetry/log.h"
 
 #define TARGET         "portal"
@@ -47,6 +48,7 @@ struct portal {
   fzr_addr shunned; /* connected, but came to nothing: tried last next time */
   bool joined;      /* over the connection that there is */
   bool acting, silent;
+  bool lookup_told; /* that the name can't be looked up, since the relay was last joined */
 };
 
 static uint32_t random_bits(void)
@@ -175,6 +177,7 @@ static void connect_to(portal *p, const fzr_addr *addrs, size_t count)
   (void)!getrandom(nonce, sizeof nonce, 0);
   portal_upgrade_key(nonce, key);
   portal_text text = portal_text_of(request, sizeof request);
+  p->login.token_in_query = p->session.token_in_query;
   portal_upgrade_request(&p->url, &p->login, p->version, key, &text);
   const portal_conn_config config = {
       .base = p->base,
@@ -199,6 +202,13 @@ static void connect_to(portal *p, const fzr_addr *addrs, size_t count)
     attempt_failed(p, "out of memory");
 }
 
+static void warn_of_lookup(portal *p, const char *what)
+{
+  if (!p->lookup_told)
+    log_warn(TARGET, "%s; trying the addresses that worked last", what);
+  p->lookup_told = true;
+}
+
 static void on_resolved(void *ctx, const fzr_addr *addrs, size_t count, const char *error)
 {
   portal *p = ctx;
@@ -215,7 +225,7 @@ static void on_resolved(void *ctx, const fzr_addr *addrs, size_t count, const ch
     attempt_failed(p, text);
     return;
   }
-  log_warn(TARGET, "%s; trying the addresses that worked last", text);
+  warn_of_lookup(p, text);
   connect_to(p, p->good, p->good_count);
 }
 
@@ -226,7 +236,9 @@ static void on_late(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   portal_resolver_cancel(p->resolver);
-  log_warn(TARGET, "looking up %s takes long; trying the addresses that worked last", p->url.host);
+  char text[DETAIL_MAX];
+  (void)snprintf(text, sizeof text, "looking up %s takes long", p->url.host);
+  warn_of_lookup(p, text);
   connect_to(p, p->good, p->good_count);
 }
 
@@ -292,10 +304,21 @@ static void went_up(portal *p)
   char addr[FZR_ADDR_TEXT_MAX] = "";
   const fzr_addr peer = portal_conn_peer(p->conn);
   p->joined = true;
+  p->lookup_told = false;
   remember_good(p);
   (void)fzr_addr_format(&peer, true, addr, sizeof addr);
   log_info(TARGET, "connected to the portal %s at %s", p->shown_url, addr);
   p->callbacks.on_connected(p->callbacks.ctx, true);
+}
+
+/* Once for each reason: an outage may last for hours. */
+static void log_retry(const session_action *action)
+{
+  const double seconds = (double)action->delay / (double)FZR_SECOND;
+  if (action->repeated)
+    log_debug(TARGET, "%s; next try in %.1f s", action->text, seconds);
+  else
+    log_warn(TARGET, "%s; next try in %.1f s", action->text, seconds);
 }
 
 static void act_on(portal *p, const session_action *action)
@@ -323,11 +346,14 @@ static void act_on(portal *p, const session_action *action)
       p->callbacks.on_connected(p->callbacks.ctx, false);
     break;
   case SESSION_INIT:
-    log_info(TARGET, "the portal says that relaying may begin");
+    if (action->text[0] != '\0')
+      log_warn(TARGET, "%s: relaying begins all the same", action->text);
+    else
+      log_info(TARGET, "the portal says that relaying may begin");
     p->callbacks.on_init(p->callbacks.ctx);
     break;
   case SESSION_RETRY:
-    log_warn(TARGET, "%s; next try in %.1f s", action->text, (double)action->delay / (double)FZR_SECOND);
+    log_retry(action);
     break;
   case SESSION_FATAL:
     p->callbacks.on_fatal(p->callbacks.ctx, action->text);
@@ -375,25 +401,28 @@ static bool is_header_text(const char *text)
 
 bool portal_token_is_usable(const char *token)
 {
+  const stripped s = strip(token, strlen(token));
   size_t len = 0;
-  for (; *token != '\0'; token++) {
-    if (*token == '\r' || *token == '\n')
+  for (size_t i = 0; i < s.len; i++) {
+    const char c = s.text[i];
+    if (c == '\r' || c == '\n')
       continue;
-    if (*token <= ' ' || *token >= 0x7f || len++ == TOKEN_MAX)
+    if (c <= ' ' || c >= 0x7f || len++ == TOKEN_MAX)
       return false;
   }
   return len > 0;
 }
 
-/* Copies a token without CR and LF. */
+/* Copies a token without what does not belong to it. */
 static bool copy_token(portal *p, const char *token)
 {
   size_t len = 0;
   if (!portal_token_is_usable(token))
     return false;
-  for (; *token != '\0'; token++)
-    if (*token != '\r' && *token != '\n')
-      p->token[len++] = *token;
+  const stripped s = strip(token, strlen(token));
+  for (size_t i = 0; i < s.len; i++)
+    if (s.text[i] != '\r' && s.text[i] != '\n')
+      p->token[len++] = s.text[i];
   p->token[len] = '\0';
   return true;
 }
@@ -432,11 +461,12 @@ static const char *take_options(portal *p, const portal_options *o)
     return "FIREZONE_NAME: expected at most 255 bytes";
   if (!copy(p->stamp_secret, sizeof p->stamp_secret, o->stamp_secret) || !is_utf8(p->stamp_secret))
     return "AUTH_SECRET, --auth-secret-file: with a portal, expected at most 255 bytes of UTF-8 text";
-  p->login = (portal_login){p->token, p->name[0] != '\0' ? p->name : NULL, o->ipv4, o->ipv6, o->port};
-  portal_timing timing = o->timing;
-  if (o->max_partition_time != 0)
-    timing.partition = o->max_partition_time;
-  session_init(&p->session, p->stamp_secret, &timing);
+  p->login = (portal_login){.token = p->token,
+                            .name = p->name[0] != '\0' ? p->name : NULL,
+                            .ipv4 = o->ipv4,
+                            .ipv6 = o->ipv6,
+                            .port = o->port};
+  session_init(&p->session, p->stamp_secret, &o->timing);
   return NULL;
 }
 
@@ -445,7 +475,9 @@ static const char *try_out(const portal *p, char error[PORTAL_TLS_ERROR_MAX])
 {
   char request[PORTAL_REQUEST_MAX];
   portal_text text = portal_text_of(request, sizeof request);
-  portal_upgrade_request(&p->url, &p->login, p->version, "0123456789abcdef01234==", &text);
+  portal_login largest = p->login;
+  largest.token_in_query = true;
+  portal_upgrade_request(&p->url, &largest, p->version, "0123456789abcdef01234==", &text);
   mbedtls_platform_zeroize(request, sizeof request);
   if (text.overflow)
     return "--api-url, FIREZONE_TOKEN, FIREZONE_NAME: expected less than 16 KiB together, escaped for a URL";
@@ -509,11 +541,6 @@ void portal_free(portal *p)
     event_free(p->late);
   mbedtls_platform_zeroize(p, sizeof *p);
   free(p);
-}
-
-fzr_time portal_last_heartbeat(const portal *p)
-{
-  return p != NULL ? p->session.last_heartbeat : FZR_TIME_NEVER;
 }
 
 bool portal_is_connected(const portal *p)

@@ -21,12 +21,10 @@ typedef struct portal_options {
   const char *name; /* NULL or "": none is sent */
   fzr_addr ipv4;    /* the public addresses; family NONE: there is none */
   fzr_addr ipv6;
-  uint16_t port;               /* the listen port */
-  const char *stamp_secret;    /* UTF-8; the same at every join */
-  const char *version;         /* the relay's */
-  fzr_time max_partition_time; /* 0: 15 minutes */
-  portal_timing
-      timing; /* for tests: all 0 is right; its partition is overridden by max_partition_time, if set */
+  uint16_t port;            /* the listen port */
+  const char *stamp_secret; /* UTF-8; the same at every join; the portal makes the relay's id of it */
+  const char *version;      /* the relay's */
+  portal_timing timing;     /* 0: the defaults; all but `heartbeat` and `partition` are for tests */
 } portal_options;
 
 /* Called from the event loop, never from within a function of this header. portal_free must not be called in them. */
@@ -43,7 +41,7 @@ typedef struct portal_callbacks {
 /* Whether |url| can be used: NULL, or what would be right, fit for "--api-url: expected ...". */
 const char *portal_check_url(const char *url);
 
-/* What a token has to be, apart from line breaks, which are dropped: nothing else goes into a header and comes out as it was. */
+/* What a token has to be, apart from blanks, line breaks and a BOM around it and line breaks within, which are dropped: nothing else goes into a header and comes out as it was. */
 #define PORTAL_TOKEN_EXPECTED "1 to 3072 printable ASCII characters without blanks"
 
 /* Whether a portal could take |token|. */
@@ -62,9 +60,6 @@ bool portal_is_closed(const portal *p);
 
 /* Closes at once and wipes the secrets. NULL is allowed. */
 void portal_free(portal *p);
-
-/* When a heartbeat was last sent, on CLOCK_MONOTONIC; FZR_TIME_NEVER if none ever was. NULL is allowed: never. */
-fzr_time portal_last_heartbeat(const portal *p);
 
 /* Whether the relay is joined now. NULL is allowed: no. */
 bool portal_is_connected(const portal *p);

@@ -13,17 +13,17 @@ static fzr_time or_default(fzr_time given, fzr_time normal)
 portal_timing portal_timing_complete(const portal_timing *given)
 {
   return (portal_timing){
-      .heartbeat = or_default(given->heartbeat, 30 * FZR_SECOND),
-      .reply = or_default(given->reply, 5 * FZR_SECOND),
+      .heartbeat = or_default(given->heartbeat, 10 * FZR_SECOND),
       .join = or_default(given->join, 5 * FZR_SECOND),
+      .init = or_default(given->init, 10 * FZR_SECOND),
       .connect = or_default(given->connect, 5 * FZR_SECOND),
       .attempt = or_default(given->attempt, 15 * FZR_SECOND),
       .backoff_first = or_default(given->backoff_first, PORTAL_BACKOFF_FIRST),
       .backoff_max = or_default(given->backoff_max, PORTAL_BACKOFF_MAX),
-      .partition = or_default(given->partition, 900 * FZR_SECOND),
+      .stable = or_default(given->stable, 2 * or_default(given->backoff_max, PORTAL_BACKOFF_MAX)),
+      .partition = or_default(given->partition, 86400 * FZR_SECOND),
       .close = or_default(given->close, 2 * FZR_SECOND),
       .lookup = or_default(given->lookup, 5 * FZR_SECOND),
-      .health = or_default(given->health, 900 * FZR_SECOND),
   };
 }
 
@@ -33,12 +33,12 @@ static fzr_time *timing_field(portal_timing *t, const char *name, size_t len)
     const char *name;
     fzr_time *field;
   } fields[] = {
-      {"heartbeat", &t->heartbeat}, {"reply", &t->reply},
+      {"heartbeat", &t->heartbeat}, {"init", &t->init},
       {"join", &t->join},           {"connect", &t->connect},
       {"attempt", &t->attempt},     {"backoff-first", &t->backoff_first},
       {"partition", &t->partition}, {"backoff-max", &t->backoff_max},
       {"close", &t->close},         {"lookup", &t->lookup},
-      {"health", &t->health},
+      {"stable", &t->stable},
   };
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
     if (strlen(fields[i].name) == len && memcmp(fields[i].name, name, len) == 0)
@@ -87,7 +87,7 @@ void session_init(session *s, const char *stamp_secret, const portal_timing *tim
   s->timing = portal_timing_complete(timing);
   portal_backoff_init(&s->backoff, s->timing.backoff_first, s->timing.backoff_max);
   s->stamp_secret = stamp_secret;
-  s->deadline = s->next_heartbeat = s->partition = s->last_heartbeat = FZR_TIME_NEVER;
+  s->deadline = s->next_heartbeat = s->partition = FZR_TIME_NEVER;
 }
 
 static session_action *push(session *s, enum session_action_kind kind)
@@ -100,6 +100,7 @@ static session_action *push(session *s, enum session_action_kind kind)
   session_action *action = &s->actions[s->count++];
   action->kind = kind;
   action->delay = 0;
+  action->repeated = false;
   action->text[0] = '\0';
   return action;
 }
@@ -138,7 +139,7 @@ static void leave(session *s, const char *why)
   if (s->state == SESSION_JOINED)
     push_text(s, SESSION_DOWN, why);
   s->next_heartbeat = FZR_TIME_NEVER;
-  s->awaiting_reply = false;
+  s->unanswered = 0;
 }
 
 static void fatal(session *s, const char *why)
@@ -163,10 +164,36 @@ static void begin_attempt(session *s, fzr_time now)
   push(s, SESSION_CONNECT);
 }
 
-/* Goes back to waiting, for at least |least|. All relays of a portal may have been told the same |least|: up to a quarter of it is
- * added, so that they do not all come at its end. */
-static void retry(session *s, const char *why, fzr_time least, fzr_time now, uint32_t random)
+/* Whether |reason| is news since it was last reported; it is reported now. */
+static bool is_news(session *s, const char *reason)
 {
+  char text[sizeof s->reported];
+  (void)snprintf(text, sizeof text, "%s", reason);
+  if (strcmp(text, s->reported) == 0)
+    return false;
+  memcpy(s->reported, text, sizeof text);
+  return true;
+}
+
+/* What a connection that has just ended says of the next ones: one that lasted is followed by a quick try; for those that die soon after the
+ * join the waits go on growing. Returns whether it was one of these. */
+static bool died_young(session *s, fzr_time now)
+{
+  if (s->state != SESSION_JOINED)
+    return false;
+  if (now - s->joined_at < s->timing.stable)
+    return true;
+  portal_backoff_reset(&s->backoff);
+  return false;
+}
+
+/* Goes back to waiting, for at least |least|. |reason| is what |why| has in common with the same failure at another time. All relays of a portal may have been told the same |least|: up to a quarter of it is
+ * added, so that they do not all come at its end. */
+static void retry_for(session *s, const char *reason, const char *why, fzr_time least, fzr_time now,
+                      uint32_t random)
+{
+  const bool was_joined = s->state == SESSION_JOINED;
+  const bool young = died_young(s, now);
   leave(s, why);
   if (s->partition == FZR_TIME_NEVER)
     s->partition = now + s->timing.partition;
@@ -176,7 +203,14 @@ static void retry(session *s, const char *why, fzr_time least, fzr_time now, uin
   s->deadline = now + (least > 0 && told > wait ? told : wait);
   session_action *action = push(s, SESSION_RETRY);
   action->delay = s->deadline - now;
-  (void)snprintf(action->text, sizeof action->text, "%s", why);
+  action->repeated = !is_news(s, reason) && !was_joined;
+  (void)snprintf(action->text, sizeof action->text, "%s%s", why,
+                 young ? ", soon after it had taken the join" : "");
+}
+
+static void retry(session *s, const char *why, fzr_time now, uint32_t random)
+{
+  retry_for(s, why, why, 0, now, random);
 }
 
 void session_start(session *s, fzr_time now)
@@ -192,6 +226,7 @@ void session_switched(session *s, fzr_time now)
   if (s->state != SESSION_CONNECTING)
     return;
   s->state = SESSION_JOINING;
+  s->taken = true;
   s->deadline = now + s->timing.join;
   s->join_ref = s->next_ref++;
   session_action *action = push(s, SESSION_SEND);
@@ -205,45 +240,69 @@ void session_lost(session *s, const char *why, fzr_time now, uint32_t random)
     push(s, SESSION_DROP);
     end(s);
   } else if (s->state == SESSION_CONNECTING || is_connected(s)) {
-    retry(s, why, 0, now, random);
+    retry(s, why, now, random);
   }
 }
 
-static bool is_temporary(int status)
+/* Says what came in the place of a 101, in words for each kind. */
+static void describe_refusal(int status, const char *detail, char text[SESSION_TEXT_MAX])
 {
-  return status == 408 || status == 429 || status >= 500;
+  const char *colon = detail[0] != '\0' ? ": " : "";
+  if (status >= 300 && status < 400)
+    (void)snprintf(text, SESSION_TEXT_MAX,
+                   "the portal answered with status %d, a redirect to \"%s\"; redirects are not followed",
+                   status, detail);
+  else if (status < 300)
+    (void)snprintf(text, SESSION_TEXT_MAX,
+                   "not a portal, but something else (a proxy, a login page) answered with status %d%s%s",
+                   status, colon, detail);
+  else
+    (void)snprintf(text, SESSION_TEXT_MAX, "the portal answered with status %d%s%s", status, colon, detail);
 }
 
 void session_refused(session *s, int status, const char *detail, uint32_t retry_after, fzr_time now,
                      uint32_t random)
 {
-  char text[SESSION_TEXT_MAX];
+  char text[SESSION_TEXT_MAX], reason[32];
   if (s->state != SESSION_CONNECTING)
     return;
-  if (status >= 300 && status < 400)
-    (void)snprintf(text, sizeof text,
-                   "the portal answered with status %d, a redirect to \"%s\"; redirects are not followed",
-                   status, detail);
-  else
-    (void)snprintf(text, sizeof text, "the portal answered with status %d%s%s", status,
-                   detail[0] != '\0' ? ": " : "", detail);
-  if (status >= 300 && status < 500 && !is_temporary(status))
+  describe_refusal(status, detail, text);
+  (void)snprintf(reason, sizeof reason, "status %d", status);
+  if ((status == 401 || status == 400) && !s->taken && !s->token_in_query) {
+    /* Older portals look into the query alone. It is not sent there unasked: proxies write queries into their logs. */
+    s->token_in_query = true;
+    const size_t len = strlen(text);
+    (void)snprintf(text + len, sizeof text - len, "; the token goes into the URL as well from now on");
+    retry_for(s, text, text, 0, now, random);
+  } else if (status == 401) {
     fatal(s, text);
-  else
-    retry(s, text, is_temporary(status) ? retry_after * FZR_SECOND : 0, now, random);
+  } else {
+    retry_for(s, reason, text, retry_after * FZR_SECOND, now, random);
+  }
 }
 
 static void joined(session *s, fzr_time now)
 {
   s->state = SESSION_JOINED;
-  s->deadline = s->partition = FZR_TIME_NEVER;
+  s->ever_joined = true;
+  s->joined_at = now;
+  s->partition = FZR_TIME_NEVER;
+  s->deadline = s->initialised ? FZR_TIME_NEVER : now + s->timing.init;
   s->next_heartbeat = now + s->timing.heartbeat;
-  s->awaiting_reply = false;
-  portal_backoff_reset(&s->backoff);
+  s->unanswered = 0;
   push(s, SESSION_UP);
 }
 
-static void join_refused(session *s, const char *reason)
+/* A portal that has taken this relay before may be out of sorts: that is an outage as any other. */
+static void rejoin_refused(session *s, const char *reason, fzr_time now, uint32_t random)
+{
+  char text[SESSION_TEXT_MAX];
+  (void)snprintf(text, sizeof text, "the portal refused to take this relay back: %s",
+                 reason[0] != '\0' ? reason : "no reason given");
+  retry(s, text, now, random);
+}
+
+static void first_join_refused(session *s, const char *reason)
 {
   if (strcmp(reason, "invalid_version") == 0)
     fatal(s, "the portal refused the login: invalid_version: it does not support this version of the relay");
@@ -256,24 +315,25 @@ static void join_refused(session *s, const char *reason)
 static void send_heartbeat(session *s, fzr_time now)
 {
   s->heartbeat_ref = s->next_ref++;
-  s->awaiting_reply = true;
-  s->last_heartbeat = now;
-  s->next_heartbeat = now + s->timing.reply;
+  s->unanswered++;
+  s->next_heartbeat = now + s->timing.heartbeat;
   session_action *action = push(s, SESSION_SEND);
   portal_text text = portal_text_of(action->text, sizeof action->text);
   phoenix_write_heartbeat(s->heartbeat_ref, &text);
 }
 
-static void on_reply(session *s, const phoenix_message *message, fzr_time now)
+static void on_reply(session *s, const phoenix_message *message, fzr_time now, uint32_t random)
 {
+  const uint64_t later = s->heartbeat_ref - message->ref; /* heartbeats since the one that is answered */
   if (s->state == SESSION_JOINING && message->ref == s->join_ref) {
     if (message->kind == PHOENIX_REPLY_OK)
       joined(s, now);
+    else if (s->ever_joined)
+      rejoin_refused(s, message->reason, now, random);
     else
-      join_refused(s, message->reason);
-  } else if (s->awaiting_reply && message->ref == s->heartbeat_ref) {
-    s->awaiting_reply = false;
-    s->next_heartbeat = s->last_heartbeat + s->timing.heartbeat;
+      first_join_refused(s, message->reason);
+  } else if (later < s->unanswered) {
+    s->unanswered = (unsigned)later;
   } else {
     push_text(s, SESSION_NOTE, "a reply that nothing waits for");
   }
@@ -284,7 +344,19 @@ static void on_init(session *s)
   if (s->initialised)
     return;
   s->initialised = true;
+  if (s->state == SESSION_JOINED)
+    s->deadline = FZR_TIME_NEVER;
   push(s, SESSION_INIT);
+}
+
+/* A portal that took the join and then forgets to say init must not keep a relay idle for ever. */
+static void init_overdue(session *s)
+{
+  s->initialised = true;
+  s->deadline = FZR_TIME_NEVER;
+  (void)snprintf(push(s, SESSION_INIT)->text, SESSION_TEXT_MAX,
+                 "the portal took the join, but said nothing of init for %llu s",
+                 (unsigned long long)(s->timing.init / FZR_SECOND));
 }
 
 void session_message(session *s, const phoenix_message *message, fzr_time now, uint32_t random)
@@ -295,13 +367,13 @@ void session_message(session *s, const phoenix_message *message, fzr_time now, u
   case PHOENIX_REPLY_OK:
   case PHOENIX_REPLY_ERROR:
     if (message->has_ref)
-      on_reply(s, message, now);
+      on_reply(s, message, now, random);
     break;
   case PHOENIX_INIT:
     on_init(s);
     break;
   case PHOENIX_CLOSED:
-    retry(s, "the portal closed the channel", 0, now, random);
+    retry(s, "the portal closed the channel", now, random);
     break;
   case PHOENIX_DISCONNECT:
     if (strcmp(message->reason, "token_expired") == 0)
@@ -325,8 +397,8 @@ static void partition_over(session *s)
 
 static void heartbeat_due(session *s, fzr_time now, uint32_t random)
 {
-  if (s->awaiting_reply)
-    retry(s, "the portal did not answer a heartbeat in time", 0, now, random);
+  if (s->unanswered == SESSION_UNANSWERED_MAX)
+    retry(s, "the portal did not answer three heartbeats", now, random);
   else
     send_heartbeat(s, now);
 }
@@ -341,9 +413,11 @@ void session_timeout(session *s, fzr_time now, uint32_t random)
     if (s->state == SESSION_WAITING)
       begin_attempt(s, now);
     else if (s->state == SESSION_CONNECTING)
-      retry(s, "connecting to the portal took too long", 0, now, random);
+      retry(s, "connecting to the portal took too long", now, random);
     else if (s->state == SESSION_JOINING)
-      retry(s, "the portal did not answer the join in time", 0, now, random);
+      retry(s, "the portal did not answer the join in time", now, random);
+    else if (s->state == SESSION_JOINED)
+      init_overdue(s);
     else if (s->state == SESSION_CLOSING)
       session_lost(s, "", now, random);
   }

@@ -17,17 +17,17 @@
 
 /* Durations; 0 means the default. */
 typedef struct portal_timing {
-  fzr_time heartbeat;     /* between heartbeats: 30 s */
-  fzr_time reply;         /* for the reply to a heartbeat: 5 s */
+  fzr_time heartbeat;     /* between heartbeats: 10 s */
   fzr_time join;          /* for the reply to the join: 5 s */
+  fzr_time init;          /* from that reply until relaying begins without the portal's word: 10 s */
   fzr_time connect;       /* for the TCP connect to one address: 5 s */
   fzr_time attempt;       /* from the look-up of the name to the 101: 15 s */
   fzr_time backoff_first; /* 500 ms */
   fzr_time backoff_max;   /* 60 s */
-  fzr_time partition;     /* without a connection, until the process gives up: 15 min */
+  fzr_time stable;        /* a connection that lasted so long was a good one: twice backoff_max */
+  fzr_time partition;     /* without a connection, until the process gives up: 24 h */
   fzr_time close;         /* for the answer to our close: 2 s */
   fzr_time lookup;        /* for the name, if there are addresses that worked last: 5 s */
-  fzr_time health;        /* how old the last heartbeat may be for /healthz: 15 min */
 } portal_timing;
 
 /* |given| with the defaults filled in. */
@@ -41,6 +41,9 @@ bool portal_timing_parse(const char *text, portal_timing *timing);
 /* Room for a join: a secret of 255 bytes, each of them escaped. */
 #define SESSION_TEXT_MAX 1792
 
+/* So many heartbeats without a reply, and the next one due: the connection is dead. */
+#define SESSION_UNANSWERED_MAX 3
+
 enum session_action_kind {
   SESSION_NONE,
   SESSION_CONNECT, /* begin an attempt: look up, connect, upgrade */
@@ -49,15 +52,16 @@ enum session_action_kind {
   SESSION_DROP,    /* close the connection, or abandon the attempt, at once */
   SESSION_UP,      /* joined */
   SESSION_DOWN,    /* was joined, is no longer; |text| says why */
-  SESSION_INIT,    /* relaying may begin; once at most */
-  SESSION_RETRY,   /* for the log: |text| says why, |delay| when the next attempt is */
-  SESSION_FATAL,   /* the process must end with status 1 and |text| */
-  SESSION_NOTE     /* for the log, at debug */
+  SESSION_INIT, /* relaying may begin; once at most. |text|: "", or why it does although the portal has not said so */
+  SESSION_RETRY, /* for the log: |text| says why, |delay| when the next attempt is, |repeated| that it was said before */
+  SESSION_FATAL, /* the process must end with status 1 and |text| */
+  SESSION_NOTE   /* for the log, at debug */
 };
 
 typedef struct session_action {
   enum session_action_kind kind;
   fzr_time delay;
+  bool repeated;
   char text[SESSION_TEXT_MAX];
 } session_action;
 
@@ -79,15 +83,19 @@ typedef struct session {
   portal_backoff backoff;
   const char *stamp_secret;
   bool initialised;
-  bool awaiting_reply; /* to a heartbeat */
+  bool taken;          /* the portal has opened a WebSocket for the token as it is sent now */
+  bool token_in_query; /* it has to be there as well as in the header */
+  bool ever_joined;
+  unsigned unanswered; /* heartbeats, up to the last one */
   uint64_t next_ref;
   uint64_t join_ref;
   uint64_t heartbeat_ref;
-  fzr_time deadline;       /* of the state: retry, attempt, join, close; or NEVER */
-  fzr_time next_heartbeat; /* JOINED: when to send one, or when its reply is due */
-  fzr_time partition;      /* when to give up; NEVER while joined */
-  fzr_time last_heartbeat; /* when one was last sent; NEVER if none ever was */
+  fzr_time deadline;       /* of the state: retry, attempt, join, init, close; or NEVER */
+  fzr_time next_heartbeat; /* JOINED: when to send one */
+  fzr_time joined_at;
+  fzr_time partition; /* when to give up; NEVER while joined */
   uint64_t attempts;
+  char reported[256]; /* why it is away, as it was last said */
   session_action actions[SESSION_MAX_ACTIONS];
   size_t first, count;
 } session;
@@ -105,7 +113,8 @@ void session_start(session *s, fzr_time now);
 void session_switched(session *s, fzr_time now);
 /* The attempt failed, or an open connection ended; |why| is one line. */
 void session_lost(session *s, const char *why, fzr_time now, uint32_t random);
-/* The portal answered the upgrade with another |status| than 101. |detail| is the body's reason, or the Location of a 3xx;
+/* The portal, or what stands before it, answered the upgrade with another |status| than 101. 401 ends the process, but where the token
+ * was in the header alone and never taken: then it goes into the query, too. All else is an outage. |detail| is the body's reason, or the Location of a 3xx;
  * |retry_after| is in seconds, 0 if none was given. */
 void session_refused(session *s, int status, const char *detail, uint32_t retry_after, fzr_time now,
                      uint32_t random);

@@ -170,27 +170,39 @@ static void put_token(const char *token, portal_text *text)
   }
 }
 
-static void put_address(const char *key, const fzr_addr *addr, portal_text *text)
+/* Begins the next member of the query. */
+static void put_key(const char *key, const char **separator, portal_text *text)
+{
+  portal_text_puts(text, *separator);
+  portal_text_puts(text, key);
+  *separator = "&";
+}
+
+static void put_address(const char *key, const fzr_addr *addr, const char **separator, portal_text *text)
 {
   char ip[FZR_ADDR_TEXT_MAX];
   if (addr->family == FZR_FAMILY_NONE || fzr_addr_format(addr, false, ip, sizeof ip) < 0)
     return;
-  portal_text_puts(text, key);
+  put_key(key, separator, text);
   portal_text_form(text, ip);
 }
 
 void portal_url_target(const portal_url *url, const portal_login *login, portal_text *text)
 {
+  const char *separator = "?";
   portal_text_puts(text, url->path);
-  portal_text_puts(text, "/relay/websocket?token=");
-  put_token(login->token, text);
+  portal_text_puts(text, "/relay/websocket");
+  if (login->token_in_query) {
+    put_key("token=", &separator, text);
+    put_token(login->token, text);
+  }
   if (login->name != NULL) {
-    portal_text_puts(text, "&name=");
+    put_key("name=", &separator, text);
     portal_text_form(text, login->name);
   }
-  put_address("&ipv4=", &login->ipv4, text);
-  put_address("&ipv6=", &login->ipv6, text);
-  portal_text_puts(text, "&port=");
+  put_address("ipv4=", &login->ipv4, &separator, text);
+  put_address("ipv6=", &login->ipv6, &separator, text);
+  put_key("port=", &separator, text);
   portal_text_uint(text, login->port);
 }
 

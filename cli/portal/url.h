@@ -22,9 +22,10 @@ typedef struct portal_url {
 
 /* What the query says. Strings must stay valid during the call. */
 typedef struct portal_login {
-  const char *token; /* CR and LF are dropped */
-  const char *name;  /* NULL: none */
-  fzr_addr ipv4;     /* public addresses; family FZR_FAMILY_NONE: none */
+  const char *token;   /* CR and LF are dropped */
+  bool token_in_query; /* for portals that do not read it in the header */
+  const char *name;    /* NULL: none */
+  fzr_addr ipv4;       /* public addresses; family FZR_FAMILY_NONE: none */
   fzr_addr ipv6;
   uint16_t port; /* the listen port */
 } portal_login;
@@ -34,8 +35,8 @@ typedef struct portal_login {
  * Returns NULL, or what would be right: static text, fit for "expected ...". |out| is undefined then. */
 const char *portal_url_parse(const char *text, portal_url *out);
 
-/* Adds the request target to |text|: path, "/relay/websocket", and the query in the portal's order: token, name, ipv4, ipv6,
- * port; form-urlencoded. */
+/* Adds the request target to |text|: path, "/relay/websocket", and the query in the portal's order: token (if it has to be
+ * there), name, ipv4, ipv6, port; form-urlencoded. */
 void portal_url_target(const portal_url *url, const portal_login *login, portal_text *text);
 
 /* Adds what the Host header says: the host, in brackets if it is an IPv6 address, and the port unless it is the default. */

@@ -12,6 +12,11 @@
 /* More unsent messages than this stop the reading. */
 #define MAX_QUEUED 16
 
+/* Codes of close that IANA's registry has and wslay 1.1.1 takes for a breach of the protocol: service restart, try again later, bad
+ * gateway. */
+#define CODE_RESTART     1012
+#define CODE_BAD_GATEWAY 1014
+
 struct portal_ws {
   wslay_event_context_ptr wslay;
   portal_ws_handler handler;
@@ -26,6 +31,10 @@ struct portal_ws {
   bool
       in_control; /* the current frame is a ping, pong or close, which may stand within a fragmented message */
   bool too_big, no_memory;
+  bool in_close;
+  uint8_t close[125]; /* the payload of the peer's close */
+  size_t close_len, close_want;
+  unsigned close_code;
   uint64_t frames;
   char reason[192];
 };
@@ -91,25 +100,11 @@ static void on_frame_start(wslay_event_context_ptr wslay,
   (void)wslay;
   ws->frames++;
   ws->in_control = wslay_is_ctrl_frame(arg->opcode) != 0;
+  ws->in_close = arg->opcode == WSLAY_CONNECTION_CLOSE;
+  ws->close_len = 0;
+  ws->close_want = ws->in_close && arg->payload_length <= sizeof ws->close ? (size_t)arg->payload_length : 0;
   if (!ws->in_control && arg->payload_length > PORTAL_WS_MAX_MESSAGE - ws->message_len)
     ws->too_big = true;
-}
-
-static void on_frame_chunk(wslay_event_context_ptr wslay,
-                           const struct wslay_event_on_frame_recv_chunk_arg *arg, void *ctx)
-{
-  portal_ws *ws = ctx;
-  (void)wslay;
-  if (ws->in_control || ws->too_big || ws->no_memory || arg->data_length == 0)
-    return;
-  if (arg->data_length > PORTAL_WS_MAX_MESSAGE - ws->message_len) {
-    ws->too_big = true;
-  } else if (!reserve(ws, ws->message_len + arg->data_length)) {
-    ws->no_memory = true;
-  } else {
-    memcpy(ws->message + ws->message_len, arg->data, arg->data_length);
-    ws->message_len += arg->data_length;
-  }
 }
 
 static void set_reason(portal_ws *ws, unsigned code, const uint8_t *text, size_t len)
@@ -128,7 +123,44 @@ static void set_reason(portal_ws *ws, unsigned code, const uint8_t *text, size_t
     len -= n > 0 ? n : 1;
   }
   why[at] = '\0';
+  ws->close_code = code;
   (void)snprintf(ws->reason, sizeof ws->reason, "close %u%s%s", code, at > 0 ? ": " : "", why);
+}
+
+/* Takes a piece of the peer's close. wslay would answer codes that it does not know with 1002, as if the peer had broken the protocol:
+ * these are read here, before it judges the frame, and an answer that it can send is queued, after which it queues no other. */
+static void close_chunk(portal_ws *ws, wslay_event_context_ptr wslay, const uint8_t *data, size_t len)
+{
+  if (len == 0 || len > ws->close_want - ws->close_len)
+    return;
+  memcpy(ws->close + ws->close_len, data, len);
+  ws->close_len += len;
+  if (ws->close_len < ws->close_want || ws->close_want < 2)
+    return;
+  const unsigned code = (unsigned)(ws->close[0] << 8 | ws->close[1]);
+  if (code < CODE_RESTART || code > CODE_BAD_GATEWAY)
+    return;
+  set_reason(ws, code, ws->close + 2, ws->close_len - 2);
+  ws->state = PORTAL_WS_CLOSED;
+  (void)wslay_event_queue_close(wslay, WSLAY_CODE_NORMAL_CLOSURE, NULL, 0);
+}
+
+static void on_frame_chunk(wslay_event_context_ptr wslay,
+                           const struct wslay_event_on_frame_recv_chunk_arg *arg, void *ctx)
+{
+  portal_ws *ws = ctx;
+  if (ws->in_close)
+    close_chunk(ws, wslay, arg->data, arg->data_length);
+  if (ws->in_control || ws->too_big || ws->no_memory || arg->data_length == 0)
+    return;
+  if (arg->data_length > PORTAL_WS_MAX_MESSAGE - ws->message_len) {
+    ws->too_big = true;
+  } else if (!reserve(ws, ws->message_len + arg->data_length)) {
+    ws->no_memory = true;
+  } else {
+    memcpy(ws->message + ws->message_len, arg->data, arg->data_length);
+    ws->message_len += arg->data_length;
+  }
 }
 
 static void on_close(portal_ws *ws, const struct wslay_event_on_msg_recv_arg *arg)
@@ -145,7 +177,8 @@ static void on_message(wslay_event_context_ptr wslay, const struct wslay_event_o
   portal_ws *ws = ctx;
   (void)wslay;
   if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
-    on_close(ws, arg);
+    if (ws->state == PORTAL_WS_OPEN)
+      on_close(ws, arg);
   } else if (!wslay_is_ctrl_frame(arg->opcode)) {
     const size_t len = ws->message_len;
     ws->message_len = 0;
@@ -216,6 +249,11 @@ enum portal_ws_state portal_ws_feed(portal_ws *ws, const uint8_t *data, size_t l
 bool portal_ws_wants_read(const portal_ws *ws)
 {
   return ws->state == PORTAL_WS_OPEN && wslay_event_get_queued_msg_count(ws->wslay) < MAX_QUEUED;
+}
+
+unsigned portal_ws_close_code(const portal_ws *ws)
+{
+  return ws->close_code;
 }
 
 uint64_t portal_ws_frames(const portal_ws *ws)

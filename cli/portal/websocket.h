@@ -44,6 +44,9 @@ bool portal_ws_wants_read(const portal_ws *ws);
 /* How many frames have come, of all kinds. */
 uint64_t portal_ws_frames(const portal_ws *ws);
 
+/* The code that the peer's close gave: 1005 if none, 0 if no close came. */
+unsigned portal_ws_close_code(const portal_ws *ws);
+
 /* Why it was closed or failed: a line such as "close 1001: going away"; what the peer wrote is made printable. */
 const char *portal_ws_reason(const portal_ws *ws);
 

@@ -39,6 +39,7 @@ static const struct {
      {"", "x", "ftp://portal", "wss://", "wss://a b", "wss://a:0", "wss://a:x", "wss://[x]"},
      {"wss://portal.example", "ws://127.0.0.1:4000"}},
     {"--max-partition-time", "MAX_PARTITION_TIME", {BAD_TIMES, "0"}, {"30", "30s", "15m", "24h", "7d"}},
+    {"--heartbeat-interval", "HEARTBEAT_INTERVAL", {BAD_TIMES, "0"}, {"1", "25s"}},
     {"--shutdown-timeout", "SHUTDOWN_TIMEOUT", {BAD_TIMES}, {"0", "30", "30s", "15m"}},
     {"--allow-peer",
      "ALLOW_PEER",
@@ -166,7 +167,9 @@ START_TEST(test_defaults)
   ck_assert_uint_eq(o.workers, 0);
   ck_assert_ptr_null(o.token);
   ck_assert_str_eq(o.api_url, "wss://api.firezone.dev");
-  ck_assert_uint_eq(o.max_partition_seconds, 900);
+  ck_assert_uint_eq(o.max_partition_seconds, 86400);
+  ck_assert_uint_eq(o.heartbeat_seconds, 10);
+  ck_assert_uint_eq(o.drain_idle_seconds, 60);
   ck_assert(o.shutdown_seconds == UINT64_MAX);
   ck_assert_uint_eq(o.max_allocations_per_user, 0);
   ck_assert_uint_eq(o.max_channels_per_allocation, 4096);
@@ -253,15 +256,24 @@ START_TEST(test_what_does_not_go_together)
 }
 END_TEST
 
-/* A token is what fits into a header and a query; a line break, as files end with, is no part of it. */
+/* A token is what fits into a header and a query; blanks, a line break, as files end with, and a BOM are no part of it. */
 START_TEST(test_tokens)
 {
   static char longest[3072 + 2], too_long[3073 + 1];
   memset(longest, 'a', 3072);
   longest[3072] = '\n';
   memset(too_long, 'a', 3073);
-  const char *const good[] = {"x", "aZ09-._~+/=", "!\"#$%&'()*,:;<>?@[]^`{|}", "abc\r\n", longest};
-  const char *const bad[] = {" ",  "a b",   " a",    "a ",           "a\tb",
+  const char *const good[] = {"x",
+                              "aZ09-._~+/=",
+                              "!\"#$%&'()*,:;<>?@[]^`{|}",
+                              "abc\r\n",
+                              " a",
+                              "a ",
+                              "a \n",
+                              "\xef\xbb\xbf"
+                              "a",
+                              longest};
+  const char *const bad[] = {" ",  "a b",   "a\tb",  "\xef\xbb\xbf", "\"a b\"",
                              "\n", "a\x01", "a\x7f", "t\xc3\xb6ken", too_long};
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     clear_env();
@@ -269,7 +281,12 @@ START_TEST(test_tokens)
     set_env("FIREZONE_TOKEN", good[i]);
     ck_assert_msg(READ(PUBLIC) == 0, "%s: %s", good[i], error);
     ck_assert_str_eq(o.token, good[i]);
+    ck_assert_ptr_null(o.token_oddity);
   }
+  clear_env();
+  set_env("FIREZONE_TOKEN", "\"a\"\n");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert_ptr_nonnull(strstr(o.token_oddity, "quotes"));
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     clear_env();
     ck_assert_msg(READ(PUBLIC, bad[i]) == -1, "%s", bad[i]);

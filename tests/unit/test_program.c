@@ -40,9 +40,13 @@ START_TEST(test_secret_files)
   } cases[] = {{"secret", 6, "secret"},
                {"secret\n", 7, "secret"},
                {"secret\r\n", 8, "secret"},
-               {"secret\n\n", 8, "secret\n"}, /* one newline is dropped */
-               {"secret\r", 7, "secret\r"},
-               {" secret ", 8, " secret "},
+               {"secret\n\n", 8, "secret"},
+               {"secret\r", 7, "secret"},
+               {" \tsecret \n ", 11, "secret"},
+               {"\xef\xbb\xbfsecret\r\n", 11, "secret"},
+               {"\n\xef\xbb\xbf secret", 11, "secret"},
+               {"\"a b\nc\"", 7, "\"a b\nc\""},
+               {"\xef\xbb\xbf \n", 5, NULL},
                {longest, SECRET_MAX + 1, ""},
                {too_long, SECRET_MAX + 1, NULL},
                {"", 0, NULL},
@@ -93,6 +97,9 @@ START_TEST(test_secret_in_the_environment)
   o.auth_secret = too_long;
   ck_assert_int_eq(secret_read(&o, secret, &source, error), -1);
   ck_assert(strstr(error, "AUTH_SECRET") && strstr(error, "expected") && !strstr(error, "aaa"));
+  o.auth_secret = " \xef\xbb\xbf secret ";
+  ck_assert_int_eq(secret_read(&o, secret, &source, error), 0);
+  ck_assert_str_eq(secret, "secret");
   o.auth_secret = "\n";
   ck_assert_int_eq(secret_read(&o, secret, &source, error), -1);
   o.auth_secret = NULL;
@@ -110,6 +117,33 @@ START_TEST(test_made_secrets)
   ck_assert_uint_eq(strlen(a), 64);
   ck_assert_uint_eq(strspn(a, "0123456789abcdef"), 64);
   ck_assert_str_ne(a, b);
+}
+END_TEST
+
+/* The portal's is another one each time, and can't be told from any other. */
+START_TEST(test_secrets_of_a_life)
+{
+  char a[SECRET_MAX + 1], b[SECRET_MAX + 1];
+  static const char *const given[] = {"", "secret"};
+  for (size_t i = 0; i < 2; i++) {
+    ck_assert_int_eq(secret_of_a_life(given[i], a), 0);
+    ck_assert_int_eq(secret_of_a_life(given[i], b), 0);
+    ck_assert_uint_eq(strlen(a), 64);
+    ck_assert_uint_eq(strspn(a, "0123456789abcdef"), 64);
+    ck_assert_str_ne(a, b);
+  }
+}
+END_TEST
+
+START_TEST(test_odd_secrets)
+{
+  static const char *const fine[] = {"", "secret", "\"", "'secret", "a\"b", "\"secret'", "a b"};
+  static const char *const quoted[] = {"\"secret\"", "'secret'", "''"};
+  for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+    ck_assert_ptr_null(secret_oddity(fine[i]));
+  for (size_t i = 0; i < sizeof quoted / sizeof *quoted; i++)
+    ck_assert_ptr_nonnull(strstr(secret_oddity(quoted[i]), "quotes"));
+  ck_assert_ptr_nonnull(strstr(secret_oddity("one\ntwo"), "more than one line"));
 }
 END_TEST
 
@@ -212,6 +246,8 @@ int main(void)
   tcase_add_test(tc, test_secret_files_that_are_none);
   tcase_add_test(tc, test_secret_in_the_environment);
   tcase_add_test(tc, test_made_secrets);
+  tcase_add_test(tc, test_secrets_of_a_life);
+  tcase_add_test(tc, test_odd_secrets);
   tcase_add_test(tc, test_credentials);
   tcase_add_test(tc, test_hardening);
   tcase_add_test(tc, test_descriptors);

@@ -10,7 +10,7 @@ import time
 from harness import PATIENCE, SECRET
 
 sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from firezone_client import Client, Refused  # noqa: E402,F401
+from firezone_client import Client, Refused, Timeout  # noqa: E402,F401
 
 WINDOW = 20
 

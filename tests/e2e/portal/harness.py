@@ -34,7 +34,7 @@ TLS = "good" if os.environ.get("PORTAL_TLS") else None
 SANITIZED = bool(os.environ.get("PORTAL_SANITIZED"))
 PATIENCE = int(os.environ.get("PORTAL_PATIENCE", "30"))  # seconds until a wait is given up; reached by failing tests only
 FAST = (
-    "heartbeat=10s,reply=10s,join=10s,connect=5s,attempt=10s,backoff-first=20ms,backoff-max=80ms,partition=60s,close=2s"
+    "heartbeat=10s,join=10s,connect=5s,attempt=10s,backoff-first=20ms,backoff-max=80ms,partition=60s,close=2s"
 )
 
 
@@ -89,6 +89,8 @@ class Portal:
         self.closes = queue.Queue()
         self.count = 0
         self.request_count = 0
+        self.relays = {}  # id: the connection that joined with it last
+        self.secrets = []  # of all joins, in order
         self.want_port = port
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
@@ -146,9 +148,20 @@ class Portal:
     async def join(self, connection, init=True):
         """Answers the join as Phoenix does, then says init."""
         message = await self.receive(connection)
+        await self.register(connection, message)
         await connection.send(reply(message))
         if init:
             await connection.send(push("init"))
+
+    async def register(self, connection, message):
+        """The id of a relay is the hash of its secret, and a second one with the same id takes the place of the first."""
+        secret = message["payload"]["stamp_secret"]
+        name = hashlib.sha256(secret.encode()).hexdigest()
+        before = self.relays.get(name)
+        self.relays[name] = connection
+        self.secrets.append(secret)
+        if before is not None and before.open:
+            await before.send(push("phx_close"))
 
     def message(self, timeout=PATIENCE):
         return self.messages.get(timeout=timeout)
@@ -301,7 +314,7 @@ def read_frame(peer):
 
 
 def join_raw(peer, init=True):
-    """Upgrades, answers the join, says init."""
+    """Upgrades, answers the join, says init. Returns the join."""
     upgrade(peer)
     opcode, payload = read_frame(peer)
     message = json.loads(payload)
@@ -309,6 +322,7 @@ def join_raw(peer, init=True):
     peer.sendall(frame(1, reply(message).encode()))
     if init:
         peer.sendall(frame(1, push("init").encode()))
+    return message
 
 
 def serve_raw(peer):
@@ -460,6 +474,8 @@ class Subject:
 class PortalTest(unittest.TestCase):
     """Looks after subjects: each must end cleanly and never have shown a secret."""
 
+    portals = ()
+
     def subject(self, url, arguments=(), **env):
         subject = Subject(url, arguments, **env)
         self.addCleanup(self._finish, subject)
@@ -467,6 +483,7 @@ class PortalTest(unittest.TestCase):
 
     def portal(self, *args, **kwargs):
         portal = Portal(*args, **kwargs)
+        self.portals = (*self.portals, portal)
         self.addCleanup(portal.close)
         return portal
 
@@ -492,8 +509,14 @@ class PortalTest(unittest.TestCase):
         output = subject.output()
         self.assertIn(subject.process.returncode, (0, 1, 2), output)
         self.assertNotIn("ERROR: ", output)  # of a sanitizer
-        for secret in (TOKEN, urllib.parse.quote_plus(TOKEN), TOKEN[:20], SECRET, SECRET[:20]):
+        joined = [secret for portal in self.portals for secret in portal.secrets]
+        for secret in (TOKEN, urllib.parse.quote_plus(TOKEN), TOKEN[:20], SECRET, SECRET[:20], *joined):
             self.assertNotIn(secret, output)
+
+    def assert_made_secret(self, secret):
+        """It is one that was made for this life of the relay, and not the operator's."""
+        self.assertRegex(secret, r"^[0-9a-f]{64}$")
+        self.assertNotEqual(secret, SECRET)
 
     def assert_fatal(self, subject, *patterns):
         self.assertEqual(subject.wait_exit(), 1, subject.output())

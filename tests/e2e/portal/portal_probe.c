@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "http/health.h"
 #include "portal/portal.h"
@@ -86,26 +85,13 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
   (void)fflush(stdout);
 }
 
-static fzr_time last_heartbeat(void *ctx)
-{
-  return portal_last_heartbeat(((const probe *)ctx)->portal);
-}
-
-static bool is_ready(void *ctx)
+static const char *not_ready(void *ctx)
 {
   const probe *p = ctx;
-  return p->initialised && !p->stopping;
+  return p->initialised && !p->stopping && portal_is_connected(p->portal) ? NULL : "no";
 }
 
-static fzr_time clock_now(void *ctx)
-{
-  struct timespec ts;
-  (void)ctx;
-  (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (fzr_time)ts.tv_sec * FZR_SECOND + (fzr_time)ts.tv_nsec;
-}
-
-static http_server *serve_health(probe *p, struct health **health, fzr_time max_age)
+static http_server *serve_health(probe *p, struct health **health)
 {
   const char *text = env("HEALTH_CHECK_ADDR", NULL);
   fzr_addr addr;
@@ -114,7 +100,7 @@ static http_server *serve_health(probe *p, struct health **health, fzr_time max_
   http_server *server = http_server_new(p->base, &addr, 0);
   if (server == NULL)
     return NULL;
-  const health_source source = {p, last_heartbeat, is_ready, clock_now, max_age};
+  const health_source source = {p, not_ready};
   *health = health_new(server, &source);
   addr = http_server_addr(server);
   (void)printf("health port=%u\n", addr.port);
@@ -164,7 +150,7 @@ int main(void)
   struct event *stats = evsignal_new(p.base, SIGUSR1, on_stats, &p);
   (void)event_add(stop, NULL);
   (void)event_add(stats, NULL);
-  http_server *server = serve_health(&p, &health, options.timing.health);
+  http_server *server = serve_health(&p, &health);
   run(&p);
   event_free(stop);
   event_free(stats);

@@ -165,7 +165,7 @@ class Hostile(PortalTest):
                 peer.sendall(frame(9, b"x" * 125) * 100)
 
         portal = self.raw(script)
-        subject = self.subject(portal.url, LOG_LEVEL="info", PORTAL_TIMING=timing(heartbeat="500ms", reply="500ms"))
+        subject = self.subject(portal.url, LOG_LEVEL="info", PORTAL_TIMING=timing(heartbeat="500ms"))
         subject.wait(Subject.CONNECTED)
         subject.wait(Subject.RETRY)
         subject.wait(Subject.CONNECTED)

@@ -5,7 +5,6 @@ import http.client
 import json
 import queue
 import re
-import socket
 import threading
 import time
 import unittest
@@ -22,27 +21,77 @@ class Login(PortalTest):
         self.assertEqual(request.path, "/base/relay/websocket")
         self.assertEqual(
             request.query,
-            [("token", TOKEN), ("name", "relay one"), ("ipv4", "127.0.0.1"), ("ipv6", "::1"), request.query[4]],
+            [("name", "relay one"), ("ipv4", "127.0.0.1"), ("ipv6", "::1"), request.query[3]],
         )
-        self.assertEqual(request.query[4][0], "port")
-        self.assertIn("name=relay+one&ipv4=127.0.0.1&ipv6=%3A%3A1&port=", request.target)
+        self.assertEqual(request.query[3][0], "port")
+        self.assertIn("?name=relay+one&ipv4=127.0.0.1&ipv6=%3A%3A1&port=", request.target)
         self.assertRegex(request.headers["User-Agent"], r"^relay/\d+\.\d+\.\d+")
         self.assertEqual(request.headers["X-Authorization"], "Bearer " + TOKEN)
         self.assertEqual(request.headers["Host"], f"127.0.0.1:{portal.port}")
-        self.assertEqual(
-            portal.message(),
-            {"topic": "relay", "event": "phx_join", "payload": {"stamp_secret": SECRET}, "ref": 0},
-        )
+        join = portal.message()
+        self.assert_made_secret(join["payload"].pop("stamp_secret"))
+        self.assertEqual(join, {"topic": "relay", "event": "phx_join", "payload": {}, "ref": 0})
         subject.wait(Subject.CONNECTED)
         subject.wait(Subject.INIT)
 
-    def test_line_ends_in_the_token_are_dropped(self):
+    def test_what_does_not_belong_to_the_token_is_dropped(self):
+        """Kubernetes' secrets and files end with newlines, editors begin files with a BOM. No name is sent that was not given."""
+        for token in ("abcdef\n", "abc\r\ndef\n", "\ufeffabcdef", " \tabcdef \n\n"):
+            with self.subTest(token=token):
+                portal = self.portal()
+                subject = self.subject(portal.url, FIREZONE_TOKEN=token, FIREZONE_NAME="")
+                request = portal.request()
+                self.assertEqual([name for name, _ in request.query], ["ipv4", "port"])
+                self.assertEqual(request.headers["X-Authorization"], "Bearer abcdef")
+                subject.wait(Subject.CONNECTED)
+                self.assertEqual("looks wrong: it has more than one line" in subject.output(), "\r" in token)
+
+    def test_a_token_in_quotes_is_warned_of(self):
         portal = self.portal()
-        self.subject(portal.url, FIREZONE_TOKEN="abc\r\ndef\n", FIREZONE_NAME="")
-        request = portal.request()
-        self.assertEqual([name for name, _ in request.query], ["token", "name", "ipv4", "port"])
-        self.assertEqual(request.query[:2], [("token", "abcdef"), ("name", socket.gethostname())])
-        self.assertEqual(request.headers["X-Authorization"], "Bearer abcdef")
+        subject = self.subject(portal.url, FIREZONE_TOKEN="'abcdef'\n", AUTH_SECRET=f'"{SECRET}"')
+        self.assertEqual(portal.request().headers["X-Authorization"], "Bearer 'abcdef'")
+        subject.wait("WARN.*secret of AUTH_SECRET looks wrong: it stands in quotes")
+        subject.wait("WARN.*token looks wrong: it stands in quotes")
+        subject.wait(Subject.CONNECTED)
+
+    def test_token_in_the_query_where_the_portal_wants_it_there(self):
+        """The portal of before reads the query alone."""
+
+        def refuse(number):
+            return None if requests[-1].query[0] == ("token", TOKEN) else (status, [], b"missing token")
+
+        for status in (400, 401):
+            requests = []
+            portal = self.portal(refuse=refuse)
+            portal.requests.put = requests.append
+            with self.subTest(status=status):
+                subject = self.subject(portal.url)
+                subject.wait(f"WARN.*status {status}: missing token; the token goes into the URL")
+                subject.wait(Subject.CONNECTED)
+                self.assertEqual([request.query[0][0] for request in requests], ["name", "token"])
+                self.assertEqual({request.headers["X-Authorization"] for request in requests}, {"Bearer " + TOKEN})
+
+    def test_another_port_than_clients_expect_is_warned_of(self):
+        subject = self.subject(self.portal().url)
+        subject.wait(r"WARN.*--listen-port is \d+: .*3478")
+        subject.wait(Subject.CONNECTED)
+
+    def test_standalone_is_said(self):
+        subject = self.subject("ws://127.0.0.1:1", FIREZONE_TOKEN="", FIREZONE_NAME="", FIREZONE_API_URL="")
+        subject.wait("INFO.*standalone, without a portal")
+        subject.wait("Listening on")
+
+    def test_init_does_not_come(self):
+        async def script(portal, connection, number):
+            await portal.join(connection, init=False)
+            while True:
+                await connection.send(reply(await portal.receive(connection)))
+
+        subject = self.subject(self.portal(script).url, PORTAL_TIMING=timing(init="300ms"))
+        subject.wait(Subject.CONNECTED)
+        subject.wait("WARN.*said nothing of init for .*relaying begins all the same")
+        subject.wait("Listening on")
+        self.assertNotRegex(subject.output(), Subject.RETRY)
 
     def test_init_before_the_reply(self):
         async def script(portal, connection, number):
@@ -108,8 +157,8 @@ class Heartbeats(PortalTest):
                 await connection.send(reply(await portal.receive(connection)))
 
         portal = self.portal(script)
-        subject = self.subject(portal.url, PORTAL_TIMING=timing(heartbeat="50ms", reply="50ms"))
-        subject.wait("did not answer a heartbeat in time")
+        subject = self.subject(portal.url, PORTAL_TIMING=timing(heartbeat="50ms"))
+        subject.wait("did not answer three heartbeats")
         subject.wait(Subject.CONNECTED)
         refs = [portal.message()["ref"] for _ in range(4)]
         self.assertEqual(refs, sorted(set(refs)))
@@ -221,7 +270,7 @@ class Library(PortalTest):
         async def first(connection):
             await connection.wait_closed()
 
-        self.after(first, "did not answer a heartbeat", PORTAL_TIMING=timing(heartbeat="50ms", reply="100ms"))
+        self.after(first, "did not answer three heartbeats", PORTAL_TIMING=timing(heartbeat="50ms"))
 
     def test_channel_closed(self):
         for event in ("phx_close", "phx_error"):
@@ -292,24 +341,46 @@ class Health(PortalTest):
         connection.close()
         return status
 
-    def test_ready_after_init_alive_until_heartbeats_end(self):
+    def test_ready_while_new_clients_can_come(self):
+        """Ready from init on, but for while the portal is away; alive all the time."""
+
         async def script(portal, connection, number):
             await portal.join(connection, init=False)
-            await connection.send(reply(await portal.receive(connection)))
-            await connection.send(push("init"))
-            await portal.receive(connection)
+            if number == 1:
+                await connection.send(reply(await portal.receive(connection)))
+                await connection.send(push("init"))
+                await asyncio.get_running_loop().run_in_executor(None, leave.wait, PATIENCE)
+                return await connection.close()
+            while True:
+                await connection.send(reply(await portal.receive(connection)))
 
-        portal = self.portal(script)
+        leave, back = threading.Event(), threading.Event()
+        portal = self.portal(script, refuse=lambda n: None if n == 1 or back.is_set() else (403, [], b""))
         port = free_port()
         subject = self.subject(
             portal.url, HEALTH_CHECK_ADDR=f"127.0.0.1:{port}", PORTAL_TIMING=timing(heartbeat="300ms")
         )
         subject.wait(Subject.CONNECTED)
-        self.assertEqual(self.status(port, "/readyz"), 503)
-        self.assertEqual(self.status(port, "/healthz"), 200)
+        self.assertEqual((self.status(port, "/readyz"), self.status(port, "/healthz")), (503, 200))
         subject.wait(Subject.INIT)
-        self.assertEqual(self.status(port, "/readyz"), 200)
-        self.assertEqual(self.status(port, "/healthz"), 200)
+        subject.wait("Listening on")
+        self.assertEqual((self.status(port, "/readyz"), self.status(port, "/healthz")), (200, 200))
+        leave.set()
+        subject.wait("status 403")
+        self.assertEqual((self.status(port, "/readyz"), self.status(port, "/healthz")), (503, 200))
+        back.set()
+        subject.wait(Subject.CONNECTED)
+        self.assertEqual((self.status(port, "/readyz"), self.status(port, "/healthz")), (200, 200))
+
+    def test_standalone_is_ready(self):
+        port = free_port()
+        subject = self.subject(
+            "ws://127.0.0.1:1",
+            HEALTH_CHECK_ADDR=f"127.0.0.1:{port}",
+            **dict.fromkeys(("FIREZONE_TOKEN", "FIREZONE_NAME", "FIREZONE_API_URL"), ""),
+        )
+        subject.wait("Listening on")
+        self.assertEqual((self.status(port, "/readyz"), self.status(port, "/healthz")), (200, 200))
 
     def test_metric_of_the_portals_state(self):
         """0 until the portal has answered the join, 1 while it is there, 0 when it is gone, 1 when it is back."""
@@ -355,24 +426,6 @@ class Health(PortalTest):
                 return
             self.assertLess(time.monotonic(), end, f"the portal's state stays {state.group(1)}")
             time.sleep(0.02)
-
-    def test_too_long_without_a_heartbeat(self):
-        """The next heartbeat comes later than the last may be old: not alive meanwhile, but ready."""
-        portal = self.portal()
-        port = free_port()
-        subject = self.subject(
-            portal.url, HEALTH_CHECK_ADDR=f"127.0.0.1:{port}", PORTAL_TIMING=timing(heartbeat="1s", health="200ms")
-        )
-        subject.wait(Subject.INIT)
-        self.assertEqual(self.status(port, "/healthz"), 200)  # none was sent yet
-        portal.message()
-        for _ in range(2):
-            self.assertEqual(portal.message()["event"], "heartbeat")
-            self.assertEqual(self.status(port, "/healthz"), 200)
-            end = time.monotonic() + PATIENCE
-            while self.status(port, "/healthz") != 400:
-                self.assertLess(time.monotonic(), end)
-            self.assertEqual(self.status(port, "/readyz"), 200)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ class Names(PortalTest):
             subject.wait(Subject.RETRY)
             start = time.monotonic()
             connection = http.client.HTTPConnection(health, timeout=PATIENCE)
-            connection.request("GET", "/readyz")
+            connection.request("GET", "/healthz")
             self.assertEqual(connection.getresponse().status, 200)
             connection.close()
             flow.relay(200)

@@ -16,7 +16,6 @@ import unittest.mock
 from flows import Client, Flow, Refused, credentials
 from harness import (
     PATIENCE,
-    SECRET,
     Portal,
     PortalTest,
     Subject,
@@ -76,7 +75,7 @@ class Outage(PortalTest):
         return text
 
     def start(self, portal, **env):
-        subject = self.subject(portal.url, RUST_LOG="info", **env)
+        subject = self.subject(portal.url, RUST_LOG="info,portal=debug", **env)
         health = subject.wait(r"Health and metrics on http://(\S+)").group(1)
         return subject, health
 
@@ -214,12 +213,12 @@ class Outage(PortalTest):
             flow.relay(500)
         other = Flow(self, port)  # new clients come as long as their credentials are good
         other.relay(100)
-        self.assertEqual(self.ready(health), 200)
+        self.assertEqual(self.ready(health), 503)
         again = Portal(port=portal.port)
         self.addCleanup(again.close)
         subject.wait(Subject.CONNECTED)
         join = again.message()
-        self.assertEqual(join["payload"], {"stamp_secret": SECRET})
+        self.assertEqual(join["payload"], {"stamp_secret": portal.secrets[0]})
         flow.relay(200)
         other.relay(100)
         for ignored in (signal.SIGHUP, signal.SIGPIPE):
@@ -247,6 +246,22 @@ class Outage(PortalTest):
         self.assertIsNone(subject.process.poll())
         other.client.refresh(0)
         self.assertEqual(subject.wait_exit(), 0)
+
+    def test_idle_allocations_do_not_hold_a_shutdown(self):
+        """Firezone's clients never free an allocation that they leave; what still relays is waited for."""
+        subject = self.subject(self.portal().url, arguments=["--drain-idle", "2s"], RUST_LOG="info")
+        port = int(subject.wait(r"Listening on \S+:(\d+),").group(1))
+        busy, idle = Flow(self, port), Flow(self, port)
+        idle.relay(20)
+        subject.terminate()
+        subject.wait("no new allocations")
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            busy.relay(20)
+            time.sleep(0.1)
+        self.assertIsNone(subject.process.poll())
+        self.assertEqual(subject.wait_exit(), 0)
+        self.assertRegex(subject.output(), "INFO.*Nothing was relayed for 2 s: shutting down, with 2 idle allocations")
 
     def shutdown_timeout(self, value, least):
         portal = self.portal()

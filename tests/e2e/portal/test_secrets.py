@@ -11,7 +11,7 @@ import unittest
 import unittest.mock
 import urllib.parse
 
-from flows import Flow
+from flows import Client, Flow, Refused, Timeout, credentials
 from harness import (
     PATIENCE,
     SANITIZED,
@@ -24,6 +24,7 @@ from harness import (
     push,
     read_request,
     reply,
+    timing,
 )
 
 FORMS = (TOKEN, urllib.parse.quote_plus(TOKEN), TOKEN[:20], SECRET, SECRET[:20])
@@ -41,41 +42,52 @@ class Told(PortalTest):
     """A portal that repeats what it was told, in every place that is shown."""
 
     def test_everything_a_portal_can_say(self):
-        both = f"{TOKEN} {urllib.parse.quote_plus(TOKEN)} {SECRET}"
+        told = f"{TOKEN} {urllib.parse.quote_plus(TOKEN)} "
+        secrets = [""]  # of the last join
 
         def script(portal, peer, number):
+            if number in (3, 4):
+                secrets.append(join_raw(peer)["payload"]["stamp_secret"])
+            both = told + secrets[-1]
             if number == 1:
                 peer.sendall(read_request(peer).replace(b"GET ", b"HTTP/1.1 503 ", 1) + both.encode())
             elif number == 2:
                 read_request(peer)
                 peer.sendall(f"HTTP/1.1 500 {both[:50]}\r\nX: {both}\r\nContent-Length: 0\r\n\r\n".encode())
             elif number == 3:
-                join_raw(peer)
                 peer.sendall(frame(1, push(both).encode()) + frame(1, push("x", {"y": both}, topic=both).encode()))
                 peer.sendall(frame(1, push("disconnect", {"reason": both}).encode()))
                 peer.sendall(frame(1, both.encode()) + frame(2, both.encode()))
                 peer.sendall(frame(8, b"\x03\xe9" + both.encode()[:120]))
             elif number == 4:
-                join_raw(peer)
-                peer.sendall(frame(8, b"\x03\xe9" + SECRET.encode()))
+                peer.sendall(frame(8, b"\x03\xe9" + secrets[-1].encode()))
             else:
                 read_request(peer)
-                location = f"https://{SECRET}.example/{TOKEN}?token={TOKEN}"
-                peer.sendall(f"HTTP/1.1 302 x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+                location = f"https://{secrets[-1]}.example/{TOKEN}?token={TOKEN}"
+                status = 302 if number == 5 else 401
+                peer.sendall(f"HTTP/1.1 {status} x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
 
         for style in ("human", "json", "google-cloud"):
+            del secrets[1:]
             with self.subTest(style=style):
                 subject = self.subject(self.raw(script).url, LOG_FORMAT=style)
-                self.assert_fatal(subject, r"status 302, a redirect to .*\*{20}", r"status 503: .*\*{20}", "close 1001: ")
+                self.assert_fatal(subject, r"status 302, a redirect to .*\*{20}", r"status 503: .*\*{20}", "close 1001: ", r"close 1001: \*{20}")
+                subject.close()
+                for secret in secrets[1:]:
+                    self.assertNotIn(secret, subject.output())
+                    self.assertNotIn(secret[:20], subject.output())
 
     def test_error_reply(self):
-        for reason in (f"no {TOKEN} here", f"no {SECRET} here"):
+        for what in ("token", "secret"):
 
-            async def script(portal, connection, number, reason=reason):
-                await connection.send(reply(await portal.receive(connection), "error", {"reason": reason}))
+            async def script(portal, connection, number, what=what):
+                join = await portal.receive(connection)
+                await portal.register(connection, join)
+                said = TOKEN if what == "token" else portal.secrets[-1]
+                await connection.send(reply(join, "error", {"reason": f"no {said} here"}))
                 await portal.receive(connection)
 
-            with self.subTest(reason=reason[:4]):
+            with self.subTest(what=what):
                 self.assert_fatal(self.subject(self.portal(script).url), r"refused the login: no \*{20,} here")
 
 
@@ -120,7 +132,6 @@ class Mistakes(PortalTest):
 
     def test_secrets(self):
         self.refused("AUTH_SECRET: the secret is too long", AUTH_SECRET=SECRET * 4)
-        self.refused("expected at most 255 bytes of UTF-8", AUTH_SECRET=SECRET + "\udcff")
 
     def test_urls(self):
         for url in (f"ws://u:{TOKEN}@127.0.0.1:1", f"ftp://127.0.0.1?token={TOKEN}"):
@@ -129,12 +140,66 @@ class Mistakes(PortalTest):
         self.refused("MAX_PARTITION_TIME: invalid value '0'", MAX_PARTITION_TIME="0")
 
     def test_what_the_environment_may_hold(self):
-        """Long and strange secrets reach the portal as they are, and clients log in with them."""
+        """Clients log in with credentials of long and strange secrets; the portal gets to see none of them."""
         secret = '"\\\x01\x7f\u00fc\U0001f600' + "\x02" * 200
         portal = self.portal()
         subject = self.subject(portal.url, AUTH_SECRET=secret)
-        self.assertEqual(portal.message()["payload"], {"stamp_secret": secret})
+        self.assert_made_secret(portal.message()["payload"]["stamp_secret"])
         Flow(self, int(subject.wait(r"Listening on \S+:(\d+),").group(1)), secret=secret).relay(20)
+
+
+class Lives(PortalTest):
+    """The portal makes a relay's id of its secret, and tells clients of a relay only when its id is new."""
+
+    def start(self, portal, **env):
+        subject = self.subject(portal.url, **env)
+        port = int(subject.wait(r"Listening on \S+:(\d+),").group(1))
+        return subject, port
+
+    def test_each_life_has_an_id_of_its_own(self):
+        portal = self.portal()
+        subject, port = self.start(portal)
+        Flow(self, port).relay(20)
+        subject.process.kill()
+        subject.wait_exit()
+        subject.process.returncode = 0
+        subject, port = self.start(portal)
+        first, second = portal.secrets
+        self.assertNotEqual(first, second)
+        self.assert_made_secret(second)
+        Flow(self, port, secret=second).relay(20)  # made by the portal
+        Flow(self, port).relay(20)  # made by the operator
+        for secret in (first, SECRET[:-1]):
+            with Client(("127.0.0.1", port), *credentials(secret=secret)) as client:
+                client.retransmit = (1,)
+                with self.assertRaises((Refused, Timeout)):
+                    client.allocate()
+
+    def test_two_relays_with_one_secret(self):
+        portal = self.portal()
+        subjects = [self.start(portal, PORTAL_TIMING=timing(heartbeat="50ms"))[0] for _ in range(2)]
+        for _ in range(20):
+            portal.message()
+        self.assertEqual(len(portal.relays), 2)
+        self.assertEqual(portal.count, 2)
+        for subject in subjects:
+            self.assertNotRegex(subject.output(), Subject.RETRY)
+
+    def test_without_a_secret(self):
+        portal = self.portal()
+        _, port = self.start(portal, AUTH_SECRET="")
+        self.assert_made_secret(portal.secrets[0])
+        Flow(self, port, secret=portal.secrets[0]).relay(20)
+
+    def test_the_same_secret_at_each_join_of_a_life(self):
+        portal, endings = self.bounced()
+        subject, _ = self.start(portal, PORTAL_TIMING=timing(heartbeat="50ms"))
+        for i in range(2):
+            endings.append(i)
+            subject.wait(Subject.RETRY)
+            subject.wait(Subject.CONNECTED)
+        self.assertEqual(len(set(portal.secrets)), 1)
+        self.assertEqual(len(portal.secrets), 3)
 
 
 class Core(PortalTest):

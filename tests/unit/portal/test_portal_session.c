@@ -37,6 +37,13 @@ static void expect_none(void)
                 action != NULL ? action->text : "");
 }
 
+static void message(enum phoenix_kind kind, uint64_t ref, const char *reason)
+{
+  phoenix_message m = {.kind = kind, .has_ref = true, .ref = ref};
+  (void)snprintf(m.reason, sizeof m.reason, "%s", reason);
+  session_message(&s, &m, now, random_bits);
+}
+
 /* Goes to the next deadline, which must be |after| from now. */
 static void pass(fzr_time after)
 {
@@ -46,13 +53,6 @@ static void pass(fzr_time after)
   expect_none();
   now = due;
   session_timeout(&s, now, random_bits);
-}
-
-static void message(enum phoenix_kind kind, uint64_t ref, const char *reason)
-{
-  phoenix_message m = {.kind = kind, .has_ref = true, .ref = ref};
-  (void)snprintf(m.reason, sizeof m.reason, "%s", reason);
-  session_message(&s, &m, now, random_bits);
 }
 
 static void connect_ok(void)
@@ -69,6 +69,13 @@ static void join(void)
   connect_ok();
   message(PHOENIX_REPLY_OK, 0, "");
   expect(SESSION_UP);
+  expect_none();
+}
+
+static void begun(void)
+{
+  message(PHOENIX_INIT, 0, "");
+  expect(SESSION_INIT);
   expect_none();
 }
 
@@ -90,6 +97,16 @@ static fzr_time expect_retry(const char *why)
   return action->delay;
 }
 
+/* The connection ends after it has lasted. */
+static void lose_an_old_one(void)
+{
+  now += 120 * FZR_SECOND;
+  session_lost(&s, "x", now, HALF);
+  expect(SESSION_DROP);
+  expect(SESSION_DOWN);
+  ck_assert_uint_eq(expect_retry("x"), 500 * FZR_MILLISECOND);
+}
+
 START_TEST(joins_and_beats)
 {
   session_start(&s, now);
@@ -104,14 +121,12 @@ START_TEST(joins_and_beats)
   expect(SESSION_UP);
   message(PHOENIX_INIT, 0, "");
   expect(SESSION_INIT);
-  ck_assert_uint_eq(s.last_heartbeat, FZR_TIME_NEVER);
   for (unsigned i = 1; i < 5; i++) {
     char text[128];
-    pass(i == 1 ? 30 * FZR_SECOND : 29 * FZR_SECOND);
+    pass(i == 1 ? 10 * FZR_SECOND : 9 * FZR_SECOND);
     (void)snprintf(text, sizeof text,
                    "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":%u}", i);
     ck_assert_str_eq(expect(SESSION_SEND)->text, text);
-    ck_assert_uint_eq(s.last_heartbeat, now);
     now += FZR_SECOND;
     message(i % 2 == 0 ? PHOENIX_REPLY_ERROR : PHOENIX_REPLY_OK, i, "");
     expect_none();
@@ -119,18 +134,54 @@ START_TEST(joins_and_beats)
 }
 END_TEST
 
-START_TEST(heartbeat_without_reply)
+static void beat(void)
+{
+  pass(10 * FZR_SECOND);
+  expect(SESSION_SEND);
+  expect_none();
+}
+
+/* Three without a reply end the connection when the fourth would be due. */
+START_TEST(heartbeats_without_reply)
 {
   join();
-  pass(30 * FZR_SECOND);
-  expect(SESSION_SEND);
+  begun();
+  beat();
   message(PHOENIX_REPLY_OK, 0, ""); /* not that one's */
   expect(SESSION_NOTE);
-  pass(5 * FZR_SECOND);
+  beat();
+  beat();
+  pass(10 * FZR_SECOND);
   expect(SESSION_DROP);
   expect(SESSION_DOWN);
-  ck_assert_uint_eq(expect_retry("the portal did not answer a heartbeat in time"), 500 * FZR_MILLISECOND);
+  ck_assert_uint_eq(
+      expect_retry("the portal did not answer three heartbeats, soon after it had taken the join"),
+      500 * FZR_MILLISECOND);
   rejoin();
+}
+END_TEST
+
+/* A portal that stalls for half a minute and then goes on has answered in order: nothing is ended, and the count begins anew. */
+START_TEST(late_replies_count)
+{
+  join();
+  begun();
+  for (int stall = 0; stall < 5; stall++) {
+    const uint64_t first = s.next_ref;
+    beat();
+    beat();
+    beat();
+    now += 9 * FZR_SECOND;
+    message(PHOENIX_REPLY_OK, first, "");
+    expect_none();
+    ck_assert_uint_eq(s.unanswered, 2);
+    message(PHOENIX_REPLY_OK, first + 2, "");
+    expect_none();
+    ck_assert_uint_eq(s.unanswered, 0);
+    message(PHOENIX_REPLY_OK, first + 1, ""); /* too late to tell anything */
+    expect(SESSION_NOTE);
+    now -= 9 * FZR_SECOND;
+  }
 }
 END_TEST
 
@@ -145,13 +196,33 @@ START_TEST(init_comes_once)
   expect(SESSION_UP);
   message(PHOENIX_INIT, 0, "");
   expect_none();
-  session_lost(&s, "x", now, HALF);
-  expect(SESSION_DROP);
-  expect(SESSION_DOWN);
-  expect_retry("x");
+  lose_an_old_one();
   rejoin();
   message(PHOENIX_INIT, 0, "");
   expect_none();
+}
+END_TEST
+
+/* A portal that says nothing of init is relayed for all the same, once. */
+START_TEST(init_is_overdue)
+{
+  join();
+  now += 9 * FZR_SECOND;
+  session_lost(&s, "x", now, HALF); /* not yet: the join comes first */
+  expect(SESSION_DROP);
+  expect(SESSION_DOWN);
+  expect(SESSION_RETRY);
+  expect_none();
+  rejoin();
+  pass(10 * FZR_SECOND);
+  expect(SESSION_SEND); /* a heartbeat is due, too */
+  expect_none();
+  session_timeout(&s, now, HALF);
+  ck_assert_str_eq(expect(SESSION_INIT)->text, "the portal took the join, but said nothing of init for 10 s");
+  expect_none();
+  message(PHOENIX_INIT, 0, "");
+  expect_none();
+  ck_assert_uint_eq(session_deadline(&s), now + 10 * FZR_SECOND);
 }
 END_TEST
 
@@ -171,7 +242,7 @@ START_TEST(timeouts_of_attempt_and_join)
 }
 END_TEST
 
-START_TEST(backoff_grows_and_is_reset_by_a_join)
+START_TEST(backoff_grows_and_is_reset_by_a_connection_that_lasts)
 {
   static const unsigned means[] = {500, 750, 1125, 1687, 2531, 3796};
   session_start(&s, now);
@@ -189,36 +260,144 @@ START_TEST(backoff_grows_and_is_reset_by_a_join)
   expect(SESSION_DROP);
   ck_assert_uint_eq(expect_retry("x") / FZR_MILLISECOND, 5695);
   rejoin();
-  session_lost(&s, "x", now, HALF);
-  expect(SESSION_DROP);
-  expect(SESSION_DOWN);
-  ck_assert_uint_eq(expect_retry("x"), 500 * FZR_MILLISECOND);
+  lose_an_old_one();
 }
 END_TEST
 
+/* Two relays that throw each other out, or a portal that fails after each join: within a quarter of an hour not thousands of joins. */
+START_TEST(joins_that_die_soon)
+{
+  const fzr_time begin = now;
+  unsigned joins = 1;
+  join();
+  begun();
+  for (fzr_time last = 0; now - begin < 900 * FZR_SECOND; joins++) {
+    now += FZR_MILLISECOND;
+    session_lost(&s, "the portal ended the connection", now, HALF);
+    expect(SESSION_DROP);
+    expect(SESSION_DOWN);
+    const session_action *action = expect(SESSION_RETRY);
+    ck_assert_str_eq(action->text, "the portal ended the connection, soon after it had taken the join");
+    ck_assert(!action->repeated); /* "connected" stands between */
+    ck_assert_uint_ge(action->delay, last);
+    last = action->delay;
+    expect_none();
+    rejoin();
+  }
+  ck_assert_uint_lt(joins, 40);
+  lose_an_old_one();
+}
+END_TEST
+
+/* One line each time the reason changes, not each try. */
+START_TEST(reasons_are_said_once)
+{
+  static const struct {
+    int status; /* 0: no answer */
+    const char *why;
+    bool repeated;
+  } tries[] = {{0, "a", false},    {0, "a", true},   {503, "later", false}, {503, "request 1", true},
+               {503, "r 2", true}, {404, "", false}, {302, "x", false},     {302, "y", true},
+               {0, "a", false},    {0, "a", true},   {0, "a", true},        {200, "<html>", false},
+               {0, "b", false},    {200, "", false}};
+  session_start(&s, now);
+  for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+    expect(SESSION_CONNECT);
+    if (tries[i].status != 0)
+      session_refused(&s, tries[i].status, tries[i].why, 0, now, HALF);
+    else
+      session_lost(&s, tries[i].why, now, HALF);
+    expect(SESSION_DROP);
+    ck_assert_msg(expect(SESSION_RETRY)->repeated == tries[i].repeated, "try %zu", i);
+    expect_none();
+    pass(s.deadline - now);
+  }
+}
+END_TEST
+
+static void attempt_again(void)
+{
+  pass(s.deadline - now);
+  expect(SESSION_CONNECT);
+}
+
+/* Only a token that is not taken ends the process, before the first join as after it. */
 START_TEST(statuses)
 {
   for (int status = 100; status < 700; status++) {
-    const bool temporary = status == 408 || status == 429 || status >= 500;
+    for (int joined = 0; joined < 2; joined++) {
+      setup();
+      if (joined) {
+        join();
+        begun();
+        lose_an_old_one();
+        attempt_again();
+      } else {
+        session_start(&s, now);
+        expect(SESSION_CONNECT);
+        s.token_in_query = true;
+      }
+      session_refused(&s, status, "why", 0, now, HALF);
+      expect(SESSION_DROP);
+      char number[8];
+      (void)snprintf(number, sizeof number, "%d", status);
+      const char *text = expect(status == 401 ? SESSION_FATAL : SESSION_RETRY)->text;
+      ck_assert_ptr_nonnull(strstr(text, number));
+      ck_assert_ptr_nonnull(strstr(text, "why"));
+      ck_assert_int_eq(s.state, status == 401 ? SESSION_ENDED : SESSION_WAITING);
+      expect_none();
+      if (status == 401)
+        ck_assert_uint_eq(session_deadline(&s), FZR_TIME_NEVER);
+    }
+  }
+}
+END_TEST
+
+/* The token is not in the query, where proxies log it, unless the portal wants it there. */
+START_TEST(token_in_query)
+{
+  static const int asks[] = {400, 401};
+  for (size_t i = 0; i < 2; i++) {
     setup();
     session_start(&s, now);
     expect(SESSION_CONNECT);
-    session_refused(&s, status, "why", 0, now, HALF);
+    session_refused(&s, 403, "", 0, now, HALF);
     expect(SESSION_DROP);
-    if (status < 300 || temporary) {
-      ck_assert_ptr_nonnull(strstr(expect(SESSION_RETRY)->text, "why"));
-      ck_assert_int_eq(s.state, SESSION_WAITING);
-    } else {
-      const char *text = expect(SESSION_FATAL)->text;
-      char number[8];
-      (void)snprintf(number, sizeof number, "%d", status);
-      ck_assert_ptr_nonnull(strstr(text, number));
-      ck_assert_ptr_nonnull(strstr(text, "why"));
-      ck_assert_int_eq(s.state, SESSION_ENDED);
-      ck_assert_uint_eq(session_deadline(&s), FZR_TIME_NEVER);
-    }
+    expect(SESSION_RETRY);
+    attempt_again();
+    ck_assert(!s.token_in_query);
+    session_refused(&s, asks[i], "", 0, now, HALF);
+    expect(SESSION_DROP);
+    ck_assert_ptr_nonnull(strstr(expect(SESSION_RETRY)->text, "URL"));
+    expect_none();
+    attempt_again();
+    ck_assert(s.token_in_query);
+    session_refused(&s, 400, "", 0, now, HALF); /* again: an outage */
+    expect(SESSION_DROP);
+    expect(SESSION_RETRY);
+    attempt_again();
+    session_refused(&s, 401, "", 0, now, HALF);
+    expect(SESSION_DROP);
+    expect(SESSION_FATAL);
     expect_none();
   }
+  /* A portal that took it from the header alone, even if nothing came of it, is not told in another way. */
+  setup();
+  session_start(&s, now);
+  expect(SESSION_CONNECT);
+  connect_ok();
+  session_lost(&s, "x", now, HALF);
+  expect(SESSION_DROP);
+  expect(SESSION_RETRY);
+  attempt_again();
+  session_refused(&s, 400, "", 0, now, HALF);
+  expect(SESSION_DROP);
+  expect(SESSION_RETRY);
+  ck_assert(!s.token_in_query);
+  attempt_again();
+  session_refused(&s, 401, "", 0, now, HALF);
+  expect(SESSION_DROP);
+  expect(SESSION_FATAL);
 }
 END_TEST
 
@@ -257,6 +436,25 @@ START_TEST(login_errors)
 }
 END_TEST
 
+/* Only the first join can be refused for good. */
+START_TEST(rejoin_is_refused)
+{
+  static const char *const reasons[] = {"unmatched topic", "invalid_version", "disabled", "other", ""};
+  for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+    setup();
+    join();
+    lose_an_old_one();
+    attempt_again();
+    connect_ok();
+    message(PHOENIX_REPLY_ERROR, s.join_ref, reasons[i]);
+    expect(SESSION_DROP);
+    ck_assert_ptr_nonnull(strstr(expect(SESSION_RETRY)->text, reasons[i]));
+    expect_none();
+    rejoin();
+  }
+}
+END_TEST
+
 START_TEST(disconnects)
 {
   join();
@@ -278,6 +476,7 @@ END_TEST
 START_TEST(channel_closed)
 {
   join();
+  now += 120 * FZR_SECOND;
   message(PHOENIX_CLOSED, 0, "");
   expect(SESSION_DROP);
   expect(SESSION_DOWN);
@@ -285,7 +484,7 @@ START_TEST(channel_closed)
 }
 END_TEST
 
-/* Fifteen minutes after the last connection was lost it is over, in whatever state. */
+/* A day after the last connection was lost it is over, in whatever state. */
 START_TEST(partition)
 {
   join();
@@ -304,13 +503,13 @@ START_TEST(partition)
       while (action != NULL && action->kind != SESSION_FATAL)
         action = session_next(&s);
       ck_assert_ptr_nonnull(action);
-      ck_assert_ptr_nonnull(strstr(action->text, "900 s"));
+      ck_assert_ptr_nonnull(strstr(action->text, "86400 s"));
       break;
     }
     while (session_next(&s) != NULL) {
     }
   }
-  ck_assert_uint_eq(now - lost, 900 * FZR_SECOND);
+  ck_assert_uint_eq(now - lost, 86400 * FZR_SECOND);
 }
 END_TEST
 
@@ -506,13 +705,19 @@ int main(void)
   TCase *tc = tcase_create("session");
   tcase_add_checked_fixture(tc, setup, NULL);
   tcase_add_test(tc, joins_and_beats);
-  tcase_add_test(tc, heartbeat_without_reply);
+  tcase_add_test(tc, heartbeats_without_reply);
+  tcase_add_test(tc, late_replies_count);
   tcase_add_test(tc, init_comes_once);
+  tcase_add_test(tc, init_is_overdue);
   tcase_add_test(tc, timeouts_of_attempt_and_join);
-  tcase_add_test(tc, backoff_grows_and_is_reset_by_a_join);
+  tcase_add_test(tc, backoff_grows_and_is_reset_by_a_connection_that_lasts);
+  tcase_add_test(tc, joins_that_die_soon);
+  tcase_add_test(tc, reasons_are_said_once);
   tcase_add_test(tc, statuses);
+  tcase_add_test(tc, token_in_query);
   tcase_add_test(tc, retry_after_is_a_lower_bound);
   tcase_add_test(tc, login_errors);
+  tcase_add_test(tc, rejoin_is_refused);
   tcase_add_test(tc, disconnects);
   tcase_add_test(tc, channel_closed);
   tcase_add_test(tc, partition);

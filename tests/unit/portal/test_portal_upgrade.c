@@ -48,7 +48,7 @@ START_TEST(request)
   const portal_login login = {.token = "a\r\nb", .port = 3478};
   ck_assert_ptr_null(portal_url_parse("ws://h:8081", &url));
   portal_upgrade_request(&url, &login, "1.2.3", KEY, &text);
-  ck_assert_str_eq(buffer, "GET /relay/websocket?token=ab&port=3478 HTTP/1.1\r\n"
+  ck_assert_str_eq(buffer, "GET /relay/websocket?port=3478 HTTP/1.1\r\n"
                            "Host: h:8081\r\n"
                            "Connection: Upgrade\r\n"
                            "Upgrade: websocket\r\n"

@@ -223,6 +223,40 @@ START_TEST(closes)
 }
 END_TEST
 
+/* wslay takes codes of the registry that it does not know for a breach of the protocol; what is none stays one. */
+START_TEST(closes_that_wslay_does_not_know)
+{
+  static const struct {
+    unsigned code, answer;
+    enum portal_ws_state state;
+    const char *reason;
+  } cases[] = {{1011, 1011, PORTAL_WS_CLOSED, "close 1011: why"},
+               {1012, 1000, PORTAL_WS_CLOSED, "close 1012: why"},
+               {1013, 1000, PORTAL_WS_CLOSED, "close 1013: why"},
+               {1014, 1000, PORTAL_WS_CLOSED, "close 1014: why"},
+               {1015, 1002, PORTAL_WS_FAILED, "the peer broke the WebSocket protocol"},
+               {1005, 1002, PORTAL_WS_FAILED, "the peer broke the WebSocket protocol"},
+               {3000, 3000, PORTAL_WS_CLOSED, "close 3000: why"}};
+  for (size_t step = 1; step < 8; step++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+      const char payload[] = {(char)(cases[i].code >> 8), (char)cases[i].code, 'w', 'h', 'y'};
+      uint8_t data[64];
+      char out[128];
+      teardown();
+      setup();
+      const size_t n = frame(data, true, 8, payload, sizeof payload);
+      ck_assert_int_eq(feed(data, n, step), cases[i].state);
+      ck_assert_str_eq(portal_ws_reason(ws), cases[i].reason);
+      ck_assert_uint_eq(portal_ws_close_code(ws), cases[i].state == PORTAL_WS_CLOSED ? cases[i].code : 0);
+      ck_assert_int_eq(sent(out), 8);
+      ck_assert_uint_eq((unsigned)((uint8_t)out[0] << 8 | (uint8_t)out[1]), cases[i].answer);
+      ck_assert_int_eq(sent(out), -1);
+      ck_assert(!portal_ws_wants_read(ws));
+    }
+  }
+}
+END_TEST
+
 START_TEST(output_in_small_pieces)
 {
   uint8_t out[64];
@@ -314,6 +348,7 @@ int main(void)
   tcase_add_test(tc, too_big);
   tcase_add_test(tc, violations);
   tcase_add_test(tc, closes);
+  tcase_add_test(tc, closes_that_wslay_does_not_know);
   tcase_add_test(tc, output_in_small_pieces);
   tcase_add_test(tc, no_randomness_no_frame);
   tcase_add_test(tc, ping_flood_is_bounded);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Secrets and tokens come out of files and variables that people, editors and orchestrators have written. */
+#ifndef RELAY_STRIP_H
+#define RELAY_STRIP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+typedef struct stripped {
+  const char *text; /* within what was given */
+  size_t len;
+} stripped;
+
+static inline bool is_blank(char c)
+{
+  return c != '\0' && strchr(" \t\r\n\v\f", c) != NULL;
+}
+
+/* The |len| bytes |text| without what can't be meant: a byte order mark of UTF-8 before it, blanks and line ends around it. */
+static inline stripped strip(const char *text, size_t len)
+{
+  static const char bom[] = "\xef\xbb\xbf";
+  for (;;) {
+    const size_t skip = len >= 3 && memcmp(text, bom, 3) == 0 ? 3 : len > 0 && is_blank(*text) ? 1 : 0;
+    if (skip == 0)
+      break;
+    text += skip;
+    len -= skip;
+  }
+  while (len > 0 && is_blank(text[len - 1]))
+    len--;
+  return (stripped){text, len};
+}
+
+/* What looks wrong about it and is left as it is: static text; NULL if nothing does. */
+static inline const char *strip_oddity(stripped s)
+{
+  if (s.len >= 2 && (*s.text == '"' || *s.text == '\'') && s.text[s.len - 1] == *s.text)
+    return "it stands in quotes, which are taken as a part of it";
+  if (memchr(s.text, '\n', s.len) != NULL)
+    return "it has more than one line";
+  return NULL;
+}
+
+#endif
