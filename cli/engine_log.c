@@ -34,6 +34,8 @@ static const char *message_of(const fzr_log_record *r)
     return "Port not available";
   case FZR_LOG_PEER_OUT_OF_REACH:
     return "A user asked for a peer out of reach";
+  case FZR_LOG_CHANNEL_REVOKED:
+    return "Ended channel: its peer is on an address of this host by now";
   default:
     return "Event";
   }

@@ -423,6 +423,8 @@ int options_read(int argc, char **argv, const char *(*env)(const char *name), op
   if (check_whole(&r))
     return -1;
   find_idle(&r);
+  out->any_ip4 = is_given(&r, "--bind-ip4-addr") && is_wildcard(&out->bind_ip4);
+  out->any_ip6 = is_given(&r, "--bind-ip6-addr") && is_wildcard(&out->bind_ip6);
   return 0;
 }
 

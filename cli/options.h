@@ -32,6 +32,7 @@ typedef struct idle_option {
 typedef struct options {
   fzr_addr public_ip4, public_ip6;
   fzr_addr bind_ip4, bind_ip6;
+  bool any_ip4, any_ip6; /* the wildcard was asked for: relay from whichever address the routes choose */
   uint16_t listen_port, lowest_port, highest_port;
   const char *token;
   bool token_from_argument;

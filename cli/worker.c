@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker.h"
 
+#include "addresses.h"
 #include "clock.h"
 #include "engine_log.h"
 #include "event_glue.h"
 #include "process.h"
-#include "sockaddr.h"
 #include "telemetry/log.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -79,34 +78,13 @@ static int seeded_random(void *ctx, uint8_t *out, size_t len)
   return 0;
 }
 
-/* The addresses of all interfaces: sockets bound to a wildcard have them all, so no client may reach what else listens there. In memory
- * of the caller's, with room for |more| behind them; NULL, with errno set, if they can't be had. */
-static fzr_addr *interface_addresses(size_t more, size_t *count)
-{
-  struct ifaddrs *list;
-  size_t n = 0, most = more;
-  if (getifaddrs(&list))
-    return NULL;
-  for (const struct ifaddrs *i = list; i; i = i->ifa_next)
-    most++;
-  fzr_addr *out = calloc(most, sizeof *out);
-  for (const struct ifaddrs *i = list; i && out; i = i->ifa_next) {
-    if (!i->ifa_addr || !from_sockaddr(i->ifa_addr, &out[n]))
-      continue;
-    out[n++].scope_id = 0; /* whatever link it is on */
-  }
-  freeifaddrs(list);
-  *count = n;
-  return out;
-}
-
 /* A limit of the whole relay is shared out among the workers, rounded up. */
 static uint32_t share(uint32_t limit, unsigned count)
 {
   return limit ? (limit + count - 1) / count : FZR_UNLIMITED;
 }
 
-static int new_engine(worker *w, const worker_config *c, const fzr_addr *own, size_t own_count)
+static int new_engine(worker *w, const worker_config *c)
 {
   const options *o = c->options;
   fzr_config config = fzr_config_init();
@@ -126,8 +104,6 @@ static int new_engine(worker *w, const worker_config *c, const fzr_addr *own, si
   config.auth_second_secret = *c->secrets->second ? c->secrets->second : NULL;
   config.peer_rules = o->rules;
   config.peer_rule_count = o->rule_count;
-  config.own_addrs = own;
-  config.own_addr_count = own_count;
   config.own_ports = c->own_ports;
   config.own_port_count = 2;
   config.max_allocations_per_user = o->max_allocations_per_user;
@@ -150,6 +126,8 @@ static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
   config.group = c->first ? c->first->udp : NULL;
   config.disable_gso = o->disable_gso;
   config.send_buffer = o->send_buffer;
+  config.any_ip4 = o->any_ip4;
+  config.any_ip6 = o->any_ip6;
   event_glue_configure(w->glue, &config);
   return fzr_udp_new(&config, &w->udp, sys_errno);
 }
@@ -222,7 +200,10 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
 
 static void on_channel(void *ctx, const fzr_event *event)
 {
-  xdp_on_channel(ctx, event);
+  const worker *w = ctx;
+  fzr_addr local;
+  if (!fzr_udp_port_addr(w->udp, event->io, &local))
+    xdp_on_channel(w->offload, event, &local);
 }
 
 /* Tells of the channels that were bound before anybody asked. */
@@ -233,7 +214,7 @@ static void offload_all(worker *w)
   size_t n;
   while ((n = fzr_engine_list_channels(w->engine, &cursor, events, sizeof events / sizeof *events)) > 0)
     for (size_t i = 0; i < n; i++)
-      xdp_on_channel(w->offload, &events[i]);
+      on_channel(w, &events[i]);
 }
 
 static void *run(void *ctx)
@@ -291,20 +272,15 @@ static void explain(const worker_config *c, int result, int sys_errno, char *err
 /* Makes the engine and joins it to sockets and loop. Returns 0, or -1 with one line in |error|. */
 static int start_engine(worker *w, const worker_config *c, char *error)
 {
-  size_t n = 0;
-  fzr_addr *own = interface_addresses(2, &n);
-  if (!own) {
-    snprintf(error, OPTIONS_ERROR_MAX,
-             "can't list the addresses of this host, which clients must not reach: %s", strerror(errno));
-    return -1;
-  }
-  own[n++] = c->options->bind_ip4;
-  own[n++] = c->options->bind_ip6;
-  int result = new_engine(w, c, own, n);
-  free(own);
+  int result = new_engine(w, c);
   if (!result) {
     set_wallclock(w);
     result = fzr_udp_attach(w->udp, w->engine);
+  }
+  if (result == FZR_ERR_IO) {
+    snprintf(error, OPTIONS_ERROR_MAX,
+             "can't list the addresses of this host, which clients must not reach: %s", strerror(errno));
+    return -1;
   }
   if (!result && event_glue_start(w->glue, w->udp))
     result = FZR_ERR_IO;
@@ -355,7 +331,7 @@ void worker_offload(worker *w, xdp *offload)
 {
   w->offload = offload;
   if (offload)
-    fzr_udp_set_channel_hook(w->udp, on_channel, offload);
+    fzr_udp_set_channel_hook(w->udp, on_channel, w);
 }
 
 int worker_start(worker *w)
@@ -451,4 +427,10 @@ void worker_log_sockets(const worker *w)
              "that all clients share: sysctl -w net.ipv4.neigh.default.unres_qlen_bytes=%u "
              "net.ipv6.neigh.default.unres_qlen_bytes=%u",
              stats.neighbour_queue, NEIGHBOUR_QUEUE, NEIGHBOUR_QUEUE);
+}
+
+void worker_explain_addresses(const worker *w, const options *o)
+{
+  const fzr_udp_stats stats = socket_stats(w);
+  addresses_explain(o, &stats);
 }

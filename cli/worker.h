@@ -49,6 +49,9 @@ void worker_free(worker *w);
 /* Logs what the kernel gave to the worker's listen sockets. Before the worker is started. */
 void worker_log_sockets(const worker *w);
 
+/* Logs what is to be known of its addresses. Likewise. */
+void worker_explain_addresses(const worker *w, const options *o);
+
 uint16_t worker_listen_port(const worker *w);
 
 #endif

@@ -82,6 +82,7 @@ static int start_all(workers *all, const options *o, const secret_pair *secrets,
       return -1;
   }
   worker_log_sockets(all->each[0]);
+  worker_explain_addresses(all->each[0], o);
   open_offload(all, o);
   for (unsigned i = 0; i < all->count; i++) {
     if (worker_start(all->each[i])) {

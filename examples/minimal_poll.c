@@ -125,10 +125,8 @@ int main(int argc, char **argv)
   adapter.watch_ctx = &w;
 
   int error = fzr_udp_new(&adapter, &udp, &system_error);
-  if (!error) {
-    config.listen_port = fzr_udp_listen_port(udp);
+  if (!error)
     error = fzr_engine_new(&config, now(), &engine);
-  }
   if (!error)
     error = fzr_udp_attach(udp, engine);
   if (error) {

@@ -18,10 +18,11 @@ void xdp_close(xdp *x)
   (void)x;
 }
 
-void xdp_on_channel(xdp *x, const fzr_event *event)
+void xdp_on_channel(xdp *x, const fzr_event *event, const fzr_addr *local)
 {
   (void)x;
   (void)event;
+  (void)local;
 }
 
 void xdp_read(xdp *x, metrics_xdp *out)

@@ -3,13 +3,11 @@
 
 #include "entry.h"
 #include "firezone_relay/offload.h"
-#include "sockaddr.h"
+#include "source.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 const char *xdp_left_name(unsigned reason)
 {
@@ -36,32 +34,16 @@ static bool is_link_local(const fzr_addr *addr)
   return addr->family == FZR_FAMILY_IPV6 && addr->ip[0] == 0xfe && (addr->ip[1] & 0xc0) == 0x80;
 }
 
-/* The address that the kernel would send to |peer| from, as it does for the relay's unconnected sockets: asked of a socket that
- * sends nothing. Returns whether there is one. */
-static bool ask_source(const fzr_addr *peer, uint8_t ip[16])
-{
-  struct sockaddr_storage sa;
-  fzr_addr source;
-  const socklen_t len = to_sockaddr(peer, &sa);
-  const int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
-  if (fd < 0)
-    return false;
-  socklen_t got = sizeof sa;
-  const bool known =
-      !connect(fd, (const struct sockaddr *)&sa, len) && !getsockname(fd, (struct sockaddr *)&sa, &got);
-  (void)close(fd);
-  if (!known || !from_sockaddr((const struct sockaddr *)&sa, &source))
-    return false;
-  memcpy(ip, source.ip, sizeof source.ip);
-  return !is_zero(ip, 16);
-}
-
-static bool find_source(const xdp_channels *c, const fzr_addr *peer, uint8_t ip[16])
+/* Where packets to |peer| leave from, and come to. */
+static bool find_source(const xdp_channels *c, const fzr_addr *peer, const fzr_addr *local, uint8_t ip[16])
 {
   const fzr_addr *own = peer->family == FZR_FAMILY_IPV4 ? &c->own_ip4 : &c->own_ip6;
-  if (!own->family)
-    return ask_source(peer, ip);
-  memcpy(ip, own->ip, 16);
+  fzr_addr source;
+  if (local && !is_zero(local->ip, sizeof local->ip))
+    own = local;
+  if (!own->family && !source_towards(peer, &source))
+    return false;
+  memcpy(ip, own->family ? own->ip : source.ip, 16);
   return true;
 }
 
@@ -75,9 +57,9 @@ static bool is_loopback(const fzr_addr *addr)
  * program, which may send them to a router, can't put them. */
 static bool is_on_this_host(const fzr_addr *addr)
 {
-  uint8_t source[16];
+  fzr_addr source;
   return is_loopback(addr) ||
-         (ask_source(addr, source) && !memcmp(source, addr->ip, addr->family == FZR_FAMILY_IPV4 ? 4 : 16));
+         (source_towards(addr, &source) && !memcmp(source.ip, addr->ip, sizeof source.ip));
 }
 
 static int map_of(const xdp_object *o, const xdp_entry *e, bool from_client)
@@ -121,7 +103,8 @@ static void leave(xdp_channels *c, enum xdp_left reason)
   atomic_fetch_add_explicit(&c->left[reason], 1, memory_order_relaxed);
 }
 
-static void bound(xdp_channels *c, const fzr_event *event, const fzr_offload_channel *channel)
+static void bound(xdp_channels *c, const fzr_event *event, const fzr_offload_channel *channel,
+                  const fzr_addr *local)
 {
   xdp_entry client, peer;
   uint8_t own_ip[16];
@@ -133,7 +116,7 @@ static void bound(xdp_channels *c, const fzr_event *event, const fzr_offload_cha
     leave(c, XDP_LEFT_OWN_ADDRESS);
     return;
   }
-  if (is_zero(channel->listen_ip, 16) || !find_source(c, &event->peer, own_ip)) {
+  if (is_zero(channel->listen_ip, 16) || !find_source(c, &event->peer, local, own_ip)) {
     leave(c, XDP_LEFT_NO_SOURCE);
     return;
   }
@@ -158,7 +141,7 @@ static void unbound(xdp_channels *c, const fzr_offload_channel *channel)
     atomic_fetch_sub_explicit(&c->in_kernel, 1, memory_order_relaxed);
 }
 
-void xdp_channels_event(xdp_channels *c, const fzr_event *event)
+void xdp_channels_event(xdp_channels *c, const fzr_event *event, const fzr_addr *local)
 {
   fzr_offload_channel channel;
   const int unfit = fzr_offload_from_event(event, &channel);
@@ -166,7 +149,7 @@ void xdp_channels_event(xdp_channels *c, const fzr_event *event)
     if (event->type == FZR_EVENT_CHANNEL_BOUND)
       leave(c, XDP_LEFT_OWN_ADDRESS);
   } else if (event->type == FZR_EVENT_CHANNEL_BOUND) {
-    bound(c, event, &channel);
+    bound(c, event, &channel, local);
   } else {
     unbound(c, &channel);
   }

@@ -26,12 +26,13 @@ const char *xdp_left_name(unsigned reason);
 /* Where channels are put, by any thread. */
 typedef struct xdp_channels {
   const xdp_object *object;
-  fzr_addr own_ip4, own_ip6; /* where relayed packets leave from; family NONE: as the routing table says */
+  fzr_addr own_ip4,
+      own_ip6; /* where packets leave from, of sockets that are bound to none; family NONE: as the routing table says */
   atomic_uint_least64_t in_kernel;
   atomic_uint_least64_t left[XDP_LEFT_REASONS];
 } xdp_channels;
 
-/* Takes up a channel, or forgets it. */
-void xdp_channels_event(xdp_channels *channels, const fzr_event *event);
+/* Takes up a channel, or forgets it. |local| is the address that its allocation's socket is bound to; a wildcard or NULL: to none. */
+void xdp_channels_event(xdp_channels *channels, const fzr_event *event, const fzr_addr *local);
 
 #endif

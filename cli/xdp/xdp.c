@@ -171,10 +171,10 @@ void xdp_close(xdp *x)
   free(x);
 }
 
-void xdp_on_channel(xdp *x, const fzr_event *event)
+void xdp_on_channel(xdp *x, const fzr_event *event, const fzr_addr *local)
 {
   if (x)
-    xdp_channels_event(&x->channels, event);
+    xdp_channels_event(&x->channels, event, local);
 }
 
 static void read_relayed(const xdp *x, metrics_xdp *out)

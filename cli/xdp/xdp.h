@@ -22,10 +22,11 @@ typedef struct xdp_config {
   const char *const *interfaces;
   size_t interface_count;
   uint16_t listen_port, lowest_port, highest_port;
-  bool ip4, ip6;             /* families that the relay offers */
-  bool bandwidth_limited;    /* which the kernel can't keep to: everything stays in user space */
-  fzr_addr own_ip4, own_ip6; /* where relayed packets leave from; family NONE: as the routing table says */
-  uint32_t entries;          /* channels that there is room for */
+  bool ip4, ip6;          /* families that the relay offers */
+  bool bandwidth_limited; /* which the kernel can't keep to: everything stays in user space */
+  fzr_addr own_ip4,
+      own_ip6; /* where packets leave from, of sockets that are bound to no address; family NONE: as the routing table says */
+  uint32_t entries; /* channels that there is room for */
 } xdp_config;
 
 /* Loads and attaches. Returns NULL if that failed for all interfaces; what failed, and what would help, is in the log. The privileges
@@ -35,9 +36,9 @@ xdp *xdp_open(const xdp_config *config);
 /* Detaches; channels go on in user space. NULL is fine. No other thread may use |x| any more. */
 void xdp_close(xdp *x);
 
-/* Takes up a channel, or forgets it: |event| is FZR_EVENT_CHANNEL_BOUND or _UNBOUND. Any thread, but each channel's events from one
- * thread. NULL is fine. */
-void xdp_on_channel(xdp *x, const fzr_event *event);
+/* Takes up a channel, or forgets it: |event| is FZR_EVENT_CHANNEL_BOUND or _UNBOUND, |local| the address that the allocation's socket is
+ * bound to. Any thread, but each channel's events from one thread. NULL is fine for |x|. */
+void xdp_on_channel(xdp *x, const fzr_event *event, const fzr_addr *local);
 
 /* Reads the counters, all 0 if |x| is NULL; and says it in the log, once, when an interface has gone away. */
 void xdp_read(xdp *x, metrics_xdp *out);

@@ -82,7 +82,7 @@ FZR_API int fzr_peer_rule_format(const fzr_peer_rule *rule, char *out, size_t ca
 
 /**
  * Decides whether the client at |client| may reach |peer|. |by_default| is what the built-in policy says. Called for
- * each ChannelBind and CreatePermission; must not block and not call into the engine.
+ * each ChannelBind and CreatePermission, and for channels whose peer's address became one of the relay's own; must not block and not call into the engine.
  */
 typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default);
 
@@ -108,8 +108,9 @@ typedef struct fzr_config {
 
   fzr_addr
       public_ip4; /**< what clients are told as relayed address; family NONE: not offered. Ports ignored. */
-  fzr_addr public_ip6;   /**< at least one of both is required */
-  uint16_t listen_port;  /**< 0: 3478; only the peer policy uses it: no peer has it */
+  fzr_addr public_ip6; /**< at least one of both is required */
+  uint16_t
+      listen_port; /**< 0: 3478; only the peer policy uses it: no peer has it. See fzr_engine_add_listen_port */
   uint16_t lowest_port;  /**< 0: 49152 */
   uint16_t highest_port; /**< 0: 65535 */
   uint16_t reserved2;
@@ -332,6 +333,41 @@ FZR_API int fzr_engine_port_result(fzr_engine *engine, uint16_t port, enum fzr_f
  * Returns 0 or FZR_ERR_INVALID_ARGUMENT (negative time).
  */
 FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, fzr_time now, int64_t unix_seconds);
+
+/**
+ * `fzr_engine_set_own_addrs` tells which addresses the host has now: the |count| at |addrs|, which are copied, take the place of those
+ * that were told before. Those of the configuration stay, too. Ports and scopes are ignored; addresses of no family are passed over.
+ *
+ * On own addresses clients reach the ports of allocations, and nothing else. That holds for channels that are bound, too: what has
+ * to end ends within the next calls of fzr_engine_on_deadline, which are due at once, with CHANNEL_UNBOUND; a channel that may stay
+ * is told of anew, as one whose peer is own. fzr_udp does this by itself. O(|count|), and O(channels) within on_deadline's budget.
+ *
+ * Returns 0; FZR_ERR_INVALID_ARGUMENT; FZR_ERR_NO_MEMORY: nothing has changed, try again.
+ */
+FZR_API int fzr_engine_set_own_addrs(fzr_engine *engine, const fzr_addr *addrs, size_t count);
+
+/** `fzr_engine_add_own_addrs` is the same for addresses that come to those which were told before. O(|count|). Same errors. */
+FZR_API int fzr_engine_add_own_addrs(fzr_engine *engine, const fzr_addr *addrs, size_t count);
+
+/**
+ * `fzr_engine_add_listen_port` tells of a port that the relay listens on, beside the configuration's `listen_port`: no client may
+ * reach it on own addresses, as above. fzr_udp does this by itself. Telling it again changes nothing.
+ *
+ * Returns 0; FZR_ERR_INVALID_ARGUMENT (|port| is 0); FZR_ERR_NO_MEMORY: nothing has changed, try again.
+ */
+FZR_API int fzr_engine_add_listen_port(fzr_engine *engine, uint16_t port);
+
+/**
+ * `fzr_engine_set_offered` says whether relayed addresses of |family| can be had at present; at first those of all public addresses
+ * are. While they are not, Allocates that ask for that family alone get 440 (Address Family not Supported, RFC 8656 section 7.2), those
+ * that ask for both get the other one. Allocations that live go on. fzr_udp does this by itself.
+ *
+ * Returns 0 or FZR_ERR_INVALID_ARGUMENT.
+ */
+FZR_API int fzr_engine_set_offered(fzr_engine *engine, enum fzr_family family, bool offered);
+
+/** `fzr_engine_public_addr` writes the public address of |family|, port 0, to |out|. Returns whether there is one. */
+FZR_API bool fzr_engine_public_addr(const fzr_engine *engine, enum fzr_family family, fzr_addr *out);
 
 /** `fzr_engine_set_draining`: while |draining|, new Allocates get 508 and all else goes on. */
 FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);

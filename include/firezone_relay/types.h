@@ -92,7 +92,9 @@ enum fzr_log_event {
   FZR_LOG_PEER_REFUSED = 10,     /**< a request was answered with 403 for `peer_reason` */
   FZR_LOG_PORT_UNAVAILABLE = 11, /**< the adapter could not open a port; another one is tried, or 508 */
   /** The same as FZR_LOG_PEER_REFUSED, which comes before it, but once an hour for each reason and scope (info). */
-  FZR_LOG_PEER_OUT_OF_REACH = 12
+  FZR_LOG_PEER_OUT_OF_REACH = 12,
+  FZR_LOG_CHANNEL_REVOKED =
+      13 /**< relaying ended: the peer became one of the relay's own addresses or ports */
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */

@@ -24,7 +24,12 @@ typedef struct fzr_udp_config {
   size_t size;        /**< sizeof(fzr_udp_config) */
   const fzr_mem *mem; /**< NULL: malloc and free */
 
-  fzr_addr bind_ip4;    /**< listen and relay address of IPv4, port ignored; family NONE: no IPv4 */
+  /**
+   * Where IPv4 sockets are bound, port ignored; family NONE: no IPv4. 0.0.0.0 means: listen on all addresses, and relay from the
+   * engine's public address wherever the host has that one, so that peers see what was announced; where it does not (a NAT is between),
+   * from whichever address the routes choose.
+   */
+  fzr_addr bind_ip4;
   fzr_addr bind_ip6;    /**< the same of IPv6; sockets are IPV6_V6ONLY */
   uint16_t listen_port; /**< 0: any free one, the same for both families; see fzr_udp_listen_port */
   bool reuse_port;      /**< the shards of one relay share the port: others may join as a group */
@@ -51,6 +56,16 @@ typedef struct fzr_udp_config {
   /** Forget |fd|; it is closed right after. Required. */
   void (*unwatch)(void *ctx, int fd, void *slot);
   void *watch_ctx;
+
+  /** Relay from whichever address the routes choose, even where the host has the public one; for bind_ip4 0.0.0.0 and bind_ip6 ::. */
+  bool any_ip4;
+  bool any_ip6;
+  /**
+   * Do not ask the host for its addresses. By default the adapter tells the engine all of them, and again when one comes or goes, so
+   * that no client reaches the host's own services through the relay; where it can't, fzr_udp_attach fails. Who sets this has to call
+   * fzr_engine_set_own_addrs.
+   */
+  bool ignore_host_addrs;
 } fzr_udp_config;
 
 /** Counters since the start, and gauges of now. */
@@ -70,7 +85,12 @@ typedef struct fzr_udp_stats {
   uint32_t send_buffer;
   bool gro; /**< in use */
   bool gso;
-  uint8_t reserved[6];
+  bool follows_addrs; /**< the system tells when an address of the host comes or goes */
+  bool own_ip4;       /**< relayed data leaves from the public IPv4 address, which is the host's own */
+  bool own_ip6;
+  bool offered_ip4; /**< relayed IPv4 addresses can be had: the host has IPv4, see fzr_engine_set_offered */
+  bool offered_ip6;
+  uint8_t reserved[1];
   uint64_t gso_refused;  /**< runs that a path or device refused, and which then went one by one */
   uint64_t send_expired; /**< datagrams that waited too long for a listen socket that took nothing */
   uint64_t
@@ -83,7 +103,8 @@ typedef struct fzr_udp_stats {
 } fzr_udp_stats;
 
 /**
- * `fzr_udp_new` opens the listen sockets and makes an adapter. |config| is copied. On success *|out| is the caller's.
+ * `fzr_udp_new` opens the listen sockets and makes an adapter. |config| is copied. On success *|out| is the caller's. If the kernel
+ * does not have one of two families, the adapter does without it.
  *
  * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_UNSUPPORTED, FZR_ERR_CONFIG_ADDRESS (no bind address),
  * FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE (the port belongs to another process, also to another relay of the same user),
@@ -92,9 +113,10 @@ typedef struct fzr_udp_stats {
 FZR_API int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno);
 
 /**
- * `fzr_udp_attach` begins relaying: makes a driver between |engine| and |udp| and watches the listen sockets. The engine
- * stays the caller's and must outlive the adapter. Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_INVALID_STATE (attached
- * already), FZR_ERR_NO_MEMORY, or what `watch` returned.
+ * `fzr_udp_attach` begins relaying: makes a driver between |engine| and |udp|, tells the engine the listen port and the host's
+ * addresses, and watches the listen sockets and, by rtnetlink, these addresses. The engine stays the caller's and must outlive the
+ * adapter. Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_INVALID_STATE (attached already), FZR_ERR_NO_MEMORY, FZR_ERR_IO (the host's
+ * addresses can't be listed; errno says why), or what `watch` returned.
  */
 FZR_API int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine);
 
@@ -130,12 +152,18 @@ FZR_API fzr_time fzr_udp_deadline(const fzr_udp *udp);
 /** `fzr_udp_on_deadline` does the timers' work that is due at |now|. */
 FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
 
+/**
+ * `fzr_udp_port_addr` writes to |out| which local address and port the socket of an allocation is bound to, 0.0.0.0 or :: where it has
+ * all; |io| is its cookie, as in events. Returns 0 or FZR_ERR_INVALID_ARGUMENT.
+ */
+FZR_API int fzr_udp_port_addr(const fzr_udp *udp, const void *io, fzr_addr *out);
+
 /** `fzr_udp_get_stats` fills |stats| as far as its `size` reaches. Returns 0 or FZR_ERR_INVALID_ARGUMENT. */
 FZR_API int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats);
 
 /**
  * `fzr_udp_set_channel_hook` has |hook| called with each CHANNEL_BOUND and CHANNEL_UNBOUND event, for an offload; NULL ends
- * it. |hook| must not call into the adapter.
+ * it. |hook| must not call into the adapter, but for fzr_udp_port_addr.
  */
 FZR_API void fzr_udp_set_channel_hook(fzr_udp *udp, void (*hook)(void *ctx, const fzr_event *event),
                                       void *ctx);

@@ -33,14 +33,18 @@ static void close_listeners(fzr_udp *udp)
   }
 }
 
-/* Opens the listen sockets of all families on the same |port|. */
+/* Opens the listen sockets of all families on the same |port|. A family that the kernel does not have is left out, but for the last one. */
 static int open_listeners(fzr_udp *udp, uint16_t port, bool join)
 {
-  const uint8_t families[2] = {udp->config.bind_ip4.family, udp->config.bind_ip6.family};
+  fzr_addr addrs[2] = {udp->config.bind_ip4, udp->config.bind_ip6};
+  int error = 0;
   for (unsigned i = 0; i < 2; i++) {
-    if (!families[i])
+    if (!addrs[i].family)
       continue;
-    const int error = fzri_socket_open(udp, families[i], port, true, join, &udp->listen[i]);
+    addrs[i].port = port;
+    error = fzri_socket_open(udp, &addrs[i], true, join, &udp->listen[i]);
+    if (error && errno == EAFNOSUPPORT && (udp->listen[0] || (!i && addrs[1].family)))
+      continue;
     if (error) {
       const int keep = errno;
       close_listeners(udp);
@@ -130,6 +134,7 @@ void fzr_udp_free(fzr_udp *udp)
 {
   if (!udp)
     return;
+  fzri_addrs_stop(udp);
   for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
     fzri_socket *s = fzri_pool_at(&udp->sockets, i);
     if (s->open)
@@ -149,11 +154,32 @@ uint16_t fzr_udp_listen_port(const fzr_udp *udp)
 
 /* ---- what the driver asks for ---- */
 
+/* On the public address, where that is the host's own: peers see the address that was announced. It may have gone meanwhile. */
+static int open_at_address(fzr_udp *udp, uint16_t port, uint8_t family, fzri_socket **out)
+{
+  fzr_addr room;
+  const fzr_addr *bound = family == FZR_FAMILY_IPV4 ? &udp->config.bind_ip4 : &udp->config.bind_ip6;
+  const fzr_addr *wanted = fzri_addrs_for_port(udp, family, &room);
+  if (!bound->family)
+    return FZR_ERR_IO_NO_SOCKET; /* the adapter has no such family */
+  for (;;) {
+    fzr_addr addr = *wanted;
+    addr.port = port;
+    const int error = fzri_socket_open(udp, &addr, false, false, out);
+    if (error != FZR_ERR_IO || errno != EADDRNOTAVAIL || wanted == bound) {
+      if (!error)
+        (*out)->from_public = wanted != bound;
+      return error;
+    }
+    wanted = bound;
+  }
+}
+
 static int open_port(void *io, uint16_t port, enum fzr_family family, void **cookie)
 {
   fzr_udp *udp = io;
   fzri_socket *s;
-  int error = fzri_socket_open(udp, (uint8_t)family, port, false, false, &s);
+  int error = open_at_address(udp, port, (uint8_t)family, &s);
   if (error)
     return error;
   error = fzri_socket_watch(udp, s);
@@ -192,10 +218,15 @@ int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine)
     return FZR_ERR_INVALID_ARGUMENT;
   if (udp->driver)
     return FZR_ERR_INVALID_STATE;
+  udp->engine = engine;
   int error = fzr_driver_new(engine, &ops, udp, &udp->mem.hooks, &udp->driver);
+  if (!error)
+    error = fzr_engine_add_listen_port(engine, udp->port);
   for (unsigned i = 0; i < 2 && !error; i++)
     if (udp->listen[i])
       error = fzri_socket_watch(udp, udp->listen[i]);
+  if (!error)
+    error = fzri_addrs_start(udp);
   return error;
 }
 
@@ -205,6 +236,10 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
 {
   if (!s || !s->open)
     return;
+  if (s->addresses) {
+    fzri_addrs_ready(udp, now);
+    return;
+  }
   if (events & FZR_WATCH_WRITE)
     fzri_queue_flush(udp, s);
   if (!(events & FZR_WATCH_READ) || s->paused)
@@ -219,6 +254,7 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
 /* A socket that is not watched as it has to be would stay queued, or unread, for ever. */
 static void settle(fzr_udp *udp, fzr_time now)
 {
+  fzri_addrs_settle(udp, now);
   if (!udp->unarmed || now < udp->rearm_at)
     return;
   fzri_sockets_rearm(udp);
@@ -249,7 +285,10 @@ fzr_time fzr_udp_deadline(const fzr_udp *udp)
 {
   if (!udp)
     return FZR_TIME_NEVER;
-  const fzr_time deadline = fzr_driver_deadline(udp->driver);
+  fzr_time deadline = fzr_driver_deadline(udp->driver);
+  const fzr_time ask_at = fzri_addrs_deadline(udp);
+  if (ask_at < deadline)
+    deadline = ask_at;
   return udp->unarmed && udp->rearm_at < deadline ? udp->rearm_at : deadline;
 }
 
@@ -262,6 +301,17 @@ void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now)
   settle(udp, now);
 }
 
+int fzr_udp_port_addr(const fzr_udp *udp, const void *io, fzr_addr *out)
+{
+  const fzri_socket *s = io;
+  if (!udp || !s || !out)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (!s->from_public || !fzr_engine_public_addr(udp->engine, (enum fzr_family)s->family, out))
+    *out = s->family == FZR_FAMILY_IPV4 ? udp->config.bind_ip4 : udp->config.bind_ip6;
+  out->port = s->port;
+  return 0;
+}
+
 int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
 {
   if (!udp || !stats || stats->size < sizeof stats->size)
@@ -270,6 +320,10 @@ int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
   all.size = stats->size;
   all.gro = udp->gro;
   all.gso = udp->gso;
+  all.own_ip4 = udp->addrs.own_public[0];
+  all.own_ip6 = udp->addrs.own_public[1];
+  all.offered_ip4 = udp->addrs.offered[0];
+  all.offered_ip6 = udp->addrs.offered[1];
   const size_t known = stats->size < sizeof all ? stats->size : sizeof all;
   if (stats->size > known)
     memset((uint8_t *)stats + known, 0, stats->size - known);

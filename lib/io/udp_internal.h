@@ -60,10 +60,12 @@ typedef struct fzri_socket {
   bool open;
   bool known; /* to the host: `watch` succeeded */
   bool listens;
-  bool wildcard;  /* bound to no particular address: packet info says, and chooses, which */
-  bool blocked;   /* the queue is not empty */
-  bool paused;    /* not read: what it feeds is blocked */
-  uint8_t family; /* enum fzr_family */
+  bool addresses;   /* no socket of UDP: it tells of the host's addresses */
+  bool from_public; /* bound to the public address, which is the host's own */
+  bool wildcard;    /* bound to no particular address: packet info says, and chooses, which */
+  bool blocked;     /* the queue is not empty */
+  bool paused;      /* not read: what it feeds is blocked */
+  uint8_t family;   /* enum fzr_family */
   uint16_t port;
   uint16_t first_run; /* of the batch being collected; FZRI_UDP_NONE: none */
   uint16_t last_run;
@@ -117,11 +119,30 @@ typedef struct fzri_control {
       bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
 } fzri_control;
 
+/* The addresses of the host. Arrays of two are by family: 0 IPv4, 1 IPv6. */
+typedef struct fzri_addrs {
+  fzri_socket *socket; /* that tells of them; NULL: nobody does */
+  uint32_t seq;        /* of the last question for all of them */
+  bool asked;          /* and its answer has not ended */
+  bool known;          /* the engine was told of one */
+  bool stale;          /* it is to be asked, at `ask_at` */
+  bool changed;        /* since what follows was judged */
+  bool reach[2];       /* there is an address by which others can be reached */
+  bool has_public[2];  /* the public address is among them */
+  bool own_public[2];  /* the public address is the host's, and allocations' sockets belong to it */
+  bool offered[2];     /* relayed addresses can be had */
+  fzr_time ask_at;
+  fzr_addr *list; /* of the answer so far */
+  size_t count, room;
+} fzri_addrs;
+
 struct fzr_udp {
   _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* no line is shared with another thread's adapter */
   fzr_udp_config config;
   fzr_udp_stats stats;
   fzr_driver *driver;
+  fzr_engine *engine; /* NULL: not attached */
+  fzri_addrs addrs;
   fzri_pool sockets;
   fzri_socket *listen[2]; /* by family: 0 IPv4, 1 IPv6 */
   uint16_t port;
@@ -162,9 +183,12 @@ struct fzr_udp {
 /* udp_socket.c */
 socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out);
 void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out);
-/* Opens and binds a socket of |family| on |port| (0: any); a listening one of a group joins it where |join|. Returns 0 with it
+bool fzri_is_wildcard(const fzr_addr *addr);
+/* Opens a socket and binds it to |addr| (port 0: any); a listening one of a group joins it where |join|. Returns 0 with it
  * in *|out|, or FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE, FZR_ERR_IO_NO_SOCKET, FZR_ERR_IO with errno left as it was. */
-int fzri_socket_open(fzr_udp *udp, uint8_t family, uint16_t port, bool listens, bool join, fzri_socket **out);
+int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out);
+/* Makes an object for |fd|, which is no UDP socket. Returns NULL without memory; |fd| stays the caller's then. */
+fzri_socket *fzri_socket_adopt(fzr_udp *udp, int fd);
 void fzri_socket_close(fzr_udp *udp, fzri_socket *s);
 /* Whether |s| is bound to a loopback address, and so reaches this host alone. */
 bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s);
@@ -172,6 +196,18 @@ bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s);
 int fzri_socket_watch(fzr_udp *udp, fzri_socket *s);
 /* Asks again for all sockets for which the host has refused. */
 void fzri_sockets_rearm(fzr_udp *udp);
+
+/* udp_addrs.c */
+/* Tells the engine which addresses the host has, and goes on telling; the same for what follows from them. Returns 0, FZR_ERR_NO_MEMORY,
+ * FZR_ERR_IO (nobody tells) with errno, or what `watch` returned. */
+int fzri_addrs_start(fzr_udp *udp);
+void fzri_addrs_stop(fzr_udp *udp);
+/* Reads what is there to read of them. */
+void fzri_addrs_ready(fzr_udp *udp, fzr_time now);
+fzr_time fzri_addrs_deadline(const fzr_udp *udp);
+void fzri_addrs_settle(fzr_udp *udp, fzr_time now);
+/* The address that an allocation's socket is to be bound to; |room| is for it to be in. */
+const fzr_addr *fzri_addrs_for_port(fzr_udp *udp, uint8_t family, fzr_addr *room);
 
 /* udp_recv.c */
 /* Makes the receive buffers. Returns 0 or FZR_ERR_NO_MEMORY. */

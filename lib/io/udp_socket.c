@@ -61,12 +61,7 @@ static uint32_t get_option(int fd, int name)
   return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 && value > 0 ? (uint32_t)value : 0;
 }
 
-static const fzr_addr *bind_address(const fzr_udp *udp, uint8_t family)
-{
-  return family == FZR_FAMILY_IPV4 ? &udp->config.bind_ip4 : &udp->config.bind_ip6;
-}
-
-static bool is_wildcard(const fzr_addr *addr)
+bool fzri_is_wildcard(const fzr_addr *addr)
 {
   static const uint8_t zero[16];
   return memcmp(addr->ip, zero, sizeof zero) == 0;
@@ -75,9 +70,9 @@ static bool is_wildcard(const fzr_addr *addr)
 bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s)
 {
   static const uint8_t localhost[16] = {[15] = 1};
-  const fzr_addr *addr = bind_address(udp, s->family);
-  return s->family == FZR_FAMILY_IPV4 ? addr->ip[0] == 127
-                                      : memcmp(addr->ip, localhost, sizeof localhost) == 0;
+  const bool v4 = s->family == FZR_FAMILY_IPV4;
+  const fzr_addr *addr = v4 ? &udp->config.bind_ip4 : &udp->config.bind_ip6;
+  return v4 ? addr->ip[0] == 127 : memcmp(addr->ip, localhost, sizeof localhost) == 0;
 }
 
 static void set_buffers(fzr_udp *udp, const fzri_socket *s)
@@ -112,12 +107,11 @@ static void set_features(fzr_udp *udp, const fzri_socket *s)
 
 /* Binds, and tells the port that was taken. The first socket of a group is bound without SO_REUSEPORT, so that the kernel
  * refuses it if anybody has the port, sharing or not; only then the group is opened to its other members. */
-static int bind_socket(fzr_udp *udp, fzri_socket *s, uint16_t port, bool join)
+static int bind_socket(const fzr_udp *udp, fzri_socket *s, const fzr_addr *to, bool join)
 {
   union fzri_sockaddr sa;
-  fzr_addr addr = *bind_address(udp, s->family);
-  addr.port = port;
-  const socklen_t len = fzri_to_sockaddr(&addr, &sa);
+  fzr_addr addr;
+  const socklen_t len = fzri_to_sockaddr(to, &sa);
   if (join && !set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 1))
     return FZR_ERR_IO;
   if (s->family == FZR_FAMILY_IPV6 && !set_option(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
@@ -140,30 +134,47 @@ static int open_error(void)
                                                                                    : FZR_ERR_IO;
 }
 
-int fzri_socket_open(fzr_udp *udp, uint8_t family, uint16_t port, bool listens, bool join, fzri_socket **out)
+/* An object for |fd|. */
+static fzri_socket *new_socket(fzr_udp *udp, int fd)
 {
   uint32_t index;
-  const int domain = family == FZR_FAMILY_IPV4 ? AF_INET : AF_INET6;
+  fzri_socket *s = fzri_pool_take(&udp->sockets, &index);
+  if (!s)
+    return NULL;
+  s->index = index;
+  s->fd = fd;
+  s->open = true;
+  s->first_run = s->last_run = FZRI_UDP_NONE;
+  return s;
+}
+
+fzri_socket *fzri_socket_adopt(fzr_udp *udp, int fd)
+{
+  fzri_socket *s = new_socket(udp, fd);
+  if (s)
+    s->addresses = true;
+  return s;
+}
+
+int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out)
+{
+  const int domain = addr->family == FZR_FAMILY_IPV4 ? AF_INET : AF_INET6;
   const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0)
     return open_error();
-  fzri_socket *s = fzri_pool_take(&udp->sockets, &index);
+  fzri_socket *s = new_socket(udp, fd);
   if (!s) {
     close(fd);
     return FZR_ERR_NO_MEMORY;
   }
-  s->index = index;
-  s->fd = fd;
-  s->open = true;
   s->listens = listens;
-  s->family = family;
-  s->wildcard = is_wildcard(bind_address(udp, family));
-  s->first_run = s->last_run = FZRI_UDP_NONE;
-  const int error = bind_socket(udp, s, port, join);
+  s->family = addr->family;
+  s->wildcard = fzri_is_wildcard(addr);
+  const int error = bind_socket(udp, s, addr, join);
   if (error) {
     const int keep = errno;
     close(fd);
-    fzri_pool_give(&udp->sockets, index);
+    fzri_pool_give(&udp->sockets, s->index);
     errno = keep;
     return error;
   }
@@ -215,7 +226,8 @@ void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
     udp->config.unwatch(udp->config.watch_ctx, s->fd, s->slot);
   fzri_queue_free(udp, s);
   close(s->fd);
-  udp->stats.sockets--;
+  if (!s->addresses)
+    udp->stats.sockets--;
   if (udp->reading == s)
     udp->reading = NULL;
   fzri_pool_give(&udp->sockets, s->index);

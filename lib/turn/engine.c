@@ -2,6 +2,7 @@
 #include "allocation.h"
 #include "answer.h"
 #include "channel.h"
+#include "own.h"
 
 #include "../base/crypto.h"
 #include "firezone_relay/firezone_relay.h"
@@ -96,6 +97,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->highest_port = c->highest_port;
   e->events.head = e->events.tail = FZRI_POOL_NONE;
   e->release_allocation = FZRI_POOL_NONE;
+  e->recheck = FZRI_POOL_NONE;
   e->draining = c->draining;
   e->policy_fn = c->peer_policy;
   e->policy_ctx = c->peer_policy_ctx;
@@ -239,6 +241,8 @@ fzr_time fzr_engine_deadline(const fzr_engine *e)
 {
   if (!e)
     return FZR_TIME_NEVER;
+  if (fzri_own_due(e))
+    return e->now;
   const fzr_time allocations = fzri_timers_deadline(&e->allocation_timers);
   const fzr_time channels = fzri_timers_deadline(&e->channel_timers);
   return allocations < channels ? allocations : channels;
@@ -253,6 +257,8 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
   size_t done = fzri_allocations_expire(e, budget);
   if (done < budget)
     done += fzri_channels_expire(e, budget - done);
+  if (done < budget && fzri_own_due(e))
+    done += fzri_own_recheck(e, budget - done);
   return done < INT32_MAX ? (int)done : INT32_MAX;
 }
 

@@ -55,7 +55,8 @@ void fzri_event_of_channel(const fzr_engine *e, const fzri_channel *c, enum fzr_
   event->port = a->port;
   event->channel = c->number;
   event->family = c->peer.family;
-  event->flags = c->own ? FZR_EVENT_PEER_IS_OWN : 0;
+  const bool own = type == FZR_EVENT_CHANNEL_UNBOUND ? c->exported_own : c->own;
+  event->flags = own ? FZR_EVENT_PEER_IS_OWN : 0;
   event->flow = c->index * 2;
   event->client = a->client;
   event->local = a->server;
@@ -76,10 +77,14 @@ static void port_event(const fzri_allocation *a, uint8_t family, enum fzr_event_
 static bool channel_event(fzr_engine *e, fzri_channel *c, fzr_event *event)
 {
   const bool relaying = c->relaying && fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_CLOSING;
-  if (relaying == c->exported)
+  const bool other =
+      c->exported && c->exported_own != c->own; /* it was told as another kind: it ends, and begins anew */
+  if (relaying == c->exported && !(relaying && other))
     return false;
-  c->exported = relaying;
-  fzri_event_of_channel(e, c, relaying ? FZR_EVENT_CHANNEL_BOUND : FZR_EVENT_CHANNEL_UNBOUND, event);
+  const enum fzr_event_type type = relaying && !other ? FZR_EVENT_CHANNEL_BOUND : FZR_EVENT_CHANNEL_UNBOUND;
+  fzri_event_of_channel(e, c, type, event);
+  c->exported = type == FZR_EVENT_CHANNEL_BOUND;
+  c->exported_own = c->exported && c->own;
   return true;
 }
 
@@ -92,6 +97,8 @@ static bool take_channel(fzr_engine *e, fzr_event *event)
   const bool told = channel_event(e, c, event);
   if (c->dead)
     fzri_pool_give(&e->channels, c->index);
+  else if (told && c->relaying && !c->exported)
+    fzri_events_queue_channel(e, c); /* as what it is now */
   return told;
 }
 

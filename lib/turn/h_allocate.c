@@ -43,6 +43,8 @@ static unsigned additional_family(const fzr_engine *e, const fzri_request *r, wa
   if (family != FZR_FAMILY_IPV6)
     return 440;
   w->families = e->families;
+  if (!e->families)
+    return 440;
   if (!(e->families & FZRI_V6))
     w->missing = FZR_FAMILY_IPV6;
   else if (!(e->families & FZRI_V4))

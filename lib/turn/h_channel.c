@@ -23,7 +23,7 @@ static unsigned check_binding(fzr_engine *e, const fzri_request *r, const fzri_a
     return 443;
   if (fzri_channel_conflicts(e, a, number, peer))
     return 400;
-  return fzri_peer_check(e, r, peer, false, judged);
+  return fzri_peer_check(e, r->from, peer, false, judged);
 }
 
 static void answer_bound(fzr_engine *e, const fzri_request *r, bool fresh)

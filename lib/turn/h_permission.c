@@ -11,7 +11,7 @@ static unsigned check_peer(const fzr_engine *e, const fzri_request *r, const fzr
   if (fzri_peer_family(a, peer))
     return 443;
   /* A permission is for an address; who names no port means any. */
-  return fzri_peer_check(e, r, peer, peer->port == 0, judged);
+  return fzri_peer_check(e, r->from, peer, peer->port == 0, judged);
 }
 
 /* Checks all peers. Returns 0, or the code for the first one that is refused. The last one looked at is in |peer|, and r->peer points

@@ -73,6 +73,7 @@ int fzri_peer_policy_init(fzri_peer_policy *p, fzri_mem *mem, const fzr_config *
   for (size_t i = 0; i < config->own_addr_count; i++)
     add_own(p, &config->own_addrs[i]);
   p->own_ports[0] = config->listen_port;
+  p->listen_port_count = 1;
   for (size_t i = 0; i < config->own_port_count; i++)
     p->own_ports[1 + i] = config->own_ports[i];
   return 0;
@@ -85,6 +86,7 @@ void fzri_peer_policy_free(fzri_peer_policy *p)
   fzri_mem_free(p->mem, p->rules, p->rule_count * sizeof *p->rules);
   fzri_mem_free(p->mem, p->own, p->own_room * sizeof *p->own);
   fzri_mem_free(p->mem, p->own_ports, p->own_port_count * sizeof *p->own_ports);
+  fzri_addr_set_free(&p->host, p->mem);
   memset(p, 0, sizeof *p);
 }
 
@@ -93,7 +95,7 @@ static bool is_listed(const fzri_peer_policy *p, const fzr_addr *peer)
   for (size_t i = 0; i < p->own_count; i++)
     if (p->own[i].family == peer->family && memcmp(p->own[i].ip, peer->ip, sizeof peer->ip) == 0)
       return true;
-  return false;
+  return fzri_addr_set_has(&p->host, peer);
 }
 
 bool fzri_peer_policy_is_own(const fzri_peer_policy *p, const fzr_addr *peer)
@@ -116,6 +118,30 @@ static bool is_own_port(const fzri_peer_policy *p, uint16_t port)
   return false;
 }
 
+bool fzri_peer_policy_listens(const fzri_peer_policy *p, uint16_t port)
+{
+  for (size_t i = 0; i < p->listen_port_count; i++)
+    if (p->own_ports[i] == port)
+      return true;
+  return false;
+}
+
+int fzri_peer_policy_add_port(fzri_peer_policy *p, uint16_t port)
+{
+  if (fzri_peer_policy_listens(p, port))
+    return 0;
+  uint16_t *ports = fzri_mem_calloc(p->mem, p->own_port_count + 1, sizeof *ports);
+  if (!ports)
+    return FZR_ERR_NO_MEMORY;
+  ports[0] = port;
+  memcpy(ports + 1, p->own_ports, p->own_port_count * sizeof *ports);
+  fzri_mem_free(p->mem, p->own_ports, p->own_port_count * sizeof *p->own_ports);
+  p->own_ports = ports;
+  p->own_port_count++;
+  p->listen_port_count++;
+  return 1;
+}
+
 /* On the relay's own addresses a client may reach other clients' relayed ports, and nothing else; on a loopback address, which
  * is for trying out, everything but the relay's own services. All of 127/8 and ::1 are the same host. */
 static bool own_port_allowed(const fzri_peer_policy *p, const fzr_addr *peer)
@@ -131,7 +157,7 @@ static bool own_port_allowed(const fzri_peer_policy *p, const fzr_addr *peer)
  * load balancer. What a port of the own range leads to is an allocation of this relay. */
 static bool is_relay_port(const fzri_peer_policy *p, const fzr_addr *peer)
 {
-  const bool listens = peer->port == p->own_ports[0] || peer->port == FZRI_PORT_STUN;
+  const bool listens = fzri_peer_policy_listens(p, peer->port) || peer->port == FZRI_PORT_STUN;
   return listens && !(is_listed(p, peer) && peer->port >= p->lowest_port && peer->port <= p->highest_port);
 }
 

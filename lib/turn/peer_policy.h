@@ -3,6 +3,7 @@
 #ifndef FZRI_PEER_POLICY_H
 #define FZRI_PEER_POLICY_H
 
+#include "../base/addr_set.h"
 #include "../base/mem.h"
 #include "firezone_relay/engine.h"
 
@@ -14,7 +15,9 @@ typedef struct fzri_peer_policy {
   fzr_addr *own; /* public and bind addresses, ports 0; wildcards left out */
   size_t own_count;
   size_t own_room;     /* what `own` was taken for */
-  uint16_t *own_ports; /* never reachable on own addresses: listen (the first), health, control */
+  fzri_addr_set host;  /* the host's own, as they come and go */
+  uint16_t *own_ports; /* never reachable on own addresses: listen ports (first), health, control */
+  size_t listen_port_count;
   size_t own_port_count;
   uint16_t lowest_port, highest_port;
   uint8_t scope[3]; /* by family: that of the public address; peers below it are out of reach */
@@ -25,6 +28,11 @@ typedef struct fzri_peer_policy {
  * FZR_ERR_CONFIG_ADDRESS (a public address that nobody can have), FZR_ERR_CONFIG_RULE, or FZR_ERR_NO_MEMORY. */
 int fzri_peer_policy_init(fzri_peer_policy *policy, fzri_mem *mem, const fzr_config *config);
 void fzri_peer_policy_free(fzri_peer_policy *policy);
+
+/* Adds a port that the relay listens on. Returns 1 if it was added, 0 if it was there, or FZR_ERR_NO_MEMORY. */
+int fzri_peer_policy_add_port(fzri_peer_policy *policy, uint16_t port);
+/* Whether the relay listens on |port|. */
+bool fzri_peer_policy_listens(const fzri_peer_policy *policy, uint16_t port);
 
 /* What was decided about a peer, and why. */
 typedef struct fzri_peer_judgement {

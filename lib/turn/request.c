@@ -127,7 +127,7 @@ unsigned fzri_peer_family(const fzri_allocation *a, fzr_addr *peer)
   return a->families & fzri_family_bit(peer->family) ? 0 : 443;
 }
 
-unsigned fzri_peer_check(const fzr_engine *e, const fzri_request *r, const fzr_addr *peer, bool any_port,
+unsigned fzri_peer_check(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer, bool any_port,
                          fzri_peer_judgement *out)
 {
   bool allowed = fzri_peer_policy_judge(&e->policy, peer, any_port, out) == FZR_PEER_ALLOWED;
@@ -135,7 +135,7 @@ unsigned fzri_peer_check(const fzr_engine *e, const fzri_request *r, const fzr_a
     fzr_addr asked = *peer;
     if (any_port && !asked.port)
       asked.port = e->lowest_port;
-    if (!e->policy_fn(e->policy_ctx, r->from, &asked, allowed)) {
+    if (!e->policy_fn(e->policy_ctx, client, &asked, allowed)) {
       if (allowed)
         *out = (fzri_peer_judgement){.reason = FZR_PEER_APPLICATION, .about = *peer};
       return 403;

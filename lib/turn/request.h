@@ -50,9 +50,9 @@ unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime);
  * |a| has no relayed address of its family (RFC 8656 section 12.2). */
 unsigned fzri_peer_family(const fzri_allocation *a, fzr_addr *peer);
 
-/* Whether the client of |r| may name |peer|: the built-in policy, then the application's. |any_port|: whatever its port. Returns 0; 403, with
+/* Whether the client at |client| may name |peer|: the built-in policy, then the application's. |any_port|: whatever its port. Returns 0; 403, with
  * the reason in |out|; or 443 for a mapped IPv4 address of an allocation without IPv4. */
-unsigned fzri_peer_check(const fzr_engine *e, const fzri_request *r, const fzr_addr *peer, bool any_port,
+unsigned fzri_peer_check(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer, bool any_port,
                          fzri_peer_judgement *out);
 
 #endif

@@ -116,10 +116,10 @@ typedef struct fzri_channel {
   bool relaying;   /* as far as timers have noticed: the data path compares relay_until */
   bool exported;   /* the application was told BOUND and not UNBOUND */
   bool queued;
-  bool dead; /* out of all look-ups; freed when its last event was taken */
-  bool own;  /* the peer is the relay itself */
-  uint8_t reserved;
-  uint32_t next; /* siblings; FZRI_POOL_NONE: end */
+  bool dead;         /* out of all look-ups; freed when its last event was taken */
+  bool own;          /* the peer is the relay itself */
+  bool exported_own; /* and the application was told so */
+  uint32_t next;     /* siblings; FZRI_POOL_NONE: end */
   uint32_t prev;
   uint32_t next_queued;
   uint32_t number_hash;
@@ -173,6 +173,7 @@ struct fzr_engine {
   fzri_nonces nonces;
   fzri_limits limits;
   fzri_peer_policy policy;
+  uint32_t recheck; /* the next channel to look at since what is own has changed; FZRI_POOL_NONE: none */
   fzr_peer_policy_fn policy_fn;
   void *policy_ctx;
   fzr_shared *shared;

@@ -26,6 +26,11 @@ def run(*command):
     return done.stdout
 
 
+def batch(lines):
+    """Many commands of ip(8) at once."""
+    subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)
+
+
 def enter():
     """Starts this script again inside a namespace of its own. Returns None there, or what is missing here."""
     if os.environ.get(INSIDE):

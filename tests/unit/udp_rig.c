@@ -102,6 +102,13 @@ unsigned rig_script_left(void)
 
 /* ---- the host ---- */
 
+static bool is_netlink(int fd)
+{
+  int domain = 0;
+  socklen_t len = sizeof domain;
+  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_NETLINK;
+}
+
 int rig_watch(void *ctx, int fd, unsigned events, void *token, void **slot)
 {
   rig_host *h = ctx;
@@ -110,6 +117,12 @@ int rig_watch(void *ctx, int fd, unsigned events, void *token, void **slot)
   if (*slot && h->refuse_changes) {
     h->refused++;
     return FZR_ERR_IO;
+  }
+  if (is_netlink(fd)) {
+    h->addrs_fd = fd;
+    h->addrs_token = token;
+    *slot = &h->addrs_fd;
+    return 0;
   }
   if (!*slot) {
     ck_assert_uint_lt(h->count, RIG_WATCHED);
@@ -125,6 +138,11 @@ int rig_watch(void *ctx, int fd, unsigned events, void *token, void **slot)
 void rig_unwatch(void *ctx, int fd, void *slot)
 {
   rig_host *h = ctx;
+  if (slot == &h->addrs_fd) {
+    ck_assert_int_eq(h->addrs_fd, fd);
+    h->addrs_fd = 0;
+    return;
+  }
   ck_assert_int_eq(h->fds[(uintptr_t)slot - 1], fd);
   h->fds[(uintptr_t)slot - 1] = -1;
 }
@@ -132,17 +150,20 @@ void rig_unwatch(void *ctx, int fd, void *slot)
 void rig_serve(rig_host *h, fzr_udp *udp, fzr_time now)
 {
   for (unsigned idle = 0; idle < 2;) {
-    struct pollfd fds[RIG_WATCHED];
+    struct pollfd fds[RIG_WATCHED + 1];
     for (unsigned i = 0; i < h->count; i++)
       fds[i] = (struct pollfd){
           h->fds[i],
           (short)((h->events[i] & FZR_WATCH_READ ? POLLIN : 0) |
                   (h->events[i] & FZR_WATCH_WRITE && h->fds[i] != rig_blocked_fd ? POLLOUT : 0)),
           0};
-    const int n = poll(fds, h->count, 5);
+    fds[h->count] = (struct pollfd){h->addrs_fd ? h->addrs_fd : -1, POLLIN, 0};
+    const int n = poll(fds, h->count + 1, 5);
     idle = n ? 0 : idle + 1;
-    fzr_udp_ready ready[RIG_WATCHED];
+    fzr_udp_ready ready[RIG_WATCHED + 1];
     size_t count = 0;
+    if (n > 0 && fds[h->count].revents)
+      ready[count++] = (fzr_udp_ready){h->addrs_token, FZR_WATCH_READ, 0};
     for (unsigned i = 0; n > 0 && i < h->count; i++)
       if (fds[i].revents && h->fds[i] >= 0)
         ready[count++] = (fzr_udp_ready){h->tokens[i],
@@ -160,6 +181,7 @@ void rig_serve(rig_host *h, fzr_udp *udp, fzr_time now)
 udp_rig rig;
 const char *rig_own_host = "127.0.0.1"; /* where IPv4 sockets are bound */
 uint32_t rig_budget;                    /* of what is started next; 0: the default */
+enum fzr_family rig_only_family;        /* of the next adapter; NONE: both */
 
 static fzr_addr name_of(int fd)
 {
@@ -287,8 +309,11 @@ void rig_start(bool ipv6, bool no_gso, bool wildcard)
                         .budget = rig_budget};
   udp.bind_ip4 = fzt_addr(wildcard ? "0.0.0.0" : "127.0.0.1");
   udp.bind_ip6 = fzt_addr(wildcard ? "::" : "::1");
+  if (rig_only_family == FZR_FAMILY_IPV4)
+    memset(&udp.bind_ip6, 0, sizeof udp.bind_ip6);
+  if (rig_only_family == FZR_FAMILY_IPV6)
+    memset(&udp.bind_ip4, 0, sizeof udp.bind_ip4);
   ck_assert_int_eq(fzr_udp_new(&udp, &rig.udp, NULL), 0);
-  config.listen_port = fzr_udp_listen_port(rig.udp);
   fzt_relay_init(&rig.relay, &config);
   ck_assert_int_eq(fzr_udp_attach(rig.udp, rig.relay.engine), 0);
   ck_assert_int_eq(fzr_udp_attach(rig.udp, rig.relay.engine), FZR_ERR_INVALID_STATE);

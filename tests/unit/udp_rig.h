@@ -11,10 +11,12 @@
 #define RIG_WATCHED 32
 
 typedef struct rig_host {
-  int fds[RIG_WATCHED];
+  int fds[RIG_WATCHED]; /* of UDP: the listen sockets, then those of allocations */
   unsigned events[RIG_WATCHED];
   void *tokens[RIG_WATCHED];
   unsigned count;
+  int addrs_fd; /* tells of the host's addresses; 0: none */
+  void *addrs_token;
   bool refuse;         /* to watch one more */
   bool refuse_changes; /* to watch for something else */
   unsigned refused;    /* changes so far */
@@ -38,10 +40,11 @@ typedef struct rig_client {
 } rig_client;
 
 extern udp_rig rig;
-extern int rig_blocked_fd;         /* this socket is full; -1: none */
-extern const char *rig_own_host;   /* where IPv4 sockets are bound */
-extern uint32_t rig_budget;        /* of what is started next; 0: the default */
-extern unsigned rig_most_segments; /* of a message so far */
+extern int rig_blocked_fd;              /* this socket is full; -1: none */
+extern const char *rig_own_host;        /* where IPv4 sockets are bound */
+extern uint32_t rig_budget;             /* of what is started next; 0: the default */
+extern enum fzr_family rig_only_family; /* of the next adapter; NONE: both */
+extern unsigned rig_most_segments;      /* of a message so far */
 
 /* What the next sends do: > 0 takes that many messages, < 0 fails with -errno, 0 is as the kernel likes. */
 void rig_script(const int *steps, unsigned n);

@@ -93,7 +93,7 @@ START_TEST(test_client_on_this_host_stays_in_user_space)
                              .client = fzt_addr(clients[i]),
                              .local = fzt_addr(locals[i]),
                              .peer = fzt_addr("203.0.113.10:1000")};
-    xdp_channels_event(&scene.world.channels, &event);
+    xdp_channels_event(&scene.world.channels, &event, NULL);
     ck_assert_uint_eq(scene.world.channels.left[XDP_LEFT_OWN_ADDRESS], i + 1);
   }
   ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
@@ -110,10 +110,10 @@ START_TEST(test_same_client_at_two_addresses)
                      .client = scene.world.bound[0].client,
                      .local = fzt_addr("192.0.2.2:3478"),
                      .peer = fzt_addr("203.0.113.10:1000")};
-  xdp_channels_event(&scene.world.channels, &event);
+  xdp_channels_event(&scene.world.channels, &event, NULL);
   ck_assert_uint_eq(scene.world.channels.left[XDP_LEFT_TAKEN], 1);
   event.type = FZR_EVENT_CHANNEL_UNBOUND;
-  xdp_channels_event(&scene.world.channels, &event);
+  xdp_channels_event(&scene.world.channels, &event, NULL);
   ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
   fzt_scene_make(0, true, 100);
   fzt_scene_expect_relayed("the first one");

@@ -114,6 +114,7 @@ class Case(unittest.TestCase):
         many user space did."""
         peer = self.peer(family)
         channel, source = self.meet(client, peer)
+        self.last_source = source[:2]
         before = relay.relayed()
         for size in sizes:
             payload = self.payload(client, channel, peer, source, lambda _, size=size: os.urandom(size))
@@ -175,6 +176,25 @@ class TwoInterfaces(Case):
         for _ in range(2):
             self.all_families(relay)
         self.assertEqual(relay.metric("relay_xdp_channels"), 8)
+
+    def test_peers_see_what_was_announced(self):
+        """Bound to nothing in particular: what leaves by p0 has the announced address all the same, not p0's own, and what is sent there
+        comes back; in the kernel as in user space."""
+        for mode in ("off", "native", "generic"):
+            relay = lab.XdpRelay(BINARY, "--xdp", mode, *(flag for name in self.interfaces for flag in ("--xdp-interface", name)),
+                                 "--public-ip4-addr", RELAY[4], "--public-ip6-addr", RELAY[6], v4=None, v6=None,
+                                 ports=(50000, 50199), probe=False)
+            self.addCleanup(lambda relay=relay: relay.process.poll() is None and relay.stop())
+            sizes = [100, 1001]
+            wanted = (0, 2 * len(sizes)) if mode == "off" else (2 * len(sizes), 0)
+            for client_family in (4, 6):
+                client = self.client(relay, client_family)
+                for peer_family in (4, 6):
+                    with self.subTest(mode=mode, client=client_family, peer=peer_family):
+                        self.assertEqual(client.relayed[peer_family][0], RELAY[peer_family])
+                        self.assertEqual(self.exchange(relay, client, peer_family, sizes), wanted)
+                        self.assertEqual(self.last_source, client.relayed[peer_family])
+            relay.stop()
 
     def test_small_frames_and_names_of_old(self):
         relay = self.relay(env={"EBPF_OFFLOADING": "c0", "EBPF_ATTACH_MODE": "driver", "EBPF_INT4_ADDR": "10.77.1.1"})

@@ -23,7 +23,7 @@ void fzt_world_tell(fzt_world *w)
   for (size_t i = 0; i < w->relay.event_count; i++)
     if (w->relay.events[i].type == FZR_EVENT_CHANNEL_BOUND ||
         w->relay.events[i].type == FZR_EVENT_CHANNEL_UNBOUND)
-      xdp_channels_event(&w->channels, &w->relay.events[i]);
+      xdp_channels_event(&w->channels, &w->relay.events[i], NULL);
 }
 
 void fzt_world_bind(fzt_world *w, unsigned client, uint16_t channel, const fzr_addr *peer)

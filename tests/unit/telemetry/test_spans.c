@@ -102,7 +102,8 @@ START_TEST(test_which_records_are_requests)
                {FZR_LOG_PEER_REFUSED, true},
                {FZR_LOG_ALLOCATION_EXPIRED, false},
                {FZR_LOG_CHANNEL_EXPIRED, false},
-               {FZR_LOG_PORT_UNAVAILABLE, false}};
+               {FZR_LOG_PORT_UNAVAILABLE, false},
+               {FZR_LOG_CHANNEL_REVOKED, false}};
   span_ring *ring = span_ring_new(32, -1);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     span s;
