@@ -375,18 +375,18 @@ class TwoInterfaces(Case):
             self.assertEqual(self.exchange(relay, self.client(relay, 4), 4, sizes), (2 * len(sizes), 0))
             share = {"data_relayed_bytes": {None: relay.metric("relay_data_relayed_bytes_total", datapath="xdp")},
                      "relay.packets": {way: relay.in_kernel(way) for way in ("client_to_peer", "peer_to_client")}}
-            share["relay.io"] = {way: relay.metric("relay_data_relayed_bytes_total", datapath="xdp", direction=way)
+            share["relay.data.relayed"] = {way: relay.metric("relay_data_relayed_bytes_total", datapath="xdp", direction=way)
                                  for way in share["relay.packets"]}
-            for way in share["relay.io"]:
+            for way in share["relay.data.relayed"]:
                 self.assertGreaterEqual(share["relay.packets"][way], len(sizes))
-                self.assertGreaterEqual(share["relay.io"][way], sum(sizes))
+                self.assertGreaterEqual(share["relay.data.relayed"][way], sum(sizes))
             share["relay.xdp.channels"] = {None: 1}
             wait_for(lambda: share.items() <= self.share_exported(collector).items(), "the same figures by OTLP")
             exported = self.share_exported(collector)
-            self.assertGreater(exported["relay.xdp.passed"]["not_channel_data"], 0)
+            self.assertGreater(exported["relay.xdp.passed.packets"]["not_channel_data"], 0)
             self.assertIn("relay.xdp.channels_left", collector.last_metrics())
             (ours, kernels) = collector.last_metrics()["relay.packet.size"]["histogram"]["data_points"]
-            self.assertEqual((otlp.attributes(ours), otlp.attributes(kernels)), ({}, {"datapath": "xdp"}))
+            self.assertEqual((otlp.attributes(ours), otlp.attributes(kernels)), ({"relay.datapath": "userspace"}, {"relay.datapath": "xdp", "datapath": "xdp"}))
             self.assertEqual((kernels["count"], kernels["sum"]),
                              (sum(share["relay.packets"].values()), float(share["data_relayed_bytes"][None])))
             self.assertEqual((kernels["bucket_counts"][12], kernels["bucket_counts"][1]), (2 * 50, 2 * 7))
