@@ -100,6 +100,7 @@ static int new_engine(worker *w, const worker_config *c)
   config.highest_port = o->highest_port;
   config.shared = c->shared;
   config.auth = FZR_AUTH_STAMP;
+  config.allocations_outlive_credentials = o->outlive_credentials;
   config.auth_secret = c->secrets->first;
   config.auth_second_secret = *c->secrets->second ? c->secrets->second : NULL;
   config.peer_rules = o->rules;
