@@ -359,6 +359,24 @@ class Names(PortalTest):
                 self.assertEqual(self.subject(url).wait_exit(), 2)
 
 
+class DieYoung(PortalTest):
+    def test_joins_that_die_soon_come_ever_later(self):
+        """Two relays with one secret throw each other out so; so does a portal that fails after each join. With the timing of real life."""
+
+        def script(portal, peer, number):
+            join_raw(peer)
+            peer.sendall(frame(1, push("phx_close").encode()))
+
+        raw = self.raw(script)
+        subject = self.subject(raw.url, PORTAL_TIMING="")
+        subject.wait("Listening on")
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            subject.wait(f"WARN.*closed the channel, soon after it had taken the join; {Subject.RETRY}")
+        self.assertLessEqual(raw.count, 10)
+        self.assertIsNone(subject.process.poll())
+
+
 class Partition(PortalTest):
     def test_giving_up(self):
         subject = self.subject("ws://127.0.0.1:1", PORTAL_TIMING=timing(partition="400ms"))

@@ -148,6 +148,17 @@ class Heartbeats(PortalTest):
             )
         self.assertNotRegex(subject.output(), Subject.RETRY)
 
+    def test_the_interval_is_an_option(self):
+        portal = self.portal()
+        self.subject(portal.url, arguments=["--heartbeat-interval", "1s"], PORTAL_TIMING="")
+        self.assertEqual(portal.message()["event"], "phx_join")
+        times = []
+        for _ in range(2):
+            self.assertEqual(portal.message()["event"], "heartbeat")
+            times.append(time.monotonic())
+        self.assertGreater(times[1] - times[0], 0.5)
+        self.assertLess(times[1] - times[0], 8)
+
     def test_silence_is_noticed(self):
         async def script(portal, connection, number):
             await portal.join(connection)
