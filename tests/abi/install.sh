@@ -43,6 +43,11 @@ grep -q "libfzrelay.so.0 => $root" <<<"$shared_needs" || {
   echo "the shared example does not use the installed library" >&2
   exit 1
 }
+# README measures a relay with it.
+"$(find "$root" -path '*/bin/fzr-bench')" --help >/dev/null || {
+  echo "fzr-bench was not installed, or does not run" >&2
+  exit 1
+}
 # With the program comes its entry script for containers.
 if [ -n "$(find "$root" -path '*/bin/firezone-relay')" ]; then
   entry=$(find "$root" -path '*/firezone-relay/docker-init-relay.sh')

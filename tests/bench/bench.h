@@ -32,14 +32,16 @@ typedef struct bench {
   bool json;
 } bench;
 
-/* Set by SIGINT: finish. */
+/* Set by SIGINT and SIGTERM: give back what is allocated, and finish. A second signal ends it at once. */
 extern volatile sig_atomic_t bench_stop;
 
 /* Brings |n| sessions to an allocation, at most |window| at a time; with |channel| each has one bound to |peers| (one each). Returns
  * how many made it. */
 unsigned bench_allocate(const bench *b, session *sessions, unsigned n, unsigned window,
                         const fzr_addr *peers);
-/* Ends their allocations and closes them. */
+/* Says on standard error why the first of them failed that did, and what helps. */
+void bench_explain(const bench *b, const session *sessions, unsigned n);
+/* Ends their allocations, also those of sessions that failed, and closes them. A signal does not stop it. */
 void bench_release(const bench *b, session *sessions, unsigned n);
 
 /* The modes. Each prints its result and returns the exit status. */

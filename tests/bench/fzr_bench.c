@@ -37,7 +37,8 @@ static const char help[] =
     "  --rate N            relay: packets a second in all, instead of a window\n"
     "  --window N          packets or requests in flight [default: 64]\n"
     "  --gso               relay: send runs of packets at once (UDP_SEGMENT)\n"
-    "  --peer ADDR         address of the generator's peers [default: 127.0.0.1, or ::1 with --relay-ipv6]\n"
+    "  --peer ADDR         address of the generator's peers, which the server's users must be let reach "
+    "(firezone-relay: --allow-peer) [default: 127.0.0.1, or ::1 with --relay-ipv6]\n"
     "  --floor             relay: the server is fzr-floor, which knows no TURN and takes clients and peers "
     "to be at --peer\n"
     "  --relay-ipv6        ask for an IPv6 relayed address\n"
@@ -295,8 +296,8 @@ static int check(bench *b)
 
 static void on_interrupt(int signal_number)
 {
-  (void)signal_number;
   bench_stop = 1;
+  signal(signal_number, SIG_DFL);
 }
 
 int main(int argc, char **argv)
@@ -313,6 +314,7 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_NOFILE, &files);
   }
   signal(SIGINT, on_interrupt);
+  signal(SIGTERM, on_interrupt);
   if (strcmp(b.mode, "relay") == 0)
     return bench_relay(&b);
   if (strcmp(b.mode, "binding") == 0)

@@ -412,16 +412,8 @@ static bool turn_set_up(relay_run *r)
   if (ok) {
     const unsigned ready = bench_allocate(b, r->sessions, b->clients, 64, peers);
     ok = ready == b->clients;
-    for (unsigned i = 0; !ok && i < b->clients; i++) {
-      if (r->sessions[i].state != SESSION_FAILED)
-        continue;
-      if (r->sessions[i].error)
-        fprintf(stderr, "fzr-bench: the server refused a client: %u %s\n", r->sessions[i].error,
-                fzr_stun_error_reason(r->sessions[i].error));
-      else
-        fprintf(stderr, "fzr-bench: no answer from the server\n");
-      break;
-    }
+    if (!ok)
+      bench_explain(b, r->sessions, b->clients);
   }
   free(peers);
   return ok;

@@ -55,14 +55,14 @@ static unsigned turn(int epoll, session *sessions, unsigned begun, fzr_time *las
   return done;
 }
 
-/* Has each session do one thing, at most |window| at a time: |begin| starts it. */
-static void run_all(session *sessions, unsigned n, unsigned window,
+/* Has each session do one thing, at most |window| at a time: |begin| starts it. Ends when it is done, or, unless |to_the_end|, at a signal. */
+static void run_all(session *sessions, unsigned n, unsigned window, bool to_the_end,
                     void (*begin)(session *, unsigned, void *), void *ctx)
 {
   const int epoll = watch_all(sessions, n);
   unsigned begun = 0, done = 0;
   fzr_time last_tick = bench_now();
-  while (epoll >= 0 && done < n && !bench_stop) {
+  while (epoll >= 0 && done < n && (to_the_end || !bench_stop)) {
     while (begun < n && begun - done < window) {
       begin(&sessions[begun], begun, ctx);
       done += settled(&sessions[begun]);
@@ -110,9 +110,9 @@ unsigned bench_allocate(const bench *b, session *sessions, unsigned n, unsigned 
       return 0;
     }
   }
-  run_all(sessions, n, window, begin_allocate, &plan);
+  run_all(sessions, n, window, false, begin_allocate, &plan);
   if (peers)
-    run_all(sessions, n, window, begin_bind, &plan);
+    run_all(sessions, n, window, false, begin_bind, &plan);
   return count_ready(sessions, n);
 }
 
@@ -120,7 +120,7 @@ static void begin_delete(session *s, unsigned i, void *ctx)
 {
   (void)i;
   (void)ctx;
-  if (s->state == SESSION_READY)
+  if (s->allocated)
     session_refresh(s, 0, bench_now());
   else
     s->state = SESSION_GONE;
@@ -128,9 +128,35 @@ static void begin_delete(session *s, unsigned i, void *ctx)
 
 void bench_release(const bench *b, session *sessions, unsigned n)
 {
-  run_all(sessions, n, b->window ? b->window : 64, begin_delete, NULL);
+  run_all(sessions, n, b->window ? b->window : 64, true, begin_delete, NULL);
   for (unsigned i = 0; i < n; i++)
     session_close(&sessions[i]);
+}
+
+void bench_explain(const bench *b, const session *sessions, unsigned n)
+{
+  char peer[FZR_ADDR_TEXT_MAX];
+  const session *s = sessions;
+  while (s < sessions + n && s->state != SESSION_FAILED)
+    s++;
+  if (s == sessions + n)
+    return;
+  if (!s->error) {
+    fprintf(stderr, "fzr-bench: no answer from the server\n");
+    return;
+  }
+  fprintf(stderr, "fzr-bench: the server refused a client: %u %s\n", s->error,
+          fzr_stun_error_reason(s->error));
+  if (s->error != 403)
+    return;
+  fzr_addr_format(&b->peer_host, false, peer, sizeof peer);
+  fprintf(stderr,
+          "fzr-bench: its users may not send to %s, where fzr-bench's peers are: start firezone-relay with "
+          "--allow-peer %s "
+          "while you measure\n"
+          "fzr-bench: (its log says why; coturn: --allow-loopback-peers), or name another address of this "
+          "host with --peer\n",
+          peer, peer);
 }
 
 /* ---- Binding ---- */
@@ -210,20 +236,6 @@ int bench_binding(const bench *b)
 
 /* ---- Allocate ---- */
 
-static void explain_failures(const session *sessions, unsigned n)
-{
-  for (unsigned i = 0; i < n; i++) {
-    if (sessions[i].state != SESSION_FAILED)
-      continue;
-    if (sessions[i].error)
-      fprintf(stderr, "fzr-bench: the server refused a client: %u %s\n", sessions[i].error,
-              fzr_stun_error_reason(sessions[i].error));
-    else
-      fprintf(stderr, "fzr-bench: no answer from the server\n");
-    return;
-  }
-}
-
 int bench_allocations(const bench *b)
 {
   session *sessions = calloc(b->clients, sizeof *sessions);
@@ -250,7 +262,7 @@ int bench_allocations(const bench *b)
     result(b, "server_memory", ((double)process_resident(b->pid) - (double)resident) / ready, "bytes each");
   }
   result_end(b);
-  explain_failures(sessions, b->clients);
+  bench_explain(b, sessions, b->clients);
   bench_release(b, sessions, b->clients);
   free(sessions);
   free(peers);
@@ -275,7 +287,7 @@ int bench_refreshes(const bench *b)
   if (!sessions)
     return EXIT_FAILURE;
   const unsigned ready = bench_allocate(b, sessions, b->clients, b->window, NULL);
-  explain_failures(sessions, b->clients);
+  bench_explain(b, sessions, b->clients);
   const int epoll = watch_all(sessions, b->clients);
   const uint64_t cpu = b->pid ? process_cpu_ns(b->pid) : 0;
   const fzr_time begin = bench_now(), end = begin + (fzr_time)(b->seconds * 1e9);

@@ -92,6 +92,8 @@ static void send_request(session *s)
   }
   const int len = fzr_stun_build_finish(&b);
   s->requests++;
+  /* From now on, whatever becomes of the answer. */
+  s->allocated = s->allocated || (s->state == SESSION_ALLOCATING && s->has_key);
   /* What is not sent now is sent again by the timer, as if it had been lost. */
   if (len > 0 && send(s->fd, buffer, (size_t)len, MSG_DONTWAIT) < 0 && errno != EAGAIN &&
       errno != ECONNREFUSED)
@@ -142,6 +144,8 @@ static bool take_challenge(session *s, const fzr_stun_msg *msg, fzr_time now)
 
 static void fail(session *s, unsigned code)
 {
+  if (s->state == SESSION_ALLOCATING && code)
+    s->allocated = false;
   s->error = code;
   s->state = SESSION_FAILED;
 }
@@ -153,7 +157,8 @@ static void succeed(session *s, const fzr_stun_msg *msg)
     fail(s, 0);
     return;
   }
-  s->state = s->state == SESSION_DELETING ? SESSION_GONE : SESSION_READY;
+  s->allocated = s->state != SESSION_DELETING;
+  s->state = s->allocated ? SESSION_READY : SESSION_GONE;
 }
 
 void session_answer(session *s, const uint8_t *data, size_t len, fzr_time now)

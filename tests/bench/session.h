@@ -41,6 +41,7 @@ typedef struct session {
   fzr_time sent_at;
   unsigned tries;
   unsigned error;    /* STUN code of the failure, 0: no answer */
+  bool allocated;    /* the server has, or may have, an allocation of it */
   uint64_t requests; /* sent */
 } session;
 

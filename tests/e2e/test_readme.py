@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""README's own steps, word for word, on a host with a global address: "Run it for real" and "Measure it". In a network namespace.
+
+Only where the programs are and where the secret goes is otherwise than a reader has it, and the measuring is shorter."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import netns
+from harness import DEADLINE, Process, main, wait_for
+
+BINARY, BENCH, SOURCE = (os.path.abspath(sys.argv.pop(1)) for _ in range(3))
+ADDRESS = "203.0.113.7"
+SECRET = "/etc/firezone-relay.secret"
+
+
+def steps(heading):
+    """The lines of the first block of commands below `heading`, without comments."""
+    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as readme:
+        section = readme.read().split("\n## %s\n" % heading)[1].split("\n## ")[0]
+    lines = [re.sub(r"\s+# .*", "", line) for line in re.search(r"```sh\n(.*?)```", section, re.S).group(1).splitlines()]
+    return [line for line in lines if line]
+
+
+def only(lines, beginning):
+    found = [line for line in lines if line.startswith(beginning)]
+    assert len(found) == 1, (beginning, lines)
+    return found[0]
+
+
+class Readme(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        netns.run("ip", "link", "set", "lo", "up")
+        netns.run("ip", "addr", "add", ADDRESS + "/32", "dev", "lo")
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.secret = os.path.join(cls.folder.name, "secret")
+        cls.env = dict(os.environ, PATH=os.pathsep.join([os.path.dirname(BINARY), os.path.dirname(BENCH), os.environ["PATH"]]))
+        cls.run_it, cls.measure = steps("Run it for real"), steps("Measure it")
+        made = cls.shell(only(cls.run_it, "(umask 077;"))
+        assert made.returncode == 0 and os.path.getsize(cls.secret) == 64, made.stdout
+        assert os.stat(cls.secret).st_mode & 0o777 == 0o600
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def literal(cls, command):
+        assert SECRET in command or command.startswith("fzr-bench binding"), command
+        return command.replace(SECRET, cls.secret)
+
+    @classmethod
+    def shell(cls, command, **more):
+        return subprocess.run(["bash", "-c", cls.literal(command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, env=cls.env, timeout=DEADLINE, check=False, **more)
+
+    def relay(self, command):
+        relay = Process(["bash", "-c", "exec " + self.literal(command)], dict(self.env, PATH=self.env["PATH"]))
+        self.addCleanup(relay.kill)
+        wait_for(lambda: relay.find("Listening on") or relay.process.poll() is not None, "the relay to listen")
+        self.assertIsNone(relay.process.poll(), relay.output())
+        return relay
+
+    def stop(self, relay):
+        """One signal: it ends by itself, because no allocation is left."""
+        begin = time.monotonic()
+        relay.process.send_signal(signal.SIGTERM)
+        self.assertEqual(relay.wait(), 0, relay.output())
+        self.assertLess(time.monotonic() - begin, 5, relay.output())
+        self.assertIn("No allocations left", relay.output())
+
+    def bench(self, mode, *more):
+        return self.shell(" ".join((only(self.measure, "fzr-bench " + mode), "--seconds 1") + more))
+
+    def test_run_it_for_real(self):
+        relay = self.relay(only(self.run_it, "firezone-relay --public"))
+        credentials = self.shell(only(self.run_it, "firezone-relay credentials"))
+        self.assertEqual(credentials.returncode, 0, credentials.stdout)
+        self.assertRegex(credentials.stdout, r"\d{10}:\S+")
+        self.stop(relay)
+
+    def test_measure_it(self):
+        relay = self.relay(only(self.measure, "firezone-relay"))
+        for mode in ("relay", "binding"):
+            done = self.bench(mode)
+            self.assertEqual(done.returncode, 0, done.stdout + relay.output())
+            self.assertNotIn("refused", done.stdout)
+        self.stop(relay)
+
+    def test_measuring_a_relay_that_was_not_told(self):
+        """403, and both sides say what would help. What fzr-bench had allocated is given back."""
+        relay = self.relay(only(self.run_it, "firezone-relay --public"))
+        done = self.bench("relay")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("403 Forbidden", done.stdout)
+        self.assertIn("--allow-peer 127.0.0.1", done.stdout)
+        wait_for(lambda: relay.find(r"INFO relay: A user asked for a peer out of reach .* peer=127\.0\.0\.1:\d+ .*"
+                                    r"--allow-peer 127\.0\.0\.1 would open it"), "the relay's own line of it")
+        self.assertEqual(relay.output().count("peer out of reach"), 1)
+        self.stop(relay)
+
+    def test_an_interrupted_bench_gives_back_what_it_has(self):
+        relay = self.relay(only(self.measure, "firezone-relay"))
+        bench = Process(["bash", "-c", "exec " + self.literal(only(self.measure, "fzr-bench relay")) + " --seconds 60"], self.env)
+        self.addCleanup(bench.kill)
+        wait_for(lambda: relay.output().count("Bound channel") == 100 or relay.output().count("Successfully bound channel") == 100,
+                 "all its clients to be there")
+        bench.process.send_signal(signal.SIGINT)
+        bench.wait()
+        self.stop(relay)
+
+
+if __name__ == "__main__":
+    MISSING = netns.enter()
+    if MISSING:
+        print("skipped: " + MISSING)
+        sys.exit(77)
+    main()
