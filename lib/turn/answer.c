@@ -58,6 +58,7 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned
     return;
   }
   reply->slot->len = (uint16_t)len;
+  reply->slot->to_stranger = !key; /* what is known to be a client's is signed */
   /* |to| is a member of a request or an allocation. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
   reply->slot->to = *to;
   reply->slot->from = *from;

@@ -292,6 +292,7 @@ bool fzr_engine_next_transmit(fzr_engine *e, fzr_transmit *transmit)
   memset(transmit, 0, sizeof *transmit);
   transmit->data = answer->data;
   transmit->len = answer->len;
+  transmit->to_stranger = answer->to_stranger;
   transmit->to = answer->to;
   transmit->from = answer->from;
   return true;

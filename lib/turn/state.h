@@ -132,7 +132,8 @@ typedef struct fzri_answer {
   fzr_addr to;
   fzr_addr from;
   uint16_t len;
-  uint8_t data[FZRI_ANSWER_MAX + 6];
+  bool to_stranger;
+  uint8_t data[FZRI_ANSWER_MAX + 5];
 } fzri_answer;
 
 /* A queue through next_queued of allocations and channels; a channel's index has FZRI_QUEUED_CHANNEL set. */

@@ -72,6 +72,7 @@ static void drain(fzt_relay *relay)
     fzt_answer *answer = &relay->answers[relay->answer_count++];
     memcpy(answer->data, transmit.data, transmit.len);
     answer->len = transmit.len;
+    answer->to_stranger = transmit.to_stranger;
     answer->to = transmit.to;
     answer->from = transmit.from;
   }

@@ -18,6 +18,7 @@
 typedef struct fzt_answer {
   uint8_t data[512];
   uint16_t len;
+  bool to_stranger;
   fzr_addr to;
   fzr_addr from;
 } fzt_answer;
