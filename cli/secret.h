@@ -5,8 +5,7 @@
 
 #include "options.h"
 
-#define SECRET_MAX   255
-#define SECRET_LEAST 16 /* fewer can be guessed */
+#define SECRET_MAX 255
 
 /* Where it came from. */
 enum secret_source { SECRET_NONE, SECRET_FILE, SECRET_ENVIRONMENT };

@@ -47,7 +47,7 @@ static const void *attribute_of(const struct nlmsghdr *m, size_t skip, uint16_t 
   return attribute((const struct rtattr *)(const void *)at, m->nlmsg_len - NLMSG_SPACE(skip), type, len);
 }
 
-static void add(fzri_neighbours *n, uint8_t family, const uint8_t ip[16])
+static void put(fzri_neighbours *n, uint8_t family, const uint8_t ip[16])
 {
   uint32_t at = slot_of(family, ip);
   if (n->count == FZRI_NEIGHBOURS_MAX)
@@ -72,6 +72,7 @@ static void note(void *ctx, const struct nlmsghdr *m)
   if (m->nlmsg_type != RTM_NEWNEIGH || m->nlmsg_len < NLMSG_LENGTH(sizeof(struct ndmsg)))
     return;
   const struct ndmsg *neighbour = NLMSG_DATA(m);
+  n->seen++;
   if (!(neighbour->ndm_state & (NUD_INCOMPLETE | NUD_FAILED)))
     return;
   const void *address = attribute_of(m, sizeof *neighbour, NDA_DST, &len);
@@ -80,23 +81,41 @@ static void note(void *ctx, const struct nlmsghdr *m)
     return;
   memcpy(ip, address, len);
   n->waiting += (neighbour->ndm_state & NUD_INCOMPLETE) != 0;
-  add(n, ip4 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6, ip);
+  put(n, ip4 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6, ip);
+}
+
+static int make_slots(fzri_neighbours *n, fzri_mem *mem)
+{
+  if (!n->slots)
+    n->slots = fzri_mem_zalloc(mem, SLOTS * sizeof *n->slots);
+  return n->slots ? 0 : FZR_ERR_NO_MEMORY;
+}
+
+static void clear(fzri_neighbours *n)
+{
+  if (n->slots && n->count)
+    memset(n->slots, 0, SLOTS * sizeof *n->slots);
+  n->count = n->seen = n->waiting = 0;
+}
+
+int fzri_neighbours_add(fzri_neighbours *n, fzri_mem *mem, uint8_t family, const uint8_t ip[16])
+{
+  const int error = make_slots(n, mem);
+  if (!error)
+    put(n, family, ip);
+  return error;
 }
 
 int fzri_neighbours_look(fzri_neighbours *n, fzri_mem *mem)
 {
   static const struct ndmsg all = {.ndm_family = AF_UNSPEC};
-  if (!n->slots)
-    n->slots = fzri_mem_zalloc(mem, SLOTS * sizeof *n->slots);
-  else if (n->count)
-    memset(n->slots, 0, SLOTS * sizeof *n->slots);
-  n->count = n->waiting = 0;
-  if (!n->slots)
-    return FZR_ERR_NO_MEMORY;
+  clear(n);
+  const int error = make_slots(n, mem);
+  if (error)
+    return error;
   if (!fzri_netlink_list(RTM_GETNEIGH, &all, sizeof all, note, n))
     return 0;
-  memset(n->slots, 0, SLOTS * sizeof *n->slots);
-  n->count = n->waiting = 0;
+  clear(n);
   return FZR_ERR_IO;
 }
 

@@ -19,12 +19,15 @@ typedef struct fzri_neighbour {
 typedef struct fzri_neighbours {
   fzri_neighbour *slots; /* a hash table; NULL until it is first wanted */
   uint32_t count;
+  uint32_t seen;    /* of all that the kernel knows */
   uint32_t waiting; /* those that are being asked for: something waits for each of them in the kernel */
 } fzri_neighbours;
 
 /* Fills |n| with those that are unresolved now, whatever was in it. Returns 0, FZR_ERR_NO_MEMORY, or FZR_ERR_IO with errno; after an error
  * there are none. */
 int fzri_neighbours_look(fzri_neighbours *n, fzri_mem *mem);
+/* Adds one to them, as far as there is room. Returns 0 or FZR_ERR_NO_MEMORY. */
+int fzri_neighbours_add(fzri_neighbours *n, fzri_mem *mem, uint8_t family, const uint8_t ip[16]);
 /* Whether |addr|, port and scope aside, is one of them. */
 bool fzri_neighbours_has(const fzri_neighbours *n, const fzr_addr *addr);
 void fzri_neighbours_free(fzri_neighbours *n, fzri_mem *mem);

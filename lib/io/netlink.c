@@ -55,8 +55,11 @@ int fzri_netlink_list(uint16_t type, const void *body, size_t len,
     return -1;
   int more = ask(fd, type, body, len) ? 1 : -1;
   while (more > 0) {
-    const ssize_t n = recv(fd, &answer, sizeof answer, MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR)
+    struct sockaddr_nl from = {0};
+    socklen_t from_len = sizeof from;
+    const ssize_t n = recvfrom(fd, &answer, sizeof answer, MSG_DONTWAIT, (struct sockaddr *)&from, &from_len);
+    /* Other programs may write here, too. */
+    if (n < 0 ? errno == EINTR : from.nl_pid != 0)
       continue;
     more = n <= 0 ? -1 : take(&answer.first, (size_t)n, each, ctx);
   }

@@ -54,6 +54,8 @@ static int open_listeners(fzr_udp *udp, uint16_t port, bool join)
     port = udp->listen[i]->port;
   }
   udp->port = port;
+  for (unsigned i = 0; i < 2; i++)
+    udp->lanes[i].sender = udp->lanes[i].senders[0] = udp->listen[i];
   return 0;
 }
 
@@ -141,6 +143,7 @@ void fzr_udp_free(fzr_udp *udp)
       fzri_socket_close(udp, s);
   }
   fzr_driver_free(udp->driver);
+  fzri_neighbours_free(&udp->unresolved, &udp->mem);
   fzri_recv_free(udp);
   fzri_pool_free(&udp->sockets);
   fzri_mem mem = udp->mem;
@@ -255,6 +258,7 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
 static void settle(fzr_udp *udp, fzr_time now)
 {
   fzri_addrs_settle(udp, now);
+  fzri_lanes_settle(udp);
   if (!udp->unarmed || now < udp->rearm_at)
     return;
   fzri_sockets_rearm(udp);
@@ -265,6 +269,7 @@ void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now)
 {
   if (!udp || !udp->driver)
     return;
+  fzri_lanes_begin(udp, now);
   on_ready(udp, token, events, now);
   settle(udp, now);
 }
@@ -273,6 +278,7 @@ void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, 
 {
   if (!udp || !udp->driver || !ready)
     return;
+  fzri_lanes_begin(udp, now);
   udp->hold = true;
   for (size_t i = 0; i < n; i++)
     on_ready(udp, ready[i].token, ready[i].events, now);
@@ -289,6 +295,9 @@ fzr_time fzr_udp_deadline(const fzr_udp *udp)
   const fzr_time ask_at = fzri_addrs_deadline(udp);
   if (ask_at < deadline)
     deadline = ask_at;
+  const fzr_time lanes_at = fzri_lanes_deadline(udp);
+  if (lanes_at < deadline)
+    deadline = lanes_at;
   return udp->unarmed && udp->rearm_at < deadline ? udp->rearm_at : deadline;
 }
 
@@ -296,6 +305,7 @@ void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now)
 {
   if (!udp || !udp->driver)
     return;
+  fzri_lanes_begin(udp, now);
   fzr_driver_on_deadline(udp->driver, now);
   fzri_send_flush(udp);
   settle(udp, now);
@@ -312,21 +322,22 @@ int fzr_udp_port_addr(const fzr_udp *udp, const void *io, fzr_addr *out)
   return 0;
 }
 
-int fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, size_t size)
+int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
 {
-  if (!udp || !stats || size < sizeof stats->size)
+  if (!udp || !stats || stats->size < sizeof stats->size)
     return FZR_ERR_INVALID_ARGUMENT;
   fzr_udp_stats all = udp->stats;
+  all.size = stats->size;
   all.gro = udp->gro;
   all.gso = udp->gso;
   all.own_ip4 = udp->addrs.own_public[0];
   all.own_ip6 = udp->addrs.own_public[1];
   all.offered_ip4 = udp->addrs.offered[0];
   all.offered_ip6 = udp->addrs.offered[1];
-  all.size = size < sizeof all ? size : sizeof all;
-  if (size > all.size)
-    memset((uint8_t *)stats + all.size, 0, size - all.size);
-  memcpy(stats, &all, all.size);
+  const size_t known = stats->size < sizeof all ? stats->size : sizeof all;
+  if (stats->size > known)
+    memset((uint8_t *)stats + known, 0, stats->size - known);
+  memcpy(stats, &all, known);
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "../base/mem.h"
 #include "../base/pool.h"
+#include "neighbours.h"
 #include "firezone_relay/udp.h"
 
 #include <netinet/in.h>
@@ -42,6 +43,7 @@ typedef struct fzri_queued {
   uint16_t seg_len; /* of all but the last */
   uint16_t count;
   uint32_t sent; /* segments of a run that went singly and was interrupted */
+  fzr_time at;   /* when it began to wait */
   uint8_t data[];
 } fzri_queued;
 
@@ -51,7 +53,16 @@ typedef struct fzri_queue {
   uint32_t bytes;
   uint32_t packets;
   uint32_t runs;
+  fzr_time moved; /* when the socket last took something, or what it had taken was seen to get less */
+  int held;       /* bytes that it had taken when that was last looked at */
 } fzri_queue;
+
+/* What a socket is there for. Only those that queue are ever blocked. */
+enum fzri_lane {
+  FZRI_LANE_QUEUES,    /* relayed data and clients' answers: waits while the socket is full */
+  FZRI_LANE_STRANGERS, /* answers to strangers: dropped when the socket is full */
+  FZRI_LANE_UNREACHED  /* all for hosts on a link that do not answer: likewise */
+};
 
 /* A socket. Its memory stays with the adapter when it is closed, so that a token which the host still holds is harmless. */
 typedef struct fzri_socket {
@@ -64,8 +75,9 @@ typedef struct fzri_socket {
   bool from_public; /* bound to the public address, which is the host's own */
   bool wildcard;    /* bound to no particular address: packet info says, and chooses, which */
   bool blocked;     /* the queue is not empty */
-  bool paused;      /* not read: what it feeds is blocked */
+  bool paused;      /* not read: what it feeds is blocked, or it only sends */
   uint8_t family;   /* enum fzr_family */
+  uint8_t lane;     /* enum fzri_lane */
   uint16_t port;
   uint16_t first_run; /* of the batch being collected; FZRI_UDP_NONE: none */
   uint16_t last_run;
@@ -73,7 +85,7 @@ typedef struct fzri_socket {
   struct fzri_socket *next_pending; /* among those with runs */
   struct fzri_socket *next_paused;  /* among those that feed the same blocked socket */
   struct fzri_socket *paused_list;  /* head: who waits for this one */
-  struct fzri_socket *feeds;        /* the listen socket that what comes here went out of last */
+  struct fzri_socket *feeds;        /* the socket to clients that what comes here went out of last */
   fzri_queue *queue;                /* taken when it first blocks */
   void *slot;                       /* the host's */
 } fzri_socket;
@@ -109,9 +121,27 @@ typedef struct fzri_run {
   uint16_t count;
   uint16_t first_piece;
   uint16_t last_piece;
-  uint16_t next; /* of the same socket */
-  bool closed;   /* its last segment is short, or it must go alone */
+  uint16_t next;    /* of the same socket */
+  bool closed;      /* its last segment is short, or it must go alone */
+  bool to_stranger; /* it does not wait */
 } fzri_run;
+
+/* The listen socket, and those that may stand in for it. */
+#define FZRI_SENDERS 4u
+
+/* The sockets by which datagrams leave from one family's listen port. All but the listen socket only send, and are opened when they are
+ * first wanted, which in most relays is never. */
+typedef struct fzri_lanes {
+  fzri_socket *sender;                /* the one of |senders| that is in use; NULL: the family is not */
+  fzri_socket *senders[FZRI_SENDERS]; /* first the listen socket */
+  fzri_socket *strangers;
+  fzri_socket *unreached;
+  fzr_time try_at; /* not before this is another sender looked for */
+  bool stuck;      /* the sender refused something that has not been dealt with */
+} fzri_lanes;
+
+/* What send buffers of sockets to clients are asked for where nothing is configured. */
+#define FZRI_LISTEN_SEND_BUFFER (1 << 20)
 
 /* What a message's control data is built in. */
 typedef struct fzri_control {
@@ -144,7 +174,14 @@ struct fzr_udp {
   fzr_engine *engine; /* NULL: not attached */
   fzri_addrs addrs;
   fzri_pool sockets;
-  fzri_socket *listen[2]; /* by family: 0 IPv4, 1 IPv6 */
+  fzri_socket *listen[2];     /* by family: 0 IPv4, 1 IPv6 */
+  fzri_lanes lanes[2];        /* likewise */
+  fzri_neighbours unresolved; /* as they were when they were last looked at */
+  bool troubled;              /* they hold room in a socket, or did some seconds ago */
+  fzr_time now;               /* of the turn */
+  fzr_time looked_at;         /* at the neighbours */
+  fzr_time look_after;        /* not before this again */
+  fzr_time calm_at;           /* then the trouble is over, if no neighbour is waited for until then */
   uint16_t port;
   bool gso;
   bool gro;
@@ -190,6 +227,9 @@ int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join
 /* Makes an object for |fd|, which is no UDP socket. Returns NULL without memory; |fd| stays the caller's then. */
 fzri_socket *fzri_socket_adopt(fzr_udp *udp, int fd);
 void fzri_socket_close(fzr_udp *udp, fzri_socket *s);
+/* Opens a socket that sends from the listen port of |listener|, from whatever local address each datagram says, and receives nothing. The
+ * host does not know it. NULL if that can't be. */
+fzri_socket *fzri_socket_open_sender(fzr_udp *udp, const fzri_socket *listener, enum fzri_lane lane);
 /* Whether |s| is bound to a loopback address, and so reaches this host alone. */
 bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s);
 /* Has the host watch what |s| needs now. Returns what the host returned; if it knows |s| already, it is asked again later. */
@@ -235,12 +275,35 @@ enum fzri_send_outcome fzri_send_error(fzr_udp *udp, const fzr_addr *to, int err
 /* Segments to |to| may go in runs if they are shorter than what this returns: 0 if never. */
 uint16_t fzri_gso_limit(const fzr_udp *udp, const fzr_addr *to);
 
+/* udp_lanes.c */
+/* At the beginning of a turn at |now|, and at its end. */
+void fzri_lanes_begin(fzr_udp *udp, fzr_time now);
+void fzri_lanes_settle(fzr_udp *udp);
+/* When there is something to do for them, or FZR_TIME_NEVER. O(1). */
+fzr_time fzri_lanes_deadline(const fzr_udp *udp);
+/* Deals with senders that are stuck: if neighbours that do not answer hold their room, others take over. */
+void fzri_lanes_unstick(fzr_udp *udp);
+/* By which socket a datagram leaves for |to| in times of trouble. */
+fzri_socket *fzri_lane_in_trouble(const fzr_udp *udp, const fzr_addr *to, bool to_stranger);
+
+/* By which socket a datagram leaves for |to|, a client or stranger; NULL if the family is not in use. */
+static inline fzri_socket *fzri_lane(const fzr_udp *udp, const fzr_addr *to, bool to_stranger)
+{
+  return udp->troubled ? fzri_lane_in_trouble(udp, to, to_stranger)
+                       : udp->lanes[to->family == FZR_FAMILY_IPV6].sender;
+}
+
 /* udp_queue.c */
-/* Appends |run| from its segment |from_segment| on, as far as the bound goes, and sees to it that |s| is watched; what does not
+/* Appends |run| (unless it does not wait, or |s| does not queue: then it is counted) from its segment |from_segment| on, as far as the bound goes, and sees to it that |s| is watched; what does not
  * fit is counted. */
 void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment);
 /* Sends what is queued, as far as the socket takes it; when all is gone, those that fed it are read again. */
 void fzri_queue_flush(fzr_udp *udp, fzri_socket *s);
+/* Appends what waits for |from| to what waits for |to|, with the sources that are paused for it. */
+void fzri_queue_move(fzr_udp *udp, fzri_socket *from, fzri_socket *to);
+/* Drops, and counts, what has waited too long for |s| if that has taken nothing for as long; and when that is due. */
+void fzri_queue_expire(fzr_udp *udp, fzri_socket *s);
+fzr_time fzri_queue_expiry(const fzri_socket *s);
 void fzri_queue_free(fzr_udp *udp, fzri_socket *s);
 
 #endif

@@ -2,9 +2,14 @@
 #include "udp_internal.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define DEFAULT_BOUND (1u << 20)
+/* How long data wait for a socket to clients that takes nothing: later they are of no use to a conversation, and in the way of newer ones. What
+ * a socket has already taken, but moves, is on a slow link: there all goes out in order, however long it takes. */
+#define EXPIRES (80 * FZR_MILLISECOND)
 
 /* What a queue takes of its bound: what describes a run counts, too, or empty datagrams would cost nothing. */
 static uint64_t queue_cost(const fzri_queue *q)
@@ -68,9 +73,26 @@ static void count_queued(fzr_udp *udp, fzri_queue *q, int64_t packets, int64_t b
   udp->stats.queued_bytes = (uint64_t)((int64_t)udp->stats.queued_bytes + bytes);
 }
 
+/* Bytes that the kernel has of what |s| sent. */
+static int held_by(const fzri_socket *s)
+{
+  int bytes = 0;
+  return ioctl(s->fd, SIOCOUTQ, &bytes) ? 0 : bytes;
+}
+
+/* What counts datagrams that do not wait for |s|. */
+static uint64_t *never_waits(fzr_udp *udp, const fzri_socket *s)
+{
+  return s->lane == FZRI_LANE_UNREACHED ? &udp->stats.unreached_dropped : &udp->stats.answers_dropped;
+}
+
 void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment)
 {
   const uint32_t count = run->count - from_segment;
+  if (s->lane == FZRI_LANE_UNREACHED || run->to_stranger) {
+    *never_waits(udp, s) += count;
+    return;
+  }
   const uint32_t bytes = run->bytes - from_segment * run->seg_len;
   if (!s->queue)
     s->queue = fzri_mem_zalloc(&udp->mem, sizeof *s->queue);
@@ -84,6 +106,7 @@ void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32
   node->to = run->to;
   node->from = run->from;
   node->seg_len = run->seg_len;
+  node->at = udp->now;
   node->count = (uint16_t)kept;
   node->bytes = copy_segments(udp, run, from_segment, kept, node->data);
   if (s->queue->tail)
@@ -95,6 +118,8 @@ void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32
   count_queued(udp, s->queue, kept, node->bytes);
   if (!s->blocked) {
     s->blocked = true;
+    if (s->listens)
+      s->queue->held = held_by(s);
     fzri_socket_watch(udp, s);
   }
 }
@@ -111,8 +136,8 @@ static void drop_head(fzr_udp *udp, fzri_queue *q)
   free_node(udp, node);
 }
 
-/* Sends all or, with |singly|, the next segment of |node|. Returns 0 or errno. */
-static int send_node(fzr_udp *udp, const fzri_socket *s, fzri_queued *node, bool singly)
+/* Sends all or, with |singly|, the next segment of |node|, which is |q|'s first, by |s|. Returns 0 or errno. */
+static int send_node(fzr_udp *udp, fzri_queue *q, const fzri_socket *s, fzri_queued *node, bool singly)
 {
   struct msghdr msg;
   const uint32_t at = node->sent * node->seg_len;
@@ -127,11 +152,12 @@ static int send_node(fzr_udp *udp, const fzri_socket *s, fzri_queued *node, bool
   if (sendmsg(s->fd, &msg, MSG_DONTWAIT) < 0)
     return errno;
   udp->stats.sent += count;
+  q->moved = udp->now;
   if (singly && node->sent + 1u < node->count) {
     node->sent++;
-    count_queued(udp, s->queue, -1, -(int64_t)node->seg_len);
+    count_queued(udp, q, -1, -(int64_t)node->seg_len);
   } else {
-    drop_head(udp, s->queue);
+    drop_head(udp, q);
   }
   return 0;
 }
@@ -142,12 +168,17 @@ static bool send_head(fzr_udp *udp, fzri_socket *s)
   fzri_queued *node = s->queue->head;
   const bool one = node->count - node->sent == 1;
   const bool singly = one || node->seg_len >= fzri_gso_limit(udp, &node->to);
-  const int error = send_node(udp, s, node, singly);
+  const fzri_socket *by = s->listens ? fzri_lane(udp, &node->to, false) : s;
+  const int error = send_node(udp, s->queue, by, node, singly);
   if (!error)
     return true;
   switch (fzri_send_error(udp, &node->to, error, !singly, node->seg_len)) {
   case FZRI_SEND_BLOCKED:
-    return false;
+    if (by == s)
+      return false;
+    *never_waits(udp, by) += node->count - node->sent;
+    drop_head(udp, s->queue);
+    return true;
   case FZRI_SEND_AGAIN:
   case FZRI_SEND_SINGLY: /* what was remembered makes the next try a single one */
     return true;
@@ -178,6 +209,16 @@ static void resume_sources(fzr_udp *udp, fzri_socket *s)
   }
 }
 
+/* Nothing waits for |s| any more. */
+static void drained(fzr_udp *udp, fzri_socket *s)
+{
+  s->blocked = false;
+  fzri_mem_free(&udp->mem, s->queue, sizeof *s->queue);
+  s->queue = NULL;
+  fzri_socket_watch(udp, s);
+  resume_sources(udp, s);
+}
+
 void fzri_queue_flush(fzr_udp *udp, fzri_socket *s)
 {
   if (!s->blocked)
@@ -185,11 +226,66 @@ void fzri_queue_flush(fzr_udp *udp, fzri_socket *s)
   while (s->queue->head)
     if (!send_head(udp, s))
       return;
-  s->blocked = false;
-  fzri_mem_free(&udp->mem, s->queue, sizeof *s->queue);
-  s->queue = NULL;
-  fzri_socket_watch(udp, s);
-  resume_sources(udp, s);
+  drained(udp, s);
+}
+
+void fzri_queue_move(fzr_udp *udp, fzri_socket *from, fzri_socket *to)
+{
+  fzri_queue *q = from->queue, *behind = to->queue;
+  if (!behind || !behind->head) {
+    /* A queue without anything in it is one that had no memory for it. */
+    to->queue = q;
+    from->queue = behind;
+  } else if (q && q->head) {
+    behind->tail->next = q->head;
+    behind->tail = q->tail;
+    behind->bytes += q->bytes;
+    behind->packets += q->packets;
+    behind->runs += q->runs;
+    memset(q, 0, sizeof *q);
+  }
+  from->blocked = false;
+  to->blocked = to->queue && to->queue->head;
+  if (to->blocked)
+    to->queue->held = held_by(to);
+  while (from->paused_list) {
+    fzri_socket *source = from->paused_list;
+    from->paused_list = source->next_paused;
+    source->next_paused = to->paused_list;
+    source->feeds = to;
+    to->paused_list = source;
+  }
+  fzri_socket_watch(udp, from);
+  fzri_socket_watch(udp, to);
+  if (!to->blocked)
+    resume_sources(udp, to);
+}
+
+fzr_time fzri_queue_expiry(const fzri_socket *s)
+{
+  if (!s->blocked)
+    return FZR_TIME_NEVER;
+  const fzr_time since = s->queue->head->at;
+  return (since > s->queue->moved ? since : s->queue->moved) + EXPIRES;
+}
+
+void fzri_queue_expire(fzr_udp *udp, fzri_socket *s)
+{
+  if (udp->now < fzri_queue_expiry(s))
+    return;
+  const int held = held_by(s);
+  const bool moves = held < s->queue->held;
+  s->queue->held = held;
+  if (moves) {
+    s->queue->moved = udp->now;
+    return;
+  }
+  for (const fzri_queued *node; (node = s->queue->head) && node->at + EXPIRES <= udp->now;) {
+    udp->stats.send_expired += node->count - node->sent;
+    drop_head(udp, s->queue);
+  }
+  if (!s->queue->head)
+    drained(udp, s);
 }
 
 void fzri_queue_free(fzr_udp *udp, fzri_socket *s)

@@ -64,11 +64,6 @@ static void remember_refusal(fzr_udp *udp, const fzr_addr *to, uint16_t limit)
 
 /* ---- collecting ---- */
 
-static fzri_socket *listen_socket(const fzr_udp *udp, uint8_t family)
-{
-  return udp->listen[family == FZR_FAMILY_IPV6];
-}
-
 static bool same_addr(const fzr_addr *a, const fzr_addr *b)
 {
   return memcmp(a, b, sizeof *a) == 0;
@@ -76,17 +71,19 @@ static bool same_addr(const fzr_addr *a, const fzr_addr *b)
 
 /* The last run of |s| if |len| more bytes to |to| may join it, else a new one. Room was made before. */
 static fzri_run *run_for(fzr_udp *udp, fzri_socket *s, const fzr_addr *to, const fzr_addr *from,
-                         uint16_t seg_len, uint16_t limit)
+                         uint16_t seg_len, uint16_t limit, bool to_stranger)
 {
   if (s->last_run != FZRI_UDP_NONE) {
     fzri_run *last = &udp->runs[s->last_run];
     if (!last->closed && seg_len == last->seg_len && seg_len < limit && last->count < FZRI_GSO_SEGMENTS &&
-        last->bytes + seg_len <= FZRI_GSO_BYTES && same_addr(&last->to, to) && same_addr(&last->from, from))
+        last->bytes + seg_len <= FZRI_GSO_BYTES && last->to_stranger == to_stranger &&
+        same_addr(&last->to, to) && same_addr(&last->from, from))
       return last;
   }
   const uint16_t index = udp->run_count++;
   fzri_run *run = &udp->runs[index];
-  *run = (fzri_run){*to, *from, 0, seg_len, 0, FZRI_UDP_NONE, FZRI_UDP_NONE, FZRI_UDP_NONE, seg_len == 0};
+  *run = (fzri_run){*to,           *from,        0,          seg_len, 0, FZRI_UDP_NONE, FZRI_UDP_NONE,
+                    FZRI_UDP_NONE, seg_len == 0, to_stranger};
   if (s->first_run == FZRI_UDP_NONE) {
     s->first_run = index;
     s->next_pending = NULL;
@@ -120,7 +117,8 @@ static void add_piece(fzr_udp *udp, fzri_run *run, const fzri_piece *piece)
 }
 
 /* Puts |piece| into runs of |s|, as many as it takes. */
-static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_addr *to, const fzr_addr *from)
+static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_addr *to, const fzr_addr *from,
+                    bool to_stranger)
 {
   const uint16_t seg_len = (uint16_t)(piece.hdr_len + piece.len);
   const uint16_t total = piece.count;
@@ -133,7 +131,7 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
   for (uint16_t done = 0; done < total;) {
     if (udp->run_count == FZRI_RUNS || udp->piece_count == FZRI_PIECES)
       fzri_send_flush(udp);
-    fzri_run *run = run_for(udp, s, to, from, seg_len, limit);
+    fzri_run *run = run_for(udp, s, to, from, seg_len, limit, to_stranger);
     uint32_t fits = 1;
     if (seg_len && seg_len < limit) {
       fits = FZRI_GSO_SEGMENTS - run->count;
@@ -160,7 +158,7 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
 static void note_source(fzr_udp *udp, fzri_socket *s)
 {
   fzri_socket *source = udp->reading;
-  if (!s->listens || !source || source->listens)
+  if (!s->listens || s->lane != FZRI_LANE_QUEUES || !source || source->listens || source->paused)
     return;
   source->feeds = s;
   if (s->blocked)
@@ -185,14 +183,14 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n)
     const fzr_verdict *v = &verdicts[i];
     if (v->action != FZR_ACT_FORWARD)
       continue;
-    fzri_socket *s = v->io ? v->io : listen_socket(udp, v->to.family);
+    fzri_socket *s = v->io ? v->io : fzri_lane(udp, &v->to, false);
     if (!s)
       continue;
     fzri_piece piece = {v->data,       v->stride,  v->count, v->len, v->tail_len,
                         FZRI_UDP_NONE, v->hdr_len, {0},      {0}};
     memcpy(piece.hdr, v->hdr, sizeof piece.hdr);
     memcpy(piece.tail_hdr, v->tail_hdr, sizeof piece.tail_hdr);
-    collect(udp, s, piece, &v->to, &v->from);
+    collect(udp, s, piece, &v->to, &v->from, false);
     note_source(udp, s);
   }
 }
@@ -202,11 +200,11 @@ void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n)
   fzr_udp *udp = io;
   for (size_t i = 0; i < n; i++) {
     const fzr_transmit *t = &answers[i];
-    fzri_socket *s = listen_socket(udp, t->to.family);
+    fzri_socket *s = fzri_lane(udp, &t->to, t->to_stranger);
     if (!s)
       continue;
     const fzri_piece piece = {t->data, t->len, 1, t->len, t->len, FZRI_UDP_NONE, 0, {0}, {0}};
-    collect(udp, s, piece, &t->to, &t->from);
+    collect(udp, s, piece, &t->to, &t->from, t->to_stranger);
   }
   /* The engine may overwrite its answers with the next input. */
   fzri_send_flush(udp);
@@ -337,6 +335,8 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
 
 static void queue_from(fzr_udp *udp, fzri_socket *s, uint16_t run, uint32_t segment)
 {
+  if (s->listens && s->lane == FZRI_LANE_QUEUES)
+    udp->lanes[s->family == FZR_FAMILY_IPV6].stuck = true;
   for (; run != FZRI_UDP_NONE; run = udp->runs[run].next, segment = 0)
     fzri_queue_append(udp, s, &udp->runs[run], segment);
 }
@@ -439,6 +439,8 @@ void fzri_send_flush(fzr_udp *udp)
     s = next;
   }
   udp->run_count = udp->piece_count = 0;
+  if (udp->lanes[0].stuck || udp->lanes[1].stuck)
+    fzri_lanes_unstick(udp);
 }
 
 void fzri_send_held(fzr_udp *udp)

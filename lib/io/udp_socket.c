@@ -15,7 +15,6 @@
 
 #define LISTEN_RECEIVE_BUFFER (4 << 20)
 #define PORT_RECEIVE_BUFFER   (1 << 20)
-#define LISTEN_SEND_BUFFER    (1 << 20)
 
 socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out)
 {
@@ -82,7 +81,7 @@ static void set_buffers(fzr_udp *udp, const fzri_socket *s)
       s->listens ? (configured ? (int)configured : LISTEN_RECEIVE_BUFFER) : PORT_RECEIVE_BUFFER;
   set_option(s->fd, SOL_SOCKET, SO_RCVBUF, receive);
   const int send = udp->config.send_buffer ? (int)udp->config.send_buffer
-                   : s->listens            ? LISTEN_SEND_BUFFER
+                   : s->listens            ? FZRI_LISTEN_SEND_BUFFER
                                            : 0;
   if (send)
     set_option(s->fd, SOL_SOCKET, SO_SNDBUF, send);
@@ -185,17 +184,82 @@ int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join
   return 0;
 }
 
-static void unlink_paused(fzr_udp *udp, const fzri_socket *s)
+/* ---- sockets that only send ---- */
+
+/* Nobody sends to this port of this address. (IPv6 has one loopback address alone: there the socket is deaf once it is connected.) Bound
+ * to the listen socket's own address it would be one of its SO_REUSEPORT group, whose size decides which worker hears which client. */
+static const uint8_t sender_ip4[4] = {127, 101, 102, 103};
+#define DISCARD 9
+
+static void share_port(const fzr_udp *udp, uint8_t family, bool share)
 {
-  for (unsigned i = 0; i < 2; i++) {
-    if (!udp->listen[i])
-      continue;
-    fzri_socket **at = &udp->listen[i]->paused_list;
-    while (*at && *at != s)
-      at = &(*at)->next_paused;
-    if (*at)
-      *at = s->next_paused;
+  const fzri_lanes *l = &udp->lanes[family == FZR_FAMILY_IPV6];
+  const fzri_socket *all[FZRI_SENDERS + 2] = {l->strangers, l->unreached};
+  memcpy(all + 2, l->senders, sizeof l->senders);
+  for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+    if (all[i])
+      set_option(all[i]->fd, SOL_SOCKET, SO_REUSEPORT, share);
+}
+
+static bool bind_sender(const fzr_udp *udp, const fzri_socket *s)
+{
+  union fzri_sockaddr sa;
+  fzr_addr addr = {.family = s->family, .port = s->port};
+  if (s->family == FZR_FAMILY_IPV4)
+    memcpy(addr.ip, sender_ip4, sizeof sender_ip4);
+  else
+    addr.ip[15] = 1;
+  const bool alone = !udp->config.reuse_port;
+  if (!set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+      (s->family == FZR_FAMILY_IPV6 && !set_option(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)))
+    return false;
+  /* A listen socket that is alone shares its port for no longer than this takes, so that no other program slips in beside it. */
+  if (alone)
+    share_port(udp, s->family, true);
+  socklen_t len = fzri_to_sockaddr(&addr, &sa);
+  bool bound = bind(s->fd, &sa.any, len) == 0;
+  addr.port = DISCARD;
+  len = fzri_to_sockaddr(&addr, &sa);
+  bound = bound && connect(s->fd, &sa.any, len) == 0;
+  if (alone) {
+    share_port(udp, s->family, false);
+    set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 0);
   }
+  return bound;
+}
+
+fzri_socket *fzri_socket_open_sender(fzr_udp *udp, const fzri_socket *listener, enum fzri_lane lane)
+{
+  const int domain = listener->family == FZR_FAMILY_IPV4 ? AF_INET : AF_INET6;
+  const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  fzri_socket *s = fd < 0 ? NULL : new_socket(udp, fd);
+  if (!s) {
+    if (fd >= 0)
+      close(fd);
+    return NULL;
+  }
+  s->listens = s->wildcard = s->paused = true;
+  s->family = listener->family;
+  s->port = listener->port;
+  s->lane = (uint8_t)lane;
+  if (!bind_sender(udp, s)) {
+    close(fd);
+    fzri_pool_give(&udp->sockets, s->index);
+    return NULL;
+  }
+  set_option(fd, SOL_SOCKET, SO_SNDBUF,
+             udp->config.send_buffer ? (int)udp->config.send_buffer : FZRI_LISTEN_SEND_BUFFER);
+  udp->stats.sockets++;
+  return s;
+}
+
+static void unlink_paused(const fzri_socket *s)
+{
+  fzri_socket **at = &s->feeds->paused_list;
+  while (*at && *at != s)
+    at = &(*at)->next_paused;
+  if (*at)
+    *at = s->next_paused;
 }
 
 static void unlink_pending(fzr_udp *udp, const fzri_socket *s)
@@ -220,8 +284,8 @@ void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
     return;
   if (s->first_run != FZRI_UDP_NONE)
     unlink_pending(udp, s);
-  if (s->paused)
-    unlink_paused(udp, s);
+  if (s->paused && s->feeds)
+    unlink_paused(s);
   if (s->known)
     udp->config.unwatch(udp->config.watch_ctx, s->fd, s->slot);
   fzri_queue_free(udp, s);
