@@ -27,7 +27,7 @@ static bool leaves_from(const family_addresses *f, fzr_addr *out)
     *out = *f->bound;
     return true;
   }
-  return !fzr_addr_parse(far_away[f->slot], &world) && source_towards(&world, out);
+  return !fzr_addr_parse(far_away[f->slot], &world) && source_towards(&world, out, NULL);
 }
 
 /* Addresses of a network behind a NAT, as those of cloud hosts are. */

@@ -4,6 +4,7 @@
 #include "telemetry/log.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define TARGET "relay"
 
@@ -36,6 +37,8 @@ static const char *message_of(const fzr_log_record *r)
     return "A user asked for a peer out of reach";
   case FZR_LOG_CHANNEL_REVOKED:
     return "Ended channel: its peer is on an address of this host by now";
+  case FZR_LOG_STRANGERS_LIMITED:
+    return "Requests of a network exceed --unauthenticated-rate: some are not answered";
   default:
     return "Event";
   }
@@ -80,11 +83,25 @@ static void explain_refusal(const fzr_log_record *r, char *out, size_t cap)
   }
 }
 
+/* The prefix whose strangers share one rate. */
+static void write_network(const fzr_addr *client, char *out, size_t cap)
+{
+  fzr_peer_rule net = {.net = *client, .prefix = client->family == FZR_FAMILY_IPV4 ? 24 : 48};
+  memset(net.net.ip + net.prefix / 8, 0, sizeof net.net.ip - net.prefix / 8);
+  net.net.port = 0;
+  net.net.scope_id = 0;
+  fzr_peer_rule_format(&net, out, cap);
+}
+
 static void write_record(const fzr_log_record *r)
 {
-  log_field f[13];
-  char why[320];
+  log_field f[14];
+  char why[320], network[FZR_PEER_RULE_TEXT_MAX];
   size_t n = 0;
+  if (r->event == FZR_LOG_STRANGERS_LIMITED) {
+    write_network(r->client, network, sizeof network);
+    f[n++] = (log_field){"network", LOG_STR, {.str = network}};
+  }
   if (r->method)
     f[n++] = (log_field){"method", LOG_STR, {.str = fzr_stun_method_name(r->method)}};
   if (r->error_code)

@@ -42,6 +42,7 @@ typedef struct options {
   portal_timing portal_timing; /* hidden, for tests */
   const char *auth_secret_file;
   const char *auth_secret; /* from AUTH_SECRET */
+  bool outlive_credentials;
   bool has_seed;
   uint64_t rng_seed;
   unsigned workers; /* 0: as many as CPUs may be used */

@@ -147,6 +147,11 @@ static const char *set_pin_workers(options *o, const char *t)
   return value_flag(&o->pin_workers, t);
 }
 
+static const char *set_outlive(options *o, const char *t)
+{
+  return value_flag(&o->outlive_credentials, t);
+}
+
 static const char *add_rule(options *o, const char *t, bool allow)
 {
   if (o->rule_count == MAX_PEER_RULES)
@@ -340,6 +345,8 @@ const option_spec option_specs[] = {
      "file with the secret that credentials are made of; blanks and line ends around it are dropped"},
     {NULL, NULL, "AUTH_SECRET", "SECRET", NULL, NULL, option_set_secret, GROUP_AUTH, false,
      "the secret itself; in the environment only, because arguments are visible to everyone"},
+    {"outlive-credentials", NULL, "OUTLIVE_CREDENTIALS", NULL, NULL, NULL, set_outlive, GROUP_AUTH, false,
+     "a credential stays good for the allocation that it was used with when its time is over"},
     {"rng-seed", NULL, "RNG_SEED", "N", NULL, NULL, set_seed, GROUP_AUTH, false,
      "repeatable randomness, for tests only: everything secret can then be guessed"},
     {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", option_set_token, GROUP_PORTAL, false,

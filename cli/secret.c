@@ -111,5 +111,10 @@ int secret_of_a_life(const char *secret, char out[SECRET_MAX + 1])
 
 const char *secret_oddity(const char *secret)
 {
-  return strip_oddity((stripped){secret, strlen(secret)});
+  const size_t len = strlen(secret);
+  const char *odd = strip_oddity((stripped){secret, len});
+  if (!odd && len && len < SECRET_LEAST)
+    odd =
+        "it has fewer than 16 bytes: whoever has one username with its password can guess it and make others";
+  return odd;
 }

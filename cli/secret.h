@@ -5,7 +5,8 @@
 
 #include "options.h"
 
-#define SECRET_MAX 255
+#define SECRET_MAX   255
+#define SECRET_LEAST 16 /* fewer can be guessed */
 
 /* Where it came from. */
 enum secret_source { SECRET_NONE, SECRET_FILE, SECRET_ENVIRONMENT };

@@ -100,6 +100,7 @@ static int new_engine(worker *w, const worker_config *c)
   config.highest_port = o->highest_port;
   config.shared = c->shared;
   config.auth = FZR_AUTH_STAMP;
+  config.allocations_outlive_credentials = o->outlive_credentials;
   config.auth_secret = c->secrets->first;
   config.auth_second_secret = *c->secrets->second ? c->secrets->second : NULL;
   config.peer_rules = o->rules;
@@ -148,7 +149,7 @@ static void on_wallclock(evutil_socket_t fd, short what, void *ctx)
 
 static fzr_udp_stats socket_stats(const worker *w)
 {
-  fzr_udp_stats stats = {.size = sizeof stats};
+  fzr_udp_stats stats = {0};
   fzr_udp_get_stats(w->udp, &stats);
   return stats;
 }
@@ -168,7 +169,7 @@ static void make_snapshot(worker *w)
   pthread_mutex_lock(&w->lock);
   const uint64_t question = w->asked;
   pthread_mutex_unlock(&w->lock);
-  metrics_worker stats = {.engine = {.size = sizeof stats.engine}, .udp = socket_stats(w)};
+  metrics_worker stats = {.udp = socket_stats(w)};
   fzr_engine_stats(w->engine, &stats.engine);
   notice_gso(w, &stats.udp);
   if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu) == 0)

@@ -107,7 +107,6 @@ static int run(memory_net *net, client clients[CLIENTS], const fzr_engine *engin
   memory_net_run(net, FZR_SECOND);
   fzr_stats stats;
   memset(&stats, 0, sizeof stats);
-  stats.size = sizeof stats;
   fzr_engine_stats(engine, &stats);
   printf("ten minutes later: %llu allocations\n", (unsigned long long)stats.allocations);
   return a->received == 288 && b->received == 288 && stats.allocations == 0 ? 0 : -1;

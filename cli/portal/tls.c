@@ -39,6 +39,7 @@ struct portal_tls {
   portal_tls_io io;
   uint8_t ip[16]; /* of the host, if it is a literal */
   size_t ip_len;
+  bool established;
   size_t unsent; /* the length of a write that has to be repeated */
   char error[PORTAL_TLS_ERROR_MAX];
 };
@@ -60,8 +61,8 @@ static const int ciphersuites[] = {
 };
 
 #if MBEDTLS_VERSION_MAJOR >= 3
-/* With TLS 1.2, mbedTLS refuses a server's signature by RSA-PSS though it lets the server choose it: PKCS #1 comes first, for
- * servers that follow the client's order. TLS 1.3 knows RSA-PSS alone. */
+/* mbedTLS can't read a signature by RSA-PSS with TLS 1.2, and TLS 1.3 has no other one by an RSA key: a hello for both versions
+ * has to offer what one of them fails with. PKCS #1 comes first, for servers that follow the client's order. */
 static const uint16_t signature_algorithms[] = {
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
@@ -69,6 +70,20 @@ static const uint16_t signature_algorithms[] = {
     MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
     MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,    MBEDTLS_TLS1_3_SIG_NONE,
 };
+/* The same without RSA-PSS. */
+static const uint16_t signature_algorithms_of_12[] = {
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+    MBEDTLS_TLS1_3_SIG_NONE,
+};
+
+/* A server of TLS 1.2 with an order of its own chose RSA-PSS: from now on no more than TLS 1.2 is offered, until that is
+ * refused. Connections are made on one thread. */
+static bool offer_only_12;
 #endif
 
 static int on_random(void *ctx, unsigned char *out, size_t len)
@@ -142,7 +157,9 @@ static int set_versions(mbedtls_ssl_config *config)
   mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
 #else
   mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-  mbedtls_ssl_conf_sig_algs(config, signature_algorithms);
+  mbedtls_ssl_conf_sig_algs(config, offer_only_12 ? signature_algorithms_of_12 : signature_algorithms);
+  if (offer_only_12)
+    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
 #endif
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
   if (psa_crypto_init() != PSA_SUCCESS)
@@ -237,8 +254,16 @@ static int failed(portal_tls *tls, int code)
     portal_tls_alert_text(tls->ssl.MBEDTLS_PRIVATE(in_msg)[1], NEWEST_VERSION, text, sizeof text);
     (void)snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
     break;
+#if MBEDTLS_VERSION_MAJOR >= 3
+  case MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER:
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: %s",
+                   offer_only_12 ? "the portal signs TLS 1.2 with RSA-PSS, which the next try does not offer"
+                                 : "a field of the portal's handshake is wrong");
+    break;
+#endif
   case MBEDTLS_ERR_SSL_CONN_EOF:
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal ended the connection");
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal ended the connection%s",
+                   tls->established ? "" : " within the handshake, without an alert");
     break;
   case MBEDTLS_ERR_NET_RECV_FAILED:
   case MBEDTLS_ERR_NET_SEND_FAILED:
@@ -260,9 +285,26 @@ static int translate(portal_tls *tls, int code)
   return failed(tls, code);
 }
 
+/* Learns from a handshake's failure what the next one has to offer. */
+static void learn(const portal_tls *tls, int result)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+  if (result == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER &&
+      mbedtls_ssl_get_version_number(&tls->ssl) == MBEDTLS_SSL_VERSION_TLS1_2)
+    offer_only_12 = !offer_only_12;
+  else if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
+    offer_only_12 = false;
+#else
+  (void)tls;
+  (void)result;
+#endif
+}
+
 int portal_tls_handshake(portal_tls *tls)
 {
   const int result = mbedtls_ssl_handshake(&tls->ssl);
+  tls->established = result == 0;
+  learn(tls, result);
   return result == 0 ? 0 : translate(tls, result);
 }
 

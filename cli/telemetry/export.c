@@ -50,6 +50,8 @@ struct exporter {
   span_ring **rings;
   uint64_t lost; /* spans that found the queue full, or were not taken */
   uint8_t *packed_metrics;
+  metrics_snapshot sent, told; /* what that message tells; what the collector has taken */
+  uint64_t sent_at, told_at;   /* Unix time; told_at is 0 before the first */
   otlp_spans *batches
       [BATCHES]; /* a ring: the oldest is the message of `traces` if it has one, the newest takes spans */
   unsigned first, used;
@@ -70,6 +72,7 @@ static struct timeval milliseconds(unsigned ms)
 /* ---- one lane ---- */
 
 static void step(lane *p);
+static void note_told(exporter *e);
 
 static void drop_message(lane *p)
 {
@@ -135,6 +138,8 @@ static void on_success(lane *p, const grpc_answer *a)
   if (p->failures)
     log_info(TARGET, "The collector takes %s again", p->what);
   p->failures = 0;
+  if (p == &p->owner->metrics)
+    note_told(p->owner);
   drop_message(p);
   if (a->compressed && !p->told_compressed) {
     p->told_compressed = true;
@@ -217,8 +222,28 @@ static const uint8_t *pack_metrics(exporter *e, lane *p, size_t *len)
   p->items = 1;
   memset(&snapshot, 0, sizeof snapshot);
   e->config.snapshot(e->config.ctx, &snapshot);
-  e->packed_metrics = otlp_pack_metrics(e->config.origin, &snapshot, unix_now(), len);
+  e->sent_at = unix_now();
+  const otlp_window window = {.temporality = e->config.temporality,
+                              .start_unix_ns = e->config.start_unix_ns,
+                              .now = &snapshot,
+                              .now_unix_ns = e->sent_at,
+                              .before = e->told_at ? &e->told : NULL,
+                              .before_unix_ns = e->told_at};
+  if (e->config.temporality != OTLP_CUMULATIVE && metrics_copy(&e->sent, &snapshot))
+    return NULL;
+  e->packed_metrics = otlp_pack_metrics(e->config.origin, &window, len);
   return e->packed_metrics;
+}
+
+/* What was added since is told from now on. A message that was not taken is told again in the next one. */
+static void note_told(exporter *e)
+{
+  const metrics_snapshot spare = e->told;
+  if (e->config.temporality == OTLP_CUMULATIVE)
+    return;
+  e->told = e->sent;
+  e->told_at = e->sent_at;
+  e->sent = spare;
 }
 
 static void release_metrics(exporter *e)
@@ -433,6 +458,8 @@ void exporter_free(exporter *e)
   for (unsigned i = 0; i < BATCHES; i++)
     otlp_spans_free(e->batches[i]);
   release_metrics(e);
+  metrics_forget(&e->sent);
+  metrics_forget(&e->told);
   free(e);
 }
 

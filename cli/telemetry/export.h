@@ -27,6 +27,8 @@ typedef struct exporter_config {
   const char *agent;
   const otlp_origin *origin;
   unsigned metric_interval_ms;
+  enum otlp_temporality temporality;
+  uint64_t start_unix_ns;                             /* when counting began */
   void (*snapshot)(void *ctx, metrics_snapshot *out); /* takes a whole one */
   void *ctx;
   unsigned rings; /* how many workers have spans */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -78,6 +79,25 @@ void metrics_add_up(const metrics_snapshot *s, metrics_totals *t)
   memset(t, 0, sizeof *t);
   for (size_t i = 0; i < s->worker_count; i++)
     add_worker(t, &s->workers[i]);
+}
+
+void metrics_forget(metrics_snapshot *copy)
+{
+  free((metrics_worker *)copy->workers);
+  memset(copy, 0, sizeof *copy);
+}
+
+int metrics_copy(metrics_snapshot *to, const metrics_snapshot *from)
+{
+  metrics_forget(to);
+  metrics_worker *workers = calloc(from->worker_count + 1, sizeof *workers);
+  if (!workers)
+    return -1;
+  if (from->worker_count)
+    memcpy(workers, from->workers, from->worker_count * sizeof *workers);
+  *to = *from;
+  to->workers = workers;
+  return 0;
 }
 
 /* ---- the process ---- */

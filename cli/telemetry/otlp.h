@@ -15,13 +15,28 @@
 typedef struct otlp_origin {
   const resource *resource;
   const char *version;
-  uint64_t start_unix_ns; /* when counting began */
 } otlp_origin;
 
-/* Makes an ExportMetricsServiceRequest of |snapshot|, taken at |now_unix_ns|; all cumulative. Returns malloc'ed bytes, *|len| of them,
- * or NULL if memory is out. */
-uint8_t *otlp_pack_metrics(const otlp_origin *origin, const metrics_snapshot *snapshot, uint64_t now_unix_ns,
-                           size_t *len);
+/* What counters tell: all since the start, or what was added since they were last told (OpenTelemetry's "temporality preference"). Up-down
+ * counters always tell all. */
+enum otlp_temporality {
+  OTLP_CUMULATIVE,
+  OTLP_DELTA,     /* all counters, and histograms */
+  OTLP_LOW_MEMORY /* but for counters that are looked at, not added to, such as CPU time */
+};
+
+/* What a message tells of. */
+typedef struct otlp_window {
+  enum otlp_temporality temporality;
+  uint64_t start_unix_ns; /* when counting began */
+  const metrics_snapshot *now;
+  uint64_t now_unix_ns;
+  const metrics_snapshot *before; /* what was told last; NULL: nothing yet */
+  uint64_t before_unix_ns;
+} otlp_window;
+
+/* Makes an ExportMetricsServiceRequest. Returns malloc'ed bytes, *|len| of them, or NULL if memory is out. */
+uint8_t *otlp_pack_metrics(const otlp_origin *origin, const otlp_window *window, size_t *len);
 
 /* An ExportTraceServiceRequest that spans are added to as they come. */
 typedef struct otlp_spans otlp_spans;

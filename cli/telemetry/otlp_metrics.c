@@ -5,16 +5,49 @@
 
 #include "metrics.pb-c.h"
 
-#define MAX_METRICS    28u
+#define MAX_METRICS    40u
 #define MAX_ATTRIBUTES 3u
 
 /* A message in the making. Once memory is out nothing more is added, and it will not be packed. */
 typedef struct builder {
   arena arena;
-  uint64_t start, now;
+  const otlp_window *window;
+  metrics_totals now, before;
   Otlp__Metric *metrics[MAX_METRICS];
   size_t count;
 } builder;
+
+/* What OpenTelemetry knows as synchronous counters and histograms, asynchronous counters, up-down counters and gauges. */
+enum kind { COUNTER, OBSERVED, UP_DOWN, GAUGE };
+
+/* A metric with the points that it has so far. */
+typedef struct family {
+  Otlp__NumberPoint **points;
+  size_t *count;
+  bool delta;
+} family;
+
+static bool is_delta(const builder *b, enum kind kind)
+{
+  switch (b->window->temporality) {
+  case OTLP_DELTA:
+    return kind == COUNTER || kind == OBSERVED;
+  case OTLP_LOW_MEMORY:
+    return kind == COUNTER;
+  default:
+    return false;
+  }
+}
+
+static Otlp__Temporality temporality(bool delta)
+{
+  return delta ? OTLP__TEMPORALITY__TEMPORALITY_DELTA : OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE;
+}
+
+static uint64_t start_of(const builder *b, bool delta)
+{
+  return delta && b->window->before ? b->window->before_unix_ns : b->window->start_unix_ns;
+}
 
 static Otlp__Metric *add_metric(builder *b, const char *name, const char *unit, const char *description)
 {
@@ -30,45 +63,76 @@ static Otlp__Metric *add_metric(builder *b, const char *name, const char *unit, 
   return m;
 }
 
-/* A counter, or an up-down counter, for at most |max| points. */
-static Otlp__Sum *add_sum(builder *b, const char *name, const char *unit, const char *description,
-                          bool monotonic, size_t max)
+static family add_sum(builder *b, Otlp__Metric *m, enum kind kind, Otlp__NumberPoint **points)
 {
-  Otlp__Metric *m = add_metric(b, name, unit, description);
   OTLP_NEW(&b->arena, Otlp__Sum, OTLP__SUM__INIT, sum);
-  Otlp__NumberPoint **points = arena_take(&b->arena, (max ? max : 1) * sizeof *points);
-  if (!m || !sum || !points)
-    return NULL;
+  if (!sum)
+    return (family){0};
+  const bool delta = is_delta(b, kind);
   m->data_case = OTLP__METRIC__DATA_SUM;
   m->sum = sum;
-  sum->temporality = OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE;
-  sum->is_monotonic = monotonic;
+  sum->temporality = temporality(delta);
+  sum->is_monotonic = kind != UP_DOWN;
   sum->data_points = points;
-  return sum;
+  return (family){points, &sum->n_data_points, delta};
 }
 
-static Otlp__NumberPoint *add_point(builder *b, Otlp__Sum *sum)
+static family add_gauge(builder *b, Otlp__Metric *m, Otlp__NumberPoint **points)
 {
-  if (!sum)
+  OTLP_NEW(&b->arena, Otlp__Gauge, OTLP__GAUGE__INIT, gauge);
+  if (!gauge)
+    return (family){0};
+  m->data_case = OTLP__METRIC__DATA_GAUGE;
+  m->gauge = gauge;
+  gauge->data_points = points;
+  return (family){points, &gauge->n_data_points, false};
+}
+
+/* A metric for at most |max| points. */
+static family add_family(builder *b, enum kind kind, const char *name, const char *unit,
+                         const char *description, size_t max)
+{
+  Otlp__Metric *m = add_metric(b, name, unit, description);
+  Otlp__NumberPoint **points = arena_take(&b->arena, (max ? max : 1) * sizeof *points);
+  if (!m || !points)
+    return (family){0};
+  return kind == GAUGE ? add_gauge(b, m, points) : add_sum(b, m, kind, points);
+}
+
+static Otlp__NumberPoint *add_point(builder *b, const family *f)
+{
+  if (!f->points)
     return NULL;
   OTLP_NEW(&b->arena, Otlp__NumberPoint, OTLP__NUMBER_POINT__INIT, p);
   Otlp__KeyValue **attributes = arena_take(&b->arena, MAX_ATTRIBUTES * sizeof *attributes);
   if (!p || !attributes)
     return NULL;
-  p->start_time_unix_nano = b->start;
-  p->time_unix_nano = b->now;
+  p->start_time_unix_nano = start_of(b, f->delta);
+  p->time_unix_nano = b->window->now_unix_ns;
   p->attributes = attributes;
-  sum->data_points[sum->n_data_points++] = p;
+  f->points[(*f->count)++] = p;
   return p;
 }
 
-static Otlp__NumberPoint *add_number(builder *b, Otlp__Sum *sum, uint64_t value)
+/* |before| is what it was when it was last told, for those that tell what was added since. */
+static Otlp__NumberPoint *add_number(builder *b, const family *f, uint64_t value, uint64_t before)
 {
-  Otlp__NumberPoint *p = add_point(b, sum);
-  if (p) {
-    p->value_case = OTLP__NUMBER_POINT__VALUE_AS_INT;
-    p->as_int = value > INT64_MAX ? INT64_MAX : (int64_t)value;
-  }
+  Otlp__NumberPoint *p = add_point(b, f);
+  if (!p)
+    return NULL;
+  const uint64_t told = !f->delta ? value : value > before ? value - before : 0;
+  p->value_case = OTLP__NUMBER_POINT__VALUE_AS_INT;
+  p->as_int = told > INT64_MAX ? INT64_MAX : (int64_t)told;
+  return p;
+}
+
+static Otlp__NumberPoint *add_seconds(builder *b, const family *f, double value, double before)
+{
+  Otlp__NumberPoint *p = add_point(b, f);
+  if (!p)
+    return NULL;
+  p->value_case = OTLP__NUMBER_POINT__VALUE_AS_DOUBLE;
+  p->as_double = !f->delta ? value : value > before ? value - before : 0;
   return p;
 }
 
@@ -88,22 +152,22 @@ static void with_int(builder *b, Otlp__NumberPoint *p, const char *key, int64_t 
   add_attribute(p, otlp_int(&b->arena, key, value));
 }
 
-static void add_single(builder *b, const char *name, const char *unit, const char *description,
-                       bool monotonic, uint64_t value)
+static void add_single(builder *b, enum kind kind, const char *name, const char *unit,
+                       const char *description, uint64_t value, uint64_t before)
 {
-  add_number(b, add_sum(b, name, unit, description, monotonic, 1), value);
+  const family f = add_family(b, kind, name, unit, description, 1);
+  add_number(b, &f, value, before);
 }
 
-/* Only what has happened, as SDKs do. */
-static void add_responses(builder *b, const metrics_totals *t)
+static void add_responses(builder *b, const char *name, const char *unit)
 {
-  Otlp__Sum *sum = add_sum(b, "responses_total", "", "The number of responses", true,
-                           (size_t)FZR_STAT_METHODS * FZR_STAT_CODES);
+  const family f = add_family(b, COUNTER, name, unit, "The number of responses",
+                              (size_t)FZR_STAT_METHODS * FZR_STAT_CODES);
   for (unsigned m = 0; m < FZR_STAT_METHODS; m++) {
     for (unsigned c = 0; c < FZR_STAT_CODES; c++) {
-      if (!t->responses[m][c])
+      if (!metrics_has_responses(&b->now, m, c))
         continue;
-      Otlp__NumberPoint *p = add_number(b, sum, t->responses[m][c]);
+      Otlp__NumberPoint *p = add_number(b, &f, b->now.responses[m][c], b->before.responses[m][c]);
       with_string(b, p, "response_class", c ? "error" : "success");
       with_string(b, p, "message_type", metrics_method(m));
       if (c)
@@ -112,50 +176,64 @@ static void add_responses(builder *b, const metrics_totals *t)
   }
 }
 
-static void add_directions(builder *b, const char *name, const char *unit, const char *description,
-                           const uint64_t values[2], const uint64_t *xdp)
+static const metrics_xdp *xdp_before(const builder *b)
 {
-  Otlp__Sum *sum = add_sum(b, name, unit, description, true, 4);
+  static const metrics_xdp none;
+  return b->window->before ? &b->window->before->xdp : &none;
+}
+
+/* What went through user space has no attribute, as before there was anything else; what the kernel relayed has one. */
+static void add_directions(builder *b, const char *name, const char *unit, const char *description,
+                           const uint64_t now[2], const uint64_t before[2], const uint64_t xdp_now[2],
+                           const uint64_t xdp_then[2])
+{
+  const family f = add_family(b, COUNTER, name, unit, description, 4);
   for (unsigned i = 0; i < 2; i++)
-    with_string(b, add_number(b, sum, values[i]), "direction", metrics_direction(i));
-  for (unsigned i = 0; xdp && i < 2; i++) {
-    Otlp__NumberPoint *p = add_number(b, sum, xdp[i]);
+    with_string(b, add_number(b, &f, now[i], before[i]), "direction", metrics_direction(i));
+  for (unsigned i = 0; b->window->now->xdp.active && i < 2; i++) {
+    Otlp__NumberPoint *p = add_number(b, &f, xdp_now[i], xdp_then[i]);
     with_string(b, p, "direction", metrics_direction(i));
     with_string(b, p, "datapath", "xdp");
   }
 }
 
-/* What went through user space has no attribute, as before there was anything else; what the kernel relayed has one. */
-static void add_relayed(builder *b, const metrics_totals *t, const metrics_xdp *x)
+/* Under the name and unit that Firezone's relay has for it. */
+static void add_relayed(builder *b)
 {
-  Otlp__Sum *sum = add_sum(b, "data_relayed_bytes", "b", "The number of bytes relayed", true, 2);
-  add_number(b, sum, t->bytes[0] + t->bytes[1]);
+  const metrics_xdp *x = &b->window->now->xdp, *then = xdp_before(b);
+  const family f = add_family(b, COUNTER, "data_relayed_bytes", "b", "The number of bytes relayed", 2);
+  add_number(b, &f, b->now.bytes[0] + b->now.bytes[1], b->before.bytes[0] + b->before.bytes[1]);
   if (x->active)
-    with_string(b, add_number(b, sum, x->bytes[0] + x->bytes[1]), "datapath", "xdp");
+    with_string(b, add_number(b, &f, x->bytes[0] + x->bytes[1], then->bytes[0] + then->bytes[1]), "datapath",
+                "xdp");
 }
 
 static void add_reasons(builder *b, const char *name, const char *unit, const char *description,
-                        const metrics_reason *list, size_t n)
+                        const metrics_reason *list, size_t n, const metrics_reason *then, size_t then_count)
 {
-  Otlp__Sum *sum = add_sum(b, name, unit, description, true, n);
+  const family f = add_family(b, COUNTER, name, unit, description, n);
   for (size_t i = 0; i < n; i++)
-    if (list[i].value)
-      with_string(b, add_number(b, sum, list[i].value), "reason", list[i].name);
+    with_string(b, add_number(b, &f, list[i].value, i < then_count ? then[i].value : 0), "reason",
+                list[i].name);
 }
 
-static void add_xdp(builder *b, const metrics_xdp *x)
+static void add_xdp(builder *b)
 {
+  const metrics_xdp *x = &b->window->now->xdp, *then = xdp_before(b);
   if (!x->active)
     return;
-  add_single(b, "relay.xdp.channels", "{channel}", "Channels that the kernel relays now", false, x->channels);
-  add_reasons(b, "relay.xdp.passed", "{packet}",
-              "Packets that the kernel's program left to the network stack", x->passed, x->passed_count);
+  add_single(b, UP_DOWN, "relay.xdp.channels", "{channel}", "Channels that the kernel relays now",
+             x->channels, 0);
+  add_reasons(b, "relay.xdp.passed.packets", "{packet}",
+              "Packets that the kernel's program left to the network stack", x->passed, x->passed_count,
+              then->passed, then->passed_count);
   add_reasons(b, "relay.xdp.channels_left", "{channel}", "Channels that were left to user space", x->left,
-              x->left_count);
+              x->left_count, then->left, then->left_count);
 }
 
-static Otlp__HistogramPoint *add_size_point(builder *b, Otlp__Histogram *histogram, const uint64_t *classes,
-                                            uint64_t sum)
+/* |before|: NULL if all is told. */
+static Otlp__HistogramPoint *add_size_point(builder *b, Otlp__Histogram *histogram, const char *datapath,
+                                            const uint64_t *now, const uint64_t *before, uint64_t bytes)
 {
   OTLP_NEW(&b->arena, Otlp__HistogramPoint, OTLP__HISTOGRAM_POINT__INIT, p);
   Otlp__KeyValue **attributes = arena_take(&b->arena, MAX_ATTRIBUTES * sizeof *attributes);
@@ -165,16 +243,19 @@ static Otlp__HistogramPoint *add_size_point(builder *b, Otlp__Histogram *histogr
     return NULL;
   histogram->data_points[histogram->n_data_points++] = p;
   p->attributes = attributes;
-  p->start_time_unix_nano = b->start;
-  p->time_unix_nano = b->now;
+  attributes[0] = otlp_string(&b->arena, "relay.datapath", datapath);
+  p->n_attributes = attributes[0] ? 1 : 0;
+  p->start_time_unix_nano = start_of(b, before != NULL);
+  p->time_unix_nano = b->window->now_unix_ns;
   p->bucket_counts = counts;
   p->n_bucket_counts = FZR_SIZE_CLASSES;
   p->explicit_bounds = bounds;
   p->n_explicit_bounds = FZR_SIZE_CLASSES - 1;
   p->total_case = OTLP__HISTOGRAM_POINT__TOTAL_SUM;
-  p->sum = (double)sum;
+  p->sum = (double)bytes;
   for (unsigned i = 0; i < FZR_SIZE_CLASSES; i++) {
-    counts[i] = classes[i];
+    const uint64_t then = before ? before[i] : 0;
+    counts[i] = now[i] > then ? now[i] - then : 0;
     p->count += counts[i];
     if (i + 1 < FZR_SIZE_CLASSES)
       bounds[i] = (i + 1) * 100;
@@ -182,8 +263,11 @@ static Otlp__HistogramPoint *add_size_point(builder *b, Otlp__Histogram *histogr
   return p;
 }
 
-static void add_sizes(builder *b, const metrics_totals *t, const metrics_xdp *x)
+/* The histogram's attribute is Firezone's; `datapath` beside it is that of all other metrics. */
+static void add_sizes(builder *b)
 {
+  const metrics_xdp *x = &b->window->now->xdp, *then = xdp_before(b);
+  const bool delta = is_delta(b, COUNTER);
   Otlp__Metric *m = add_metric(b, "relay.packet.size", "By", "Payload bytes of each relayed packet");
   OTLP_NEW(&b->arena, Otlp__Histogram, OTLP__HISTOGRAM__INIT, histogram);
   Otlp__HistogramPoint **points = arena_take(&b->arena, 2 * sizeof *points);
@@ -191,76 +275,124 @@ static void add_sizes(builder *b, const metrics_totals *t, const metrics_xdp *x)
     return;
   m->data_case = OTLP__METRIC__DATA_HISTOGRAM;
   m->histogram = histogram;
-  histogram->temporality = OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE;
+  histogram->temporality = temporality(delta);
   histogram->data_points = points;
-  add_size_point(b, histogram, t->packet_sizes, t->bytes[0] + t->bytes[1]);
+  const uint64_t bytes = b->now.bytes[0] + b->now.bytes[1];
+  const uint64_t told = delta ? b->before.bytes[0] + b->before.bytes[1] : 0;
+  add_size_point(b, histogram, "userspace", b->now.packet_sizes, delta ? b->before.packet_sizes : NULL,
+                 bytes > told ? bytes - told : 0);
+  if (!x->active)
+    return;
+  const uint64_t xdp_bytes = x->bytes[0] + x->bytes[1],
+                 xdp_told = delta ? then->bytes[0] + then->bytes[1] : 0;
   Otlp__HistogramPoint *p =
-      x->active ? add_size_point(b, histogram, x->packet_sizes, x->bytes[0] + x->bytes[1]) : NULL;
+      add_size_point(b, histogram, "xdp", x->packet_sizes, delta ? then->packet_sizes : NULL,
+                     xdp_bytes > xdp_told ? xdp_bytes - xdp_told : 0);
   Otlp__KeyValue *datapath = p ? otlp_string(&b->arena, "datapath", "xdp") : NULL;
   if (datapath)
     p->attributes[p->n_attributes++] = datapath;
 }
 
-static void add_dropped(builder *b, const metrics_totals *t)
+static void add_dropped(builder *b)
 {
-  Otlp__Sum *sum =
-      add_sum(b, "relay.dropped", "{packet}", "Datagrams that were not relayed", true, FZR_DROP_REASONS);
+  const family f = add_family(b, COUNTER, "relay.dropped.packets", "{packet}",
+                              "Datagrams that were not relayed", FZR_DROP_REASONS);
   for (unsigned i = 1; i < FZR_DROP_REASONS; i++)
-    if (t->dropped[i])
-      with_string(b, add_number(b, sum, t->dropped[i]), "reason", fzr_drop_reason_name(i));
+    with_string(b, add_number(b, &f, b->now.dropped[i], b->before.dropped[i]), "reason",
+                fzr_drop_reason_name(i));
 }
 
-static void add_workers(builder *b, const metrics_snapshot *s)
+static void add_workers(builder *b)
 {
-  Otlp__Sum *queue =
-      add_sum(b, "relay.send_queue", "{packet}", "Datagrams that wait until their socket can be written to",
-              false, s->worker_count);
-  Otlp__Sum *cpu =
-      add_sum(b, "relay.worker.cpu.time", "s", "CPU time of each worker's thread", true, s->worker_count);
-  for (size_t i = 0; i < s->worker_count; i++) {
-    with_int(b, add_number(b, queue, s->workers[i].udp.queued_packets), "worker", (int64_t)i);
-    Otlp__NumberPoint *p = add_point(b, cpu);
-    if (p) {
-      p->value_case = OTLP__NUMBER_POINT__VALUE_AS_DOUBLE;
-      p->as_double = (double)s->workers[i].cpu_ns / 1e9;
-    }
-    with_int(b, p, "worker", (int64_t)i);
+  static const metrics_worker nothing;
+  const metrics_snapshot *s = b->window->now, *then = b->window->before;
+  const size_t n = s->worker_count;
+  const family packets = add_family(b, UP_DOWN, "relay.send_queue.packets", "{packet}",
+                                    "Datagrams that wait until their socket can be written to", n);
+  const family bytes = add_family(b, UP_DOWN, "relay.send_queue.bytes", "By", "Bytes of those", n);
+  const family allocations = add_family(b, UP_DOWN, "relay.worker.allocations", "{allocation}",
+                                        "Allocations that live now on each worker", n);
+  const family relayed = add_family(b, COUNTER, "relay.worker.packets", "{packet}",
+                                    "Relayed packets of each worker, both directions", n);
+  const family cpu = add_family(b, OBSERVED, "relay.worker.cpu", "s", "CPU time of each worker's thread", n);
+  for (size_t i = 0; i < n; i++) {
+    const metrics_worker *w = &s->workers[i];
+    const metrics_worker *before = then && i < then->worker_count ? &then->workers[i] : &nothing;
+    with_int(b, add_number(b, &packets, w->udp.queued_packets, 0), "worker", (int64_t)i);
+    with_int(b, add_number(b, &bytes, w->udp.queued_bytes, 0), "worker", (int64_t)i);
+    with_int(b, add_number(b, &allocations, w->engine.allocations, 0), "worker", (int64_t)i);
+    with_int(b,
+             add_number(b, &relayed, w->engine.packets[0] + w->engine.packets[1],
+                        before->engine.packets[0] + before->engine.packets[1]),
+             "worker", (int64_t)i);
+    with_int(b, add_seconds(b, &cpu, (double)w->cpu_ns / 1e9, (double)before->cpu_ns / 1e9), "worker",
+             (int64_t)i);
   }
 }
 
-static void add_all(builder *b, const metrics_snapshot *s)
+static void add_process(builder *b)
 {
-  metrics_totals t;
-  metrics_add_up(s, &t);
-  add_single(b, "allocations_total", "", "The number of active allocations", false, t.allocations);
-  add_responses(b, &t);
-  add_relayed(b, &t, &s->xdp);
-  add_single(b, "relay.active_allocations", "{allocation}", "Allocations that live now", false,
-             t.allocations);
-  add_single(b, "relay.active_channels", "{channel}", "Channels that relay now", false, t.channels);
-  add_directions(b, "relay.packets", "{packet}", "Packets relayed", t.packets,
-                 s->xdp.active ? s->xdp.packets : NULL);
-  add_directions(b, "relay.io", "By", "Payload bytes relayed", t.bytes, s->xdp.active ? s->xdp.bytes : NULL);
-  add_sizes(b, &t, &s->xdp);
-  add_xdp(b, &s->xdp);
-  add_dropped(b, &t);
-  add_workers(b, s);
-  add_single(b, "relay.portal_connected", "1", "1 while the relay is joined to its portal", false,
-             s->portal_connected);
-  add_single(b, "relay.log_lines_dropped", "{line}", "Log lines that nobody read", true,
-             s->log_lines_dropped);
-  add_single(b, "relay.spans_dropped", "{span}", "Spans that the collector did not take", true,
-             s->spans_dropped);
+  static const metrics_process nothing;
+  const metrics_process *p = &b->window->now->process;
+  const metrics_process *then = b->window->before ? &b->window->before->process : &nothing;
+  const family cpu = add_family(b, OBSERVED, "process.cpu", "s", "User and system CPU time", 1);
+  add_seconds(b, &cpu, p->cpu_seconds, then->cpu_seconds);
+  add_single(b, GAUGE, "process.open_fds", "{fd}", "Open file descriptors", p->open_fds, 0);
+  add_single(b, GAUGE, "process.max_fds", "{fd}", "The limit of open file descriptors", p->max_fds, 0);
+  add_single(b, GAUGE, "process.virtual_memory", "By", "Virtual memory", p->virtual_bytes, 0);
+  add_single(b, GAUGE, "process.resident_memory", "By", "Resident memory", p->resident_bytes, 0);
+  add_single(b, GAUGE, "process.threads", "{thread}", "Threads", p->threads, 0);
+  const family start =
+      add_family(b, GAUGE, "process.start_time", "s", "When the process started, since 1970", 1);
+  add_seconds(b, &start, p->start_seconds, 0);
 }
 
-uint8_t *otlp_pack_metrics(const otlp_origin *origin, const metrics_snapshot *snapshot, uint64_t now_unix_ns,
-                           size_t *len)
+static void add_build(builder *b, const char *version)
 {
-  builder b = {.start = origin->start_unix_ns, .now = now_unix_ns};
+  const family f = add_family(b, GAUGE, "relay.build_info", "", "1, with the version as attribute", 1);
+  with_string(b, add_number(b, &f, 1, 0), "version", version);
+}
+
+static void add_all(builder *b, const char *version)
+{
+  const metrics_snapshot *s = b->window->now, *then = b->window->before;
+  const metrics_totals *t = &b->now;
+  add_single(b, UP_DOWN, "allocations_total", "", "The number of active allocations", t->allocations, 0);
+  add_responses(b, "responses_total", "");
+  add_relayed(b);
+  /* Prometheus makes the names of /metrics of these. */
+  add_single(b, UP_DOWN, "relay.active_allocations", "{allocation}", "Allocations that live now",
+             t->allocations, 0);
+  add_single(b, UP_DOWN, "relay.active_channels", "{channel}", "Channels that relay now", t->channels, 0);
+  add_responses(b, "relay.responses", "{response}");
+  add_directions(b, "relay.packets", "{packet}", "Packets relayed", t->packets, b->before.packets,
+                 s->xdp.packets, xdp_before(b)->packets);
+  add_directions(b, "relay.data.relayed", "By", "Payload bytes relayed", t->bytes, b->before.bytes,
+                 s->xdp.bytes, xdp_before(b)->bytes);
+  add_sizes(b);
+  add_xdp(b);
+  add_dropped(b);
+  add_workers(b);
+  add_single(b, GAUGE, "relay.portal_connected", "", "1 while the relay is joined to its portal",
+             s->portal_connected, 0);
+  add_build(b, version);
+  add_single(b, COUNTER, "relay.log_lines_dropped", "{line}", "Log lines that nobody read",
+             s->log_lines_dropped, then ? then->log_lines_dropped : 0);
+  add_single(b, COUNTER, "relay.spans_dropped", "{span}", "Spans that the collector did not take",
+             s->spans_dropped, then ? then->spans_dropped : 0);
+  add_process(b);
+}
+
+uint8_t *otlp_pack_metrics(const otlp_origin *origin, const otlp_window *window, size_t *len)
+{
+  builder b = {.window = window};
   Otlp__ExportMetrics request = OTLP__EXPORT_METRICS__INIT;
   Otlp__ResourceMetrics resources = OTLP__RESOURCE_METRICS__INIT, *resources_list = &resources;
   Otlp__ScopeMetrics scopes = OTLP__SCOPE_METRICS__INIT, *scopes_list = &scopes;
-  add_all(&b, snapshot);
+  metrics_add_up(window->now, &b.now);
+  if (window->before)
+    metrics_add_up(window->before, &b.before);
+  add_all(&b, origin->version);
   request.resource_metrics = &resources_list;
   request.n_resource_metrics = 1;
   resources.resource = otlp_resource(&b.arena, origin->resource);

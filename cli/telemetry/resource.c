@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resource.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,28 +92,52 @@ static bool is_blank(const char *text, size_t len)
   return true;
 }
 
-void resource_make(resource *out, const char *version, const char *service_name, const char *attributes,
-                   resource_complain complain, void *ctx)
+/* Sets |key| to text that may be anything; nothing if there is none. */
+static void set_text(resource *r, const char *key, const char *text)
 {
-  char name[RESOURCE_VALUE_MAX + 1];
+  char value[RESOURCE_VALUE_MAX + 1];
+  if (!text || !*text)
+    return;
+  (void)utf8_copy((const uint8_t *)text, strlen(text), value, sizeof value);
+  set(r, key, value);
+}
+
+void resource_make(resource *out, const resource_facts *facts, resource_complain complain, void *ctx)
+{
   out->count = 0;
   set(out, "service.name", "relay");
   set(out, "service.namespace", "firezone");
-  set(out, "service.version", version);
+  set_text(out, "service.version", facts->version);
+  set_text(out, "service.instance.id", facts->instance);
+  set_text(out, "host.name", facts->host);
   set(out, "telemetry.sdk.name", "firezone-relay");
   set(out, "telemetry.sdk.language", "c");
-  set(out, "telemetry.sdk.version", version);
-  for (const char *p = attributes ? attributes : ""; *p;) {
+  set_text(out, "telemetry.sdk.version", facts->version);
+  for (const char *p = facts->attributes ? facts->attributes : ""; *p;) {
     const size_t len = strcspn(p, ",");
     const char *problem = is_blank(p, len) ? NULL : read_pair(out, p, len);
     if (problem && complain)
       complain(ctx, p, len, problem);
     p += len + (p[len] == ',');
   }
-  if (!service_name || !*service_name)
-    return;
-  (void)utf8_copy((const uint8_t *)service_name, strlen(service_name), name, sizeof name);
-  set(out, "service.name", name);
+  set_text(out, "service.name", facts->service_name);
+}
+
+void resource_make_id(const uint8_t random[16], char out[37])
+{
+  static const char digits[] = "0123456789abcdef";
+  for (unsigned i = 0; i < 16; i++) {
+    uint8_t byte = random[i];
+    if (i == 6)
+      byte = (byte & 0x0f) | 0x40;
+    else if (i == 8)
+      byte = (byte & 0x3f) | 0x80;
+    if (i == 4 || i == 6 || i == 8 || i == 10)
+      *out++ = '-';
+    *out++ = digits[byte >> 4];
+    *out++ = digits[byte & 15];
+  }
+  *out = 0;
 }
 
 const char *resource_get(const resource *r, const char *key)

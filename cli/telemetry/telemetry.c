@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
+#include <event2/util.h>
 
 #include "clock.h"
 #include "export.h"
@@ -36,6 +39,7 @@ static void take_snapshot(void *ctx, metrics_snapshot *out)
   t->source.take(t->source.ctx, out);
   out->log_lines_dropped = log_lines_dropped();
   out->spans_dropped = exporter_spans_dropped(t->exporter);
+  metrics_read_process(&out->process);
 }
 
 /* ---- GET /metrics ---- */
@@ -48,7 +52,6 @@ static void on_metrics(void *ctx, const http_request *request, http_response *re
   if (!t->scraped || now - t->scraped >= SCRAPE_EVERY) {
     metrics_snapshot snapshot;
     take_snapshot(t, &snapshot);
-    metrics_read_process(&snapshot.process);
     (void)evbuffer_drain(t->scrape, evbuffer_get_length(t->scrape));
     prometheus_write(&snapshot, t->scrape);
     t->scraped = now;
@@ -107,22 +110,58 @@ static uint64_t unix_ns(void)
   return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
 }
 
+static enum otlp_temporality temporality(const char *text)
+{
+  static const char *const names[] = {
+      [OTLP_CUMULATIVE] = "cumulative", [OTLP_DELTA] = "delta", [OTLP_LOW_MEMORY] = "lowmemory"};
+  if (!text || !*text)
+    return OTLP_CUMULATIVE;
+  for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcasecmp(text, names[i]) == 0)
+      return (enum otlp_temporality)i;
+  const log_field fields[] = {{"value", LOG_BYTES, {.bytes = {(const uint8_t *)text, strlen(text)}}}};
+  log_write(
+      FZR_LOG_WARN, TARGET,
+      "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE is none of cumulative, delta and lowmemory: it "
+      "stays at cumulative",
+      fields, 1);
+  return OTLP_CUMULATIVE;
+}
+
+/* Two relays that send to one collector are told apart by what no other process has. */
+static void make_resource(telemetry *t, const telemetry_options *o)
+{
+  uint8_t random[16];
+  char instance[37], host[256] = "";
+  evutil_secure_rng_get_bytes(random, sizeof random);
+  resource_make_id(random, instance);
+  if (gethostname(host, sizeof host - 1))
+    host[0] = 0;
+  const resource_facts facts = {.version = t->version,
+                                .instance = instance,
+                                .host = host,
+                                .attributes = o->env("OTEL_RESOURCE_ATTRIBUTES"),
+                                .service_name = o->env("OTEL_SERVICE_NAME")};
+  resource_make(&t->resource, &facts, warn_of_attribute, NULL);
+}
+
 static int start_exporter(telemetry *t, const telemetry_options *o, struct event_base *base, char *error)
 {
   char agent[64];
-  resource_make(&t->resource, t->version, o->env("OTEL_SERVICE_NAME"), o->env("OTEL_RESOURCE_ATTRIBUTES"),
-                warn_of_attribute, NULL);
-  t->origin = (otlp_origin){&t->resource, t->version, unix_ns()};
+  make_resource(t, o);
+  t->origin = (otlp_origin){&t->resource, t->version};
   snprintf(agent, sizeof agent, "firezone-relay/%.40s", t->version);
-  const exporter_config config = {.base = base,
-                                  .endpoint = o->otlp_endpoint,
-                                  .agent = agent,
-                                  .origin = &t->origin,
-                                  .metric_interval_ms =
-                                      metric_interval(o->env("OTEL_METRIC_EXPORT_INTERVAL")),
-                                  .snapshot = take_snapshot,
-                                  .ctx = t,
-                                  .rings = o->workers};
+  const exporter_config config = {
+      .base = base,
+      .endpoint = o->otlp_endpoint,
+      .agent = agent,
+      .origin = &t->origin,
+      .metric_interval_ms = metric_interval(o->env("OTEL_METRIC_EXPORT_INTERVAL")),
+      .temporality = temporality(o->env("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")),
+      .start_unix_ns = unix_ns(),
+      .snapshot = take_snapshot,
+      .ctx = t,
+      .rings = o->workers};
   t->exporter = exporter_new(&config, error);
   if (t->exporter)
     log_info(TARGET, "Exporting metrics and traces to %.200s", o->otlp_endpoint);

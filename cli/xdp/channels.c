@@ -41,7 +41,7 @@ static bool find_source(const xdp_channels *c, const fzr_addr *peer, const fzr_a
   fzr_addr source;
   if (local && !is_zero(local->ip, sizeof local->ip))
     own = local;
-  if (!own->family && !source_towards(peer, &source))
+  if (!own->family && !source_towards(peer, &source, NULL))
     return false;
   memcpy(ip, own->family ? own->ip : source.ip, 16);
   return true;
@@ -54,12 +54,12 @@ static bool is_loopback(const fzr_addr *addr)
 }
 
 /* Whether |addr| is this host's: what is sent to an own address comes from that one. Such packets have to stay on the host, where the
- * program, which may send them to a router, can't put them. */
-static bool is_on_this_host(const fzr_addr *addr)
+ * program, which may send them to a router, can't put them. *|mtu| gets that of the way to it. */
+static bool is_on_this_host(const fzr_addr *addr, unsigned *mtu)
 {
   fzr_addr source;
   return is_loopback(addr) ||
-         (source_towards(addr, &source) && !memcmp(source.ip, addr->ip, sizeof source.ip));
+         (source_towards(addr, &source, mtu) && !memcmp(source.ip, addr->ip, sizeof source.ip));
 }
 
 static int map_of(const xdp_object *o, const xdp_entry *e, bool from_client)
@@ -108,11 +108,12 @@ static void bound(xdp_channels *c, const fzr_event *event, const fzr_offload_cha
 {
   xdp_entry client, peer;
   uint8_t own_ip[16];
+  unsigned to_client = FZX_PATH_ANY, to_peer = FZX_PATH_ANY;
   if (is_link_local(&event->client) || is_link_local(&event->peer) || is_link_local(&event->local)) {
     leave(c, XDP_LEFT_LINK_LOCAL);
     return;
   }
-  if (is_on_this_host(&event->client) || is_on_this_host(&event->peer)) {
+  if (is_on_this_host(&event->client, &to_client) || is_on_this_host(&event->peer, &to_peer)) {
     leave(c, XDP_LEFT_OWN_ADDRESS);
     return;
   }
@@ -120,8 +121,8 @@ static void bound(xdp_channels *c, const fzr_event *event, const fzr_offload_cha
     leave(c, XDP_LEFT_NO_SOURCE);
     return;
   }
-  xdp_entry_from_client(channel, own_ip, &client);
-  xdp_entry_from_peer(channel, own_ip, &peer);
+  xdp_entry_from_client(channel, own_ip, to_peer, &client);
+  xdp_entry_from_peer(channel, own_ip, to_client, &peer);
   const int error = insert(c->object, &client, &peer);
   if (error)
     leave(c, reason_of(error));
@@ -133,8 +134,8 @@ static void unbound(xdp_channels *c, const fzr_offload_channel *channel)
 {
   static const uint8_t any[16];
   xdp_entry client, peer;
-  xdp_entry_from_client(channel, any, &client);
-  xdp_entry_from_peer(channel, any, &peer);
+  xdp_entry_from_client(channel, any, 0, &client);
+  xdp_entry_from_peer(channel, any, 0, &peer);
   const bool was_there = remove_entry(c->object, &client, true);
   (void)remove_entry(c->object, &peer, false);
   if (was_there)

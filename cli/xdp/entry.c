@@ -30,7 +30,7 @@ static __u32 digest_before(const void *value, const __u32 *digest)
 static void seal(const void *value, __u32 *digest, const struct fzx_out *out, struct fzx_rest *rest)
 {
   *digest = digest_before(value, digest);
-  if (out->family == 6)
+  if (fzx_path_is_ipv6(out->path))
     rest->digest = digest_before(value, &rest->digest);
 }
 
@@ -59,7 +59,7 @@ static void fill(xdp_entry *e, const uint8_t *ip, const uint8_t *port, const uin
 }
 
 static route make_route(uint8_t family, const uint8_t *src, const uint8_t *sport, const uint8_t *dst,
-                        const uint8_t *dport, const uint8_t *channel)
+                        const uint8_t *dport, const uint8_t *channel, unsigned mtu)
 {
   route to;
   memset(&to, 0, sizeof to);
@@ -72,23 +72,23 @@ static route make_route(uint8_t family, const uint8_t *src, const uint8_t *sport
   to.out.sport = take16(sport);
   to.out.dport = take16(dport);
   to.out.channel = take16(channel);
-  to.out.family = family == FZR_FAMILY_IPV4 ? 4 : 6;
+  to.out.path = fzx_path(mtu, family == FZR_FAMILY_IPV6);
   return to;
 }
 
-void xdp_entry_from_client(const fzr_offload_channel *c, const uint8_t *own_ip, xdp_entry *e)
+void xdp_entry_from_client(const fzr_offload_channel *c, const uint8_t *own_ip, unsigned mtu, xdp_entry *e)
 {
-  const route to =
-      make_route(c->peer_family, own_ip, c->peer.relayed_port, c->peer.ip, c->peer.port, c->client.channel);
+  const route to = make_route(c->peer_family, own_ip, c->peer.relayed_port, c->peer.ip, c->peer.port,
+                              c->client.channel, mtu);
   memset(e, 0, sizeof *e);
   e->family = c->client_family;
   fill(e, c->client.ip, c->client.port, c->client.channel, c->listen_ip, &to);
 }
 
-void xdp_entry_from_peer(const fzr_offload_channel *c, const uint8_t *own_ip, xdp_entry *e)
+void xdp_entry_from_peer(const fzr_offload_channel *c, const uint8_t *own_ip, unsigned mtu, xdp_entry *e)
 {
   const route to = make_route(c->client_family, c->listen_ip, c->listen_port, c->client.ip, c->client.port,
-                              c->client.channel);
+                              c->client.channel, mtu);
   memset(e, 0, sizeof *e);
   e->family = c->peer_family;
   fill(e, c->peer.ip, c->peer.port, c->peer.relayed_port, own_ip, &to);
@@ -105,7 +105,8 @@ bool xdp_entry_same_channel(const xdp_entry *a, const xdp_entry *b)
 {
   const route x = route_of(a), y = route_of(b);
   const size_t key = a->family == FZR_FAMILY_IPV4 ? sizeof(struct fzx_key4) : sizeof(struct fzx_key6);
-  return a->family == b->family && memcmp(&a->value, &b->value, key) == 0 && x.out.family == y.out.family &&
-         x.out.sport == y.out.sport && x.out.dport == y.out.dport && x.out.channel == y.out.channel &&
-         x.out.dst == y.out.dst && memcmp(x.rest.dst, y.rest.dst, sizeof x.rest.dst) == 0;
+  return a->family == b->family && memcmp(&a->value, &b->value, key) == 0 &&
+         fzx_path_is_ipv6(x.out.path) == fzx_path_is_ipv6(y.out.path) && x.out.sport == y.out.sport &&
+         x.out.dport == y.out.dport && x.out.channel == y.out.channel && x.out.dst == y.out.dst &&
+         memcmp(x.rest.dst, y.rest.dst, sizeof x.rest.dst) == 0;
 }

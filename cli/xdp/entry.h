@@ -17,9 +17,11 @@ typedef struct xdp_entry {
 } xdp_entry;
 
 /* Fills in what to do with packets from the client, and from the peer, of |channel|; |own_ip| is the relay's address towards the
- * peer, 16 bytes. */
-void xdp_entry_from_client(const fzr_offload_channel *channel, const uint8_t *own_ip, xdp_entry *out);
-void xdp_entry_from_peer(const fzr_offload_channel *channel, const uint8_t *own_ip, xdp_entry *out);
+ * peer, 16 bytes; |mtu| that of the way to whom they are for, the peer and the client. */
+void xdp_entry_from_client(const fzr_offload_channel *channel, const uint8_t *own_ip, unsigned mtu,
+                           xdp_entry *out);
+void xdp_entry_from_peer(const fzr_offload_channel *channel, const uint8_t *own_ip, unsigned mtu,
+                         xdp_entry *out);
 
 /* Whether both are entries of the same channel, wherever they leave from. */
 bool xdp_entry_same_channel(const xdp_entry *a, const xdp_entry *b);

@@ -261,7 +261,7 @@ FZX_INLINE int send4(struct xdp_md *ctx, const struct job *job, const struct fzx
   const __u32 len = head - ETH_HLEN + job->len;
   if (len + ETH_HLEN < FZX_FRAME_MIN)
     return ~FZX_PASSED_SHORT;
-  if (len > 0xffff)
+  if (len > fzx_path_mtu(out->path))
     return ~FZX_PASSED_MTU;
   const int action = route4(ctx, job, len, out, &f.eth);
   if (action < 0)
@@ -308,7 +308,7 @@ FZX_INLINE int send6(struct xdp_md *ctx, const struct job *job, const struct fzx
     return ~FZX_PASSED_NO_CHECKSUM;
   if (len + ETH_HLEN < FZX_FRAME_MIN)
     return ~FZX_PASSED_SHORT;
-  if (len > 0xffff)
+  if (len > fzx_path_mtu(out->path))
     return ~FZX_PASSED_MTU;
   __be32 *src = (__be32 *)&f.ip.saddr, *dst = (__be32 *)&f.ip.daddr;
   src[0] = out->src;
@@ -463,7 +463,7 @@ FZX_INLINE int forward4(struct xdp_md *ctx, struct frame4 *f, void *data, void *
   job.ip.ttl--;
   job.ip.frag_off &= bpf_htons(IP_DF);
   __builtin_memcpy(job.macs, f->eth.h_dest, sizeof job.macs);
-  if (value.out.family == 4)
+  if (!fzx_path_is_ipv6(value.out.path))
     return send4(ctx, &job, &value.out);
   if (TAKE_REST(struct fzx_value4, &value, found))
     return ~FZX_PASSED_CHANGED;
@@ -539,7 +539,7 @@ FZX_INLINE int forward6(struct xdp_md *ctx, struct frame6 *f, void *data, void *
   job.ip.ttl = f->ip.hop_limit - 1;
   job.ip.protocol = IPPROTO_UDP;
   __builtin_memcpy(job.macs, f->eth.h_dest, sizeof job.macs);
-  if (value.out.family == 4)
+  if (!fzx_path_is_ipv6(value.out.path))
     return send4(ctx, &job, &value.out);
   if (TAKE_REST(struct fzx_value6, &value, found))
     return ~FZX_PASSED_CHANGED;

@@ -32,12 +32,32 @@ struct fzx_key6 {
   __be16 what;
 };
 
+/* Family and MTU of the way out in one: the IP packets that it takes are even in length at most, or one less, and the odd bit says IPv6. The
+ * routing table forgets the MTU of a route unless that is locked; user space, which knows it, asks when a channel is bound. */
+#define FZX_PATH_IPV6 1u
+#define FZX_PATH_ANY  0xfffeu /* of a route without an MTU of its own */
+
+FZX_INLINE __u16 fzx_path(unsigned mtu, int ipv6)
+{
+  return (__u16)((mtu < FZX_PATH_ANY ? mtu & FZX_PATH_ANY : FZX_PATH_ANY) | (ipv6 ? FZX_PATH_IPV6 : 0u));
+}
+
+FZX_INLINE unsigned fzx_path_mtu(__u16 path)
+{
+  return path & FZX_PATH_ANY;
+}
+
+FZX_INLINE int fzx_path_is_ipv6(__u16 path)
+{
+  return path & FZX_PATH_IPV6;
+}
+
 /* What to make of it, with IPv4 addresses, or the first words of IPv6 ones. */
 struct fzx_out {
   __be16 sport;
   __be16 dport;
   __be16 channel;
-  __u16 family; /* 4 or 6 */
+  __u16 path; /* fzx_path() */
   __be32 src;
   __be32 dst;
 };

@@ -405,7 +405,7 @@ FZR_API unsigned fzr_stat_code(unsigned index);
 
 /** Counters since the start, and gauges of now. */
 typedef struct fzr_stats {
-  size_t size;          /**< set by the caller: sizeof(fzr_stats) it knows */
+  size_t size;          /**< written by the library: bytes of this struct that it filled */
   uint64_t allocations; /**< live now */
   uint64_t channels;    /**< relaying now */
   uint64_t allocations_created;
@@ -420,10 +420,17 @@ typedef struct fzr_stats {
 } fzr_stats;
 
 /**
- * `fzr_engine_stats` fills |stats|, as far as its `size` reaches. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL, or a size too
- * small to hold `size`).
+ * `fzr_engine_stats_sized` fills the |size| bytes at |stats|, whatever is in them: a caller that was compiled with a shorter struct gets
+ * no more than that, one with a longer struct zeros for the rest. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL, or |size| too
+ * small for the member `size`).
  */
-FZR_API int fzr_engine_stats(const fzr_engine *engine, fzr_stats *stats);
+FZR_API int fzr_engine_stats_sized(const fzr_engine *engine, fzr_stats *stats, size_t size);
+
+/** `fzr_engine_stats` fills |stats|, whatever is in it. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL). */
+static inline int fzr_engine_stats(const fzr_engine *engine, fzr_stats *stats)
+{
+  return fzr_engine_stats_sized(engine, stats, sizeof *stats);
+}
 
 #ifdef __cplusplus
 }

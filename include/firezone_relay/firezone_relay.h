@@ -15,8 +15,10 @@
  *   measured from those. Unix time comes in through fzr_engine_set_wallclock and matters for credentials only.
  * - Errors. 0 (or a count) or a negative enum fzr_error; fzr_strerror has its text. No errno, no abort, whatever comes
  *   in. What a stranger sends is no error but a drop reason or an error response.
- * - Sizes. Structs that begin with `size` may grow: set it to the sizeof you were compiled with (their _init does). A
- *   shorter one than the library's means defaults for the rest; a longer one is taken if its tail is zero.
+ * - Sizes. Structs that begin with `size` may grow. Where the library reads one, set `size` to the sizeof you were compiled with
+ *   (their _init does): a shorter one than the library's means defaults for the rest; a longer one is taken if its tail is
+ *   zero. Where the library writes one (statistics), its size is an argument, which an inline function passes for you, and
+ *   `size` is an output: nothing need be initialised.
  * - Numbers are in host order, addresses' bytes in network order.
  */
 #ifndef FIREZONE_RELAY_H

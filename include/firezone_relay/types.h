@@ -93,8 +93,10 @@ enum fzr_log_event {
   FZR_LOG_PORT_UNAVAILABLE = 11, /**< the adapter could not open a port; another one is tried, or 508 */
   /** The same as FZR_LOG_PEER_REFUSED, which comes before it, but once an hour for each reason and scope (info). */
   FZR_LOG_PEER_OUT_OF_REACH = 12,
-  FZR_LOG_CHANNEL_REVOKED =
-      13 /**< relaying ended: the peer became one of the relay's own addresses or ports */
+  FZR_LOG_CHANNEL_REVOKED = 13, /**< relaying ended: the peer became one of the relay's own */
+  /** Requests of strangers in `client`'s /24 or /48 are not answered, because they exceed the rate. Once a minute for each such
+   * prefix, over all engines of one fzr_shared, and for 64 of them at most (warn). */
+  FZR_LOG_STRANGERS_LIMITED = 14
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */

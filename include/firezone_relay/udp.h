@@ -70,7 +70,7 @@ typedef struct fzr_udp_config {
 
 /** Counters since the start, and gauges of now. */
 typedef struct fzr_udp_stats {
-  size_t size;             /**< set by the caller */
+  size_t size;             /**< written by the library: bytes of this struct that it filled */
   uint64_t sockets;        /**< open now */
   uint64_t queued_packets; /**< waiting to be sent now */
   uint64_t queued_bytes;   /**< of those */
@@ -158,8 +158,17 @@ FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
  */
 FZR_API int fzr_udp_port_addr(const fzr_udp *udp, const void *io, fzr_addr *out);
 
-/** `fzr_udp_get_stats` fills |stats| as far as its `size` reaches. Returns 0 or FZR_ERR_INVALID_ARGUMENT. */
-FZR_API int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats);
+/**
+ * `fzr_udp_get_stats_sized` fills the |size| bytes at |stats|, whatever is in them: as fzr_engine_stats_sized does. Returns 0 or
+ * FZR_ERR_INVALID_ARGUMENT (NULL, or |size| too small for the member `size`).
+ */
+FZR_API int fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, size_t size);
+
+/** `fzr_udp_get_stats` fills |stats|, whatever is in it. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL). */
+static inline int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
+{
+  return fzr_udp_get_stats_sized(udp, stats, sizeof *stats);
+}
 
 /**
  * `fzr_udp_set_channel_hook` has |hook| called with each CHANNEL_BOUND and CHANNEL_UNBOUND event, for an offload; NULL ends

@@ -322,22 +322,21 @@ int fzr_udp_port_addr(const fzr_udp *udp, const void *io, fzr_addr *out)
   return 0;
 }
 
-int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
+int fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, size_t size)
 {
-  if (!udp || !stats || stats->size < sizeof stats->size)
+  if (!udp || !stats || size < sizeof stats->size)
     return FZR_ERR_INVALID_ARGUMENT;
   fzr_udp_stats all = udp->stats;
-  all.size = stats->size;
   all.gro = udp->gro;
   all.gso = udp->gso;
   all.own_ip4 = udp->addrs.own_public[0];
   all.own_ip6 = udp->addrs.own_public[1];
   all.offered_ip4 = udp->addrs.offered[0];
   all.offered_ip6 = udp->addrs.offered[1];
-  const size_t known = stats->size < sizeof all ? stats->size : sizeof all;
-  if (stats->size > known)
-    memset((uint8_t *)stats + known, 0, stats->size - known);
-  memcpy(stats, &all, known);
+  all.size = size < sizeof all ? size : sizeof all;
+  if (size > all.size)
+    memset((uint8_t *)stats + all.size, 0, size - all.size);
+  memcpy(stats, &all, all.size);
   return 0;
 }
 

@@ -44,6 +44,13 @@ bool fzri_limits_binding(fzri_limits *limits, const fzr_addr *from, fzr_time now
                               now);
 }
 
+bool fzri_limits_are_used_up(const fzri_limits *limits, const fzr_addr *from, fzr_time now)
+{
+  const fzri_rate_limit *prefixes = &limits->prefixes;
+  return !fzri_rate_limit_has_own(prefixes, fzri_rate_prefix(prefixes, from, OF_ANYONE), 1, now) ||
+         !fzri_rate_limit_has_own(prefixes, fzri_rate_prefix(prefixes, from, OF_THE_REACHED), 1, now);
+}
+
 static uint64_t tuple_of(const fzri_limits *limits, const fzri_request *r)
 {
   const unsigned kind = r->authenticated ? OF_THE_AUTHENTICATED : r->reached ? OF_THE_REACHED : OF_ANYONE;

@@ -25,6 +25,9 @@ void fzri_limits_free(fzri_limits *limits);
 /* Whether an answer to a Binding request of |from| may be made; takes what it costs. */
 bool fzri_limits_binding(fzri_limits *limits, const fzr_addr *from, fzr_time now);
 
+/* Whether strangers of the prefix of |from| have used up all answers: for the log. */
+bool fzri_limits_are_used_up(const fzri_limits *limits, const fzr_addr *from, fzr_time now);
+
 /* Whether |r| may be answered with an error; takes what it costs. */
 bool fzri_limits_error(fzri_limits *limits, const fzri_request *r, fzr_time now);
 

@@ -4,6 +4,7 @@
 #include "allocation.h"
 #include "answer.h"
 #include "authenticate.h"
+#include "log.h"
 #include "peer_scope.h"
 
 #include "../base/crypto.h"
@@ -58,6 +59,17 @@ static void take_authenticated(fzr_engine *e, fzri_request *r)
     dispatch(e, r);
 }
 
+/* Once a minute for each prefix: a flood of requests is no flood of lines. */
+static void log_silenced(fzr_engine *e, const fzri_request *r)
+{
+  if (!fzri_log_wants(e, FZR_LOG_WARN) || !fzri_limits_are_used_up(&e->limits, r->from, e->now) ||
+      !fzri_told_limited(e->told, r->from, e->now))
+    return;
+  fzr_log_record record = fzri_log_record(e, FZR_LOG_WARN, FZR_LOG_STRANGERS_LIMITED);
+  record.client = r->from;
+  e->log(e->log_ctx, &record);
+}
+
 enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_t len, const fzr_addr *from,
                                        const fzr_addr *to)
 {
@@ -82,7 +94,10 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   else
     take_authenticated(e, &r);
   fzri_wipe(&r.credential, sizeof r.credential);
-  return r.silenced ? FZR_DROP_RATE_LIMITED : FZR_DROP_NONE;
+  if (!r.silenced)
+    return FZR_DROP_NONE;
+  log_silenced(e, &r);
+  return FZR_DROP_RATE_LIMITED;
 }
 
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)

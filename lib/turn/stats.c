@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state.h"
 
-int fzr_engine_stats(const fzr_engine *e, fzr_stats *stats)
+int fzr_engine_stats_sized(const fzr_engine *e, fzr_stats *stats, size_t size)
 {
-  if (!e || !stats || stats->size < sizeof stats->size)
+  if (!e || !stats || size < sizeof stats->size)
     return FZR_ERR_INVALID_ARGUMENT;
   fzr_stats all = e->stats;
-  all.size = stats->size;
   all.memory_bytes = e->mem.used + (e->owns_shared ? fzri_shared_memory(e->shared) : 0);
-  const size_t known = stats->size < sizeof all ? stats->size : sizeof all;
-  if (stats->size > known)
-    memset((uint8_t *)stats + known, 0, stats->size - known);
-  memcpy(stats, &all, known);
+  all.size = size < sizeof all ? size : sizeof all;
+  if (size > all.size)
+    memset((uint8_t *)stats + all.size, 0, size - all.size);
+  memcpy(stats, &all, all.size);
   return 0;
 }

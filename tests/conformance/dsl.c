@@ -473,7 +473,7 @@ static void rest_user(script *s, const char *name)
 
 static void expect_allocations(const script *s, const char *count)
 {
-  fzr_stats stats = {.size = sizeof stats};
+  fzr_stats stats;
   ck_assert_int_eq(fzr_engine_stats(s->relay.engine, &stats), 0);
   ck_assert_uint_eq(stats.allocations, strtoul(count, NULL, 0));
 }

@@ -2,6 +2,7 @@
 """An OpenTelemetry collector on a real gRPC server, and a reader of OTLP's messages that is independent of the relay's own .proto files:
 field numbers are those of opentelemetry-proto 1.x."""
 
+import re
 import struct
 import threading
 import time
@@ -102,6 +103,31 @@ def attributes(holder):
         assert pair["key"] not in result, pair["key"]
         (result[pair["key"]],) = pair["value"].values()
     return result
+
+
+UNITS = {"By": "bytes", "s": "seconds", "ms": "milliseconds", "1": ""}
+
+
+def prometheus_name(metric):
+    """Name and type that Prometheus, and the collector's exporter for it, give to a metric (otlptranslator, with suffixes)."""
+    tokens = re.findall(r"[A-Za-z0-9]+", metric["name"])
+    unit = metric.get("unit", "")
+    unit = "" if unit.startswith("{") else UNITS.get(unit, unit)
+    if unit and unit not in tokens:
+        tokens.append(unit)
+    if "gauge" in metric:
+        return "_".join(tokens + (["ratio"] if metric.get("unit") == "1" else [])), "gauge"
+    if "histogram" in metric:
+        return "_".join(tokens), "histogram"
+    if not metric["sum"].get("monotonic"):
+        return "_".join(tokens), "gauge"
+    return "_".join([token for token in tokens if token != "total"] + ["total"]), "counter"
+
+
+def prometheus_labels(metric):
+    """The labels of all its points."""
+    (data,) = (metric[kind] for kind in ("sum", "gauge", "histogram") if kind in metric)
+    return {re.sub("[^A-Za-z0-9]", "_", key) for point in data["data_points"] for key in attributes(point)}
 
 
 def partial_success(rejected, message):

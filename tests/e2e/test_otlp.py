@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import unittest
+import uuid
 
 import stun
 from firezone_client import Client, Refused
@@ -111,6 +112,8 @@ class WhatIsExported(unittest.TestCase):
             self.assertEqual(attributes["cloud.region"], "eu-west")
             self.assertEqual(attributes["telemetry.sdk.language"], "c")
             self.assertLessEqual({"telemetry.sdk.name", "telemetry.sdk.version", "service.version"}, set(attributes))
+            self.assertEqual(attributes["host.name"], socket.gethostname())
+            self.assertEqual(uuid.UUID(attributes["service.instance.id"]).version, 4)
         self.assertTrue(self.relay.find("Skipped a part of OTEL_RESOURCE_ATTRIBUTES.*broken"))
 
     def value(self, name, **attributes):
@@ -131,17 +134,17 @@ class WhatIsExported(unittest.TestCase):
         self.assertEqual(kinds["relay.active_allocations"], ("{allocation}", False))
         self.assertEqual(kinds["relay.active_channels"], ("{channel}", False))
         self.assertEqual(kinds["relay.packets"], ("{packet}", True))
-        self.assertEqual(kinds["relay.io"], ("By", True))
-        self.assertEqual(kinds["relay.send_queue"], ("{packet}", False))
-        self.assertEqual(kinds["relay.dropped"], ("{packet}", True))
+        self.assertEqual(kinds["relay.data.relayed"], ("By", True))
+        self.assertEqual(kinds["relay.send_queue.packets"], ("{packet}", False))
+        self.assertEqual(kinds["relay.dropped.packets"], ("{packet}", True))
         self.assertEqual(self.value("allocations_total"), 0)
         self.assertEqual(self.value("relay.active_channels"), 0)
         self.assertEqual(self.value("data_relayed_bytes"), 20 * 150)
         for direction in ("client_to_peer", "peer_to_client"):
             self.assertEqual(self.value("relay.packets", direction=direction), 10)
-            self.assertEqual(self.value("relay.io", direction=direction), 1500)
+            self.assertEqual(self.value("relay.data.relayed", direction=direction), 1500)
         for worker in range(WORKERS):
-            self.assertEqual(self.value("relay.send_queue", worker=worker), 0)
+            self.assertEqual(self.value("relay.send_queue.packets", worker=worker), 0)
         self.assertEqual(self.value("responses_total", response_class="success", message_type="allocate"), 1)
         self.assertEqual(self.value("responses_total", response_class="error", message_type="allocate", error_code=401), 1)
         self.assertEqual(self.value("responses_total", response_class="error", message_type="channelbind", error_code=403), 1)
@@ -152,6 +155,32 @@ class WhatIsExported(unittest.TestCase):
         self.assertEqual(size["explicit_bounds"], [100.0 * i for i in range(1, 16)])
         self.assertEqual(size["bucket_counts"], [0, 20] + 14 * [0])
         self.assertEqual((size["count"], size["sum"]), (20, 3000.0))
+        self.assertEqual(otlp.attributes(size), {"relay.datapath": "userspace"})
+        self.assertEqual(self.value("relay.responses", response_class="success", message_type="allocate"), 1)
+        # What has not happened has been there from the start.
+        first = {metric["name"]: metric for metric in self.collector.metrics[0]["resource_metrics"][0]["scope_metrics"][0]["metrics"]}
+        for name in ("responses_total", "relay.responses"):
+            self.assertIn({"response_class": "error", "message_type": "allocate", "error_code": 508},
+                          [otlp.attributes(point) for point in first[name]["sum"]["data_points"]])
+            self.assertEqual(self.value(name, response_class="error", message_type="allocate", error_code=508), 0)
+
+    def test_names_are_those_of_metrics_in_prometheus(self):
+        """By Prometheus's rules, all that is exported has the name, type and labels that GET /metrics has it under; and the three names that
+        Firezone's dashboards know are there besides."""
+        scrape = Metrics(endpoint(self.relay))
+        scraped = dict(re.findall(r"^# TYPE (\S+) (\S+)$", scrape.text, re.M))
+        exported = self.collector.last_metrics().values()
+        translated = dict(otlp.prometheus_name(metric) for metric in exported)
+        for name in ("allocations_total", "responses_total", "data_relayed_bytes_b_total"):
+            self.assertIn(name, translated)
+            del translated[name]
+        self.assertEqual(translated, scraped)
+        for metric in exported:
+            name, kind = otlp.prometheus_name(metric)
+            if name in scraped:
+                series = scrape.values[name + ("_sum" if kind == "histogram" else "")]
+                labels = {label for labels in series for label, _ in labels}
+                self.assertEqual(otlp.prometheus_labels(metric) - {"relay_datapath"}, labels, name)
 
     def test_interval(self):
         times = [when for when, path in self.collector.calls if path == METRICS]
@@ -255,7 +284,7 @@ class Collectors(unittest.TestCase):
         relay.stop(immediately=False)
         # Each span of each request either came or was counted: what the last one said, and what came with the flush.
         counts = collector.last_metrics()
-        (responses,) = [p["int"] for p in counts["responses_total"]["sum"]["data_points"]]
+        responses = sum(p["int"] for p in counts["responses_total"]["sum"]["data_points"])
         (lost,) = [p["int"] for p in counts["relay.spans_dropped"]["sum"]["data_points"]]
         self.assertEqual(len(collector.spans()) + lost, responses)
 
@@ -318,6 +347,65 @@ class Collectors(unittest.TestCase):
         wait_for(lambda: self.dropped(relay) == 3, "them to be counted")
         self.assertEqual(sum(path == TRACES for _, path in collector.calls), 1)
         relay.stop()
+
+    def test_two_relays_are_two_instances(self):
+        collector = self.collector()
+        relays = [self.relay(collector.endpoint, v6=None) for _ in range(2)]
+        mine = self.relay(collector.endpoint, v6=None, env={"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=mine"})
+
+        def instances():
+            with collector.lock:
+                requests = list(collector.metrics)
+            return {otlp.attributes(request["resource_metrics"][0]["resource"])["service.instance.id"] for request in requests}
+        wait_for(lambda: len(instances()) == 3, "three instances")
+        self.assertIn("mine", instances())
+        for relay in relays + [mine]:
+            relay.stop()
+
+    def sums(self, collector, name):
+        """(temporality, start, time, value) of the first point of each export."""
+        with collector.lock:
+            requests = list(collector.metrics)
+        found = []
+        for request in requests:
+            for metric in request["resource_metrics"][0]["scope_metrics"][0]["metrics"]:
+                if metric["name"] == name:
+                    point = metric["sum"]["data_points"][0]
+                    found.append((metric["sum"]["temporality"], point["start"], point["time"], point.get("int", point.get("double"))))
+        return found
+
+    def test_temporality(self):
+        """Deltas add up to what happened, each begins where the one before ended, and one that was not taken is in the next."""
+        for preference, of_responses, of_cpu in (("delta", 1, 1), ("LowMemory", 1, 2), ("cumulative", 2, 2), ("", 2, 2), ("often", 2, 2)):
+            refused = []
+
+            def behave(path, context, refused=refused):
+                if path == METRICS:
+                    refused.append(len(refused) % 3 == 1)
+                    if refused[-1]:
+                        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
+                return b""
+            collector = self.collector(behave)
+            relay = self.relay(collector.endpoint, v6=None, env={"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": preference})
+            self.assertEqual(bool(relay.find("TEMPORALITY_PREFERENCE is none of")), preference == "often")
+            bindings(relay, 30)
+            wait_for(lambda: len(collector.metrics) >= 2, "metrics")
+            bindings(relay, 12)
+            have = len(collector.metrics)
+            wait_for(lambda: len(collector.metrics) >= have + 2, "more metrics")
+            relay.stop()
+            told = self.sums(collector, "relay.responses")
+            self.assertEqual({kind for kind, *_ in told}, {of_responses}, preference)
+            self.assertEqual({kind for kind, *_ in self.sums(collector, "relay.worker.cpu")}, {of_cpu}, preference)
+            self.assertEqual({kind for kind, *_ in self.sums(collector, "relay.active_channels")}, {2}, preference)
+            counted = [value for *_, value in told]
+            # One Binding request more is the harness's, which asks whether the relay is there; it may ask again.
+            self.assertGreaterEqual(sum(counted) if of_responses == 1 else counted[-1], 43, counted)
+            self.assertLess(sum(counted) if of_responses == 1 else counted[-1], 60, counted)
+            self.assertIn(True, refused)
+            for (_, start, when, _), (_, next_start, next_when, _) in zip(told, told[1:]):
+                self.assertEqual(next_start, when if of_responses == 1 else start)
+                self.assertGreater(next_when, when)
 
     def test_compressed_answers(self):
         """A server that compresses for those who did not say that they could read it: it took what it was sent."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where users may send, on real sockets: a mapped IPv4 address is the IPv4 one; and what the log says of who was refused."""
+"""Where users may send, on real sockets: a mapped IPv4 address is the IPv4 one; and what the log says of who was refused, and of
+strangers who ask too much."""
 
 import re
 import socket
@@ -95,6 +96,26 @@ class Refusals(unittest.TestCase):
                 client.bind(("127.0.0.1", 9))
                 client.bind(("203.0.113.9", 3478))
                 self.refuse(client, ("203.0.113.8", 3478))
+
+
+class Strangers(unittest.TestCase):
+    def test_one_line_for_a_network(self):
+        request = stun.build(stun.BINDING, stun.REQUEST, stun.new_transaction(), [])
+        with Relay(BINARY, "--unauthenticated-rate", "10", workers=2) as relay:
+            for number in range(1, 21):  # so that both workers get some
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                    stranger.bind(("127.0.0.%d" % number, 0))
+                    for _ in range(30):
+                        stranger.sendto(request, relay.address())
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as stranger:
+                for _ in range(100):
+                    stranger.sendto(request, relay.address(socket.AF_INET6))
+            wait_for(lambda: relay.find(r"network=::/48"), "the line of the other network")
+            lines = [line for line in relay.output().splitlines() if "exceed --unauthenticated-rate" in line]
+        self.assertEqual(len(lines), 2, lines)
+        self.assertRegex(lines[0], r" WARN relay: Requests of a network exceed --unauthenticated-rate: some are not answered "
+                                   r"network=127\.0\.0\.0/24 client=127\.0\.0\.\d+:\d+$")
+        self.assertRegex(lines[1], r"network=::/48 client=\[::1\]:\d+$")
 
 
 if __name__ == "__main__":

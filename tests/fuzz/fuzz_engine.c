@@ -202,7 +202,7 @@ void fuzz_bind(fuzz_engine *f, unsigned client, uint16_t channel, unsigned peer)
 
 void fuzz_engine_free(fuzz_engine *f)
 {
-  fzr_stats stats = {.size = sizeof stats};
+  fzr_stats stats;
   FUZZ_CHECK(fzr_engine_stats(f->engine, &stats) == 0);
   FUZZ_CHECK(stats.allocations <= 16 && stats.channels <= stats.allocations * 8);
   /* Whatever happened: when all lifetimes are over, nothing is left. */

@@ -24,8 +24,9 @@ static bool is_utf8(const char *text)
 static void check_resource(const char *service_name, const char *attributes)
 {
   static resource r;
-  static const otlp_origin origin = {&r, "1", 0};
-  resource_make(&r, "1", service_name, attributes, NULL, NULL);
+  static const otlp_origin origin = {&r, "1"};
+  const resource_facts facts = {.version = "1", .attributes = attributes, .service_name = service_name};
+  resource_make(&r, &facts, NULL, NULL);
   FUZZ_CHECK(r.count >= 6 && r.count <= RESOURCE_MAX);
   FUZZ_CHECK(resource_get(&r, "service.name") && resource_get(&r, "telemetry.sdk.name"));
   for (size_t i = 0; i < r.count; i++) {

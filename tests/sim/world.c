@@ -418,7 +418,7 @@ void sim_run(sim_world *w, fzr_time by)
 
 fzr_stats sim_stats(const sim_world *w)
 {
-  fzr_stats stats = {.size = sizeof stats};
+  fzr_stats stats;
   fzt_check(fzr_engine_stats(w->engine, &stats) == 0);
   return stats;
 }

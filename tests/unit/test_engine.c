@@ -8,7 +8,7 @@ static fzt_relay relay;
 
 static fzr_stats stats_now(void)
 {
-  fzr_stats stats = {.size = sizeof stats};
+  fzr_stats stats;
   ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
   return stats;
 }
@@ -48,13 +48,21 @@ START_TEST(test_statistics)
   ck_assert_uint_eq(s.channels, 0);
   ck_assert_uint_eq(s.allocations_ended, 1);
 
-  fzr_stats tiny = {.size = offsetof(fzr_stats, channels)};
-  tiny.channels = 77;
-  ck_assert_int_eq(fzr_engine_stats(relay.engine, &tiny), 0);
-  ck_assert_uint_eq(tiny.channels, 77);
-  tiny.size = 1;
-  ck_assert_int_eq(fzr_engine_stats(relay.engine, &tiny), FZR_ERR_INVALID_ARGUMENT);
+  const fzr_stats before = s;
+  memset(&s, 0xff, sizeof s); /* whatever is in it */
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, &s), 0);
+  ck_assert_mem_eq(&s, &before, sizeof s);
+  ck_assert_uint_eq(s.size, sizeof s);
+
+  fzr_stats tiny;
+  memset(&tiny, 0xff, sizeof tiny);
+  ck_assert_int_eq(fzr_engine_stats_sized(relay.engine, &tiny, offsetof(fzr_stats, channels)), 0);
+  ck_assert_uint_eq(tiny.size, offsetof(fzr_stats, channels));
+  ck_assert_uint_eq(tiny.allocations, 0);
+  ck_assert_uint_eq(tiny.channels, UINT64_MAX);
+  ck_assert_int_eq(fzr_engine_stats_sized(relay.engine, &tiny, 1), FZR_ERR_INVALID_ARGUMENT);
   ck_assert_int_eq(fzr_engine_stats(NULL, &tiny), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, NULL), FZR_ERR_INVALID_ARGUMENT);
   fzt_relay_free(&relay);
 }
 END_TEST
@@ -360,7 +368,7 @@ START_TEST(test_late_errors_are_limited)
     relay.open_error_count = 1;
     ck_assert_int_eq(fzt_allocate(&relay, &c), i < 20 ? 508 : -1);
   }
-  fzr_stats stats = {.size = sizeof stats};
+  fzr_stats stats;
   ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
   ck_assert_uint_eq(stats.dropped[FZR_DROP_RATE_LIMITED], 5);
   ck_assert_uint_eq(stats.allocations, 0);

@@ -71,6 +71,7 @@ static const struct {
      {"127.0.0.1:0", "[::]:9999"}},
     {NULL, "FIREZONE_NO_TELEMETRY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "PIN_WORKERS", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
+    {NULL, "OUTLIVE_CREDENTIALS", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {"--xdp", "XDP", {"", "on", "AUTO"}, {"off"}},
     {"--xdp-route", "XDP_ROUTE", {"", "x"}, {"fib", "swap"}},
     {"--xdp-interface", "XDP_INTERFACE", {"", "a/b", "a-name-that-is-too-long"}, {NULL}},

@@ -137,10 +137,18 @@ END_TEST
 
 START_TEST(test_odd_secrets)
 {
-  static const char *const fine[] = {"", "secret", "\"", "'secret", "a\"b", "\"secret'", "a b"};
+  static const char *const fine[] = {"",
+                                     "0123456789abcdef",
+                                     "'0123456789abcdef",
+                                     "0123456\"789abcdef",
+                                     "\"0123456789abcd'",
+                                     "0123456789 abcdef"};
+  static const char *const few[] = {"x", "secret", "\"", "a b", "0123456789abcde"};
   static const char *const quoted[] = {"\"secret\"", "'secret'", "''"};
   for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
     ck_assert_ptr_null(secret_oddity(fine[i]));
+  for (size_t i = 0; i < sizeof few / sizeof *few; i++)
+    ck_assert_ptr_nonnull(strstr(secret_oddity(few[i]), "fewer than 16 bytes"));
   for (size_t i = 0; i < sizeof quoted / sizeof *quoted; i++)
     ck_assert_ptr_nonnull(strstr(secret_oddity(quoted[i]), "quotes"));
   ck_assert_ptr_nonnull(strstr(secret_oddity("one\ntwo"), "more than one line"));

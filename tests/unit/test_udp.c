@@ -388,14 +388,18 @@ START_TEST(test_longer_statistics)
   struct {
     fzr_udp_stats stats;
     uint64_t more;
-  } longer = {.stats = {.size = sizeof longer}, .more = 7};
+  } longer;
+  memset(&longer, 0xff, sizeof longer);
   rig_start(false, false, false);
+  ck_assert_int_eq(fzr_udp_get_stats_sized(rig.udp, &longer.stats, sizeof longer), 0);
+  ck_assert_uint_eq(longer.stats.sockets, 3);
+  ck_assert_uint_eq(longer.stats.size, sizeof longer.stats);
+  ck_assert_uint_eq(longer.more, 0);
+  memset(&longer, 0xff, sizeof longer);
   ck_assert_int_eq(fzr_udp_get_stats(rig.udp, &longer.stats), 0);
   ck_assert_uint_eq(longer.stats.sockets, 3);
-  ck_assert_uint_eq(longer.stats.size, sizeof longer);
-  ck_assert_uint_eq(longer.more, 0);
-  longer.stats.size = 4;
-  ck_assert_int_eq(fzr_udp_get_stats(rig.udp, &longer.stats), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_uint_eq(longer.more, UINT64_MAX);
+  ck_assert_int_eq(fzr_udp_get_stats_sized(rig.udp, &longer.stats, 4), FZR_ERR_INVALID_ARGUMENT);
   rig_stop();
 }
 END_TEST

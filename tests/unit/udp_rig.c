@@ -335,7 +335,7 @@ void rig_stop(void)
 
 fzr_udp_stats rig_stats(void)
 {
-  fzr_udp_stats stats = {.size = sizeof stats};
+  fzr_udp_stats stats;
   ck_assert_int_eq(fzr_udp_get_stats(rig.udp, &stats), 0);
   return stats;
 }

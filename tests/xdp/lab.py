@@ -242,5 +242,10 @@ class XdpRelay(Relay):
         return (self.metric("relay_packets_total", text, datapath="xdp"),
                 self.metric("relay_packets_total", text, datapath=None))
 
+    def in_kernel_and_too_large(self):
+        text = self._scrape()
+        return (self.metric("relay_packets_total", text, datapath="xdp"),
+                self.metric("relay_xdp_passed_packets_total", text, reason="mtu"))
+
     def passed(self, reason):
         return self.metric("relay_xdp_passed_packets_total", reason=reason)

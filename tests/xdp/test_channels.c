@@ -120,6 +120,19 @@ START_TEST(test_same_client_at_two_addresses)
 }
 END_TEST
 
+/* Family and MTU share two bytes: never more than the MTU is, at most one less, and whole up to what a packet can be. */
+START_TEST(test_path)
+{
+  for (unsigned mtu = 0; mtu < 70000; mtu++)
+    for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+      const uint16_t path = fzx_path(mtu, ipv6);
+      ck_assert(!fzx_path_is_ipv6(path) == !ipv6);
+      ck_assert_uint_le(fzx_path_mtu(path), mtu);
+      ck_assert_uint_ge(fzx_path_mtu(path), mtu < 0xffff ? mtu - mtu % 2 : 0xfffe);
+    }
+}
+END_TEST
+
 START_TEST(test_full_map)
 {
   unsigned bound = FZT_CHANNELS;
@@ -151,6 +164,7 @@ int main(void)
   tcase_add_test(tc, test_own_address_stays_in_user_space);
   tcase_add_test(tc, test_client_on_this_host_stays_in_user_space);
   tcase_add_test(tc, test_same_client_at_two_addresses);
+  tcase_add_test(tc, test_path);
   tcase_add_test(tc, test_full_map);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

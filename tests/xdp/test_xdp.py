@@ -242,6 +242,36 @@ class TwoInterfaces(Case):
             self.assertEqual(client.receive(), (channel, payload[::-1]))
             self.assertEqual((relay.in_kernel() - before, relay.passed("mtu") - too_large), (kernel, 1 - kernel), size)
 
+    def test_mtu_of_a_route(self):
+        """What is larger than the route takes is for user space, which makes fragments of it; locked or not, which the routing table makes
+        a difference of when it is asked by the program."""
+        for lock in ((), ("lock",)):
+            for end, device in ((self.client_end, "c0"), (self.peer_end, "p0")):
+                for family, bits in ((4, "/32"), (6, "/128")):
+                    netns.run("ip", "-%d" % family, "route", "replace", end.address[family] + bits, "dev", device, "mtu", *lock, "1300")
+            relay = self.relay("--xdp", "native")
+            for families in ((4, 4), (6, 6)) if lock else ((4, 4), (4, 6), (6, 4), (6, 6)):
+                with self.subTest(lock=lock, families=families):
+                    self.sizes_around_a_route(relay, *families)
+            relay.stop()
+
+    def sizes_around_a_route(self, relay, client_family, peer_family):
+        client, peer = self.client(relay, client_family), self.peer(peer_family)
+        channel, source = self.meet(client, peer)
+        headers = {4: 28, 6: 48}
+        for way, largest in (("up", 1300 - headers[peer_family]), ("down", 1300 - headers[client_family] - 4)):
+            for size, kernel in ((largest, 1), (largest + 1, 0), (1400, 0)):
+                before = relay.in_kernel_and_too_large()
+                payload = self.payload(client, channel, peer, source, lambda _, size=size: os.urandom(size))
+                if way == "up":
+                    client.send(channel, payload)
+                    self.assertEqual(peer.recvfrom(65536), (payload, source))
+                else:
+                    peer.sendto(payload[::-1], source)
+                    self.assertEqual(client.receive(), (channel, payload[::-1]))
+                after = relay.in_kernel_and_too_large()
+                self.assertEqual((after[0] - before[0], after[1] - before[1]), (kernel, 1 - kernel), (way, size))
+
     def test_runs(self):
         """A sender that hands the kernel 40 datagrams at once: each is relayed."""
         relay = self.relay("--xdp", "native")
@@ -375,18 +405,18 @@ class TwoInterfaces(Case):
             self.assertEqual(self.exchange(relay, self.client(relay, 4), 4, sizes), (2 * len(sizes), 0))
             share = {"data_relayed_bytes": {None: relay.metric("relay_data_relayed_bytes_total", datapath="xdp")},
                      "relay.packets": {way: relay.in_kernel(way) for way in ("client_to_peer", "peer_to_client")}}
-            share["relay.io"] = {way: relay.metric("relay_data_relayed_bytes_total", datapath="xdp", direction=way)
+            share["relay.data.relayed"] = {way: relay.metric("relay_data_relayed_bytes_total", datapath="xdp", direction=way)
                                  for way in share["relay.packets"]}
-            for way in share["relay.io"]:
+            for way in share["relay.data.relayed"]:
                 self.assertGreaterEqual(share["relay.packets"][way], len(sizes))
-                self.assertGreaterEqual(share["relay.io"][way], sum(sizes))
+                self.assertGreaterEqual(share["relay.data.relayed"][way], sum(sizes))
             share["relay.xdp.channels"] = {None: 1}
             wait_for(lambda: share.items() <= self.share_exported(collector).items(), "the same figures by OTLP")
             exported = self.share_exported(collector)
-            self.assertGreater(exported["relay.xdp.passed"]["not_channel_data"], 0)
+            self.assertGreater(exported["relay.xdp.passed.packets"]["not_channel_data"], 0)
             self.assertIn("relay.xdp.channels_left", collector.last_metrics())
             (ours, kernels) = collector.last_metrics()["relay.packet.size"]["histogram"]["data_points"]
-            self.assertEqual((otlp.attributes(ours), otlp.attributes(kernels)), ({}, {"datapath": "xdp"}))
+            self.assertEqual((otlp.attributes(ours), otlp.attributes(kernels)), ({"relay.datapath": "userspace"}, {"relay.datapath": "xdp", "datapath": "xdp"}))
             self.assertEqual((kernels["count"], kernels["sum"]),
                              (sum(share["relay.packets"].values()), float(share["data_relayed_bytes"][None])))
             self.assertEqual((kernels["bucket_counts"][12], kernels["bucket_counts"][1]), (2 * 50, 2 * 7))

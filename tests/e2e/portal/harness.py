@@ -23,6 +23,7 @@ import threading
 import time
 import unittest
 import urllib.parse
+import warnings
 
 import websockets
 from websockets.legacy.server import serve
@@ -31,6 +32,8 @@ TOKEN = "SFMyNTY.g2gDaAN-a+b/c=d~e.f&g_%41"
 SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 # With it, every portal of a test speaks TLS.
 TLS = "good" if os.environ.get("PORTAL_TLS") else None
+# Whether the relay was built with a TLS library that has TLS 1.3.
+TLS_1_3 = bool(os.environ.get("PORTAL_TLS_1_3"))
 SANITIZED = bool(os.environ.get("PORTAL_SANITIZED"))
 PATIENCE = int(os.environ.get("PORTAL_PATIENCE", "30"))  # seconds until a wait is given up; reached by failing tests only
 FAST = (
@@ -57,13 +60,18 @@ class Certs:
         return os.path.join(cls.directory.name, name)
 
     @classmethod
-    def server_context(cls, name, maximum=None):
+    def server_context(cls, name, versions=None):
+        """A server with certificate |name|; |versions|: the one that it speaks, or the least and the greatest."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cls.path(name + ".pem"), cls.path(name + ".key"))
-        if maximum is not None:
-            context.minimum_version = ssl.TLSVersion.TLSv1
-            context.maximum_version = maximum
-            context.set_ciphers("ALL:@SECLEVEL=0")
+        if versions is not None:
+            least, greatest = versions if isinstance(versions, tuple) else (versions, versions)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context.minimum_version = least
+                context.maximum_version = greatest
+            if least < ssl.TLSVersion.TLSv1_2:
+                context.set_ciphers("ALL:@SECLEVEL=0")
         return context
 
 
@@ -79,11 +87,11 @@ class Portal:
     """A portal. |script| is a coroutine function called with (portal, connection, number) for each WebSocket; |refuse|, called
     with the request's number, returns None or what websockets' process_request may: (status, headers, body)."""
 
-    def __init__(self, script=None, refuse=None, tls=TLS, port=0, maximum_tls=None, host="127.0.0.1"):
+    def __init__(self, script=None, refuse=None, tls=TLS, port=0, versions=None, host="127.0.0.1"):
         self.script = script or phoenix
         self.host = host
         self.refuse = refuse
-        self.context = Certs.server_context(tls, maximum_tls) if tls else None
+        self.context = Certs.server_context(tls, versions) if tls else None
         self.requests = queue.Queue()
         self.messages = queue.Queue()
         self.closes = queue.Queue()
@@ -206,9 +214,9 @@ async def phoenix(portal, connection, number):
 class RawPortal:
     """Listens and calls |script| with (portal, socket, number) on a thread for each connection."""
 
-    def __init__(self, script, tls=TLS):
+    def __init__(self, script, tls=TLS, versions=None):
         self.script = script
-        self.context = Certs.server_context(tls) if tls else None
+        self.context = Certs.server_context(tls, versions) if tls else None
         self.count = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         scheme = "wss" if tls else "ws"
@@ -487,8 +495,8 @@ class PortalTest(unittest.TestCase):
         self.addCleanup(portal.close)
         return portal
 
-    def raw(self, script):
-        portal = RawPortal(script)
+    def raw(self, script, **options):
+        portal = RawPortal(script, **options)
         self.addCleanup(portal.close)
         return portal
 

@@ -12,11 +12,12 @@
 #include <stdio.h>
 
 static resource who;
-static otlp_origin origin = {&who, "1.2.3", 1000};
+static otlp_origin origin = {&who, "1.2.3"};
 
 static void setup(void)
 {
-  resource_make(&who, "1.2.3", "tested", NULL, NULL, NULL);
+  const resource_facts facts = {.version = "1.2.3", .service_name = "tested"};
+  resource_make(&who, &facts, NULL, NULL);
 }
 
 static const char *text_of(const Otlp__KeyValue *pair)
@@ -39,15 +40,21 @@ static const char *find(Otlp__KeyValue *const *pairs, size_t n, const char *key)
 
 /* ---- metrics ---- */
 
-static Otlp__ExportMetrics *metrics_of(const metrics_snapshot *s)
+static Otlp__ExportMetrics *metrics_in(const otlp_window *window)
 {
   size_t len;
-  uint8_t *bytes = otlp_pack_metrics(&origin, s, 5000, &len);
+  uint8_t *bytes = otlp_pack_metrics(&origin, window, &len);
   ck_assert_ptr_nonnull(bytes);
   Otlp__ExportMetrics *m = otlp__export_metrics__unpack(NULL, len, bytes);
   ck_assert_ptr_nonnull(m);
   free(bytes);
   return m;
+}
+
+static Otlp__ExportMetrics *metrics_of(const metrics_snapshot *s)
+{
+  const otlp_window window = {.start_unix_ns = 1000, .now = s, .now_unix_ns = 5000};
+  return metrics_in(&window);
 }
 
 static const Otlp__Metric *metric(const Otlp__ExportMetrics *m, const char *name)
@@ -108,32 +115,37 @@ START_TEST(test_metrics)
   ck_assert_int_eq(sum(m, "allocations_total", "", false)->data_points[0]->as_int, 5);
   ck_assert_int_eq(sum(m, "data_relayed_bytes", "b", true)->data_points[0]->as_int, 1500);
   const Otlp__Sum *responses = sum(m, "responses_total", "", true);
-  ck_assert_uint_eq(responses->n_data_points, 2);
-  const Otlp__NumberPoint *p = responses->data_points[0];
+  ck_assert_uint_eq(responses->n_data_points,
+                    5 + 2 + 11 + 7 + 9 + 9);              /* all that can be expected, most at 0 */
+  const Otlp__NumberPoint *p = responses->data_points[3]; /* after those to Binding */
   ck_assert_int_eq(p->as_int, 6);
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "response_class"), "success");
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "message_type"), "allocate");
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "error_code"), "-");
-  p = responses->data_points[1];
+  p = responses->data_points[5];
   ck_assert_int_eq(p->as_int, 8);
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "response_class"), "error");
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "error_code"), "#401");
+  ck_assert_uint_eq(sum(m, "relay.responses", "{response}", true)->n_data_points, responses->n_data_points);
 
   ck_assert_int_eq(sum(m, "relay.active_allocations", "{allocation}", false)->data_points[0]->as_int, 5);
   ck_assert_int_eq(sum(m, "relay.active_channels", "{channel}", false)->data_points[0]->as_int, 4);
-  const Otlp__Sum *io = sum(m, "relay.io", "By", true);
+  const Otlp__Sum *io = sum(m, "relay.data.relayed", "By", true);
   ck_assert_int_eq(io->data_points[0]->as_int, 1000);
   ck_assert_str_eq(find(io->data_points[1]->attributes, 1, "direction"), "peer_to_client");
   ck_assert_int_eq(sum(m, "relay.packets", "{packet}", true)->data_points[0]->as_int, 9);
-  const Otlp__Sum *dropped = sum(m, "relay.dropped", "{packet}", true);
-  ck_assert_uint_eq(dropped->n_data_points, 1);
+  const Otlp__Sum *dropped = sum(m, "relay.dropped.packets", "{packet}", true);
+  ck_assert_uint_eq(dropped->n_data_points, FZR_DROP_REASONS - 1);
   ck_assert_str_eq(find(dropped->data_points[0]->attributes, 1, "reason"), fzr_drop_reason_name(1));
-  const Otlp__Sum *queue = sum(m, "relay.send_queue", "{packet}", false);
+  const Otlp__Sum *queue = sum(m, "relay.send_queue.packets", "{packet}", false);
   ck_assert_uint_eq(queue->n_data_points, 2);
   ck_assert_int_eq(queue->data_points[1]->as_int, 12);
   ck_assert_str_eq(find(queue->data_points[1]->attributes, 1, "worker"), "#1");
-  ck_assert_double_eq(sum(m, "relay.worker.cpu.time", "s", true)->data_points[1]->as_double, 2.5);
-  ck_assert_int_eq(sum(m, "relay.portal_connected", "1", false)->data_points[0]->as_int, 1);
+  ck_assert_double_eq(sum(m, "relay.worker.cpu", "s", true)->data_points[1]->as_double, 2.5);
+  const Otlp__Metric *portal = metric(m, "relay.portal_connected"), *build = metric(m, "relay.build_info");
+  ck_assert_int_eq(portal->data_case, OTLP__METRIC__DATA_GAUGE);
+  ck_assert_int_eq(portal->gauge->data_points[0]->as_int, 1);
+  ck_assert_str_eq(find(build->gauge->data_points[0]->attributes, 1, "version"), "1.2.3");
   ck_assert_int_eq(sum(m, "relay.log_lines_dropped", "{line}", true)->data_points[0]->as_int, 5);
   ck_assert_int_eq(sum(m, "relay.spans_dropped", "{span}", true)->data_points[0]->as_int, INT64_MAX);
 
@@ -142,6 +154,7 @@ START_TEST(test_metrics)
   ck_assert_int_eq(size->data_case, OTLP__METRIC__DATA_HISTOGRAM);
   ck_assert_int_eq(size->histogram->temporality, OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE);
   const Otlp__HistogramPoint *h = size->histogram->data_points[0];
+  ck_assert_str_eq(find(h->attributes, h->n_attributes, "relay.datapath"), "userspace");
   ck_assert_uint_eq(h->count, 9);
   ck_assert_double_eq(h->sum, 1500);
   ck_assert_uint_eq(h->n_explicit_bounds, 15);
@@ -155,8 +168,76 @@ START_TEST(test_metrics)
   /* Before there are workers. */
   const metrics_snapshot none = {0};
   m = metrics_of(&none);
-  ck_assert_uint_eq(sum(m, "relay.send_queue", "{packet}", false)->n_data_points, 0);
+  ck_assert_uint_eq(sum(m, "relay.send_queue.packets", "{packet}", false)->n_data_points, 0);
   otlp__export_metrics__free_unpacked(m, NULL);
+}
+END_TEST
+
+/* What a counter, one that is looked at, a histogram and what goes up and down say, by the preference. */
+START_TEST(test_temporality)
+{
+  enum { D = OTLP__TEMPORALITY__TEMPORALITY_DELTA, C = OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE };
+  static const struct {
+    enum otlp_temporality preference;
+    int counter, observed;
+  } cases[] = {{OTLP_CUMULATIVE, C, C}, {OTLP_DELTA, D, D}, {OTLP_LOW_MEMORY, D, C}};
+  metrics_worker now = {
+      .engine = {.packets = {30, 5}, .bytes = {3000, 500}, .packet_sizes = {20, 15}, .allocations = 7},
+      .cpu_ns = 5000000000u};
+  metrics_worker then = {
+      .engine = {.packets = {10, 5}, .bytes = {1000, 500}, .packet_sizes = {10, 5}, .allocations = 3},
+      .cpu_ns = 2000000000u};
+  now.engine.responses[FZR_STAT_BINDING][0] = 9;
+  then.engine.responses[FZR_STAT_BINDING][0] = 4;
+  const metrics_snapshot s = {.workers = &now, .worker_count = 1, .log_lines_dropped = 6},
+                         before = {.workers = &then, .worker_count = 1, .log_lines_dropped = 6};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (unsigned first = 0; first < 2; first++) {
+      const otlp_window window = {cases[i].preference, 1000, &s, 5000, first ? NULL : &before,
+                                  first ? 0 : 4000};
+      const bool delta = cases[i].counter == D && !first, observed = cases[i].observed == D && !first;
+      Otlp__ExportMetrics *m = metrics_in(&window);
+      const Otlp__Sum *packets = metric(m, "relay.packets")->sum;
+      ck_assert_int_eq(packets->temporality, cases[i].counter);
+      ck_assert_int_eq(packets->data_points[0]->as_int, delta ? 20 : 30);
+      ck_assert_int_eq(packets->data_points[1]->as_int, delta ? 0 : 5);
+      ck_assert_uint_eq(packets->data_points[0]->start_time_unix_nano, delta ? 4000 : 1000);
+      ck_assert_uint_eq(packets->data_points[0]->time_unix_nano, 5000);
+      ck_assert_int_eq(metric(m, "responses_total")->sum->data_points[0]->as_int, delta ? 5 : 9);
+      ck_assert_int_eq(metric(m, "data_relayed_bytes")->sum->data_points[0]->as_int, delta ? 2000 : 3500);
+      ck_assert_int_eq(metric(m, "relay.log_lines_dropped")->sum->data_points[0]->as_int, delta ? 0 : 6);
+      const Otlp__Histogram *sizes = metric(m, "relay.packet.size")->histogram;
+      ck_assert_int_eq(sizes->temporality, cases[i].counter);
+      ck_assert_uint_eq(sizes->data_points[0]->start_time_unix_nano, delta ? 4000 : 1000);
+      ck_assert_uint_eq(sizes->data_points[0]->bucket_counts[1], delta ? 10 : 15);
+      ck_assert_uint_eq(sizes->data_points[0]->count, delta ? 20 : 35);
+      ck_assert_double_eq(sizes->data_points[0]->sum, delta ? 2000 : 3500);
+      const Otlp__Sum *cpu = metric(m, "relay.worker.cpu")->sum;
+      ck_assert_int_eq(cpu->temporality, cases[i].observed);
+      ck_assert_double_eq(cpu->data_points[0]->as_double, observed ? 3 : 5);
+      const Otlp__Sum *allocations = metric(m, "relay.active_allocations")->sum;
+      ck_assert_int_eq(allocations->temporality, C);
+      ck_assert_int_eq(allocations->data_points[0]->as_int, 7);
+      otlp__export_metrics__free_unpacked(m, NULL);
+    }
+  }
+}
+END_TEST
+
+/* A copy has figures of its own. */
+START_TEST(test_copies)
+{
+  metrics_worker w[2] = {{.cpu_ns = 1}, {.cpu_ns = 2}};
+  metrics_snapshot s = {.workers = w, .worker_count = 2, .spans_dropped = 3}, copy = {0};
+  ck_assert_int_eq(metrics_copy(&copy, &s), 0);
+  w[1].cpu_ns = 9;
+  ck_assert_uint_eq(copy.workers[1].cpu_ns, 2);
+  ck_assert_uint_eq(copy.spans_dropped, 3);
+  s.worker_count = 0;
+  ck_assert_int_eq(metrics_copy(&copy, &s), 0);
+  ck_assert_uint_eq(copy.worker_count, 0);
+  metrics_forget(&copy);
+  ck_assert_ptr_null(copy.workers);
 }
 END_TEST
 
@@ -379,6 +460,8 @@ int main(void)
   TCase *c = tcase_create("otlp");
   tcase_add_checked_fixture(c, setup, NULL);
   tcase_add_test(c, test_metrics);
+  tcase_add_test(c, test_temporality);
+  tcase_add_test(c, test_copies);
   tcase_add_test(c, test_spans);
   tcase_add_test(c, test_any_spans);
   tcase_add_test(c, test_largest_spans);

@@ -21,7 +21,8 @@ static void complain(void *ctx, const char *p, size_t len, const char *why)
 static void make(const char *service_name, const char *attributes)
 {
   complaints = 0;
-  resource_make(&r, "9.8.7", service_name, attributes, complain, &r);
+  const resource_facts facts = {.version = "9.8.7", .attributes = attributes, .service_name = service_name};
+  resource_make(&r, &facts, complain, &r);
 }
 
 START_TEST(test_defaults)
@@ -94,7 +95,8 @@ START_TEST(test_wrong_parts_are_skipped)
     ck_assert_str_eq(resource_get(&r, "before"), "1");
     ck_assert_str_eq(resource_get(&r, "after"), "2");
     ck_assert_uint_eq(r.count, 8);
-    resource_make(&r, "v", NULL, text, NULL, NULL);
+    const resource_facts facts = {.version = "v", .attributes = text};
+    resource_make(&r, &facts, NULL, NULL);
     ck_assert_uint_eq(r.count, 8);
   }
 }
@@ -124,6 +126,38 @@ START_TEST(test_limits)
 }
 END_TEST
 
+/* One process is told from another, unless the operator says who it is. */
+START_TEST(test_instance)
+{
+  resource_facts facts = {.version = "1", .instance = "an id", .host = "a\xffhost"};
+  resource_make(&r, &facts, NULL, NULL);
+  ck_assert_str_eq(resource_get(&r, "service.instance.id"), "an id");
+  ck_assert_str_eq(resource_get(&r, "host.name"), "a\xef\xbf\xbdhost");
+  facts.attributes = "service.instance.id=mine,host.name=here";
+  resource_make(&r, &facts, NULL, NULL);
+  ck_assert_str_eq(resource_get(&r, "service.instance.id"), "mine");
+  ck_assert_str_eq(resource_get(&r, "host.name"), "here");
+  facts = (resource_facts){.host = ""};
+  resource_make(&r, &facts, NULL, NULL);
+  ck_assert_ptr_null(resource_get(&r, "service.instance.id"));
+  ck_assert_ptr_null(resource_get(&r, "host.name"));
+}
+END_TEST
+
+START_TEST(test_id)
+{
+  uint8_t random[16];
+  char id[37];
+  memset(random, 0xff, sizeof random);
+  resource_make_id(random, id);
+  ck_assert_str_eq(id, "ffffffff-ffff-4fff-bfff-ffffffffffff");
+  memset(random, 0, sizeof random);
+  random[15] = 0x1a;
+  resource_make_id(random, id);
+  ck_assert_str_eq(id, "00000000-0000-4000-8000-00000000001a");
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("telemetry: resource");
@@ -133,6 +167,8 @@ int main(void)
   tcase_add_test(c, test_percent_decoding);
   tcase_add_test(c, test_wrong_parts_are_skipped);
   tcase_add_test(c, test_limits);
+  tcase_add_test(c, test_instance);
+  tcase_add_test(c, test_id);
   suite_add_tcase(suite, c);
   return fzt_run(suite);
 }
