@@ -115,7 +115,6 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
     return FZR_ERR_NO_MEMORY;
   udp->mem = mem;
   udp->config = c;
-  udp->gro = !c.disable_gso;
   fzri_pool_init(&udp->sockets, &udp->mem, sizeof(fzri_socket));
   error = fzri_recv_init(udp);
   if (!error)
@@ -245,7 +244,7 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
   }
   if (events & FZR_WATCH_WRITE)
     fzri_queue_flush(udp, s);
-  if (!(events & FZR_WATCH_READ) || s->paused)
+  if (!(events & FZR_WATCH_READ) || s->paused || s->resting)
     return;
   /* Where many allocations feed one listen socket, each would read one batch more to find out that it is blocked. */
   if (s->feeds && s->feeds->blocked)
@@ -259,6 +258,7 @@ static void settle(fzr_udp *udp, fzr_time now)
 {
   fzri_addrs_settle(udp, now);
   fzri_lanes_settle(udp);
+  fzri_recv_settle(udp, now);
   if (!udp->unarmed || now < udp->rearm_at)
     return;
   fzri_sockets_rearm(udp);
@@ -291,14 +291,13 @@ fzr_time fzr_udp_deadline(const fzr_udp *udp)
 {
   if (!udp)
     return FZR_TIME_NEVER;
+  const fzr_time others[] = {fzri_addrs_deadline(udp), fzri_lanes_deadline(udp), fzri_recv_deadline(udp),
+                             udp->unarmed ? udp->rearm_at : FZR_TIME_NEVER};
   fzr_time deadline = fzr_driver_deadline(udp->driver);
-  const fzr_time ask_at = fzri_addrs_deadline(udp);
-  if (ask_at < deadline)
-    deadline = ask_at;
-  const fzr_time lanes_at = fzri_lanes_deadline(udp);
-  if (lanes_at < deadline)
-    deadline = lanes_at;
-  return udp->unarmed && udp->rearm_at < deadline ? udp->rearm_at : deadline;
+  for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
+    if (others[i] < deadline)
+      deadline = others[i];
+  return deadline;
 }
 
 void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now)
@@ -327,7 +326,9 @@ int fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, size_t siz
   if (!udp || !stats || size < sizeof stats->size)
     return FZR_ERR_INVALID_ARGUMENT;
   fzr_udp_stats all = udp->stats;
-  all.gro = udp->gro;
+  all.gro = true;
+  for (unsigned i = 0; i < 2; i++)
+    all.gro = all.gro && (!udp->listen[i] || udp->listen[i]->gro);
   all.gso = udp->gso;
   all.own_ip4 = udp->addrs.own_public[0];
   all.own_ip6 = udp->addrs.own_public[1];

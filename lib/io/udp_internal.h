@@ -74,6 +74,8 @@ typedef struct fzri_socket {
   bool addresses;   /* no socket of UDP: it tells of the host's addresses */
   bool from_public; /* bound to the public address, which is the host's own */
   bool wildcard;    /* bound to no particular address: packet info says, and chooses, which */
+  bool gro;         /* runs come with their segments' size */
+  bool resting;     /* not read for a while: reading it does nothing but fail */
   bool blocked;     /* the queue is not empty */
   bool paused;      /* not read: what it feeds is blocked, or it only sends */
   uint8_t family;   /* enum fzr_family */
@@ -184,15 +186,17 @@ struct fzr_udp {
   fzr_time calm_at;           /* then the trouble is over, if no neighbour is waited for until then */
   uint16_t port;
   bool gso;
-  bool gro;
   uint32_t refusal_count;               /* entries in use */
   uint32_t refused_in_a_row;            /* by devices, with no run taken since */
   fzri_refusal refusals[FZRI_REFUSALS]; /* by hash of the address: a collision forgets the older one */
   fzri_socket *reading;                 /* whose datagrams are being relayed now */
-  unsigned held;     /* receive slots whose datagrams wait in runs for the end of the turn */
-  bool hold;         /* they may wait: more sockets are to be read in this turn */
-  bool unarmed;      /* the host refused to watch a socket as it has to be now */
-  fzr_time rearm_at; /* when to ask it again */
+  unsigned held;       /* receive slots whose datagrams wait in runs for the end of the turn */
+  bool hold;           /* they may wait: more sockets are to be read in this turn */
+  bool resting;        /* some sockets are, until `rest_until` */
+  fzr_time rest_until; /* when the last rest ended, or will end */
+  fzr_time rest_for;   /* how long that rest is */
+  bool unarmed;        /* the host refused to watch a socket as it has to be now */
+  fzr_time rearm_at;   /* when to ask it again */
   void (*channel_hook)(void *ctx, const fzr_event *event);
   void *channel_hook_ctx;
 
@@ -255,6 +259,9 @@ int fzri_recv_init(fzr_udp *udp);
 void fzri_recv_free(fzr_udp *udp);
 /* Reads from |s| up to the budget and relays it; with `hold`, what peers sent may wait in runs for fzri_send_flush. */
 void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now);
+/* Sockets that rest are read again when that is due, at FZR_TIME_NEVER if none does. */
+fzr_time fzri_recv_deadline(const fzr_udp *udp);
+void fzri_recv_settle(fzr_udp *udp, fzr_time now);
 
 /* udp_send.c */
 /* The functions of fzr_io_ops that send; |io| is the adapter. Runs are held until fzri_send_flush. */

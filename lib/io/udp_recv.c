@@ -13,6 +13,9 @@
 #define DEFAULT_BUDGET 256u
 /* Errors read from a socket in one turn before it has to wait for the next: each is taken off by being read. */
 #define MAX_ERRORS 16u
+/* How long a socket rests that does nothing but fail: at first, and when that went on. */
+#define REST_MIN (10 * FZR_MILLISECOND)
+#define REST_MAX FZR_SECOND
 /* With fewer free slots than this, what is held is sent before more is read. */
 #define MIN_SLOTS 8u
 
@@ -83,7 +86,7 @@ static int receive(fzr_udp *udp, const fzri_socket *s, unsigned first, unsigned 
   for (unsigned i = first; i < first + max; i++) {
     struct msghdr *msg = &udp->recv_msgs[i].msg_hdr;
     msg->msg_namelen = sizeof udp->recv_names[i];
-    msg->msg_controllen = udp->gro || (s->listens && s->wildcard) ? sizeof udp->recv_controls[i] : 0;
+    msg->msg_controllen = s->gro || (s->listens && s->wildcard) ? sizeof udp->recv_controls[i] : 0;
   }
   const int n = recvmmsg(s->fd, udp->recv_msgs + first, max, MSG_DONTWAIT, NULL);
   udp->stats.receive_calls++;
@@ -112,6 +115,39 @@ static unsigned free_slots(fzr_udp *udp, const fzri_socket *s)
   return FZRI_RECV_MSGS - udp->held;
 }
 
+/* Errors that a socket has for its reader are each taken off by being read. What comes again and again (the system has no memory, a
+ * filter forbids the call) would be asked for without end, for the socket stays readable. */
+static void rest(fzr_udp *udp, fzri_socket *s, fzr_time now)
+{
+  if (!udp->resting) {
+    const bool again = udp->rest_for && now < udp->rest_until + REST_MAX;
+    udp->rest_for = !again ? REST_MIN : udp->rest_for < REST_MAX / 2 ? udp->rest_for * 2 : REST_MAX;
+    udp->rest_until = now + udp->rest_for;
+    udp->resting = true;
+  }
+  s->resting = true;
+  fzri_socket_watch(udp, s);
+}
+
+fzr_time fzri_recv_deadline(const fzr_udp *udp)
+{
+  return udp->resting ? udp->rest_until : FZR_TIME_NEVER;
+}
+
+void fzri_recv_settle(fzr_udp *udp, fzr_time now)
+{
+  if (now < fzri_recv_deadline(udp))
+    return;
+  udp->resting = false;
+  for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
+    fzri_socket *s = fzri_pool_at(&udp->sockets, i);
+    if (!s->open || !s->resting)
+      continue;
+    s->resting = false;
+    fzri_socket_watch(udp, s);
+  }
+}
+
 /* The socket may be closed by what it received, and its object be another's by then; fzri_socket_close tells by clearing
  * `reading`. */
 void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
@@ -128,6 +164,8 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
     const int n = receive(udp, s, first, max);
     if (n < 0 && ++errors < MAX_ERRORS)
       continue;
+    if (n < 0)
+      rest(udp, s, now);
     if (n <= 0)
       break;
     for (unsigned i = first; i < first + (unsigned)n; i++)

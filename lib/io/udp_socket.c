@@ -92,10 +92,9 @@ static void set_buffers(fzr_udp *udp, const fzri_socket *s)
 }
 
 /* Turns on what the kernel has of GRO, and of telling to which address a datagram came. */
-static void set_features(fzr_udp *udp, const fzri_socket *s)
+static void set_features(const fzr_udp *udp, fzri_socket *s)
 {
-  if (udp->gro && !set_option(s->fd, IPPROTO_UDP, UDP_GRO, 1))
-    udp->gro = false;
+  s->gro = !udp->config.disable_gso && set_option(s->fd, IPPROTO_UDP, UDP_GRO, 1);
   if (!s->wildcard || !s->listens)
     return;
   if (s->family == FZR_FAMILY_IPV4)
@@ -299,7 +298,7 @@ void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
 
 int fzri_socket_watch(fzr_udp *udp, fzri_socket *s)
 {
-  const unsigned events = (s->paused ? 0 : FZR_WATCH_READ) | (s->blocked ? FZR_WATCH_WRITE : 0);
+  const unsigned events = (s->paused || s->resting ? 0 : FZR_WATCH_READ) | (s->blocked ? FZR_WATCH_WRITE : 0);
   if (s->known && s->watched == events)
     return 0;
   const int error = udp->config.watch(udp->config.watch_ctx, s->fd, events, s, &s->slot);
