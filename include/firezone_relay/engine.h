@@ -150,7 +150,7 @@ typedef struct fzr_config {
   uint32_t answer_ring;           /**< answers held until taken; 0: 256; a power of two */
   /**
    * Error answers a second for a 5-tuple, so that a client which asks again and again waits for its own time-out: 0: 10;
-   * FZR_UNLIMITED: no limit. Twice that at once. A hundred times that for peers that an allocation's client may not have.
+   * FZR_UNLIMITED: no limit. Ten times that at once, and a hundred times that for peers that an allocation's client may not have.
    */
   uint32_t error_rate;
 

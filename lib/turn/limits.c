@@ -3,10 +3,11 @@
 
 #include "request.h"
 
-#define ERROR_RATE 10u    /* errors a second for a 5-tuple */
-#define ERROR_COST 100u   /* tokens of its bucket */
-#define PROOF_RATE 20000u /* a second: 2 to 4 % of a core */
-#define PROOF_SIZE 512u   /* bytes of a message that are one token's worth of hashing */
+#define ERROR_RATE  10u  /* errors a second for a 5-tuple */
+#define ERROR_BURST 10u  /* seconds of them at once: after a restart a client hears of each of its channels */
+#define ERROR_COST  100u /* tokens of its bucket */
+#define PROOF_RATE  20000u /* a second: 2 to 4 % of a core */
+#define PROOF_SIZE  512u   /* bytes of a message that are one token's worth of hashing */
 
 /* A 5-tuple has three buckets, and a prefix two, so that nobody can use up another's: who forges a source address has no nonce of
  * it, and who is reached at one need not have a key. */
@@ -25,7 +26,7 @@ int fzri_limits_init(fzri_limits *limits, fzri_mem *mem, const fzr_config *confi
     limits->proof_rate = limited ? PROOF_RATE : 0;
   limits->proof_tries = config->auth_second_secret ? 2 : 1;
   const int error =
-      fzri_rate_limit_init(&limits->tuples, mem, errors * ERROR_COST, 2 * errors * ERROR_COST, key);
+      fzri_rate_limit_init(&limits->tuples, mem, errors * ERROR_COST, ERROR_BURST * errors * ERROR_COST, key);
   if (error)
     return error;
   return fzri_rate_limit_init(&limits->prefixes, mem, limited ? config->unauthenticated_rate : 0,

@@ -205,6 +205,21 @@ class Credentials(unittest.TestCase):
                 self.allocates(relay, made["username"], made["password"])
             self.assertEqual(caught.exception.code, 401)
 
+    def test_an_allocation_outlives_its_credentials_where_that_is_asked_for(self):
+        for option in ([], ["--outlive-credentials"]):
+            with Relay(BINARY, *option, workers=WORKERS) as relay:
+                made = json.loads(self.make(relay, "--format", "json", "--ttl", "1"))
+                with Client(relay.address(), made["username"], made["password"]) as client:
+                    client.allocate()
+                    wait_for(lambda: time.time() > made["expires_at"] + 2.1, "them to expire")  # pylint: disable=cell-var-from-loop
+                    if option:
+                        client.refresh(600)
+                        client.bind(("127.0.0.1", 9))
+                        client.refresh(0)
+                    with self.assertRaises(Refused) as caught:
+                        client.refresh(600)
+                    self.assertEqual(caught.exception.code, 401)
+
     def test_the_secret_may_come_from_the_environment(self):
         done = subprocess.run([BINARY, "credentials", "--format", "json", "--salt", "s"], stdout=subprocess.PIPE, text=True, check=True,
                               timeout=20, env=clean_environment({"AUTH_SECRET": "from the environment", "FIREZONE_TOKEN": "not a token",
@@ -322,6 +337,32 @@ class Limits(unittest.TestCase):
             clients[5].allocate()
             for client in clients:
                 client.close()
+
+    def test_a_client_in_a_loop_disturbs_nobody(self):
+        """One that asks at once again when it is told of an error, as some do after a restart of the relay."""
+        rate, burst = 10, 100
+        with Relay(BINARY, "--unauthenticated-rate", "300") as relay, new_client(relay) as client, new_client(relay) as neighbour:
+            with self.assertRaises(Refused):
+                client.refresh(600)  # takes a nonce
+            sent, got, start = 1, 1, time.monotonic()
+            request = stun.build(stun.REFRESH, stun.REQUEST, stun.new_transaction(), [
+                (stun.USERNAME, client.username.encode()), (stun.REALM, b"firezone"), (stun.NONCE, client.nonce)], client.key)
+            while time.monotonic() < start + 1.0:
+                client.socket.send(request)
+                sent += 1
+                while select.select([client.socket], [], [], 0)[0]:
+                    self.assertEqual(stun.Message(client.socket.recv(2000)).error(), 437)
+                    got += 1
+            neighbour.allocate()
+            neighbour.refresh(600)
+            while select.select([client.socket], [], [], 0.1)[0]:
+                client.socket.recv(2000)
+                got += 1
+            seconds = time.monotonic() - start
+            self.assertGreater(sent, 4 * burst)
+            self.assertTrue(burst - 1 <= got <= burst + rate * seconds + 1, got)
+            self.assertEqual(dropped(relay, "rate_limited"), sent - got)
+            client.allocate()  # what it has a right to it gets at once
 
     def test_strangers_are_answered_at_a_rate(self):
         rate, burst = 20, 40

@@ -363,10 +363,10 @@ START_TEST(test_late_errors_are_limited)
   config.error_rate = 10;
   fzt_relay_init(&relay, &config);
   fzt_client_init(&c, "198.51.100.1:4000");
-  for (int i = 0; i < 25; i++) {
+  for (int i = 0; i < 105; i++) {
     relay.open_errors[0] = FZR_ERR_IO;
     relay.open_error_count = 1;
-    ck_assert_int_eq(fzt_allocate(&relay, &c), i < 20 ? 508 : -1);
+    ck_assert_int_eq(fzt_allocate(&relay, &c), i < 100 ? 508 : -1);
   }
   fzr_stats stats;
   ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
