@@ -21,6 +21,8 @@ static const char *message_of(const fzr_log_record *r)
     return "Deleted allocation";
   case FZR_LOG_ALLOCATION_EXPIRED:
     return "Allocation expired";
+  case FZR_LOG_ALLOCATION_REPLACED:
+    return "Allocation replaced by a newer one of the same user";
   case FZR_LOG_CHANNEL_BOUND:
     return "Bound channel";
   case FZR_LOG_CHANNEL_REBOUND:

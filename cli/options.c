@@ -333,6 +333,11 @@ static bool secret_file(const options *o)
   return o->auth_secret_file != NULL;
 }
 
+static bool replaces(const options *o)
+{
+  return !o->keep_allocations;
+}
+
 static bool other_format(const options *o)
 {
   return o->log_format != LOG_FORMAT_GOOGLE_CLOUD;
@@ -369,6 +374,7 @@ static const struct {
     {{"--max-partition-time", "there is no token"}, no_token},
     {{"--heartbeat-interval", "there is no token"}, no_token},
     {{"AUTH_SECRET", "--auth-secret-file is set"}, secret_file},
+    {{"--max-allocations-per-user", "--replace-allocation is not no"}, replaces},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},
     {{"--xdp-route", "--xdp is off"}, no_xdp},

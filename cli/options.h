@@ -17,7 +17,7 @@
 #define OPTIONS_ERROR_MAX  512
 #define MAX_PEER_RULES     256
 #define MAX_XDP_INTERFACES 8 /* FZX_TARGETS */
-#define MAX_IDLE_OPTIONS   20
+#define MAX_IDLE_OPTIONS   21
 #define SALT_MAX           500 /* bytes */
 
 enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_GOOGLE_CLOUD };
@@ -55,6 +55,7 @@ typedef struct options {
   bool no_telemetry;
   fzr_peer_rule rules[MAX_PEER_RULES];
   size_t rule_count;
+  bool keep_allocations; /* --replace-allocation no */
   uint32_t max_allocations_per_user;
   uint32_t max_channels_per_allocation;
   uint64_t max_bandwidth_per_allocation;

@@ -174,6 +174,12 @@ static const char *set_deny(options *o, const char *t)
   return add_rule(o, t, false);
 }
 
+static const char *set_replace(options *o, const char *t)
+{
+  o->keep_allocations = strcmp(t, "no") == 0;
+  return o->keep_allocations || strcmp(t, "yes") == 0 ? NULL : "yes or no";
+}
+
 static const char *set_max_allocations(options *o, const char *t)
 {
   return value_u32(&o->max_allocations_per_user, t, "a number up to 4294967294, 0 for no limit");
@@ -366,8 +372,13 @@ const option_spec option_specs[] = {
     {"deny-peer", NULL, "DENY_PEER", "CIDR[:PORT]", NULL, NULL, set_deny, GROUP_LIMITS, true,
      "peers that users may not reach; the longest prefix of all rules decides, then who names a port, then "
      "deny"},
+    {"replace-allocation", NULL, "REPLACE_ALLOCATION", "HOW", "yes", NULL, set_replace, GROUP_LIMITS, false,
+     "yes: a user's new allocation ends the older one, so that a client whose NAT gives it another port "
+     "begins "
+     "anew; no: for several clients with one username"},
     {"max-allocations-per-user", NULL, "MAX_ALLOCATIONS_PER_USER", "N", "0", NULL, set_max_allocations,
-     GROUP_LIMITS, false, "allocations a user may have at a time; 0 is no limit"},
+     GROUP_LIMITS, false,
+     "with --replace-allocation no: allocations a user may have at a time; 0 is no limit"},
     {"max-channels-per-allocation", NULL, "MAX_CHANNELS_PER_ALLOCATION", "N", "4096", NULL, set_max_channels,
      GROUP_LIMITS, false, "channels an allocation may have"},
     {"max-bandwidth-per-allocation", NULL, "MAX_BANDWIDTH_PER_ALLOCATION", "N", "0", NULL, set_max_bandwidth,

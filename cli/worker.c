@@ -107,6 +107,7 @@ static int new_engine(worker *w, const worker_config *c)
   config.peer_rule_count = o->rule_count;
   config.own_ports = c->own_ports;
   config.own_port_count = 2;
+  config.replace_allocations = o->keep_allocations ? FZR_REPLACE_NEVER : FZR_REPLACE_DEFAULT;
   config.max_allocations_per_user = o->max_allocations_per_user;
   config.max_channels_per_allocation = o->max_channels_per_allocation;
   config.max_bandwidth_per_allocation = o->max_bandwidth_per_allocation;

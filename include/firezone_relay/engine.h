@@ -86,6 +86,21 @@ FZR_API int fzr_peer_rule_format(const fzr_peer_rule *rule, char *out, size_t ca
  */
 typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default);
 
+/**
+ * Whether a new allocation ends the older one that the same user has on another 5-tuple, in whichever of the engines that share an
+ * fzr_shared: a client whose NAT has given it another port cannot use that any more, and must not find it as it was when the
+ * NAT gives it the first port back. Requests on the older 5-tuple then get 437, and clients allocate anew. A user is a username,
+ * of the schemes with an expiry what follows it. max_allocations_per_user does not matter where allocations are replaced: users have
+ * one. All engines that share an fzr_shared must be set alike.
+ */
+enum fzr_replace {
+  FZR_REPLACE_DEFAULT =
+      0, /**< with FZR_AUTH_STAMP, where each client has credentials of its own; not with others */
+  FZR_REPLACE_NEVER = 1,
+  FZR_REPLACE_ALWAYS =
+      2 /**< right only where no two clients have one username, and each has one allocation */
+};
+
 /** For limits of fzr_config whose 0 means "the default": no limit. */
 #define FZR_UNLIMITED UINT32_MAX
 
@@ -103,8 +118,9 @@ typedef struct fzr_config {
   void *log_ctx;
   uint8_t log_level; /**< the last level that `log` gets: records of others are not even made */
 
-  bool draining; /**< begin refusing new allocations, see fzr_engine_set_draining */
-  uint8_t reserved[2];
+  bool draining;               /**< begin refusing new allocations, see fzr_engine_set_draining */
+  uint8_t replace_allocations; /**< enum fzr_replace */
+  uint8_t reserved;
 
   fzr_addr
       public_ip4; /**< what clients are told as relayed address; family NONE: not offered. Ports ignored. */

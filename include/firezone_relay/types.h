@@ -96,7 +96,8 @@ enum fzr_log_event {
   FZR_LOG_CHANNEL_REVOKED = 13, /**< relaying ended: the peer became one of the relay's own */
   /** Requests of strangers in `client`'s /24 or /48 are not answered, because they exceed the rate. Once a minute for each such
    * prefix, over all engines of one fzr_shared, and for 64 of them at most (warn). */
-  FZR_LOG_STRANGERS_LIMITED = 14
+  FZR_LOG_STRANGERS_LIMITED = 14,
+  FZR_LOG_ALLOCATION_REPLACED = 15 /**< ended by a newer one of the same user */
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */

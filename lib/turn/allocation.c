@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "events.h"
 #include "log.h"
+#include "replace.h"
 
 #include "../base/crypto.h"
 
@@ -35,6 +36,10 @@ fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, con
   if (a && e->now >= a->expires) {
     log_expired(e, a);
     fzri_allocation_end(e, a);
+    return NULL;
+  }
+  if (a && fzri_replaced(e, a)) {
+    fzri_replace_end(e, a);
     return NULL;
   }
   return a;
@@ -101,7 +106,7 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
   a->families = request->families;
   a->missing = request->missing;
   a->lifetime = request->lifetime;
-  a->quota_user = request->quota_user;
+  a->shared_user = request->user;
   a->pending = pending_index;
   enter(e, a, e->now + request->lifetime * FZR_SECOND + FZRI_GRACE);
   *out = a;
@@ -129,15 +134,15 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   a->families = old->families;
   a->missing = old->missing;
   a->lifetime = old->lifetime;
-  a->quota_user = old->quota_user;
   a->pending = old->pending;
   memcpy(a->txid, old->txid, sizeof a->txid);
   memcpy(a->key, old->key, sizeof a->key);
   memcpy(a->credential_tag, old->credential_tag, sizeof a->credential_tag);
   a->key_expires = old->key_expires;
   a->user = old->user;
+  a->shared_user = old->shared_user;
   /* They are the new one's now. */
-  old->quota_user = 0;
+  old->shared_user = 0;
   old->pending = FZRI_POOL_NONE;
   const fzr_time expires = old->expires;
   fzri_allocation_end(e, old);
@@ -159,6 +164,16 @@ void fzri_allocation_live(fzr_engine *e, fzri_allocation *a)
   drop_pending(e, a);
   e->stats.allocations++;
   e->stats.allocations_created++;
+  fzri_replace_older(e, a);
+}
+
+void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a)
+{
+  if (a->shared_user && e->replaces)
+    fzri_shared_unset_newest(e->shared, a->shared_user, a->port);
+  else if (a->shared_user)
+    fzri_shared_user_leave(e->shared, a->shared_user);
+  a->shared_user = 0;
 }
 
 void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
@@ -171,9 +186,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
   fzri_map_remove(&e->clients, a->client_hash, a->index);
   fzri_timers_cancel(&e->allocation_timers, &a->timer);
   drop_pending(e, a);
-  if (a->quota_user)
-    fzri_shared_user_leave(e->shared, a->quota_user);
-  a->quota_user = 0;
+  fzri_allocation_leave_user(e, a);
   fzri_wipe(a->key, sizeof a->key);
   fzri_events_queue_allocation(e, a);
 }

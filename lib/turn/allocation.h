@@ -21,10 +21,10 @@ static inline fzri_allocation *fzri_allocation_by_port(const fzr_engine *e, uint
 typedef struct fzri_allocation_request {
   const fzr_addr *client;
   const fzr_addr *server;
-  uint8_t families;    /* bits */
-  uint8_t missing;     /* enum fzr_family that was asked for and is not to be had, or 0 */
-  uint32_t lifetime;   /* seconds */
-  uint64_t quota_user; /* already counted in fzr_shared; 0: not counted */
+  uint8_t families;  /* bits */
+  uint8_t missing;   /* enum fzr_family that was asked for and is not to be had, or 0 */
+  uint32_t lifetime; /* seconds */
+  uint64_t user;     /* already counted in fzr_shared, if they are counted; 0: nobody's */
 } fzri_allocation_request;
 
 /* Makes an allocation that waits for its sockets and queues their PORT_OPEN. The caller fills in txid, key and the
@@ -52,6 +52,9 @@ void fzri_allocation_set_expiry(fzr_engine *e, fzri_allocation *a, fzr_time expi
 
 /* Expires what is due, up to |budget| items. Returns how many items it handled. */
 size_t fzri_allocations_expire(fzr_engine *e, size_t budget);
+
+/* Takes |a| from its user in fzr_shared. */
+void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a);
 
 /* Gives the object and its port back; called once its last event was taken. */
 void fzri_allocation_release(fzr_engine *e, fzri_allocation *a);

@@ -3,6 +3,7 @@
 #include "answer.h"
 #include "channel.h"
 #include "own.h"
+#include "replace.h"
 
 #include "../base/crypto.h"
 #include "firezone_relay/firezone_relay.h"
@@ -56,6 +57,8 @@ static int check_config(const fzr_config *c)
     return FZR_ERR_CONFIG_PORTS;
   if (c->answer_ring & (c->answer_ring - 1) || c->answer_ring > MAX_ANSWERS)
     return FZR_ERR_CONFIG_LIMIT;
+  if (c->replace_allocations > FZR_REPLACE_ALWAYS)
+    return FZR_ERR_CONFIG_LIMIT;
   if (c->software && strlen(c->software) >= sizeof((fzr_engine *)0)->software)
     return FZR_ERR_CONFIG_LIMIT;
   return check_addresses(c);
@@ -99,6 +102,8 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->release_allocation = FZRI_POOL_NONE;
   e->recheck = FZRI_POOL_NONE;
   e->draining = c->draining;
+  e->replaces = c->replace_allocations == FZR_REPLACE_ALWAYS ||
+                (c->replace_allocations == FZR_REPLACE_DEFAULT && c->auth == FZR_AUTH_STAMP);
   e->policy_fn = c->peer_policy;
   e->policy_ctx = c->peer_policy_ctx;
   e->max_allocations_per_user = c->max_allocations_per_user;
@@ -202,12 +207,11 @@ int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out)
 static void leave_shared(fzr_engine *e)
 {
   for (uint32_t i = 0; i < fzri_pool_end(&e->allocations); i++) {
-    const fzri_allocation *a = fzri_allocation_at(e, i);
+    fzri_allocation *a = fzri_allocation_at(e, i);
     if (!a->state)
       continue;
+    fzri_allocation_leave_user(e, a);
     fzri_shared_give_port(e->shared, a->port, e->now);
-    if (a->quota_user)
-      fzri_shared_user_leave(e->shared, a->quota_user);
   }
 }
 
@@ -245,7 +249,9 @@ fzr_time fzr_engine_deadline(const fzr_engine *e)
     return e->now;
   const fzr_time allocations = fzri_timers_deadline(&e->allocation_timers);
   const fzr_time channels = fzri_timers_deadline(&e->channel_timers);
-  return allocations < channels ? allocations : channels;
+  const fzr_time look = fzri_replace_deadline(e);
+  const fzr_time first = allocations < channels ? allocations : channels;
+  return first < look ? first : look;
 }
 
 int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
@@ -253,6 +259,7 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
   if (!e)
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
+  fzri_replace_look(e);
   /* Allocations first: they take their channels along. */
   size_t done = fzri_allocations_expire(e, budget);
   if (done < budget)

@@ -3,6 +3,7 @@
 #include "answer.h"
 #include "events.h"
 #include "log.h"
+#include "replace.h"
 
 #include "../base/bytes.h"
 #include "../base/crypto.h"
@@ -79,8 +80,7 @@ static size_t unsupported(const fzri_request *r, uint16_t types[3])
   return n;
 }
 
-/* Who the user is, for the limit of allocations per user. Never 0. */
-static uint64_t quota_user(const fzr_engine *e, const fzri_request *r)
+uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r)
 {
   uint8_t digest[32];
   const fzri_slice name = fzri_scheme_user(&e->scheme, r->username.value, r->username.len);
@@ -107,6 +107,19 @@ static void remember(const fzri_request *r, fzri_allocation *a, fzri_pending *pe
     memcpy(pending->software, r->software.value, pending->software_len);
 }
 
+/* Finds out whose allocation it will be, where that matters. Returns 0, or 486 if he has as many as he may. One that replaces another
+ * is never too many. */
+static unsigned enter_user(fzr_engine *e, const fzri_request *r, uint64_t *user)
+{
+  *user = 0;
+  if (!e->replaces && !e->max_allocations_per_user)
+    return 0;
+  *user = fzri_request_user(e, r);
+  if (e->replaces || fzri_shared_user_enter(e->shared, *user, e->max_allocations_per_user))
+    return 0;
+  return 486;
+}
+
 /* Returns 0 if an allocation waits for its sockets now, else the error code. */
 static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uint32_t lifetime)
 {
@@ -115,14 +128,15 @@ static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uin
   fzri_allocation_request request = {r->from, r->to, w->families, w->missing, lifetime, 0};
   if (e->draining)
     return 508;
-  if (e->max_allocations_per_user) {
-    request.quota_user = quota_user(e, r);
-    if (!fzri_shared_user_enter(e->shared, request.quota_user, e->max_allocations_per_user))
-      return 486;
-  }
-  if (fzri_allocation_begin(e, &request, &a, &pending)) {
-    if (request.quota_user)
-      fzri_shared_user_leave(e->shared, request.quota_user);
+  const unsigned code = enter_user(e, r, &request.user);
+  if (code)
+    return code;
+  const int error = fzri_allocation_begin(e, &request, &a, &pending);
+  if (error) {
+    if (request.user && !e->replaces)
+      fzri_shared_user_leave(e->shared, request.user);
+    if (error == FZR_ERR_NO_PORT)
+      fzri_replace_make_room(e, request.user);
     return 508;
   }
   remember(r, a, pending);

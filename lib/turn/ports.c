@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ports.h"
 
+#include "users.h"
+
 /* A port is found by guessing, which is uniform as long as it hits; when few are to be had, by rank among what is free, of which
  * a nearly full range has little: full words of 64 are passed over. Measured: see docs/benchmarks.md. */
 #define GUESSES 24u
@@ -125,6 +127,7 @@ void fzri_shared_give_port(fzr_shared *s, uint16_t port, fzr_time now)
   const uint32_t i = (uint32_t)port - s->lowest;
   if (!(atomic_load_explicit(&s->rest[i], memory_order_relaxed) & HELD))
     atomic_store_explicit(&s->rest[i], (now + FZRI_PORT_RESTS) & ~HELD, memory_order_relaxed);
+  fzri_shared_unmark(s, port); /* it was for who goes */
   atomic_fetch_and(&s->used[i / 64], ~((uint64_t)1 << i % 64));
   atomic_fetch_sub(&s->in_use, 1);
 }

@@ -6,6 +6,7 @@
 #include "authenticate.h"
 #include "log.h"
 #include "peer_scope.h"
+#include "replace.h"
 
 #include "../base/crypto.h"
 
@@ -43,6 +44,7 @@ static void take_binding(fzr_engine *e, fzri_request *r)
 
 static void take_authenticated(fzr_engine *e, fzri_request *r)
 {
+  fzri_replace_look(e);
   r->allocation = fzri_allocation_find(e, r->from, r->to);
   const unsigned code = fzri_authenticate(e, r);
   if (r->silenced)
@@ -111,7 +113,10 @@ fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
     fzri_answer_error(e, r, 441);
     return NULL;
   }
+  const bool other_user = a->user != r->user;
   fzri_request_keep_credential(r, a);
+  if (other_user)
+    fzri_replace_user(e, a, r);
   return a;
 }
 

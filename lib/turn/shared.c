@@ -25,7 +25,8 @@ int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *hooks, fzr_
   s->used = fzri_mem_calloc(&s->mem, s->words, sizeof *s->used);
   s->rest = fzri_mem_calloc(&s->mem, s->ports, sizeof *s->rest);
   s->users = fzri_mem_calloc(&s->mem, (size_t)s->user_mask + 1, sizeof *s->users);
-  if (!s->used || !s->rest || !s->users) {
+  s->marked = fzri_mem_calloc(&s->mem, s->words, sizeof *s->marked);
+  if (!s->used || !s->rest || !s->users || !s->marked) {
     fzr_shared_free(s);
     return FZR_ERR_NO_MEMORY;
   }
@@ -41,6 +42,7 @@ void fzr_shared_free(fzr_shared *s)
     return;
   fzri_mem mem = s->mem;
   fzri_mem_free(&mem, (void *)s->used, s->words * sizeof *s->used);
+  fzri_mem_free(&mem, (void *)s->marked, s->words * sizeof *s->marked);
   fzri_mem_free(&mem, (void *)s->rest, s->ports * sizeof *s->rest);
   fzri_mem_free(&mem, (void *)s->users, ((size_t)s->user_mask + 1) * sizeof *s->users);
   fzri_mem_free(&mem, s, sizeof *s);

@@ -19,7 +19,9 @@ struct fzr_shared {
   _Atomic uint64_t *used; /* a bit per port, 1 = taken; bits past the range are 1 */
   _Atomic uint64_t *rest; /* of each port: see ports.c */
   _Atomic uint64_t *users;
-  fzri_told told; /* of what the log was told lately */
+  _Atomic uint64_t *marked; /* a bit per port, see users.h */
+  _Atomic uint32_t marks;   /* how many there ever were */
+  fzri_told told;           /* of what the log was told lately */
 };
 
 /* Whether |shared| was made for exactly this range. */

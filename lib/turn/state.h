@@ -101,8 +101,8 @@ typedef struct fzri_allocation {
   uint8_t key[FZR_STUN_KEY_LEN]; /* of the credential used last: saves deriving it with every request */
   uint8_t credential_tag[16];    /* keyed hash of that username */
   uint64_t key_expires;
-  uint64_t user;       /* keyed hash of whom the username names */
-  uint64_t quota_user; /* counted under this in fzr_shared; 0: not counted */
+  uint64_t user;        /* keyed hash of whom the username names */
+  uint64_t shared_user; /* hash of the user whom fzr_shared knows it by; 0: it does not */
   fzri_timer timer;
 } fzri_allocation;
 
@@ -181,6 +181,9 @@ struct fzr_engine {
   fzri_told *told; /* that of |shared| */
   bool owns_shared;
   bool draining;
+  bool replaces;  /* a user's newer allocation ends the older one */
+  uint32_t marks; /* of fzr_shared, when it was last looked at */
+  fzr_time look_at;
   uint8_t families; /* bits offered */
   uint8_t log_level;
   fzr_addr public_addr[2]; /* by fzri_family_slot, port 0 */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "users.h"
 
-/* A user's slot: the upper 48 bits name him, the lower 16 count. A slot whose count is 0 may be taken by another. */
+/* A user's slot: the upper 47 bits name him, the next one says what the lower 16 are: the number of his allocations, or the port of
+ * the newest one. A slot where they are 0 may be taken by another. */
 #define COUNT_MASK 0xffffu
 #define PROBES     64u
+
+enum kind { KIND_COUNT = 0, KIND_NEWEST = 1 };
 
 uint32_t fzri_shared_user_slots(uint32_t ports)
 {
@@ -13,13 +16,14 @@ uint32_t fzri_shared_user_slots(uint32_t ports)
   return slots;
 }
 
-static uint64_t user_tag(uint64_t user)
+/* |kind| keeps the two uses of the table apart. */
+static uint64_t user_tag(uint64_t user, enum kind kind)
 {
-  const uint64_t tag = user & ~(uint64_t)COUNT_MASK;
-  return tag ? tag : (uint64_t)COUNT_MASK + 1;
+  const uint64_t tag = user & ~(uint64_t)(2 * COUNT_MASK + 1);
+  return (tag ? tag : (uint64_t)(2 * COUNT_MASK + 2)) | (uint64_t)kind << 16;
 }
 
-/* The slot that counts |tag| now, or NULL. *|vacant| gets the first one that could. */
+/* The slot of |tag|, in use, or NULL. *|vacant| gets the first one that could. */
 static _Atomic uint64_t *find_user(fzr_shared *s, uint64_t tag, _Atomic uint64_t **vacant)
 {
   *vacant = NULL;
@@ -36,7 +40,7 @@ static _Atomic uint64_t *find_user(fzr_shared *s, uint64_t tag, _Atomic uint64_t
 
 bool fzri_shared_user_enter(fzr_shared *s, uint64_t user, uint32_t limit)
 {
-  const uint64_t tag = user_tag(user);
+  const uint64_t tag = user_tag(user, KIND_COUNT);
   const uint64_t most = limit < COUNT_MASK ? limit : COUNT_MASK;
   for (;;) {
     _Atomic uint64_t *vacant;
@@ -58,7 +62,75 @@ bool fzri_shared_user_enter(fzr_shared *s, uint64_t user, uint32_t limit)
 void fzri_shared_user_leave(fzr_shared *s, uint64_t user)
 {
   _Atomic uint64_t *vacant;
-  _Atomic uint64_t *slot = find_user(s, user_tag(user), &vacant);
+  _Atomic uint64_t *slot = find_user(s, user_tag(user, KIND_COUNT), &vacant);
   if (slot)
     atomic_fetch_sub(slot, 1);
+}
+
+bool fzri_shared_set_newest(fzr_shared *s, uint64_t user, uint16_t port, uint16_t *older)
+{
+  const uint64_t tag = user_tag(user, KIND_NEWEST);
+  for (;;) {
+    _Atomic uint64_t *vacant;
+    _Atomic uint64_t *slot = find_user(s, tag, &vacant);
+    if (!slot)
+      slot = vacant;
+    if (!slot)
+      return false;
+    uint64_t value = atomic_load(slot);
+    const bool mine = (value & ~(uint64_t)COUNT_MASK) == tag;
+    if (value & COUNT_MASK && !mine)
+      continue; /* the vacant slot was taken meanwhile */
+    *older = mine ? (uint16_t)value : 0;
+    if (atomic_compare_exchange_strong(slot, &value, tag | port))
+      return true;
+  }
+}
+
+uint16_t fzri_shared_newest(fzr_shared *s, uint64_t user)
+{
+  _Atomic uint64_t *vacant;
+  const _Atomic uint64_t *slot = find_user(s, user_tag(user, KIND_NEWEST), &vacant);
+  return slot ? (uint16_t)atomic_load(slot) : 0;
+}
+
+void fzri_shared_unset_newest(fzr_shared *s, uint64_t user, uint16_t port)
+{
+  const uint64_t tag = user_tag(user, KIND_NEWEST);
+  /* All of them: shards that raced for a new user may have left him two. */
+  for (uint32_t i = 0; i < PROBES; i++) {
+    uint64_t value = tag | port;
+    atomic_compare_exchange_strong(&s->users[((uint32_t)(tag >> 16) + i) & s->user_mask], &value, tag);
+  }
+}
+
+void fzri_shared_mark(fzr_shared *s, uint16_t port)
+{
+  const uint32_t i = (uint32_t)port - s->lowest;
+  atomic_fetch_or(&s->marked[i / 64], (uint64_t)1 << i % 64);
+  atomic_fetch_add(&s->marks, 1);
+}
+
+void fzri_shared_unmark(fzr_shared *s, uint16_t port)
+{
+  const uint32_t i = (uint32_t)port - s->lowest;
+  const uint64_t bit = (uint64_t)1 << i % 64;
+  if (atomic_load(&s->marked[i / 64]) & bit)
+    atomic_fetch_and(&s->marked[i / 64], ~bit);
+}
+
+uint32_t fzri_shared_marks(const fzr_shared *s)
+{
+  return atomic_load(&s->marks);
+}
+
+uint16_t fzri_shared_next_mark(const fzr_shared *s, uint16_t after)
+{
+  uint32_t i = after < s->lowest ? 0 : (uint32_t)after - s->lowest + 1;
+  for (; i < s->ports; i = (i | 63) + 1) {
+    const uint64_t bits = atomic_load_explicit(&s->marked[i / 64], memory_order_relaxed) >> i % 64;
+    if (bits)
+      return (uint16_t)(s->lowest + i + (uint32_t)__builtin_ctzll(bits));
+  }
+  return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The number of allocations per user in fzr_shared. */
+/* What fzr_shared knows of users: how many allocations each has, or, where a newer one replaces the older, which is the newest. */
 #ifndef FZRI_USERS_H
 #define FZRI_USERS_H
 
@@ -12,5 +12,21 @@ uint32_t fzri_shared_user_slots(uint32_t ports);
  * Shards that race for the same new user may let him overshoot by one each. */
 bool fzri_shared_user_enter(fzr_shared *shared, uint64_t user, uint32_t limit);
 void fzri_shared_user_leave(fzr_shared *shared, uint64_t user);
+
+/* Makes the allocation at |port| the newest one of |user|, and *|older| the port of the one before, or 0. Returns whether there was
+ * room for him. Shards that race for the same new user end up with one newest allocation all the same. */
+bool fzri_shared_set_newest(fzr_shared *shared, uint64_t user, uint16_t port, uint16_t *older);
+/* The port of |user|'s newest allocation, or 0. */
+uint16_t fzri_shared_newest(fzr_shared *shared, uint64_t user);
+/* |user|'s allocation at |port| is over: forgets it, if it is the newest. */
+void fzri_shared_unset_newest(fzr_shared *shared, uint64_t user, uint16_t port);
+
+/* Marks |port|: whoever has the allocation there should look whether it is still the newest of its user. */
+void fzri_shared_mark(fzr_shared *shared, uint16_t port);
+void fzri_shared_unmark(fzr_shared *shared, uint16_t port);
+/* Changes with each mark. */
+uint32_t fzri_shared_marks(const fzr_shared *shared);
+/* The first marked port after |after|, or 0. */
+uint16_t fzri_shared_next_mark(const fzr_shared *shared, uint16_t after);
 
 #endif

@@ -234,6 +234,7 @@ static void world_init(world *w, unsigned count)
   config.auth = FZR_AUTH_STAMP;
   config.auth_secret = SECRET;
   config.unauthenticated_rate = FZR_UNLIMITED;
+  config.replace_allocations = FZR_REPLACE_NEVER; /* all clients have one username */
   live = 0;
   if (fzr_engine_new(&config, w->now, &w->engine) || fzr_engine_set_wallclock(w->engine, w->now, 1700000000))
     die("no engine");

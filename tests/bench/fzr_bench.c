@@ -111,15 +111,9 @@ static int read_secret(const char *path, char *out, size_t cap)
 
 static int stamp_credential(bench *b, const char *path)
 {
-  char secret[300];
-  static const char salt[] = "fzr-bench";
-  const uint64_t expiry = (uint64_t)time(NULL) + 86400;
-  if (read_secret(path, secret, sizeof secret))
+  b->credential.expiry = (uint64_t)time(NULL) + 86400;
+  if (read_secret(path, b->credential.secret, sizeof b->credential.secret))
     return 2;
-  snprintf(b->credential.username, sizeof b->credential.username, "%llu:%s", (unsigned long long)expiry,
-           salt);
-  fzr_auth_stamp_password(secret, expiry, (const uint8_t *)salt, strlen(salt), b->credential.password,
-                          sizeof b->credential.password);
   b->has_credential = true;
   return 0;
 }

@@ -27,6 +27,9 @@ int session_open(session *s, const fzr_addr *server, const credential *c, uint32
   const bool v4 = server->family == FZR_FAMILY_IPV4;
   memset(s, 0, sizeof *s);
   s->credential = c;
+  if (*c->secret)
+    snprintf(s->user, sizeof s->user, "%llu:fzr-bench-%ld-%u", (unsigned long long)c->expiry, (long)getpid(),
+             id);
   memcpy(&in4.sin_addr, server->ip, 4);
   memcpy(&in6.sin6_addr, server->ip, 16);
   in6.sin6_scope_id = server->scope_id;
@@ -48,6 +51,23 @@ void session_close(session *s)
   if (s->fd >= 0)
     close(s->fd);
   s->fd = -1;
+}
+
+static const char *username_of(const session *s)
+{
+  return *s->user ? s->user : s->credential->username;
+}
+
+static void make_key(session *s)
+{
+  char stamp[FZR_STAMP_PASSWORD_LEN + 1];
+  const credential *c = s->credential;
+  const char *name = username_of(s), *password = c->password, *salt = strchr(name, ':');
+  if (*s->user && salt++) {
+    fzr_auth_stamp_password(c->secret, c->expiry, (const uint8_t *)salt, strlen(salt), stamp, sizeof stamp);
+    password = stamp;
+  }
+  fzr_auth_long_term_key((const uint8_t *)name, strlen(name), s->realm, password, s->key);
 }
 
 /* A new transaction id: the last bytes count up. */
@@ -85,7 +105,7 @@ static void send_request(session *s)
     fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, s->lifetime);
   }
   if (s->nonce_len) {
-    fzr_stun_add(&b, FZR_ATTR_USERNAME, s->credential->username, strlen(s->credential->username));
+    fzr_stun_add(&b, FZR_ATTR_USERNAME, username_of(s), strlen(username_of(s)));
     fzr_stun_add(&b, FZR_ATTR_REALM, s->realm, strlen(s->realm));
     fzr_stun_add(&b, FZR_ATTR_NONCE, s->nonce, s->nonce_len);
     fzr_stun_add_integrity(&b, s->key, sizeof s->key);
@@ -134,8 +154,7 @@ static bool take_challenge(session *s, const fzr_stun_msg *msg, fzr_time now)
   }
   memcpy(s->nonce, nonce.value, nonce.len);
   s->nonce_len = nonce.len;
-  fzr_auth_long_term_key((const uint8_t *)s->credential->username, strlen(s->credential->username), s->realm,
-                         s->credential->password, s->key);
+  make_key(s);
   s->has_key = true;
   new_transaction(s, s->state, now);
   send_request(s);

@@ -10,6 +10,9 @@ typedef struct credential {
   char username[512];
   char password[512];
   char realm[128]; /* as the server says; empty until then */
+  char secret
+      [300]; /* not empty: of the stamp scheme, and each session is a user of its own; a new allocation of a user ends the last */
+  uint64_t expiry;
 } credential;
 
 enum session_state {
@@ -27,6 +30,7 @@ typedef struct session {
   int fd; /* connected to the server */
   enum session_state state;
   const credential *credential;
+  char user[64]; /* where the credential is but a secret */
   uint8_t txid[FZR_STUN_TXID_LEN];
   uint8_t key[FZR_STUN_KEY_LEN];
   bool has_key;

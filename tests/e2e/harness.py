@@ -165,6 +165,8 @@ class Relay(Process):
     `args` are further arguments, `env` further variables. `wrapper` stands before the command, such as "ip netns exec x".
     """
 
+    users = 0
+
     def __init__(self, binary, *args, v4="127.0.0.1", v6="::1", workers=1, ports=None, port_count=200, env=None,
                  wrapper=(), probe=True):
         self.secret_file = tempfile.NamedTemporaryFile("w", suffix=".secret")
@@ -207,7 +209,11 @@ class Relay(Process):
     def address(self, family=socket.AF_INET):
         return (self.v4 if family == socket.AF_INET else self.v6), self.port
 
-    def credentials(self, ttl=3600, salt="e2e"):
+    def credentials(self, ttl=3600, salt=None):
+        """Of a user of their own, unless `salt` names one: a new allocation of a user ends the one before."""
+        if salt is None:
+            Relay.users += 1
+            salt = "user%d" % Relay.users
         return make_credentials(SECRET, ttl, salt)
 
     def stop(self, immediately=True):

@@ -23,7 +23,7 @@ LARGEST = 65507 - 4
 ASK_BOTH = [(stun.REQUESTED_TRANSPORT, stun.UDP), (stun.ADDITIONAL_ADDRESS_FAMILY, stun.family_value(stun.IPV6))]
 
 
-def new_client(relay, family=V4, salt="client", ttl=3600, **more):
+def new_client(relay, family=V4, salt=None, ttl=3600, **more):
     return Client(relay.address(family), *relay.credentials(ttl=ttl, salt=salt), **more)
 
 

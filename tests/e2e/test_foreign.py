@@ -32,7 +32,7 @@ def run_client(*command, timeout=3 * DEADLINE):
 class Foreign(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.relay = Relay(BINARY, workers=WORKERS)
+        cls.relay = Relay(BINARY, "--replace-allocation", "no", workers=WORKERS)  # many clients of one user
         cls.peers = EchoPeers(3)
 
     @classmethod

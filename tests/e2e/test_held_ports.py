@@ -9,7 +9,7 @@ import unittest
 
 import netns
 from firezone_client import Client, Refused
-from harness import Relay, main, make_credentials
+from harness import Relay, main
 
 BINARY = sys.argv.pop(1)
 
@@ -40,15 +40,13 @@ class HeldPorts(unittest.TestCase):
 
     def setUp(self):
         self.open = []
-        self.users = 0
 
     def tearDown(self):
         for s in self.open:
             s.close()
 
     def client(self, relay):
-        self.users += 1
-        client = Client(relay.address(socket.AF_INET if relay.v4 else socket.AF_INET6), *make_credentials(salt="user%d" % self.users))
+        client = Client(relay.address(socket.AF_INET if relay.v4 else socket.AF_INET6), *relay.credentials())
         self.open.append(client)
         client.allocate()
         return client

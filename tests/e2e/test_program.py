@@ -28,7 +28,7 @@ WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
 
-def new_client(relay, salt="client", address=None):
+def new_client(relay, salt=None, address=None):
     return Client(address or relay.address(), *relay.credentials(salt=salt))
 
 
@@ -321,7 +321,7 @@ class Descriptors(unittest.TestCase):
 
 class Limits(unittest.TestCase):
     def test_allocations_per_user_across_workers(self):
-        with Relay(BINARY, "--max-allocations-per-user", "3", workers=4) as relay:
+        with Relay(BINARY, "--replace-allocation", "no", "--max-allocations-per-user", "3", workers=4) as relay:
             clients = [new_client(relay, "one user") for _ in range(12)]
             codes = []
             for client in clients:

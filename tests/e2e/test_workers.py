@@ -18,7 +18,7 @@ BINARY = sys.argv.pop(1)
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
 
-def new_client(relay, family=V4, salt="client"):
+def new_client(relay, family=V4, salt=None):
     return Client(relay.address(family), *relay.credentials(salt=salt))
 
 

@@ -32,6 +32,8 @@ void fuzz_engine_init(fuzz_engine *f, uint8_t flags)
   config.max_allocations_per_user = flags & 1 ? 2 : 0;
   config.max_bandwidth_per_allocation = flags & 2 ? 2000 : 0;
   config.answer_ring = flags & 4 ? 1 : 0;
+  config.replace_allocations =
+      flags & 8 ? FZR_REPLACE_ALWAYS : FZR_REPLACE_NEVER; /* all clients are one user */
   FUZZ_CHECK(fzr_engine_new(&config, f->now, &f->engine) == 0);
   FUZZ_CHECK(fzr_engine_set_wallclock(f->engine, f->now, 1700000000) == 0);
   fzr_auth_stamp_password(FUZZ_SECRET, 4000000000u, (const uint8_t *)"fuzz", 4, password, sizeof password);

@@ -9,6 +9,7 @@
 #define CHANNELS 5
 #define PEERS    5
 #define PORTS    4
+#define USERS    3                 /* with two clients each, that is addresses of one */
 #define GRACE    (10 * FZR_SECOND) /* beyond what clients are told */
 
 typedef struct model_channel {
@@ -30,6 +31,7 @@ static fzr_addr peers[PEERS]; /* the last one is IPv6, the one before is out of 
 static fzt_prng prng;
 
 static fzr_time last_expiry;
+static bool replaces; /* a new allocation of a user ends the other */
 
 static bool alive(int c)
 {
@@ -91,6 +93,13 @@ static void add_allocate(fzr_stun_builder *b, const void *ctx)
     fzr_stun_add_u32(b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
 }
 
+/* The other one of the two clients of |c|'s user loses what he has. */
+static void replace_other(int c)
+{
+  if (replaces)
+    memset(&model[(c + USERS) % CLIENTS], 0, sizeof *model);
+}
+
 static void step_allocate(int c)
 {
   const bool dual = fzt_below(&prng, 2);
@@ -99,6 +108,8 @@ static void step_allocate(int c)
   const bool full = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
   const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &dual);
   fzt_check(code == (alive(c) ? 437 : full ? 508 : 0) || (code == 508 && maybe_full && !alive(c)));
+  if (!code || (code == 508 && !alive(c)))
+    replace_other(c); /* also to make room for the next try */
   if (code)
     return;
   model[c] = (model_client){.allocated = true, .dual = dual, .expires = relay.now + 600 * FZR_SECOND + GRACE};
@@ -245,19 +256,33 @@ static void check_gauges(void)
     }
   fzt_check(stats.allocations == live_count() && stats.channels == channels);
 }
+
+static void make_client(int c)
+{
+  char password[FZR_STAMP_PASSWORD_LEN + 1], salt[16];
+  fzt_client_init(&clients[c], "198.51.100.1:4000");
+  clients[c].addr.port = (uint16_t)(4000 + c);
+  snprintf(salt, sizeof salt, "user%d", c % USERS);
+  snprintf(clients[c].username, sizeof clients[c].username, "1892160000:%s", salt);
+  fzr_auth_stamp_password(FZT_SECRET, 1892160000, (const uint8_t *)salt, strlen(salt), password,
+                          sizeof password);
+  fzr_auth_long_term_key((const uint8_t *)clients[c].username, strlen(clients[c].username), "firezone",
+                         password, clients[c].key);
+}
+
 static void set_up(void)
 {
   fzr_config config = fzt_config(&relay);
+  replaces = fzt_below(&prng, 2);
+  config.replace_allocations = replaces ? FZR_REPLACE_DEFAULT : FZR_REPLACE_NEVER;
   config.lowest_port = 50000;
   config.highest_port = 50000 + PORTS - 1;
   relay.prng.state = fzt_next(&prng);
   fzt_relay_init(&relay, &config);
   memset(model, 0, sizeof model);
   last_expiry = 0;
-  for (int c = 0; c < CLIENTS; c++) {
-    fzt_client_init(&clients[c], "198.51.100.1:4000");
-    clients[c].addr.port = (uint16_t)(4000 + c);
-  }
+  for (int c = 0; c < CLIENTS; c++)
+    make_client(c);
   for (int p = 0; p < PEERS; p++) {
     peers[p] = fzt_addr("203.0.113.9:5000");
     peers[p].port = (uint16_t)(5000 + p);

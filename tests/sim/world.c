@@ -8,6 +8,7 @@
 #define REFRESH_EVERY (300 * FZR_SECOND)
 #define BIND_EVERY    (240 * FZR_SECOND)
 #define PAYLOAD       24u
+#define OTHER_PORT    3479u /* of the second worker */
 
 static const char secret[] = "a simulated secret";
 
@@ -87,8 +88,8 @@ static void peer_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, co
   fzt_check(!l.back);
   sim_channel *channel = &w->clients[l.client].channels[l.channel];
   fzt_check(fzr_addr_equal(&channel->peer, to));
-  /* It comes from the allocation's address of the peer's family. */
-  fzt_check(fzr_addr_equal(from, &client->relayed[to->family == FZR_FAMILY_IPV6]));
+  /* It comes from the allocation's address of the peer's family; where clients roam it may be that of the last one. */
+  fzt_check(w->other_engine || fzr_addr_equal(from, &client->relayed[to->family == FZR_FAMILY_IPV6]));
   arrived(&channel->out, l.number);
   l.back = 1;
   l.number = channel->back.sent++;
@@ -125,7 +126,7 @@ static void ask(sim_client *c, uint16_t method, int subject)
   if (method == FZR_STUN_ALLOCATE || method == FZR_STUN_REFRESH) {
     fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
     fzr_stun_add_u32(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
-    fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, c->lifetime);
+    fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, c->deletes ? 0 : c->lifetime);
   } else {
     const sim_channel *channel = &c->channels[subject];
     fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)channel->number << 16);
@@ -161,21 +162,33 @@ static void on_success(sim_client *c, const fzr_stun_msg *msg)
     c->refresh_due = now + c->refresh_every;
     break;
   case FZR_STUN_REFRESH:
-    c->refresh_due = now + c->refresh_every;
+    c->refresh_due = c->deletes ? now : now + c->refresh_every;
+    c->deletes = false;
     break;
   default:
     c->channels[c->subject].bound = true;
     c->channels[c->subject].due = now + c->bind_every;
+    for (unsigned i = 0; i < SIM_CHANNELS; i++)
+      if (c->channels[i].wanted && !c->channels[i].bound)
+        return;
+    if (!c->took)
+      c->took = now - c->flipped;
   }
 }
 
 static void on_error(sim_client *c, unsigned code)
 {
   const fzr_time later = memory_net_now(c->world->net) + 30 * FZR_SECOND;
-  if (code == 437 && c->method != FZR_STUN_ALLOCATE) {
-    c->allocated = false;
-    for (unsigned i = 0; i < SIM_CHANNELS; i++)
+  if (code == 437 && c->method == FZR_STUN_ALLOCATE) {
+    c->deletes = true;
+    ask(c, FZR_STUN_REFRESH, -1);
+  } else if (code == 437) {
+    c->deletes = c->allocated = false;
+    c->refresh_due = memory_net_now(c->world->net);
+    for (unsigned i = 0; i < SIM_CHANNELS; i++) {
       c->channels[i].bound = false;
+      c->channels[i].due = 0;
+    }
   } else if (c->method == FZR_STUN_CHANNEL_BIND) {
     c->channels[c->subject].bound = false;
     c->channels[c->subject].due = later;
@@ -209,17 +222,24 @@ static void on_answer(sim_client *c, const fzr_stun_msg *msg)
   }
 }
 
+static void look_after(sim_client *c, fzr_time now);
+
 static void client_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data,
                            size_t len)
 {
   sim_client *c = ctx;
   fzr_stun_msg msg;
   uint16_t number, payload;
-  (void)to;
+  if (!fzr_addr_equal(to, &c->addr)) {
+    lost(c->world, from, to, data, len); /* the NAT has forgotten that port */
+    return;
+  }
   fzt_check(fzr_addr_equal(from, &c->server));
   if (fzr_channel_data_read(data, len, &number, &payload) != 0) {
     fzt_check(fzr_stun_read(data, len, &msg) == 0);
     on_answer(c, &msg);
+    if (c->eager)
+      look_after(c, memory_net_now(c->world->net));
     return;
   }
   fzt_check(payload + 4u == len);
@@ -352,10 +372,25 @@ static void make_peers(sim_world *w)
   }
 }
 
-static int make_engine(sim_world *w, uint64_t seed)
+void sim_flip(sim_client *c)
+{
+  const fzr_addr addr = c->addr, server = c->server;
+  c->addr = c->other_addr;
+  c->server = c->other_server;
+  c->other_addr = addr;
+  c->other_server = server;
+  c->flipped = memory_net_now(c->world->net);
+  c->took = 0;
+  c->deletes = false;
+  c->refresh_due = c->flipped;
+  ask(c, c->allocated ? FZR_STUN_REFRESH : FZR_STUN_ALLOCATE, -1);
+}
+
+static int make_engine(sim_world *w, uint32_t limit, fzr_engine **out)
 {
   fzr_config config = fzr_config_init();
-  w->prng.state = seed;
+  config.shared = w->shared;
+  config.max_allocations_per_user = limit;
   config.mem = &w->mem.hooks;
   config.random = fzt_random;
   config.random_ctx = &w->prng;
@@ -363,15 +398,45 @@ static int make_engine(sim_world *w, uint64_t seed)
   config.public_ip6 = w->public6;
   config.auth = FZR_AUTH_STAMP;
   config.auth_secret = secret;
-  return fzr_engine_new(&config, memory_net_now(w->net), &w->engine);
+  const int error = fzr_engine_new(&config, memory_net_now(w->net), out);
+  if (!error)
+    fzt_check(fzr_engine_set_wallclock(*out, memory_net_now(w->net), 1700000000) == 0);
+  return error;
 }
 
-int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from, uint64_t fail_only)
+static memory_relay *make_relay(sim_world *w, fzr_engine *engine, uint16_t port, int *error)
+{
+  fzr_addr listen4 = w->listen4, listen6 = w->listen6;
+  listen4.port = listen6.port = port;
+  return memory_net_add_relay(w->net, engine, &listen4, &listen6, &w->public4, &w->public6, &w->mem.hooks,
+                              error);
+}
+
+/* The client's other address, at the other worker. */
+static void make_other_address(sim_world *w, sim_client *c)
+{
+  c->other_addr = c->addr;
+  c->other_addr.port = (uint16_t)(c->addr.port + 1000);
+  c->other_server = c->server;
+  c->other_server.port = OTHER_PORT;
+  fzt_check(memory_net_add_host(w->net, &c->other_addr, client_receive, c) == 0);
+}
+
+static int make_other_worker(sim_world *w, uint32_t limit)
+{
+  int error = make_engine(w, limit, &w->other_engine);
+  if (!error)
+    w->other_relay = make_relay(w, w->other_engine, OTHER_PORT, &error);
+  for (unsigned i = 0; i < SIM_CLIENTS && !error; i++)
+    make_other_address(w, &w->clients[i]);
+  return error;
+}
+
+static void make_net(sim_world *w, uint64_t seed, const memory_link *link)
 {
   memset(w, 0, sizeof *w);
   fzt_mem_init(&w->mem);
-  w->mem.fail_from = fail_from;
-  w->mem.fail_only = fail_only;
+  w->prng.state = seed;
   w->listen4 = fzt_addr("203.0.113.1:3478");
   w->listen6 = fzt_addr("[2001:db8:ffff::1]:3478");
   w->public4 = fzt_addr("203.0.113.1");
@@ -381,12 +446,13 @@ int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fai
   fzt_check(w->net != NULL);
   memory_net_set_link(w->net, link);
   memory_net_set_tap(w->net, lost, w);
-  int error = make_engine(w, seed);
-  if (!error) {
-    fzt_check(fzr_engine_set_wallclock(w->engine, memory_net_now(w->net), 1700000000) == 0);
-    w->relay = memory_net_add_relay(w->net, w->engine, &w->listen4, &w->listen6, &w->public4, &w->public6,
-                                    &w->mem.hooks, &error);
-  }
+}
+
+static int start(sim_world *w, uint32_t limit)
+{
+  int error = make_engine(w, limit, &w->engine);
+  if (!error)
+    w->relay = make_relay(w, w->engine, w->listen4.port, &error);
   if (error)
     return error;
   make_peers(w);
@@ -397,10 +463,29 @@ int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fai
   return 0;
 }
 
+int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from, uint64_t fail_only)
+{
+  make_net(w, seed, link);
+  w->mem.fail_from = fail_from;
+  w->mem.fail_only = fail_only;
+  return start(w, 0);
+}
+
+int sim_start_two(sim_world *w, uint64_t seed, const memory_link *link, uint32_t limit)
+{
+  make_net(w, seed, link);
+  int error = fzr_shared_new(49152, 65535, &w->mem.hooks, &w->shared);
+  if (!error)
+    error = start(w, limit);
+  return error ? error : make_other_worker(w, limit);
+}
+
 void sim_end(sim_world *w)
 {
   memory_net_free(w->net);
   fzr_engine_free(w->engine);
+  fzr_engine_free(w->other_engine);
+  fzr_shared_free(w->shared);
   fzt_check(w->mem.live == 0 && w->mem.live_blocks == 0);
 }
 

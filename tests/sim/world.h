@@ -36,6 +36,13 @@ typedef struct sim_client {
   sim_world *world;
   unsigned index;
   fzr_addr addr, server;
+  /* What a NAT may give him instead, and the worker that such a source address leads to. */
+  fzr_addr other_addr, other_server;
+  bool deletes; /* an allocation that he has forgotten, as Firezone's clients do */
+  bool eager;   /* does what follows from an answer at once, not at the next tick */
+  fzr_time
+      flipped; /* when sim_flip was called, and how long it took from there until all channels were bound again */
+  fzr_time took;
   char username[64];
   uint8_t key[FZR_STUN_KEY_LEN];
   uint8_t nonce[64];
@@ -72,6 +79,9 @@ struct sim_world {
   memory_net *net;
   memory_relay *relay;
   fzr_engine *engine;
+  fzr_engine *other_engine; /* a second worker, or NULL */
+  memory_relay *other_relay;
+  fzr_shared *shared;
   fzt_mem mem;
   fzt_prng prng; /* the engine's randomness */
   fzr_addr listen4, listen6, public4, public6;
@@ -85,6 +95,11 @@ struct sim_world {
 /* Makes a world, with a relay of both families under the stamp scheme; |fail_from| and |fail_only| as in fzt_mem. Returns 0, or
  * the error of a library that had no memory. */
 int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from, uint64_t fail_only);
+/* The same with two workers, one at each of two listen ports (the kernel, which picks a worker by the source address, is not simulated),
+ * and at most |limit| allocations for each user. */
+int sim_start_two(sim_world *w, uint64_t seed, const memory_link *link, uint32_t limit);
+/* The client's NAT gives him his other address, by which he reaches the other worker; he sends a Refresh, or an Allocate. */
+void sim_flip(sim_client *c);
 /* Frees it and checks that nothing is left out. */
 void sim_end(sim_world *w);
 

@@ -46,6 +46,7 @@ static const struct {
      {BAD_CIDR},
      {"10.0.0.0/8", "192.0.2.1", "::/0", "192.0.2.1:3478", "[2001:db8::/32]:3478"}},
     {"--deny-peer", "DENY_PEER", {BAD_CIDR}, {"10.0.0.0/8", "2001:db8::/32"}},
+    {"--replace-allocation", "REPLACE_ALLOCATION", {"", "x", "Yes"}, {"yes", "no"}},
     {"--max-allocations-per-user",
      "MAX_ALLOCATIONS_PER_USER",
      {"", "-1", "x", "4294967295", "4294967296"},
@@ -173,6 +174,7 @@ START_TEST(test_defaults)
   ck_assert_uint_eq(o.drain_idle_seconds, 60);
   ck_assert(o.shutdown_seconds == UINT64_MAX);
   ck_assert_uint_eq(o.max_allocations_per_user, 0);
+  ck_assert(!o.keep_allocations);
   ck_assert_uint_eq(o.max_channels_per_allocation, 4096);
   ck_assert_uint_eq(o.max_bandwidth_per_allocation, 0);
   ck_assert_uint_eq(o.unauthenticated_rate, 1000);

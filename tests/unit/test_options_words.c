@@ -28,6 +28,11 @@ START_TEST(test_options_without_effect)
   check_idle("--max-partition-time", "there is no token");
   ck_assert_int_eq(READ(PUBLIC, "--google-cloud-project-id", "p"), 0);
   check_idle("--google-cloud-project-id", "--log-format is not google-cloud");
+  ck_assert_int_eq(READ(PUBLIC, "--max-allocations-per-user", "2"), 0);
+  check_idle("--max-allocations-per-user", "--replace-allocation is not no");
+  ck_assert_int_eq(READ(PUBLIC, "--max-allocations-per-user", "2", "--replace-allocation=no"), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
+  ck_assert(o.keep_allocations);
   ck_assert_int_eq(READ(PUBLIC, "--xdp-route", "swap"), 0);
   check_idle("--xdp-route", "--xdp is off");
   ck_assert_msg(READ(PUBLIC, "--xdp-interface", "eth0") == 0, "%s", error);

@@ -16,7 +16,7 @@ START_TEST(test_misuse)
   ck_assert_int_eq(fzr_shared_new(0, 2, NULL, &s), FZR_ERR_CONFIG_PORTS);
   ck_assert_int_eq(fzr_shared_new(3, 2, NULL, &s), FZR_ERR_CONFIG_PORTS);
   fzt_mem mem;
-  for (uint64_t n = 1; n <= 4; n++) {
+  for (uint64_t n = 1; n <= 5; n++) {
     fzt_mem_init(&mem);
     mem.fail_only = n;
     ck_assert_int_eq(fzr_shared_new(1, 1000, &mem.hooks, &s), FZR_ERR_NO_MEMORY);
@@ -306,6 +306,128 @@ START_TEST(test_race)
 }
 END_TEST
 
+/* ---- who is the newest ---- */
+
+enum { HELD_MAX = 16, USERS = 3 };
+
+typedef struct mover {
+  fzr_shared *shared;
+  uint64_t seed;
+  uint16_t ports[HELD_MAX];
+  uint64_t users[HELD_MAX];
+  unsigned n;
+} mover;
+
+static void end_one(mover *m, unsigned k)
+{
+  fzri_shared_unset_newest(m->shared, m->users[k], m->ports[k]);
+  fzri_shared_give_port(m->shared, m->ports[k], 0);
+  m->ports[k] = m->ports[--m->n];
+  m->users[k] = m->users[m->n];
+}
+
+/* Ends what others have replaced, as a shard does. */
+static void look(mover *m)
+{
+  uint16_t port = 0;
+  while ((port = fzri_shared_next_mark(m->shared, port)) != 0) {
+    for (unsigned k = 0; k < m->n; k++) {
+      if (m->ports[k] != port)
+        continue;
+      fzri_shared_unmark(m->shared, port);
+      if (fzri_shared_newest(m->shared, m->users[k]) != port)
+        end_one(m, k);
+      break;
+    }
+  }
+}
+
+static void *move_about(void *ctx)
+{
+  mover *m = ctx;
+  fzt_prng prng = {m->seed};
+  uint32_t marks = 0;
+  for (unsigned i = 0; i < 20000; i++) {
+    const uint32_t now = fzri_shared_marks(m->shared);
+    if (now != marks)
+      look(m);
+    marks = now;
+    if (m->n == HELD_MAX || (m->n && !fzt_below(&prng, 4))) {
+      end_one(m, (unsigned)fzt_below(&prng, m->n));
+      continue;
+    }
+    const uint16_t port = fzri_shared_take_port(m->shared, fzt_next(&prng), false, 0);
+    if (!port)
+      continue;
+    uint16_t older = 0;
+    const uint64_t user = (1 + fzt_below(&prng, USERS)) << 32;
+    fzt_check(fzri_shared_set_newest(m->shared, user, port, &older));
+    m->ports[m->n] = port;
+    m->users[m->n++] = user;
+    if (older)
+      fzri_shared_mark(m->shared, older);
+  }
+  return NULL;
+}
+
+/* Whatever shards do at the same time: in the end each user has one allocation at most, and all know of which. */
+START_TEST(test_newest_race)
+{
+  static mover movers[THREADS];
+  pthread_t threads[THREADS];
+  unsigned left[USERS + 1] = {0};
+  fzr_shared *s;
+  const uint64_t seed = fzt_seed("newest");
+  ck_assert_int_eq(fzr_shared_new(2000, 2000 + RACE_PORTS - 1, NULL, &s), 0);
+  memset(movers, 0, sizeof movers);
+  for (unsigned i = 0; i < THREADS; i++) {
+    movers[i].shared = s;
+    movers[i].seed = seed + i;
+    ck_assert_int_eq(pthread_create(&threads[i], NULL, move_about, &movers[i]), 0);
+  }
+  for (unsigned i = 0; i < THREADS; i++)
+    pthread_join(threads[i], NULL);
+  for (unsigned i = 0; i < THREADS; i++)
+    look(&movers[i]);
+  for (unsigned i = 0; i < THREADS; i++)
+    for (unsigned k = 0; k < movers[i].n; k++) {
+      ck_assert_uint_eq(fzri_shared_newest(s, movers[i].users[k]), movers[i].ports[k]);
+      ck_assert_uint_le(++left[movers[i].users[k] >> 32], 1);
+    }
+  for (unsigned i = 0; i < THREADS; i++)
+    while (movers[i].n)
+      end_one(&movers[i], 0);
+  for (uint64_t user = 1; user <= USERS; user++)
+    ck_assert_uint_eq(fzri_shared_newest(s, user << 32), 0);
+  ck_assert_uint_eq(fzr_shared_ports_in_use(s), 0);
+  fzr_shared_free(s);
+}
+END_TEST
+
+/* Users in one neighbourhood of the table: there is room for so many, the next one is told, and nothing grows. */
+START_TEST(test_full_table_of_users)
+{
+  fzr_shared *s;
+  uint16_t older;
+  uint64_t user = 1 << 20;
+  unsigned n = 0;
+  ck_assert_int_eq(fzr_shared_new(2000, 2009, NULL, &s), 0);
+  const uint64_t memory = fzri_shared_memory(s);
+  for (; fzri_shared_set_newest(s, user, 2000, &older); user += (uint64_t)1 << 48, n++)
+    ck_assert_uint_eq(older, 0);
+  ck_assert_uint_eq(n, 64);
+  ck_assert_uint_eq(fzri_shared_newest(s, user), 0);
+  ck_assert(!fzri_shared_user_enter(s, user, 1)); /* that table is the same */
+  ck_assert_uint_eq(fzri_shared_newest(s, user - ((uint64_t)1 << 48)), 2000);
+  fzri_shared_unset_newest(s, user - ((uint64_t)1 << 48), 2000);
+  ck_assert(fzri_shared_set_newest(s, user, 2001, &older));
+  ck_assert(fzri_shared_set_newest(s, user, 2002, &older));
+  ck_assert_uint_eq(older, 2001);
+  ck_assert_uint_eq(fzri_shared_memory(s), memory);
+  fzr_shared_free(s);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("ports");
@@ -317,6 +439,8 @@ int main(void)
   tcase_add_test(tc, test_held_by_others);
   tcase_add_test(tc, test_users);
   tcase_add_test(tc, test_race);
+  tcase_add_test(tc, test_newest_race);
+  tcase_add_test(tc, test_full_table_of_users);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

@@ -2,6 +2,7 @@
 """Clients of the relay under test, with credentials as the portal makes them."""
 import base64
 import hashlib
+import itertools
 import os
 import socket
 import sys
@@ -15,11 +16,14 @@ from firezone_client import Client, Refused, Timeout  # noqa: E402,F401
 WINDOW = 20
 
 
+SALTS = itertools.count()
+
+
 def credentials(ttl=3600, secret=SECRET):
-    """What the portal makes for a client, out of the secret that the relay joined with."""
-    expiry = int(time.time()) + ttl
-    digest = hashlib.sha256(f"{expiry}:{secret}:salt".encode()).digest()
-    return f"{expiry}:salt", base64.b64encode(digest).decode().rstrip("=")
+    """What the portal makes for a client, out of the secret that the relay joined with: each one has its own salt."""
+    expiry, salt = int(time.time()) + ttl, f"salt{next(SALTS)}"
+    digest = hashlib.sha256(f"{expiry}:{secret}:{salt}".encode()).digest()
+    return f"{expiry}:{salt}", base64.b64encode(digest).decode().rstrip("=")
 
 
 class Flow:
