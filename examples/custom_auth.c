@@ -27,7 +27,7 @@ static enum fzr_auth_result look_up(void *ctx, const uint8_t *username, size_t l
 /* Enough for an example that talks to nobody; a relay takes getrandom(2). */
 static int not_random(void *ctx, uint8_t *out, size_t len)
 {
-  unsigned *state = ctx;
+  unsigned *state = (unsigned *)ctx;
   for (size_t i = 0; i < len; i++)
     out[i] = (uint8_t)((*state = *state * 1103515245u + 12345u) >> 16);
   return 0;

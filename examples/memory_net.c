@@ -68,7 +68,7 @@ static uint64_t chance(memory_net *net)
 
 memory_net *memory_net_new(uint64_t seed, fzr_time now)
 {
-  memory_net *net = calloc(1, sizeof *net);
+  memory_net *net = (memory_net *)calloc(1, sizeof *net);
   if (net) {
     net->seed = seed;
     net->now = now;
@@ -128,11 +128,12 @@ uint64_t memory_net_reordered(const memory_net *net)
 
 int memory_net_add_host(memory_net *net, const fzr_addr *addr, memory_receive_fn receive, void *ctx)
 {
-  host *more = realloc(net->hosts, (net->host_count + 1) * sizeof *more);
+  host *more = (host *)realloc(net->hosts, (net->host_count + 1) * sizeof *more);
   if (!more)
     return -1;
   net->hosts = more;
-  net->hosts[net->host_count++] = (host){*addr, receive, ctx};
+  const host added = {*addr, receive, ctx};
+  net->hosts[net->host_count++] = added;
   return 0;
 }
 
@@ -147,7 +148,7 @@ static int push(memory_net *net, const happening *h)
 {
   if (net->count == net->room) {
     const size_t room = net->room ? 2 * net->room : 64;
-    happening *more = realloc(net->heap, room * sizeof *more);
+    happening *more = (happening *)realloc(net->heap, room * sizeof *more);
     if (!more)
       return -1;
     net->heap = more;
@@ -186,7 +187,7 @@ static int send_once(memory_net *net, const fzr_addr *from, const fzr_addr *to, 
   h.from = *from;
   h.to = *to;
   h.len = len;
-  h.data = malloc(len ? len : 1);
+  h.data = (uint8_t *)malloc(len ? len : 1);
   if (!h.data)
     return -1;
   if (len)
@@ -225,7 +226,7 @@ int memory_net_timer(memory_net *net, fzr_time in, memory_timer_fn fn, void *ctx
 
 static void report_opening(void *ctx)
 {
-  opening *o = ctx;
+  opening *o = (opening *)ctx;
   memory_relay *r = o->relay;
   for (opening **at = &r->openings; *at; at = &(*at)->next) {
     if (*at != o)
@@ -243,7 +244,7 @@ static void report_opening(void *ctx)
 
 static int open_port(void *io, uint16_t port, enum fzr_family family, void **cookie)
 {
-  memory_relay *r = io;
+  memory_relay *r = (memory_relay *)io;
   const int result = r->taken_every && ++r->opens % r->taken_every == 0 ? FZR_ERR_IO_IN_USE : 0;
   *cookie = r;
   if (!r->open_delay) {
@@ -253,10 +254,11 @@ static int open_port(void *io, uint16_t port, enum fzr_family family, void **coo
     }
     return result;
   }
-  opening *o = malloc(sizeof *o);
+  opening *o = (opening *)malloc(sizeof *o);
   if (!o)
     return FZR_ERR_IO_NO_SOCKET;
-  *o = (opening){r, port, family, result, r->openings};
+  const opening asked = {r, port, family, result, r->openings};
+  *o = asked;
   if (memory_net_timer(r->net, r->open_delay, report_opening, o)) {
     free(o);
     return FZR_ERR_IO_NO_SOCKET;
@@ -267,7 +269,7 @@ static int open_port(void *io, uint16_t port, enum fzr_family family, void **coo
 
 static void close_port(void *io, uint16_t port, enum fzr_family family, void *cookie)
 {
-  memory_relay *r = io;
+  memory_relay *r = (memory_relay *)io;
   (void)cookie;
   r->open_ports -= r->open[family == FZR_FAMILY_IPV6][port];
   r->open[family == FZR_FAMILY_IPV6][port] = 0;
@@ -275,7 +277,7 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
 
 static void forward(void *io, const fzr_verdict *verdicts, size_t n)
 {
-  memory_relay *r = io;
+  memory_relay *r = (memory_relay *)io;
   uint8_t data[FZR_UDP_PAYLOAD_MAX];
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
@@ -291,7 +293,7 @@ static void forward(void *io, const fzr_verdict *verdicts, size_t n)
 
 static void transmit(void *io, const fzr_transmit *answers, size_t n)
 {
-  memory_relay *r = io;
+  memory_relay *r = (memory_relay *)io;
   for (size_t i = 0; i < n; i++)
     memory_net_send(r->net, &answers[i].from, &answers[i].to, answers[i].data, answers[i].len);
 }
@@ -307,7 +309,7 @@ memory_relay *memory_net_add_relay(memory_net *net, fzr_engine *engine, const fz
   ops.close_port = close_port;
   ops.forward = forward;
   ops.transmit = transmit;
-  memory_relay *r = calloc(1, sizeof *r);
+  memory_relay *r = (memory_relay *)calloc(1, sizeof *r);
   *error = FZR_ERR_NO_MEMORY;
   if (!r)
     return NULL;
@@ -316,8 +318,8 @@ memory_relay *memory_net_add_relay(memory_net *net, fzr_engine *engine, const fz
   r->listen[1] = *listen6;
   r->address[0] = *public4;
   r->address[1] = *public6;
-  r->open[0] = calloc(1, UINT16_MAX + 1);
-  r->open[1] = calloc(1, UINT16_MAX + 1);
+  r->open[0] = (uint8_t *)calloc(1, UINT16_MAX + 1);
+  r->open[1] = (uint8_t *)calloc(1, UINT16_MAX + 1);
   if (r->open[0] && r->open[1])
     *error = fzr_driver_new(engine, &ops, r, mem, &r->driver);
   if (*error) {

@@ -4,6 +4,8 @@
  *   cc minimal_poll.c $(pkg-config --cflags --libs libfzrelay) -o minimal_poll
  *   ./minimal_poll 127.0.0.1
  */
+#define _DEFAULT_SOURCE /* clock_gettime, getrandom */
+
 #include <firezone_relay/firezone_relay.h>
 #include <firezone_relay/udp.h>
 
@@ -48,7 +50,7 @@ static int fill_random(void *ctx, uint8_t *out, size_t len)
 
 static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)
 {
-  watched *w = ctx;
+  watched *w = (watched *)ctx;
   size_t i = (size_t)(uintptr_t)*slot;
   if (!i) {
     for (i = 1; i <= w->count && w->fds[i - 1].fd >= 0; i++)
@@ -60,14 +62,15 @@ static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)
     *slot = (void *)(uintptr_t)i;
   }
   const int read = events & FZR_WATCH_READ ? POLLIN : 0, write = events & FZR_WATCH_WRITE ? POLLOUT : 0;
-  w->fds[i - 1] = (struct pollfd){fd, (short)(read | write), 0};
+  const struct pollfd wanted = {fd, (short)(read | write), 0};
+  w->fds[i - 1] = wanted;
   w->tokens[i - 1] = token;
   return 0;
 }
 
 static void unwatch(void *ctx, int fd, void *slot)
 {
-  watched *w = ctx;
+  watched *w = (watched *)ctx;
   (void)fd;
   w->fds[(uintptr_t)slot - 1].fd = -1; /* poll passes over negative descriptors */
 }
@@ -115,9 +118,7 @@ int main(int argc, char **argv)
     return 2;
   }
 
-  fzr_udp_config adapter;
-  memset(&adapter, 0, sizeof adapter);
-  adapter.size = sizeof adapter;
+  fzr_udp_config adapter = fzr_udp_config_init();
   adapter.bind_ip4 = config.public_ip4;
   adapter.listen_port = (uint16_t)(argc > 2 ? strtoul(argv[2], NULL, 10) : 3478);
   adapter.watch = watch;

@@ -23,7 +23,7 @@ typedef struct client {
 
 static int not_random(void *ctx, uint8_t *out, size_t len)
 {
-  unsigned *state = ctx;
+  unsigned *state = (unsigned *)ctx;
   for (size_t i = 0; i < len; i++)
     out[i] = (uint8_t)((*state = *state * 1103515245u + 12345u) >> 16);
   return 0;
@@ -32,7 +32,7 @@ static int not_random(void *ctx, uint8_t *out, size_t len)
 /* What a client gets: data of its channel, or an answer. */
 static void receive(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
 {
-  client *c = ctx;
+  client *c = (client *)ctx;
   fzr_stun_msg msg;
   fzr_stun_attr nonce;
   uint16_t channel, payload;

@@ -10,6 +10,8 @@
 
 #include "driver.h"
 
+#include <string.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -67,6 +69,15 @@ typedef struct fzr_udp_config {
    */
   bool ignore_host_addrs;
 } fzr_udp_config;
+
+/** `fzr_udp_config_init` returns a config of defaults. */
+static inline fzr_udp_config fzr_udp_config_init(void)
+{
+  fzr_udp_config config;
+  memset(&config, 0, sizeof config);
+  config.size = sizeof config;
+  return config;
+}
 
 /** Counters since the start, and gauges of now. */
 typedef struct fzr_udp_stats {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs into an empty folder, then builds and runs the examples against what is there, through pkg-config alone: shared and
-# static.
+# static, as strict C11; and they are C++17, too.
 set -euo pipefail
 source=$1
 build=$2
@@ -24,10 +24,14 @@ for example in minimal_poll custom_auth simulate; do
     sources+=("$source/examples/memory_net.c")
   fi
   # shellcheck disable=SC2046 # flags are words
-  $cc -std=gnu11 -Wall -Wextra -Werror "${sources[@]}" -o "$root/$example" $(pkg-config --cflags --libs libfzrelay)
+  $cc -std=c11 -pedantic-errors -Wall -Wextra -Werror "${sources[@]}" -o "$root/$example" $(pkg-config --cflags --libs libfzrelay)
   # shellcheck disable=SC2046
-  $cc -std=gnu11 -Wall -Wextra -Werror "${sources[@]}" -o "$root/$example-static" \
+  $cc -std=c11 -pedantic-errors -Wall -Wextra -Werror "${sources[@]}" -o "$root/$example-static" \
     -Wl,-Bstatic $(pkg-config --static --cflags --libs libfzrelay) -Wl,-Bdynamic
+  if command -v "${CXX:-c++}" >/dev/null; then
+    # shellcheck disable=SC2046
+    ${CXX:-c++} -x c++ -std=c++17 -pedantic-errors -Wall -Wextra -Werror -fsyntax-only "${sources[@]}" $(pkg-config --cflags libfzrelay)
+  fi
 done
 for example in custom_auth simulate; do
   LD_LIBRARY_PATH=$libdir "$root/$example" >/dev/null

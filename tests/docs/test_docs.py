@@ -6,6 +6,7 @@ Arguments: the relay, the top of the source tree, and the static library."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -136,8 +137,12 @@ class Readme(unittest.TestCase):
             source, program = os.path.join(folder, "example.c"), os.path.join(folder, "example")
             with open(source, "w", encoding="utf-8") as f:
                 f.write(here)
-            subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-I",
-                            os.path.join(SOURCE, "include"), source, LIBRARY, "-lmbedcrypto", "-o", program], check=True)
+            flags = ["-pedantic-errors", "-Wall", "-Wextra", "-Werror", "-I", os.path.join(SOURCE, "include")]
+            subprocess.run([os.environ.get("CC", "cc"), "-std=c11", *flags, source, LIBRARY, "-lmbedcrypto", "-o", program],
+                           check=True)
+            if shutil.which(os.environ.get("CXX", "c++")):
+                subprocess.run([os.environ.get("CXX", "c++"), "-x", "c++", "-std=c++17", *flags, "-fsyntax-only", source],
+                               check=True)
             with subprocess.Popen([program]) as relay:
                 try:
                     wait_for(lambda: answers_binding(socket.AF_INET, "127.0.0.1", low), "the example to answer")
