@@ -27,3 +27,10 @@ void portal_backoff_reset(portal_backoff *backoff)
 {
   backoff->current = capped(backoff, backoff->first);
 }
+
+void portal_backoff_relax(portal_backoff *backoff, uint64_t times)
+{
+  const fzr_time least = capped(backoff, backoff->first);
+  const fzr_time mean = times < 64 ? backoff->current >> times : 0;
+  backoff->current = mean > least ? mean : least;
+}

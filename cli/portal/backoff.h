@@ -22,7 +22,10 @@ void portal_backoff_init(portal_backoff *backoff, fzr_time first, fzr_time max);
  * to two thirds of the maximum: the jitter stays whole at the cap. */
 fzr_time portal_backoff_next(portal_backoff *backoff, uint32_t random);
 
-/* A connection succeeded: begin anew. */
+/* Begin anew. */
 void portal_backoff_reset(portal_backoff *backoff);
+
+/* Halves the mean so many times, down to that of the first wait. */
+void portal_backoff_relax(portal_backoff *backoff, uint64_t times);
 
 #endif

@@ -20,7 +20,7 @@ portal_timing portal_timing_complete(const portal_timing *given)
       .attempt = or_default(given->attempt, 15 * FZR_SECOND),
       .backoff_first = or_default(given->backoff_first, PORTAL_BACKOFF_FIRST),
       .backoff_max = or_default(given->backoff_max, PORTAL_BACKOFF_MAX),
-      .stable = or_default(given->stable, 2 * or_default(given->backoff_max, PORTAL_BACKOFF_MAX)),
+      .stable = or_default(given->stable, 10 * FZR_SECOND),
       .partition = or_default(given->partition, 86400 * FZR_SECOND),
       .close = or_default(given->close, 2 * FZR_SECOND),
       .lookup = or_default(given->lookup, 5 * FZR_SECOND),
@@ -175,16 +175,15 @@ static bool is_news(session *s, const char *reason)
   return true;
 }
 
-/* What a connection that has just ended says of the next ones: one that lasted is followed by a quick try; for those that die soon after the
- * join the waits go on growing. Returns whether it was one of these. */
+/* What a connection that has just ended says of the next ones. Those that die soon after the join let the waits grow on. The longer one lasted,
+ * the shorter is the next wait: a proxy may end each of them after half a minute, and the relay must not be away for as long. Returns whether
+ * it died soon. */
 static bool died_young(session *s, fzr_time now)
 {
   if (s->state != SESSION_JOINED)
     return false;
-  if (now - s->joined_at < s->timing.stable)
-    return true;
-  portal_backoff_reset(&s->backoff);
-  return false;
+  portal_backoff_relax(&s->backoff, (now - s->joined_at) / s->timing.stable);
+  return now - s->joined_at < s->timing.stable;
 }
 
 /* Goes back to waiting, for at least |least|. |reason| is what |why| has in common with the same failure at another time. All relays of a portal may have been told the same |least|: up to a quarter of it is
