@@ -123,7 +123,7 @@ static const char *set_project(options *o, const char *t)
 static const char *set_otlp(options *o, const char *t)
 {
   if (telemetry_check_endpoint(t))
-    return "a host and port, without TLS, such as collector:4317 or [2001:db8::7]:4317";
+    return "a host and port such as collector:4317, [2001:db8::7]:4317 or, for TLS, https://collector:4317";
   return value_text(&o->otlp_endpoint, t);
 }
 

@@ -266,7 +266,8 @@ static int start(relay *r)
                                     .otlp_endpoint = r->o->otlp_endpoint,
                                     .workers = workers_count(r->o),
                                     .source = {take_snapshot, r},
-                                    .env = getenv};
+                                    .env = getenv,
+                                    .environment = environ};
   const health_source source = {r, not_ready};
   /* Signals first: they were held up to here. */
   if (start_events(r)) {

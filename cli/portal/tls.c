@@ -37,7 +37,8 @@ struct portal_tls {
   mbedtls_ssl_context ssl;
   mbedtls_ssl_config config;
   portal_tls_io io;
-  uint8_t ip[16]; /* of the host, if it is a literal */
+  const char *protocols[2]; /* offered by ALPN; mbedTLS keeps a reference */
+  uint8_t ip[16];           /* of the host, if it is a literal */
   size_t ip_len;
   bool established;
   size_t unsent; /* the length of a write that has to be repeated */
@@ -208,6 +209,12 @@ portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust
   return tls;
 }
 
+int portal_tls_offer(portal_tls *tls, const char *protocol)
+{
+  tls->protocols[0] = protocol;
+  return mbedtls_ssl_conf_alpn_protocols(&tls->config, tls->protocols) == 0 ? 0 : -1;
+}
+
 void portal_tls_free(portal_tls *tls)
 {
   if (tls == NULL)
@@ -223,19 +230,19 @@ static const char *verify_problem(uint32_t flags)
     uint32_t flag;
     const char *text;
   } problems[] = {
-      {MBEDTLS_X509_BADCERT_EXPIRED, "the portal's certificate has expired"},
+      {MBEDTLS_X509_BADCERT_EXPIRED, "the server's certificate has expired"},
       {MBEDTLS_X509_BADCERT_FUTURE,
-       "the portal's certificate is not valid yet (is this host's clock right?)"},
-      {MBEDTLS_X509_BADCERT_CN_MISMATCH, "the portal's certificate is for another name"},
-      {MBEDTLS_X509_BADCERT_REVOKED, "the portal's certificate was revoked"},
+       "the server's certificate is not valid yet (is this host's clock right?)"},
+      {MBEDTLS_X509_BADCERT_CN_MISMATCH, "the server's certificate is for another name"},
+      {MBEDTLS_X509_BADCERT_REVOKED, "the server's certificate was revoked"},
       {MBEDTLS_X509_BADCERT_NOT_TRUSTED,
-       "the portal's certificate is not signed by a trusted authority (see SSL_CERT_FILE)"},
+       "the server's certificate is not signed by a trusted authority (see SSL_CERT_FILE)"},
   };
   for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
     if ((flags & problems[i].flag) != 0)
       return problems[i].text;
   }
-  return "the portal's certificate is not acceptable";
+  return "the server's certificate is not acceptable";
 }
 
 static int failed(portal_tls *tls, int code)
@@ -247,7 +254,7 @@ static int failed(portal_tls *tls, int code)
                    verify_problem(mbedtls_ssl_get_verify_result(&tls->ssl)));
     break;
   case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal speaks no version as new as TLS 1.2");
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: the server speaks no version as new as TLS 1.2");
     break;
   case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
     /* There is no function that tells which. */
@@ -257,12 +264,12 @@ static int failed(portal_tls *tls, int code)
 #if MBEDTLS_VERSION_MAJOR >= 3
   case MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER:
     (void)snprintf(tls->error, sizeof tls->error, "TLS: %s",
-                   offer_only_12 ? "the portal signs TLS 1.2 with RSA-PSS, which the next try does not offer"
-                                 : "a field of the portal's handshake is wrong");
+                   offer_only_12 ? "the server signs TLS 1.2 with RSA-PSS, which the next try does not offer"
+                                 : "a field of the server's handshake is wrong");
     break;
 #endif
   case MBEDTLS_ERR_SSL_CONN_EOF:
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: the portal ended the connection%s",
+    (void)snprintf(tls->error, sizeof tls->error, "TLS: the server ended the connection%s",
                    tls->established ? "" : " within the handshake, without an alert");
     break;
   case MBEDTLS_ERR_NET_RECV_FAILED:

@@ -18,6 +18,8 @@ typedef struct portal_trust portal_trust;
  * names and what is in the directories of SSL_CERT_DIR, separated by colons. Files that hold no certificate are passed over.
  * Returns NULL with one line in |error| if that gives no certificate at all. */
 portal_trust *portal_trust_load(char *(*env)(const char *name), char error[PORTAL_TLS_ERROR_MAX]);
+/* The certificates in the file at |path|, and none else. NULL with one line in |error| if there is none. */
+portal_trust *portal_trust_load_file(const char *path, char error[PORTAL_TLS_ERROR_MAX]);
 void portal_trust_free(portal_trust *trust);
 
 /* Results below 0 of the functions below, and of a portal_tls_io's. */
@@ -38,6 +40,9 @@ typedef struct portal_tls portal_tls;
 portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust *trust,
                            const portal_tls_io *io);
 void portal_tls_free(portal_tls *tls);
+
+/* Offers |protocol| (static text) to the server by ALPN (RFC 7301). Before the handshake. Returns 0, or -1 if that can't be. */
+int portal_tls_offer(portal_tls *tls, const char *protocol);
 
 /* Goes on with the handshake. Returns 0 when it is done, or WANT_READ, WANT_WRITE: call again when that is possible; or FAILED. */
 int portal_tls_handshake(portal_tls *tls);

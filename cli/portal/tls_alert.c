@@ -54,24 +54,24 @@ static const char *alert_name(uint8_t description)
   return NULL;
 }
 
-/* What |description| says of the portal; "" if no more than its name does. */
+/* What |description| says of the server; "" if no more than its name does. */
 static const char *meaning(uint8_t description, bool has_13)
 {
   switch (description) {
   case PROTOCOL_VERSION:
-    return has_13 ? "the portal speaks neither TLS 1.2 nor 1.3"
-                  : "the portal wants another version than TLS 1.2, most likely 1.3, which this build does "
+    return has_13 ? "the server speaks neither TLS 1.2 nor 1.3"
+                  : "the server wants another version than TLS 1.2, most likely 1.3, which this build does "
                     "not have";
   case HANDSHAKE_FAILURE:
   case INSUFFICIENT_SECURITY:
-    return has_13 ? "the portal accepts no cipher or signature of this build: its certificate has to be of "
+    return has_13 ? "the server accepts no cipher or signature of this build: its certificate has to be of "
                     "ECDSA or RSA, "
                     "not Ed25519"
-                  : "the portal accepts no cipher or signature of this build: it has to speak TLS 1.2 with "
+                  : "the server accepts no cipher or signature of this build: it has to speak TLS 1.2 with "
                     "AES-GCM or "
                     "ChaCha20, its certificate has to be of ECDSA or RSA, not Ed25519";
   case CERTIFICATE_REQUIRED:
-    return "the portal wants a certificate of the relay, which has none";
+    return "the server wants a certificate of the relay, which has none";
   default:
     return "";
   }
@@ -86,6 +86,6 @@ void portal_tls_alert_text(uint8_t description, const char *newest, char *out, s
   if (*text != '\0')
     (void)snprintf(out, cap, "%s (TLS alert %s)", text, name != NULL ? name : number);
   else
-    (void)snprintf(out, cap, "the portal ended the connection with TLS alert %s",
+    (void)snprintf(out, cap, "the server ended the connection with TLS alert %s",
                    name != NULL ? name : number);
 }

@@ -72,6 +72,22 @@ portal_trust *portal_trust_load(char *(*env)(const char *name), char error[PORTA
   return NULL;
 }
 
+portal_trust *portal_trust_load_file(const char *path, char error[PORTAL_TLS_ERROR_MAX])
+{
+  portal_trust *trust = malloc(sizeof *trust);
+  if (trust == NULL) {
+    (void)snprintf(error, PORTAL_TLS_ERROR_MAX, "out of memory");
+    return NULL;
+  }
+  mbedtls_x509_crt_init(&trust->chain);
+  (void)mbedtls_x509_crt_parse_file(&trust->chain, path);
+  if (has_any(trust))
+    return trust;
+  (void)snprintf(error, PORTAL_TLS_ERROR_MAX, "no CA certificate found in %.160s", path);
+  portal_trust_free(trust);
+  return NULL;
+}
+
 void portal_trust_free(portal_trust *trust)
 {
   if (trust == NULL)

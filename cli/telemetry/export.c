@@ -23,6 +23,8 @@
 /* One of the two kinds of data: at most one message of it is on its way, or waits to be sent again. */
 typedef struct lane {
   exporter *owner;
+  grpc_client *client; /* NULL: not exported */
+  unsigned timeout_ms;
   const char *what;
   const char *path;
   const uint8_t *(*pack)(exporter *e, struct lane *p, size_t *len); /* NULL: there is nothing to send */
@@ -35,12 +37,13 @@ typedef struct lane {
   bool in_flight;
   bool waiting; /* for the timer */
   bool told_compressed;
+  char warned[sizeof((otlp_partial *)0)->message]; /* the collector's last warning */
   struct event *timer;
 } lane;
 
 struct exporter {
   exporter_config config;
-  grpc_client *client;
+  grpc_client *clients[2]; /* of metrics and traces; the second is NULL if it is the first */
   lane metrics, traces;
   bool metrics_due;
   bool flushing;
@@ -132,6 +135,30 @@ static void on_failure(lane *p, const grpc_answer *a)
     wait_for(p, delay);
 }
 
+/* What the collector says though it took the message: that it did not take all of it, or, with nothing rejected, a warning, which is told until
+ * another comes. */
+static void tell_partial(lane *p, const otlp_partial *partial)
+{
+  const size_t len = strlen(partial->message);
+  const log_field fields[] = {
+      {"rejected", LOG_INT, {.i = partial->rejected}},
+      {"reason", LOG_BYTES, {.bytes = {(const uint8_t *)partial->message, len}}},
+  };
+  char message[64];
+  if (partial->rejected == 0) {
+    if (len && strcmp(p->warned, partial->message) != 0) {
+      snprintf(message, sizeof message, "The collector warns of %s", p->what);
+      log_write(FZR_LOG_WARN, TARGET, message, fields + 1, 1);
+      snprintf(p->warned, sizeof p->warned, "%s", partial->message);
+    }
+    return;
+  }
+  snprintf(message, sizeof message, "The collector did not take all %s", p->what);
+  log_write(FZR_LOG_WARN, TARGET, message, fields, 2);
+  if (p == &p->owner->traces && partial->rejected > 0)
+    p->owner->lost += (uint64_t)partial->rejected < p->items ? (uint64_t)partial->rejected : p->items;
+}
+
 static void on_success(lane *p, const grpc_answer *a)
 {
   otlp_partial partial;
@@ -151,17 +178,7 @@ static void on_success(lane *p, const grpc_answer *a)
     log_warn(TARGET, "The collector took %s, but its answer makes no sense", p->what);
     return;
   }
-  if (!partial.rejected && !partial.message[0])
-    return;
-  const log_field fields[] = {
-      {"rejected", LOG_INT, {.i = partial.rejected}},
-      {"reason", LOG_BYTES, {.bytes = {(const uint8_t *)partial.message, strlen(partial.message)}}},
-  };
-  char message[64];
-  snprintf(message, sizeof message, "The collector did not take all %s", p->what);
-  log_write(FZR_LOG_WARN, TARGET, message, fields, sizeof fields / sizeof *fields);
-  if (p == &p->owner->traces && partial.rejected > 0)
-    p->owner->lost += (uint64_t)partial.rejected < p->items ? (uint64_t)partial.rejected : p->items;
+  tell_partial(p, &partial);
 }
 
 static void on_done(void *ctx, const grpc_answer *answer)
@@ -178,7 +195,7 @@ static void on_done(void *ctx, const grpc_answer *answer)
 static void send_message(lane *p)
 {
   p->attempts++;
-  p->in_flight = grpc_call(p->owner->client, p->path, p->message, p->len, EXPORT_CALL_MS, on_done, p) == 0;
+  p->in_flight = grpc_call(p->client, p->path, p->message, p->len, p->timeout_ms, on_done, p) == 0;
   if (!p->in_flight) {
     const grpc_answer answer = {.code = GRPC_UNAVAILABLE, .message = strerror(ENOMEM), .retry_after_ms = -1};
     on_failure(p, &answer);
@@ -189,7 +206,7 @@ static void send_message(lane *p)
 static void step(lane *p)
 {
   exporter *e = p->owner;
-  if (p->in_flight || p->waiting)
+  if (!p->client || p->in_flight || p->waiting)
     return;
   /* Newer metrics say all that older ones said. */
   if (p == &e->metrics && e->metrics_due)
@@ -367,7 +384,7 @@ void exporter_flush(exporter *e, unsigned timeout_ms)
   e->flushing = true;
   (void)event_del(e->interval);
   drain(e);
-  e->metrics_due = true;
+  e->metrics_due = e->metrics.client != NULL;
   hurry(&e->traces);
   hurry(&e->metrics);
   if (event_add(e->flush_deadline, &tv))
@@ -399,7 +416,11 @@ static bool add_timer(exporter *e, struct event **timer, short how, event_callba
 static bool new_lane(exporter *e, lane *p, const char *what, const char *path,
                      const uint8_t *(*pack)(exporter *, lane *, size_t *), void (*release)(exporter *))
 {
-  *p = (lane){.owner = e, .what = what, .path = path, .pack = pack, .release = release};
+  p->owner = e;
+  p->what = what;
+  p->path = path;
+  p->pack = pack;
+  p->release = release;
   return add_timer(e, &p->timer, 0, on_timer, p, 0);
 }
 
@@ -419,6 +440,21 @@ static bool new_rings(exporter *e)
   return e->wake && event_add(e->wake, NULL) == 0;
 }
 
+/* Makes their clients. Returns 0, or -1 with one line in |error|. */
+static int new_clients(exporter *e, char *error)
+{
+  const exporter_config *c = &e->config;
+  const grpc_config *const wanted[2] = {c->metrics, c->traces != c->metrics ? c->traces : NULL};
+  for (unsigned i = 0; i < 2; i++)
+    if (wanted[i] && !(e->clients[i] = grpc_client_new(c->base, wanted[i], error)))
+      return -1;
+  e->metrics.client = e->clients[0];
+  e->traces.client = c->traces && c->traces == c->metrics ? e->clients[0] : e->clients[1];
+  e->metrics.timeout_ms = c->metrics_timeout_ms;
+  e->traces.timeout_ms = c->traces_timeout_ms;
+  return 0;
+}
+
 exporter *exporter_new(const exporter_config *config, char *error)
 {
   exporter *e = calloc(1, sizeof *e);
@@ -426,12 +462,14 @@ exporter *exporter_new(const exporter_config *config, char *error)
   if (!e)
     return NULL;
   e->config = *config;
+  if (!config->traces)
+    e->config.rings = 0;
   e->wake_fd = -1;
-  e->client = grpc_client_new(config->base, config->endpoint, config->agent, error);
-  if (!e->client || !new_rings(e) ||
+  if (new_clients(e, error) || !new_rings(e) ||
       !new_lane(e, &e->metrics, "metrics", OTLP_METRICS_PATH, pack_metrics, release_metrics) ||
       !new_lane(e, &e->traces, "spans", OTLP_TRACES_PATH, pack_spans, release_spans) ||
-      !add_timer(e, &e->interval, EV_PERSIST, on_interval, e, config->metric_interval_ms) ||
+      !add_timer(e, &e->interval, EV_PERSIST, on_interval, e,
+                 config->metrics ? config->metric_interval_ms : 0) ||
       !add_timer(e, &e->drain, EV_PERSIST, on_drain, e, DRAIN_MS) ||
       !add_timer(e, &e->flush_deadline, 0, on_flush_deadline, e, 0)) {
     exporter_free(e);
@@ -444,7 +482,8 @@ void exporter_free(exporter *e)
 {
   if (!e)
     return;
-  grpc_client_free(e->client);
+  grpc_client_free(e->clients[0]);
+  grpc_client_free(e->clients[1]);
   struct event *const events[] = {e->metrics.timer, e->traces.timer, e->interval,
                                   e->drain,         e->wake,         e->flush_deadline};
   for (size_t i = 0; i < sizeof events / sizeof *events; i++)

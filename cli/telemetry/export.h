@@ -12,7 +12,6 @@
 #define EXPORT_SPAN_QUEUE   2048u
 #define EXPORT_SPAN_BATCH   512u
 #define EXPORT_SPAN_WAIT    (5 * FZR_SECOND)
-#define EXPORT_CALL_MS      10000u
 #define EXPORT_ATTEMPTS     5u /* for one batch of spans */
 #define EXPORT_BACKOFF_MS   1000u
 #define EXPORT_BACKOFF_MAX  30000u
@@ -20,11 +19,11 @@
 
 typedef struct exporter exporter;
 
-/* Pointers must outlive the exporter. */
+/* Pointers must outlive the exporter, but for those to a grpc_config. */
 typedef struct exporter_config {
   struct event_base *base;
-  const char *endpoint; /* see grpc_client_new */
-  const char *agent;
+  const grpc_config *metrics, *traces;            /* NULL: not exported; the same: by one connection */
+  unsigned metrics_timeout_ms, traces_timeout_ms; /* of one call */
   const otlp_origin *origin;
   unsigned metric_interval_ms;
   enum otlp_temporality temporality;

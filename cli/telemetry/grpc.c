@@ -11,8 +11,9 @@
 #include "clock.h"
 #include "grpc_internal.h"
 
-#define FRAME_HEAD 9u /* bytes; of HTTP/2 */
-#define PREFIX     5u /* of a message: a byte that says whether it is compressed, and its length */
+#define FRAME_HEAD  9u /* bytes; of HTTP/2 */
+#define OWN_HEADERS 8u
+#define PREFIX      5u /* of a message: a byte that says whether it is compressed, and its length */
 
 /* ---- how calls end ---- */
 
@@ -256,19 +257,30 @@ static nghttp2_nv header(const char *name, const char *value)
   return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE};
 }
 
+/* The operator's headers may be secrets: they are never indexed (RFC 7541 section 7.1). */
+static size_t add_headers(const grpc_client *c, nghttp2_nv *out)
+{
+  for (size_t i = 0; i < c->header_count; i++) {
+    out[i] = header(c->headers[i].name, c->headers[i].value);
+    out[i].flags = NGHTTP2_NV_FLAG_NO_INDEX;
+  }
+  return c->header_count;
+}
+
 static void submit(grpc_stream *s)
 {
   grpc_client *c = s->client;
   char timeout[16];
   snprintf(timeout, sizeof timeout, "%um", s->timeout_ms % 100000000u);
-  const nghttp2_nv headers[] = {
-      header(":method", "POST"),      header(":scheme", "http"),
+  nghttp2_nv headers[OWN_HEADERS + GRPC_MAX_HEADERS] = {
+      header(":method", "POST"),      header(":scheme", c->trust ? "https" : "http"),
       header(":path", s->path),       header(":authority", c->authority),
       header("te", "trailers"),       header("content-type", "application/grpc"),
       header("user-agent", c->agent), header("grpc-timeout", timeout),
   };
+  const size_t count = OWN_HEADERS + add_headers(c, headers + OWN_HEADERS);
   const nghttp2_data_provider body = {{.ptr = s}, size_frame};
-  s->id = nghttp2_submit_request(c->session, NULL, headers, sizeof headers / sizeof *headers, &body, s);
+  s->id = nghttp2_submit_request(c->session, NULL, headers, count, &body, s);
   if (s->id < 0)
     finish(s, GRPC_UNAVAILABLE, nghttp2_strerror(s->id));
 }
@@ -280,7 +292,7 @@ static void flush(grpc_client *c)
   const struct evbuffer *out = bufferevent_get_output(c->bev);
   const uint8_t *data;
   ssize_t n = 0;
-  grpc_output_begin(&c->output, c->bev);
+  grpc_output_begin(&c->output, c->bev, c->tls);
   while (evbuffer_get_length(out) < GRPC_MAX_OUTPUT && (n = nghttp2_session_mem_send(c->session, &data)) > 0)
     if (grpc_output_copy(&c->output, data, (size_t)n)) {
       n = NGHTTP2_ERR_NOMEM;
@@ -295,25 +307,19 @@ static void flush(grpc_client *c)
     grpc_disconnected(c, "the collector ended the connection");
 }
 
-void grpc_received(grpc_client *c)
+void grpc_received(grpc_client *c, const uint8_t *data, size_t len)
 {
-  struct evbuffer *in = bufferevent_get_input(c->bev);
-  const size_t len = evbuffer_get_length(in);
-  const uint8_t *data = evbuffer_pullup(in, -1);
-  if (!len)
-    return;
-  const ssize_t n = data ? nghttp2_session_mem_recv(c->session, data, len) : NGHTTP2_ERR_NOMEM;
-  if (n < 0) {
+  const ssize_t n = nghttp2_session_mem_recv(c->session, data, len);
+  if (n < 0)
     grpc_disconnected(c, nghttp2_strerror((int)n));
-    return;
-  }
-  (void)evbuffer_drain(in, len);
-  flush(c);
+  else
+    flush(c);
 }
 
 void grpc_writable(grpc_client *c)
 {
-  flush(c);
+  if (c->state == GRPC_CONNECTED)
+    flush(c);
 }
 
 static int new_session(grpc_client *c)
@@ -401,7 +407,7 @@ static bool new_events(grpc_client *c)
   return true;
 }
 
-grpc_client *grpc_client_new(struct event_base *base, const char *endpoint, const char *agent, char *error)
+grpc_client *grpc_client_new(struct event_base *base, const grpc_config *config, char *error)
 {
   uint16_t port = 0;
   grpc_client *c = calloc(1, sizeof *c);
@@ -409,7 +415,7 @@ grpc_client *grpc_client_new(struct event_base *base, const char *endpoint, cons
     snprintf(error, GRPC_ERROR_MAX, "out of memory");
     return NULL;
   }
-  const char *problem = grpc_parse_endpoint(endpoint, c->host, &port);
+  const char *problem = grpc_parse_endpoint(config->endpoint, c->host, &port);
   if (problem) {
     snprintf(error, GRPC_ERROR_MAX, "%s", problem);
     free(c);
@@ -417,7 +423,10 @@ grpc_client *grpc_client_new(struct event_base *base, const char *endpoint, cons
   }
   c->base = base;
   snprintf(c->authority, sizeof c->authority, strchr(c->host, ':') ? "[%s]:%u" : "%s:%u", c->host, port);
-  snprintf(c->agent, sizeof c->agent, "%s", agent);
+  snprintf(c->agent, sizeof c->agent, "%s", config->agent);
+  c->headers = config->headers;
+  c->header_count = config->header_count;
+  c->trust = config->trust;
   c->resolver = portal_resolver_new(base, c->host, port, NULL);
   if (!c->resolver || !new_events(c)) {
     snprintf(error, GRPC_ERROR_MAX, "out of memory");

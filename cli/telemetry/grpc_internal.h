@@ -38,17 +38,22 @@ typedef struct grpc_stream {
   bool too_long;
 } grpc_stream;
 
-enum grpc_state { GRPC_IDLE, GRPC_CONNECTING, GRPC_CONNECTED };
+enum grpc_state { GRPC_IDLE, GRPC_CONNECTING, GRPC_HANDSHAKE, GRPC_CONNECTED };
 
 struct grpc_client {
   struct event_base *base;
   char host[GRPC_HOST_MAX + 1]; /* as getaddrinfo wants it */
   char authority[GRPC_HOST_MAX + 16];
   char agent[64];
+  const grpc_header *headers;
+  size_t header_count;
+  const portal_trust *trust; /* NULL: no TLS */
   enum grpc_state state;
   portal_resolver *resolver;
   portal_race *race;
   struct bufferevent *bev;
+  portal_tls *tls;
+  bool heard; /* what the server began with is what was expected */
   nghttp2_session *session;
   grpc_output output;   /* within flush() */
   struct event *finish; /* runs callbacks of finished calls */
@@ -61,14 +66,18 @@ int grpc_connect(grpc_client *client);
 /* Closes it, at whatever stage it is; calls nothing. */
 void grpc_disconnect(grpc_client *client);
 
-/* Implemented by the calls' side: the connection is there; it is gone, because of |why|; it has bytes; it
- * has room for more. */
+/* Implemented by the calls' side: the connection is there; it is gone, because of |why|; it has |len| bytes, after which it may be gone; it has
+ * room for more. */
 void grpc_connected(grpc_client *client);
 void grpc_disconnected(grpc_client *client, const char *why);
-void grpc_received(grpc_client *client);
+void grpc_received(grpc_client *client, const uint8_t *data, size_t len);
 void grpc_writable(grpc_client *client);
 
 /* Takes |endpoint| apart. Returns NULL or what is wrong with it. */
 const char *grpc_parse_endpoint(const char *endpoint, char host[GRPC_HOST_MAX + 1], uint16_t *port);
+
+/* What is wrong with a server that begins with these |len| bytes where HTTP/2, or |tls|, was expected: static text. NULL if nothing is, or if it
+ * takes more of them to see: then *|more| is set. */
+const char *grpc_judge_beginning(const uint8_t *data, size_t len, bool tls, bool *more);
 
 #endif

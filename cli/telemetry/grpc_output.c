@@ -9,9 +9,10 @@
 /* Bytes of one system call, one part more or less. While it lasts no worker gets the processor, unless the kernel is preemptible. */
 #define AT_ONCE 32768u
 
-void grpc_output_begin(grpc_output *o, struct bufferevent *bev)
+void grpc_output_begin(grpc_output *o, struct bufferevent *bev, portal_tls *tls)
 {
   o->bev = bev;
+  o->tls = tls;
   o->count = 0;
   o->bytes = o->used = 0;
 }
@@ -30,14 +31,34 @@ static int leave(const grpc_output *o, size_t skip)
   return 0;
 }
 
-int grpc_output_end(grpc_output *o)
+static int encrypt(const grpc_output *o)
 {
-  struct msghdr msg = {.msg_iov = o->parts, .msg_iovlen = o->count};
+  for (unsigned i = 0; i < o->count; i++) {
+    const uint8_t *p = o->parts[i].iov_base;
+    for (size_t left = o->parts[i].iov_len; left;) {
+      const ssize_t n = portal_tls_write(o->tls, p, left);
+      if (n <= 0)
+        return -1;
+      p += n;
+      left -= (size_t)n;
+    }
+  }
+  return 0;
+}
+
+static int write_plain(const grpc_output *o)
+{
+  struct msghdr msg = {.msg_iov = (struct iovec *)o->parts, .msg_iovlen = o->count};
   ssize_t sent = 0;
   if (o->count && evbuffer_get_length(bufferevent_get_output(o->bev)) == 0)
     sent = sendmsg(bufferevent_getfd(o->bev), &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-  const int failed = (size_t)(sent > 0 ? sent : 0) < o->bytes ? leave(o, sent > 0 ? (size_t)sent : 0) : 0;
-  grpc_output_begin(o, o->bev);
+  return (size_t)(sent > 0 ? sent : 0) < o->bytes ? leave(o, sent > 0 ? (size_t)sent : 0) : 0;
+}
+
+int grpc_output_end(grpc_output *o)
+{
+  const int failed = o->tls ? encrypt(o) : write_plain(o);
+  grpc_output_begin(o, o->bev, o->tls);
   return failed;
 }
 

@@ -10,11 +10,14 @@
 
 #include <event2/bufferevent.h>
 
+#include "portal/tls.h"
+
 #define GRPC_OUTPUT_PARTS 16u
 #define GRPC_OUTPUT_SMALL 1024u
 
 typedef struct grpc_output {
   struct bufferevent *bev;
+  portal_tls *tls; /* encrypts all, and writes to the bufferevent by itself; NULL: none */
   struct iovec parts[GRPC_OUTPUT_PARTS];
   unsigned count;
   size_t bytes; /* in all parts */
@@ -22,13 +25,13 @@ typedef struct grpc_output {
   size_t used;
 } grpc_output;
 
-void grpc_output_begin(grpc_output *o, struct bufferevent *bev);
+void grpc_output_begin(grpc_output *o, struct bufferevent *bev, portal_tls *tls);
 
 /* Adds |len| bytes: a copy of them; or themselves, which have to stay until the end. Return 0, or -1 if memory is out. */
 int grpc_output_copy(grpc_output *o, const uint8_t *bytes, size_t len);
 int grpc_output_refer(grpc_output *o, const uint8_t *bytes, size_t len);
 
-/* Returns 0, or -1 if memory is out. That the connection is gone the bufferevent will tell. */
+/* Returns 0, or -1 if memory is out or TLS failed. That the connection is gone the bufferevent will tell. */
 int grpc_output_end(grpc_output *o);
 
 #endif

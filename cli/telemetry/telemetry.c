@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,17 +13,19 @@
 #include "clock.h"
 #include "export.h"
 #include "log.h"
+#include "otel_env.h"
 #include "prometheus.h"
 #include "resource.h"
 
-#define TARGET              "otlp"
-#define DEFAULT_INTERVAL_MS 60000u
+#define TARGET "otlp"
 /* Scrapes within this time get the same text: many of them can't keep the thread busy. */
 #define SCRAPE_EVERY (100 * FZR_MILLISECOND)
 
 struct telemetry {
   char version[64];
   metrics_source source;
+  otel_settings settings;
+  portal_trust *metrics_trust, *traces_trust; /* NULL: no TLS, or the same connection */
   resource resource;
   otlp_origin origin;
   exporter *exporter;
@@ -77,32 +78,6 @@ static void warn_of_attribute(void *ctx, const char *part, size_t len, const cha
   log_write(FZR_LOG_WARN, TARGET, "Skipped a part of OTEL_RESOURCE_ATTRIBUTES", fields, 2);
 }
 
-unsigned telemetry_read_interval(const char *text)
-{
-  uint64_t value = 0;
-  for (const char *p = text; *p; p++) {
-    if (*p < '0' || *p > '9')
-      return 0;
-    value = value * 10 + (unsigned)(*p - '0');
-    if (value > INT32_MAX)
-      return 0;
-  }
-  return (unsigned)value;
-}
-
-static unsigned metric_interval(const char *text)
-{
-  if (!text || !*text)
-    return DEFAULT_INTERVAL_MS;
-  const unsigned value = telemetry_read_interval(text);
-  if (value)
-    return value;
-  const log_field fields[] = {{"value", LOG_BYTES, {.bytes = {(const uint8_t *)text, strlen(text)}}}};
-  log_write(FZR_LOG_WARN, TARGET,
-            "OTEL_METRIC_EXPORT_INTERVAL is no number of milliseconds: it stays at 60000", fields, 1);
-  return DEFAULT_INTERVAL_MS;
-}
-
 static uint64_t unix_ns(void)
 {
   struct timespec now;
@@ -110,22 +85,21 @@ static uint64_t unix_ns(void)
   return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
 }
 
-static enum otlp_temporality temporality(const char *text)
+static void warn_of_variable(void *ctx, const char *name, const char *value, const char *problem)
 {
-  static const char *const names[] = {
-      [OTLP_CUMULATIVE] = "cumulative", [OTLP_DELTA] = "delta", [OTLP_LOW_MEMORY] = "lowmemory"};
-  if (!text || !*text)
-    return OTLP_CUMULATIVE;
-  for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcasecmp(text, names[i]) == 0)
-      return (enum otlp_temporality)i;
-  const log_field fields[] = {{"value", LOG_BYTES, {.bytes = {(const uint8_t *)text, strlen(text)}}}};
-  log_write(
-      FZR_LOG_WARN, TARGET,
-      "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE is none of cumulative, delta and lowmemory: it "
-      "stays at cumulative",
-      fields, 1);
-  return OTLP_CUMULATIVE;
+  const log_field fields[] = {
+      {"name", LOG_STR, {.str = name}},
+      {"problem", LOG_STR, {.str = problem}},
+      {"value", LOG_BYTES, {.bytes = {(const uint8_t *)value, value ? strlen(value) : 0}}}};
+  (void)ctx;
+  log_write(FZR_LOG_WARN, TARGET, "A variable of OpenTelemetry's is not honoured", fields, value ? 3 : 2);
+}
+
+static void warn_of_rest(const char *names)
+{
+  const log_field fields[] = {{"names", LOG_STR, {.str = names}}};
+  if (*names)
+    log_write(FZR_LOG_WARN, TARGET, "These variables of OpenTelemetry's are set and not honoured", fields, 1);
 }
 
 /* Two relays that send to one collector are told apart by what no other process has. */
@@ -145,27 +119,65 @@ static void make_resource(telemetry *t, const telemetry_options *o)
   resource_make(&t->resource, &facts, warn_of_attribute, NULL);
 }
 
+/* Loads what a server's certificate has to be signed by, if there is TLS. Returns 0 or -1. */
+static int load_trust(const otel_signal *s, portal_trust **trust, char *error)
+{
+  if (!s->on || !grpc_endpoint_has_tls(s->endpoint))
+    return 0;
+  *trust = s->certificate ? portal_trust_load_file(s->certificate, error) : portal_trust_load(getenv, error);
+  return *trust ? 0 : -1;
+}
+
+static grpc_config config_of(const otel_signal *s, const char *agent, const portal_trust *trust)
+{
+  return (grpc_config){.endpoint = s->endpoint,
+                       .agent = agent,
+                       .headers = s->headers,
+                       .header_count = s->header_count,
+                       .trust = trust};
+}
+
+static void log_target(const otel_signal *s, const char *what)
+{
+  if (s->on)
+    log_info(TARGET, "Exporting %s to %.200s%s", what, s->endpoint,
+             s->header_count ? ", with headers of the operator's" : "");
+}
+
 static int start_exporter(telemetry *t, const telemetry_options *o, struct event_base *base, char *error)
 {
   char agent[64];
+  const otel_settings *s = &t->settings;
+  const bool shared = s->metrics.on && s->traces.on && otel_is_same(&s->metrics, &s->traces);
   make_resource(t, o);
   t->origin = (otlp_origin){&t->resource, t->version};
   snprintf(agent, sizeof agent, "firezone-relay/%.40s", t->version);
-  const exporter_config config = {
-      .base = base,
-      .endpoint = o->otlp_endpoint,
-      .agent = agent,
-      .origin = &t->origin,
-      .metric_interval_ms = metric_interval(o->env("OTEL_METRIC_EXPORT_INTERVAL")),
-      .temporality = temporality(o->env("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")),
-      .start_unix_ns = unix_ns(),
-      .snapshot = take_snapshot,
-      .ctx = t,
-      .rings = o->workers};
+  if (load_trust(&s->metrics, &t->metrics_trust, error) ||
+      (!shared && load_trust(&s->traces, &t->traces_trust, error)))
+    return -1;
+  const grpc_config metrics = config_of(&s->metrics, agent, t->metrics_trust);
+  const grpc_config traces = config_of(&s->traces, agent, t->traces_trust);
+  const exporter_config config = {.base = base,
+                                  .metrics = s->metrics.on ? &metrics : NULL,
+                                  .traces = !s->traces.on ? NULL
+                                            : shared      ? &metrics
+                                                          : &traces,
+                                  .metrics_timeout_ms = s->metrics.timeout_ms,
+                                  .traces_timeout_ms = s->traces.timeout_ms,
+                                  .origin = &t->origin,
+                                  .metric_interval_ms = s->interval_ms,
+                                  .temporality = s->temporality,
+                                  .start_unix_ns = unix_ns(),
+                                  .snapshot = take_snapshot,
+                                  .ctx = t,
+                                  .rings = o->workers};
   t->exporter = exporter_new(&config, error);
-  if (t->exporter)
-    log_info(TARGET, "Exporting metrics and traces to %.200s", o->otlp_endpoint);
-  return t->exporter ? 0 : -1;
+  if (!t->exporter)
+    return -1;
+  log_target(&s->metrics, shared ? "metrics and traces" : "metrics");
+  if (!shared)
+    log_target(&s->traces, "traces");
+  return 0;
 }
 
 telemetry *telemetry_new(const telemetry_options *o, struct event_base *base, char *error)
@@ -178,7 +190,9 @@ telemetry *telemetry_new(const telemetry_options *o, struct event_base *base, ch
   }
   snprintf(t->version, sizeof t->version, "%s", o->version);
   t->source = o->source;
-  if (o->otlp_endpoint && *o->otlp_endpoint && start_exporter(t, o, base, error)) {
+  otel_read(&t->settings, o->otlp_endpoint, o->env, o->environment, warn_of_variable, NULL);
+  warn_of_rest(t->settings.left);
+  if ((t->settings.metrics.on || t->settings.traces.on) && start_exporter(t, o, base, error)) {
     telemetry_free(t);
     return NULL;
   }
@@ -206,6 +220,8 @@ void telemetry_free(telemetry *t)
   if (!t)
     return;
   exporter_free(t->exporter);
+  portal_trust_free(t->metrics_trust);
+  portal_trust_free(t->traces_trust);
   evbuffer_free(t->scrape);
   free(t);
 }

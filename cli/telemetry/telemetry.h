@@ -16,20 +16,16 @@ typedef struct telemetry telemetry;
 
 typedef struct telemetry_options {
   const char *version;
-  const char *otlp_endpoint; /* NULL or "": nothing is exported */
+  const char *otlp_endpoint; /* NULL or "": where OpenTelemetry's variables say, if they do */
   unsigned workers;
   metrics_source source;
-  char *(*env)(
-      const char
-          *name); /* getenv: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_METRIC_EXPORT_INTERVAL */
+  char *(*env)(const char *name); /* getenv: see otel_env.h; OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES */
+  char *const *environment;       /* all of it; NULL: not known */
 } telemetry_options;
 
 /* Starts. Strings are copied. Variables that make no sense are warned about in the log. NULL with one line in the TELEMETRY_ERROR_MAX
  * bytes at |error| if it can't. */
 telemetry *telemetry_new(const telemetry_options *options, struct event_base *base, char *error);
-
-/* Reads OTEL_METRIC_EXPORT_INTERVAL, whole milliseconds. Returns 0 if |text| is no number from 1 to 2147483647. */
-unsigned telemetry_read_interval(const char *text);
 
 /* What is wrong with |endpoint| as --otlp-grpc-endpoint: static text, or NULL. */
 const char *telemetry_check_endpoint(const char *endpoint);

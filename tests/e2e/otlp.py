@@ -139,7 +139,7 @@ def partial_success(rejected, message):
 class Collector:
     """Takes exports. `behave(path, context)` may return the answer's bytes, raise, abort the context, or wait."""
 
-    def __init__(self, behave=None, port=0):
+    def __init__(self, behave=None, port=0, credentials=None):
         self.behave = behave or (lambda path, context: b"")
         self.metrics = []
         self.traces = []
@@ -149,7 +149,8 @@ class Collector:
         self.lock = threading.Lock()
         self.server = grpc.server(futures.ThreadPoolExecutor(4), options=(("grpc.so_reuseport", 0),))
         self.server.add_generic_rpc_handlers((self,))
-        self.port = self.server.add_insecure_port("127.0.0.1:%d" % port)
+        where = "127.0.0.1:%d" % port
+        self.port = self.server.add_secure_port(where, credentials) if credentials else self.server.add_insecure_port(where)
         assert self.port
         self.server.start()
 

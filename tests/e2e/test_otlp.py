@@ -30,6 +30,7 @@ except ImportError:
     sys.exit(77)
 
 BINARY = sys.argv.pop(1)
+CERTS = sys.argv.pop(1) if len(sys.argv) > 1 and os.path.exists(sys.argv[1]) else None  # makes certificates in a folder
 WORKERS = int(os.environ.get("FZT_WORKERS", "2"))
 FAST = {"OTEL_METRIC_EXPORT_INTERVAL": "200"}
 V4 = socket.AF_INET
@@ -348,6 +349,23 @@ class Collectors(unittest.TestCase):
         self.assertEqual(sum(path == TRACES for _, path in collector.calls), 1)
         relay.stop()
 
+    def test_warnings_are_told_once(self):
+        """Nothing rejected and a text: the collector took it and has something to say, which is no loss."""
+        texts = ["old version", "old version", "old version", "other words"]
+        taken = []
+
+        def behave(path, context):
+            if path != METRICS:
+                return b""
+            taken.append(path)
+            return otlp.partial_success(0, texts[min(len(taken), len(texts)) - 1])
+        collector = self.collector(behave)
+        relay = self.relay(collector.endpoint, v6=None)
+        wait_for(lambda: len(collector.metrics) > len(texts) + 2, "metrics")
+        self.assertEqual(re.findall(r"WARN otlp: The collector warns of metrics reason=\"(.*)\"", relay.output()), ["old version", "other words"])
+        self.assertIsNone(relay.find("did not take"), relay.output())
+        relay.stop()
+
     def test_two_relays_are_two_instances(self):
         collector = self.collector()
         relays = [self.relay(collector.endpoint, v6=None) for _ in range(2)]
@@ -387,7 +405,7 @@ class Collectors(unittest.TestCase):
                 return b""
             collector = self.collector(behave)
             relay = self.relay(collector.endpoint, v6=None, env={"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": preference})
-            self.assertEqual(bool(relay.find("TEMPORALITY_PREFERENCE is none of")), preference == "often")
+            self.assertEqual(bool(relay.find("TEMPORALITY_PREFERENCE problem=.it is none of")), preference == "often")
             bindings(relay, 30)
             wait_for(lambda: len(collector.metrics) >= 2, "metrics")
             bindings(relay, 12)
@@ -457,6 +475,8 @@ class Collectors(unittest.TestCase):
                     if i % 2:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE"), "the warning")
+            if trick.startswith(b"HTTP/1.1"):
+                self.assertTrue(relay.find("reason=.an HTTP/1 server answers there, no gRPC: .* 4317"), relay.output())
             self.assertTrue(answers_binding(V4, *relay.address()))
             self.assertEqual(Metrics(endpoint(relay)).total("relay_active_allocations"), 0)
             relay.stop()
@@ -614,7 +634,7 @@ class Options(unittest.TestCase):
                               text=True, env=clean_environment(env), timeout=DEADLINE, check=False)
 
     def test_wrong_endpoints(self):
-        for text in ("nohost", "host:0", "https://host:4317", "::1:4317"):
+        for text in ("nohost", "host:0", "https://host:4317/path", "::1:4317", "ftp://host:4317"):
             result = self.run_relay(text)
             self.assertEqual(result.returncode, 2, text)
             self.assertRegex(result.stderr, r"^firezone-relay: .*otlp-grpc-endpoint.*%s.*\n$" % re.escape(text))
@@ -622,7 +642,134 @@ class Options(unittest.TestCase):
     def test_wrong_interval_is_warned_about(self):
         with Collector() as collector, Relay(BINARY, "--otlp-grpc-endpoint", collector.endpoint,
                                              env={"OTEL_METRIC_EXPORT_INTERVAL": "1 minute"}) as relay:
-            self.assertTrue(relay.find('OTEL_METRIC_EXPORT_INTERVAL is no number.*value="1 minute"'))
+            self.assertTrue(relay.find('not honoured name=OTEL_METRIC_EXPORT_INTERVAL problem="it is no number.*value="1 minute"'))
+
+    def test_standard_variables(self):
+        """Where the option is not given they say where to, what, how, and with which headers; what nobody honours is named once."""
+        with Collector() as collector:
+            env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + collector.endpoint, "OTEL_EXPORTER_OTLP_HEADERS": "Api-Key=a%20b%2C, X-Tenant = t",
+                   "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip", "OTEL_BSP_SCHEDULE_DELAY": "100",
+                   "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_TIMEOUT": "7000", **FAST}
+            with Relay(BINARY, v6=None, env=env) as relay:
+                bindings(relay, 512)
+                wait_for(lambda: collector.metrics and collector.spans(), "metrics and spans")
+                self.assertTrue(relay.find("set and not honoured names=\"OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_BSP_SCHEDULE_DELAY\"$")
+                                or relay.find("set and not honoured names=\"OTEL_BSP_SCHEDULE_DELAY, OTEL_EXPORTER_OTLP_COMPRESSION\"$"),
+                                relay.output())
+                self.assertNotIn("a b,", relay.output())
+                for metadata in collector.metadata:
+                    self.assertEqual((metadata["api-key"], metadata["x-tenant"]), ("a b,", "t"))
+                self.assertTrue(all(6 < left <= 7 for left in collector.deadlines), collector.deadlines)
+
+    def test_what_is_exported_may_be_chosen(self):
+        for variables, metrics, traces in (({"OTEL_METRICS_EXPORTER": "none"}, False, True), ({"OTEL_TRACES_EXPORTER": "none"}, True, False),
+                                           ({"OTEL_TRACES_SAMPLER": "always_off"}, True, False),
+                                           ({"OTEL_METRICS_EXPORTER": "prometheus"}, False, True)):
+            with Collector() as collector:
+                with Relay(BINARY, "--otlp-grpc-endpoint", collector.endpoint, v6=None, env={**variables, **FAST}) as relay:
+                    bindings(relay, 512)
+                    wait_for(lambda: bool(collector.metrics) >= metrics and bool(collector.spans()) >= traces, "what is wanted")
+                self.assertEqual((bool(collector.metrics), bool(collector.spans())), (metrics, traces), variables)
+
+    def test_metrics_and_traces_to_two_collectors(self):
+        with Collector() as one, Collector() as other:
+            env = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://" + one.endpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": other.endpoint,
+                   "OTEL_EXPORTER_OTLP_INSECURE": "true", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "k=v", **FAST}
+            with Relay(BINARY, v6=None, env=env) as relay:
+                bindings(relay, 512)
+                wait_for(lambda: one.metrics and other.spans(), "metrics and spans")
+            self.assertEqual((one.spans(), other.metrics), ([], []))
+            self.assertNotIn("k", one.metadata[0])
+            self.assertEqual(other.metadata[0]["k"], "v")
+
+    def test_nothing_is_exported_where_it_is_said(self):
+        with Collector() as collector:
+            where = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + collector.endpoint, **FAST}
+            for more, line in (({"OTEL_SDK_DISABLED": "True"}, None),
+                               ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, "OTLP_PROTOCOL problem=.only grpc is spoken"),
+                               ({"OTEL_METRICS_EXPORTER": "console", "OTEL_TRACES_EXPORTER": "none"}, "METRICS_EXPORTER problem=.only otlp"),
+                               ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:x"}, "OTLP_ENDPOINT problem=.the port is not")):
+                with Relay(BINARY, v6=None, env={**where, **more}) as relay:
+                    self.assertIsNone(relay.find("Exporting"), relay.output())
+                    if line:
+                        self.assertEqual(len(re.findall(line, relay.output())), 1, relay.output())
+            self.assertEqual(collector.calls, [])
+
+    def test_the_option_wins(self):
+        with Collector() as collector, Collector() as other:
+            env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + other.endpoint, "OTEL_SDK_DISABLED": "true", **FAST}
+            with Relay(BINARY, "--otlp-grpc-endpoint", collector.endpoint, v6=None, env=env) as relay:
+                wait_for(lambda: collector.metrics, "metrics")
+                for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED"):
+                    self.assertEqual(len(re.findall("name=%s problem=.it has no effect" % name, relay.output())), 1, relay.output())
+            self.assertEqual(other.calls, [])
+
+
+@unittest.skipUnless(CERTS, "the maker of certificates was not given")
+class Tls(unittest.TestCase):
+    """A collector as hosted ones are: TLS, and a header that says who sends."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        subprocess.run([CERTS, cls.folder.name], check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def file(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def collector(self, name="good", behave=None):
+        with open(self.file(name + ".key"), "rb") as key, open(self.file(name + ".pem"), "rb") as chain:
+            return Collector(behave, credentials=grpc.ssl_server_credentials([(key.read(), chain.read())]))
+
+    def test_metrics_and_spans_arrive(self):
+        def behave(path, context):
+            if dict(context.invocation_metadata()).get("authorization") != "Bearer s3cret":
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
+            return b""
+        for env in ({"OTEL_EXPORTER_OTLP_CERTIFICATE": self.file("ca.pem")}, {"SSL_CERT_FILE": self.file("ca.pem")}):
+            env.update(FAST)
+            with self.collector(behave=behave) as collector:
+                env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "https://localhost:%d" % collector.port
+                with Relay(BINARY, v6=None, env={**env, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20s3cret"}) as relay:
+                    bindings(relay, 1500)
+                    wait_for(lambda: len(collector.metrics) > 2 and len(collector.spans()) >= 512 * 2, "metrics and spans")
+                    self.assertNotIn("s3cret", relay.output())
+                # With what the flush brought, nothing is missing.
+                counts = collector.last_metrics()
+                self.assertEqual(len(collector.spans()), sum(p["int"] for p in counts["responses_total"]["sum"]["data_points"]))
+        with self.collector(behave=behave) as collector:
+            env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "https://localhost:%d" % collector.port
+            with Relay(BINARY, v6=None, env=env) as relay:
+                wait_for(lambda: relay.find('did not take metrics status=UNAUTHENTICATED reason="who are you\\?"'), "the refusal")
+
+    def test_by_the_option(self):
+        with self.collector() as collector, Relay(BINARY, "--otlp-grpc-endpoint", "https://localhost:%d" % collector.port, v6=None,
+                                                  env={"SSL_CERT_FILE": self.file("ca.pem"), **FAST}):
+            wait_for(lambda: collector.metrics, "metrics")
+
+    def test_certificates_are_verified(self):
+        for name, problem in (("expired", "certificate has expired"), ("other", "certificate is for another name")):
+            with self.collector(name) as collector, Relay(BINARY, "--otlp-grpc-endpoint", "https://localhost:%d" % collector.port, v6=None,
+                                                          env={"SSL_CERT_FILE": self.file("ca.pem"), **FAST}) as relay:
+                wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE reason=.TLS: .*" + problem), problem)
+                self.assertEqual(collector.calls, [])
+
+    def test_no_authority_is_an_error_of_the_start(self):
+        done = subprocess.run([BINARY, "--public-ip4-addr", "127.0.0.1", "--otlp-grpc-endpoint", "https://localhost:1",
+                               "--health-check-addr", "127.0.0.1:0", "--control-endpoint", "127.0.0.1:0"], capture_output=True, text=True,
+                              env=clean_environment({"SSL_CERT_FILE": "/nonexistent", "SSL_CERT_DIR": ""}), timeout=DEADLINE, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("no CA certificate found in SSL_CERT_FILE=/nonexistent", done.stdout)
+
+    def test_wrong_kinds_of_server_are_named(self):
+        with self.collector() as tls, Collector() as plain:
+            for where, reason in (("localhost:%d" % tls.port, "https://"), ("https://localhost:%d" % plain.port, "http://|TLS handshake")):
+                with Relay(BINARY, "--otlp-grpc-endpoint", where, v6=None, env={"SSL_CERT_FILE": self.file("ca.pem"), **FAST}) as relay:
+                    wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE reason=.*(%s)" % reason), reason)
 
 
 if __name__ == "__main__":

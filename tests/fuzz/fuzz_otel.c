@@ -4,6 +4,7 @@
 #include "fuzz.h"
 
 #include "telemetry/grpc_internal.h"
+#include "telemetry/otel_env.h"
 #include "telemetry/otlp.h"
 #include "telemetry/telemetry.h"
 #include "telemetry/utf8.h"
@@ -53,6 +54,34 @@ static void check_answer(const uint8_t *data, size_t size)
   free(exact);
 }
 
+static char *header_text;
+
+static char *headers_alone(const char *name)
+{
+  static char where[] = "http://h";
+  return strcmp(name, "OTEL_EXPORTER_OTLP_HEADERS") == 0    ? header_text
+         : strcmp(name, "OTEL_EXPORTER_OTLP_ENDPOINT") == 0 ? where
+                                                            : NULL;
+}
+
+/* Whatever it says, no line can end early, and no header is one of HTTP/2's or gRPC's own. */
+static void check_headers(char *text)
+{
+  static otel_settings s;
+  header_text = text;
+  otel_read(&s, NULL, headers_alone, NULL, NULL, NULL);
+  FUZZ_CHECK(s.metrics.on && s.traces.on && s.metrics.header_count <= GRPC_MAX_HEADERS);
+  FUZZ_CHECK(otel_is_same(&s.metrics, &s.traces));
+  for (size_t i = 0; i < s.metrics.header_count; i++) {
+    const grpc_header *h = &s.metrics.headers[i];
+    FUZZ_CHECK(*h->name && h->name[0] != ':' && strncmp(h->name, "grpc-", 5) != 0);
+    for (const char *p = h->name; *p; p++)
+      FUZZ_CHECK(*p > ' ' && *p < 0x7f && !(*p >= 'A' && *p <= 'Z'));
+    for (const char *p = h->value; *p; p++)
+      FUZZ_CHECK(*p >= ' ' && *p < 0x7f);
+  }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   fuzz_input in = {data, size};
@@ -64,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (in.size)
     memcpy(text, in.data, in.size);
   text[in.size] = 0;
-  switch (which % 5) {
+  switch (which == UINT8_MAX ? 5 : which % 5) {
   case 0:
     check_resource(NULL, text);
     break;
@@ -76,10 +105,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
       FUZZ_CHECK(host[0] && port && strlen(host) <= GRPC_HOST_MAX);
     break;
   case 3: {
-    const unsigned interval = telemetry_read_interval(text);
+    const unsigned interval = otel_read_ms(text);
     FUZZ_CHECK(interval <= INT32_MAX);
     break;
   }
+  case 5:
+    check_headers(text);
+    break;
   default:
     check_answer(in.data, in.size);
     break;

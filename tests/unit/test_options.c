@@ -60,7 +60,7 @@ static const struct {
     {"--log-format", "LOG_FORMAT", {"", "xml", "JSON", "google_cloud"}, {"human", "json", "google-cloud"}},
     {"--otlp-grpc-endpoint",
      "OTLP_GRPC_ENDPOINT",
-     {"", "host", "host:", "host:0", "host:99999", "https://host:4317", "::1:4317", "a b:1"},
+     {"", "host", "host:", "host:0", "host:99999", "https://host:4317/path", "::1:4317", "a b:1"},
      {"127.0.0.1:4317", "collector:4317"}},
     {"--health-check-addr",
      "HEALTH_CHECK_ADDR",

@@ -128,7 +128,7 @@ class Tls(PortalTest):
         raw = self.raw(self.healthy, tls="good", versions=(ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1))
         subject = self.tls_subject(raw.url)
         for _ in range(2):
-            subject.wait(f"TLS: the portal (speaks neither TLS 1.2 nor 1.3|.* has to speak TLS 1.2).*{Subject.RETRY}")
+            subject.wait(f"TLS: the server (speaks neither TLS 1.2 nor 1.3|.* has to speak TLS 1.2).*{Subject.RETRY}")
         # It is the version that is refused: a client that puts up with it gets in.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(Certs.path("ca.pem"))

@@ -265,7 +265,7 @@ START_TEST(old_versions)
   uint8_t hello[5 + 4 + 38] = {22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2};
   hello[sizeof hello - 3] = 0xc0;
   hello[sizeof hello - 2] = 0x13;
-  ck_assert_str_eq(told(hello, sizeof hello), "TLS: the portal speaks no version as new as TLS 1.2");
+  ck_assert_str_eq(told(hello, sizeof hello), "TLS: the server speaks no version as new as TLS 1.2");
 }
 END_TEST
 
@@ -277,23 +277,23 @@ START_TEST(alerts)
     const char *text;
   } cases[] = {
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
-      {70, "TLS: the portal speaks neither TLS 1.2 nor 1.3 (TLS alert protocol_version)"},
-      {40, "TLS: the portal accepts no cipher or signature of this build: its certificate has to be of ECDSA "
+      {70, "TLS: the server speaks neither TLS 1.2 nor 1.3 (TLS alert protocol_version)"},
+      {40, "TLS: the server accepts no cipher or signature of this build: its certificate has to be of ECDSA "
            "or RSA, not "
            "Ed25519 (TLS alert handshake_failure)"},
 #else
-      {70, "TLS: the portal wants another version than TLS 1.2, most likely 1.3, which this build does not "
+      {70, "TLS: the server wants another version than TLS 1.2, most likely 1.3, which this build does not "
            "have (TLS alert "
            "protocol_version)"},
-      {40, "TLS: the portal accepts no cipher or signature of this build: it has to speak TLS 1.2 with "
+      {40, "TLS: the server accepts no cipher or signature of this build: it has to speak TLS 1.2 with "
            "AES-GCM or ChaCha20, its "
            "certificate has to be of ECDSA or RSA, not Ed25519 (TLS alert handshake_failure)"},
 #endif
       {116,
-       "TLS: the portal wants a certificate of the relay, which has none (TLS alert certificate_required)"},
-      {80, "TLS: the portal ended the connection with TLS alert internal_error"},
-      {112, "TLS: the portal ended the connection with TLS alert unrecognized_name"},
-      {199, "TLS: the portal ended the connection with TLS alert 199"},
+       "TLS: the server wants a certificate of the relay, which has none (TLS alert certificate_required)"},
+      {80, "TLS: the server ended the connection with TLS alert internal_error"},
+      {112, "TLS: the server ended the connection with TLS alert unrecognized_name"},
+      {199, "TLS: the server ended the connection with TLS alert 199"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     const uint8_t alert[] = {21, 3, 3, 0, 2, 2, cases[i].description};

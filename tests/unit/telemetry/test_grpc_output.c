@@ -84,7 +84,7 @@ START_TEST(test_any_parts)
     fzt_fill(&prng, given, sizeof given);
     /* All turns but the first begin while the socket has not taken all of the one before. */
     for (uint64_t turns = 1 + fzt_below(&prng, 4); turns; turns--) {
-      grpc_output_begin(&o, w.bev);
+      grpc_output_begin(&o, w.bev, NULL);
       end = give(&prng, &o, end, sizes[fzt_below(&prng, sizeof sizes / sizeof *sizes)]);
       ck_assert_int_eq(grpc_output_end(&o), 0);
     }
@@ -101,7 +101,7 @@ START_TEST(test_gone)
   wires w = connect_them();
   close(w.far);
   w.far = -1;
-  grpc_output_begin(&o, w.bev);
+  grpc_output_begin(&o, w.bev, NULL);
   ck_assert_int_eq(grpc_output_copy(&o, given, 9), 0);
   ck_assert_int_eq(grpc_output_end(&o), 0);
   ck_assert_uint_eq(evbuffer_get_length(bufferevent_get_output(w.bev)), 9);

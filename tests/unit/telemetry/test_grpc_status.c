@@ -118,9 +118,16 @@ START_TEST(test_endpoints)
   ck_assert_str_eq(endpoint("http://a.b:65535/"), "a.b 65535");
   ck_assert_str_eq(endpoint("[2001:db8::1]:4317"), "2001:db8::1 4317");
   ck_assert_str_eq(endpoint("[fe80::1%eth0]:4317"), "fe80::1%eth0 4317");
-  static const char *const bad[] = {"",           "host",        ":4317",       "host:",          "host:0",
-                                    "host:65536", "host:x",      "host:123456", "::1:4317",       "[::1]",
-                                    "[::1]x:1",   "https://h:1", "a b:1",       "host:4317/path", "\xff:1"};
+  ck_assert_str_eq(endpoint("https://h:1"), "h 1");
+  ck_assert_str_eq(endpoint("HTTPS://h/"), "h 443");
+  ck_assert_str_eq(endpoint("http://h"), "h 4317");
+  ck_assert_str_eq(endpoint("https://[::1]"), "::1 443");
+  ck_assert_str_eq(endpoint("https://h/v1/metrics"), "! gRPC has no paths: expected host:port");
+  ck_assert(grpc_endpoint_has_tls("https://h:1") && grpc_endpoint_has_tls("HTTPS://h"));
+  ck_assert(!grpc_endpoint_has_tls("http://h:1") && !grpc_endpoint_has_tls("https:1"));
+  static const char *const bad[] = {"",           "host",      ":4317",       "host:",          "host:0",
+                                    "host:65536", "host:x",    "host:123456", "::1:4317",       "[::1]",
+                                    "[::1]x:1",   "ftp://h:1", "a b:1",       "host:4317/path", "\xff:1"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     ck_assert_msg(endpoint(bad[i])[0] == '!', "%s", bad[i]);
   char big[GRPC_HOST_MAX + 8];
@@ -128,6 +135,33 @@ START_TEST(test_endpoints)
   strcpy(big + GRPC_HOST_MAX + 1, ":1");
   ck_assert(endpoint(big)[0] == '!');
   ck_assert(endpoint(big + 1)[0] == 'h');
+}
+END_TEST
+
+/* What a server begins with, byte by byte: with nine it is clear. */
+START_TEST(test_beginnings)
+{
+  static const struct {
+    const char *bytes;
+    bool tls;
+    const char *problem; /* NULL: none */
+  } cases[] = {{"\0\0\x12\4\0\0\0\0\0", false, NULL},       {"HTTP/1.1 ", false, "an HTTP/1 server"},
+               {"HTTP/1.0 ", true, "without TLS"},          {"HTTP/2.0 ", false, NULL},
+               {"\x15\3\1\0\2\2\x46..", false, "https://"}, {"\x16\3\3\0\x7a\2...", true, NULL},
+               {"\x15\3\3\0\2\2\x28..", true, NULL},        {"SSH-2.0-O", true, "not TLS"},
+               {"\0\0\x12\4\0\0\0\0\0", true, "not TLS"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    bool more = true;
+    const char *problem = NULL;
+    for (size_t n = 0; n <= 9 && more && !problem; n++)
+      problem = grpc_judge_beginning((const uint8_t *)cases[i].bytes, n, cases[i].tls, &more);
+    ck_assert_msg((problem != NULL) == (cases[i].problem != NULL), "case %zu: %s", i,
+                  problem ? problem : "none");
+    if (problem)
+      ck_assert_msg(strstr(problem, cases[i].problem) != NULL, "case %zu: %s", i, problem);
+    else
+      ck_assert(!more);
+  }
 }
 END_TEST
 
@@ -141,6 +175,7 @@ int main(void)
   tcase_add_test(c, test_message);
   tcase_add_test(c, test_retry_delay);
   tcase_add_test(c, test_endpoints);
+  tcase_add_test(c, test_beginnings);
   suite_add_tcase(suite, c);
   return fzt_run(suite);
 }
