@@ -245,7 +245,8 @@ typedef struct fzr_verdict {
   uint8_t action; /**< enum fzr_action */
   uint8_t reason; /**< enum fzr_drop_reason */
   uint8_t hdr_len;
-  uint8_t reserved[3];
+  uint8_t to_own; /**< 1: `to` is one of the relay's own addresses, so an allocation's port; else 0 */
+  uint8_t reserved[2];
   uint8_t hdr[4];
   uint8_t tail_hdr[4];
   fzr_addr to;
@@ -386,6 +387,12 @@ FZR_API int fzr_engine_set_offered(fzr_engine *engine, enum fzr_family family, b
 
 /** `fzr_engine_public_addr` writes the public address of |family|, port 0, to |out|. Returns whether there is one. */
 FZR_API bool fzr_engine_public_addr(const fzr_engine *engine, enum fzr_family family, fzr_addr *out);
+
+/**
+ * `fzr_engine_port_is_live` tells whether |port| is that of a live allocation with a relayed address of |family|, of this engine or of
+ * another one with the same fzr_shared. Any thread. O(1).
+ */
+FZR_API bool fzr_engine_port_is_live(const fzr_engine *engine, uint16_t port, enum fzr_family family);
 
 /** `fzr_engine_set_draining`: while |draining|, new Allocates get 508 and all else goes on. */
 FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);

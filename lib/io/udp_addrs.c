@@ -129,6 +129,12 @@ static void note(fzr_udp *udp, const fzr_addr *addr)
     a->has_public[slot] = true;
 }
 
+static fzr_addr loopback_of(enum fzr_family family)
+{
+  static const uint8_t ip4[4] = {127, 0, 0, 1}, ip6[16] = {[15] = 1};
+  return family == FZR_FAMILY_IPV4 ? fzr_addr_ipv4(ip4, 0) : fzr_addr_ipv6(ip6, 0);
+}
+
 /* What follows for relayed addresses of |family|: whether they can be had, and whether the public one is the host's own. */
 static void judge(fzr_udp *udp, unsigned slot)
 {
@@ -142,6 +148,9 @@ static void judge(fzr_udp *udp, unsigned slot)
   const bool local = a->has_public[slot] || is_local(&public_addr);
   a->own_public[slot] =
       local && fzri_is_wildcard(bound) && !(slot ? udp->config.any_ip6 : udp->config.any_ip4);
+  a->inside[slot] = !local;
+  a->public_addr[slot] = public_addr;
+  a->inner_addr[slot] = fzri_is_wildcard(bound) ? loopback_of(family) : *bound;
   a->offered[slot] = udp->listen[slot] &&
                      (local || a->reach[slot] || !fzri_is_wildcard(bound) || udp->config.ignore_host_addrs);
   fzr_engine_set_offered(udp->engine, family, a->offered[slot]);

@@ -163,6 +163,10 @@ typedef struct fzri_addrs {
   bool has_public[2];  /* the public address is among them */
   bool own_public[2];  /* the public address is the host's, and allocations' sockets belong to it */
   bool offered[2];     /* relayed addresses can be had */
+  bool inside[2];      /* the public address is not the host's: what is sent there might not come back */
+  fzr_addr public_addr[2];
+  fzr_addr inner_addr
+      [2]; /* where allocations' sockets are reached on this host; what they send there comes from it, too */
   fzr_time ask_at;
   fzr_addr *list; /* of the answer so far */
   size_t count, room;
@@ -252,6 +256,13 @@ fzr_time fzri_addrs_deadline(const fzr_udp *udp);
 void fzri_addrs_settle(fzr_udp *udp, fzr_time now);
 /* The address that an allocation's socket is to be bound to; |room| is for it to be in. */
 const fzr_addr *fzri_addrs_for_port(fzr_udp *udp, uint8_t family, fzr_addr *room);
+
+/* udp_inside.c: allocations of one relay that are each other's peers, where the public address is that of a NAT */
+/* Where to send what is for |to|, an own address: to the allocation's socket on this host, in |room|, if |to| is a live one's that the network
+ * need not bring back; else |to|. */
+const fzr_addr *fzri_inside_to(const fzr_udp *udp, const fzr_addr *to, fzr_addr *room);
+/* What came from |from| to an allocation's socket: if that is another one's socket, it came from its relayed address. */
+void fzri_inside_from(const fzr_udp *udp, fzr_addr *from);
 
 /* udp_recv.c */
 /* Makes the receive buffers. Returns 0 or FZR_ERR_NO_MEMORY. */

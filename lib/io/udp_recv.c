@@ -64,7 +64,7 @@ static void read_control(struct msghdr *msg, fzr_pkt *pkt)
   }
 }
 
-static void describe(fzr_udp *udp, unsigned i, const fzr_addr *local)
+static void describe(fzr_udp *udp, const fzri_socket *s, unsigned i, const fzr_addr *local)
 {
   struct mmsghdr *m = &udp->recv_msgs[i];
   fzr_pkt *pkt = &udp->pkts[i];
@@ -74,6 +74,8 @@ static void describe(fzr_udp *udp, unsigned i, const fzr_addr *local)
   pkt->reserved = 0;
   pkt->to = *local;
   fzri_from_sockaddr(&udp->recv_names[i], &pkt->from);
+  if (udp->addrs.inside[s->family == FZR_FAMILY_IPV6] && !s->listens)
+    fzri_inside_from(udp, &pkt->from);
   if (m->msg_hdr.msg_controllen)
     read_control(&m->msg_hdr, pkt);
   udp->stats.received += pkt->seg ? (pkt->len + pkt->seg - 1) / pkt->seg : 1;
@@ -169,7 +171,7 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
     if (n <= 0)
       break;
     for (unsigned i = first; i < first + (unsigned)n; i++)
-      describe(udp, i, &local);
+      describe(udp, s, i, &local);
     udp->held += (unsigned)n;
     const uint64_t came = udp->stats.received - before;
     fzr_driver_rx(udp->driver, side, udp->pkts + first, (size_t)n, now);

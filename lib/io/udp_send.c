@@ -190,7 +190,9 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n)
                         FZRI_UDP_NONE, v->hdr_len, {0},      {0}};
     memcpy(piece.hdr, v->hdr, sizeof piece.hdr);
     memcpy(piece.tail_hdr, v->tail_hdr, sizeof piece.tail_hdr);
-    collect(udp, s, piece, &v->to, &v->from, false);
+    fzr_addr inside;
+    const fzr_addr *to = v->to_own ? fzri_inside_to(udp, &v->to, &inside) : &v->to;
+    collect(udp, s, piece, to, &v->from, false);
     note_source(udp, s);
   }
 }

@@ -158,8 +158,17 @@ static void drop_pending(fzr_engine *e, fzri_allocation *a)
   a->pending = FZRI_POOL_NONE;
 }
 
+/* Tells all shards which relayed addresses |a| has. */
+static void set_live(fzr_engine *e, const fzri_allocation *a, uint8_t families, bool live)
+{
+  for (unsigned slot = 0; slot < 2; slot++)
+    if (families & fzri_family_bit(fzri_family_at(slot)))
+      fzri_shared_set_live(e->shared, a->port, fzri_family_at(slot), live);
+}
+
 void fzri_allocation_live(fzr_engine *e, fzri_allocation *a)
 {
+  set_live(e, a, a->families, true);
   a->state = FZRI_ALLOCATION_LIVE;
   drop_pending(e, a);
   e->stats.allocations++;
@@ -179,6 +188,7 @@ void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a)
 void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
 {
   if (a->state == FZRI_ALLOCATION_LIVE) {
+    set_live(e, a, a->families, false);
     e->stats.allocations--;
     e->stats.allocations_ended++;
   }
@@ -194,6 +204,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
 void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t family)
 {
   a->families &= (uint8_t)~fzri_family_bit(family);
+  set_live(e, a, fzri_family_bit(family), false);
   uint32_t index = a->first_channel;
   while (index != FZRI_POOL_NONE) {
     fzri_channel *c = fzri_channel_at(e, index);

@@ -211,6 +211,8 @@ static void leave_shared(fzr_engine *e)
     if (!a->state)
       continue;
     fzri_allocation_leave_user(e, a);
+    for (unsigned slot = 0; slot < 2; slot++)
+      fzri_shared_set_live(e->shared, a->port, fzri_family_at(slot), false);
     fzri_shared_give_port(e->shared, a->port, e->now);
   }
 }

@@ -150,6 +150,7 @@ FAST void address(const batch *b, const fzri_allocation *a, const fzri_channel *
 {
   if (direction == 0) {
     v->io = a->io[fzri_family_slot(c->peer.family)];
+    v->to_own = c->own;
     v->to = c->peer;
     v->from = b->e->public_addr[fzri_family_slot(c->peer.family)];
     v->from.port = a->port;

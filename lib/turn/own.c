@@ -5,6 +5,7 @@
 #include "events.h"
 #include "log.h"
 #include "request.h"
+#include "shared.h"
 
 /* To look at a channel is a small part of the work of expiring one. */
 #define LOOKS_PER_ITEM 16u
@@ -70,6 +71,11 @@ bool fzr_engine_public_addr(const fzr_engine *e, enum fzr_family family, fzr_add
     return false;
   *out = e->public_addr[fzri_family_slot((uint8_t)family)];
   return out->family != FZR_FAMILY_NONE;
+}
+
+bool fzr_engine_port_is_live(const fzr_engine *e, uint16_t port, enum fzr_family family)
+{
+  return e && fzri_family_bit((uint8_t)family) && fzri_shared_is_live(e->shared, port, (uint8_t)family);
 }
 
 static void log_ended(const fzr_engine *e, const fzri_channel *c)

@@ -26,7 +26,9 @@ int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *hooks, fzr_
   s->rest = fzri_mem_calloc(&s->mem, s->ports, sizeof *s->rest);
   s->users = fzri_mem_calloc(&s->mem, (size_t)s->user_mask + 1, sizeof *s->users);
   s->marked = fzri_mem_calloc(&s->mem, s->words, sizeof *s->marked);
-  if (!s->used || !s->rest || !s->users || !s->marked) {
+  for (unsigned i = 0; i < 2; i++)
+    s->live[i] = fzri_mem_calloc(&s->mem, s->words, sizeof *s->live[i]);
+  if (!s->used || !s->rest || !s->users || !s->marked || !s->live[0] || !s->live[1]) {
     fzr_shared_free(s);
     return FZR_ERR_NO_MEMORY;
   }
@@ -44,8 +46,21 @@ void fzr_shared_free(fzr_shared *s)
   fzri_mem_free(&mem, (void *)s->used, s->words * sizeof *s->used);
   fzri_mem_free(&mem, (void *)s->marked, s->words * sizeof *s->marked);
   fzri_mem_free(&mem, (void *)s->rest, s->ports * sizeof *s->rest);
+  for (unsigned i = 0; i < 2; i++)
+    fzri_mem_free(&mem, (void *)s->live[i], s->words * sizeof *s->live[i]);
   fzri_mem_free(&mem, (void *)s->users, ((size_t)s->user_mask + 1) * sizeof *s->users);
   fzri_mem_free(&mem, s, sizeof *s);
+}
+
+void fzri_shared_set_live(fzr_shared *s, uint16_t port, uint8_t family, bool live)
+{
+  const uint32_t i = (uint32_t)port - s->lowest;
+  const uint64_t bit = (uint64_t)1 << i % 64;
+  _Atomic uint64_t *word = &s->live[family == FZR_FAMILY_IPV6][i / 64];
+  if (live)
+    atomic_fetch_or(word, bit);
+  else
+    atomic_fetch_and(word, ~bit);
 }
 
 uint64_t fzri_shared_memory(const fzr_shared *s)

@@ -21,11 +21,25 @@ struct fzr_shared {
   _Atomic uint64_t *users;
   _Atomic uint64_t *marked; /* a bit per port, see users.h */
   _Atomic uint32_t marks;   /* how many there ever were */
-  fzri_told told;           /* of what the log was told lately */
+  _Atomic uint64_t
+      *live[2];   /* by fzri_family_slot, a bit per port: a live allocation has it, of whichever shard */
+  fzri_told told; /* of what the log was told lately */
 };
 
 /* Whether |shared| was made for exactly this range. */
 bool fzri_shared_covers(const fzr_shared *shared, uint16_t lowest, uint16_t highest);
+
+/* Whether a live allocation, of whichever shard, has a relayed address of |family| with |port|. */
+static inline bool fzri_shared_is_live(const fzr_shared *s, uint16_t port, uint8_t family)
+{
+  const uint32_t i = (uint32_t)port - s->lowest; /* ports below the range become large */
+  return i < s->ports &&
+         atomic_load_explicit(&s->live[family == FZR_FAMILY_IPV6][i / 64], memory_order_relaxed) >> i % 64 &
+             1;
+}
+
+/* Says so, or no longer. */
+void fzri_shared_set_live(fzr_shared *shared, uint16_t port, uint8_t family, bool live);
 
 /* Bytes taken for |shared|. */
 uint64_t fzri_shared_memory(const fzr_shared *shared);

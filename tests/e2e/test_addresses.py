@@ -44,7 +44,7 @@ class Case(unittest.TestCase):
                       *(["nodad"] + (["preferred_lft", "0"] if address == NEAR[3] else []) if ":" in address else []))
         for family, gateway in ((4, BEYOND[4]), (6, BEYOND[6])):
             if any((":" in address) == (family == 6) for address in near):
-                netns.run("ip", "-%d" % family, "route", "add", "default", "via", gateway)
+                netns.run("ip", "-%d" % family, "route", "replace", "default", "via", gateway)
         relay = Relay(BINARY, *args, v4=None, v6=None, ports=(50000, 50199), probe=False, **more)
         self.addCleanup(lambda: relay.process.poll() is None and relay.stop())
         return relay
@@ -142,6 +142,76 @@ class BehindNat(Case):
         client = self.client(relay, 4, "198.51.100.7")
         client.allocate()
         self.assertEqual(self.exchange(client, 4), ("198.51.100.7", client.relayed[4][1]))
+
+
+NAT = {4: "198.51.100.7", 6: "2001:db8:99::7"}
+
+
+class Inside(Case):
+    """Two clients of one relay behind a NAT that does not turn around what the relay sends to its own public address: here nobody does
+    anything with it."""
+
+    def pair(self, *args, workers=1):
+        relay = self.start("--public-ip4-addr", NAT[4], "--public-ip6-addr", NAT[6], *args, workers=workers)
+        clients = [self.client(relay, family, OTHER[family]) for family in (4, 6)]
+        for client in clients:
+            client.allocate()
+        return relay, clients
+
+    def both_ways(self, one, other, family):
+        there = one.bind(other.relayed[family])
+        back = other.bind(one.relayed[family])
+        for payload in (b"", b"x", bytes(1200), bytes(5000)):
+            one.send(there, payload + b"there")
+            self.assertEqual(other.receive(), (back, payload + b"there"))
+            other.send(back, payload + b"back")
+            self.assertEqual(one.receive(), (there, payload + b"back"))
+        for n in range(40):
+            one.send(there, b"%03d" % n)
+        self.assertEqual([other.receive() for _ in range(40)], [(back, b"%03d" % n) for n in range(40)])
+
+    def test_they_reach_each_other(self):
+        for args in ((), ("--bind-ip4-addr", OTHER[4], "--bind-ip6-addr", OTHER[6])):
+            for workers in (1, 4):
+                relay, (one, other) = self.pair(*args, workers=workers)
+                for family in (4, 6):
+                    with self.subTest(args=args, workers=workers, family=family):
+                        self.both_ways(one, other, family)
+                        self.both_ways(one, one, family)  # with itself, on one channel
+                relay.stop()
+                netns.run("ip", "addr", "flush", "dev", "near0", "scope", "global")
+
+    def test_nobody_else_is_reached(self):
+        relay, (one, other) = self.pair()
+        gone, free = other.relayed[4], (NAT[4], 50000 if other.relayed[4][1] != 50000 and one.relayed[4][1] != 50000 else 50001)
+        channels = [one.bind(free), one.bind(gone)]
+        one.send(channels[1], b"unwanted, for there is no channel back")
+        other.refresh(0)
+        services = []
+        for _, port in (free, gone):
+            service = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.addCleanup(service.close)
+            wait_for(lambda: self.takes(service, port), "the port to be free")
+            service.setblocking(False)
+            services.append(service)
+        for channel in channels:
+            one.send(channel, b"for a service of the host")
+        one.refresh()  # behind them in the same socket
+        for service in services:
+            self.assertRaises(BlockingIOError, service.recv, 100)
+        # Nor is such a service taken for an allocation, though there are channels to its port.
+        for service in services:
+            service.sendto(b"not from there", ("127.0.0.1", one.relayed[4][1]))
+        one.refresh()
+        self.assertIsNone(one.receive(0.1))
+
+    @staticmethod
+    def takes(s, port):
+        try:
+            s.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+        return True
 
 
 class Later(Case):
