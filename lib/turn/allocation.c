@@ -55,15 +55,18 @@ static int take_port(fzr_engine *e, bool again, uint16_t *port)
 }
 
 /* Puts an allocation object with a port into all look-ups. */
-static int register_allocation(fzr_engine *e, uint16_t port, fzri_allocation **out)
+static int register_allocation(fzr_engine *e, const fzr_addr *client, uint16_t port, fzri_allocation **out)
 {
   uint32_t index;
-  if (fzri_map_reserve(&e->clients, 1))
+  const uint32_t hash = fzri_hash_client(e, client);
+  if (fzri_map_reserve(&e->clients, hash))
     return FZR_ERR_NO_MEMORY;
   fzri_allocation *a = fzri_pool_take(&e->allocations, &index);
   if (!a)
     return FZR_ERR_NO_MEMORY;
   a->index = index;
+  a->client = *client;
+  a->client_hash = hash;
   a->port = port;
   a->state = FZRI_ALLOCATION_OPENING;
   a->first_channel = FZRI_POOL_NONE;
@@ -75,7 +78,6 @@ static int register_allocation(fzr_engine *e, uint16_t port, fzri_allocation **o
 
 static void enter(fzr_engine *e, fzri_allocation *a, fzr_time expires)
 {
-  a->client_hash = fzri_hash_client(e, &a->client);
   fzri_map_insert(&e->clients, a->client_hash, a->index);
   fzri_allocation_set_expiry(e, a, expires);
   fzri_events_queue_allocation(e, a);
@@ -95,13 +97,12 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
     fzri_shared_give_port(e->shared, port, e->now);
     return FZR_ERR_NO_MEMORY;
   }
-  error = register_allocation(e, port, &a);
+  error = register_allocation(e, request->client, port, &a);
   if (error) {
     fzri_pool_give(&e->pendings, pending_index);
     fzri_shared_give_port(e->shared, port, e->now);
     return error;
   }
-  a->client = *request->client;
   a->server = *request->server;
   a->families = request->families;
   a->missing = request->missing;
@@ -124,12 +125,11 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   int error = take_port(e, true, &port);
   if (error)
     return error;
-  error = register_allocation(e, port, &a);
+  error = register_allocation(e, &old->client, port, &a);
   if (error) {
     fzri_shared_give_port(e->shared, port, e->now);
     return error;
   }
-  a->client = old->client;
   a->server = old->server;
   a->families = old->families;
   a->missing = old->missing;

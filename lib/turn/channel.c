@@ -97,7 +97,9 @@ static void start_relaying(fzr_engine *e, fzri_channel *c)
 static fzri_channel *new_channel(fzr_engine *e, fzri_allocation *a, uint16_t number, const fzr_addr *peer)
 {
   uint32_t index;
-  if (fzri_map_reserve(&e->numbers, 1) || fzri_map_reserve(&e->peers, 1))
+  const uint32_t number_hash = fzri_hash_number(e, a->index, number);
+  const uint32_t peer_hash = fzri_hash_peer(e, a->index, peer);
+  if (fzri_map_reserve(&e->numbers, number_hash) || fzri_map_reserve(&e->peers, peer_hash))
     return NULL;
   fzri_channel *c = fzri_pool_take(&e->channels, &index);
   if (!c)
@@ -107,8 +109,8 @@ static fzri_channel *new_channel(fzr_engine *e, fzri_allocation *a, uint16_t num
   c->peer = *peer;
   c->number = number;
   c->own = fzri_peer_policy_is_own(&e->policy, peer);
-  c->number_hash = fzri_hash_number(e, a->index, number);
-  c->peer_hash = fzri_hash_peer(e, a->index, peer);
+  c->number_hash = number_hash;
+  c->peer_hash = peer_hash;
   fzri_map_insert(&e->numbers, c->number_hash, index);
   fzri_map_insert(&e->peers, c->peer_hash, index);
   c->prev = FZRI_POOL_NONE;

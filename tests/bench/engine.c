@@ -90,6 +90,7 @@ typedef struct world {
   client *clients;
   char nonce[REQUESTS][128]; /* of the first clients */
   size_t nonce_len;
+  uint16_t channel; /* that is bound next */
   uint8_t *slots;
   uint64_t empty_bytes, allocated_bytes, bound_bytes; /* memory before, with allocations, with channels */
 } world;
@@ -158,7 +159,7 @@ static void build(world *w, unsigned i, uint16_t method, uint32_t lifetime, requ
   if (method == FZR_STUN_ALLOCATE)
     fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
   if (method == FZR_STUN_CHANNEL_BIND) {
-    fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, CHANNEL << 16);
+    fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)w->channel << 16);
     fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &w->clients[i].peer);
   }
   if (lifetime != NO_LIFETIME)
@@ -219,6 +220,7 @@ static void world_init(world *w, unsigned count)
   w->random = 0x2545f4914f6cdd1du;
   w->now = 1000 * FZR_SECOND;
   w->count = count;
+  w->channel = CHANNEL;
   w->server = fzr_addr_ipv4((const uint8_t[]){192, 0, 2, 1}, 3478);
   w->clients = calloc(count, sizeof *w->clients);
   w->slots = calloc(BATCH, SLOT);
@@ -417,6 +419,65 @@ static double run_case(world *w, const bench_case *k, uint64_t packets)
   return median / (double)b.datagrams;
 }
 
+/* ---- growth ---- */
+
+/* CPU time of this thread: what else the machine does is not counted. */
+static uint64_t thread_ns(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+typedef struct growth {
+  uint64_t worst, all; /* ns */
+  double bytes;        /* for each channel */
+} growth;
+
+/* What ChannelBinds take while |channels| channels are made, and all tables grow: the worst one holds up a worker for so long. */
+static growth run_growth(unsigned channels)
+{
+  enum { EACH = FZR_CHANNEL_MAX - FZR_CHANNEL_MIN };
+  growth g = {0};
+  world w;
+  world_init(&w, (channels + EACH - 1) / EACH);
+  const uint64_t before = live;
+  for (unsigned n = 0; n < channels; n++) {
+    uint8_t answer[512];
+    fzr_stun_msg msg;
+    request r;
+    const unsigned i = n / EACH;
+    if (n % EACH == 0)
+      bind_channel(&w, i); /* whose nonce is kept from then on */
+    w.channel = (uint16_t)(CHANNEL + 1 + n % EACH);
+    w.clients[i].peer.port = (uint16_t)(10000 + n % EACH);
+    build(&w, i, FZR_STUN_CHANNEL_BIND, NO_LIFETIME, &r);
+    const uint64_t begin = thread_ns();
+    const unsigned code = ask(&w, &w.clients[i].addr, &r, &msg, answer);
+    const uint64_t took = thread_ns() - begin;
+    if (code)
+      die("a channel was refused");
+    g.all += took;
+    g.worst = took > g.worst ? took : g.worst;
+    if (n % EACH == EACH - 1) {
+      w.channel = CHANNEL;
+      w.clients[i].peer.port = (uint16_t)(2048 + i % 50000);
+    }
+  }
+  g.bytes = (double)(live - before) / channels;
+  world_free(&w);
+  return g;
+}
+
+static void report_growth(unsigned channels)
+{
+  const growth g = run_growth(channels);
+  printf("| one ChannelBind while channels are made, the worst | %u channels | %.1f us | - |\n", channels,
+         (double)g.worst / 1000);
+  printf("| the same, on average | %u channels | %.1f us | - |\n", channels, (double)g.all / channels / 1000);
+  printf("| memory per channel | %u channels | %.0f bytes | - |\n", channels, g.bytes);
+}
+
 /* ---- ports ---- */
 
 /* ns per port that is picked and given back while |in_use| others are taken. */
@@ -494,7 +555,7 @@ static void report_all(uint64_t packets)
       report_case(&cases[i], counts[n], run_case(&w, &cases[i], cases[i].method ? packets / 20 : packets));
     world_free(&w);
   }
-  /* 12,289 is the worst number: the tables have just been doubled. */
+  /* 12,289 was the worst number when tables were doubled. */
   static const unsigned sizes[] = {10000, 12289, 16000};
   for (size_t n = 0; n < sizeof sizes / sizeof *sizes; n++) {
     world_init(&w, sizes[n]);
@@ -505,6 +566,7 @@ static void report_all(uint64_t packets)
   for (size_t n = 0; n < sizeof used / sizeof *used; n++)
     printf("| picking a port, %u of 16384 in use | - | %.0f ns | - |\n", used[n],
            run_ports(used[n], packets / 20));
+  report_growth(110000);
   printf("Memory taken by the data path and by the requests above: none.\n");
 }
 
@@ -516,12 +578,15 @@ static void usage(FILE *out)
         out);
   for (size_t i = 0; i < CASES; i++)
     fprintf(out, " %s", cases[i].name);
+  fputs("\n  and growth, of which --allocations is the number of channels.", out);
   fputc('\n', out);
 }
 
 static int run_one(const char *name, unsigned allocations, uint64_t packets)
 {
   world w;
+  if (allocations > 16384)
+    die("at most 16384 allocations");
   for (size_t i = 0; i < CASES; i++) {
     if (strcmp(name, cases[i].name) != 0)
       continue;
@@ -560,13 +625,17 @@ int main(int argc, char **argv)
     if (c == 'p')
       packets = number(optarg, 1000000000);
     else if (c == 'a')
-      allocations = (unsigned)number(optarg, 16384);
+      allocations = (unsigned)number(optarg, 10000000);
     else if (c == 'c')
       name = optarg;
     else {
       usage(c == 'h' ? stdout : stderr);
       return c == 'h' ? EXIT_SUCCESS : 2;
     }
+  }
+  if (name && strcmp(name, "growth") == 0) {
+    report_growth(allocations);
+    return status;
   }
   if (name)
     return run_one(name, allocations, packets);

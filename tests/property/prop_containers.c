@@ -16,25 +16,29 @@ static fzri_mem mem;
 
 /* ---- map ---- */
 
-#define KEYS 400
+#define KEYS 20000u
 
 START_TEST(test_map)
 {
+  static bool in[KEYS];
   fzt_prng prng = {fzt_seed("map")};
   for (uint64_t round = 0; round < fzt_rounds(60); round++) {
-    bool in[KEYS] = {false};
     uint32_t used = 0;
     fzri_map map;
-    /* From all hashes equal to hardly any. */
-    const uint32_t spread = 1u << fzt_below(&prng, 10);
+    /* From all hashes equal to hardly any, and from one segment to many. */
+    const bool large = round % 4 == 0;
+    const uint32_t keys = large ? KEYS : 400, steps = large ? 60000 : 1500;
+    const uint32_t spread = large ? KEYS >> fzt_below(&prng, 3) : 1u << fzt_below(&prng, 10);
+    memset(in, 0, sizeof in);
     fzri_mem_init(&mem, NULL);
     fzt_check(fzri_map_init(&map, &mem) == 0);
-    for (unsigned step = 0; step < 1500; step++) {
-      const uint32_t key = (uint32_t)fzt_below(&prng, KEYS);
+    for (unsigned step = 0; step < steps; step++) {
+      const uint32_t key = (uint32_t)fzt_below(&prng, keys);
       const uint32_t hash = key % spread * 0x9e3779b9u;
-      if (fzt_below(&prng, 2)) {
+      /* It grows, then shrinks. */
+      if (fzt_below(&prng, 8) < (step < steps / 2 ? 6u : 2u)) {
         if (!in[key]) {
-          fzt_check(fzri_map_reserve(&map, 1) == 0);
+          fzt_check(fzri_map_reserve(&map, hash) == 0);
           fzri_map_insert(&map, hash, key);
           in[key] = true;
           used++;
@@ -46,7 +50,7 @@ START_TEST(test_map)
       }
       fzt_check(map.used == used);
     }
-    for (uint32_t key = 0; key < KEYS; key++) {
+    for (uint32_t key = 0; key < keys; key++) {
       const uint32_t hash = key % spread * 0x9e3779b9u;
       uint32_t probe = hash, value, found = 0;
       while ((value = fzri_map_next(&map, hash, &probe)) != FZRI_MAP_NONE)
