@@ -27,8 +27,8 @@ extern "C" {
 typedef struct fzr_engine fzr_engine;
 
 /**
- * What the shards of one relay share: the pool of free ports of the range, and how many allocations each user
- * has. Lock-free; any number of engines on any threads may use one, if they are told the time by one clock: a port that
+ * What the shards of one relay share: the pool of free ports of the range, how many allocations each user has, and
+ * what the log was told lately (FZR_LOG_PEER_OUT_OF_REACH, FZR_LOG_STRANGERS_LIMITED). Lock-free; any number of engines on any threads may use one, if they are told the time by one clock: a port that
  * was given back rests for 10 s before it is given out again, and one that another program was seen to hold is passed over
  * for a minute, both as long as there are others.
  */
