@@ -90,6 +90,10 @@ static void drain(fuzz_engine *f)
     } else if (event.type == FZR_EVENT_PORT_CLOSE) {
       FUZZ_CHECK(f->open_ports > 0 && event.io == f);
       f->open_ports--;
+    } else if (event.type == FZR_EVENT_CHANNEL_BOUND) {
+      f->channels++;
+    } else {
+      FUZZ_CHECK(event.type == FZR_EVENT_CHANNEL_UNBOUND && f->channels-- > 0);
     }
   }
   while (fzr_engine_next_transmit(f->engine, &transmit))
@@ -141,6 +145,26 @@ void fuzz_from_peer(fuzz_engine *f, unsigned peer, uint16_t port, const uint8_t 
   pkt.to.port = port;
   put_in(f, true, pkt);
   free(exact);
+}
+
+void fuzz_own(fuzz_engine *f, uint8_t how)
+{
+  const fzr_addr addrs[2] = {fuzz_peer_addr(how & 15u), fuzz_peer_addr(how >> 4)};
+  switch (how % 5) {
+  case 0:
+    FUZZ_CHECK(fzr_engine_set_own_addrs(f->engine, addrs, how >> 7) == 0);
+    break;
+  case 1:
+  case 2:
+    FUZZ_CHECK(fzr_engine_add_own_addrs(f->engine, addrs, 1 + (how >> 7)) == 0);
+    break;
+  case 3:
+    FUZZ_CHECK(fzr_engine_add_listen_port(f->engine, how & 16 ? 5000 : 50003) == 0);
+    break;
+  default:
+    FUZZ_CHECK(fzr_engine_set_offered(f->engine, how & 16 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6, how & 32) ==
+               0);
+  }
 }
 
 void fuzz_pass(fuzz_engine *f, fzr_time by)

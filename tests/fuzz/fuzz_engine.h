@@ -17,6 +17,7 @@ typedef struct fuzz_engine {
   size_t nonce_len[FUZZ_CLIENTS];
   uint8_t key[FZR_STUN_KEY_LEN];
   uint32_t open_ports; /* sockets that are open */
+  uint32_t channels;   /* told as bound, and not as unbound */
   int next_open_error;
 } fuzz_engine;
 
@@ -32,6 +33,8 @@ fzr_addr fuzz_peer_addr(unsigned peer);
 void fuzz_from_client(fuzz_engine *f, unsigned client, const uint8_t *data, size_t len, uint16_t seg);
 void fuzz_from_peer(fuzz_engine *f, unsigned peer, uint16_t port, const uint8_t *data, size_t len,
                     uint16_t seg);
+/* Changes what is the relay's own, as |how| says: addresses of peers, a listen port, families. */
+void fuzz_own(fuzz_engine *f, uint8_t how);
 /* Lets |by| pass. */
 void fuzz_pass(fuzz_engine *f, fzr_time by);
 /* Sends a request of |method| with the |len| attribute bytes |attrs| and a right signature. */

@@ -33,7 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
       fuzz_bind(&f, client, (uint16_t)(0x4000 + len % 16), fuzz_byte(&in));
       break;
     case 6:
-      f.next_open_error = errors[len & 3];
+      if (len & 4)
+        fuzz_own(&f, fuzz_byte(&in));
+      else
+        f.next_open_error = errors[len & 3];
       break;
     default:
       fuzz_from_peer(&f, (unsigned)len, f.port[client], bytes, fuzz_bytes(&in, bytes, fuzz_byte(&in)), 0);

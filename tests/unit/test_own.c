@@ -257,6 +257,60 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
+/* All shards know which ports are live ones, each family by itself; and a verdict says when it leads to an own address. */
+START_TEST(test_live_ports)
+{
+  fzr_shared *shared;
+  fzt_relay other;
+  fzt_relay_free(&relay);
+  fzr_config config = fzt_config(&relay);
+  ck_assert_int_eq(fzr_shared_new(50000, 50099, NULL, &shared), 0);
+  config.shared = shared;
+  config.lowest_port = 50000;
+  config.highest_port = 50099;
+  fzt_relay_init(&relay, &config);
+  fzr_config second = fzt_config(&other);
+  second.shared = shared;
+  second.lowest_port = 50000;
+  second.highest_port = 50099;
+  fzt_relay_init(&other, &second);
+  relay.hold_opens = true;
+  ck_assert_int_eq(fzt_allocate(&relay, &client), -1);
+  const uint16_t port = relay.events[0].port;
+  ck_assert(!fzr_engine_port_is_live(other.engine, port, FZR_FAMILY_IPV4)); /* taken, but not open */
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, port, FZR_FAMILY_IPV4, 0,
+                                          (void *)(uintptr_t)(port * 4u + FZR_FAMILY_IPV4), relay.now),
+                   0);
+  relay.hold_opens = false;
+  ck_assert(fzr_engine_port_is_live(other.engine, port, FZR_FAMILY_IPV4));
+  ck_assert(!fzr_engine_port_is_live(other.engine, port, FZR_FAMILY_IPV6));
+  for (unsigned i = 49900; i < 50300; i++)
+    ck_assert(fzr_engine_port_is_live(relay.engine, (uint16_t)i, FZR_FAMILY_IPV4) == (i == port));
+  ck_assert(!fzr_engine_port_is_live(relay.engine, 0, FZR_FAMILY_IPV4));
+  ck_assert(!fzr_engine_port_is_live(relay.engine, 65535, FZR_FAMILY_IPV4));
+  ck_assert(!fzr_engine_port_is_live(relay.engine, port, FZR_FAMILY_NONE));
+  ck_assert(!fzr_engine_port_is_live(NULL, port, FZR_FAMILY_IPV4));
+  const uint8_t data[2][8] = {{0x40, 0, 0, 4}, {0x40, 1, 0, 4}};
+  ck_assert_int_eq(bind_to(0x4000, "203.0.113.1:50050"), 0);
+  ck_assert_int_eq(bind_to(0x4001, "203.0.113.9:50050"), 0);
+  for (unsigned i = 0; i < 2; i++) {
+    fzt_client(&relay, &client.addr, &client.server, data[i], sizeof data[i]);
+    ck_assert_uint_eq(relay.verdicts[0].action, FZR_ACT_FORWARD);
+    ck_assert_uint_eq(relay.verdicts[0].to_own, i == 0);
+  }
+  ck_assert_int_eq(fzt_refresh(&relay, &client, 0), 0);
+  ck_assert(!fzr_engine_port_is_live(other.engine, port, FZR_FAMILY_IPV4));
+  /* An engine that goes takes its own along. */
+  ck_assert_int_eq(fzt_allocate(&relay, &client), 0);
+  ck_assert(fzr_engine_port_is_live(other.engine, client.relayed_port, FZR_FAMILY_IPV4));
+  fzt_relay_free(&relay);
+  ck_assert(!fzr_engine_port_is_live(other.engine, client.relayed_port, FZR_FAMILY_IPV4));
+  fzt_relay_free(&other);
+  fzr_shared_free(shared);
+  set_up(); /* for the end */
+}
+END_TEST
+
 /* The set beside a plain array. */
 START_TEST(test_set)
 {
@@ -300,6 +354,7 @@ int main(void)
   tcase_add_test(tc, test_families);
   tcase_add_test(tc, test_no_public_address);
   tcase_add_test(tc, test_no_memory);
+  tcase_add_test(tc, test_live_ports);
   tcase_add_test(tc, test_set);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

@@ -196,6 +196,26 @@ class TwoInterfaces(Case):
                         self.assertEqual(self.last_source, client.relayed[peer_family])
             relay.stop()
 
+    def test_a_peer_becomes_the_hosts_own(self):
+        """An address that comes to the host: a channel to a service on it ends, one to a port for allocations leaves the kernel."""
+        relay = self.relay("--xdp", "native")
+        for family, address, bits in ((4, "10.77.2.9", "/24"), (6, "fd77:2::9", "/64")):
+            with self.subTest(family=family):
+                client = self.client(relay, 4)
+                channels = [client.bind((address, port)) for port in (9999, 50150)]
+                wait_for(lambda: relay.metric("relay_xdp_channels") == 2, "both channels to be in the kernel")
+                left = relay.metric("relay_xdp_channels_left_total", reason="own_address")
+                netns.run("ip", "addr", "add", address + bits, "dev", "p0")
+                wait_for(lambda: relay.metric("relay_xdp_channels") == 0, "both channels to leave it")
+                self.assertEqual(relay.metric("relay_xdp_channels_left_total", reason="own_address") - left, 1)
+                with socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_DGRAM) as there:
+                    there.bind((address, 50150))
+                    there.settimeout(DEADLINE)
+                    for channel in channels:
+                        client.send(channel, bytes([channel & 1]) * 100)
+                    self.assertEqual(there.recv(200), bytes([channels[1] & 1]) * 100)
+                client.refresh(0)
+
     def test_small_frames_and_names_of_old(self):
         relay = self.relay(env={"EBPF_OFFLOADING": "c0", "EBPF_ATTACH_MODE": "driver", "EBPF_INT4_ADDR": "10.77.1.1"})
         client = self.client(relay, 4)
