@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
@@ -54,7 +53,7 @@ static bool is_form(const char *body)
 static void on_log_filter(void *ctx, const http_request *request, http_response *response)
 {
   struct evkeyvalq form;
-  TAILQ_INIT(&form);
+  http_form_init(&form);
   const char *directives = http_query(request, "directives");
   char *body = directives ? NULL : body_text(request);
   /* As a form, which is how curl -d directives=... is understood by everybody, or bare. */

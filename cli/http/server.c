@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,11 +76,17 @@ static void answer_text(struct evhttp_request *req, int status, const char *text
     evbuffer_free(body);
 }
 
+void http_form_init(struct evkeyvalq *form)
+{
+  form->tqh_first = NULL;
+  form->tqh_last = &form->tqh_first;
+}
+
 static void answer_by(const route *found, struct evhttp_request *req, const char *path)
 {
   struct evkeyvalq query;
   const char *raw = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
-  TAILQ_INIT(&query);
+  http_form_init(&query);
   if (raw != NULL && http_parse_form(raw, &query) != 0) {
     answer_text(req, 400, "bad query");
     return;

@@ -42,6 +42,9 @@ typedef void (*http_handler)(void *ctx, const http_request *request, http_respon
 /* The value of the query parameter |name| (the first one of that name), or NULL. Valid as long as |request|. */
 const char *http_query(const http_request *request, const char *name);
 
+/* Makes |form| empty. (libevent's header does that with sys/queue.h's macros, which not every C library has.) */
+void http_form_init(struct evkeyvalq *form);
+
 /* Reads |text|, a=b&c=d percent-encoded, into |out|, which evhttp_clear_headers empties. Returns 0, or -1 if it can't be read. */
 int http_parse_form(const char *text, struct evkeyvalq *out);
 

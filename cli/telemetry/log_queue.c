@@ -43,7 +43,7 @@ struct log_queue {
 static void after(struct timespec *t, unsigned milliseconds, clockid_t clock)
 {
   clock_gettime(clock, t);
-  t->tv_sec += milliseconds / 1000;
+  t->tv_sec += (time_t)(milliseconds / 1000);
   t->tv_nsec += (long)(milliseconds % 1000) * 1000000;
   if (t->tv_nsec >= 1000000000) {
     t->tv_nsec -= 1000000000;

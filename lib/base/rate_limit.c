@@ -3,17 +3,34 @@
 
 #include <string.h>
 
-__extension__ typedef unsigned __int128 wide;
+/* |rest| of |rate| tokens, rest < rate, as a part of a second, rounded up. */
+static uint64_t fraction_for(uint64_t rest, uint64_t rate)
+{
+#ifdef __SIZEOF_INT128__
+  __extension__ typedef unsigned __int128 wide;
+  return (uint64_t)(((wide)rest * FZR_SECOND + rate - 1) / rate);
+#else
+  /* Long division, a decimal place of the nine at a time. Of rates that leave no room for ten times as much, the last bits go: that is
+   * less than a nanosecond. */
+  for (; rate > UINT64_MAX / 10; rate >>= 1)
+    rest = (rest >> 1) + (rest & 1);
+  uint64_t fraction = 0;
+  for (uint64_t place = FZR_SECOND / 10; place; place /= 10) {
+    rest *= 10;
+    fraction += rest / rate * place;
+    rest %= rate;
+  }
+  return fraction + (rest != 0);
+#endif
+}
 
 /* |tokens| at |rate| a second as time: rounded up, saturating. */
 static fzr_time time_for(uint64_t tokens, uint64_t rate)
 {
   const uint64_t seconds = tokens / rate, rest = tokens % rate;
-  /* rest < rate, so the fraction is below a second; 128 bits hold rest * 10^9. */
-  const uint64_t fraction = (uint64_t)(((wide)rest * FZR_SECOND + rate - 1) / rate);
   if (seconds >= UINT64_MAX / FZR_SECOND)
     return UINT64_MAX;
-  return seconds * FZR_SECOND + fraction;
+  return seconds * FZR_SECOND + fraction_for(rest, rate);
 }
 
 bool fzri_bucket_has(const fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now)

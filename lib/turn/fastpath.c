@@ -11,10 +11,12 @@
 
 #include <assert.h>
 
-static_assert(sizeof(fzr_pkt) == 64, "one cache line");
-static_assert(sizeof(fzr_verdict) == 96, "frozen");
-static_assert(sizeof(fzr_event) == 96, "frozen");
-static_assert(sizeof(fzr_transmit) == 64, "frozen");
+/* With pointers of 8 bytes; smaller ones make them smaller. */
+#define SIZE_IS(type, size) (sizeof(void *) == 8 ? sizeof(type) == (size) : sizeof(type) <= (size))
+static_assert(SIZE_IS(fzr_pkt, 64), "one cache line");
+static_assert(SIZE_IS(fzr_verdict, 96), "frozen");
+static_assert(SIZE_IS(fzr_event, 96), "frozen");
+static_assert(SIZE_IS(fzr_transmit, 64), "frozen");
 /* Memory is a promise (README.md): allocation, channel, and 3 map entries of at most 32 bytes fit 512 bytes. */
 static_assert(sizeof(fzri_allocation) + sizeof(fzri_channel) <= 512 - 3 * 32,
               "bytes per allocation with a channel");
@@ -120,6 +122,9 @@ FAST bool may_join(const batch *b)
   return b->forwarded && b->forwarded == b->in_idx;
 }
 
+/* Forward only: where pointers have 32 bits, a step back is one that wraps. */
+#define MAX_STRIDE (UINTPTR_MAX > UINT32_MAX ? UINT32_MAX : (uint32_t)INT32_MAX)
+
 /* Whether the payload of |len| bytes at |data| can go on the last verdict's run then: it is not longer, and lies where the
  * run's stride leads. */
 FAST bool joins(const batch *b, const uint8_t *data, uint16_t len)
@@ -127,7 +132,7 @@ FAST bool joins(const batch *b, const uint8_t *data, uint16_t len)
   const fzr_verdict *v = &b->out[b->n - 1];
   const uintptr_t last = (uintptr_t)v->data + (size_t)(v->count - 1u) * v->stride;
   const uintptr_t step = (uintptr_t)data - last;
-  return len && len <= v->len && v->tail_len == v->len && v->count < UINT16_MAX && step <= UINT32_MAX &&
+  return len && len <= v->len && v->tail_len == v->len && v->count < UINT16_MAX && step <= MAX_STRIDE &&
          (v->count == 1 || step == v->stride);
 }
 

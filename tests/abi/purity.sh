@@ -8,7 +8,7 @@ archive=$1
 allowed='memcmp|memcpy|memmove|memset|memchr|strlen|strchr|strrchr|strcmp|strncmp|malloc|calloc|free|bcmp'
 allowed+='|mbedtls_(md5|sha1|sha256)_(init|free|(starts|update|finish)(_ret)?)|mbedtls_platform_zeroize'
 # What compilers add on their own: arithmetic, stack protector, fortified copies, sanitizers, coverage.
-allowed+='|__(u?divti3|u?modti3|popcountdi2)|__stack_chk_fail|__mem(cpy|move|set)_chk|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|sanitizer|gcov|llvm)_.*|__gcov.*'
+allowed+='|__(u?divti3|u?modti3|popcountdi2|u?divdi3|u?moddi3|udivmoddi4|ctzdi2)|__stack_chk_fail(_local)?|__mem(cpy|move|set)_chk|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|sanitizer|gcov|llvm)_.*|__gcov.*'
 
 status=0
 mapfile -t members < <(ar t "$archive" | grep -vE '^io_(udp|netlink|neighbours)')

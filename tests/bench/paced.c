@@ -151,8 +151,8 @@ int main(int argc, char **argv)
   }
   l.interval = (fzr_time)(1e9 / rate);
   l.total = (uint64_t)(rate * seconds);
-  l.sent_at = calloc(l.total + 1, sizeof *l.sent_at);
-  l.times = calloc(l.total + 1, sizeof *l.times);
+  l.sent_at = calloc((size_t)l.total + 1, sizeof *l.sent_at);
+  l.times = calloc((size_t)l.total + 1, sizeof *l.times);
   if (!l.sent_at || !l.times) {
     fprintf(stderr, "fzr-paced: out of memory\n");
     free(l.sent_at);
@@ -160,9 +160,9 @@ int main(int argc, char **argv)
     close(l.fd);
     return 2;
   }
-  memset(l.times, 0xff, (l.total + 1) * sizeof *l.times);
+  memset(l.times, 0xff, ((size_t)l.total + 1) * sizeof *l.times);
   run(&l);
-  qsort(l.times, l.total, sizeof *l.times, by_value);
+  qsort(l.times, (size_t)l.total, sizeof *l.times, by_value);
   printf("{\"sent\":%llu,\"answered\":%llu,\"p50\":%u,\"p90\":%u,\"p99\":%u,\"max\":%u}\n",
          (unsigned long long)l.sent, (unsigned long long)l.answered, quantile(l.times, l.answered, 0.5),
          quantile(l.times, l.answered, 0.9), quantile(l.times, l.answered, 0.99),

@@ -203,7 +203,7 @@ static void step_peer_data(int c)
   for (int i = 0; i < CLIENTS; i++)
     if (alive(i) && clients[i].relayed_port == port)
       owner = i;
-  fzt_peer(&relay, &peers[peer], port, data, fzt_below(&prng, 60));
+  fzt_peer(&relay, &peers[peer], port, data, (size_t)fzt_below(&prng, 60));
   fzt_check(relay.verdict_count == 1);
   const fzr_verdict *v = &relay.verdicts[0];
   if (owner < 0 || (peer == PEERS - 1 && !model[owner].dual)) {

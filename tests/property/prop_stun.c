@@ -80,7 +80,7 @@ static size_t build_random(fzt_prng *prng, uint8_t out[ROOM], written *attrs, si
   fzt_fill(prng, txid, sizeof txid);
   fzr_stun_build(b, out, ROOM, (uint16_t)fzt_below(prng, 0x100), (enum fzr_stun_class)fzt_below(prng, 4),
                  txid);
-  *n = fzt_below(prng, MAX_ATTRS);
+  *n = (size_t)fzt_below(prng, MAX_ATTRS);
   for (size_t i = 0; i < *n; i++) {
     attrs[i].type = random_type(prng);
     attrs[i].len = (uint16_t)fzt_below(prng, sizeof attrs[i].value + 1);
@@ -179,7 +179,7 @@ START_TEST(test_never_reads_past_the_end)
     for (uint64_t hits = fzt_below(&prng, 6); hits; hits--)
       buffer[fzt_below(&prng, len)] = (uint8_t)fzt_next(&prng);
     if (fzt_below(&prng, 2))
-      len = fzt_below(&prng, len + 1);
+      len = (size_t)fzt_below(&prng, len + 1);
     if (fzt_below(&prng, 16) == 0)
       fzt_fill(&prng, buffer, len);
     if (len >= FZR_STUN_HEADER_LEN && fzt_below(&prng, 4)) {

@@ -352,7 +352,7 @@ START_TEST(test_random_batches)
   }
   for (uint64_t round = 0; round < fzt_rounds(200); round++) {
     unsigned who[BATCH];
-    const size_t n = 1 + fzt_below(&prng, BATCH);
+    const size_t n = 1 + (size_t)fzt_below(&prng, BATCH);
     for (size_t i = 0; i < n; i++) {
       who[i] = (unsigned)fzt_below(&prng, CLIENTS);
       fzr_channel_data_header(payloads[i], (uint16_t)(0x4000 + who[i] % 3), 8);

@@ -399,7 +399,8 @@ START_TEST(test_longer_statistics)
   ck_assert_int_eq(fzr_udp_get_stats(rig.udp, &longer.stats), 0);
   ck_assert_uint_eq(longer.stats.sockets, 3);
   ck_assert_uint_eq(longer.more, UINT64_MAX);
-  ck_assert_int_eq(fzr_udp_get_stats_sized(rig.udp, &longer.stats, 4), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_udp_get_stats_sized(rig.udp, &longer.stats, sizeof(size_t) - 1),
+                   FZR_ERR_INVALID_ARGUMENT);
   rig_stop();
 }
 END_TEST

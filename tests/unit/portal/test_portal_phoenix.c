@@ -132,7 +132,7 @@ START_TEST(round_trip)
   fzt_prng prng = {fzt_seed("round_trip")};
   for (uint64_t i = 0; i < fzt_rounds(2000); i++) {
     char in[64], doc[512], out[256];
-    const size_t len = fzt_below(&prng, sizeof in - 1);
+    const size_t len = (size_t)fzt_below(&prng, sizeof in - 1);
     for (size_t k = 0; k < len; k++)
       in[k] = (char)(1 + fzt_below(&prng, 127));
     in[len] = '\0';

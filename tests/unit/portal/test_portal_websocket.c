@@ -330,8 +330,8 @@ START_TEST(noise)
       fzt_fill(&prng, data, sizeof data);
       data[0] = (uint8_t)(0x80 | (data[0] & 0x8f));
       data[1] &= 0x7f;
-      state = portal_ws_feed(ws, data, 1 + fzt_below(&prng, sizeof data));
-      (void)portal_ws_output(ws, out, 1 + fzt_below(&prng, sizeof out));
+      state = portal_ws_feed(ws, data, 1 + (size_t)fzt_below(&prng, sizeof data));
+      (void)portal_ws_output(ws, out, 1 + (size_t)fzt_below(&prng, sizeof out));
     }
     ck_assert(state == PORTAL_WS_OPEN || portal_ws_reason(ws)[0] != '\0');
   }
