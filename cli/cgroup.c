@@ -3,8 +3,8 @@
 
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_LEN 4352 /* of /proc/self/cgroup: numbers, names, a path */
@@ -22,33 +22,32 @@ static bool read_line(const char *folder, const char *name, char *line, size_t c
   return read;
 }
 
-static unsigned rounded_up(uint64_t quota, uint64_t period)
+/* Of a quota that is not positive there is none: version 1 says so with -1. */
+static unsigned rounded_up(long long quota, long long period)
 {
-  if (quota == 0 || period == 0)
+  if (quota <= 0 || period <= 0)
     return 0;
-  const uint64_t cpus = quota / period + (quota % period != 0);
+  const long long cpus = quota / period + (quota % period != 0);
   return cpus < UINT_MAX ? (unsigned)cpus : UINT_MAX;
 }
 
-/* Of the one group at |path|: "200000 100000", or "max 100000". */
+/* Of the one group at |path|: "200000 100000", or "max 100000", of which no number can be read. */
 static unsigned of_version_2(const char *path)
 {
-  char line[64];
-  unsigned long long quota, period;
-  if (!read_line(path, "cpu.max", line, sizeof line) || sscanf(line, "%llu %llu", &quota, &period) != 2)
+  char line[64], *rest;
+  if (!read_line(path, "cpu.max", line, sizeof line))
     return 0;
-  return rounded_up(quota, period);
+  const long long quota = strtoll(line, &rest, 10);
+  return rounded_up(quota, strtoll(rest, NULL, 10));
 }
 
-/* A quota of -1 is none. */
 static unsigned of_version_1(const char *path)
 {
-  char line[64];
-  long long quota, period;
-  if (!read_line(path, "cpu.cfs_quota_us", line, sizeof line) || sscanf(line, "%lld", &quota) != 1 ||
-      !read_line(path, "cpu.cfs_period_us", line, sizeof line) || sscanf(line, "%lld", &period) != 1)
+  char quota[64], period[64];
+  if (!read_line(path, "cpu.cfs_quota_us", quota, sizeof quota) ||
+      !read_line(path, "cpu.cfs_period_us", period, sizeof period))
     return 0;
-  return quota > 0 && period > 0 ? rounded_up((uint64_t)quota, (uint64_t)period) : 0;
+  return rounded_up(strtoll(quota, NULL, 10), strtoll(period, NULL, 10));
 }
 
 /* The tightest of |group| and all above it, where |mount| is. In a container the group's name may be the host's: then what is there is at the

@@ -738,6 +738,7 @@ class Tls(unittest.TestCase):
                     bindings(relay, 1500)
                     wait_for(lambda: len(collector.metrics) > 2 and len(collector.spans()) >= 512 * 2, "metrics and spans")
                     self.assertNotIn("s3cret", relay.output())
+                    relay.stop(immediately=False)
                 # With what the flush brought, nothing is missing.
                 counts = collector.last_metrics()
                 self.assertEqual(len(collector.spans()), sum(p["int"] for p in counts["responses_total"]["sum"]["data_points"]))
