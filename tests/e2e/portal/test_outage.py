@@ -249,19 +249,19 @@ class Outage(PortalTest):
 
     def test_idle_allocations_do_not_hold_a_shutdown(self):
         """Firezone's clients never free an allocation that they leave; what still relays is waited for."""
-        subject = self.subject(self.portal().url, arguments=["--drain-idle", "2s"], RUST_LOG="info")
+        subject = self.subject(self.portal().url, arguments=["--drain-idle", "3s"], RUST_LOG="info")
         port = int(subject.wait(r"Listening on \S+:(\d+),").group(1))
         busy, idle = Flow(self, port), Flow(self, port)
         idle.relay(20)
         subject.terminate()
         subject.wait("no new allocations")
-        end = time.monotonic() + 4
+        end = time.monotonic() + 5
         while time.monotonic() < end:
             busy.relay(20)
             time.sleep(0.1)
         self.assertIsNone(subject.process.poll())
         self.assertEqual(subject.wait_exit(), 0)
-        self.assertRegex(subject.output(), "INFO.*Nothing was relayed for 2 s: shutting down, with 2 idle allocations")
+        self.assertRegex(subject.output(), "INFO.*Nothing was relayed for 3 s: shutting down, with 2 idle allocations")
 
     def shutdown_timeout(self, value, least):
         portal = self.portal()
