@@ -63,15 +63,21 @@ class Client:
                                               (stun.REQUESTED_ADDRESS_FAMILY, stun.family_value(family))])
         self.relayed = answer.address(stun.XOR_RELAYED_ADDRESS)
 
-    def request(self, method, attributes):
+    def exchange(self, request, transaction):
         for _ in range(8):
+            self.socket.sendto(request, self.server)
+            while select.select([self.socket], [], [], 1)[0]:
+                data = self.socket.recv(2000)
+                if data[8:20] == transaction:
+                    return stun.Message(data)
+        raise AssertionError("no answer")
+
+    def request(self, method, attributes):
+        for _ in range(4):
             transaction, full = stun.new_transaction(), list(attributes)
             if self.nonce:
                 full += [(stun.USERNAME, self.user.encode()), (stun.REALM, self.realm), (stun.NONCE, self.nonce)]
-            self.socket.sendto(stun.build(method, stun.REQUEST, transaction, full, self.key), self.server)
-            if not select.select([self.socket], [], [], 1)[0]:
-                continue
-            answer = stun.Message(self.socket.recv(2000))
+            answer = self.exchange(stun.build(method, stun.REQUEST, transaction, full, self.key), transaction)
             if not answer.error():
                 return answer
             if answer.error() not in (401, 438):
