@@ -103,7 +103,7 @@ typedef struct fzr_udp_stats {
   bool offered_ip6;
   uint8_t reserved[1];
   uint64_t gso_refused;  /**< runs that a path or device refused, and which then went one by one */
-  uint64_t send_expired; /**< datagrams that waited too long for a listen socket that took nothing */
+  uint64_t send_expired; /**< datagrams that waited too long for a socket that took nothing */
   uint64_t
       unreached_dropped; /**< datagrams for hosts on a link of this one that answer no ARP or neighbour discovery */
   uint64_t answers_dropped; /**< answers to strangers that would have had to wait */

@@ -115,6 +115,7 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
     return FZR_ERR_NO_MEMORY;
   udp->mem = mem;
   udp->config = c;
+  udp->expire_at = FZR_TIME_NEVER;
   fzri_pool_init(&udp->sockets, &udp->mem, sizeof(fzri_socket));
   error = fzri_recv_init(udp);
   if (!error)
@@ -257,7 +258,7 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
 static void settle(fzr_udp *udp, fzr_time now)
 {
   fzri_addrs_settle(udp, now);
-  fzri_lanes_settle(udp);
+  fzri_queues_expire(udp);
   fzri_recv_settle(udp, now);
   if (!udp->unarmed || now < udp->rearm_at)
     return;
@@ -291,7 +292,7 @@ fzr_time fzr_udp_deadline(const fzr_udp *udp)
 {
   if (!udp)
     return FZR_TIME_NEVER;
-  const fzr_time others[] = {fzri_addrs_deadline(udp), fzri_lanes_deadline(udp), fzri_recv_deadline(udp),
+  const fzr_time others[] = {fzri_addrs_deadline(udp), udp->expire_at, fzri_recv_deadline(udp),
                              udp->unarmed ? udp->rearm_at : FZR_TIME_NEVER};
   fzr_time deadline = fzr_driver_deadline(udp->driver);
   for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)

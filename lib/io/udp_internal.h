@@ -80,11 +80,13 @@ typedef struct fzri_socket {
   bool paused;      /* not read: what it feeds is blocked, or it only sends */
   uint8_t family;   /* enum fzr_family */
   uint8_t lane;     /* enum fzri_lane */
+  bool waits;       /* among those in |waiting| */
   uint16_t port;
   uint16_t first_run; /* of the batch being collected; FZRI_UDP_NONE: none */
   uint16_t last_run;
   uint8_t watched;                  /* FZR_WATCH_… asked for */
   struct fzri_socket *next_pending; /* among those with runs */
+  struct fzri_socket *next_waiting; /* among those that are, or were, blocked */
   struct fzri_socket *next_paused;  /* among those that feed the same blocked socket */
   struct fzri_socket *paused_list;  /* head: who waits for this one */
   struct fzri_socket *feeds;        /* the socket to clients that what comes here went out of last */
@@ -184,6 +186,8 @@ struct fzr_udp {
   fzri_lanes lanes[2];        /* likewise */
   fzri_neighbours unresolved; /* as they were when they were last looked at */
   bool troubled;              /* they hold room in a socket, or did some seconds ago */
+  fzri_socket *waiting;       /* sockets that are blocked, and some that were */
+  fzr_time expire_at;         /* when to look at them */
   fzr_time now;               /* of the turn */
   fzr_time looked_at;         /* at the neighbours */
   fzr_time look_after;        /* not before this again */
@@ -294,11 +298,8 @@ enum fzri_send_outcome fzri_send_error(fzr_udp *udp, const fzr_addr *to, int err
 uint16_t fzri_gso_limit(const fzr_udp *udp, const fzr_addr *to);
 
 /* udp_lanes.c */
-/* At the beginning of a turn at |now|, and at its end. */
+/* At the beginning of a turn at |now|. */
 void fzri_lanes_begin(fzr_udp *udp, fzr_time now);
-void fzri_lanes_settle(fzr_udp *udp);
-/* When there is something to do for them, or FZR_TIME_NEVER. O(1). */
-fzr_time fzri_lanes_deadline(const fzr_udp *udp);
 /* Deals with senders that are stuck: if neighbours that do not answer hold their room, others take over. */
 void fzri_lanes_unstick(fzr_udp *udp);
 /* By which socket a datagram leaves for |to| in times of trouble. */
@@ -319,9 +320,8 @@ void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32
 void fzri_queue_flush(fzr_udp *udp, fzri_socket *s);
 /* Appends what waits for |from| to what waits for |to|, with the sources that are paused for it. */
 void fzri_queue_move(fzr_udp *udp, fzri_socket *from, fzri_socket *to);
-/* Drops, and counts, what has waited too long for |s| if that has taken nothing for as long; and when that is due. */
-void fzri_queue_expire(fzr_udp *udp, fzri_socket *s);
-fzr_time fzri_queue_expiry(const fzri_socket *s);
+/* Drops, and counts, what has waited too long for sockets that take nothing, if it is time for that (`expire_at`). */
+void fzri_queues_expire(fzr_udp *udp);
 void fzri_queue_free(fzr_udp *udp, fzri_socket *s);
 
 #endif

@@ -51,23 +51,6 @@ void fzri_lanes_begin(fzr_udp *udp, fzr_time now)
     calm(udp);
 }
 
-void fzri_lanes_settle(fzr_udp *udp)
-{
-  for (unsigned i = 0; i < 2; i++)
-    if (udp->lanes[i].sender)
-      fzri_queue_expire(udp, udp->lanes[i].sender);
-}
-
-fzr_time fzri_lanes_deadline(const fzr_udp *udp)
-{
-  fzr_time first = FZR_TIME_NEVER;
-  for (unsigned i = 0; i < 2; i++) {
-    const fzr_time at = udp->lanes[i].sender ? fzri_queue_expiry(udp->lanes[i].sender) : FZR_TIME_NEVER;
-    first = at < first ? at : first;
-  }
-  return first;
-}
-
 fzri_socket *fzri_lane_in_trouble(const fzr_udp *udp, const fzr_addr *to, bool to_stranger)
 {
   const fzri_lanes *l = &udp->lanes[to->family == FZR_FAMILY_IPV6];

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 
 #define DEFAULT_BOUND (1u << 20)
-/* How long data wait for a socket to clients that takes nothing: later they are of no use to a conversation, and in the way of newer ones. What
+/* How long data wait for a socket that takes nothing: later they are of no use to a conversation, and in the way of newer ones. What
  * a socket has already taken, but moves, is on a slow link: there all goes out in order, however long it takes. */
 #define EXPIRES (80 * FZR_MILLISECOND)
 
@@ -80,6 +80,18 @@ static int held_by(const fzri_socket *s)
   return ioctl(s->fd, SIOCOUTQ, &bytes) ? 0 : bytes;
 }
 
+/* |s| is blocked: what waits for it may come to wait too long. */
+static void note_waiting(fzr_udp *udp, fzri_socket *s)
+{
+  if (s->waits)
+    return;
+  s->waits = true;
+  s->next_waiting = udp->waiting;
+  udp->waiting = s;
+  if (udp->expire_at == FZR_TIME_NEVER)
+    udp->expire_at = udp->now + EXPIRES;
+}
+
 /* What counts datagrams that do not wait for |s|. */
 static uint64_t *never_waits(fzr_udp *udp, const fzri_socket *s)
 {
@@ -118,8 +130,8 @@ void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32
   count_queued(udp, s->queue, kept, node->bytes);
   if (!s->blocked) {
     s->blocked = true;
-    if (s->listens)
-      s->queue->held = held_by(s);
+    s->queue->held = held_by(s);
+    note_waiting(udp, s);
     fzri_socket_watch(udp, s);
   }
 }
@@ -246,8 +258,10 @@ void fzri_queue_move(fzr_udp *udp, fzri_socket *from, fzri_socket *to)
   }
   from->blocked = false;
   to->blocked = to->queue && to->queue->head;
-  if (to->blocked)
+  if (to->blocked) {
     to->queue->held = held_by(to);
+    note_waiting(udp, to);
+  }
   while (from->paused_list) {
     fzri_socket *source = from->paused_list;
     from->paused_list = source->next_paused;
@@ -261,35 +275,57 @@ void fzri_queue_move(fzr_udp *udp, fzri_socket *from, fzri_socket *to)
     resume_sources(udp, to);
 }
 
-fzr_time fzri_queue_expiry(const fzri_socket *s)
+/* Whether less of what |s| has taken is held than when that was last looked at. */
+static bool moves(const fzri_socket *s)
 {
-  if (!s->blocked)
-    return FZR_TIME_NEVER;
-  const fzr_time since = s->queue->head->at;
-  return (since > s->queue->moved ? since : s->queue->moved) + EXPIRES;
+  const int held = held_by(s), before = s->queue->held;
+  s->queue->held = held;
+  return held < before;
 }
 
-void fzri_queue_expire(fzr_udp *udp, fzri_socket *s)
+static void expire(fzr_udp *udp, fzri_socket *s)
 {
-  if (udp->now < fzri_queue_expiry(s))
+  const fzri_queued *node = s->queue->head;
+  const fzr_time since = node->at > s->queue->moved ? node->at : s->queue->moved;
+  if (since + EXPIRES > udp->now)
     return;
-  const int held = held_by(s);
-  const bool moves = held < s->queue->held;
-  s->queue->held = held;
-  if (moves) {
+  if (moves(s)) {
     s->queue->moved = udp->now;
     return;
   }
-  for (const fzri_queued *node; (node = s->queue->head) && node->at + EXPIRES <= udp->now;) {
+  for (; node && node->at + EXPIRES <= udp->now; node = s->queue->head) {
     udp->stats.send_expired += node->count - node->sent;
     drop_head(udp, s->queue);
   }
-  if (!s->queue->head)
+  if (!node)
     drained(udp, s);
+}
+
+void fzri_queues_expire(fzr_udp *udp)
+{
+  if (udp->now < udp->expire_at)
+    return;
+  for (fzri_socket **at = &udp->waiting, *s; (s = *at);) {
+    if (s->blocked)
+      expire(udp, s);
+    if (s->blocked) {
+      at = &s->next_waiting;
+    } else {
+      *at = s->next_waiting;
+      s->waits = false;
+    }
+  }
+  udp->expire_at = udp->waiting ? udp->now + EXPIRES / 2 : FZR_TIME_NEVER;
 }
 
 void fzri_queue_free(fzr_udp *udp, fzri_socket *s)
 {
+  for (fzri_socket **at = &udp->waiting; s->waits && *at; at = &(*at)->next_waiting) {
+    if (*at != s)
+      continue;
+    *at = s->next_waiting;
+    break;
+  }
   if (!s->queue)
     return;
   udp->stats.queue_dropped += s->queue->packets;
