@@ -475,6 +475,8 @@ class Collectors(unittest.TestCase):
                     if i % 2:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE"), "the warning")
+            if not trick:
+                self.assertTrue(relay.find("reason=.* before it said anything: if TLS is spoken there"), relay.output())
             if trick.startswith(b"HTTP/1.1"):
                 self.assertTrue(relay.find("reason=.an HTTP/1 server answers there, no gRPC: .* 4317"), relay.output())
             self.assertTrue(answers_binding(V4, *relay.address()))
