@@ -32,7 +32,7 @@ static unsigned rounded_up(long long quota, long long period)
 }
 
 /* Of the one group at |path|: "200000 100000", or "max 100000", of which no number can be read. */
-static unsigned of_version_2(const char *path)
+static uint64_t cpus_2(const char *path)
 {
   char line[64], *rest;
   if (!read_line(path, "cpu.max", line, sizeof line))
@@ -41,7 +41,7 @@ static unsigned of_version_2(const char *path)
   return rounded_up(quota, strtoll(rest, NULL, 10));
 }
 
-static unsigned of_version_1(const char *path)
+static uint64_t cpus_1(const char *path)
 {
   char quota[64], period[64];
   if (!read_line(path, "cpu.cfs_quota_us", quota, sizeof quota) ||
@@ -50,13 +50,46 @@ static unsigned of_version_1(const char *path)
   return rounded_up(strtoll(quota, NULL, 10), strtoll(period, NULL, 10));
 }
 
+/* "max" is no number, and none. */
+static uint64_t memory_in(const char *path, const char *name)
+{
+  char line[64];
+  return read_line(path, name, line, sizeof line) ? strtoull(line, NULL, 10) : 0;
+}
+
+static uint64_t memory_2(const char *path)
+{
+  return memory_in(path, "memory.max");
+}
+
+/* Where there is no limit, a number near 2^63 is. */
+static uint64_t memory_1(const char *path)
+{
+  return memory_in(path, "memory.limit_in_bytes");
+}
+
+/* What is limited: the controller's name, where version 1 has it, and how a group's limit is read. */
+typedef struct resource {
+  const char *name;
+  const char *mounts_1[3]; /* NULL: no more */
+  uint64_t (*of_version_1)(const char *path);
+  uint64_t (*of_version_2)(const char *path);
+} resource;
+
+static const resource cpu = {
+    "cpu",
+    {"/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpuacct,cpu"},
+    cpus_1,
+    cpus_2};
+static const resource memory = {"memory", {"/sys/fs/cgroup/memory"}, memory_1, memory_2};
+
 /* The tightest of |group| and all above it, where |mount| is. In a container the group's name may be the host's: then what is there is at the
  * top. */
-static unsigned tightest(const char *root, const char *mount, const char *group,
-                         unsigned (*of_one)(const char *path))
+static uint64_t tightest(const char *root, const char *mount, const char *group,
+                         uint64_t (*of_one)(const char *path))
 {
   char path[2 * PATH_MAX];
-  unsigned least = 0;
+  uint64_t least = 0;
   const size_t top = strlen(root) + strlen(mount);
   if ((size_t)snprintf(path, sizeof path, "%s%s%s", root, mount, group) >= sizeof path)
     return 0;
@@ -64,7 +97,7 @@ static unsigned tightest(const char *root, const char *mount, const char *group,
     while (len > top && path[len - 1] == '/')
       len--;
     path[len] = '\0';
-    const unsigned n = of_one(path);
+    const uint64_t n = of_one(path);
     if (n != 0 && (least == 0 || n < least))
       least = n;
     if (len == top)
@@ -88,10 +121,8 @@ static bool is_listed(const char *list, const char *name)
 }
 
 /* One line of /proc/self/cgroup: "0::/group" of version 2, "4:cpu,cpuacct:/group" of version 1. */
-static unsigned of_line(const char *root, char *line)
+static uint64_t of_line(const resource *what, const char *root, char *line)
 {
-  static const char *const mounts_1[] = {"/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpu",
-                                         "/sys/fs/cgroup/cpuacct,cpu"};
   static const char *const mounts_2[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
   line[strcspn(line, "\n")] = '\0';
   char *names = strchr(line, ':');
@@ -100,31 +131,41 @@ static unsigned of_line(const char *root, char *line)
     return 0;
   *group++ = '\0';
   names++;
-  unsigned n = 0;
+  uint64_t n = 0;
   if (!*names) {
     for (size_t i = 0; i < sizeof mounts_2 / sizeof *mounts_2 && n == 0; i++)
-      n = tightest(root, mounts_2[i], group, of_version_2);
-  } else if (is_listed(names, "cpu")) {
-    for (size_t i = 0; i < sizeof mounts_1 / sizeof *mounts_1 && n == 0; i++)
-      n = tightest(root, mounts_1[i], group, of_version_1);
+      n = tightest(root, mounts_2[i], group, what->of_version_2);
+  } else if (is_listed(names, what->name)) {
+    for (size_t i = 0; i < 3 && what->mounts_1[i] && n == 0; i++)
+      n = tightest(root, what->mounts_1[i], group, what->of_version_1);
   }
   return n;
 }
 
-unsigned cgroup_cpus(const char *root)
+static uint64_t limit_of(const resource *what, const char *root)
 {
   char line[LINE_MAX_LEN];
-  unsigned least = 0;
+  uint64_t least = 0;
   if ((size_t)snprintf(line, sizeof line, "%s/proc/self/cgroup", root) >= sizeof line)
     return 0;
   FILE *file = fopen(line, "re");
   if (!file)
     return 0;
   while (fgets(line, sizeof line, file)) {
-    const unsigned n = of_line(root, line);
+    const uint64_t n = of_line(what, root, line);
     if (n != 0 && (least == 0 || n < least))
       least = n;
   }
   fclose(file);
   return least;
+}
+
+unsigned cgroup_cpus(const char *root)
+{
+  return (unsigned)limit_of(&cpu, root); /* at most UINT_MAX */
+}
+
+uint64_t cgroup_memory(const char *root)
+{
+  return limit_of(&memory, root);
 }

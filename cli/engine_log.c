@@ -21,6 +21,10 @@ static const char *message_of(const fzr_log_record *r)
     return "Deleted allocation";
   case FZR_LOG_ALLOCATION_EXPIRED:
     return "Allocation expired";
+  case FZR_LOG_SHORT_OF_MEMORY:
+    return r->adapter_error == FZR_ERR_NO_CHANNEL
+               ? "There are as many channels as --max-channels allows: new ones are refused"
+               : "Out of memory: new allocations and channels are refused";
   case FZR_LOG_ALLOCATION_REPLACED:
     return "Allocation replaced by a newer one of the same user";
   case FZR_LOG_CHANNEL_BOUND:

@@ -58,6 +58,7 @@ typedef struct options {
   bool keep_allocations; /* --replace-allocation no */
   uint32_t max_allocations_per_user;
   uint32_t max_channels_per_allocation;
+  uint32_t max_channels; /* 0: as memory allows, see memory_channels */
   uint64_t max_bandwidth_per_allocation;
   uint32_t unauthenticated_rate;
   uint64_t max_partition_seconds;

@@ -194,6 +194,15 @@ static const char *set_max_channels(options *o, const char *t)
   return NULL;
 }
 
+static const char *set_max_all_channels(options *o, const char *t)
+{
+  uint64_t value;
+  if (!value_number(t, 1, UINT32_MAX - 1, &value))
+    return "a number from 1 to 4294967294";
+  o->max_channels = (uint32_t)value;
+  return NULL;
+}
+
 static const char *set_max_bandwidth(options *o, const char *t)
 {
   return value_number(t, 0, UINT64_MAX / 2, &o->max_bandwidth_per_allocation)
@@ -381,6 +390,10 @@ const option_spec option_specs[] = {
      "with --replace-allocation no: allocations a user may have at a time; 0 is no limit"},
     {"max-channels-per-allocation", NULL, "MAX_CHANNELS_PER_ALLOCATION", "N", "4096", NULL, set_max_channels,
      GROUP_LIMITS, false, "channels an allocation may have"},
+    {"max-channels", NULL, "MAX_CHANNELS", "N", NULL, "a quarter of memory", set_max_all_channels,
+     GROUP_LIMITS, false,
+     "channels of all clients together, of 256 bytes each with what belongs to them; by default what fits a "
+     "quarter of the memory that the machine has or the control group allows"},
     {"max-bandwidth-per-allocation", NULL, "MAX_BANDWIDTH_PER_ALLOCATION", "N", "0", NULL, set_max_bandwidth,
      GROUP_LIMITS, false, "payload bytes a second, both directions together; 0 is no limit"},
     {"unauthenticated-rate", NULL, "UNAUTHENTICATED_RATE", "N", "1000", NULL, set_rate, GROUP_LIMITS, false,

@@ -132,3 +132,20 @@ int process_pin(pthread_t thread, unsigned n)
   }
   return pthread_setaffinity_np(thread, sizeof one, &one);
 }
+
+uint64_t process_memory(void)
+{
+  const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  const uint64_t machine = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+  const uint64_t allowed = cgroup_memory("");
+  return allowed && (!machine || allowed < machine) ? allowed : machine;
+}
+
+uint32_t memory_channels(uint64_t memory)
+{
+  /* Not fewer than one client may have, nor more than all ports' clients. */
+  const uint64_t least = 4096, most = 65536u * 4096u, fits = memory / 4 / CHANNEL_BYTES;
+  if (!memory)
+    return 1048576;
+  return (uint32_t)(fits < least ? least : fits > most ? most : fits);
+}

@@ -37,4 +37,13 @@ unsigned process_cpus(void);
 /* Keeps |thread| on CPU number |n| of those, counted round and round. Returns 0 or an errno. */
 int process_pin(pthread_t thread, unsigned n);
 
+/* Bytes of memory that the process may have: the machine's, or less where a control group allows less. 0: not known. */
+uint64_t process_memory(void);
+
+/* What a channel takes, all tables and their growth included. */
+#define CHANNEL_BYTES 256u
+
+/* How many channels a relay should have at most in |memory| bytes, 0 if that is not known: a quarter of it for them. */
+uint32_t memory_channels(uint64_t memory);
+
 #endif

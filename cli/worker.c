@@ -110,6 +110,7 @@ static int new_engine(worker *w, const worker_config *c)
   config.replace_allocations = o->keep_allocations ? FZR_REPLACE_NEVER : FZR_REPLACE_DEFAULT;
   config.max_allocations_per_user = o->max_allocations_per_user;
   config.max_channels_per_allocation = o->max_channels_per_allocation;
+  config.max_channels = c->max_channels;
   config.max_bandwidth_per_allocation = o->max_bandwidth_per_allocation;
   config.unauthenticated_rate = share(o->unauthenticated_rate, c->count);
   return fzr_engine_new(&config, monotonic_now(), &w->engine);

@@ -14,6 +14,7 @@ typedef struct worker worker;
 typedef struct worker_config {
   const options *options;
   const secret_pair *secrets;
+  uint32_t max_channels; /* of all workers */
   fzr_shared *shared;
   unsigned index;
   unsigned count;        /* of all workers: limits per relay are divided by it */

@@ -68,10 +68,15 @@ static void open_offload(workers *all, const options *o)
 static int start_all(workers *all, const options *o, const secret_pair *secrets, const uint16_t own_ports[2],
                      telemetry *t, char *error)
 {
+  const uint64_t memory = process_memory();
+  const uint32_t max_channels = o->max_channels ? o->max_channels : memory_channels(memory);
+  log_info("relay", "Room for %u channels at most, %llu MB of %llu MB of memory", max_channels,
+           (unsigned long long)max_channels * CHANNEL_BYTES / 1000000, (unsigned long long)memory / 1000000);
   for (unsigned i = 0; i < all->count; i++) {
     const worker_config config = {.options = o,
                                   .secrets = secrets,
                                   .shared = all->shared,
+                                  .max_channels = max_channels,
                                   .index = i,
                                   .count = all->count,
                                   .first = i ? all->each[0] : NULL,

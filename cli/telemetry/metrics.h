@@ -67,7 +67,14 @@ typedef struct metrics_totals {
   uint64_t packet_sizes[FZR_SIZE_CLASSES];
   uint64_t dropped[FZR_DROP_REASONS]; /* the adapter's own reasons included */
   uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
+  uint64_t memory_refusals[2];
 } metrics_totals;
+
+/* A label for fzr_stats.memory_refusals. */
+static inline const char *metrics_memory_reason(unsigned index)
+{
+  return index ? "no_memory" : "max_channels";
+}
 
 void metrics_add_up(const metrics_snapshot *snapshot, metrics_totals *totals);
 

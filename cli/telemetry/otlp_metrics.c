@@ -302,6 +302,15 @@ static void add_dropped(builder *b)
                 fzr_drop_reason_name(i));
 }
 
+static void add_memory_refusals(builder *b)
+{
+  const family f = add_family(b, COUNTER, "relay.memory_refusals", "{request}",
+                              "Requests that were refused to bound memory, or because there was none", 2);
+  for (unsigned i = 0; i < 2; i++)
+    with_string(b, add_number(b, &f, b->now.memory_refusals[i], b->before.memory_refusals[i]), "reason",
+                metrics_memory_reason(i));
+}
+
 static void add_workers(builder *b)
 {
   static const metrics_worker nothing;
@@ -372,6 +381,7 @@ static void add_all(builder *b, const char *version)
   add_sizes(b);
   add_xdp(b);
   add_dropped(b);
+  add_memory_refusals(b);
   add_workers(b);
   add_single(b, GAUGE, "relay.portal_connected", "", "1 while the relay is joined to its portal",
              s->portal_connected, 0);

@@ -130,6 +130,15 @@ static void dropped(struct evbuffer *out, const metrics_totals *t)
         t->dropped[i]);
 }
 
+static void memory_refusals(struct evbuffer *out, const metrics_totals *t)
+{
+  head(out, "relay_memory_refusals_total", "counter",
+       "Requests that were refused to bound memory (max_channels), or because there was none.");
+  for (unsigned i = 0; i < 2; i++)
+    put(out, "relay_memory_refusals_total{reason=\"%s\"} %" PRIu64 "\n", metrics_memory_reason(i),
+        t->memory_refusals[i]);
+}
+
 static void workers(struct evbuffer *out, const metrics_snapshot *s)
 {
   head(out, "relay_send_queue_packets", "gauge", "Datagrams that wait until their socket can be written to.");
@@ -177,6 +186,7 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
   packet_sizes(out, &t, &s->xdp);
   xdp(out, &s->xdp);
   dropped(out, &t);
+  memory_refusals(out, &t);
   workers(out, s);
   single(out, "relay_portal_connected", "gauge", s->portal_connected,
          "1 while the relay is joined to its portal, 0 while not, or if it is standalone.");

@@ -158,6 +158,11 @@ typedef struct fzr_config {
 
   uint32_t max_allocations_per_user;    /**< 0: no limit; over it 486 */
   uint32_t max_channels_per_allocation; /**< 0: 4096; over it 508 */
+  /**
+   * Channels, those whose number rests included, of all engines that share `shared`: a bound on memory, for one takes up to 200
+   * bytes. 0: 1048576, about 200 MB; FZR_UNLIMITED: none. Over it 508, and FZR_LOG_SHORT_OF_MEMORY.
+   */
+  uint32_t max_channels;
   uint64_t
       max_bandwidth_per_allocation; /**< bytes of payload a second, both directions together; 0: no limit */
   uint32_t
@@ -440,6 +445,8 @@ typedef struct fzr_stats {
   uint64_t packet_sizes[FZR_SIZE_CLASSES]; /**< both directions */
   uint64_t dropped[FZR_DROP_ROOM];         /**< by enum fzr_drop_reason; there is room for reasons to come */
   uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
+  uint64_t
+      memory_refusals[2]; /**< requests answered with 508: [0] for max_channels, [1] for want of memory */
 } fzr_stats;
 
 /**

@@ -35,8 +35,9 @@ enum fzr_error {
 
   /* -3xx: a resource ran out; try again later. */
   FZR_ERR_NO_MEMORY = -301,
-  FZR_ERR_NO_RANDOM = -302, /**< the random hook failed */
-  FZR_ERR_NO_PORT = -303,   /**< every port of the range is in use */
+  FZR_ERR_NO_RANDOM = -302,  /**< the random hook failed */
+  FZR_ERR_NO_PORT = -303,    /**< every port of the range is in use */
+  FZR_ERR_NO_CHANNEL = -304, /**< there are as many channels as there may be */
 
   /* -4xx: an IO adapter reports a failure. */
   FZR_ERR_IO = -401,           /**< the system refused; fzr_udp_last_errno has the errno value */

@@ -97,7 +97,10 @@ enum fzr_log_event {
   /** Requests of strangers in `client`'s /24 or /48 are not answered, because they exceed the rate. Once a minute for each such
    * prefix, over all engines of one fzr_shared, and for 64 of them at most (warn). */
   FZR_LOG_STRANGERS_LIMITED = 14,
-  FZR_LOG_ALLOCATION_REPLACED = 15 /**< ended by a newer one of the same user */
+  FZR_LOG_ALLOCATION_REPLACED = 15, /**< ended by a newer one of the same user */
+  /** Requests are answered with 508 because there are `max_channels` channels (`adapter_error` is FZR_ERR_NO_CHANNEL), or no memory
+   * (FZR_ERR_NO_MEMORY). Once a minute for each of both, over all engines of one fzr_shared (warn). */
+  FZR_LOG_SHORT_OF_MEMORY = 16
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */
@@ -125,7 +128,7 @@ typedef struct fzr_log_record {
   uint16_t port;       /**< relayed port, 0 if none */
   uint16_t channel;    /**< channel number, 0 if none; as asked for where the request was refused */
   uint32_t lifetime;   /**< seconds granted */
-  int adapter_error;   /**< FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given */
+  int adapter_error; /**< FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given; or an enum fzr_error */
   fzr_time now;
   const fzr_addr *client;  /**< NULL if none */
   const fzr_addr *peer;    /**< NULL if none; of a CreatePermission the last one looked at */

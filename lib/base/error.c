@@ -28,6 +28,8 @@ const char *fzr_strerror(int error)
     return "out of memory";
   case FZR_ERR_NO_RANDOM:
     return "no random bytes to be had";
+  case FZR_ERR_NO_CHANNEL:
+    return "as many channels as there may be";
   case FZR_ERR_NO_PORT:
     return "no free port";
   case FZR_ERR_IO:

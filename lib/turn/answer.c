@@ -207,3 +207,15 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
     add_allocation(e, &reply, a);
   fzri_reply_send(e, &reply, FZR_STUN_ALLOCATE, code, key, fingerprint, &a->client, &a->server);
 }
+
+void fzri_note_memory(fzr_engine *e, const fzri_request *r, int error)
+{
+  const unsigned which = error == FZR_ERR_NO_MEMORY;
+  e->stats.memory_refusals[which]++;
+  if (!fzri_log_wants(e, FZR_LOG_WARN) || !fzri_told_memory(e->told, which, e->now))
+    return;
+  fzr_log_record record = fzri_log_request(e, FZR_LOG_WARN, FZR_LOG_SHORT_OF_MEMORY, r);
+  record.error_code = 508;
+  record.adapter_error = error;
+  e->log(e->log_ctx, &record);
+}

@@ -48,4 +48,7 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
 unsigned fzri_stat_code_index(unsigned code);
 unsigned fzri_stat_method_index(uint16_t method);
 
+/* |r| gets 508 for want of memory: counts that, and tells the log. |error|: FZR_ERR_NO_CHANNEL or FZR_ERR_NO_MEMORY. */
+void fzri_note_memory(fzr_engine *e, const fzri_request *r, int error);
+
 #endif

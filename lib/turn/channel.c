@@ -27,6 +27,12 @@ void fzri_channel_stop(fzr_engine *e, fzri_channel *c)
     fzri_events_queue_channel(e, c);
 }
 
+void fzri_channel_release(fzr_engine *e, fzri_channel *c)
+{
+  fzri_pool_give(&e->channels, c->index);
+  fzri_shared_channels_leave(e->shared, 1);
+}
+
 static void unlink_channel(fzr_engine *e, fzri_channel *c)
 {
   fzri_allocation *a = fzri_allocation_at(e, c->allocation);
@@ -48,7 +54,7 @@ void fzri_channel_end(fzr_engine *e, fzri_channel *c)
   unlink_channel(e, c);
   c->dead = true;
   if (!c->queued)
-    fzri_pool_give(&e->channels, c->index);
+    fzri_channel_release(e, c);
 }
 
 /* Ends |c| if its number and peer are free again: timers may not have noticed yet. */
@@ -137,9 +143,13 @@ enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint1
   }
   if (a->channel_count >= e->max_channels)
     return FZRI_BIND_LIMIT;
+  if (!fzri_shared_channel_enter(e->shared, e->max_all_channels))
+    return FZRI_BIND_FULL;
   c = new_channel(e, a, number, peer);
-  if (!c)
+  if (!c) {
+    fzri_shared_channels_leave(e->shared, 1);
     return FZRI_BIND_NO_MEMORY;
+  }
   start_relaying(e, c);
   return FZRI_BIND_NEW;
 }

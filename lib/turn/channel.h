@@ -35,7 +35,8 @@ enum fzri_bind_result {
   FZRI_BIND_REFRESHED = 1,
   FZRI_BIND_CONFLICT = 2, /* number bound to another peer, or peer to another number: 400 */
   FZRI_BIND_LIMIT = 3,    /* the allocation has as many as it may: 508 */
-  FZRI_BIND_NO_MEMORY = 4
+  FZRI_BIND_FULL = 4,     /* all shards together have as many as there may be: 508 */
+  FZRI_BIND_NO_MEMORY = 5 /* 508 */
 };
 
 /* Whether binding |number| to |peer| would conflict with what |a| has. */
@@ -50,6 +51,9 @@ void fzri_channel_end(fzr_engine *e, fzri_channel *c);
 
 /* Expires what is due, up to |budget| items. Returns how many items it handled. */
 size_t fzri_channels_expire(fzr_engine *e, size_t budget);
+
+/* Gives the object back. */
+void fzri_channel_release(fzr_engine *e, fzri_channel *c);
 
 /* Stops relaying; queues UNBOUND if the application knows of the channel. */
 void fzri_channel_stop(fzr_engine *e, fzri_channel *c);

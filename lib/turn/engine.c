@@ -11,6 +11,7 @@
 #define DEFAULT_LISTEN_PORT  3478u
 #define DEFAULT_LOWEST_PORT  49152u
 #define DEFAULT_HIGHEST_PORT 65535u
+#define DEFAULT_CHANNELS     1048576u
 #define DEFAULT_RATE         1000u
 #define DEFAULT_ANSWERS      256u
 #define MAX_ANSWERS          65536u
@@ -26,6 +27,8 @@ static void fill_in_defaults(fzr_config *c)
     c->highest_port = DEFAULT_HIGHEST_PORT;
   if (!c->realm)
     c->realm = "firezone";
+  if (!c->max_channels)
+    c->max_channels = DEFAULT_CHANNELS;
   if (!c->max_channels_per_allocation)
     c->max_channels_per_allocation = FZR_CHANNEL_MAX - FZR_CHANNEL_MIN + 1;
   if (!c->unauthenticated_rate)
@@ -108,6 +111,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->policy_ctx = c->peer_policy_ctx;
   e->max_allocations_per_user = c->max_allocations_per_user;
   e->max_channels = c->max_channels_per_allocation;
+  e->max_all_channels = c->max_channels;
   e->bandwidth = c->max_bandwidth_per_allocation;
   e->random = c->random;
   e->random_ctx = c->random_ctx;
@@ -215,6 +219,7 @@ static void leave_shared(fzr_engine *e)
       fzri_shared_set_live(e->shared, a->port, fzri_family_at(slot), false);
     fzri_shared_give_port(e->shared, a->port, e->now);
   }
+  fzri_shared_channels_leave(e->shared, e->channels.used);
 }
 
 void fzr_engine_free(fzr_engine *e)

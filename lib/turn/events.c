@@ -2,6 +2,7 @@
 #include "events.h"
 
 #include "allocation.h"
+#include "channel.h"
 
 static uint32_t *next_link(fzr_engine *e, uint32_t handle)
 {
@@ -96,7 +97,7 @@ static bool take_channel(fzr_engine *e, fzr_event *event)
   c->queued = false;
   const bool told = channel_event(e, c, event);
   if (c->dead)
-    fzri_pool_give(&e->channels, c->index);
+    fzri_channel_release(e, c);
   else if (told && c->relaying && !c->exported)
     fzri_events_queue_channel(e, c); /* as what it is now */
   return told;
@@ -117,7 +118,7 @@ static bool closing_event(fzr_engine *e, fzri_allocation *a, fzr_event *event)
       e->stats.channels--;
     }
     const bool told = channel_event(e, c, event);
-    fzri_pool_give(&e->channels, c->index);
+    fzri_channel_release(e, c);
     if (told)
       return true;
   }

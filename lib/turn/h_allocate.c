@@ -135,6 +135,8 @@ static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uin
   if (error) {
     if (request.user && !e->replaces)
       fzri_shared_user_leave(e->shared, request.user);
+    if (error == FZR_ERR_NO_MEMORY)
+      fzri_note_memory(e, r, error);
     if (error == FZR_ERR_NO_PORT)
       fzri_replace_make_room(e, request.user);
     return 508;

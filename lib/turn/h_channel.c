@@ -60,8 +60,10 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
     result = fzri_channel_bind(e, a, number, &peer);
     if (result == FZRI_BIND_CONFLICT)
       code = 400;
-    else if (result == FZRI_BIND_LIMIT || result == FZRI_BIND_NO_MEMORY)
+    else if (result >= FZRI_BIND_LIMIT)
       code = 508;
+    if (result >= FZRI_BIND_FULL)
+      fzri_note_memory(e, r, result == FZRI_BIND_FULL ? FZR_ERR_NO_CHANNEL : FZR_ERR_NO_MEMORY);
   }
   if (code)
     fzri_answer_error(e, r, code);

@@ -72,3 +72,18 @@ bool fzri_shared_covers(const fzr_shared *s, uint16_t lowest, uint16_t highest)
 {
   return s->lowest == lowest && s->highest == highest;
 }
+
+bool fzri_shared_channel_enter(fzr_shared *s, uint32_t limit)
+{
+  uint32_t count = atomic_load_explicit(&s->channels, memory_order_relaxed);
+  while (count < limit)
+    if (atomic_compare_exchange_weak_explicit(&s->channels, &count, count + 1, memory_order_relaxed,
+                                              memory_order_relaxed))
+      return true;
+  return false;
+}
+
+void fzri_shared_channels_leave(fzr_shared *s, uint32_t count)
+{
+  atomic_fetch_sub_explicit(&s->channels, count, memory_order_relaxed);
+}

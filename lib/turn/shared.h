@@ -19,8 +19,9 @@ struct fzr_shared {
   _Atomic uint64_t *used; /* a bit per port, 1 = taken; bits past the range are 1 */
   _Atomic uint64_t *rest; /* of each port: see ports.c */
   _Atomic uint64_t *users;
-  _Atomic uint64_t *marked; /* a bit per port, see users.h */
-  _Atomic uint32_t marks;   /* how many there ever were */
+  _Atomic uint64_t *marked;  /* a bit per port, see users.h */
+  _Atomic uint32_t channels; /* of all shards */
+  _Atomic uint32_t marks;    /* how many there ever were */
   _Atomic uint64_t
       *live[2];   /* by fzri_family_slot, a bit per port: a live allocation has it, of whichever shard */
   fzri_told told; /* of what the log was told lately */
@@ -40,6 +41,10 @@ static inline bool fzri_shared_is_live(const fzr_shared *s, uint16_t port, uint8
 
 /* Says so, or no longer. */
 void fzri_shared_set_live(fzr_shared *shared, uint16_t port, uint8_t family, bool live);
+
+/* Counts one channel more if there are fewer than |limit|. Returns whether it did. */
+bool fzri_shared_channel_enter(fzr_shared *shared, uint32_t limit);
+void fzri_shared_channels_leave(fzr_shared *shared, uint32_t count);
 
 /* Bytes taken for |shared|. */
 uint64_t fzri_shared_memory(const fzr_shared *shared);

@@ -191,7 +191,8 @@ struct fzr_engine {
   uint8_t software_len;
 
   uint32_t max_allocations_per_user;
-  uint32_t max_channels;
+  uint32_t max_channels;     /* of an allocation */
+  uint32_t max_all_channels; /* of all shards */
   uint64_t bandwidth;
 
   fzr_random_fn random;

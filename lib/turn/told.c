@@ -13,6 +13,11 @@ bool fzri_told_refusal(fzri_told *told, const fzri_peer_judgement *judged, fzr_t
   return begin(&told->refused[judged->reason][fzri_scope_of(&judged->about)], FZRI_TOLD_REFUSED, now);
 }
 
+bool fzri_told_memory(fzri_told *told, unsigned which, fzr_time now)
+{
+  return begin(&told->memory[which], FZRI_TOLD_LIMITED, now);
+}
+
 /* The prefix of |source| as a number: never 0. */
 static uint64_t prefix_of(const fzr_addr *source)
 {

@@ -22,11 +22,15 @@ typedef struct fzri_told_prefix {
 
 typedef struct fzri_told {
   fzri_told_prefix limited[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
+  _Atomic fzr_time memory[2];
   _Atomic fzr_time refused[FZR_PEER_REASONS][FZRI_SCOPE_GLOBAL + 1];
 } fzri_told;
 
 /* Whether a refusal of this reason and scope is the first one of this hour. */
 bool fzri_told_refusal(fzri_told *told, const fzri_peer_judgement *judged, fzr_time now);
+
+/* Whether it is the first time within a minute that memory is missing: |which| as in fzr_stats.memory_refusals. */
+bool fzri_told_memory(fzri_told *told, unsigned which, fzr_time now);
 
 /* Whether strangers of |source|'s prefix (/24, /48) are limited for the first time in this minute. When it was told of many prefixes
  * within a minute, more are left out. */

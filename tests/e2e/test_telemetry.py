@@ -28,15 +28,15 @@ TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 NAMES = {
     "relay_active_allocations": "gauge", "relay_active_channels": "gauge", "relay_responses_total": "counter",
     "relay_data_relayed_bytes_total": "counter", "relay_packets_total": "counter", "relay_packet_size_bytes": "histogram",
-    "relay_dropped_packets_total": "counter", "relay_send_queue_packets": "gauge", "relay_portal_connected": "gauge",
+    "relay_dropped_packets_total": "counter", "relay_memory_refusals_total": "counter", "relay_send_queue_packets": "gauge", "relay_portal_connected": "gauge",
     "relay_build_info": "gauge", "relay_log_lines_dropped_total": "counter", "relay_spans_dropped_total": "counter",
     "relay_worker_cpu_seconds_total": "counter", "relay_worker_packets_total": "counter", "relay_worker_allocations": "gauge",
     "process_cpu_seconds_total": "counter", "process_open_fds": "gauge", "process_max_fds": "gauge",
     "process_virtual_memory_bytes": "gauge", "process_resident_memory_bytes": "gauge", "process_start_time_seconds": "gauge",
 }
 
-# A number that worker CPU and relayed packets of the whole say better.
-SHOWN_BY_OTHERS = {"relay_worker_packets_total"}
+# Numbers that worker CPU and relayed packets of the whole, and the answers with 508, say better.
+SHOWN_BY_OTHERS = {"relay_worker_packets_total", "relay_memory_refusals_total"}
 
 
 def new_client(relay):

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CPUs that a control group allows, by files as the kernel has them below a folder of the test's. */
+/* The CPUs and the memory that a control group allows, by files as the kernel has them below a folder of the test's. */
 #include "testing.h"
 
 #include "cgroup.h"
+#include "process.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -122,6 +123,37 @@ START_TEST(other_controllers_say_nothing)
 }
 END_TEST
 
+/* Memory: the same walk, other files. */
+START_TEST(memory)
+{
+  ck_assert_uint_eq(cgroup_memory(root), 0);
+  put("/proc/self/cgroup", "0::/pods/relay\n");
+  put("/sys/fs/cgroup/pods/relay/memory.max", "max\n");
+  ck_assert_uint_eq(cgroup_memory(root), 0);
+  put("/sys/fs/cgroup/pods/memory.max", "536870912\n");
+  ck_assert_uint_eq(cgroup_memory(root), 536870912);
+  put("/sys/fs/cgroup/pods/relay/memory.max", "134217728\n");
+  ck_assert_uint_eq(cgroup_memory(root), 134217728);
+  put("/proc/self/cgroup", "9:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n");
+  ck_assert_uint_eq(cgroup_memory(root), 0);
+  put("/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", "268435456\n");
+  put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  ck_assert_uint_eq(cgroup_memory(root), 268435456);
+  ck_assert_uint_eq(cgroup_cpus(root), 0);
+}
+END_TEST
+
+START_TEST(channels_for_memory)
+{
+  ck_assert_uint_eq(memory_channels(0), 1048576);
+  ck_assert_uint_eq(memory_channels(1 << 20), 4096);
+  ck_assert_uint_eq(memory_channels(512 << 20), 524288);
+  ck_assert_uint_eq(memory_channels((uint64_t)1 << 30), 1048576);
+  ck_assert_uint_eq(memory_channels(UINT64_MAX), 65536u * 4096u);
+  ck_assert_uint_gt(process_memory(), 64 << 20);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("cgroup");
@@ -133,6 +165,8 @@ int main(void)
   tcase_add_test(tc, version_1);
   tcase_add_test(tc, version_1_in_a_container);
   tcase_add_test(tc, other_controllers_say_nothing);
+  tcase_add_test(tc, memory);
+  tcase_add_test(tc, channels_for_memory);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

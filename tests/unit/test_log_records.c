@@ -8,7 +8,7 @@ static fzt_relay relay;
 
 typedef struct logged {
   fzr_log_record last;
-  unsigned count[16];
+  unsigned count[32];
   char software[64];
   fzr_addr peer; /* of the last one */
   fzr_addr inner;

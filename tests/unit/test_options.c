@@ -52,6 +52,7 @@ static const struct {
      {"", "-1", "x", "4294967295", "4294967296"},
      {"0", "1", "4294967294"}},
     {"--max-channels-per-allocation", "MAX_CHANNELS_PER_ALLOCATION", {"", "0", "4097", "x"}, {"1", "4096"}},
+    {"--max-channels", "MAX_CHANNELS", {"", "0", "-1", "x", "4294967295"}, {"1", "100000", "4294967294"}},
     {"--max-bandwidth-per-allocation",
      "MAX_BANDWIDTH_PER_ALLOCATION",
      {"", "-1", "1M", "18446744073709551615"},
@@ -176,6 +177,7 @@ START_TEST(test_defaults)
   ck_assert_uint_eq(o.max_allocations_per_user, 0);
   ck_assert(!o.keep_allocations);
   ck_assert_uint_eq(o.max_channels_per_allocation, 4096);
+  ck_assert_uint_eq(o.max_channels, 0);
   ck_assert_uint_eq(o.max_bandwidth_per_allocation, 0);
   ck_assert_uint_eq(o.unauthenticated_rate, 1000);
   ck_assert_uint_eq(o.log_format, LOG_FORMAT_HUMAN);
