@@ -9,13 +9,13 @@ set -euo pipefail
 
 build_packages=(
   gcc libc6-dev pkg-config meson ninja-build libevent-dev libmbedtls-dev libwslay-dev libjsmn-dev libnghttp2-dev libprotobuf-c-dev
-  protobuf-c-compiler ca-certificates
+  protobuf-c-compiler ca-certificates dpkg-dev
 )
 test_packages=(
   check g++ clang clang-format clang-tidy cppcheck shellcheck libclang-rt-dev binutils iproute2 python3
   python3-aioice coturn libre-dev golang-go golang-github-pion-turn.v2-dev valgrind strace man-db util-linux
   python3-websockets python3-grpcio python3-protobuf protobuf-compiler nghttp2-server prometheus curl
-  libbpf-dev llvm ethtool libcap2-bin
+  libbpf-dev llvm ethtool libcap2-bin procps git
 )
 
 packages=()
