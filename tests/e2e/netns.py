@@ -51,11 +51,11 @@ def enter():
 
 
 class Namespace:
-    """A further namespace, held by a process that does nothing."""
+    """A further namespace, held by a process that does nothing, and ends when this one does."""
 
     def __init__(self):
-        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"],
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec cat >/dev/null"],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if not self.holder.stdout.readline():
             raise OSError("no further network namespace")
         self.pid = self.holder.pid
@@ -87,6 +87,7 @@ class Namespace:
     def close(self):
         self.holder.kill()
         self.holder.wait()
+        self.holder.stdin.close()
         self.holder.stdout.close()
 
 
