@@ -32,9 +32,8 @@ def memory(pid, field):
         return int(re.search(rf"^{field}:\s+(\d+)", status.read(), re.M).group(1))
 
 
-def descriptors(subject):
+def descriptors(health):
     """How many the process has open, as it says itself: it can't be dumped, so that only root sees them from outside."""
-    health = subject.wait(r"Health and metrics on http://(\S+)").group(1)
     connection = http.client.HTTPConnection(health, timeout=60)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
@@ -53,13 +52,14 @@ def cpu_seconds(pid):
 
 class Reconnects(PortalTest):
     def check(self, portal, url, count, connected, **env):
-        subject = self.subject(url, LOG_LEVEL="info", RUST_LOG="warn,relay=info", **env)
+        subject = self.subject(url, LOG_LEVEL="info", RUST_LOG="info,portal=warn", **env)
         pid = subject.process.pid
+        health = subject.wait(r"Health and metrics on http://(\S+)").group(1)
         patience = max(120, count / 10)
         wait_until(lambda: connected() > count // 5, patience)
-        memory_before, fds_before = memory(pid, "VmRSS"), descriptors(subject)
+        memory_before, fds_before = memory(pid, "VmRSS"), descriptors(health)
         wait_until(lambda: connected() > count + count // 5, patience)
-        memory_after, fds_after = memory(pid, "VmRSS"), descriptors(subject)
+        memory_after, fds_after = memory(pid, "VmRSS"), descriptors(health)
         self.assertIsNone(subject.process.poll())
         self.assertLess(fds_after, fds_before + 4)  # those of an attempt
         print(f"{count} reconnects: RSS {memory_before} -> {memory_after} KiB, {fds_before} -> {fds_after} descriptors")
