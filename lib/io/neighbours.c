@@ -10,6 +10,7 @@
 
 /* Twice as many as are remembered, and no search longer than this: strangers choose the addresses. */
 #define SLOTS  (2 * FZRI_NEIGHBOURS_MAX)
+#define BYTES  ((size_t)SLOTS * sizeof(fzri_neighbour))
 #define PROBES 32u
 /* The loopback interface of every network namespace: nobody is a neighbour there. */
 #define LOOPBACK 1u
@@ -87,14 +88,14 @@ static void note(void *ctx, const struct nlmsghdr *m)
 static int make_slots(fzri_neighbours *n, fzri_mem *mem)
 {
   if (!n->slots)
-    n->slots = fzri_mem_zalloc(mem, SLOTS * sizeof *n->slots);
+    n->slots = fzri_mem_zalloc(mem, BYTES);
   return n->slots ? 0 : FZR_ERR_NO_MEMORY;
 }
 
 static void clear(fzri_neighbours *n)
 {
   if (n->slots && n->count)
-    memset(n->slots, 0, SLOTS * sizeof *n->slots);
+    memset(n->slots, 0, BYTES);
   n->count = n->seen = n->waiting = 0;
 }
 
@@ -130,7 +131,7 @@ bool fzri_neighbours_has(const fzri_neighbours *n, const fzr_addr *addr)
 
 void fzri_neighbours_free(fzri_neighbours *n, fzri_mem *mem)
 {
-  fzri_mem_free(mem, n->slots, SLOTS * sizeof *n->slots);
+  fzri_mem_free(mem, n->slots, BYTES);
   memset(n, 0, sizeof *n);
 }
 

@@ -313,8 +313,8 @@ static inline fzri_socket *fzri_lane(const fzr_udp *udp, const fzr_addr *to, boo
 }
 
 /* udp_queue.c */
-/* Appends |run| (unless it does not wait, or |s| does not queue: then it is counted) from its segment |from_segment| on, as far as the bound goes, and sees to it that |s| is watched; what does not
- * fit is counted. */
+/* Appends |run| from its segment |from_segment| on, as far as the bound goes, and sees to it that |s| is watched. What does not fit is
+ * counted; so is all of a run that does not wait, or of a socket that does not queue. */
 void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment);
 /* Sends what is queued, as far as the socket takes it; when all is gone, those that fed it are read again. */
 void fzri_queue_flush(fzr_udp *udp, fzri_socket *s);

@@ -131,6 +131,7 @@ class Scene:
 class Server:
     def __init__(self, kind, options, scene):
         host = scene.server_host
+        self.kind = kind
         self.state = tempfile.TemporaryDirectory()
         env = clean_environment({"AUTH_SECRET": SECRET})
         if kind == "relay":
@@ -139,15 +140,11 @@ class Server:
                        "--workers", str(options.workers), "--health-check-addr", "127.0.0.1:0", "--control-endpoint", "127.0.0.1:0"]
             if options.send_buffer:
                 command += ["--send-buffer", str(options.send_buffer)]
-            expiry = int(time.time()) + 3600
-            digest = hashlib.sha256(("%d:%s:salt" % (expiry, SECRET)).encode()).digest()
-            self.credentials = "%d:salt" % expiry, base64.b64encode(digest).decode().rstrip("=")
         else:
             command = ["turnserver", "-n", "--listening-ip", host, "--relay-ip", host, "--listening-port", str(PORT), "--lt-cred-mech",
                        "--user", "%s:%s" % (USER, PASSWORD), "--realm", REALM, "--no-cli", "--no-tls", "--no-dtls", "--no-tcp",
                        "--no-tcp-relay", "--relay-threads", "1", "--no-stdout-log", "--simple-log", "--log-file", "/dev/null",
                        "--userdb", self.state.name + "/db", "--pidfile", self.state.name + "/pid"]
-            self.credentials = USER, PASSWORD
         with open(self.state.name + "/log", "wb") as log:
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.address = host, PORT
@@ -163,6 +160,14 @@ class Server:
                 return False
         wait_for(answers, "an answer of " + kind)
         probe.close()
+
+    def credentials(self, user):
+        """Of the relay's users each has one allocation: a new one ends the older."""
+        if self.kind != "relay":
+            return USER, PASSWORD
+        expiry = int(time.time()) + 3600
+        digest = hashlib.sha256(("%d:%s:%s" % (expiry, SECRET, user)).encode()).digest()
+        return "%d:%s" % (expiry, user), base64.b64encode(digest).decode().rstrip("=")
 
     def log(self):
         with open(self.state.name + "/log", encoding="utf-8", errors="replace") as log:
@@ -185,7 +190,7 @@ class Flows(threading.Thread):
         for i in range(LIVE):
             host = address(scene.family, 1, i + 1)
             scene.add(host)
-            client = Client(scene.far, host, server.address, server.credentials)
+            client = Client(scene.far, host, server.address, server.credentials("live%d" % i))
             peer = scene.far.udp_socket(scene.peer_host)
             peer.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             client.bind(peer.getsockname()[:2])
@@ -270,9 +275,9 @@ def vanished(scene, server, options):
     """Clients that allocate, bind and vanish. Returns who they are, and what their peers do."""
     hosts = [address(scene.family, 2, i + 1) for i in range(options.dead)]
     peer, relayed = scene.far.udp_socket(scene.peer_host), []
-    for host in hosts:
+    for i, host in enumerate(hosts):
         scene.add(host)
-        client = Client(scene.far, host, server.address, server.credentials)
+        client = Client(scene.far, host, server.address, server.credentials("gone%d" % i))
         client.bind(peer.getsockname()[:2])
         relayed.append(client.relayed)
         client.socket.close()
