@@ -115,6 +115,8 @@ threads() {
     return 0
   fi
   FZT_WORKERS=4 TSAN_OPTIONS=halt_on_error=1 run_tests build-test-tsan --suite e2e ${wrap:+--wrap="${wrap[*]}"}
+  # What shards share, on threads that do nothing else.
+  TSAN_OPTIONS=halt_on_error=1 run_tests build-test-tsan ports ${wrap:+--wrap="${wrap[*]}"}
 }
 
 clang_and_fuzzing() {
