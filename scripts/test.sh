@@ -126,6 +126,17 @@ clang_and_fuzzing() {
   check "fuzzing, $fuzz_seconds s each" scripts/fuzz.sh build-test-fuzz "$fuzz_seconds"
 }
 
+# Counts a check by linters, whose findings differ from release to release: made with those of Debian 12 alone.
+lint() {
+  local found
+  found=$(clang-format --version | grep -o 'version [0-9]*' || true)
+  if [ "$found" = "version 14" ]; then
+    check "$@"
+  else
+    skip "$1" "clang-format is ${found:-not there}; this check is made with the linters of Debian 12 (14)"
+  fi
+}
+
 # Checks the layout of all C files.
 layout() {
   local files
@@ -144,8 +155,8 @@ if ! $quick; then
   sanitized
   threads
   clang_and_fuzzing
-  check "static analysis (cppcheck, clang-tidy)" scripts/lint.sh build-test
-  check "layout (clang-format)" layout
+  lint "static analysis (cppcheck, clang-tidy)" scripts/lint.sh build-test
+  lint "layout (clang-format)" layout
   check "scripts (shellcheck)" shell_scripts
   check "scripts/run.sh: from here to a relay that relays" env RELAY_PORT=0 scripts/run.sh --check
 fi
