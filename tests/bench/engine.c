@@ -183,7 +183,7 @@ static void allocate(world *w, unsigned i)
   request r;
   client *c = &w->clients[i];
   c->addr = address(0, i, (uint16_t)(1024 + i % 50000));
-  c->peer = address(1, i, (uint16_t)(2048 + i % 50000));
+  c->peer = address(1, i, (uint16_t)(4096 + i % 50000));
   build(w, i, FZR_STUN_ALLOCATE, NO_LIFETIME, &r); /* with another client's nonce or none: it gets its own */
   ask(w, &c->addr, &r, &msg, answer);
   if (!fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce) || nonce.len > sizeof w->nonce[0])
@@ -461,7 +461,7 @@ static growth run_growth(unsigned channels)
     g.worst = took > g.worst ? took : g.worst;
     if (n % EACH == EACH - 1) {
       w.channel = CHANNEL;
-      w.clients[i].peer.port = (uint16_t)(2048 + i % 50000);
+      w.clients[i].peer.port = (uint16_t)(4096 + i % 50000);
     }
   }
   g.bytes = (double)(live - before) / channels;
