@@ -385,6 +385,8 @@ static void add_all(builder *b, const char *version)
   add_workers(b);
   add_single(b, GAUGE, "relay.portal_connected", "", "1 while the relay is joined to its portal",
              s->portal_connected, 0);
+  add_single(b, GAUGE, "relay.portal_configured", "", "1 if the relay has a portal, 0 if it is standalone",
+             s->has_portal, 0);
   add_build(b, version);
   add_single(b, COUNTER, "relay.log_lines_dropped", "{line}", "Log lines that nobody read",
              s->log_lines_dropped, then ? then->log_lines_dropped : 0);

@@ -106,6 +106,20 @@ def series_of(panel, port, begin, end):
     return found
 
 
+def lay_legend(names, left, width, height, bottom):
+    """Places the names, on as many lines as they take. Returns them with their places, and what that leaves of the height."""
+    rows, x = [[]], left
+    for name in names:
+        wide = 24 + 6.2 * len(name)
+        if rows[-1] and x + wide > width - 10:
+            rows.append([])
+            x = left
+        rows[-1].append((name, x))
+        x += wide
+    bottom -= 14 * (len(rows) - 1)
+    return [(name, x, height - 8 - 14 * (len(rows) - 1 - i)) for i, row in enumerate(rows) for name, x in row], bottom
+
+
 def lines(panel, series, begin, end, width, height):
     unit = panel["fieldConfig"]["defaults"]["unit"]
     if panel["fieldConfig"]["defaults"]["custom"]["stacking"]["mode"] == "normal":
@@ -115,7 +129,9 @@ def lines(panel, series, begin, end, width, height):
             below.update(points)
             series[i] = (name, points)
     top = max([v for _, points in series for _, v in points] or [1]) * 1.1 or 1
-    left, bottom = 62, height - 34
+    labels = [show(top * i / 3, unit) for i in range(4)]
+    left, bottom = max(62, 14 + int(6.6 * max(map(len, labels)))), height - 34
+    legend, bottom = lay_legend([name for name, _ in series], left, width, height, bottom)
 
     def at(t, v):
         return "%.1f,%.1f" % (left + (t - begin) / (end - begin) * (width - left - 10), bottom - v / top * (bottom - 8))
@@ -123,15 +139,13 @@ def lines(panel, series, begin, end, width, height):
     for i in range(4):
         y = bottom - i * (bottom - 8) / 3
         out.append('<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#333"/><text x="%d" y="%.1f" text-anchor="end">%s</text>'
-                   % (left, width - 10, y, y, left - 6, y + 4, html.escape(show(top * i / 3, unit))))
+                   % (left, width - 10, y, y, left - 6, y + 4, html.escape(labels[i])))
     for i, (_, points) in reversed(list(enumerate(series))):
         out.append('<polyline fill="none" stroke="%s" stroke-width="1.6" points="%s"/>'
                    % (COLORS[i % len(COLORS)], " ".join(at(t, v) for t, v in points)))
-    x = left
-    for i, (name, _) in enumerate(series[:6]):
+    for i, (name, x, y) in enumerate(legend):
         out.append('<rect x="%d" y="%d" width="10" height="3" fill="%s"/><text x="%d" y="%d">%s</text>'
-                   % (x, height - 13, COLORS[i % len(COLORS)], x + 14, height - 8, html.escape(name)))
-        x += 24 + 6.2 * len(name)
+                   % (x, y - 5, COLORS[i % len(COLORS)], x + 14, y, html.escape(name)))
     return "".join(out)
 
 
@@ -159,7 +173,7 @@ def draw(panel, port, begin, end):
     inner = height - 26
     if panel["type"] == "stat":
         unit = panel["fieldConfig"]["defaults"]["unit"]
-        if panel["title"] == "Version":
+        if panel["options"]["textMode"] == "value_and_name":
             body = "".join('<div class="value small">%s: %s</div>' % (html.escape(name), show(points[-1][1], unit)) for name, points in series)
         else:
             body = '<div class="value">%s</div>' % " / ".join(show(points[-1][1], unit) for _, points in series)
@@ -194,7 +208,7 @@ def main():
     height = 50 + max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in dashboard["panels"]) * ROW
     style = ("body{background:#111217;color:#ccccdc;font:12px sans-serif;margin:6px}h1{font-size:16px;margin:4px}svg text{fill:#9fa7b3;font-size:11px}"
              ".panel{position:absolute;background:#181b1f;border:1px solid #2c3235;border-radius:3px;overflow:hidden;margin:6px}"
-             "h2{font-size:12px;margin:5px 8px;color:#d8d9da}.value{font-size:30px;color:#73bf69;text-align:center;margin-top:14px}.small{font-size:19px}")
+             "h2{font-size:12px;margin:5px 8px;color:#d8d9da}.value{font-size:30px;color:#73bf69;text-align:center;margin-top:14px}.small{font-size:16px;margin-top:6px}")
     path = os.path.join(folder, "page.html")
     with open(path, "w", encoding="utf-8") as file:
         file.write("<!doctype html><meta charset=utf-8><title>%s</title><style>%s</style><h1>%s</h1>%s"

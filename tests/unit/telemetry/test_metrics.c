@@ -171,6 +171,7 @@ START_TEST(test_prometheus)
       "relay_send_queue_packets{worker=\"1\"} 34",
       "relay_worker_cpu_seconds_total{worker=\"1\"} 3.000000",
       "relay_portal_connected 1",
+      "relay_portal_configured 1",
       "relay_build_info{version=\"1.2\\\"3\\\\4\\n5\"} 1",
       "relay_log_lines_dropped_total 21",
       "relay_spans_dropped_total 22",
