@@ -88,6 +88,8 @@ int credentials_main(const options *o)
     fprintf(stderr, "firezone-relay: %s\n", error);
     return EXIT_USAGE;
   }
+  if (source == SECRET_FILE && secret_file_is_public(o->auth_secret_file))
+    fprintf(stderr, "firezone-relay: warning: everybody on this host can read %s\n", o->auth_secret_file);
   if (secret_oddity(secret))
     fprintf(stderr, "firezone-relay: warning: the secret looks wrong: %s\n", secret_oddity(secret));
   if (source == SECRET_NONE) {

@@ -72,6 +72,9 @@ static void log_warnings(const options *o, const secret_pair *s, enum secret_sou
   if (odd)
     log_warn("relay", "The secret of %s looks wrong: %s",
              source == SECRET_FILE ? "--auth-secret-file" : "AUTH_SECRET", odd);
+  if (source == SECRET_FILE && secret_file_is_public(o->auth_secret_file))
+    log_warn("relay", "Everybody on this host can read %s, and make credentials with it: chmod o-r",
+             o->auth_secret_file);
   if (o->token_oddity)
     log_warn("relay", "The token looks wrong: %s", o->token_oddity);
   if (o->token && o->listen_port != 3478)

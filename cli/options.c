@@ -172,6 +172,18 @@ static size_t edit_distance(const char *a, const char *b)
   return row[len];
 }
 
+/* What people try that have other programs in mind. */
+static bool is_usual_word(const char *word)
+{
+  static const char *const words[] = {"help",   "version", "start",  "stop",    "run",    "serve",
+                                      "server", "daemon",  "reload", "restart", "status", "config",
+                                      "check",  "probe",   "turn",   "stun"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcmp(word, words[i]) == 0)
+      return true;
+  return false;
+}
+
 /* A sub-command out of place, or mistyped, would be taken for a token. Whoever has such a token puts "--" in front of it. */
 static int check_word(reader *r, const char *word)
 {
@@ -180,7 +192,7 @@ static int check_word(reader *r, const char *word)
   const size_t distance = strlen(word) < WORD_MAX ? edit_distance(word, SUB_COMMAND) : SIZE_MAX;
   if (distance == 0)
     return complain(r, "%s: a sub-command has to be the first word: see --help", word);
-  if (distance <= MISTYPED)
+  if (distance <= MISTYPED || is_usual_word(word))
     return complain(r, "unknown sub-command '%s': expected %s: see --help", word, SUB_COMMAND);
   return 0;
 }

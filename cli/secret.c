@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int check(const char *secret, const char *where, char *error)
@@ -78,6 +79,12 @@ int secret_read(const options *o, char out[SECRET_MAX + 1], enum secret_source *
     return -1;
   }
   return check(out, "AUTH_SECRET", error);
+}
+
+bool secret_file_is_public(const char *path)
+{
+  struct stat file;
+  return stat(path, &file) == 0 && (file.st_mode & S_IROTH);
 }
 
 static void write_hex(const uint8_t *bytes, size_t len, char *out)

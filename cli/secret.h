@@ -22,6 +22,9 @@ typedef struct secret_pair {
 int secret_read(const options *o, char out[SECRET_MAX + 1], enum secret_source *source,
                 char error[OPTIONS_ERROR_MAX]);
 
+/* Whether everybody on this host may read the file |path|. */
+bool secret_file_is_public(const char *path);
+
 /* Makes 64 random hexadecimal digits into |out|. Returns 0 or -1. */
 int secret_make(char out[SECRET_MAX + 1]);
 

@@ -12,9 +12,17 @@ systemd-analyze security --offline=true --no-pager --threshold=12 "$unit"
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-sed 's|^ExecStart=.*|ExecStart=/bin/true|; /^Documentation=/d' "$unit" >"$root/${unit##*/}"
-complaints=$(systemd-analyze verify --man=no "$root/${unit##*/}" 2>&1 | grep -F "${unit##*/}" || true)
-if [ -n "$complaints" ]; then
-  echo "$complaints" >&2
-  exit 1
-fi
+verify() { # the unit, with the lines of standard input added to its service
+  sed "s|^ExecStart=.*|ExecStart=/bin/true|; /^Documentation=/d; /^DynamicUser=/r /dev/stdin" "$unit" >"$root/${unit##*/}"
+  local complaints
+  complaints=$(systemd-analyze verify --man=no "$root/${unit##*/}" 2>&1 | grep -F "${unit##*/}" || true)
+  if [ -n "$complaints" ]; then
+    echo "$complaints" >&2
+    exit 1
+  fi
+}
+verify </dev/null
+# And what its head proposes to add.
+sed -n 's/^#   \([A-Z][A-Za-z]*=.*\)/\1/p' "$unit" >"$root/proposed"
+grep -q '^LoadCredential=' "$root/proposed"
+verify <"$root/proposed"

@@ -155,10 +155,18 @@ END_TEST
 /* What was meant as a sub-command is no token, unless it is said to be one. */
 START_TEST(test_mistyped_sub_commands)
 {
-  static const char *const mistyped[] = {"credential",  "credentails", "Credentials",
-                                         "credenitals", "redentials",  "ccredentialss"};
-  static const char *const tokens[] = {"credent",   "credentials---",          "cred",
-                                       "reditnals", "SFMyNTY.g2gDaAN0AAAAAWQ", "x"};
+  static const char *const mistyped[] = {"credential", "credentails",   "Credentials", "credenitals",
+                                         "redentials", "ccredentialss", "help",        "version",
+                                         "start",      "serve",         "probe"};
+  static const char *const tokens[] = {"credent",
+                                       "helper",
+                                       "Help",
+                                       "starting",
+                                       "credentials---",
+                                       "cred",
+                                       "reditnals",
+                                       "SFMyNTY.g2gDaAN0AAAAAWQ",
+                                       "x"};
   for (size_t i = 0; i < sizeof mistyped / sizeof *mistyped; i++) {
     clear_env();
     char expected[100];

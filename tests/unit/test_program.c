@@ -135,6 +135,22 @@ START_TEST(test_secrets_of_a_life)
 }
 END_TEST
 
+START_TEST(test_secret_files_of_everybody)
+{
+  char name[] = "/tmp/fzr-secret-XXXXXX";
+  const int fd = mkstemp(name);
+  ck_assert_int_ge(fd, 0);
+  ck_assert(!secret_file_is_public(name));
+  ck_assert_int_eq(fchmod(fd, 0640), 0);
+  ck_assert(!secret_file_is_public(name));
+  ck_assert_int_eq(fchmod(fd, 0644), 0);
+  ck_assert(secret_file_is_public(name));
+  close(fd);
+  unlink(name);
+  ck_assert(!secret_file_is_public(name));
+}
+END_TEST
+
 START_TEST(test_odd_secrets)
 {
   static const char *const fine[] = {"",
@@ -255,6 +271,7 @@ int main(void)
   tcase_add_test(tc, test_secret_in_the_environment);
   tcase_add_test(tc, test_made_secrets);
   tcase_add_test(tc, test_secrets_of_a_life);
+  tcase_add_test(tc, test_secret_files_of_everybody);
   tcase_add_test(tc, test_odd_secrets);
   tcase_add_test(tc, test_credentials);
   tcase_add_test(tc, test_hardening);
