@@ -47,7 +47,7 @@ struct memory_net {
   fzr_time now;
   uint64_t seed;
   memory_link link;
-  memory_tap_fn lost;
+  memory_tap_fn lost, nobody;
   void *tap_ctx;
   happening *heap;
   size_t count, room;
@@ -114,6 +114,11 @@ void memory_net_set_tap(memory_net *net, memory_tap_fn lost, void *ctx)
 {
   net->lost = lost;
   net->tap_ctx = ctx;
+}
+
+void memory_net_set_nobody(memory_net *net, memory_tap_fn nobody)
+{
+  net->nobody = nobody;
 }
 
 fzr_time memory_net_now(const memory_net *net)
@@ -331,6 +336,25 @@ memory_relay *memory_net_add_relay(memory_net *net, fzr_engine *engine, const fz
   return r;
 }
 
+static void nothing(void *ctx)
+{
+  (void)ctx;
+}
+
+void memory_net_remove_relay(memory_net *net, memory_relay *relay)
+{
+  for (memory_relay **at = &net->relays; *at; at = &(*at)->next) {
+    if (*at != relay)
+      continue;
+    *at = relay->next;
+    break;
+  }
+  for (size_t i = 0; i < net->count; i++)
+    if (net->heap[i].fn == report_opening && ((opening *)net->heap[i].ctx)->relay == relay)
+      net->heap[i].fn = nothing;
+  free_relay(relay);
+}
+
 void memory_relay_set_ports(memory_relay *relay, fzr_time delay, unsigned taken_every)
 {
   relay->open_delay = delay;
@@ -381,8 +405,9 @@ static void deliver(memory_net *net, const happening *h)
     net->hosts[i].receive(net->hosts[i].ctx, &h->from, &h->to, h->data, h->len);
     return;
   }
-  if (net->lost)
-    net->lost(net->tap_ctx, &h->from, &h->to, h->data, h->len);
+  const memory_tap_fn tap = net->nobody ? net->nobody : net->lost;
+  if (tap)
+    tap(net->tap_ctx, &h->from, &h->to, h->data, h->len);
 }
 
 static fzr_time next_deadline(const memory_net *net)

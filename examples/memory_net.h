@@ -32,6 +32,8 @@ memory_net *memory_net_new(uint64_t seed, fzr_time now);
 void memory_net_free(memory_net *net);
 void memory_net_set_link(memory_net *net, const memory_link *link);
 void memory_net_set_tap(memory_net *net, memory_tap_fn lost, void *ctx);
+/* From now on datagrams that nobody has an address for go to |nobody|, with the tap's ctx, and not to the tap. */
+void memory_net_set_nobody(memory_net *net, memory_tap_fn nobody);
 fzr_time memory_net_now(const memory_net *net);
 /* How many datagrams overtook one that was sent before them. */
 uint64_t memory_net_reordered(const memory_net *net);
@@ -44,6 +46,8 @@ int memory_net_add_host(memory_net *net, const fzr_addr *addr, memory_receive_fn
 memory_relay *memory_net_add_relay(memory_net *net, fzr_engine *engine, const fzr_addr *listen4,
                                    const fzr_addr *listen6, const fzr_addr *public4, const fzr_addr *public6,
                                    const fzr_mem *mem, int *error);
+/* Takes |relay| and its sockets out of the net, as when its process is killed, and frees its adapter. Its engine stays the caller's. */
+void memory_net_remove_relay(memory_net *net, memory_relay *relay);
 /* From now on, opening a port takes |delay| (0: is done at once), and every |taken_every|-th one belongs to somebody else (0:
  * none). */
 void memory_relay_set_ports(memory_relay *relay, fzr_time delay, unsigned taken_every);
