@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mimics of real clients against the built relay: what can happen to a call, and what it may cost.
+
+With MIMIC_SECONDS=4200 each of them is watched for 70 minutes, all at once; see the last test."""
+
+import os
+import signal
+import sys
+import time
+import unittest
+
+import mimic
+from harness import Relay, main, wait_for
+from mimic import Mimic
+
+BINARY, mimic.BINARY = sys.argv[1:3]
+del sys.argv[1:3]
+WORKERS = int(os.environ.get("FZT_WORKERS", "2"))
+SECONDS = float(os.environ.get("MIMIC_SECONDS", "3"))
+
+
+def watch(seconds):
+    """Lets the calls go on. Not a wait for something: it is the time that is tried."""
+    time.sleep(seconds)
+
+
+def errors(report):
+    return sum(count for code, count in report["codes"].items() if code != "0")
+
+
+class Calls(unittest.TestCase):
+    def relay(self, *args, **more):
+        relay = Relay(BINARY, *args, workers=WORKERS, **more)
+        self.addCleanup(relay.kill)
+        return relay
+
+    def call(self, relay, kind, ready=True, address=None, **credentials):
+        call = Mimic(kind, address or relay.address(), relay.credentials(**credentials))
+        self.addCleanup(call.close)
+        if ready:
+            call.expect("ready")
+        return call
+
+    def expect_data(self, call, lost=0, least=20):
+        """The next packets arrive; not more than |lost| of those before did not."""
+        counts = {"arrived": 0, "lost": 0}
+
+        def enough():
+            report = call.report()
+            for name in counts:
+                counts[name] += report[name]
+            return counts["arrived"] >= least
+        wait_for(enough, "data of " + call.kind)
+        self.assertLessEqual(counts["lost"], lost, (call.kind, counts))
+        call.expect_nothing()
+        return counts
+
+    def test_firezone_behind_a_nat_that_gives_another_port_and_the_first_one_back(self):
+        relay = self.relay()
+        call = self.call(relay, "snownet")
+        neighbour = self.call(relay, "snownet")
+        self.expect_data(call)
+        longest = 0
+        for flip in range(20):
+            start = time.monotonic()
+            call.tell("flip")
+            call.tell("refresh")
+            call.expect("ready", 5)
+            longest = max(longest, time.monotonic() - start)
+            report = call.report()
+            self.assertEqual(report["resets"], flip + 1)
+            self.assertEqual(report["allocations"], flip + 2)
+        self.assertLess(longest, 2)
+        call.report()  # what was sent just before a flip may be lost
+        self.expect_data(call)
+        self.expect_data(neighbour)
+        print("20 flips: all channels again after at most %.1f ms" % (longest * 1000))
+        relay.stop()
+
+    def test_firezone_when_its_credentials_run_out(self):
+        relay = self.relay()
+        call = self.call(relay, "snownet", ttl=2)
+
+        def over():
+            call.tell("refresh")
+            call.report()
+            return not call.events.empty()
+        wait_for(over, "the credentials to run out")
+        call.expect("needs credentials")
+        self.expect_data(call)  # it goes on meanwhile
+        call.tell("login %s %s" % relay.credentials())
+        call.expect("ready")
+        self.expect_data(call, lost=8)  # under way when it gave the allocation up
+        relay.stop()
+
+    def test_a_relay_that_is_stopped_for_three_seconds(self):
+        relay = self.relay()
+        calls = [self.call(relay, kind) for kind in ("snownet", "pion")]
+        for call in calls:
+            self.expect_data(call)
+        relay.process.send_signal(signal.SIGSTOP)
+        try:
+            watch(3)
+        finally:
+            relay.process.send_signal(signal.SIGCONT)
+        for call in calls:
+            counts = self.expect_data(call, least=600)
+            print("%s: %d packets, none lost" % (call.kind, counts["arrived"]))
+        relay.stop()
+
+    def test_calls_go_on_while_the_relay_drains(self):
+        relay = self.relay()
+        call = self.call(relay, "snownet")
+        relay.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: relay.find("no new allocations"), "the relay to drain")
+        call.tell("refresh")
+        self.expect_data(call)
+        late = self.call(relay, "snownet", ready=False)
+        self.expect_data(call, least=200)
+        self.assertTrue(late.events.empty() or late.events.get().startswith("ended"), "a new call was taken")
+        self.assertEqual(late.report()["allocations"], 0)
+        relay.stop()
+
+    def test_clients_that_ask_without_end_after_a_restart(self):
+        """ice4j does, for it takes a signed 438 for a forgery. Its neighbours have the same /24."""
+        relay = self.relay(ports=Relay.port_range(200))
+        call = self.call(relay, "ice4j")
+        address = relay.address()
+        relay.kill()
+        relay = self.relay("--listen-port", str(address[1]), ports=(relay.lowest, relay.highest))
+        call.tell("refresh")
+        start = time.monotonic()
+        wait_for(lambda: errors(call.report()) >= 100, "it to ask again and again")
+        neighbour = self.call(relay, "snownet")
+        self.expect_data(neighbour, least=300)
+        report = call.report()
+        seconds = time.monotonic() - start
+        self.assertLessEqual(errors(report), 100 + 10 * seconds + 2)
+        relay.stop()
+
+    def test_each_of_them(self):
+        """MIMIC_SECONDS; credentials run out after 100 s, and an allocation may outlive them."""
+        relay = self.relay("--outlive-credentials")
+        calls = [self.call(relay, kind, ttl=100) for kind in Mimic.KINDS]
+        watch(SECONDS)
+        lost = 0
+        for call in calls:
+            report = call.report()
+            lost += report["lost"]
+            print("%-9s %d arrived, %d lost, longest gap %.0f ms, %s" % (
+                call.kind, report["arrived"], report["lost"], report["longest_gap_ms"], report["codes"]))
+            sys.stdout.flush()
+        self.assertEqual(lost, 0)
+        for call in calls:
+            self.expect_data(call)
+        for call in calls:
+            report = call.report()
+            self.assertEqual(report["allocations"], 1, call.kind)
+            self.assertEqual(set(report["codes"]) - {"0", "401"}, set(), call.kind)
+        relay.stop()
+
+
+if __name__ == "__main__":
+    main()
