@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""werift's WebRTC, from npm, against the built relay: a data channel between two endpoints that may use the relay alone. It sends what it
+has through channels, ICE's checks too.
+
+WERIFT names a folder in which it is installed; else it is installed into a temporary one."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from harness import Relay, main
+
+BINARY = sys.argv.pop(1)
+WORKERS = int(os.environ.get("FZT_WORKERS", "2"))
+VERSION = "0.25.2"
+PATIENCE = 90
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Werift(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not shutil.which("node"):
+            raise unittest.SkipTest("no node here")
+        cls.folder = os.environ.get("WERIFT") or cls.install()
+
+    @classmethod
+    def install(cls):
+        if not shutil.which("npm"):
+            raise unittest.SkipTest("no npm here")
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        try:
+            subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", "--fetch-timeout=20000",
+                            "werift@" + VERSION], cwd=folder.name, check=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+        except (subprocess.SubprocessError, OSError):
+            raise unittest.SkipTest("werift cannot be installed here") from None
+        return folder.name
+
+    def call(self, relay, credentials, count):
+        host, port = relay.address()
+        return subprocess.run(
+            ["node", os.path.join(HERE, "werift", "call.js"), "%s:%d" % (host, port), *credentials, str(count)],
+            env={**os.environ, "WERIFT": self.folder}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False)
+
+    def test_a_data_channel(self):
+        with Relay(BINARY, workers=WORKERS) as relay:
+            done = self.call(relay, (*relay.credentials(), *relay.credentials()), 100)
+            self.assertEqual(done.returncode, 0, done.stdout + relay.output())
+            self.assertIn("100 messages there and back, candidates relay relay", done.stdout)
+
+
+if __name__ == "__main__":
+    main()
