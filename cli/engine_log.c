@@ -14,25 +14,24 @@ static const char *message_of(const fzr_log_record *r)
   case FZR_LOG_REQUEST:
     return r->error_code ? "Refused request" : "Answered request";
   case FZR_LOG_ALLOCATION_CREATED:
-    return "Created allocation";
+    return "Created new allocation";
   case FZR_LOG_ALLOCATION_REFRESHED:
     return "Refreshed allocation";
   case FZR_LOG_ALLOCATION_DELETED:
-    return "Deleted allocation";
   case FZR_LOG_ALLOCATION_EXPIRED:
-    return "Allocation expired";
+  case FZR_LOG_ALLOCATION_REPLACED:
+    return "Deleted allocation";
+  case FZR_LOG_CHANNEL_BOUND:
+    return "Successfully bound channel";
+  case FZR_LOG_CHANNEL_REBOUND:
+    return "Refreshed channel binding";
+  case FZR_LOG_CHANNEL_EXPIRED:
+  case FZR_LOG_CHANNEL_REVOKED:
+    return "Deleted channel binding";
   case FZR_LOG_SHORT_OF_MEMORY:
     return r->adapter_error == FZR_ERR_NO_CHANNEL
                ? "There are as many channels as --max-channels allows: new ones are refused"
                : "Out of memory: new allocations and channels are refused";
-  case FZR_LOG_ALLOCATION_REPLACED:
-    return "Allocation replaced by a newer one of the same user";
-  case FZR_LOG_CHANNEL_BOUND:
-    return "Bound channel";
-  case FZR_LOG_CHANNEL_REBOUND:
-    return "Refreshed channel";
-  case FZR_LOG_CHANNEL_EXPIRED:
-    return "Channel expired";
   case FZR_LOG_PERMISSION:
     return "Created permission";
   case FZR_LOG_PEER_REFUSED:
@@ -41,8 +40,6 @@ static const char *message_of(const fzr_log_record *r)
     return "Port not available";
   case FZR_LOG_PEER_OUT_OF_REACH:
     return "A user asked for a peer out of reach";
-  case FZR_LOG_CHANNEL_REVOKED:
-    return "Ended channel: its peer is on an address of this host by now";
   case FZR_LOG_STRANGERS_LIMITED:
     return "Requests of a network exceed --unauthenticated-rate: some are not answered";
   default:
@@ -99,40 +96,117 @@ static void write_network(const fzr_addr *client, char *out, size_t cap)
   fzr_peer_rule_format(&net, out, cap);
 }
 
+/* Why something ended, where the message does not say it; NULL: it does. */
+static const char *end_of(const fzr_log_record *r)
+{
+  switch (r->event) {
+  case FZR_LOG_ALLOCATION_DELETED:
+    return "its client gave it back";
+  case FZR_LOG_ALLOCATION_EXPIRED:
+  case FZR_LOG_CHANNEL_EXPIRED:
+    return "it was not refreshed";
+  case FZR_LOG_ALLOCATION_REPLACED:
+    return "a newer one of the same user replaces it";
+  case FZR_LOG_CHANNEL_REVOKED:
+    return "its peer is on an address of this host by now";
+  default:
+    return NULL;
+  }
+}
+
+/* What a record is written with. */
+typedef struct writing {
+  log_field fields[16];
+  size_t count;
+  char why[320];
+  char network[FZR_PEER_RULE_TEXT_MAX];
+  char relayed[2][FZR_ADDR_TEXT_MAX];
+  char lifetime[16];
+} writing;
+
+static void add_text(writing *w, const char *key, const char *text)
+{
+  w->fields[w->count++] = (log_field){key, LOG_STR, {.str = text}};
+}
+
+static void add_number(writing *w, const char *key, unsigned value)
+{
+  w->fields[w->count++] = (log_field){key, LOG_UINT, {.u = value}};
+}
+
+static void add_addr(writing *w, const char *key, const fzr_addr *addr)
+{
+  w->fields[w->count++] = (log_field){key, LOG_ADDR, {.addr = addr}};
+}
+
+/* A new allocation's addresses are told without the port that both have. */
+static void add_relayed(writing *w, const fzr_log_record *r)
+{
+  static const char *const names[2] = {"first_relay_address", "second_relay_address"};
+  for (unsigned i = 0, n = 0; i < 2; i++) {
+    if (!r->relayed[i])
+      continue;
+    fzr_addr_format(r->relayed[i], false, w->relayed[n], sizeof w->relayed[n]);
+    add_text(w, names[n], w->relayed[n]);
+    n++;
+  }
+}
+
+/* What it is about: with the names and in the order that Firezone's relay has for it. */
+static void add_subject(writing *w, const fzr_log_record *r)
+{
+  if (r->event == FZR_LOG_STRANGERS_LIMITED) {
+    write_network(r->client, w->network, sizeof w->network);
+    add_text(w, "network", w->network);
+  }
+  if (r->client)
+    add_addr(w, "sender", r->client);
+  if (r->port)
+    add_number(w, r->event == FZR_LOG_ALLOCATION_CREATED ? "port" : "allocation", r->port);
+  add_relayed(w, r);
+  if (r->peer)
+    add_addr(w, "peer", r->peer);
+  if (r->channel)
+    add_number(w, "channel", r->channel);
+  if (r->lifetime) {
+    snprintf(w->lifetime, sizeof w->lifetime, "%us", (unsigned)r->lifetime);
+    add_text(w, "lifetime", w->lifetime);
+  }
+}
+
+static void add_request(writing *w, const fzr_log_record *r)
+{
+  if (r->method)
+    add_text(w, "method", fzr_stun_method_name(r->method));
+  if (r->error_code)
+    add_number(w, "error", r->error_code);
+  if (r->username)
+    w->fields[w->count++] = (log_field){"username", LOG_BYTES, {.bytes = {r->username, r->username_len}}};
+  if (r->software)
+    w->fields[w->count++] = (log_field){"software", LOG_BYTES, {.bytes = {r->software, r->software_len}}};
+}
+
+static void add_reason(writing *w, const fzr_log_record *r)
+{
+  const char *end = end_of(r);
+  if (r->peer && r->peer_reason) {
+    explain_refusal(r, w->why, sizeof w->why);
+    add_text(w, "reason", w->why);
+  } else if (r->adapter_error) {
+    add_text(w, "reason", fzr_strerror(r->adapter_error));
+  } else if (end) {
+    add_text(w, "reason", end);
+  }
+}
+
 static void write_record(const fzr_log_record *r)
 {
-  log_field f[14];
-  char why[320], network[FZR_PEER_RULE_TEXT_MAX];
-  size_t n = 0;
-  if (r->event == FZR_LOG_STRANGERS_LIMITED) {
-    write_network(r->client, network, sizeof network);
-    f[n++] = (log_field){"network", LOG_STR, {.str = network}};
-  }
-  if (r->method)
-    f[n++] = (log_field){"method", LOG_STR, {.str = fzr_stun_method_name(r->method)}};
-  if (r->error_code)
-    f[n++] = (log_field){"error", LOG_UINT, {.u = r->error_code}};
-  if (r->client)
-    f[n++] = (log_field){"client", LOG_ADDR, {.addr = r->client}};
-  if (r->port)
-    f[n++] = (log_field){"allocation", LOG_UINT, {.u = r->port}};
-  if (r->channel)
-    f[n++] = (log_field){"channel", LOG_UINT, {.u = r->channel}};
-  if (r->peer)
-    f[n++] = (log_field){"peer", LOG_ADDR, {.addr = r->peer}};
-  if (r->lifetime)
-    f[n++] = (log_field){"lifetime", LOG_UINT, {.u = r->lifetime}};
-  if (r->username)
-    f[n++] = (log_field){"username", LOG_BYTES, {.bytes = {r->username, r->username_len}}};
-  if (r->software)
-    f[n++] = (log_field){"software", LOG_BYTES, {.bytes = {r->software, r->software_len}}};
-  if (r->peer && r->peer_reason) {
-    explain_refusal(r, why, sizeof why);
-    f[n++] = (log_field){"reason", LOG_STR, {.str = why}};
-  }
-  if (r->adapter_error)
-    f[n++] = (log_field){"reason", LOG_STR, {.str = fzr_strerror(r->adapter_error)}};
-  log_write((enum fzr_log_level)r->level, TARGET, message_of(r), f, n);
+  writing w;
+  w.count = 0;
+  add_subject(&w, r);
+  add_request(&w, r);
+  add_reason(&w, r);
+  log_write((enum fzr_log_level)r->level, TARGET, message_of(r), w.fields, w.count);
 }
 
 enum fzr_log_level engine_log_level(const span_ring *spans)

@@ -24,6 +24,7 @@ static void start_log(const options *o)
 {
   static const enum log_style styles[] = {[LOG_FORMAT_HUMAN] = LOG_STYLE_HUMAN,
                                           [LOG_FORMAT_JSON] = LOG_STYLE_JSON,
+                                          [LOG_FORMAT_JSON_FLAT] = LOG_STYLE_JSON_FLAT,
                                           [LOG_FORMAT_GOOGLE_CLOUD] = LOG_STYLE_GOOGLE_CLOUD};
   const log_options config = {.style = styles[o->log_format],
                               .fd = STDOUT_FILENO,
@@ -82,6 +83,8 @@ static void log_warnings(const options *o, const secret_pair *s, enum secret_sou
         "relay",
         "--listen-port is %u: Firezone's clients take no answer of a relay that does not come from port 3478",
         o->listen_port);
+  if (o->telemetry)
+    log_info("relay", "--telemetry: there is no crash reporting to turn on");
   if (o->token_from_argument)
     log_warn(
         "relay",
@@ -131,6 +134,8 @@ int main(int argc, char **argv)
   process_raise_descriptors(&o, workers_count(&o));
   const int status = relay_run(&o, &secrets);
   explicit_bzero(&secrets, sizeof secrets);
+  if (status == EXIT_SUCCESS)
+    log_info("relay", "Goodbye!");
   log_shutdown();
   return status;
 }

@@ -288,7 +288,7 @@ static bool is_given(const reader *r, const char *name)
   return false;
 }
 
-/* What the older variables mean, and whether mode and interfaces go together. */
+/* What the names of Firezone's relay mean, and whether mode and interfaces go together. */
 static int check_xdp(reader *r)
 {
   options *o = r->o;
@@ -390,13 +390,13 @@ static const struct {
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},
     {{"--xdp-route", "--xdp is off"}, no_xdp},
-    {{"EBPF_ATTACH_MODE", "EBPF_OFFLOADING is not set"}, no_offloading},
-    {{"EBPF_INT4_ADDR", "--xdp is off"}, no_xdp},
-    {{"EBPF_INT6_ADDR", "--xdp is off"}, no_xdp},
-    {{"EBPF_INT4_ADDR", "--public-ip4-addr is not set"}, no_ip4},
-    {{"EBPF_INT6_ADDR", "--public-ip6-addr is not set"}, no_ip6},
-    {{"EBPF_INT4_ADDR", "--bind-ip4-addr is set"}, bound_ip4},
-    {{"EBPF_INT6_ADDR", "--bind-ip6-addr is set"}, bound_ip6},
+    {{"--ebpf-attach-mode", "--ebpf-offloading is not set"}, no_offloading},
+    {{"--ebpf-int4-addr", "--xdp is off"}, no_xdp},
+    {{"--ebpf-int6-addr", "--xdp is off"}, no_xdp},
+    {{"--ebpf-int4-addr", "--public-ip4-addr is not set"}, no_ip4},
+    {{"--ebpf-int6-addr", "--public-ip6-addr is not set"}, no_ip6},
+    {{"--ebpf-int4-addr", "--bind-ip4-addr is set"}, bound_ip4},
+    {{"--ebpf-int6-addr", "--bind-ip6-addr is set"}, bound_ip6},
 };
 
 #define IDLE_RULES (sizeof idle_rules / sizeof *idle_rules)
@@ -419,7 +419,7 @@ static void find_idle(const reader *r)
   const bool off = o->xdp_mode == XDP_MODE_OFF && is_given(r, "--xdp");
   for (size_t i = 0; i < IDLE_RULES; i++) {
     const char *name = idle_rules[i].option.name;
-    const bool of_xdp = strncmp(name, "EBPF_", 5) == 0 || strncmp(name, "--xdp", 5) == 0;
+    const bool of_xdp = strncmp(name, "--ebpf", 6) == 0 || strncmp(name, "--xdp", 5) == 0;
     if (is_given(r, name) && !is_idle_already(o, name) && idle_rules[i].is_idle(o) && !(off && of_xdp))
       o->idle[o->idle_count++] = idle_rules[i].option;
   }

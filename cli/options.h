@@ -20,7 +20,7 @@
 #define MAX_IDLE_OPTIONS   21
 #define SALT_MAX           500 /* bytes */
 
-enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_GOOGLE_CLOUD };
+enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_JSON_FLAT, LOG_FORMAT_GOOGLE_CLOUD };
 
 /* An option that was set and has no effect, and why: worth a warning. */
 typedef struct idle_option {
@@ -52,7 +52,7 @@ typedef struct options {
   const char *otlp_endpoint;
   fzr_addr health_check_addr;
   fzr_addr control_endpoint;
-  bool no_telemetry;
+  bool no_telemetry, telemetry;
   fzr_peer_rule rules[MAX_PEER_RULES];
   size_t rule_count;
   bool keep_allocations; /* --replace-allocation no */
@@ -70,8 +70,8 @@ typedef struct options {
   fzr_addr xdp_ip4, xdp_ip6; /* where the kernel sends from; family NONE: as the routing table says */
   const char *xdp_interfaces[MAX_XDP_INTERFACES];
   size_t xdp_interface_count;
-  const char *ebpf_interface;       /* from EBPF_OFFLOADING */
-  enum xdp_mode ebpf_mode;          /* from EBPF_ATTACH_MODE; XDP_MODE_OFF: not set */
+  const char *ebpf_interface;       /* from --ebpf-offloading */
+  enum xdp_mode ebpf_mode;          /* from --ebpf-attach-mode; XDP_MODE_OFF: not set */
   char listed[MAX_PEER_RULES * 48]; /* the values of variables that hold several */
   size_t listed_len;
   bool disable_gso;     /* hidden, for tests */

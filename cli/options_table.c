@@ -108,10 +108,12 @@ static const char *set_log_format(options *o, const char *t)
     o->log_format = LOG_FORMAT_HUMAN;
   else if (strcmp(t, "json") == 0)
     o->log_format = LOG_FORMAT_JSON;
+  else if (strcmp(t, "json-flat") == 0)
+    o->log_format = LOG_FORMAT_JSON_FLAT;
   else if (strcmp(t, "google-cloud") == 0)
     o->log_format = LOG_FORMAT_GOOGLE_CLOUD;
   else
-    return "human, json or google-cloud";
+    return "human, json, json-flat or google-cloud";
   return NULL;
 }
 
@@ -140,6 +142,11 @@ static const char *set_control(options *o, const char *t)
 static const char *set_no_telemetry(options *o, const char *t)
 {
   return value_flag(&o->no_telemetry, t);
+}
+
+static const char *set_telemetry(options *o, const char *t)
+{
+  return value_flag(&o->telemetry, t);
 }
 
 static const char *set_pin_workers(options *o, const char *t)
@@ -403,7 +410,7 @@ const option_spec option_specs[] = {
      false,
      "how long a shutdown waits for the last allocation; it ends, too, when nothing was relayed for 60 s"},
     {"log-format", NULL, "LOG_FORMAT", "FORMAT", "human", NULL, set_log_format, GROUP_OBSERVE, false,
-     "human, json or google-cloud"},
+     "human, json (message and fields in an object), json-flat (beside the rest) or google-cloud"},
     {"google-cloud-project-id", NULL, "GOOGLE_CLOUD_PROJECT_ID", "ID", NULL, NULL, set_project, GROUP_OBSERVE,
      false, "project to name in log records' trace links"},
     {"otlp-grpc-endpoint", NULL, "OTLP_GRPC_ENDPOINT", "HOST:PORT", NULL, NULL, set_otlp, GROUP_OBSERVE,
@@ -414,6 +421,8 @@ const option_spec option_specs[] = {
      GROUP_OBSERVE, false, "where the log filter can be changed"},
     {"no-telemetry", NULL, "FIREZONE_NO_TELEMETRY", NULL, NULL, NULL, set_no_telemetry, GROUP_OBSERVE, false,
      "accepted for compatibility: there is no crash reporting to turn off"},
+    {"telemetry", NULL, "TELEMETRY", NULL, NULL, NULL, set_telemetry, GROUP_OBSERVE, false,
+     "accepted for compatibility: there is none to turn on, and the log says so"},
     {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false,
      "relay channels in the kernel: off, native (in the driver), auto (native where the driver can, else not "
      "at "
@@ -424,14 +433,14 @@ const option_spec option_specs[] = {
      "where to send to: fib asks the routing table (the interface's sysctl 'forwarding' must be on); swap "
      "answers "
      "to the router a packet came from, for hosts that reach everyone by one router"},
-    {NULL, NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, set_ebpf_interface, GROUP_XDP, false,
-     "an interface, as XDP_INTERFACE, and XDP=auto unless that or EBPF_ATTACH_MODE says otherwise"},
-    {NULL, NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, set_ebpf_mode, GROUP_XDP, false,
-     "driver or generic: the mode for EBPF_OFFLOADING"},
-    {NULL, NULL, "EBPF_INT4_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip4, GROUP_XDP, false,
-     "the host's own IPv4 address to relay from in the kernel, if it is bound to all"},
-    {NULL, NULL, "EBPF_INT6_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip6, GROUP_XDP, false,
-     "the host's own IPv6 address to relay from in the kernel, if it is bound to all"},
+    {"ebpf-offloading", NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, set_ebpf_interface, GROUP_XDP, false,
+     "Firezone's name for --xdp-interface, with --xdp auto unless that or --ebpf-attach-mode says otherwise"},
+    {"ebpf-attach-mode", NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, set_ebpf_mode, GROUP_XDP, false,
+     "driver or generic: the mode for --ebpf-offloading"},
+    {"ebpf-int4-addr", NULL, "EBPF_INT4_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip4,
+     GROUP_XDP, false, "the host's own IPv4 address to relay from in the kernel, if it is bound to all"},
+    {"ebpf-int6-addr", NULL, "EBPF_INT6_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip6,
+     GROUP_XDP, false, "the host's own IPv6 address to relay from in the kernel, if it is bound to all"},
     {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text"},
     {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version"},
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,

@@ -117,6 +117,7 @@ workers *workers_start(const options *o, const secret_pair *secrets, const uint1
     workers_free(all);
     return NULL;
   }
+  log_info("relay", "Listening for incoming traffic on UDP port %u", worker_listen_port(all->each[0]));
   log_listening(all, o, &o->public_ip4, &o->bind_ip4);
   log_listening(all, o, &o->public_ip6, &o->bind_ip6);
   return all;

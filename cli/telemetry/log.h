@@ -24,9 +24,10 @@ typedef struct log_field {
 } log_field;
 
 enum log_style {
-  LOG_STYLE_HUMAN = 0,       /* time, level, target, message, key=value */
-  LOG_STYLE_JSON = 1,        /* an object a line */
-  LOG_STYLE_GOOGLE_CLOUD = 2 /* likewise, with the names that Cloud Logging wants */
+  LOG_STYLE_HUMAN = 0,        /* time, level, target, message, key=value */
+  LOG_STYLE_JSON = 1,         /* an object a line, with message and fields in one of their own */
+  LOG_STYLE_GOOGLE_CLOUD = 2, /* all in one, with the names that Cloud Logging wants */
+  LOG_STYLE_JSON_FLAT = 3     /* likewise, with the names of LOG_STYLE_JSON */
 };
 
 /* All 0 but for `fd` is the default. Strings are copied. */

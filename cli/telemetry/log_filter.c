@@ -121,9 +121,10 @@ size_t log_filter_parse(log_filter *f, const char *text, log_complain complain, 
   return skipped;
 }
 
-enum fzr_log_level log_filter_level(const log_filter *f, const char *target)
+/* The level of the directive that names |target| most closely, or -1. */
+static int level_named(const log_filter *f, const char *target)
 {
-  uint8_t level = f->fallback;
+  int level = -1;
   size_t longest = 0;
   for (size_t i = 0; i < f->count; i++) {
     const struct log_directive *d = &f->directives[i];
@@ -135,7 +136,32 @@ enum fzr_log_level log_filter_level(const log_filter *f, const char *target)
     longest = len;
     level = d->level;
   }
-  return (enum fzr_log_level)level;
+  return level;
+}
+
+/* Firezone's relay has these targets for what ours are. */
+static const struct {
+  const char *theirs, *ours;
+} aliases[] = {
+    {"firezone_relay", "relay"},   {"relay_proto::server", "relay"}, {"wire", "relay"},
+    {"phoenix_channel", "portal"}, {"wire::api", "portal"},
+};
+
+/* Whether |target| is |module| or belongs to it. */
+static bool belongs_to(const char *target, const char *module)
+{
+  const size_t len = strlen(module);
+  return strncmp(target, module, len) == 0 && (!target[len] || strncmp(target + len, "::", 2) == 0);
+}
+
+enum fzr_log_level log_filter_level(const log_filter *f, const char *target)
+{
+  int level = level_named(f, target);
+  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+    const int other = belongs_to(target, aliases[i].ours) ? level_named(f, aliases[i].theirs) : -1;
+    level = other > level ? other : level;
+  }
+  return level < 0 ? (enum fzr_log_level)f->fallback : (enum fzr_log_level)level;
 }
 
 bool log_filter_misses_all(const log_filter *f)

@@ -31,7 +31,8 @@ typedef void (*log_complain)(void *ctx, const char *directive, size_t len, const
 size_t log_filter_parse(log_filter *filter, const char *text, log_complain complain, void *ctx);
 
 /* The most verbose level that |target| may have: that of the directive which names it, or the module it belongs to ("a" is a module of
- * "a::b"), most closely. */
+ * "a::b"), most closely. Names that Firezone's relay has for the same lines count as well (phoenix_channel for portal; relay_proto::server,
+ * wire and firezone_relay for relay): the most verbose level of all. */
 enum fzr_log_level log_filter_level(const log_filter *filter, const char *target);
 
 /* All targets that the relay's lines have. */

@@ -10,8 +10,10 @@
 
 /* A value may have this many bytes on the line, a message twice as many. */
 #define VALUE_MAX 1024u
-/* Kept free for what closes a line. */
-#define TAIL_MAX 32u
+/* A target may have this many behind the fields. */
+#define TARGET_MAX 64u
+/* Kept free for what closes a line: that, a mark of what was left out, and what is around both. */
+#define TAIL_MAX (TARGET_MAX + 64u)
 
 typedef struct text {
   char *out;
@@ -271,21 +273,8 @@ static void put_span(const log_look *look, const log_line *line, text *t)
   put_text(t, "\"");
 }
 
-static void format_json(const log_look *look, const log_line *line, text *t)
+static void put_fields(const log_line *line, text *t)
 {
-  static const char *const names[] = {"OFF", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
-  static const char *const severities[] = {"DEFAULT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG"};
-  const bool google = look->style == LOG_STYLE_GOOGLE_CLOUD;
-  put(t, "{\"%s\":\"", google ? "time" : "timestamp");
-  put_time(t, &line->time);
-  put_text(t, "\"");
-  put_json_string(t, google ? "severity" : "level", google ? severities[line->level] : names[line->level]);
-  put_json_string(t, "target", line->target);
-  put_text(t, ",\"message\":\"");
-  put_string(t, escape_json, line->message, (size_t)2 * VALUE_MAX);
-  put_text(t, "\"");
-  if (google)
-    put_span(look, line, t);
   for (size_t i = 0; i < line->field_count && !t->full; i++) {
     const size_t before = t->len;
     put(t, ",\"%s\":", line->fields[i].key);
@@ -297,12 +286,59 @@ static void format_json(const log_look *look, const log_line *line, text *t)
     put(t, ",\"repeated\":%" PRIu64, line->repeated);
 }
 
+static void put_message(const log_line *line, text *t)
+{
+  put_text(t, "\"message\":\"");
+  put_string(t, escape_json, line->message, (size_t)2 * VALUE_MAX);
+  put_text(t, "\"");
+}
+
+static const char *const json_levels[] = {"OFF", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
+
+/* The fields in an object of their own, as Firezone's relay has it; the target follows it. */
+static void format_nested(const log_line *line, text *t)
+{
+  put_text(t, "{\"timestamp\":\"");
+  put_time(t, &line->time);
+  put_text(t, "\"");
+  put_json_string(t, "level", json_levels[line->level]);
+  put_text(t, ",\"fields\":{");
+  put_message(line, t);
+  put_fields(line, t);
+}
+
+static void close_nested(const log_line *line, text *t)
+{
+  put_text(t, "},\"target\":\"");
+  put_string(t, escape_json, line->target, TARGET_MAX);
+  put_text(t, "\"");
+}
+
+static void format_flat(const log_look *look, const log_line *line, text *t)
+{
+  static const char *const severities[] = {"DEFAULT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG"};
+  const bool google = look->style == LOG_STYLE_GOOGLE_CLOUD;
+  put(t, "{\"%s\":\"", google ? "time" : "timestamp");
+  put_time(t, &line->time);
+  put_text(t, "\"");
+  put_json_string(t, google ? "severity" : "level",
+                  google ? severities[line->level] : json_levels[line->level]);
+  put_json_string(t, "target", line->target);
+  put_text(t, ",");
+  put_message(line, t);
+  if (google)
+    put_span(look, line, t);
+  put_fields(line, t);
+}
+
 size_t log_line_format(const log_look *look, const log_line *line, char out[LOG_LINE_MAX])
 {
   text t = {out, 0, LOG_LINE_MAX - TAIL_MAX, false};
-  const bool json = look->style != LOG_STYLE_HUMAN;
-  if (json)
-    format_json(look, line, &t);
+  const bool json = look->style != LOG_STYLE_HUMAN, nested = look->style == LOG_STYLE_JSON;
+  if (nested)
+    format_nested(line, &t);
+  else if (json)
+    format_flat(look, line, &t);
   else
     format_human(look, line, &t);
   const bool cut = t.full;
@@ -310,6 +346,8 @@ size_t log_line_format(const log_look *look, const log_line *line, char out[LOG_
   t.full = false;
   if (cut)
     put_text(&t, json ? ",\"truncated\":true" : " truncated=true");
+  if (nested)
+    close_nested(line, &t);
   put_text(&t, json ? "}\n" : "\n");
   return t.len;
 }

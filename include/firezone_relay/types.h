@@ -141,6 +141,7 @@ typedef struct fzr_log_record {
   uint8_t reserved[3];
   const fzr_addr *peer_inner; /**< FZR_LOG_PEER_…: the IPv4 address in `peer` that was refused, or NULL */
   const struct fzr_peer_rule *peer_rule; /**< FZR_LOG_PEER_…: the rule that denies it, or NULL */
+  const fzr_addr *relayed[2]; /**< FZR_LOG_ALLOCATION_CREATED: its IPv4 and IPv6 relayed addresses, or NULL */
 } fzr_log_record;
 
 /** Takes one record. Must not call back into the engine it came from. */

@@ -196,6 +196,13 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, unsigned code
   record.txid = a->txid;
   record.port = a->port;
   record.lifetime = a->lifetime;
+  fzr_addr relayed[2];
+  for (unsigned slot = 0; slot < 2 && !code; slot++) {
+    relayed[slot] = e->public_addr[slot];
+    relayed[slot].port = a->port;
+    if (a->families & fzri_family_bit(fzri_family_at(slot)))
+      record.relayed[slot] = &relayed[slot];
+  }
   record.username = pending->username;
   record.username_len = pending->username_len;
   if (pending->software_len) {

@@ -234,7 +234,7 @@ class Later(Case):
                 for port in (53, 9999, 50010):
                     channel = client.bind((new, port))
                 add(new + ("/24" if inside == 4 else "/64"))
-                wait_for(lambda: len([l for l in relay.lines if "Ended channel" in l and new in l]) == 2, "both ends")
+                wait_for(lambda: len([l for l in relay.lines if "Deleted channel binding" in l and new in l]) == 2, "both ends")
                 for port in (53, relay.port, 9999):
                     self.assertTrue(self.refused(client, (new, port)), port)
                 # What was bound to a port for allocations goes on.
@@ -252,7 +252,7 @@ class Later(Case):
         client.allocate()
         channel = client.bind(("203.0.113.8", 53))
         add("203.0.113.8/24")
-        wait_for(lambda: relay.find("Ended channel"), "the channel's end")
+        wait_for(lambda: relay.find("Deleted channel binding"), "the channel's end")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
             service.bind(("203.0.113.8", 53))
             client.send(channel, b"hello")

@@ -220,7 +220,7 @@ class WhatIsExported(unittest.TestCase):
     def test_lines_name_their_span(self):
         (span,) = [pair[1] for pair in self.spans("handle_channel_bind_request") if "error_code" in pair[0]]
         lines = [json.loads(line) for line in self.relay.output().splitlines()]
-        (line,) = [line for line in lines if line["message"] == "Refused peer" and line["client"] == self.address]
+        (line,) = [line for line in lines if line["message"] == "Refused peer" and line["sender"] == self.address]
         self.assertEqual(line["logging.googleapis.com/trace"], "projects/proj/traces/" + span["trace_id"].hex())
         self.assertEqual(line["logging.googleapis.com/spanId"], span["span_id"].hex())
         self.assertEqual(line["severity"], "DEBUG")

@@ -84,7 +84,7 @@ class Refusals(unittest.TestCase):
                 ("198.51.100.1:5000", "--deny-peer 198.51.100.0/24:5000"),
                 ("203.0.113.7:22", "the relay's own address, of which only the ports for allocations are in reach"),
                 ("224.0.0.1:9", "nobody can be there")):
-            self.assertRegex(text, r" INFO relay: %s method=channelbind error=403 client=\S+ allocation=\d+ channel=\d+ peer=%s "
+            self.assertRegex(text, r" INFO relay: %s sender=\S+ allocation=\d+ peer=%s channel=\d+ method=channelbind error=403 "
                                    r'username=\S+ reason="%s"' % (OUT_OF_REACH, re.escape(peer), re.escape(reason)))
         self.assertEqual(len(lines), 7, text)
 
@@ -114,8 +114,8 @@ class Strangers(unittest.TestCase):
             lines = [line for line in relay.output().splitlines() if "exceed --unauthenticated-rate" in line]
         self.assertEqual(len(lines), 2, lines)
         self.assertRegex(lines[0], r" WARN relay: Requests of a network exceed --unauthenticated-rate: some are not answered "
-                                   r"network=127\.0\.0\.0/24 client=127\.0\.0\.\d+:\d+$")
-        self.assertRegex(lines[1], r"network=::/48 client=\[::1\]:\d+$")
+                                   r"network=127\.0\.0\.0/24 sender=127\.0\.0\.\d+:\d+$")
+        self.assertRegex(lines[1], r"network=::/48 sender=\[::1\]:\d+$")
 
 
 if __name__ == "__main__":

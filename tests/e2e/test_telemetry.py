@@ -196,9 +196,9 @@ class Http(unittest.TestCase):
         return len(re.findall(pattern, self.relay.output(), re.M))
 
     def test_filter_takes_effect(self):
-        line = "DEBUG relay: Answered request method=binding"
+        line = r"DEBUG relay: Answered request sender=%s method=binding"
         self.assertTrue(answers_binding(V4, *self.relay.address()))
-        quiet = self.logged(line)
+        quiet = self.logged(line % r"\S+")
         status, _, text = self.set_filter("warn,relay=debug")
         self.assertEqual((status, text), (200, "warn,relay=debug\n"))
         # The workers learn it by themselves; each has to be asked until it knows.
@@ -209,7 +209,7 @@ class Http(unittest.TestCase):
             def told():
                 client.send(stun.build(stun.BINDING, stun.REQUEST, stun.new_transaction(), []))
                 client.recv(2048)
-                return self.relay.find("%s client=127.0.0.1:%d" % (line, client.getsockname()[1]))
+                return self.relay.find(line % ("127.0.0.1:%d" % client.getsockname()[1]))
             wait_for(told, "a debug line")
             self.assertEqual(quiet, 0)
 
@@ -232,7 +232,7 @@ class Http(unittest.TestCase):
 
     def test_filters_that_let_nothing_through(self):
         warning = r"The log filter is off for every target of the relay \(relay, portal, otlp, xdp, control, log\), so nothing is logged\n$"
-        for directives in ("inof", "wire=trace", "directives=info", "portal=off", "relay=off,wire=trace"):
+        for directives in ("inof", "wiring=trace", "directives=info", "portal=off", "relay=off,wiring=trace"):
             status, _, text = self.set_filter(directives)
             self.assertEqual(status, 200)
             self.assertRegex(text, "^off,.*\nwarning: " + warning)
@@ -379,24 +379,48 @@ class Formats(unittest.TestCase):
                 self.assertEqual(request(control_port(relay), "POST", "/log_filter?directives=info")[0], 200)
         return relay.output().splitlines(), client
 
-    def check_objects(self, lines, client, level_key, time_key):
+    def check_flat(self, lines, client, level_key, time_key):
         objects = [json.loads(line) for line in lines]
         for each in objects:
             self.assertEqual(list(each)[:4], [time_key, level_key, "target", "message"])
+        return self.check_objects(objects, client, level_key, time_key)
+
+    def check_objects(self, objects, client, level_key, time_key):
+        for each in objects:
             self.assertRegex(each[time_key], "^%s$" % TIMESTAMP)
-        mine = {each["message"]: each for each in objects if each.get("client") == client.where}
-        created = mine["Created allocation"]
+        mine = {each["message"]: each for each in objects if each.get("sender") == client.where}
+        created = mine["Created new allocation"]
         self.assertEqual(created[level_key], "INFO")
-        self.assertEqual((created["allocation"], created["lifetime"], created["username"]),
-                         (client.relayed[4][1] if client.relayed else created["allocation"], 600, client.username))
-        self.assertEqual(mine["Bound channel"]["peer"], "127.0.0.1:9")
-        self.assertEqual(mine["Bound channel"]["channel"], 0x4000)
+        # The fields that Firezone's relay has come first, as there.
+        fields = [key for key in created if key not in (time_key, level_key, "target", "message")]
+        self.assertEqual(fields[:5], ["sender", "port", "first_relay_address", "second_relay_address", "lifetime"])
+        self.assertEqual((created["port"], created["lifetime"], created["username"]),
+                         (client.relayed[4][1] if client.relayed else created["port"], "600s", client.username))
+        self.assertEqual((created["first_relay_address"], created["second_relay_address"]), ("127.0.0.1", "::1"))
+        bound = mine["Successfully bound channel"]
+        fields = [key for key in bound if key not in (time_key, level_key, "target", "message")]
+        self.assertEqual(fields[:4], ["sender", "allocation", "peer", "channel"])
+        self.assertEqual((bound["allocation"], bound["peer"], bound["channel"]), (created["port"], "127.0.0.1:9", 0x4000))
         self.assertLessEqual({"Refreshed allocation", "Deleted allocation"}, set(mine))
+        self.assertEqual(mine["Deleted allocation"]["allocation"], created["port"])
+        self.assertIn("Goodbye!", [each["message"] for each in objects])
+        self.assertIn("Listening for incoming traffic on UDP port ", " ".join(each["message"] for each in objects))
         return objects, mine
 
     def test_json(self):
         lines, client = self.use("--log-format", "json", env={"RUST_LOG": "debug"})
-        objects, mine = self.check_objects(lines, client, "level", "timestamp")
+        objects = [json.loads(line) for line in lines]
+        for each in objects:
+            self.assertEqual(list(each), ["timestamp", "level", "fields", "target"])
+            self.assertEqual(list(each["fields"])[0], "message")
+        flat = [{"timestamp": each["timestamp"], "level": each["level"], "target": each["target"], **each["fields"]} for each in objects]
+        self.check_used(*self.check_objects(flat, client, "level", "timestamp"))
+
+    def test_json_flat(self):
+        lines, client = self.use("--log-format", "json-flat", env={"RUST_LOG": "debug"})
+        self.check_used(*self.check_flat(lines, client, "level", "timestamp"))
+
+    def check_used(self, objects, mine):
         self.assertEqual(mine["Refused peer"]["level"], "DEBUG")
         self.assertEqual(mine["Refused peer"]["software"], '"}\n{"level":"ERROR"')
         self.assertEqual(mine["Refused request"]["error"], 401)
@@ -407,19 +431,20 @@ class Formats(unittest.TestCase):
 
     def test_google_cloud(self):
         lines, client = self.use("--log-format", "google-cloud", "--google-cloud-project-id", "p")
-        objects, mine = self.check_objects(lines, client, "severity", "time")
+        objects, mine = self.check_flat(lines, client, "severity", "time")
         self.assertNotIn("Refused peer", mine)
         # Nothing is traced without a collector.
         self.assertNotIn("googleapis", "".join(lines))
 
     def test_human(self):
-        lines, client = self.use(env={"FIREZONE_LOG": "info,relay=debug"})
+        lines, client = self.use("--telemetry", env={"FIREZONE_LOG": "info,relay_proto::server=debug"})
         for line in lines:
             self.assertRegex(line, "^%s  ?(ERROR|WARN|INFO|DEBUG) [a-z]+: " % TIMESTAMP)
         text = "\n".join(lines)
-        self.assertIn("INFO relay: Created allocation method=allocate client=%s allocation=" % client.where, text)
+        self.assertIn("INFO relay: Created new allocation sender=%s port=" % client.where, text)
         self.assertIn(r'software="\"}\n{\"level\":\"ERROR\""', text)
         self.assertNotIn("\x1b", text)
+        self.assertEqual(text.count("--telemetry: there is no crash reporting to turn on"), 1)
 
     def test_figures_every_ten_seconds(self):
         with Relay(BINARY, v6=None) as relay, EchoPeers(1) as peers, new_client(relay) as client:

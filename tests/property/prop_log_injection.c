@@ -76,7 +76,7 @@ static uint32_t any_char(fzt_prng *prng)
 static void make_sent(fzt_prng *prng, sent *s)
 {
   static const char *const forged[] = {
-      "x\n2026-01-01T00:00:00.000000Z  INFO relay: Created allocation",
+      "x\n2026-01-01T00:00:00.000000Z  INFO relay: Created new allocation",
       "\" allocation=1 x=\"",
       "\\\" allocation=1 x=\\\"",
       "\",\"level\":\"ERROR\",\"x\":\"",
@@ -233,8 +233,9 @@ static void read_human(reader *r, unsigned number, const sent *username, const s
   char text[192];
   expect_time(r);
   snprintf(text, sizeof text,
-           "  INFO relay: Created allocation method=allocate client=192.0.2.1:%u allocation=49152 "
-           "lifetime=600 username=",
+           "  INFO relay: Created new allocation sender=192.0.2.1:%u port=49152 "
+           "first_relay_address=203.0.113.7 second_relay_address=2001:db8::7 lifetime=600s method=allocate "
+           "username=",
            number + 1);
   fzt_check(eat(r, text));
   expect_quoted(r, username, false);
@@ -242,21 +243,24 @@ static void read_human(reader *r, unsigned number, const sent *username, const s
   expect_quoted(r, software, false);
 }
 
-static void read_json(reader *r, bool google, unsigned number, const sent *username, const sent *software)
+static void read_json(reader *r, enum log_style style, unsigned number, const sent *username,
+                      const sent *software)
 {
-  char text[256];
+  const bool google = style == LOG_STYLE_GOOGLE_CLOUD, nested = style == LOG_STYLE_JSON;
+  char text[320];
   fzt_check(eat(r, google ? "{\"time\":\"" : "{\"timestamp\":\""));
   expect_time(r);
   snprintf(
       text, sizeof text,
-      "\",\"%s\":\"INFO\",\"target\":\"relay\",\"message\":\"Created allocation\",\"method\":\"allocate\","
-      "\"client\":\"192.0.2.1:%u\",\"allocation\":49152,\"lifetime\":600,\"username\":",
-      google ? "severity" : "level", number + 1);
+      "\",\"%s\":\"INFO\",%s\"message\":\"Created new allocation\","
+      "\"sender\":\"192.0.2.1:%u\",\"port\":49152,\"first_relay_address\":\"203.0.113.7\","
+      "\"second_relay_address\":\"2001:db8::7\",\"lifetime\":\"600s\",\"method\":\"allocate\",\"username\":",
+      google ? "severity" : "level", nested ? "\"fields\":{" : "\"target\":\"relay\",", number + 1);
   fzt_check(eat(r, text));
   expect_quoted(r, username, true);
   fzt_check(eat(r, ",\"software\":"));
   expect_quoted(r, software, true);
-  fzt_check(eat(r, "}"));
+  fzt_check(eat(r, nested ? "},\"target\":\"relay\"}" : "}"));
 }
 
 static sent usernames[RECORDS], softwares[RECORDS];
@@ -264,7 +268,9 @@ static sent usernames[RECORDS], softwares[RECORDS];
 static void write_records(fzt_prng *prng)
 {
   for (unsigned i = 0; i < RECORDS; i++) {
-    static const uint8_t ip[4] = {192, 0, 2, 1};
+    static const uint8_t ip[4] = {192, 0, 2, 1}, ip4[4] = {203, 0, 113, 7};
+    static const uint8_t ip6[16] = {0x20, 1, 0x0d, 0xb8, [15] = 7};
+    const fzr_addr relayed[2] = {fzr_addr_ipv4(ip4, 49152), fzr_addr_ipv6(ip6, 49152)};
     const fzr_addr client = fzr_addr_ipv4(ip, (uint16_t)(i + 1));
     make_sent(prng, &usernames[i]);
     make_sent(prng, &softwares[i]);
@@ -277,7 +283,8 @@ static void write_records(fzt_prng *prng)
                                    .username = usernames[i].bytes,
                                    .username_len = usernames[i].len,
                                    .software = softwares[i].bytes,
-                                   .software_len = softwares[i].len};
+                                   .software_len = softwares[i].len,
+                                   .relayed = {&relayed[0], &relayed[1]}};
     engine_log(NULL, &record);
   }
 }
@@ -304,7 +311,7 @@ static void check_style(fzt_prng *prng, enum log_style style)
     if (style == LOG_STYLE_HUMAN)
       read_human(&r, i, &usernames[i], &softwares[i]);
     else
-      read_json(&r, style == LOG_STYLE_GOOGLE_CLOUD, i, &usernames[i], &softwares[i]);
+      read_json(&r, style, i, &usernames[i], &softwares[i]);
     fzt_check(r.p == r.end);
     p = newline + 1;
   }
@@ -317,6 +324,7 @@ START_TEST(test_lines)
   for (uint64_t round = 0; round < fzt_rounds(30); round++) {
     check_style(&prng, LOG_STYLE_HUMAN);
     check_style(&prng, LOG_STYLE_JSON);
+    check_style(&prng, LOG_STYLE_JSON_FLAT);
     check_style(&prng, LOG_STYLE_GOOGLE_CLOUD);
   }
 }

@@ -48,10 +48,10 @@ START_TEST(test_variables_without_effect)
       {"BIND_IP6_ADDR", "::1", "--bind-ip6-addr", "--public-ip6-addr is not set"},
       {"FIREZONE_NAME", "relay", "FIREZONE_NAME", "there is no token"},
       {"FIREZONE_API_URL", "wss://portal.example", "--api-url", "there is no token"},
-      {"EBPF_ATTACH_MODE", "driver", "EBPF_ATTACH_MODE", "EBPF_OFFLOADING is not set"},
+      {"EBPF_ATTACH_MODE", "driver", "--ebpf-attach-mode", "--ebpf-offloading is not set"},
       {"XDP_INTERFACE", "eth0", "--xdp-interface", "--xdp is off"},
-      {"EBPF_INT4_ADDR", "10.0.0.1", "EBPF_INT4_ADDR", "--xdp is off"},
-      {"EBPF_INT6_ADDR", "fd00::1", "EBPF_INT6_ADDR", "--xdp is off"},
+      {"EBPF_INT4_ADDR", "10.0.0.1", "--ebpf-int4-addr", "--xdp is off"},
+      {"EBPF_INT6_ADDR", "fd00::1", "--ebpf-int6-addr", "--xdp is off"},
   };
   for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
     clear_env();
@@ -66,11 +66,11 @@ START_TEST(test_variables_without_effect)
   clear_env();
   set_env("EBPF_INT4_ADDR", "10.0.0.1");
   ck_assert_int_eq(READ(PUBLIC, "--bind-ip4-addr", "10.0.0.2", "--xdp=auto", "--xdp-interface=eth0"), 0);
-  check_idle("EBPF_INT4_ADDR", "--bind-ip4-addr is set");
+  check_idle("--ebpf-int4-addr", "--bind-ip4-addr is set");
   set_env("EBPF_INT6_ADDR", "fd00::1");
   ck_assert_int_eq(
       READ(PUBLIC, IPV6_ONLY, "--bind-ip6-addr", "fd00::2", "--xdp=auto", "--xdp-interface=eth0"), 0);
-  check_idle("EBPF_INT6_ADDR", "--bind-ip6-addr is set");
+  check_idle("--ebpf-int6-addr", "--bind-ip6-addr is set");
 }
 END_TEST
 
@@ -102,6 +102,29 @@ START_TEST(test_options_with_effect)
   set_env("BIND_IP4_ADDR", "127.0.0.1");
   ck_assert_int_eq(READ("credentials"), 0);
   ck_assert_uint_eq(o.idle_count, 0);
+}
+END_TEST
+
+/* Firezone's relay has flags for them, too. */
+START_TEST(test_flags_of_firezones_relay)
+{
+  clear_env();
+  ck_assert_msg(READ(PUBLIC, "--ebpf-offloading", "eth0") == 0, "%s", error);
+  ck_assert_int_eq(o.xdp_mode, XDP_MODE_AUTO);
+  ck_assert_uint_eq(o.xdp_interface_count, 1);
+  ck_assert_str_eq(o.xdp_interfaces[0], "eth0");
+  ck_assert(!o.telemetry);
+  ck_assert_msg(READ(PUBLIC, "--telemetry", "--ebpf-offloading=eth0", "--ebpf-attach-mode", "driver",
+                     "--ebpf-int4-addr", "10.0.0.1", "--ebpf-int6-addr=fd00::1") == 0,
+                "%s", error);
+  ck_assert_int_eq(o.xdp_mode, XDP_MODE_NATIVE);
+  ck_assert_uint_eq(o.xdp_ip4.ip[0], 10);
+  ck_assert_uint_eq(o.xdp_ip6.ip[0], 0xfd);
+  ck_assert(o.telemetry);
+  check_idle("--ebpf-int6-addr", "--public-ip6-addr is not set");
+  ck_assert_msg(READ(PUBLIC, "--ebpf-offloading=eth0", "--ebpf-attach-mode=generic") == 0, "%s", error);
+  ck_assert_int_eq(o.xdp_mode, XDP_MODE_GENERIC);
+  ck_assert_int_eq(READ(PUBLIC, "--ebpf-attach-mode=native"), -1);
 }
 END_TEST
 
@@ -254,6 +277,7 @@ int main(void)
   tcase_add_test(tc, test_options_without_effect);
   tcase_add_test(tc, test_variables_without_effect);
   tcase_add_test(tc, test_options_with_effect);
+  tcase_add_test(tc, test_flags_of_firezones_relay);
   tcase_add_test(tc, test_words);
   tcase_add_test(tc, test_mistyped_sub_commands);
   tcase_add_test(tc, test_secrets_are_not_repeated);

@@ -75,7 +75,7 @@ START_TEST(test_repeats_are_counted)
     log_warn("relay", "again");
   log_info("relay", "something else");
   ck_assert_uint_eq(finish(), 12);
-  ck_assert(wrote("\"message\":\"again\",\"repeated\":990}"));
+  ck_assert(wrote("\"message\":\"again\",\"repeated\":990},\"target\":\"relay\"}"));
   ck_assert(wrote("something else"));
   ck_assert_uint_eq(log_lines_dropped(), 0);
 }

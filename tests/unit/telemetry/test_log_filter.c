@@ -122,6 +122,34 @@ START_TEST(test_level_of_a_target)
 }
 END_TEST
 
+/* What the environment of Firezone's relay has still means the same lines. */
+START_TEST(test_targets_of_firezones_relay)
+{
+  static const struct {
+    const char *text;
+    enum fzr_log_level relay, portal, otlp;
+  } cases[] = {
+      {"info,relay_proto::server=debug", FZR_LOG_DEBUG, FZR_LOG_INFO, FZR_LOG_INFO},
+      {"info,relay_proto=debug", FZR_LOG_DEBUG, FZR_LOG_INFO, FZR_LOG_INFO},
+      {"info,firezone_relay=debug", FZR_LOG_DEBUG, FZR_LOG_INFO, FZR_LOG_INFO},
+      {"warn,phoenix_channel=debug", FZR_LOG_WARN, FZR_LOG_DEBUG, FZR_LOG_WARN},
+      {"info,wire=trace", FZR_LOG_TRACE, FZR_LOG_TRACE, FZR_LOG_INFO},
+      {"info,wire::api=trace", FZR_LOG_INFO, FZR_LOG_TRACE, FZR_LOG_INFO},
+      {"warn,relay=debug,relay_proto::server=info", FZR_LOG_DEBUG, FZR_LOG_WARN, FZR_LOG_WARN},
+      {"warn,relay=info,relay_proto::server=debug", FZR_LOG_DEBUG, FZR_LOG_WARN, FZR_LOG_WARN},
+      {"phoenix_channel=info", FZR_LOG_OFF, FZR_LOG_INFO, FZR_LOG_OFF},
+      {"info,relay_proto::other=trace", FZR_LOG_INFO, FZR_LOG_INFO, FZR_LOG_INFO},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    log_filter f;
+    ck_assert_uint_eq(log_filter_parse(&f, cases[i].text, NULL, NULL), 0);
+    ck_assert_msg(log_filter_level(&f, "relay") == cases[i].relay, "%s: relay", cases[i].text);
+    ck_assert_msg(log_filter_level(&f, "portal") == cases[i].portal, "%s: portal", cases[i].text);
+    ck_assert_msg(log_filter_level(&f, "otlp") == cases[i].otlp, "%s: otlp", cases[i].text);
+  }
+}
+END_TEST
+
 static bool misses_all(const char *text)
 {
   log_filter f;
@@ -131,15 +159,9 @@ static bool misses_all(const char *text)
 
 START_TEST(test_filters_that_nobody_can_mean)
 {
-  static const char *const pointless[] = {"inof",
-                                          "wire=trace",
-                                          "off,debgu",
-                                          "relay::deep=debug",
-                                          "directives=info",
-                                          "relay=off",
-                                          "relay=off,portal=off",
-                                          "relay=off,wire=trace",
-                                          "inof=off"};
+  static const char *const pointless[] = {
+      "inof",      "wiring=trace",         "off,debgu",          "relay::deep=debug", "directives=info",
+      "relay=off", "relay=off,portal=off", "relay=off,wire=off", "inof=off"};
   static const char *const meant[] = {"",          "info",    "off",      "0",
                                       "info,inof", "relay",   "portal=1", "off,otlp=5",
                                       "xdp=error", "control", "log=info", "inof,log=warn"};
@@ -173,6 +195,7 @@ int main(void)
   tcase_add_test(c, test_wrong_directives_are_skipped);
   tcase_add_test(c, test_limits);
   tcase_add_test(c, test_level_of_a_target);
+  tcase_add_test(c, test_targets_of_firezones_relay);
   tcase_add_test(c, test_filters_that_nobody_can_mean);
   tcase_add_test(c, test_format_is_read_back);
   suite_add_tcase(suite, c);

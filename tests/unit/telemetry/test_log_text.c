@@ -28,6 +28,12 @@ static const char *json(const log_line *line)
   return format(&look, line);
 }
 
+static const char *flat(const log_line *line)
+{
+  const log_look look = {.style = LOG_STYLE_JSON_FLAT};
+  return format(&look, line);
+}
+
 START_TEST(test_each_style)
 {
   const fzr_addr addr = fzt_addr("[2001:db8::1]:3478");
@@ -51,6 +57,12 @@ START_TEST(test_each_style)
                    "text=\"two words\" raw=\"x\\ny\\xff\\\"\\\\\"\n");
   ck_assert_str_eq(
       json(&line),
+      "{\"timestamp\":\"2025-11-25T12:00:00.123456Z\",\"level\":\"WARN\",\"fields\":{"
+      "\"message\":\"It \\\"happened\\\"\",\"client\":\"[2001:db8::1]:3478\",\"count\":18446744073709551615,"
+      "\"change\":-9223372036854775808,\"plain\":\"a-b_c.d:/[]+@%\",\"text\":\"two words\","
+      "\"raw\":\"x\\ny\\ufffd\\\"\\\\\"},\"target\":\"relay\"}\n");
+  ck_assert_str_eq(
+      flat(&line),
       "{\"timestamp\":\"2025-11-25T12:00:00.123456Z\",\"level\":\"WARN\",\"target\":\"relay\","
       "\"message\":\"It \\\"happened\\\"\",\"client\":\"[2001:db8::1]:3478\",\"count\":18446744073709551615,"
       "\"change\":-9223372036854775808,\"plain\":\"a-b_c.d:/[]+@%\",\"text\":\"two words\","
@@ -103,8 +115,8 @@ START_TEST(test_what_may_be_missing)
       .level = FZR_LOG_ERROR, .target = "t", .message = "", .fields = fields, .field_count = 3, .time = noon};
   ck_assert_str_eq(human(&line), "2025-11-25T12:00:00.123456Z ERROR t:  none= empty=\"\" bytes=\"\"\n");
   ck_assert_str_eq(json(&line),
-                   "{\"timestamp\":\"2025-11-25T12:00:00.123456Z\",\"level\":\"ERROR\",\"target\":\"t\","
-                   "\"message\":\"\",\"none\":null,\"empty\":\"\",\"bytes\":\"\"}\n");
+                   "{\"timestamp\":\"2025-11-25T12:00:00.123456Z\",\"level\":\"ERROR\",\"fields\":{"
+                   "\"message\":\"\",\"none\":null,\"empty\":\"\",\"bytes\":\"\"},\"target\":\"t\"}\n");
 }
 END_TEST
 
@@ -133,7 +145,8 @@ START_TEST(test_repeated_and_colour)
   const log_look look = {.style = LOG_STYLE_HUMAN, .color = true};
   const log_line line = {.level = FZR_LOG_INFO, .target = "t", .message = "m", .time = noon, .repeated = 7};
   ck_assert_str_eq(human(&line), "2025-11-25T12:00:00.123456Z  INFO t: m repeated=7\n");
-  ck_assert_ptr_nonnull(strstr(json(&line), ",\"repeated\":7}"));
+  ck_assert_ptr_nonnull(strstr(json(&line), "\"message\":\"m\",\"repeated\":7},\"target\":\"t\"}\n"));
+  ck_assert_ptr_nonnull(strstr(flat(&line), "\"message\":\"m\",\"repeated\":7}\n"));
   ck_assert_ptr_nonnull(strstr(format(&look, &line), "\033[32m INFO\033[0m"));
   ck_assert_ptr_null(strchr(human(&line), '\033'));
 }
@@ -154,7 +167,12 @@ START_TEST(test_what_does_not_fit)
   ck_assert_ptr_nonnull(strstr(text, "x...\" truncated=true\n"));
   text = json(&line);
   ck_assert_ptr_nonnull(strstr(text, "x...\",\"field\":\"xxx"));
+  ck_assert_ptr_nonnull(strstr(text, "x...\",\"truncated\":true},\"target\":\"t\"}\n"));
+  text = flat(&line);
   ck_assert_ptr_nonnull(strstr(text, "x...\",\"truncated\":true}\n"));
+  line.target = big;
+  ck_assert_ptr_nonnull(strstr(json(&line), "x...\",\"truncated\":true},\"target\":\"xxx"));
+  line.target = "t";
   line.field_count = 1;
   ck_assert_ptr_null(strstr(json(&line), "truncated"));
 }
