@@ -58,6 +58,7 @@ static void take_snapshot(void *ctx, metrics_snapshot *out)
   out->version = fzr_version();
   out->has_portal = r->portal != NULL;
   out->portal_connected = portal_is_connected(r->portal);
+  out->full = r->workers && workers_are_full(r->workers);
   if (r->workers)
     out->workers = workers_snapshot(r->workers, &out->worker_count, &out->xdp);
 }
@@ -103,6 +104,8 @@ static const char *not_ready(void *ctx)
     return "shutting down";
   if (r->portal && !portal_is_connected(r->portal))
     return "the portal is away";
+  if (r->portal && r->workers && workers_are_full(r->workers))
+    return "full";
   return r->workers ? NULL : "the portal has not said yet that relaying may begin";
 }
 

@@ -149,6 +149,11 @@ const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp 
   return all->snapshot;
 }
 
+bool workers_are_full(const workers *all)
+{
+  return fzr_shared_lacks(all->shared, monotonic_now()) != 0;
+}
+
 bool workers_snapshot_is_current(const workers *all)
 {
   return all->current;

@@ -25,6 +25,9 @@ void workers_follow_log_filter(workers *all);
 /* Asks all workers for their numbers. Returns |*count| of them, valid until the next call; |in_kernel| gets what the kernel relayed. */
 const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel);
 
+/* Whether there is no room for a further allocation. */
+bool workers_are_full(const workers *all);
+
 /* Whether the last snapshot is of that moment. A worker that gets no CPU for a while answers late; its numbers are then older ones. */
 bool workers_snapshot_is_current(const workers *all);
 

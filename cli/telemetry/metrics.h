@@ -48,6 +48,7 @@ typedef struct metrics_snapshot {
   metrics_xdp xdp;
   bool has_portal; /* false: standalone */
   bool portal_connected;
+  bool full; /* no room for a further allocation */
   uint64_t log_lines_dropped;
   uint64_t spans_dropped;
   metrics_process process;

@@ -5,7 +5,7 @@
 
 #include "metrics.pb-c.h"
 
-#define MAX_METRICS    40u
+#define MAX_METRICS    44u
 #define MAX_ATTRIBUTES 3u
 
 /* A message in the making. Once memory is out nothing more is added, and it will not be packed. */
@@ -387,6 +387,7 @@ static void add_all(builder *b, const char *version)
              s->portal_connected, 0);
   add_single(b, GAUGE, "relay.portal_configured", "", "1 if the relay has a portal, 0 if it is standalone",
              s->has_portal, 0);
+  add_single(b, GAUGE, "relay.full", "", "1 while there is no room for a further allocation", s->full, 0);
   add_build(b, version);
   add_single(b, COUNTER, "relay.log_lines_dropped", "{line}", "Log lines that nobody read",
              s->log_lines_dropped, then ? then->log_lines_dropped : 0);

@@ -192,6 +192,7 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
          "1 while the relay is joined to its portal, 0 while not, or if it is standalone.");
   single(out, "relay_portal_configured", "gauge", s->has_portal,
          "1 if the relay has a portal, 0 if it is standalone.");
+  single(out, "relay_full", "gauge", s->full, "1 while there is no room for a further allocation.");
   head(out, "relay_build_info", "gauge", "1, with the version as label.");
   put(out, "relay_build_info{version=");
   put_quoted(out, s->version ? s->version : "");

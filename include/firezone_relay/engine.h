@@ -50,6 +50,14 @@ FZR_API void fzr_shared_free(fzr_shared *shared);
 FZR_API uint32_t fzr_shared_ports_in_use(const fzr_shared *shared);
 
 /**
+ * `fzr_shared_lacks` returns what the engines of |shared| lack for a further allocation at |now| (their time): FZR_ERR_NO_PORT if
+ * all ports are taken; or what an Allocate or a ChannelBind was refused with 508 for in the last 30 s, if no allocation has ended
+ * since: FZR_ERR_NO_PORT (other programs hold them), FZR_ERR_IO_NO_SOCKET, FZR_ERR_NO_MEMORY or FZR_ERR_NO_CHANNEL. 0 if there
+ * is room, as far as is known, and for NULL. Any thread.
+ */
+FZR_API int fzr_shared_lacks(const fzr_shared *shared, fzr_time now);
+
+/**
  * A rule of the peer policy: may users reach peers within this prefix, at all ports or at one? The longest matching prefix decides; of
  * two equal ones that which names a port, and then deny.
  */
@@ -188,7 +196,12 @@ typedef struct fzr_config {
    * it. Always so with FZR_AUTH_REST, whose clients cannot change credentials in a session.
    */
   bool allocations_outlive_credentials;
-  uint8_t reserved3[3];
+  /**
+   * While there is no room for a further allocation (see fzr_shared_lacks), or the engine is draining, Binding requests of clients
+   * without one are not answered (FZR_DROP_FULL): where clients know several relays, they turn to another one.
+   */
+  bool silent_when_full;
+  uint8_t reserved3[2];
 } fzr_config;
 
 /** `fzr_config_init` returns a config of defaults. */

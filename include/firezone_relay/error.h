@@ -74,8 +74,10 @@ enum fzr_drop_reason {
   FZR_DROP_SEND_EXPIRED = 20, /**< counted by the adapter: waited too long for a socket that takes nothing */
   FZR_DROP_UNREACHED = 21,    /**< counted by the adapter: for a host on the link that does not answer */
   FZR_DROP_ANSWER_WOULD_WAIT = 22, /**< counted by the adapter: an answer to a stranger, and no room for it */
-  FZR_DROP_REASONS = 23,           /**< how many there are */
-  FZR_DROP_ROOM = 32               /**< how many there may be before the ABI changes */
+  FZR_DROP_FULL = 23, /**< a Binding request of a client without allocation, while there is no room for one */
+  FZR_DROP_TLS = 24,  /**< begins as DTLS or TLS does */
+  FZR_DROP_REASONS = 25, /**< how many there are */
+  FZR_DROP_ROOM = 32     /**< how many there may be before the ABI changes */
 };
 
 /**

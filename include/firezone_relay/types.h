@@ -100,7 +100,12 @@ enum fzr_log_event {
   FZR_LOG_ALLOCATION_REPLACED = 15, /**< ended by a newer one of the same user */
   /** Requests are answered with 508 because there are `max_channels` channels (`adapter_error` is FZR_ERR_NO_CHANNEL), or no memory
    * (FZR_ERR_NO_MEMORY). Once a minute for each of both, over all engines of one fzr_shared (warn). */
-  FZR_LOG_SHORT_OF_MEMORY = 16
+  FZR_LOG_SHORT_OF_MEMORY = 16,
+  /** Binding requests of clients without allocation are not answered: `silent_when_full` is set, and what `adapter_error` says is
+   * missing. Once an hour, over all engines of one fzr_shared (warn). */
+  FZR_LOG_FULL = 17,
+  /** `client` speaks DTLS or TLS to a port where neither is spoken. Once an hour, likewise (info). */
+  FZR_LOG_TLS_GREETING = 18
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */

@@ -73,6 +73,8 @@ const char *fzr_drop_reason_name(unsigned reason)
       [FZR_DROP_SEND_EXPIRED] = "send_expired",
       [FZR_DROP_UNREACHED] = "unreached",
       [FZR_DROP_ANSWER_WOULD_WAIT] = "answer_would_wait",
+      [FZR_DROP_FULL] = "full",
+      [FZR_DROP_TLS] = "tls",
   };
   return reason < FZR_DROP_REASONS ? names[reason] : "unknown";
 }

@@ -5,6 +5,7 @@
 #include "events.h"
 #include "log.h"
 #include "replace.h"
+#include "room.h"
 
 #include "../base/crypto.h"
 
@@ -191,6 +192,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
     set_live(e, a, a->families, false);
     e->stats.allocations--;
     e->stats.allocations_ended++;
+    fzri_room_is_freed(e);
   }
   a->state = FZRI_ALLOCATION_CLOSING;
   fzri_map_remove(&e->clients, a->client_hash, a->index);

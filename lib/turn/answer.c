@@ -2,6 +2,7 @@
 #include "answer.h"
 
 #include "log.h"
+#include "room.h"
 
 static const uint16_t stat_codes[FZR_STAT_CODES] = {0,   300, 400, 401, 403, 420, 437, 438,
                                                     440, 441, 442, 443, 486, 500, 508, 0};
@@ -212,6 +213,7 @@ void fzri_note_memory(fzr_engine *e, const fzri_request *r, int error)
 {
   const unsigned which = error == FZR_ERR_NO_MEMORY;
   e->stats.memory_refusals[which]++;
+  fzri_room_is_short(e, error);
   if (!fzri_log_wants(e, FZR_LOG_WARN) || !fzri_told_memory(e->told, which, e->now))
     return;
   fzr_log_record record = fzri_log_request(e, FZR_LOG_WARN, FZR_LOG_SHORT_OF_MEMORY, r);

@@ -105,6 +105,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->release_allocation = FZRI_POOL_NONE;
   e->recheck = FZRI_POOL_NONE;
   e->draining = c->draining;
+  e->silent_when_full = c->silent_when_full;
   e->replaces = c->replace_allocations == FZR_REPLACE_ALWAYS ||
                 (c->replace_allocations == FZR_REPLACE_DEFAULT && c->auth == FZR_AUTH_STAMP);
   e->policy_fn = c->peer_policy;

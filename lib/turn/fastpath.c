@@ -4,6 +4,7 @@
 #include "allocation.h"
 #include "answer.h"
 #include "channel.h"
+#include "foreign.h"
 #include "lookahead.h"
 #include "request.h"
 
@@ -351,7 +352,7 @@ static bool take_client_packet(batch *b, fzr_pkt *pkt, fzri_guess *g)
     else if ((first & 0xf0) == 0x40)
       count = take_channel_data(b, off, seg_len, pkt->seg, g);
     else
-      drop(b, pkt->data + off, FZR_DROP_NOT_STUN, 1);
+      drop(b, pkt->data + off, fzri_foreign_take(b->e, pkt->data + off, seg_len, &pkt->from), 1);
     b->answered = true;
     const uint64_t done = count == 1 ? seg_len : (uint64_t)count * pkt->seg;
     off = done < left ? off + (uint32_t)done : pkt->len;

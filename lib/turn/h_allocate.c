@@ -4,6 +4,7 @@
 #include "events.h"
 #include "log.h"
 #include "replace.h"
+#include "room.h"
 
 #include "../base/bytes.h"
 #include "../base/crypto.h"
@@ -256,8 +257,11 @@ int fzr_engine_port_result(fzr_engine *e, uint16_t port, enum fzr_family family,
   if (error) {
     a->told &= (uint8_t)~bit;
     log_unavailable(e, a, (uint8_t)family, error);
-    if (!held || fzri_allocation_retry(e, a, known))
+    if (!held || fzri_allocation_retry(e, a, known)) {
+      if (held || error == FZR_ERR_IO_NO_SOCKET)
+        fzri_room_is_short(e, held ? FZR_ERR_NO_PORT : error);
       finish(e, a, 508);
+    }
     return 0;
   }
   a->opened |= bit;

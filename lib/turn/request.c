@@ -7,6 +7,7 @@
 #include "log.h"
 #include "peer_scope.h"
 #include "replace.h"
+#include "room.h"
 
 #include "../base/crypto.h"
 
@@ -34,12 +35,15 @@ static bool known_method(uint16_t method)
          method == FZR_STUN_CHANNEL_BIND;
 }
 
-static void take_binding(fzr_engine *e, fzri_request *r)
+static enum fzr_drop_reason take_binding(fzr_engine *e, fzri_request *r)
 {
+  if (fzri_room_turns_away(e, r))
+    return FZR_DROP_FULL;
   if (fzri_limits_binding(&e->limits, r->from, e->now))
     fzri_handle_binding(e, r);
   else
     r->silenced = true;
+  return FZR_DROP_NONE;
 }
 
 static void take_authenticated(fzr_engine *e, fzri_request *r)
@@ -91,10 +95,13 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   r.reached = r.verified = r.authenticated = r.paid = r.silenced = false;
   fzr_stun_get(&r.msg, FZR_ATTR_USERNAME, &r.username);
   fzr_stun_get(&r.msg, FZR_ATTR_SOFTWARE, &r.software);
-  if (r.msg.method == FZR_STUN_BINDING)
-    take_binding(e, &r);
-  else
+  if (r.msg.method == FZR_STUN_BINDING) {
+    const enum fzr_drop_reason turned_away = take_binding(e, &r);
+    if (turned_away)
+      return turned_away;
+  } else {
     take_authenticated(e, &r);
+  }
   fzri_wipe(&r.credential, sizeof r.credential);
   if (!r.silenced)
     return FZR_DROP_NONE;

@@ -23,8 +23,10 @@ struct fzr_shared {
   _Atomic uint32_t channels; /* of all shards */
   _Atomic uint32_t marks;    /* how many there ever were */
   _Atomic uint64_t
-      *live[2];   /* by fzri_family_slot, a bit per port: a live allocation has it, of whichever shard */
-  fzri_told told; /* of what the log was told lately */
+      *live[2]; /* by fzri_family_slot, a bit per port: a live allocation has it, of whichever shard */
+  _Atomic fzr_time short_until; /* something did not fit, and until then nothing is expected to: see room.h */
+  _Atomic int short_of;         /* for want of what: an enum fzr_error */
+  fzri_told told;               /* of what the log was told lately */
 };
 
 /* Whether |shared| was made for exactly this range. */

@@ -181,6 +181,7 @@ struct fzr_engine {
   fzri_told *told; /* that of |shared| */
   bool owns_shared;
   bool draining;
+  bool silent_when_full;
   bool replaces;  /* a user's newer allocation ends the older one */
   uint32_t marks; /* of fzr_shared, when it was last looked at */
   fzr_time look_at;

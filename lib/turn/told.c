@@ -18,6 +18,16 @@ bool fzri_told_memory(fzri_told *told, unsigned which, fzr_time now)
   return begin(&told->memory[which], FZRI_TOLD_LIMITED, now);
 }
 
+bool fzri_told_full(fzri_told *told, fzr_time now)
+{
+  return begin(&told->full, FZRI_TOLD_FULL, now);
+}
+
+bool fzri_told_tls(fzri_told *told, fzr_time now)
+{
+  return begin(&told->tls, FZRI_TOLD_TLS, now);
+}
+
 /* The prefix of |source| as a number: never 0. */
 static uint64_t prefix_of(const fzr_addr *source)
 {

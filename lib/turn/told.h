@@ -13,6 +13,8 @@
 #define FZRI_TOLD_WAYS    4u
 #define FZRI_TOLD_LIMITED (60 * FZR_SECOND)
 #define FZRI_TOLD_REFUSED (3600 * FZR_SECOND)
+#define FZRI_TOLD_FULL    (3600 * FZR_SECOND)
+#define FZRI_TOLD_TLS     (3600 * FZR_SECOND)
 
 /* A source prefix that was told about; free from `until` on. */
 typedef struct fzri_told_prefix {
@@ -23,6 +25,8 @@ typedef struct fzri_told_prefix {
 typedef struct fzri_told {
   fzri_told_prefix limited[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
   _Atomic fzr_time memory[2];
+  _Atomic fzr_time full;
+  _Atomic fzr_time tls;
   _Atomic fzr_time refused[FZR_PEER_REASONS][FZRI_SCOPE_GLOBAL + 1];
 } fzri_told;
 
@@ -31,6 +35,12 @@ bool fzri_told_refusal(fzri_told *told, const fzri_peer_judgement *judged, fzr_t
 
 /* Whether it is the first time within a minute that memory is missing: |which| as in fzr_stats.memory_refusals. */
 bool fzri_told_memory(fzri_told *told, unsigned which, fzr_time now);
+
+/* Whether it is the first time within an hour that a client is turned away because the relay is full. */
+bool fzri_told_full(fzri_told *told, fzr_time now);
+
+/* Whether it is the first time within an hour that DTLS or TLS is spoken to the relay. */
+bool fzri_told_tls(fzri_told *told, fzr_time now);
 
 /* Whether strangers of |source|'s prefix (/24, /48) are limited for the first time in this minute. When it was told of many prefixes
  * within a minute, more are left out. */

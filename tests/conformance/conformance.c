@@ -33,6 +33,8 @@ static const fzt_row rows[] = {
     {"8656 12.5", "dual", "raw 400000", "drop channel_data_truncated"},
     {"8656 12.5", "dual", "raw 40000005aabbccdd", "drop channel_data_truncated"},
     {"8656 12.5", "dual", "raw ff", "drop not_stun"},
+    {"policy", "dual", "raw 16fefd00", "drop tls"},
+    {"policy", "dual", "raw 16030100", "drop tls"},
     {"policy", "dual", "source 198.51.100.1:0 ; binding", "drop source_port_zero"},
     {"policy", "dual", "source 198.51.100.1:0 ; channel 0x4000 4", "drop source_port_zero"},
     {"8489 6.3.2", "dual", "binding indication", "drop stun_not_request"},

@@ -29,6 +29,7 @@ NAMES = {
     "relay_active_allocations": "gauge", "relay_active_channels": "gauge", "relay_responses_total": "counter",
     "relay_data_relayed_bytes_total": "counter", "relay_packets_total": "counter", "relay_packet_size_bytes": "histogram",
     "relay_dropped_packets_total": "counter", "relay_memory_refusals_total": "counter", "relay_send_queue_packets": "gauge", "relay_portal_connected": "gauge", "relay_portal_configured": "gauge",
+    "relay_full": "gauge",
     "relay_build_info": "gauge", "relay_log_lines_dropped_total": "counter", "relay_spans_dropped_total": "counter",
     "relay_worker_cpu_seconds_total": "counter", "relay_worker_packets_total": "counter", "relay_worker_allocations": "gauge",
     "process_cpu_seconds_total": "counter", "process_open_fds": "gauge", "process_max_fds": "gauge",
@@ -66,6 +67,7 @@ class Prometheus(unittest.TestCase):
         self.assertEqual(metrics.get("relay_build_info", version=version), 1)
         self.assertEqual(metrics.get("relay_portal_connected"), 0)
         self.assertEqual(metrics.get("relay_portal_configured"), 0)
+        self.assertEqual(metrics.get("relay_full"), 0)
         self.assertGreater(metrics.get("process_start_time_seconds"), time.time() - 600)
         self.assertGreater(metrics.get("process_cpu_seconds_total"), -1)
         self.assertEqual(len(metrics.values["relay_send_queue_packets"]), WORKERS)

@@ -46,6 +46,7 @@ static metrics_snapshot snapshot(void)
                             .worker_count = 2,
                             .has_portal = true,
                             .portal_connected = true,
+                            .full = true,
                             .log_lines_dropped = 21,
                             .spans_dropped = 22};
 }
@@ -172,6 +173,7 @@ START_TEST(test_prometheus)
       "relay_worker_cpu_seconds_total{worker=\"1\"} 3.000000",
       "relay_portal_connected 1",
       "relay_portal_configured 1",
+      "relay_full 1",
       "relay_build_info{version=\"1.2\\\"3\\\\4\\n5\"} 1",
       "relay_log_lines_dropped_total 21",
       "relay_spans_dropped_total 22",

@@ -103,6 +103,7 @@ START_TEST(test_metrics)
   const metrics_snapshot s = {.workers = w,
                               .worker_count = 2,
                               .portal_connected = true,
+                              .full = true,
                               .log_lines_dropped = 5,
                               .spans_dropped = UINT64_MAX};
   Otlp__ExportMetrics *m = metrics_of(&s);
@@ -145,6 +146,7 @@ START_TEST(test_metrics)
   const Otlp__Metric *portal = metric(m, "relay.portal_connected"), *build = metric(m, "relay.build_info");
   ck_assert_int_eq(portal->data_case, OTLP__METRIC__DATA_GAUGE);
   ck_assert_int_eq(portal->gauge->data_points[0]->as_int, 1);
+  ck_assert_int_eq(metric(m, "relay.full")->gauge->data_points[0]->as_int, 1);
   ck_assert_str_eq(find(build->gauge->data_points[0]->attributes, 1, "version"), "1.2.3");
   ck_assert_int_eq(sum(m, "relay.log_lines_dropped", "{line}", true)->data_points[0]->as_int, 5);
   ck_assert_int_eq(sum(m, "relay.spans_dropped", "{span}", true)->data_points[0]->as_int, INT64_MAX);
