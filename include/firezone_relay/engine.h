@@ -153,7 +153,7 @@ typedef struct fzr_config {
   void *auth_ctx;
   const char *realm; /**< NULL: "firezone"; at most 127 bytes */
   const char
-      *software; /**< SOFTWARE of successes; NULL: "firezone-relay/" and the version; "": none; at most 63 */
+      *software; /**< SOFTWARE of answers; NULL: "firezone-relay/" and the version; "": none; at most 63 */
 
   const fzr_peer_rule *peer_rules;
   size_t peer_rule_count;

@@ -4,6 +4,9 @@
 #include "log.h"
 #include "room.h"
 
+#define INTEGRITY_LEN   20u /* bytes of MESSAGE-INTEGRITY */
+#define FINGERPRINT_LEN 4u
+
 static const uint16_t stat_codes[FZR_STAT_CODES] = {0,   300, 400, 401, 403, 420, 437, 438,
                                                     440, 441, 442, 443, 486, 500, 508, 0};
 
@@ -76,16 +79,40 @@ static const uint8_t *signing_key(const fzri_request *r, unsigned code)
   return r->verified && (!challenge || r->credential.sign_unauthenticated) ? r->credential.key : NULL;
 }
 
-static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
+/* How many bytes an attribute of |len| bytes takes. */
+static size_t attribute_size(size_t len)
 {
-  fzri_reply_send(e, reply, r->msg.method, code, signing_key(r, code),
-                  fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT), r->from, r->to);
+  return 4 + (len + 3) / 4 * 4;
+}
+
+/* Whether SOFTWARE is to be in the answer to |r|. One to a stranger, whose address may be forged, must not grow by it beyond what the
+ * request has brought: the answer is no longer than it, or it has a SOFTWARE of that length itself. */
+static bool has_room_for_software(const fzr_engine *e, const fzri_request *r, const fzri_reply *reply,
+                                  const uint8_t *key)
+{
+  if (r->authenticated)
+    return true;
+  const size_t size = attribute_size(e->software_len);
+  if (r->software.value && attribute_size(r->software.len) >= size)
+    return true;
+  const size_t rest = (key ? attribute_size(INTEGRITY_LEN) : 0) +
+                      (fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT) ? attribute_size(FINGERPRINT_LEN) : 0);
+  return reply->builder.len + size + rest <= r->msg.len;
 }
 
 static void add_software(const fzr_engine *e, fzri_reply *reply)
 {
   if (e->software_len)
     fzr_stun_add(&reply->builder, FZR_ATTR_SOFTWARE, e->software, e->software_len);
+}
+
+static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
+{
+  const uint8_t *key = signing_key(r, code);
+  if (has_room_for_software(e, r, reply, key))
+    add_software(e, reply);
+  fzri_reply_send(e, reply, r->msg.method, code, key, fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT), r->from,
+                  r->to);
 }
 
 void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply)
@@ -95,7 +122,6 @@ void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply)
 
 void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply)
 {
-  add_software(e, reply);
   send_reply(e, r, reply, 0);
 }
 
@@ -190,7 +216,6 @@ static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_al
   fzr_stun_add_u32(&reply->builder, FZR_ATTR_LIFETIME, a->lifetime);
   if (a->missing)
     fzr_stun_add_address_error(&reply->builder, (enum fzr_family)a->missing, 440);
-  add_software(e, reply);
 }
 
 void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, const uint8_t *key,
@@ -206,6 +231,7 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
     fzr_stun_add_error(&reply.builder, code);
   else
     add_allocation(e, &reply, a);
+  add_software(e, &reply);
   fzri_reply_send(e, &reply, FZR_STUN_ALLOCATE, code, key, fingerprint, &a->client, &a->server);
 }
 

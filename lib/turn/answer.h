@@ -26,7 +26,7 @@ void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fz
 void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned code, const uint8_t *key,
                      bool fingerprint, const fzr_addr *to, const fzr_addr *from);
 
-/* Answers |r| with success and no attributes of its own but SOFTWARE. */
+/* Answers |r| with success and what was added to |reply|, and with SOFTWARE, where there is room for that. */
 void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply);
 /* Begins a success for |r|; more attributes may follow before fzri_answer_success completes it. */
 void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply);

@@ -78,6 +78,22 @@ class Requests(WithRelay):
         self.assertTrue(message.get(stun.NONCE))
         self.assertIsNone(message.get(stun.SOFTWARE))
 
+    def test_software_as_clients_send_it_is_answered(self):
+        """Firezone's clients send theirs with everything; so has each answer the relay's then, as from Firezone's own relay."""
+        client = self.client()
+        software = [(stun.SOFTWARE, b"snownet; rev=0123456")]
+        for method, attributes in ((stun.BINDING, []), (stun.ALLOCATE, ASK_BOTH), (stun.ALLOCATE, ASK_BOTH), (stun.REFRESH, ASK_BOTH),
+                                   (stun.CHANNEL_BIND, [])):
+            with self.subTest(method=method):
+                if method == stun.BINDING:
+                    client.socket.send(stun.build(method, stun.REQUEST, stun.new_transaction(), software))
+                    message = stun.Message(client.socket.recv(2048))
+                    self.assertLessEqual(len(message.data), 44 + 12)
+                else:
+                    message = client.request_once(method, attributes + software)
+                    client._learn(message)
+                self.assertRegex(message.get(stun.SOFTWARE), b"^firezone-relay/")
+
     def test_dual_stack_allocate(self):
         for family in (V4, V6):
             client = self.client(family)

@@ -492,6 +492,46 @@ START_TEST(test_amplification_is_small)
 }
 END_TEST
 
+/* SOFTWARE is in answers to strangers, too, but never makes an answer grow by more than the request has brought for it. */
+START_TEST(test_software_does_not_amplify)
+{
+  static const char *const sources[] = {"198.51.100.1:4000", "[2001:db8::5]:4000"};
+  const uint8_t txid[FZR_STUN_TXID_LEN] = {1};
+  unsigned with = 0, without = 0;
+  fzr_config config = fzt_config(&relay);
+  config.unauthenticated_rate = config.error_rate = FZR_UNLIMITED;
+  fzt_relay_init(&relay, &config);
+  for (unsigned i = 0; i < 2 * 2 * 2 * 100; i++) {
+    uint8_t request[256];
+    char text[100];
+    fzr_stun_builder b;
+    fzr_stun_msg msg;
+    const unsigned len = i / 8; /* of an attribute: 99 is none */
+    const bool v6 = i & 1, allocate = i & 2, software = i & 4;
+    memset(text, 'x', sizeof text);
+    fzr_stun_build(&b, request, sizeof request, allocate ? FZR_STUN_ALLOCATE : FZR_STUN_BINDING,
+                   FZR_STUN_REQUEST, txid);
+    if (len < 99)
+      fzr_stun_add(&b, software ? FZR_ATTR_SOFTWARE : 0x8fff, text, len);
+    const size_t size = (size_t)fzr_stun_build_finish(&b);
+    const fzr_addr from = fzt_addr(sources[v6]), to = fzt_addr(v6 ? FZT_LISTEN6 : FZT_LISTEN);
+    fzt_client(&relay, &from, &to, request, size);
+    ck_assert_uint_eq(relay.answer_count, 1);
+    const size_t bare = allocate ? 88 : v6 ? 44 : 32, ours = 4 + 20;
+    const bool expected = bare + ours <= size || (software && len < 99 && len > 16);
+    ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
+    ck_assert_msg(fzr_stun_has(&msg, FZR_ATTR_SOFTWARE) == expected, "%u: %u bytes of %zu", i, len, size);
+    ck_assert_uint_eq(relay.answers[0].len, bare + (expected ? ours : 0));
+    /* No more is added to a request than to a bare one. */
+    ck_assert_uint_le(relay.answers[0].len + FZR_STUN_HEADER_LEN, bare + size);
+    *(expected ? &with : &without) += 1;
+  }
+  ck_assert_uint_gt(with, 100);
+  ck_assert_uint_gt(without, 100);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 /* Who has proved nothing is a stranger, whatever it asks for. */
 START_TEST(test_answers_to_strangers_are_marked)
 {
@@ -616,6 +656,7 @@ int main(void)
   tcase_add_test(tc, test_policy_callback);
   tcase_add_test(tc, test_users_leave_with_their_shard);
   tcase_add_test(tc, test_amplification_is_small);
+  tcase_add_test(tc, test_software_does_not_amplify);
   tcase_add_test(tc, test_answers_to_strangers_are_marked);
   tcase_add_test(tc, test_null_is_harmless);
   suite_add_tcase(suite, tc);
