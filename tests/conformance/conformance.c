@@ -219,6 +219,8 @@ static const fzt_row rows[] = {
     {"8489 14.3", "dual", "odd-user eda080 ; nonce ; method=0x07f", "error 400 software"},
     {"8489 14.3", "static", "user alice\xff x ; nonce ; allocate transport=17", "error 400 software"},
     {"8489 14.3", "rest", "rest 1892160000:\xc0\x80 ; nonce ; allocate transport=17", "error 400 software"},
+    {"policy: text of the expiry", "dual", "stamp +1892160000 salt ; nonce ; allocate transport=17",
+     "error 401 realm=firezone nonce software"},
     {"policy: text of the expiry", "dual", "stamp 001892160000 salt ; nonce ; allocate transport=17", OK_V4},
     {"policy: text of the expiry", "dual",
      "stamp 001892160000 salt ; key-of 1892160000 ; nonce ; allocate transport=17",

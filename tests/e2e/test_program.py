@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -431,6 +432,33 @@ class Limits(unittest.TestCase):
                             answer = s.recv(2000)
                             self.assertEqual(stun.Message(answer).error(), 401)
                             self.assertLessEqual(len(answer), 120)
+
+    def test_malformed_fields_of_authentication_end_nothing(self):
+        """Of each one every impossible length and many contents: whoever else is there goes on."""
+        dice = random.Random(1)
+        with Relay(BINARY, workers=WORKERS) as relay, EchoPeers(1) as peers, new_client(relay) as client:
+            client.allocate()
+            channel = client.bind(peers.addresses()[0])
+            username, password = relay.credentials()
+            key = stun.key_of(username, "firezone", password)
+            with free_udp_socket() as s:
+                s.connect(relay.address())
+                for field in (stun.USERNAME, stun.REALM, stun.NONCE, stun.MESSAGE_INTEGRITY, stun.FINGERPRINT, stun.SOFTWARE):
+                    for size in (0, 1, 3, 4, 7, 19, 20, 21, 36, 127, 508, 509, 513, 763, 1000):
+                        for filling in (bytes(size), b"\xff" * size, b":" * size, b"9" * size, dice.randbytes(size)):
+                            good = [(stun.USERNAME, username.encode()), (stun.REALM, b"firezone"), (stun.NONCE, client.nonce)]
+                            attributes = [(t, v) for t, v in good if t != field] + [(stun.REQUESTED_TRANSPORT, stun.UDP), (field, filling)]
+                            for with_key in (None, key):
+                                request = stun.build(stun.ALLOCATE, stun.REQUEST, stun.new_transaction(), attributes, with_key)
+                                s.send(request)
+                                s.send(request[:len(request) - dice.randrange(1, 30)])
+            client.send(channel, b"alive")
+            self.assertEqual(client.receive(), (channel, b"evila"))
+            self.assertEqual(client.refresh().lifetime(), 600)
+            with new_client(relay, "another") as another:
+                another.allocate()
+                self.assertEqual(another.errors_seen, [401])
+            self.assertIsNone(relay.process.poll())
 
     def test_nothing_else_is_answered(self):
         """Indications, responses, broken messages, other protocols: silence."""
