@@ -94,6 +94,21 @@ class Options(unittest.TestCase):
             self.assertNotIn("unknown option", done.stdout, flag)
             self.assertNotIn("not an option", done.stdout, flag)
 
+    def test_what_is_told_to_those_who_come_from_firezone(self):
+        """Flags, variables and lines that docs/from-firezone.md names are there."""
+        page = read("docs", "from-firezone.md")
+        self.assertEqual(set(re.findall(r"`(%s)[ `]" % FLAG, page)) - self.flags - {"--fail", "--time"}, set(), "no such options")
+        named = set(re.findall(r"\b(?:FIREZONE|EBPF|PUBLIC|LISTEN|LOWEST|HIGHEST|HEALTH|LOG|OTLP|SHUTDOWN|AUTH)_[A-Z0-9_]+\b", page))
+        self.assertEqual(named - self.variables, set(), "no such variables")
+        self.assertGreater(len(named), 10)
+        sources = "".join(read("cli", name) for name in ("engine_log.c", "workers.c", "main.c"))
+        for line in ("Listening for incoming traffic on UDP port ", "Created new allocation", "Successfully bound channel", "Refreshed channel binding",
+                     "Deleted channel binding", "Deleted allocation", "Goodbye!", "A user asked for a peer out of reach"):
+            self.assertIn("`" + line, page)
+            self.assertIn('"' + line, sources)
+        for target in re.findall(r"\]\(\.\./([^)#]+)\)", page):
+            self.assertTrue(os.path.exists(os.path.join(SOURCE, target)), target)
+
     def test_manual_page_has_all_log_targets(self):
         used = set()
         for folder, _, files in os.walk(os.path.join(SOURCE, "cli")):
