@@ -32,8 +32,9 @@ static int ports[PORTS], peers[MIMIC_CHANNELS];
 static unsigned at;
 static struct sockaddr_storage relay;
 static socklen_t relay_len;
-static uint8_t *arrived;                  /* a bit for each datagram of each channel */
-static uint32_t number, newest, reported; /* newest: after all that came */
+static uint8_t *arrived; /* a bit for each datagram of each channel */
+static uint32_t number, reported;
+static uint32_t newest[MIMIC_CHANNELS]; /* after all that came */
 static fzr_time next_round, every, last_data, longest_gap;
 static unsigned allocations; /* that were told of */
 static bool needed, over;
@@ -143,7 +144,7 @@ static void take_data(unsigned channel, const uint8_t *payload, uint16_t len, fz
   if (n >= number)
     return;
   set(arrived, (uint64_t)n * MIMIC_CHANNELS + channel);
-  newest = n >= newest ? n + 1 : newest;
+  newest[channel] = n >= newest[channel] ? n + 1 : newest[channel];
   if (last_data && now - last_data > longest_gap)
     longest_gap = now - last_data;
   last_data = now;
@@ -181,7 +182,11 @@ static void talk(fzr_time now)
  * a relay may stand still, and lose nothing. */
 static void report(void)
 {
-  const uint32_t young = (uint32_t)(UNDERWAY / every) + 1, end = newest > young ? newest - young : 0;
+  const uint32_t young = (uint32_t)(UNDERWAY / every) + 1;
+  uint32_t end = number; /* channels overtake each other */
+  for (unsigned i = 0; i < MIMIC_CHANNELS; i++)
+    end = newest[i] < end ? newest[i] : end;
+  end = end > young ? end - young : 0;
   unsigned answers = 0, lost = 0, errors = 0;
   for (; reported < end; reported++)
     for (unsigned i = 0; i < MIMIC_CHANNELS; i++)

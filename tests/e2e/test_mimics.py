@@ -104,12 +104,22 @@ class Calls(unittest.TestCase):
             self.expect_data(call)
         relay.process.send_signal(signal.SIGSTOP)
         try:
+            # What they ask now they ask again and again.
+            for call in calls:
+                call.tell("refresh")
+            late = self.call(relay, "snownet", ready=False)
             watch(3)
         finally:
             relay.process.send_signal(signal.SIGCONT)
         for call in calls:
-            counts = self.expect_data(call, least=600)
+            counts = self.expect_data(call, least=800)
             print("%s: %d packets, none lost" % (call.kind, counts["arrived"]))
+        late.expect("ready")
+        for call in (*calls, late):
+            self.expect_data(call)
+            report = call.report()
+            self.assertEqual((report["allocations"], report["resets"]), (1, 0))
+            self.assertEqual(set(report["codes"]) - {"0", "401"}, set(), call.kind)
         relay.stop()
 
     def test_calls_go_on_while_the_relay_drains(self):
