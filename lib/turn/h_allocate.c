@@ -121,7 +121,7 @@ static unsigned enter_user(fzr_engine *e, const fzri_request *r, uint64_t *user)
   return 486;
 }
 
-/* Returns 0 if an allocation waits for its sockets now, else the error code. */
+/* Returns 0 if an allocation waits for its sockets now, or if there is nothing to say, else the error code. */
 static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uint32_t lifetime)
 {
   fzri_allocation *a;
@@ -138,9 +138,8 @@ static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uin
       fzri_shared_user_leave(e->shared, request.user);
     if (error == FZR_ERR_NO_MEMORY)
       fzri_note_memory(e, r, error);
-    if (error == FZR_ERR_NO_PORT)
-      fzri_replace_make_room(e, request.user);
-    return 508;
+    /* No answer where a port is about to become free: the client asks again within moments, but 508 would be the end of it. */
+    return error == FZR_ERR_NO_PORT && fzri_replace_make_room(e, request.user) ? 0 : 508;
   }
   remember(r, a, pending);
   return 0;

@@ -57,13 +57,14 @@ void fzri_replace_user(fzr_engine *e, fzri_allocation *a, const fzri_request *r)
   fzri_replace_older(e, a);
 }
 
-void fzri_replace_make_room(fzr_engine *e, uint64_t user)
+bool fzri_replace_make_room(fzr_engine *e, uint64_t user)
 {
   const uint16_t older = e->replaces && user ? fzri_shared_newest(e->shared, user) : 0;
   if (!older)
-    return;
+    return e->replaces && fzri_shared_next_mark(e->shared, 0);
   fzri_shared_unset_newest(e->shared, user, older);
   end_at(e, older);
+  return true;
 }
 
 void fzri_replace_look(fzr_engine *e)
@@ -80,9 +81,11 @@ void fzri_replace_look(fzr_engine *e)
     fzri_allocation *a = fzri_allocation_by_port(e, port);
     if (!a)
       continue; /* another shard's */
-    fzri_shared_unmark(e->shared, port);
+    /* Else the mark goes when the port is given back. */
     if (fzri_replaced(e, a))
       fzri_replace_end(e, a);
+    else if (a->state == FZRI_ALLOCATION_LIVE)
+      fzri_shared_unmark(e->shared, port);
   }
 }
 

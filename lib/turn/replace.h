@@ -21,8 +21,9 @@ void fzri_replace_end(fzr_engine *e, fzri_allocation *a);
 /* |a|, which lives on, is from now on of the user of |r|: his newest one. */
 void fzri_replace_user(fzr_engine *e, fzri_allocation *a, const fzri_request *r);
 
-/* |user| gets no new allocation, because all ports are taken: his older one ends, so that there is one when he asks again. */
-void fzri_replace_make_room(fzr_engine *e, uint64_t user);
+/* |user| gets no new allocation, because all ports are taken: his older one ends, so that there is one when he asks again. Returns whether
+ * a port is about to become free, his or another user's. */
+bool fzri_replace_make_room(fzr_engine *e, uint64_t user);
 
 /* Ends those of this shard's allocations that others have replaced since the last call. Costs a look at a counter if there are none. */
 void fzri_replace_look(fzr_engine *e);

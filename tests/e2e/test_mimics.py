@@ -81,6 +81,21 @@ class Calls(unittest.TestCase):
         print("20 flips: all channels again after at most %.1f ms" % (longest * 1000))
         relay.stop()
 
+    def test_firezone_behind_such_a_nat_when_the_relay_is_full(self):
+        """What it has no longer makes room for what it gets: it is not told 508, which it would take for the end."""
+        port, _ = Relay.port_range(1)
+        relay = self.relay(ports=(port, port))
+        call = self.call(relay, "snownet")
+        for flip in range(4):
+            call.tell("flip")
+            call.tell("refresh")
+            call.expect("ready")
+            report = call.report()
+            self.assertEqual(report["allocations"], flip + 2)
+            self.assertNotIn("508", report["codes"])
+        self.expect_data(call)
+        relay.stop()
+
     def test_firezone_when_its_credentials_run_out(self):
         relay = self.relay()
         call = self.call(relay, "snownet", ttl=2)

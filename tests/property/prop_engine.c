@@ -107,9 +107,11 @@ static void step_allocate(int c)
   fzt_pass(&relay, FZR_SECOND / 5);
   const bool full = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
   const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &dual);
-  fzt_check(code == (alive(c) ? 437 : full ? 508 : 0) || (code == 508 && maybe_full && !alive(c)));
-  if (!code || (code == 508 && !alive(c)))
-    replace_other(c); /* also to make room for the next try */
+  /* Who has another one that makes room for the next try is told nothing. */
+  const int none = replaces && alive((c + USERS) % CLIENTS) ? -1 : 508;
+  fzt_check(code == (alive(c) ? 437 : full ? none : 0) || (code == none && maybe_full && !alive(c)));
+  if (!code || (code == -1 && !alive(c)))
+    replace_other(c);
   if (code)
     return;
   model[c] = (model_client){.allocated = true, .dual = dual, .expires = relay.now + 600 * FZR_SECOND + GRACE};
