@@ -86,6 +86,35 @@ class Restarts(PortalTest):
         self.assertEqual(calls[1].report()["resets"], 0)
         self.assertNotRegex(subjects[1].output(), Subject.RETRY)
 
+    def test_two_relays_of_which_one_is_full(self):
+        """Whoever comes to it first hears nothing of it, and takes the other one; who is in stays, with another port, too."""
+        portal = self.portal()
+        full, room, only = free_udp_port(), free_udp_port(), str(free_udp_port())
+        self.start(portal, full, LOWEST_PORT=only, HIGHEST_PORT=only)
+        of_full = portal.secrets[-1]
+        inside = self.call(portal, full)
+        self.start(portal, room)
+        of_room = portal.secrets[-1]
+        late = []
+        for _ in range(6):
+            late.append(Mimic("snownet", ("127.0.0.1", full), credentials(secret=of_full)))
+            self.addCleanup(late[-1].close)
+        self.data(inside)
+        for call in late:
+            call.expect("ended: no answer")
+            call.tell(f"relay {room}")
+            call.tell("login %s %s" % credentials(secret=of_room))
+            call.tell("begin")
+        for call in late:
+            call.expect("ready")
+            self.data(call)
+        for _ in range(2):
+            inside.tell("flip")
+            inside.tell("refresh")
+            inside.expect("ready")
+            inside.report()
+            self.data(inside)
+
 
 if __name__ == "__main__":
     unittest.main()
