@@ -19,6 +19,7 @@
 #define WORKERS     2u
 #define LINES       6u
 #define BEGIN       SECONDS(50)
+#define QUIET       (BEGIN + DAY - SECONDS(1800)) /* from then on nothing happens any more */
 #define UNIX_BEGIN  1700000000u
 #define FLIPS       100u
 #define REST_TTL    100u
@@ -344,6 +345,8 @@ static fzr_time between(fzr_time least, fzr_time most)
 static void restart(bool told)
 {
   const fzr_time now = memory_net_now(net);
+  if (now > QUIET)
+    return;
   stop_relay();
   if (told)
     snprintf(secret, sizeof secret, "secret %llu", (unsigned long long)fzt_below(&prng, 1000000000));
@@ -404,6 +407,8 @@ static void flip_and_back(line *l)
 static void on_flip(void *ctx)
 {
   line *l = ctx;
+  if (memory_net_now(net) > QUIET)
+    return;
   if (l->kind == MIMIC_SNOWNET)
     flip_for_good(l);
   else
@@ -427,7 +432,7 @@ static void keep_dates(line *l, fzr_time now)
     is_well(l);
   }
   if (l->calls_again && now >= l->calls_again) {
-    l->calls_again = l->gets = 0;
+    l->calls_again = l->gets = l->asked = 0;
     login(l);
     mimic_begin(&l->m, now);
   }
@@ -525,6 +530,7 @@ static void account(const line *l)
          l->m.habits->name, l->flips, l->restarts, l->renewals, counted, MIMIC_CHANNELS * l->number,
          gone - missing, missing, l->m.requests, (double)l->most / 1e6, (double)l->told / 1e6);
   ck_assert_msg(!missing, "%s: %u lost", l->m.habits->name, missing);
+  ck_assert(l->gets || (!l->unwell && mimic_ready(&l->m)));
   ck_assert_uint_ge(l->flips, FLIPS);
   ck_assert_uint_ge(l->restarts, 4);
 }
