@@ -74,10 +74,16 @@ static void port_event(const fzri_allocation *a, uint8_t family, enum fzr_event_
     event->io = a->io[fzri_family_slot(family)];
 }
 
-/* What there is to tell of |c|, if anything. That of a closing allocation relays no more, though nobody has looked at it yet. */
+/* That of a closing allocation relays no more, though nobody has looked at it yet. */
+static bool relays(const fzr_engine *e, const fzri_channel *c)
+{
+  return c->relaying && fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_CLOSING;
+}
+
+/* What there is to tell of |c|, if anything. */
 static bool channel_event(fzr_engine *e, fzri_channel *c, fzr_event *event)
 {
-  const bool relaying = c->relaying && fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_CLOSING;
+  const bool relaying = relays(e, c);
   const bool other =
       c->exported && c->exported_own != c->own; /* it was told as another kind: it ends, and begins anew */
   if (relaying == c->exported && !(relaying && other))
@@ -98,8 +104,9 @@ static bool take_channel(fzr_engine *e, fzr_event *event)
   const bool told = channel_event(e, c, event);
   if (c->dead)
     fzri_channel_release(e, c);
-  else if (told && c->relaying && !c->exported)
-    fzri_events_queue_channel(e, c); /* as what it is now */
+  else if (told && relays(e, c) && !c->exported)
+    /* As what it is now. Not that of a closing allocation: it would come behind the allocation, which frees it. */
+    fzri_events_queue_channel(e, c);
   return told;
 }
 

@@ -134,13 +134,12 @@ START_TEST(test_rebinding_a_free_number)
 }
 END_TEST
 
-/* Without taking events in between, the last state counts. */
-START_TEST(test_what_was_undone_is_not_told)
+/* A ChannelBind of 0x4000 to |peer| and a Refresh that ends the allocation, in one call. */
+static void bind_and_end_in_one_call(void)
 {
   uint8_t buffers[2][512];
   fzr_pkt pkts[2];
   fzr_verdict verdicts[4];
-  fzr_event event;
   size_t consumed;
   for (int i = 0; i < 2; i++) {
     fzr_stun_builder b;
@@ -157,9 +156,37 @@ START_TEST(test_what_was_undone_is_not_told)
                         .to = client.server};
   }
   ck_assert_uint_eq(fzr_engine_rx_client(relay.engine, pkts, 2, verdicts, 4, &consumed, relay.now), 2);
+}
+
+/* Without taking events in between, the last state counts. */
+START_TEST(test_what_was_undone_is_not_told)
+{
+  fzr_event event;
+  bind_and_end_in_one_call();
   ck_assert(fzr_engine_next_event(relay.engine, &event));
   ck_assert_uint_eq(event.type, FZR_EVENT_PORT_CLOSE);
   ck_assert(!fzr_engine_next_event(relay.engine, &event));
+}
+END_TEST
+
+/* A channel that had lapsed unnoticed is bound anew, and its allocation ends: it is not queued behind what frees it. */
+START_TEST(test_lapsed_rebound_and_ended_in_one_call)
+{
+  fzr_event event;
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &client, 3600), 0);
+  relay.now += 610 * FZR_SECOND; /* no deadline is seen to */
+  bind_and_end_in_one_call();
+  ck_assert(fzr_engine_next_event(relay.engine, &event));
+  ck_assert_uint_eq(event.type, FZR_EVENT_CHANNEL_UNBOUND);
+  ck_assert(fzr_engine_next_event(relay.engine, &event));
+  ck_assert_uint_eq(event.type, FZR_EVENT_PORT_CLOSE);
+  for (int i = 0; i < 3; i++)
+    ck_assert(!fzr_engine_next_event(relay.engine, &event));
+  /* The queue is whole. */
+  ck_assert_int_eq(fzt_allocate(&relay, &client), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  EXPECT(FZR_EVENT_CHANNEL_BOUND);
 }
 END_TEST
 
@@ -284,6 +311,7 @@ int main(void)
   tcase_add_test(tc, test_flow_is_that_of_the_verdicts);
   tcase_add_test(tc, test_rebinding_a_free_number);
   tcase_add_test(tc, test_what_was_undone_is_not_told);
+  tcase_add_test(tc, test_lapsed_rebound_and_ended_in_one_call);
   tcase_add_test(tc, test_dropping_a_family_closes_its_port);
   tcase_add_test(tc, test_failed_second_socket_closes_the_first);
   tcase_add_test(tc, test_own_peers_are_marked);
