@@ -42,6 +42,8 @@ static const char *message_of(const fzr_log_record *r)
     return "A user asked for a peer out of reach";
   case FZR_LOG_STRANGERS_LIMITED:
     return "Requests of a network exceed --unauthenticated-rate: some are not answered";
+  case FZR_LOG_PROOFS_LIMITED:
+    return "There are too many requests without a right credential to look at: some are not answered";
   case FZR_LOG_FULL:
     return "This relay is full: new clients' Binding requests are not answered, so that they turn to another";
   case FZR_LOG_TLS_GREETING:

@@ -193,7 +193,8 @@ typedef struct fzr_config {
   uint32_t integrity_rate;
   /**
    * A credential whose time is over goes on being good for the allocation that it was used with, so that a call does not end with
-   * it. Always so with FZR_AUTH_REST, whose clients cannot change credentials in a session.
+   * it: it is the one that made or last refreshed the allocation, and no other that has expired does, of the same user or not. Always so
+   * with FZR_AUTH_REST, whose clients cannot change credentials in a session.
    */
   bool allocations_outlive_credentials;
   /**

@@ -105,7 +105,10 @@ enum fzr_log_event {
    * missing. Once an hour, over all engines of one fzr_shared (warn). */
   FZR_LOG_FULL = 17,
   /** `client` speaks DTLS or TLS to a port where neither is spoken. Once an hour, likewise (info). */
-  FZR_LOG_TLS_GREETING = 18
+  FZR_LOG_TLS_GREETING = 18,
+  /** Requests are not answered because as many as `integrity_rate` allows had a MESSAGE-INTEGRITY for nothing, all senders together.
+   * Once a minute, over all engines of one fzr_shared (warn). */
+  FZR_LOG_PROOFS_LIMITED = 19
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */

@@ -113,9 +113,9 @@ bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t use
   return scheme->kind == FZR_AUTH_STAMP || owner == user;
 }
 
-bool fzri_scheme_outlives(const fzri_scheme *scheme, uint64_t owner, uint64_t user)
+bool fzri_scheme_outlives(const fzri_scheme *scheme)
 {
-  return scheme->outlived && owner == user;
+  return scheme->outlived;
 }
 
 bool fzri_scheme_signs_challenges(const fzri_scheme *scheme)

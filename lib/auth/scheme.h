@@ -53,8 +53,8 @@ fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, 
  * portal hands a client fresh credentials while its allocation lives. */
 bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t user);
 
-/* Whether |user| may go on using the allocation with a credential that has run out since (else 401). */
-bool fzri_scheme_outlives(const fzri_scheme *scheme, uint64_t owner, uint64_t user);
+/* Whether a credential that has run out stays good for the allocation that it was used with last (else 401). */
+bool fzri_scheme_outlives(const fzri_scheme *scheme);
 
 /* Whether a 401 or 438 may be signed at all; fzr_auth_key.sign_unauthenticated says of which user. */
 bool fzri_scheme_signs_challenges(const fzri_scheme *scheme);

@@ -117,6 +117,12 @@ bool fzri_rate_limit_take(fzri_rate_limit *limit, uint64_t who, uint64_t amount,
   return fzri_bucket_take(&entry->bucket, limit->rate, limit->burst, amount, now);
 }
 
+bool fzri_rate_limit_has(const fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now)
+{
+  return !limit->entries ||
+         fzri_bucket_has(&find(limit, who)->bucket, limit->rate, limit->burst, amount, now);
+}
+
 bool fzri_rate_limit_take_own(fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now)
 {
   if (!limit->entries)

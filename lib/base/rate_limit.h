@@ -49,6 +49,8 @@ uint64_t fzri_rate_tuple(const fzri_rate_limit *limit, const fzr_addr *client, c
 /* Takes |amount| tokens of |who|. A newcomer takes over the bucket as it is, not a full one, or a flood from many would never run
  * dry. Returns whether they were there. */
 bool fzri_rate_limit_take(fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now);
+/* Whether fzri_rate_limit_take would find them, taking none. */
+bool fzri_rate_limit_has(const fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now);
 /* The same, but a newcomer gets a full bucket: no flood of others takes anything from him, and one is held back only while its
  * bucket is not driven out. The emptiest ones stay longest. */
 bool fzri_rate_limit_take_own(fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now);

@@ -62,7 +62,7 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned
     return;
   }
   reply->slot->len = (uint16_t)len;
-  reply->slot->to_stranger = !key; /* what is known to be a client's is signed */
+  reply->slot->to_stranger = false;
   /* |to| is a member of a request or an allocation. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
   reply->slot->to = *to;
   reply->slot->from = *from;
@@ -113,6 +113,9 @@ static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, 
     add_software(e, reply);
   fzri_reply_send(e, reply, r->msg.method, code, key, fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT), r->from,
                   r->to);
+  /* A request with a right MESSAGE-INTEGRITY may be an old one, from a forged address: only the nonce shows that it is not. */
+  if (reply->slot)
+    reply->slot->to_stranger = !(r->reached && r->verified);
 }
 
 void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply)

@@ -22,7 +22,7 @@ void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fz
                       const uint8_t *txid);
 
 /* Completes it: MESSAGE-INTEGRITY under |key| unless NULL, FINGERPRINT if asked for; counts |code| (0: success) for
- * |method| and puts it in the ring for |to|, from the local address |from|. */
+ * |method| and puts it in the ring for |to|, from the local address |from|. For a client's; otherwise slot->to_stranger is to be set. */
 void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned code, const uint8_t *key,
                      bool fingerprint, const fzr_addr *to, const fzr_addr *from);
 

@@ -12,8 +12,8 @@ static bool is_of_allocation(const fzri_request *r)
   return a && memcmp(a->credential_tag, r->credential_tag, sizeof a->credential_tag) == 0;
 }
 
-/* Finds the key of the request's username. A callback is asked each time: what it says may change. Where there are two secrets it is
- * that of the first. */
+/* Finds the key of the request's username. A callback is asked each time: what it says may change. The key of an allocation's
+ * credential is the one that it was used with, of whichever secret; of other usernames it is that of the first secret. */
 static enum fzr_auth_result find_credential(const fzr_engine *e, fzri_request *r)
 {
   const fzri_allocation *a = r->allocation;
@@ -80,7 +80,8 @@ static unsigned judge(const fzr_engine *e, const fzri_request *r, bool has_nonce
     return 401;
   if (result == FZR_AUTH_OK)
     return 0;
-  return r->allocation && fzri_scheme_outlives(&e->scheme, r->allocation->user, r->user) ? 0 : 401;
+  /* Whoever has another credential has to have one that is valid. */
+  return is_of_allocation(r) && fzri_scheme_outlives(&e->scheme) ? 0 : 401;
 }
 
 unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
@@ -98,7 +99,7 @@ unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
     nonce = fzri_nonce_check(&e->nonces, r->from, attr.value, attr.len, e->now);
   r->reached = nonce != FZRI_NONCE_FOREIGN;
   fzri_siphash24_128(&e->hash_key, r->username.value, r->username.len, r->credential_tag);
-  const bool own = r->reached && is_of_allocation(r);
+  const bool own = r->reached && is_of_allocation(r) && fzri_limits_excuse(r);
   /* Without a good nonce it is 401 or 438 either way; it is computed if that may have to be signed. */
   const bool wanted = own || nonce == FZRI_NONCE_FRESH || fzri_scheme_signs_challenges(&e->scheme);
   if (wanted && !own && !fzri_limits_may_prove(&e->limits, r, e->now)) {

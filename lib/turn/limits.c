@@ -8,6 +8,7 @@
 #define ERROR_COST  100u /* tokens of its bucket */
 #define PROOF_RATE  20000u /* a second: 2 to 4 % of a core */
 #define PROOF_SIZE  512u   /* bytes of a message that are one token's worth of hashing */
+#define OWN_SIZE    1500u  /* no client sends a request in fragments */
 
 /* A 5-tuple has three buckets, and a prefix two, so that nobody can use up another's: who forges a source address has no nonce of
  * it, and who is reached at one need not have a key. */
@@ -67,14 +68,25 @@ static uint64_t error_cost(const fzri_request *r)
   return names_peers && r->authenticated && r->allocation ? 1 : ERROR_COST;
 }
 
+/* One answer for the prefix of one who is not authenticated. */
+static bool take_of_prefix(fzri_limits *limits, const fzri_request *r, fzr_time now)
+{
+  fzri_rate_limit *prefixes = &limits->prefixes;
+  if (r->msg.method == FZR_STUN_BINDING)
+    return true; /* it has paid */
+  if (!r->reached)
+    return fzri_limits_binding(limits, r->from, now);
+  return r->paid ||
+         fzri_rate_limit_take_own(prefixes, fzri_rate_prefix(prefixes, r->from, OF_THE_REACHED), 1, now);
+}
+
 bool fzri_limits_error(fzri_limits *limits, const fzri_request *r, fzr_time now)
 {
   const uint64_t tuple = tuple_of(limits, r), cost = error_cost(r);
   /* Looked at first: a client that floods must not use up what its neighbours have together. */
   if (!r->paid && !fzri_rate_limit_has_own(&limits->tuples, tuple, cost, now))
     return false;
-  /* A Binding request has paid. */
-  if (!r->authenticated && r->msg.method != FZR_STUN_BINDING && !fzri_limits_binding(limits, r->from, now))
+  if (!r->authenticated && !take_of_prefix(limits, r, now))
     return false;
   return r->paid || fzri_rate_limit_take_own(&limits->tuples, tuple, cost, now);
 }
@@ -90,16 +102,27 @@ static uint64_t proof_cost(const fzri_limits *limits, const fzri_request *r)
   return limits->proof_tries * (1 + r->msg.len / PROOF_SIZE);
 }
 
+bool fzri_limits_excuse(const fzri_request *r)
+{
+  return r->msg.len <= OWN_SIZE;
+}
+
+bool fzri_limits_proofs_are_used_up(const fzri_limits *limits, const fzri_request *r, fzr_time now)
+{
+  const uint64_t rate = limits->proof_rate;
+  return rate && !fzri_bucket_has(&limits->proofs[r->reached], rate, 2 * rate, proof_cost(limits, r), now);
+}
+
 bool fzri_limits_may_prove(const fzri_limits *limits, const fzri_request *r, fzr_time now)
 {
   const fzri_rate_limit *prefixes = &limits->prefixes;
-  const uint64_t rate = limits->proof_rate;
-  if (rate && !fzri_bucket_has(&limits->proofs[r->reached], rate, 2 * rate, proof_cost(limits, r), now))
+  if (fzri_limits_proofs_are_used_up(limits, r, now) ||
+      !fzri_rate_limit_has_own(&limits->tuples, tuple_of(limits, r), ERROR_COST, now))
     return false;
-  if (!fzri_rate_limit_has_own(&limits->tuples, tuple_of(limits, r), ERROR_COST, now))
-    return false;
-  return !r->reached ||
-         fzri_rate_limit_has_own(prefixes, fzri_rate_prefix(prefixes, r->from, OF_THE_REACHED), 1, now);
+  /* What would not be answered is not worth a proof that others could have: all prefixes share |proofs|. */
+  return r->reached
+             ? fzri_rate_limit_has_own(prefixes, fzri_rate_prefix(prefixes, r->from, OF_THE_REACHED), 1, now)
+             : fzri_rate_limit_has(prefixes, fzri_rate_prefix(prefixes, r->from, OF_ANYONE), 1, now);
 }
 
 void fzri_limits_proved_in_vain(fzri_limits *limits, fzri_request *r, fzr_time now)

@@ -10,7 +10,7 @@
 typedef struct fzri_request fzri_request; /* request.h */
 
 typedef struct fzri_limits {
-  fzri_rate_limit prefixes; /* answers to strangers, and proofs in vain of those who can be reached */
+  fzri_rate_limit prefixes; /* answers to strangers; answers and proofs in vain of those who can be reached */
   fzri_rate_limit tuples;   /* errors */
   uint64_t proof_rate;      /* 0: no limit */
   uint64_t proof_tries;     /* of one request: as many as there are secrets */
@@ -35,9 +35,16 @@ bool fzri_limits_error(fzri_limits *limits, const fzri_request *r, fzr_time now)
 bool fzri_limits_late_error(fzri_limits *limits, const fzr_addr *client, const fzr_addr *server,
                             fzr_time now);
 
-/* Whether the MESSAGE-INTEGRITY of |r| may be computed, though it may be wrong. */
+/* Whether what |r|, of an allocation's own user and 5-tuple, costs when its MESSAGE-INTEGRITY turns out wrong is no more than what a right
+ * one costs: then it is always computed. Who sees the nonce of a client and forges its address could silence it otherwise; as it is
+ * he can only keep it from being heard with messages that no client sends. */
+bool fzri_limits_excuse(const fzri_request *r);
+
+/* Whether the MESSAGE-INTEGRITY of |r|, of anybody, may be computed, though it may be wrong. */
 bool fzri_limits_may_prove(const fzri_limits *limits, const fzri_request *r, fzr_time now);
 /* It was computed, and did not make |r| an authenticated request: takes what that cost. */
 void fzri_limits_proved_in_vain(fzri_limits *limits, fzri_request *r, fzr_time now);
+/* Whether the proofs of all together are used up, for such as |r|: for the log. */
+bool fzri_limits_proofs_are_used_up(const fzri_limits *limits, const fzri_request *r, fzr_time now);
 
 #endif

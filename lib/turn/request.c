@@ -65,11 +65,17 @@ static void take_authenticated(fzr_engine *e, fzri_request *r)
     dispatch(e, r);
 }
 
-/* Once a minute for each prefix: a flood of requests is no flood of lines. */
+/* Once a minute, of its prefix or of all: a flood of requests is no flood of lines. */
 static void log_silenced(fzr_engine *e, const fzri_request *r)
 {
-  if (!fzri_log_wants(e, FZR_LOG_WARN) || !fzri_limits_are_used_up(&e->limits, r->from, e->now) ||
-      !fzri_told_limited(e->told, r->from, e->now))
+  if (!fzri_log_wants(e, FZR_LOG_WARN))
+    return;
+  if (r->msg.method != FZR_STUN_BINDING && fzri_limits_proofs_are_used_up(&e->limits, r, e->now) &&
+      fzri_told_proofs(e->told, e->now)) {
+    const fzr_log_record record = fzri_log_record(e, FZR_LOG_WARN, FZR_LOG_PROOFS_LIMITED);
+    e->log(e->log_ctx, &record);
+  }
+  if (!fzri_limits_are_used_up(&e->limits, r->from, e->now) || !fzri_told_limited(e->told, r->from, e->now))
     return;
   fzr_log_record record = fzri_log_record(e, FZR_LOG_WARN, FZR_LOG_STRANGERS_LIMITED);
   record.client = r->from;

@@ -28,6 +28,11 @@ bool fzri_told_tls(fzri_told *told, fzr_time now)
   return begin(&told->tls, FZRI_TOLD_TLS, now);
 }
 
+bool fzri_told_proofs(fzri_told *told, fzr_time now)
+{
+  return begin(&told->proofs, FZRI_TOLD_LIMITED, now);
+}
+
 /* The prefix of |source| as a number: never 0. */
 static uint64_t prefix_of(const fzr_addr *source)
 {

@@ -27,6 +27,7 @@ typedef struct fzri_told {
   _Atomic fzr_time memory[2];
   _Atomic fzr_time full;
   _Atomic fzr_time tls;
+  _Atomic fzr_time proofs;
   _Atomic fzr_time refused[FZR_PEER_REASONS][FZRI_SCOPE_GLOBAL + 1];
 } fzri_told;
 
@@ -41,6 +42,9 @@ bool fzri_told_full(fzri_told *told, fzr_time now);
 
 /* Whether it is the first time within an hour that DTLS or TLS is spoken to the relay. */
 bool fzri_told_tls(fzri_told *told, fzr_time now);
+
+/* Whether it is the first time within a minute that MESSAGE-INTEGRITYs are not looked at, because too many were wrong. */
+bool fzri_told_proofs(fzri_told *told, fzr_time now);
 
 /* Whether strangers of |source|'s prefix (/24, /48) are limited for the first time in this minute. When it was told of many prefixes
  * within a minute, more are left out. */

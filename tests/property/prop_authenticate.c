@@ -58,8 +58,8 @@ static unsigned let_in(const situation *s)
     return 438;
   if (!has_password(s) || s->integrity == WRONG || s->realm == NOT_OURS)
     return 401;
-  /* Its name is the one of the allocation's user. */
-  if (s->user == EXPIRED && !(s->allocated && (s->scheme == REST || s->outlive)))
+  /* Its name is the one of the allocation's user, but it is not the credential that the allocation was used with. */
+  if (s->user == EXPIRED)
     return 401;
   return 0;
 }

@@ -532,6 +532,85 @@ START_TEST(test_software_does_not_amplify)
 }
 END_TEST
 
+static uint8_t long_request[4096];
+
+/* A Refresh that |padding| bytes make longer, with the right MESSAGE-INTEGRITY or a wrong one; as fzt_finish. */
+static int long_refresh(const fzt_client_state *c, size_t padding, bool right)
+{
+  static const uint8_t zeros[3000];
+  fzt_client_state sender = *c;
+  fzr_stun_builder b;
+  sender.key[0] = (uint8_t)(c->key[0] + !right);
+  fzt_begin(&relay, &sender, &b, long_request, sizeof long_request, FZR_STUN_REFRESH);
+  if (padding)
+    fzr_stun_add(&b, 0xc0de, zeros, padding);
+  return fzt_finish(&relay, &sender, &b, NULL);
+}
+
+/* Who has an allocation does not get long messages looked at without end, but is never silenced by whoever sends such in its name. */
+START_TEST(test_long_proofs_in_vain_of_an_allocation_are_limited)
+{
+  fzt_client_state c, stranger;
+  fzr_config config = fzt_config(&relay);
+  config.error_rate = 10;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  /* Who does not know the nonce takes nothing from who does. */
+  stranger = c;
+  stranger.nonce_len = 0;
+  for (unsigned i = 0; i < 200; i++)
+    long_refresh(&stranger, 3000, false);
+  ck_assert_int_eq(long_refresh(&c, 3000, true), 0);
+  /* The right one is not looked at, either, once so many were wrong. */
+  for (unsigned i = 0; i < 100; i++)
+    ck_assert_int_eq(long_refresh(&c, 3000, false), 401);
+  ck_assert_int_eq(long_refresh(&c, 3000, false), -1);
+  ck_assert_int_eq(long_refresh(&c, 3000, true), -1);
+  ck_assert_int_eq(long_refresh(&c, 1000, true), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+  fzt_pass(&relay, FZR_SECOND);
+  ck_assert_int_eq(long_refresh(&c, 3000, true), 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+static unsigned proofs_told;
+
+static void count_proofs_limited(void *ctx, const fzr_log_record *r)
+{
+  (void)ctx;
+  if (r->event == FZR_LOG_PROOFS_LIMITED) {
+    ck_assert(r->level == FZR_LOG_WARN && !r->client);
+    proofs_told++;
+  }
+}
+
+/* A flood from everywhere takes the proofs of all: the log says so, once a minute. */
+START_TEST(test_the_log_tells_of_proofs_that_are_used_up)
+{
+  fzt_client_state c;
+  fzr_config config = fzt_config(&relay);
+  config.integrity_rate = 5;
+  config.log = count_proofs_limited;
+  config.log_level = FZR_LOG_WARN;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  proofs_told = 0;
+  for (unsigned i = 0; i < 10; i++)
+    ck_assert_int_eq(long_refresh(&c, 0, false), 401);
+  ck_assert_uint_eq(proofs_told, 0);
+  for (unsigned i = 0; i < 10; i++)
+    ck_assert_int_eq(long_refresh(&c, 0, false), -1);
+  ck_assert_uint_eq(proofs_told, 1);
+  fzt_pass(&relay, 60 * FZR_SECOND);
+  for (unsigned i = 0; i < 20; i++)
+    long_refresh(&c, 0, false);
+  ck_assert_uint_eq(proofs_told, 2);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 /* Who has proved nothing is a stranger, whatever it asks for. */
 START_TEST(test_answers_to_strangers_are_marked)
 {
@@ -549,6 +628,14 @@ START_TEST(test_answers_to_strangers_are_marked)
   fzr_stun_build(&b, request, sizeof request, FZR_STUN_ALLOCATE, FZR_STUN_REQUEST, txid);
   fzt_client(&relay, &c.addr, &c.server, request, (size_t)fzr_stun_build_finish(&b));
   ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert(relay.answers[0].to_stranger);
+  /* So is who repeats what somebody else has signed: without a nonce, the address may be forged. */
+  fzt_client_state repeater = c;
+  fzt_begin(&relay, &repeater, &b, long_request, sizeof long_request, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_msg answer;
+  ck_assert_int_eq(fzt_finish(&relay, &repeater, &b, &answer), 401);
+  ck_assert(fzr_stun_has(&answer, FZR_ATTR_MESSAGE_INTEGRITY));
   ck_assert(relay.answers[0].to_stranger);
   ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
   ck_assert(!relay.answers[0].to_stranger);
@@ -658,6 +745,8 @@ int main(void)
   tcase_add_test(tc, test_amplification_is_small);
   tcase_add_test(tc, test_software_does_not_amplify);
   tcase_add_test(tc, test_answers_to_strangers_are_marked);
+  tcase_add_test(tc, test_long_proofs_in_vain_of_an_allocation_are_limited);
+  tcase_add_test(tc, test_the_log_tells_of_proofs_that_are_used_up);
   tcase_add_test(tc, test_null_is_harmless);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
