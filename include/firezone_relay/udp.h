@@ -106,7 +106,8 @@ typedef struct fzr_udp_stats {
   uint64_t send_expired; /**< datagrams that waited too long for a socket that took nothing */
   uint64_t
       unreached_dropped; /**< datagrams for hosts on a link of this one that answer no ARP or neighbour discovery */
-  uint64_t answers_dropped; /**< answers to strangers that would have had to wait */
+  uint64_t
+      answers_dropped; /**< answers to strangers that would have had to wait, and are not among the few that may */
   uint32_t
       neighbour_queue; /**< bytes that the kernel lets wait for one such host, at the expense of everybody who is sent to by
                                  the same socket; the most of all interfaces; 0: not known, or bound to loopback */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "addr_set.h"
 
+#include "addr.h"
+
 #include <string.h>
 
 #define SMALLEST 16u
@@ -13,12 +15,6 @@ static uint32_t hash_of(const fzr_addr *addr)
   uint64_t h = (words[0] ^ addr->family) * 0x9e3779b97f4a7c15u;
   h = (h ^ h >> 32 ^ words[1]) * 0xbf58476d1ce4e5b9u;
   return (uint32_t)(h >> 32);
-}
-
-static bool is_unspecified(const fzr_addr *addr)
-{
-  static const uint8_t zero[16];
-  return memcmp(addr->ip, zero, sizeof zero) == 0;
 }
 
 /* The slot of |addr|, or the empty one where it would be. There is an empty one. */
@@ -75,7 +71,7 @@ int fzri_addr_set_add(fzri_addr_set *set, fzri_mem *mem, const fzr_addr *addrs, 
   if (error)
     return error;
   for (size_t i = 0; i < n; i++)
-    if (addrs[i].family && !is_unspecified(&addrs[i]))
+    if (addrs[i].family && !fzri_is_unspecified(&addrs[i]))
       put(set, &addrs[i]);
   return 0;
 }

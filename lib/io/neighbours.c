@@ -28,26 +28,6 @@ static bool is_at(const fzri_neighbour *slot, uint8_t family, const uint8_t ip[1
   return slot->family == family && memcmp(slot->ip, ip, sizeof slot->ip) == 0;
 }
 
-/* The attributes behind a header of |skip| bytes: the value of the one of |type|, of |len| bytes, or NULL. */
-static const void *attribute(const struct rtattr *a, size_t room, uint16_t type, size_t *len)
-{
-  for (; RTA_OK(a, room); a = RTA_NEXT(a, room)) {
-    if ((a->rta_type & NLA_TYPE_MASK) != type)
-      continue;
-    *len = RTA_PAYLOAD(a);
-    return RTA_DATA(a);
-  }
-  return NULL;
-}
-
-static const void *attribute_of(const struct nlmsghdr *m, size_t skip, uint16_t type, size_t *len)
-{
-  if (m->nlmsg_len < NLMSG_SPACE(skip))
-    return NULL;
-  const uint8_t *at = (const uint8_t *)NLMSG_DATA(m) + NLMSG_ALIGN(skip);
-  return attribute((const struct rtattr *)(const void *)at, m->nlmsg_len - NLMSG_SPACE(skip), type, len);
-}
-
 static void put(fzri_neighbours *n, uint8_t family, const uint8_t ip[16])
 {
   uint32_t at = slot_of(family, ip);
@@ -76,20 +56,13 @@ static void note(void *ctx, const struct nlmsghdr *m)
   n->seen++;
   if (!(neighbour->ndm_state & (NUD_INCOMPLETE | NUD_FAILED)))
     return;
-  const void *address = attribute_of(m, sizeof *neighbour, NDA_DST, &len);
+  const void *address = fzri_netlink_attribute_of(m, sizeof *neighbour, NDA_DST, &len);
   const bool ip4 = neighbour->ndm_family == AF_INET, ip6 = neighbour->ndm_family == AF_INET6;
   if (!address || !((ip4 && len == 4) || (ip6 && len == 16)))
     return;
   memcpy(ip, address, len);
   n->waiting += (neighbour->ndm_state & NUD_INCOMPLETE) != 0;
   put(n, ip4 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6, ip);
-}
-
-static int make_slots(fzri_neighbours *n, fzri_mem *mem)
-{
-  if (!n->slots)
-    n->slots = fzri_mem_zalloc(mem, BYTES);
-  return n->slots ? 0 : FZR_ERR_NO_MEMORY;
 }
 
 static void clear(fzri_neighbours *n)
@@ -99,21 +72,14 @@ static void clear(fzri_neighbours *n)
   n->count = n->seen = n->waiting = 0;
 }
 
-int fzri_neighbours_add(fzri_neighbours *n, fzri_mem *mem, uint8_t family, const uint8_t ip[16])
-{
-  const int error = make_slots(n, mem);
-  if (!error)
-    put(n, family, ip);
-  return error;
-}
-
 int fzri_neighbours_look(fzri_neighbours *n, fzri_mem *mem)
 {
   static const struct ndmsg all = {.ndm_family = AF_UNSPEC};
   clear(n);
-  const int error = make_slots(n, mem);
-  if (error)
-    return error;
+  if (!n->slots)
+    n->slots = fzri_mem_zalloc(mem, BYTES);
+  if (!n->slots)
+    return FZR_ERR_NO_MEMORY;
   if (!fzri_netlink_list(RTM_GETNEIGH, &all, sizeof all, note, n))
     return 0;
   clear(n);
@@ -137,10 +103,10 @@ void fzri_neighbours_free(fzri_neighbours *n, fzri_mem *mem)
 
 /* ---- how much the kernel lets wait ---- */
 
-static bool number_at(const struct rtattr *parms, size_t len, uint16_t type, uint32_t *value)
+static bool number_at(const void *parms, size_t len, uint16_t type, uint32_t *value)
 {
   size_t value_len;
-  const void *at = attribute(parms, len, type, &value_len);
+  const void *at = fzri_netlink_attribute(parms, len, type, &value_len);
   if (!at || value_len != sizeof *value)
     return false;
   memcpy(value, at, sizeof *value);
@@ -153,7 +119,7 @@ static void note_table(void *ctx, const struct nlmsghdr *m)
   size_t len;
   if (m->nlmsg_type != RTM_NEWNEIGHTBL)
     return;
-  const struct rtattr *parms = attribute_of(m, sizeof(struct ndtmsg), NDTA_PARMS, &len);
+  const void *parms = fzri_netlink_attribute_of(m, sizeof(struct ndtmsg), NDTA_PARMS, &len);
   /* Without an interface they are what one to come begins with. */
   if (parms && number_at(parms, len, NDTPA_IFINDEX, &interface) && interface > LOOPBACK &&
       number_at(parms, len, NDTPA_QUEUE_LENBYTES, &bytes) && bytes > *most)

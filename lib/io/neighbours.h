@@ -26,8 +26,6 @@ typedef struct fzri_neighbours {
 /* Fills |n| with those that are unresolved now, whatever was in it. Returns 0, FZR_ERR_NO_MEMORY, or FZR_ERR_IO with errno; after an error
  * there are none. */
 int fzri_neighbours_look(fzri_neighbours *n, fzri_mem *mem);
-/* Adds one to them, as far as there is room. Returns 0 or FZR_ERR_NO_MEMORY. */
-int fzri_neighbours_add(fzri_neighbours *n, fzri_mem *mem, uint8_t family, const uint8_t ip[16]);
 /* Whether |addr|, port and scope aside, is one of them. */
 bool fzri_neighbours_has(const fzri_neighbours *n, const fzr_addr *addr);
 void fzri_neighbours_free(fzri_neighbours *n, fzri_mem *mem);

@@ -3,9 +3,11 @@
  * message by message; for what goes, which is in no hurry, and for what was lost, all are asked for again. */
 #include "udp_internal.h"
 
+#include "../base/addr.h"
+#include "netlink.h"
+
 #include <errno.h>
 #include <linux/if_addr.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
 #include <string.h>
@@ -36,35 +38,6 @@ typedef struct question {
   } body;
 } question;
 
-static bool put(int fd, const question *q)
-{
-  const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-  return sendto(fd, q, q->header.nlmsg_len, MSG_DONTWAIT, (const struct sockaddr *)&kernel, sizeof kernel) >=
-         0;
-}
-
-/* Reads one message or part of a list. Returns its length, 0 if it is not the kernel's, or -1 with errno. */
-static ssize_t take(int fd, void *out, size_t room)
-{
-  struct sockaddr_nl from = {0};
-  socklen_t len = sizeof from;
-  const ssize_t n = recvfrom(fd, out, room, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
-  return n > 0 && from.nl_pid ? 0 : n;
-}
-
-static int open_netlink(uint32_t groups)
-{
-  const struct sockaddr_nl me = {.nl_family = AF_NETLINK, .nl_groups = groups};
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-  if (fd >= 0 && bind(fd, (const struct sockaddr *)&me, sizeof me) == 0)
-    return fd;
-  const int keep = errno;
-  if (fd >= 0)
-    close(fd);
-  errno = keep;
-  return -1;
-}
-
 /* ---- whether an address is the host's ---- */
 
 /* Asks where packets to |addr| go: for an address of the host's own, however it came by it, to itself. Returns 1, 0, or -1 if
@@ -84,9 +57,9 @@ static int asks_itself(int fd, const fzr_addr *addr)
   q.body.to.attr = (struct rtattr){.rta_len = (uint16_t)RTA_LENGTH(len), .rta_type = RTA_DST};
   memcpy(q.body.to.ip, addr->ip, len);
   struct pollfd ready = {.fd = fd, .events = POLLIN};
-  if (!put(fd, &q) || poll(&ready, 1, WAIT_MS) != 1)
+  if (!fzri_netlink_put(fd, &q.header) || poll(&ready, 1, WAIT_MS) != 1)
     return -1;
-  const ssize_t n = take(fd, &answer, sizeof answer);
+  const ssize_t n = fzri_netlink_take(fd, &answer, sizeof answer);
   if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct rtmsg)))
     return -1;
   if (answer.header.nlmsg_type != RTM_NEWROUTE)
@@ -97,7 +70,7 @@ static int asks_itself(int fd, const fzr_addr *addr)
 /* Whether |addr| is the host's. Where nobody knows, a bind is tried all the same: it fails if not. */
 static bool is_local(const fzr_addr *addr)
 {
-  const int fd = open_netlink(0);
+  const int fd = fzri_netlink_open(0);
   if (fd < 0)
     return true;
   const int itself = asks_itself(fd, addr);
@@ -147,12 +120,12 @@ static void judge(fzr_udp *udp, unsigned slot)
   /* One that an interface has just got may not be in the routes yet. */
   const bool local = a->has_public[slot] || is_local(&public_addr);
   a->own_public[slot] =
-      local && fzri_is_wildcard(bound) && !(slot ? udp->config.any_ip6 : udp->config.any_ip4);
+      local && fzri_is_unspecified(bound) && !(slot ? udp->config.any_ip6 : udp->config.any_ip4);
   a->inside[slot] = !local;
   a->public_addr[slot] = public_addr;
-  a->inner_addr[slot] = fzri_is_wildcard(bound) ? loopback_of(family) : *bound;
-  a->offered[slot] = udp->listen[slot] &&
-                     (local || a->reach[slot] || !fzri_is_wildcard(bound) || udp->config.ignore_host_addrs);
+  a->inner_addr[slot] = fzri_is_unspecified(bound) ? loopback_of(family) : *bound;
+  a->offered[slot] = udp->listen[slot] && (local || a->reach[slot] || !fzri_is_unspecified(bound) ||
+                                           udp->config.ignore_host_addrs);
   fzr_engine_set_offered(udp->engine, family, a->offered[slot]);
 }
 
@@ -195,25 +168,26 @@ static void forget_list(fzr_udp *udp)
   a->count = a->room = 0;
 }
 
+/* The address in an attribute of RTM_NEWADDR that is of |len| bytes. NULL: there is none. */
+static const uint8_t *ip_in(const struct nlmsghdr *m, uint16_t type, size_t len)
+{
+  size_t found;
+  const uint8_t *ip = fzri_netlink_attribute_of(m, sizeof(struct ifaddrmsg), type, &found);
+  return ip && found == len ? ip : NULL;
+}
+
 /* The address that RTM_NEWADDR is about. Returns whether there is one. */
 static bool read_address(const struct nlmsghdr *m, fzr_addr *out)
 {
   const struct ifaddrmsg *msg = NLMSG_DATA(m);
-  if (m->nlmsg_len < NLMSG_LENGTH(sizeof *msg))
+  if (m->nlmsg_len < NLMSG_LENGTH(sizeof *msg) || (msg->ifa_family != AF_INET && msg->ifa_family != AF_INET6))
     return false;
   const bool v4 = msg->ifa_family == AF_INET;
   const size_t len = v4 ? 4 : 16;
-  const uint8_t *ip = NULL;
-  size_t left = m->nlmsg_len - NLMSG_LENGTH(sizeof *msg);
-  if (!v4 && msg->ifa_family != AF_INET6)
-    return false;
-  for (const struct rtattr *attr = IFA_RTA(msg); RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
-    if (RTA_PAYLOAD(attr) != len)
-      continue;
-    /* On a link with two ends, IFA_ADDRESS is the other one's. */
-    if (attr->rta_type == IFA_LOCAL || (attr->rta_type == IFA_ADDRESS && !ip))
-      ip = RTA_DATA(attr);
-  }
+  /* On a link with two ends, IFA_ADDRESS is the other one's. */
+  const uint8_t *ip = ip_in(m, IFA_LOCAL, len);
+  if (!ip)
+    ip = ip_in(m, IFA_ADDRESS, len);
   if (!ip)
     return false;
   *out = v4 ? fzr_addr_ipv4(ip, 0) : fzr_addr_ipv6(ip, 0);
@@ -238,7 +212,7 @@ static void ask(fzr_udp *udp, fzr_time now)
                                .nlmsg_seq = ++a->seq};
   a->stale = false;
   a->count = 0;
-  a->asked = put(a->socket->fd, &q);
+  a->asked = fzri_netlink_put(a->socket->fd, &q.header);
   if (!a->asked)
     ask_at(a, now + ASK_AGAIN);
 }
@@ -312,11 +286,12 @@ static int read_some(fzr_udp *udp, fzr_time now)
     struct nlmsghdr header;
     uint8_t bytes[PART];
   } part;
-  const ssize_t n = take(udp->addrs.socket->fd, &part, sizeof part);
+  const ssize_t n = fzri_netlink_take(udp->addrs.socket->fd, &part, sizeof part);
   if (n < 0)
     return errno;
-  unsigned left = (unsigned)n;
-  for (const struct nlmsghdr *m = &part.header; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left))
+  const uint8_t *at = part.bytes;
+  size_t rest = (size_t)n;
+  for (const struct nlmsghdr *m; (m = fzri_netlink_next(&at, &rest));)
     take_message(udp, m, now);
   return 0;
 }
@@ -365,10 +340,10 @@ int fzri_addrs_start(fzr_udp *udp)
     judge_both(udp);
     return tell_bound(udp);
   }
-  int fd = open_netlink(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+  int fd = fzri_netlink_open(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
   const bool follows = fd >= 0;
   if (!follows)
-    fd = open_netlink(0); /* what there is now has to do */
+    fd = fzri_netlink_open(0); /* what there is now has to do */
   if (fd < 0)
     return FZR_ERR_IO;
   a->socket = fzri_socket_adopt(udp, fd);

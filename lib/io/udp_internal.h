@@ -43,7 +43,8 @@ typedef struct fzri_queued {
   uint16_t seg_len; /* of all but the last */
   uint16_t count;
   uint32_t sent; /* segments of a run that went singly and was interrupted */
-  fzr_time at;   /* when it began to wait */
+  bool to_stranger;
+  fzr_time at; /* when it began to wait */
   uint8_t data[];
 } fzri_queued;
 
@@ -53,8 +54,9 @@ typedef struct fzri_queue {
   uint32_t bytes;
   uint32_t packets;
   uint32_t runs;
-  fzr_time moved; /* when the socket last took something, or what it had taken was seen to get less */
-  int held;       /* bytes that it had taken when that was last looked at */
+  uint32_t strangers; /* of the bound, what answers to strangers take */
+  fzr_time moved;     /* when the socket last took something, or what it had taken was seen to get less */
+  int held;           /* bytes that it had taken when that was last looked at */
 } fzri_queue;
 
 /* What a socket is there for. Only those that queue are ever blocked. */
@@ -127,7 +129,7 @@ typedef struct fzri_run {
   uint16_t last_piece;
   uint16_t next;    /* of the same socket */
   bool closed;      /* its last segment is short, or it must go alone */
-  bool to_stranger; /* it does not wait */
+  bool to_stranger; /* few of them may wait, and none while neighbours are missing */
 } fzri_run;
 
 /* The listen socket, and those that may stand in for it. */
@@ -232,7 +234,6 @@ struct fzr_udp {
 /* udp_socket.c */
 socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out);
 void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out);
-bool fzri_is_wildcard(const fzr_addr *addr);
 /* Opens a socket and binds it to |addr| (port 0: any); a listening one of a group joins it where |join|. Returns 0 with it
  * in *|out|, or FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE, FZR_ERR_IO_NO_SOCKET, FZR_ERR_IO with errno left as it was. */
 int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out);
@@ -314,7 +315,7 @@ static inline fzri_socket *fzri_lane(const fzr_udp *udp, const fzr_addr *to, boo
 
 /* udp_queue.c */
 /* Appends |run| from its segment |from_segment| on, as far as the bound goes, and sees to it that |s| is watched. What does not fit is
- * counted; so is all of a run that does not wait, or of a socket that does not queue. */
+ * counted; so is all of a run that may not wait, or of a socket that does not queue. */
 void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment);
 /* Sends what is queued, as far as the socket takes it; when all is gone, those that fed it are read again. */
 void fzri_queue_flush(fzr_udp *udp, fzri_socket *s);

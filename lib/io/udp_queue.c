@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 
 #define DEFAULT_BOUND (1u << 20)
+/* Of that, for answers to strangers: who comes while the link is full gets his, but a flood of them is in nobody's way. */
+#define STRANGERS_BOUND 8192u
 /* How long data wait for a socket that takes nothing: later they are of no use to a conversation, and in the way of newer ones. What
  * a socket has already taken, but moves, is on a slow link: there all goes out in order, however long it takes. */
 #define EXPIRES (80 * FZR_MILLISECOND)
@@ -98,14 +100,31 @@ static uint64_t *never_waits(fzr_udp *udp, const fzri_socket *s)
   return s->lane == FZRI_LANE_UNREACHED ? &udp->stats.unreached_dropped : &udp->stats.answers_dropped;
 }
 
+/* What |bytes| for a stranger take. */
+static uint32_t stranger_cost(uint32_t bytes)
+{
+  return bytes + (uint32_t)sizeof(fzri_queued);
+}
+
+/* Whether |bytes| of |run| may wait for |s|. While neighbours are missing, strangers' answers may be what fills the sockets. */
+static bool may_wait(const fzr_udp *udp, const fzri_socket *s, const fzri_run *run, uint32_t bytes)
+{
+  if (s->lane != FZRI_LANE_QUEUES)
+    return false;
+  if (!run->to_stranger)
+    return true;
+  return !udp->troubled && bytes <= STRANGERS_BOUND &&
+         (s->queue ? s->queue->strangers : 0) + stranger_cost(bytes) <= STRANGERS_BOUND;
+}
+
 void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment)
 {
   const uint32_t count = run->count - from_segment;
-  if (s->lane == FZRI_LANE_UNREACHED || run->to_stranger) {
+  const uint32_t bytes = run->bytes - from_segment * run->seg_len;
+  if (!may_wait(udp, s, run, bytes)) {
     *never_waits(udp, s) += count;
     return;
   }
-  const uint32_t bytes = run->bytes - from_segment * run->seg_len;
   if (!s->queue)
     s->queue = fzri_mem_zalloc(&udp->mem, sizeof *s->queue);
   const uint32_t kept = s->queue ? fitting(udp, s->queue, count, bytes, run->seg_len) : 0;
@@ -119,6 +138,9 @@ void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32
   node->from = run->from;
   node->seg_len = run->seg_len;
   node->at = udp->now;
+  node->to_stranger = run->to_stranger;
+  if (node->to_stranger)
+    s->queue->strangers += stranger_cost(node->room);
   node->count = (uint16_t)kept;
   node->bytes = copy_segments(udp, run, from_segment, kept, node->data);
   if (s->queue->tail)
@@ -143,6 +165,8 @@ static void drop_head(fzr_udp *udp, fzri_queue *q)
   if (!q->head)
     q->tail = NULL;
   q->runs--;
+  if (node->to_stranger)
+    q->strangers -= stranger_cost(node->room);
   count_queued(udp, q, -(int64_t)(node->count - node->sent),
                -(int64_t)(node->bytes - node->sent * node->seg_len));
   free_node(udp, node);
@@ -180,7 +204,7 @@ static bool send_head(fzr_udp *udp, fzri_socket *s)
   fzri_queued *node = s->queue->head;
   const bool one = node->count - node->sent == 1;
   const bool singly = one || node->seg_len >= fzri_gso_limit(udp, &node->to);
-  const fzri_socket *by = s->listens ? fzri_lane(udp, &node->to, false) : s;
+  const fzri_socket *by = s->listens ? fzri_lane(udp, &node->to, node->to_stranger) : s;
   const int error = send_node(udp, s->queue, by, node, singly);
   if (!error)
     return true;
@@ -254,6 +278,7 @@ void fzri_queue_move(fzr_udp *udp, fzri_socket *from, fzri_socket *to)
     behind->bytes += q->bytes;
     behind->packets += q->packets;
     behind->runs += q->runs;
+    behind->strangers += q->strangers;
     memset(q, 0, sizeof *q);
   }
   from->blocked = false;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "udp_internal.h"
 
+#include "../base/addr.h"
+
 #include <errno.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -58,12 +60,6 @@ static uint32_t get_option(int fd, int name)
   int value = 0;
   socklen_t len = sizeof value;
   return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 && value > 0 ? (uint32_t)value : 0;
-}
-
-bool fzri_is_wildcard(const fzr_addr *addr)
-{
-  static const uint8_t zero[16];
-  return memcmp(addr->ip, zero, sizeof zero) == 0;
 }
 
 bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s)
@@ -167,7 +163,7 @@ int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join
   }
   s->listens = listens;
   s->family = addr->family;
-  s->wildcard = fzri_is_wildcard(addr);
+  s->wildcard = fzri_is_unspecified(addr);
   const int error = bind_socket(udp, s, addr, join);
   if (error) {
     const int keep = errno;

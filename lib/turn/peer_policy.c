@@ -3,17 +3,13 @@
 
 #include "peer_scope.h"
 
-#include <string.h>
+#include "../base/addr.h"
 
-static bool is_wildcard(const fzr_addr *addr)
-{
-  static const uint8_t zero[16];
-  return memcmp(addr->ip, zero, sizeof zero) == 0;
-}
+#include <string.h>
 
 static void add_own(fzri_peer_policy *p, const fzr_addr *addr)
 {
-  if (addr->family == FZR_FAMILY_NONE || is_wildcard(addr))
+  if (addr->family == FZR_FAMILY_NONE || fzri_is_unspecified(addr))
     return;
   p->own[p->own_count] = *addr;
   p->own[p->own_count++].port = 0;

@@ -2,6 +2,8 @@
 /* The UDP adapter when a socket takes no more: what waits, who is not read meanwhile, and what becomes of it. */
 #include "udp_rig.h"
 
+#include "io/udp_internal.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -378,12 +380,70 @@ static size_t binding_request(uint8_t *out, size_t cap)
   return (size_t)fzr_stun_build_finish(&b);
 }
 
+static void expect_answer(int fd)
+{
+  uint8_t answer[256];
+  const ssize_t n = recv(fd, answer, sizeof answer, MSG_DONTWAIT);
+  ck_assert(n >= 20 && answer[0] == 1 && answer[1] == 1);
+}
+
+/* A full link is no reason to leave a newcomer without an answer: some of them wait. A flood of them takes no more room than these. */
+START_TEST(test_few_answers_to_strangers_wait)
+{
+  uint8_t buffer[64], payload[64];
+  rig_start(false, false, false);
+  rig_client stranger = rig_add_client();
+  const size_t len = binding_request(buffer, sizeof buffer);
+  rig_blocked_fd = rig.host.fds[0];
+  rig_send(stranger.peer_fd, &rig.listen, buffer, len);
+  rig_serve(&rig.host, rig.udp, rig.relay.now);
+  ck_assert_uint_eq(rig_stats().answers_dropped, 0);
+  ck_assert_uint_eq(rig_stats().queued_packets, 1);
+  rig_blocked_fd = -1;
+  rig_serve(&rig.host, rig.udp, rig.relay.now);
+  expect_answer(stranger.peer_fd);
+  rig_blocked_fd = rig.host.fds[0];
+  for (unsigned i = 0; i < 200; i++) {
+    rig_send(stranger.peer_fd, &rig.listen, buffer, len);
+    rig_serve(&rig.host, rig.udp, rig.relay.now);
+  }
+  const uint64_t waiting = rig_stats().queued_packets;
+  ck_assert(waiting >= 20 && waiting < 100 && rig_stats().queued_bytes <= 8192);
+  ck_assert_uint_eq(rig_stats().answers_dropped, 200 - waiting);
+  /* What relays is not held back by them: it has the rest of the bound. */
+  rig_send(rig.peer_fd, &rig.relayed, payload, rig_payload(0, 40, payload));
+  rig_serve(&rig.host, rig.udp, rig.relay.now);
+  ck_assert_uint_eq(rig_stats().queued_packets, waiting + 1);
+  rig_blocked_fd = -1;
+  rig_serve(&rig.host, rig.udp, rig.relay.now);
+  rig_expect(rig.client_fd, 0, 40, true);
+  for (unsigned i = 0; i < waiting; i++)
+    expect_answer(stranger.peer_fd);
+  rig_expect_nothing(stranger.peer_fd);
+  /* And their room is free again; what is too old goes like the rest. */
+  rig_blocked_fd = rig.host.fds[0];
+  rig_send(stranger.peer_fd, &rig.listen, buffer, len);
+  rig_serve(&rig.host, rig.udp, rig.relay.now);
+  ck_assert_uint_eq(rig_stats().queued_packets, 1);
+  rig.relay.now += FZR_SECOND;
+  fzr_udp_on_deadline(rig.udp, rig.relay.now);
+  ck_assert_uint_eq(rig_stats().queued_packets, 0);
+  ck_assert_uint_eq(rig_stats().send_expired, 1);
+  rig_stop();
+  close(stranger.client_fd);
+  close(stranger.peer_fd);
+}
+END_TEST
+
+/* While neighbours are missing, strangers may be who fills the sockets. */
 START_TEST(test_answers_to_strangers_do_not_wait)
 {
   uint8_t buffer[64];
   rig_start(false, false, false);
   rig_client stranger = rig_add_client();
   rig_blocked_fd = rig.host.fds[0];
+  rig.udp->troubled = true;
+  rig.udp->calm_at = FZR_TIME_NEVER;
   rig_send(stranger.peer_fd, &rig.listen, buffer, binding_request(buffer, sizeof buffer));
   rig_serve(&rig.host, rig.udp, rig.relay.now);
   ck_assert_uint_eq(rig_stats().answers_dropped, 1);
@@ -424,6 +484,7 @@ int main(void)
   tcase_add_test(tc, test_what_waits_for_a_listen_socket_expires);
   tcase_add_test(tc, test_what_moves_does_not_expire);
   tcase_add_test(tc, test_what_waits_for_a_port_expires);
+  tcase_add_test(tc, test_few_answers_to_strangers_wait);
   tcase_add_test(tc, test_answers_to_strangers_do_not_wait);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

@@ -1,31 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The UDP adapter when neighbours that do not answer hold the listen socket's buffer: who goes on, by which socket, and until when. The
- * neighbours are as told: --wrap=fzri_neighbours_look. */
+ * kernel lists neighbours as told: --wrap=fzri_netlink_list. */
 #include "udp_rig.h"
 
 #include "io/neighbours.h"
+#include "io/netlink.h"
 #include "io/udp_internal.h"
 
 #include <errno.h>
+#include <linux/neighbour.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-int __wrap_fzri_neighbours_look(fzri_neighbours *n, fzri_mem *mem);
-int __real_fzri_neighbours_look(fzri_neighbours *n, fzri_mem *mem);
+typedef void lister(void *ctx, const struct nlmsghdr *message);
+
+int __wrap_fzri_netlink_list(uint16_t type, const void *body, size_t len, lister *each, void *ctx);
+int __real_fzri_netlink_list(uint16_t type, const void *body, size_t len, lister *each, void *ctx);
 
 static const char *gone; /* the host that does not answer; NULL: none */
 static unsigned looks;
 
-/* The address is put where the real one would have put it: by the real one, on a table of which it is told. */
-int __wrap_fzri_neighbours_look(fzri_neighbours *n, fzri_mem *mem)
+static unsigned crowd;   /* as many that do not answer, from 10.0.0.0 on */
+static bool asks_kernel; /* its own table */
+
+/* The message of the kernel's that |addr| is being asked for. */
+static void list_one(const fzr_addr *addr, lister *each, void *ctx)
 {
+  const bool v4 = addr->family == FZR_FAMILY_IPV4;
+  const size_t len = v4 ? 4 : 16;
+  struct {
+    struct nlmsghdr header;
+    struct ndmsg neighbour;
+    struct rtattr attr;
+    uint8_t ip[16];
+  } m = {.header = {.nlmsg_type = RTM_NEWNEIGH},
+         .neighbour = {.ndm_family = v4 ? AF_INET : AF_INET6, .ndm_state = NUD_INCOMPLETE},
+         .attr = {.rta_len = (uint16_t)RTA_LENGTH(len), .rta_type = NDA_DST}};
+  m.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof m.neighbour) + RTA_LENGTH(len));
+  memcpy(m.ip, addr->ip, len);
+  each(ctx, &m.header);
+}
+
+int __wrap_fzri_netlink_list(uint16_t type, const void *body, size_t len, lister *each, void *ctx)
+{
+  if (type != RTM_GETNEIGH || asks_kernel)
+    return __real_fzri_netlink_list(type, body, len, each, ctx);
   looks++;
-  fzri_neighbours_free(n, mem);
-  if (!gone)
-    return 0;
-  const fzr_addr addr = fzt_addr(gone);
-  n->waiting = n->seen = 1;
-  return fzri_neighbours_add(n, mem, addr.family, addr.ip);
+  for (unsigned i = 0; i < crowd; i++) {
+    const uint8_t ip[4] = {10, 0, (uint8_t)(i >> 8), (uint8_t)i};
+    const fzr_addr addr = fzr_addr_ipv4(ip, 0);
+    list_one(&addr, each, ctx);
+  }
+  if (gone) {
+    const fzr_addr addr = fzt_addr(gone);
+    list_one(&addr, each, ctx);
+  }
+  return 0;
 }
 
 static rig_client o; /* of the host that is gone */
@@ -374,12 +404,15 @@ START_TEST(test_the_kernel_is_asked)
   fzri_mem mem;
   fzri_neighbours n = {0};
   ck_assert_int_eq(fzri_mem_init(&mem, NULL), 0);
-  ck_assert_int_eq(__real_fzri_neighbours_look(&n, &mem), 0);
+  asks_kernel = true;
+  ck_assert_int_eq(fzri_neighbours_look(&n, &mem), 0);
+  asks_kernel = false;
   ck_assert_uint_le(n.count, n.seen);
-  for (unsigned i = 0; i < 3000; i++) {
-    const uint8_t ip[16] = {10, 0, (uint8_t)(i >> 8), (uint8_t)i};
-    ck_assert_int_eq(fzri_neighbours_add(&n, &mem, FZR_FAMILY_IPV4, ip), 0);
-  }
+  gone = NULL;
+  crowd = 3000;
+  ck_assert_int_eq(fzri_neighbours_look(&n, &mem), 0);
+  crowd = 0;
+  ck_assert(n.seen == 3000 && n.waiting == 3000);
   ck_assert_uint_eq(n.count, FZRI_NEIGHBOURS_MAX);
   unsigned found = 0;
   for (unsigned i = 0; i < 3000; i++) {
@@ -389,6 +422,39 @@ START_TEST(test_the_kernel_is_asked)
   ck_assert_uint_ge(found + 100, FZRI_NEIGHBOURS_MAX);
   ck_assert_uint_le(found, FZRI_NEIGHBOURS_MAX);
   fzri_neighbours_free(&n, &mem);
+}
+END_TEST
+
+/* The padding behind the last message or attribute may be missing; what is behind the end is not looked at. */
+START_TEST(test_messages_end_where_they_end)
+{
+  _Alignas(struct nlmsghdr) uint8_t part[64] = {0};
+  struct nlmsghdr header = {.nlmsg_len = 18};
+  struct rtattr attr = {.rta_len = 5, .rta_type = 1};
+  const uint8_t *at = part;
+  size_t rest = 38, len = 0;
+  memset(part, 0xff, sizeof part);
+  memcpy(part, &header, sizeof header);
+  memcpy(part + 20, &header, sizeof header);
+  ck_assert_ptr_eq(fzri_netlink_next(&at, &rest), part);
+  ck_assert_ptr_eq(fzri_netlink_next(&at, &rest), part + 20);
+  ck_assert_uint_eq(rest, 0);
+  ck_assert_ptr_null(fzri_netlink_next(&at, &rest));
+  for (rest = 0; rest < 18; rest++) {
+    at = part;
+    ck_assert_ptr_null(fzri_netlink_next(&at, &rest));
+  }
+  /* An attribute behind the end, just where the next one would be. */
+  memcpy(part, &attr, sizeof attr);
+  attr.rta_type = 2;
+  memcpy(part + 8, &attr, sizeof attr);
+  for (rest = 5; rest < 13; rest++) {
+    ck_assert_ptr_eq(fzri_netlink_attribute(part, rest, 1, &len), part + 4);
+    ck_assert_uint_eq(len, 1);
+    ck_assert_ptr_null(fzri_netlink_attribute(part, rest, 2, &len));
+  }
+  ck_assert_ptr_eq(fzri_netlink_attribute(part, 13, 2, &len), part + 12);
+  ck_assert_ptr_null(fzri_netlink_attribute(part, 4, 1, &len));
 }
 END_TEST
 
@@ -409,6 +475,7 @@ int main(void)
   tcase_add_loop_test(tc, test_the_port_stays_the_relays, 0, 2);
   tcase_add_test(tc, test_a_host_that_watches_no_more);
   tcase_add_test(tc, test_the_kernel_is_asked);
+  tcase_add_test(tc, test_messages_end_where_they_end);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
