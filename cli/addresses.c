@@ -45,18 +45,18 @@ static void explain(const family_addresses *f)
   fzr_addr from;
   if (!f->public_addr->family || f->own)
     return;
-  fzr_addr_format(f->public_addr, false, told, sizeof told);
   if (!f->offered) {
     log_warn(
         "relay",
         "This host has no %s: no addresses of it are relayed from (clients that ask for %s alone get error "
         "440) until it has one",
-        family_names[f->slot], told);
+        family_names[f->slot], family_names[f->slot]);
     return;
   }
   if (!leaves_from(f, &from) ||
       (from.family == f->public_addr->family && memcmp(from.ip, f->public_addr->ip, sizeof from.ip) == 0))
     return;
+  fzr_addr_format(f->public_addr, false, told, sizeof told);
   fzr_addr_format(&from, false, seen, sizeof seen);
   if (is_inside(&from))
     log_info(

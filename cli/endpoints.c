@@ -12,17 +12,22 @@
 #define CONTROL_CONNECTIONS 16
 #define TELL_EVERY          (60 * FZR_SECOND)
 
-static void on_shortage(void *ctx, unsigned ended)
+static void on_shortage(void *ctx, int error, unsigned ended)
 {
   endpoints *e = ctx;
   const fzr_time now = monotonic_now();
   e->ended += ended;
   if (e->told && now - e->told < TELL_EVERY)
     return;
-  log_warn("relay",
-           "No descriptor was left for a connection to the health port or the control endpoint: closed %llu "
-           "others that waited; raise the limit of open files, or see who opens so many",
-           (unsigned long long)e->ended);
+  if (error == EMFILE || error == ENFILE)
+    log_warn(
+        "relay",
+        "No descriptor was left for a connection to the health port or the control endpoint: closed %llu "
+        "others that waited; raise the limit of open files, or see who opens so many",
+        (unsigned long long)e->ended);
+  else
+    log_warn("relay", "Can't accept a connection to the health port or the control endpoint: %s",
+             strerror(error));
   e->told = now;
   e->ended = 0;
 }

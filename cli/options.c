@@ -48,8 +48,8 @@ static int complain(reader *r, const char *format, ...)
 /* A value fit for an error line: not a secret. A URL may hold a password, or a token in its query. */
 static const char *shown_value(const option_spec *s, const char *value)
 {
-  const bool hidden = s->set == option_set_secret || s->set == option_set_token ||
-                      (s->set == option_set_api_url && strpbrk(value, "@?") != NULL);
+  const bool hidden =
+      s->set == option_set_secret || s->set == option_set_token || strpbrk(value, "@?") != NULL;
   return hidden ? "(not shown)" : value;
 }
 

@@ -40,7 +40,6 @@ extern const size_t option_spec_count;
 /* Those of the table that are more to the reader than a value to pass on. */
 const char *option_set_token(options *o, const char *t);
 const char *option_set_name(options *o, const char *t);
-const char *option_set_api_url(options *o, const char *t);
 const char *option_set_secret(options *o, const char *t);
 
 /* options_values.c: each returns NULL, or what would be right, if it does not say otherwise. */

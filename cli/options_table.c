@@ -75,7 +75,7 @@ const char *option_set_name(options *o, const char *t)
   return value_text(&o->name, t);
 }
 
-const char *option_set_api_url(options *o, const char *t)
+static const char *set_api_url(options *o, const char *t)
 {
   const char *expected = portal_check_url(t);
   return expected ? expected : value_text(&o->api_url, t);
@@ -375,8 +375,8 @@ const option_spec option_specs[] = {
      "token to register with the portal; also the first argument, where others can see it"},
     {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, NULL, option_set_name, GROUP_PORTAL, false,
      "name shown in the portal; also the second argument"},
-    {"api-url", NULL, "FIREZONE_API_URL", "URL", "wss://api.firezone.dev", NULL, option_set_api_url,
-     GROUP_PORTAL, false, "the portal's WebSocket"},
+    {"api-url", NULL, "FIREZONE_API_URL", "URL", "wss://api.firezone.dev", NULL, set_api_url, GROUP_PORTAL,
+     false, "the portal's WebSocket"},
     {"max-partition-time", NULL, "MAX_PARTITION_TIME", "TIME", "24h", NULL, set_partition, GROUP_PORTAL,
      false, "how long the portal may be away before the relay ends"},
     {"heartbeat-interval", NULL, "HEARTBEAT_INTERVAL", "TIME", "10s", NULL, set_heartbeat, GROUP_PORTAL,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/connections.h"
 
+#include "http/refusal.h"
+
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/sockios.h>
@@ -26,18 +29,21 @@ struct http_connections {
   unsigned open;
   unsigned limit; /* at most `most`, less while descriptors are short */
   unsigned most;
-  connection each
-      []; /* most + 1; in front the one whose last progress is longest ago: accepted, a whole request, an answer that went out */
+  /* most + 1; in front the one whose last progress is longest ago: accepted, a whole request, an answer that went out */
+  connection each[];
 };
 
 static ino_t inode_of(int fd)
 {
-  /* Not fstat: the number of a connection that evhttp has closed may be a worker's socket by now, which is what this finds out, and what the
-   * thread sanitizer takes for a race. */
+  /* Not fstat, where it can be helped: the number of a connection that evhttp has closed may be a worker's socket by now, which is what
+   * this finds out, and what the thread sanitizer takes for a race. Filters of system calls that are older than statx refuse it. */
   struct statx st;
-  return fd >= 0 && statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_INO, &st) == 0 && S_ISSOCK(st.stx_mode)
-             ? st.stx_ino
-             : 0;
+  struct stat old;
+  if (fd < 0)
+    return 0;
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_INO, &st) == 0)
+    return S_ISSOCK(st.stx_mode) ? st.stx_ino : 0;
+  return errno != EBADF && fstat(fd, &old) == 0 && S_ISSOCK(old.st_mode) ? old.st_ino : 0;
 }
 
 static void forget(http_connections *list, unsigned i)
@@ -117,6 +123,7 @@ struct bufferevent *http_connections_accept(struct event_base *base, void *ctx)
   if (bev == NULL)
     return NULL;
   bufferevent_setwatermark(bev, EV_READ, 0, HTTP_MAX_UNREAD);
+  http_strip_refusals(bev);
   /* Not made for threads, so this is but a reference: the object is still there in on_adopt whatever evhttp does to it. */
   bufferevent_lock(bev);
   list->newcomer = bev;

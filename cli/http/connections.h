@@ -18,15 +18,15 @@ http_connections *http_connections_new(struct event_base *base, unsigned most);
 /* Connections stay as they are. NULL is allowed. */
 void http_connections_free(http_connections *list);
 
-/* What evhttp asks for when it is about to accept a connection (evhttp_set_bevcb): its bufferevent, which will be in the list, at the latest
- * in the loop's next turn. If that is one too many, another one ends. |list| is a http_connections. */
+/* What evhttp asks for when it is about to accept a connection (evhttp_set_bevcb): its bufferevent, which will be in the list, at the
+ * latest in the loop's next turn. If that is one too many, another one ends. |list| is a http_connections. */
 struct bufferevent *http_connections_accept(struct event_base *base, void *list);
 
 /* The connection with the socket |fd| has a whole request (|answering|), or its answer went out. Until then a connection waits. */
 void http_connections_progress(http_connections *list, int fd, bool answering);
 
-/* No descriptors are left: ends half of the connections, but none that has a request which was not looked at yet, and takes no more than the
- * others until http_connections_grow. Returns how many. */
+/* No descriptors are left: ends half of the connections, but none that has a request which was not looked at yet, and takes no more than
+ * the others until http_connections_grow. Returns how many. */
 unsigned http_connections_shrink(http_connections *list);
 
 /* Doubles what is taken. Returns whether that is again all that was said at the start. */

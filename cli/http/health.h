@@ -12,10 +12,9 @@ typedef struct health_source {
   const char *(*not_ready)(void *ctx);
 } health_source;
 
-/* Adds both routes to |server|: /readyz answers 200 or 503; /healthz 200 as long as there is a loop to answer at all, for what lives in this
- * process is relayed on, portal or none, and a restart would end it. |source| is copied; its ctx must outlive |server|. The routes' state is
- * freed by health_free, after the server.
- * Returns NULL with errno set if it can't. */
+/* Adds both routes to |server|: /readyz answers 200 or 503; /healthz 200 as long as there is a loop to answer at all, for what lives in
+ * this process is relayed on, portal or none, and a restart would end it. |source| is copied; its ctx must outlive |server|. The routes'
+ * state is freed by health_free, after the server. Returns NULL with errno set if it can't. */
 struct health *health_new(http_server *server, const health_source *source);
 void health_free(struct health *health);
 

@@ -17,7 +17,8 @@
 #include "http/connections.h"
 #include "sockaddr.h"
 
-#define BACKLOG     64
+/* How many connections may wait for the loop. Where a burst finds no room, all in it try again in a second or more, and checks with them. */
+#define BACKLOG     4096
 #define ALL_METHODS 0x1ff
 /* Without descriptors: how long nothing is accepted, so that those that are closed come back; how often a reserve is looked for. */
 #define PAUSE (10 * FZR_MILLISECOND)
@@ -39,7 +40,7 @@ struct http_server {
   route *routes;
   struct event *retry;
   int reserve; /* a descriptor for whoever asks when there is no other left; -1: given away */
-  void (*on_shortage)(void *ctx, unsigned ended);
+  http_shortage on_shortage;
   void *ctx;
   fzr_addr addr;
 };
@@ -220,8 +221,8 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
     retry_in(server, RETRY);
 }
 
-/* A connection waits and can't be accepted. If that is for want of descriptors it gets the reserve; if that is gone, others have to go. Without
- * a pause the loop would come back here at once, for as long as none is free. */
+/* A connection waits and can't be accepted. If that is for want of descriptors it gets the reserve; if that is gone, others have to go.
+ * Without a pause the loop would come back here at once, for as long as none is free. */
 static void on_accept_error(struct evconnlistener *listener, void *http)
 {
   const int error = errno;
@@ -241,10 +242,10 @@ static void on_accept_error(struct evconnlistener *listener, void *http)
   (void)evconnlistener_disable(listener);
   retry_in(server, PAUSE);
   if (server->on_shortage != NULL)
-    server->on_shortage(server->ctx, ended);
+    server->on_shortage(server->ctx, error, ended);
 }
 
-void http_server_on_shortage(http_server *server, void (*on_shortage)(void *ctx, unsigned ended), void *ctx)
+void http_server_on_shortage(http_server *server, http_shortage on_shortage, void *ctx)
 {
   server->on_shortage = on_shortage;
   server->ctx = ctx;

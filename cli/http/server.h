@@ -66,9 +66,12 @@ fzr_addr http_server_addr(const http_server *server);
 int http_server_route(http_server *server, enum evhttp_cmd_type method, const char *path,
                       http_handler handler, void *ctx);
 
-/* Calls |on_shortage| with |ctx| when a connection waited that could not be accepted for want of descriptors or memory, each time, and how
- * many others were |ended| for it. */
-void http_server_on_shortage(http_server *server, void (*on_shortage)(void *ctx, unsigned ended), void *ctx);
+/* Called when a connection waited that could not be accepted: why, as an errno of accept (EMFILE and ENFILE: there are no descriptors),
+ * and how many others were |ended| for it. */
+typedef void (*http_shortage)(void *ctx, int error, unsigned ended);
+
+/* Calls |on_shortage| with |ctx| each time. */
+void http_server_on_shortage(http_server *server, http_shortage on_shortage, void *ctx);
 
 /* How many connections are open: for tests and metrics. */
 unsigned http_server_connections(http_server *server);

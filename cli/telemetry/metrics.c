@@ -37,6 +37,7 @@ static bool is_usual(unsigned method, unsigned code)
       [FZR_STAT_REFRESH] = {400, 401, 420, 437, 438, 441, 443},
       [FZR_STAT_CHANNEL_BIND] = {400, 401, 403, 420, 437, 438, 441, 443, 508},
       [FZR_STAT_CREATE_PERMISSION] = {400, 401, 403, 420, 437, 438, 441, 443, 508},
+      [FZR_STAT_OTHER] = {400},
   };
   for (size_t i = 0; codes[method][i]; i++)
     if (codes[method][i] == code)

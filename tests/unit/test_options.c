@@ -307,6 +307,21 @@ START_TEST(test_tokens)
 }
 END_TEST
 
+/* A URL may hold a password, or a key in its query, wherever it was put. */
+START_TEST(test_urls_with_secrets_are_not_shown)
+{
+  static const char *const urls[] = {"https://user:S3CRET@host:4317", "user:S3CRET@host:4317",
+                                     "https://host:4317?api-key=S3CRET"};
+  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+    clear_env();
+    set_env("OTLP_GRPC_ENDPOINT", urls[i]);
+    ck_assert_int_eq(READ(PUBLIC), -1);
+    ck_assert_msg(strstr(error, "OTLP_GRPC_ENDPOINT: invalid value '(not shown)'") != NULL, "%s", error);
+    ck_assert_ptr_null(strstr(error, "S3CRET"));
+  }
+}
+END_TEST
+
 /* The relay's environment may hold anything: the sub-command minds what it makes use of. */
 START_TEST(test_credentials_in_an_environment_of_the_relay)
 {
@@ -407,6 +422,7 @@ int main(void)
   tcase_add_test(tc, test_what_does_not_go_together);
   tcase_add_test(tc, test_tokens);
   tcase_add_test(tc, test_credentials_in_an_environment_of_the_relay);
+  tcase_add_test(tc, test_urls_with_secrets_are_not_shown);
   tcase_add_test(tc, test_durations);
   tcase_add_test(tc, test_help_has_them_all);
   suite_add_tcase(suite, tc);

@@ -3,11 +3,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
+#include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -184,6 +190,28 @@ START_TEST(no_answer_to_head_has_a_body)
 }
 END_TEST
 
+/* Those that evhttp sends by itself, to what it can't read or does not take: nothing follows the head, and the head says so. */
+START_TEST(no_refusal_has_a_body)
+{
+  static char requests[6][HTTP_MAX_HEADER + 100] = {
+      "HEAD http://[ HTTP/1.1\r\nHost: x\r\n\r\n", "GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+      "HEAD http://[ HTTP/1.0\r\n\r\n", "BREW /a HTTP/1.1\r\nHost: x\r\n\r\n"};
+  for (unsigned i = 4; i < 6; i++) {
+    const int n = snprintf(requests[i], sizeof requests[i], "%s /a HTTP/1.1\r\nX: ", i == 4 ? "HEAD" : "GET");
+    memset(requests[i] + n, 'x', HTTP_MAX_HEADER);
+    memcpy(requests[i] + n + HTTP_MAX_HEADER, "\r\n\r\n", 5);
+  }
+  for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+    const char *text = ask(requests[i]);
+    ck_assert_msg(status_of(text) == (i == 3 ? 501 : 400), "%.40s: %s", requests[i], text);
+    const char *end = strstr(text, "\r\n\r\n");
+    ck_assert_ptr_nonnull(end);
+    ck_assert_msg(end[4] == '\0', "%.40s: %s", requests[i], text);
+    ck_assert_ptr_nonnull(strstr(text, "\r\nContent-Length: 0\r\n"));
+  }
+}
+END_TEST
+
 START_TEST(unknown_is_404_and_405)
 {
   unsigned calls = 0;
@@ -287,7 +315,8 @@ static void get_answer(int fd)
   turn();
 }
 
-/* A flood ends those that wait, but not the one whose request is there: it came before all of the flood, and nobody had time to look at it. */
+/* A flood ends those that wait, but not the one whose request is there: it came before all of the flood, and nobody had time to look at
+ * it. */
 START_TEST(a_flood_does_not_end_a_check_that_is_being_made)
 {
   unsigned calls = 0;
@@ -374,9 +403,12 @@ START_TEST(unread_pipelined_requests_are_not_kept)
 }
 END_TEST
 
-static void count_shortage(void *ctx, unsigned ended)
+static int last_error;
+
+static void count_shortage(void *ctx, int error, unsigned ended)
 {
   unsigned *const counts = ctx;
+  last_error = error;
   counts[0]++;
   counts[1] += ended;
 }
@@ -430,8 +462,84 @@ START_TEST(what_can_not_be_accepted_does_not_keep_the_loop_busy)
   ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
   ck_assert_uint_ge(counts[0], 2);
   ck_assert_uint_le(counts[0], 22);
+  ck_assert_int_eq(last_error, EMFILE);
   (void)close(waiting);
   (void)close(second);
+}
+END_TEST
+
+/* From here on the system call |number| ends with |error|, as a container's filter may have it. */
+static void refuse(long number, int error)
+{
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+  ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+/* Filters that are older than statx, as those of some containers are, take nothing of the limit. */
+START_TEST(the_limit_holds_without_statx)
+{
+  int fds[40];
+  refuse(__NR_statx, EPERM);
+  for (size_t i = 0; i < 40; i++) {
+    fds[i] = dial();
+    turn();
+  }
+  ck_assert_uint_ge(http_server_connections(server), 8);
+  ck_assert_uint_le(http_server_connections(server), 9);
+  ck_assert_str_eq(read_all(fds[0]), "");
+  for (size_t i = 0; i < 40; i++)
+    (void)close(fds[i]);
+  while (http_server_connections(server) != 0)
+    turn();
+}
+END_TEST
+
+/* What is not for want of descriptors is not told as if it were, and ends nobody. */
+START_TEST(other_errors_of_accept_are_told)
+{
+  unsigned counts[2] = {0, 0};
+  http_server_on_shortage(server, count_shortage, counts);
+  const int open = dial();
+  while (http_server_connections(server) == 0)
+    turn();
+  refuse(__NR_accept4, ENOBUFS);
+  const int waiting = dial();
+  while (counts[0] == 0)
+    turn();
+  ck_assert_int_eq(last_error, ENOBUFS);
+  ck_assert_uint_eq(counts[1], 0);
+  ck_assert_uint_eq(http_server_connections(server), 1);
+  (void)close(open);
+  (void)close(waiting);
+}
+END_TEST
+
+/* Connections that come faster than the loop turns wait for it: none is made to try again, which takes a second. */
+START_TEST(a_burst_does_not_wait)
+{
+  enum { BURST = 300 };
+  const fzr_addr addr = http_server_addr(server);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(addr.port)};
+  int fds[BURST];
+  memcpy(&to.sin_addr, addr.ip, 4);
+  for (size_t i = 0; i < BURST; i++) {
+    fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    ck_assert_int_ge(fds[i], 0);
+    ck_assert(connect(fds[i], (const struct sockaddr *)&to, sizeof to) == 0 || errno == EINPROGRESS);
+  }
+  for (size_t i = 0; i < BURST; i++) {
+    struct pollfd waiting = {.fd = fds[i], .events = POLLOUT};
+    ck_assert_msg(poll(&waiting, 1, 500) == 1 && waiting.revents == POLLOUT, "connection %zu", i);
+  }
+  for (size_t i = 0; i < BURST; i++)
+    (void)close(fds[i]);
 }
 END_TEST
 
@@ -498,6 +606,7 @@ int main(void)
   tcase_add_test(tc, routes_by_method_and_path);
   tcase_add_test(tc, head_has_no_body);
   tcase_add_test(tc, no_answer_to_head_has_a_body);
+  tcase_add_test(tc, no_refusal_has_a_body);
   tcase_add_test(tc, unknown_is_404_and_405);
   tcase_add_test(tc, headers_and_bodies_are_limited);
   tcase_add_test(tc, garbage_does_no_harm);
@@ -510,6 +619,9 @@ int main(void)
   tcase_add_test(tc, open_connections_end_with_the_server);
   tcase_add_test(tc, taken_port_is_told);
   tcase_add_test(tc, health_routes);
+  tcase_add_test(tc, a_burst_does_not_wait);
+  tcase_add_test(tc, the_limit_holds_without_statx);
+  tcase_add_test(tc, other_errors_of_accept_are_told);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
