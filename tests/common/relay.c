@@ -84,15 +84,20 @@ static void clear(fzt_relay *relay)
   relay->verdict_count = relay->answer_count = relay->event_count = 0;
 }
 
-void fzt_client(fzt_relay *relay, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
+void fzt_client_run(fzt_relay *relay, fzr_pkt *pkts, size_t count)
 {
-  fzr_pkt pkt = {.data = data, .len = (uint32_t)len, .from = *from, .to = *to};
   size_t consumed;
   clear(relay);
   relay->verdict_count =
-      fzr_engine_rx_client(relay->engine, &pkt, 1, relay->verdicts, 256, &consumed, relay->now);
-  ck_assert_uint_eq(consumed, 1);
+      fzr_engine_rx_client(relay->engine, pkts, count, relay->verdicts, 256, &consumed, relay->now);
+  ck_assert_uint_eq(consumed, count);
   drain(relay);
+}
+
+void fzt_client(fzt_relay *relay, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
+{
+  fzr_pkt pkt = {.data = data, .len = (uint32_t)len, .from = *from, .to = *to};
+  fzt_client_run(relay, &pkt, 1);
 }
 
 void fzt_peer(fzt_relay *relay, const fzr_addr *from, uint16_t port, const uint8_t *data, size_t len)

@@ -19,6 +19,7 @@ typedef struct fuzz_engine {
   uint32_t open_ports; /* sockets that are open */
   uint32_t channels;   /* told as bound, and not as unbound */
   int next_open_error;
+  bool events_wait; /* they are taken later, after more of what comes in */
 } fuzz_engine;
 
 /* A relay with both families on 16 ports, with small limits. */
@@ -37,6 +38,8 @@ void fuzz_from_peer(fuzz_engine *f, unsigned peer, uint16_t port, const uint8_t 
 void fuzz_own(fuzz_engine *f, uint8_t how);
 /* Lets |by| pass. */
 void fuzz_pass(fuzz_engine *f, fzr_time by);
+/* Lets |by| pass without seeing to any deadline. */
+void fuzz_skip(fuzz_engine *f, fzr_time by);
 /* Sends a request of |method| with the |len| attribute bytes |attrs| and a right signature. */
 void fuzz_signed(fuzz_engine *f, unsigned client, uint16_t method, const uint8_t *attrs, size_t len);
 /* Brings client |client| an allocation, and a channel to peer |peer|. */

@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t op = fuzz_byte(&in);
     const unsigned client = op >> 4 & 3;
     const size_t len = fuzz_byte(&in);
+    f.events_wait = op & 0x80;
     switch (op & 7) {
     case 0:
       fuzz_from_client(&f, client, bytes, fuzz_bytes(&in, bytes, len), 0);
@@ -24,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
       fuzz_signed(&f, client, (uint16_t)(len & 15), bytes, fuzz_bytes(&in, bytes, fuzz_byte(&in)));
       break;
     case 3:
-      fuzz_pass(&f, (fzr_time)fuzz_u16(&in) * (len & 1 ? FZR_SECOND : FZR_MILLISECOND));
+      (len & 2 ? fuzz_skip : fuzz_pass)(&f,
+                                        (fzr_time)fuzz_u16(&in) * (len & 1 ? FZR_SECOND : FZR_MILLISECOND));
       break;
     case 4:
       fuzz_allocate(&f, client, len & 1);

@@ -124,10 +124,8 @@ static void add_lifetime(fzr_stun_builder *b, const void *ctx)
   fzr_stun_add_u32(b, FZR_ATTR_LIFETIME, *(const uint32_t *)ctx);
 }
 
-static void step_refresh(int c)
+static void refresh(int c, uint32_t lifetime)
 {
-  static const uint32_t lifetimes[] = {0, 1, 60, 600, 3600, 5000};
-  const uint32_t lifetime = lifetimes[fzt_below(&prng, 6)];
   const int expected = alive(c) ? 0 : 437;
   fzt_check(ask(c, FZR_STUN_REFRESH, add_lifetime, &lifetime) == expected);
   if (expected)
@@ -136,6 +134,12 @@ static void step_refresh(int c)
     model[c].expires = relay.now + (lifetime < 3600 ? lifetime : 3600) * FZR_SECOND + GRACE;
   else
     memset(&model[c], 0, sizeof model[c]);
+}
+
+static void step_refresh(int c)
+{
+  static const uint32_t lifetimes[] = {0, 1, 60, 600, 3600, 5000};
+  refresh(c, lifetimes[fzt_below(&prng, 6)]);
 }
 
 typedef struct binding {
@@ -172,6 +176,77 @@ static void step_bind(int c)
   fzt_check(ask(c, FZR_STUN_CHANNEL_BIND, add_binding, &wanted) == expected);
   if (!expected)
     model[c].channels[channel] = (model_channel){peer, relay.now};
+}
+
+/* Some requests of a client in one call, perhaps after a time in which no deadline was seen to; events are taken after all of
+ * them. */
+#define BURST 4
+
+typedef struct burst {
+  uint8_t buffers[BURST][512];
+  fzr_pkt pkts[BURST];
+  int channel[BURST], peer[BURST]; /* channel -1: a Refresh to 0 */
+} burst;
+
+static void add_to_burst(burst *b, int c, int i, bool end)
+{
+  fzr_stun_builder builder;
+  const int channel = (int)fzt_below(&prng, CHANNELS);
+  const bool again = model[c].allocated && model[c].channels[channel].peer >= 0 && fzt_below(&prng, 2);
+  b->channel[i] = end ? -1 : channel;
+  b->peer[i] = again ? model[c].channels[channel].peer : (int)fzt_below(&prng, PEERS);
+  const binding wanted = {(uint16_t)(0x4000 + channel), &peers[b->peer[i]]};
+  const uint32_t lifetime = 0;
+  fzt_begin(&relay, &clients[c], &builder, b->buffers[i], sizeof b->buffers[i],
+            end ? FZR_STUN_REFRESH : FZR_STUN_CHANNEL_BIND);
+  if (end)
+    add_lifetime(&builder, &lifetime);
+  else
+    add_binding(&builder, &wanted);
+  fzr_stun_add_integrity(&builder, clients[c].key, sizeof clients[c].key);
+  b->pkts[i] = (fzr_pkt){.data = b->buffers[i],
+                         .len = (uint32_t)fzr_stun_build_finish(&builder),
+                         .from = clients[c].addr,
+                         .to = clients[c].server};
+}
+
+/* The answer to request |i|, and what it means for the model. */
+static void check_burst_answer(const burst *b, int c, int i, const fzt_answer *answer)
+{
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
+  fzt_check(fzr_stun_read(answer->data, answer->len, &msg) == 0);
+  const int code = (int)fzr_stun_error_code(&msg), channel = b->channel[i];
+  if (code == 438) { /* stale by now: nothing was done */
+    fzt_check(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+    memcpy(clients[c].nonce, nonce.value, nonce.len);
+    clients[c].nonce_len = nonce.len;
+    return;
+  }
+  fzt_check(code == (channel >= 0 ? expected_bind(c, channel, b->peer[i]) : alive(c) ? 0 : 437));
+  if (!code && channel >= 0)
+    model[c].channels[channel] = (model_channel){b->peer[i], relay.now};
+  else if (!code)
+    memset(&model[c], 0, sizeof model[c]);
+}
+
+static void step_burst(int c)
+{
+  burst b;
+  if (!clients[c].nonce_len)
+    return;
+  if (fzt_below(&prng, 2)) {
+    refresh(c, 3600);
+    relay.now += 600 * FZR_SECOND + fzt_below(&prng, 320 * FZR_SECOND);
+  }
+  const int n = 1 + (int)fzt_below(&prng, BURST);
+  const bool ends = fzt_below(&prng, 2);
+  for (int i = 0; i < n; i++)
+    add_to_burst(&b, c, i, ends && i == n - 1);
+  fzt_client_run(&relay, b.pkts, (size_t)n);
+  fzt_check(relay.answer_count == (size_t)n);
+  for (int i = 0; i < n; i++)
+    check_burst_answer(&b, c, i, &relay.answers[i]);
 }
 
 static void step_client_data(int c)
@@ -300,7 +375,7 @@ START_TEST(test_engine_agrees_with_the_model)
     set_up();
     for (unsigned step = 0; step < 400; step++) {
       const int c = (int)fzt_below(&prng, CLIENTS);
-      switch (fzt_below(&prng, 8)) {
+      switch (fzt_below(&prng, 9)) {
       case 0:
         step_allocate(c);
         break;
@@ -319,6 +394,9 @@ START_TEST(test_engine_agrees_with_the_model)
         break;
       case 6:
         step_time();
+        break;
+      case 7:
+        step_burst(c);
         break;
       default:
         check_gauges();
