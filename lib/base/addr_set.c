@@ -33,6 +33,14 @@ bool fzri_addr_set_has(const fzri_addr_set *set, const fzr_addr *addr)
   return set->count && find(set, addr)->family;
 }
 
+bool fzri_addr_set_within(const fzri_addr_set *set, const fzri_addr_set *other)
+{
+  for (uint32_t i = 0; i < set->capacity; i++)
+    if (set->slots[i].family && !fzri_addr_set_has(other, &set->slots[i]))
+      return false;
+  return true;
+}
+
 static void put(fzri_addr_set *set, const fzr_addr *addr)
 {
   fzr_addr *slot = find(set, addr);

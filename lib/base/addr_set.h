@@ -14,6 +14,9 @@ typedef struct fzri_addr_set {
 /* Whether the address of |addr| is in it. A set of zeros is empty. */
 bool fzri_addr_set_has(const fzri_addr_set *set, const fzr_addr *addr);
 
+/* Whether all that is in |set| is in |other|. */
+bool fzri_addr_set_within(const fzri_addr_set *set, const fzri_addr_set *other);
+
 /* Adds |n| addresses; those of no family, unspecified ones, and those that are there are passed over. Returns 0, or
  * FZR_ERR_NO_MEMORY with |set| as it was. */
 int fzri_addr_set_add(fzri_addr_set *set, fzri_mem *mem, const fzr_addr *addrs, size_t n);

@@ -27,6 +27,15 @@ void fzri_channel_stop(fzr_engine *e, fzri_channel *c)
     fzri_events_queue_channel(e, c);
 }
 
+void fzri_channel_set_own(fzr_engine *e, fzri_channel *c, bool own)
+{
+  if (c->own == own)
+    return;
+  c->own = own;
+  if (c->exported)
+    fzri_events_queue_channel(e, c);
+}
+
 void fzri_channel_release(fzr_engine *e, fzri_channel *c)
 {
   fzri_pool_give(&e->channels, c->index);
@@ -139,6 +148,7 @@ enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint1
       fzri_channel_stop(e, c); /* reserved: it begins anew */
     const bool relayed = c->relaying;
     start_relaying(e, c);
+    fzri_channel_set_own(e, c, fzri_peer_policy_is_own(&e->policy, peer));
     return relayed ? FZRI_BIND_REFRESHED : FZRI_BIND_NEW;
   }
   if (a->channel_count >= e->max_channels)

@@ -55,6 +55,10 @@ size_t fzri_channels_expire(fzr_engine *e, size_t budget);
 /* Gives the object back. */
 void fzri_channel_release(fzr_engine *e, fzri_channel *c);
 
+/* Says whether the peer of |c| is the relay itself; queues UNBOUND and BOUND if the application was told otherwise: an offload has to
+ * leave it alone from now on, or may have it. */
+void fzri_channel_set_own(fzr_engine *e, fzri_channel *c, bool own);
+
 /* Stops relaying; queues UNBOUND if the application knows of the channel. */
 void fzri_channel_stop(fzr_engine *e, fzri_channel *c);
 

@@ -24,9 +24,12 @@ int fzr_engine_set_own_addrs(fzr_engine *e, const fzr_addr *addrs, size_t count)
   const int error = fzri_addr_set_add(&set, &e->mem, addrs, count);
   if (error)
     return error;
+  /* One that has left is in no hurry: a channel's next refresh sees that. */
+  const bool news = !fzri_addr_set_within(&set, &e->policy.host);
   fzri_addr_set_free(&e->policy.host, &e->mem);
   e->policy.host = set;
-  start_recheck(e);
+  if (news)
+    start_recheck(e);
   return 0;
 }
 
@@ -91,25 +94,20 @@ static void log_ended(const fzr_engine *e, const fzri_channel *c)
   e->log(e->log_ctx, &record);
 }
 
-/* |c|'s peer may be the relay's own by now. */
+/* |c|'s peer may be the relay's own by now, or no longer. */
 static void recheck_channel(fzr_engine *e, fzri_channel *c)
 {
   fzri_peer_judgement judgement;
   const fzr_addr *client = &fzri_allocation_at(e, c->allocation)->client;
   const bool own = fzri_peer_policy_is_own(&e->policy, &c->peer);
   /* The listen port's number is no peer's, at whatever address. */
-  if (!own && !fzri_peer_policy_listens(&e->policy, c->peer.port))
-    return;
-  if (fzri_peer_check(e, client, &c->peer, false, &judgement)) {
+  const bool listens = fzri_peer_policy_listens(&e->policy, c->peer.port);
+  if ((own || listens) && fzri_peer_check(e, client, &c->peer, false, &judgement)) {
     log_ended(e, c);
     fzri_channel_end(e, c);
     return;
   }
-  if (c->own || !own)
-    return;
-  c->own = true;
-  if (c->exported)
-    fzri_events_queue_channel(e, c); /* an offload has to leave it alone from now on */
+  fzri_channel_set_own(e, c, own);
 }
 
 size_t fzri_own_recheck(fzr_engine *e, size_t budget)

@@ -101,6 +101,31 @@ START_TEST(test_a_channel_that_may_stay_is_told_anew)
   add_own("203.0.113.8");
   fzt_pass(&relay, 0);
   ck_assert_uint_eq(relay.event_count, 0);
+  /* The address leaves: nothing is looked at for that alone, but with the next refresh an offload may have the channel. */
+  OWN_IS("203.0.113.77");
+  fzt_pass(&relay, 0);
+  OWN_IS("203.0.113.8", "203.0.113.77");
+  fzt_pass(&relay, 0);
+  OWN_IS("203.0.113.77");
+  ck_assert_uint_gt(fzr_engine_deadline(relay.engine), relay.now);
+  ck_assert_int_eq(bind_to(0x4000, "203.0.113.8:50000"), 0);
+  ck_assert_uint_eq(relay.event_count, 2);
+  ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_CHANNEL_UNBOUND);
+  ck_assert_uint_eq(relay.events[0].flags, FZR_EVENT_PEER_IS_OWN);
+  ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_CHANNEL_BOUND);
+  ck_assert_uint_eq(relay.events[1].flags, 0);
+  /* Another that comes has all of them looked at, which tells both ways. */
+  add_own("203.0.113.8");
+  fzt_pass(&relay, 0);
+  ck_assert_uint_eq(relay.event_count, 2);
+  OWN_IS("203.0.113.78");
+  fzt_pass(&relay, 0);
+  ck_assert_uint_eq(relay.event_count, 2);
+  ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_CHANNEL_BOUND);
+  ck_assert_uint_eq(relay.events[1].flags, 0);
+  add_own("203.0.113.8");
+  fzt_pass(&relay, 0);
+  ck_assert_uint_eq(relay.event_count, 2);
   /* In one breath: what was not told need not be untold. */
   ck_assert_int_eq(fzt_refresh(&relay, &client, 0), 0);
   ck_assert_uint_eq(relay.event_count, 2);
