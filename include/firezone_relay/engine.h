@@ -27,10 +27,14 @@ extern "C" {
 typedef struct fzr_engine fzr_engine;
 
 /**
- * What the shards of one relay share: the pool of free ports of the range, how many allocations each user has, and
- * what the log was told lately (FZR_LOG_PEER_OUT_OF_REACH, FZR_LOG_STRANGERS_LIMITED). Lock-free; any number of engines on any threads may use one, if they are told the time by one clock: a port that
- * was given back rests for 10 s before it is given out again, and one that another program was seen to hold is passed over
- * for a minute, both as long as there are others.
+ * What the shards of one relay share: the pool of free ports of the range, which of them live allocations have,
+ * how many allocations each user has or which is his newest, how many channels there are (max_channels), what the
+ * relay lacks (fzr_shared_lacks), and what the log was told lately, which limits FZR_LOG_PEER_OUT_OF_REACH and
+ * FZR_LOG_STRANGERS_LIMITED for all of them together.
+ *
+ * Lock-free; any number of engines on any threads may use one, if they are told the time by one clock: a port that
+ * was given back rests for 10 s before it is given out again, and one that another program was seen to hold is
+ * passed over for a minute, both as long as there are others.
  */
 typedef struct fzr_shared fzr_shared;
 

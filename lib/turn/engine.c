@@ -169,9 +169,10 @@ static int init_shared(fzr_engine *e, const fzr_config *c)
   e->shared = c->shared;
   if (e->owns_shared)
     error = fzr_shared_new(c->lowest_port, c->highest_port, &e->mem.hooks, &e->shared);
-  if (!error)
-    e->told = &e->shared->told;
-  return error;
+  if (error)
+    return error;
+  e->told = &e->shared->told;
+  return fzri_shared_user_key(e->shared, e->random, e->random_ctx, &e->user_key);
 }
 
 int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out)

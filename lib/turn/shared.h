@@ -4,6 +4,7 @@
 #define FZRI_SHARED_H
 
 #include "../base/mem.h"
+#include "../base/siphash.h"
 #include "firezone_relay/engine.h"
 #include "told.h"
 
@@ -19,9 +20,10 @@ struct fzr_shared {
   _Atomic uint64_t *used; /* a bit per port, 1 = taken; bits past the range are 1 */
   _Atomic uint64_t *rest; /* of each port: see ports.c */
   _Atomic uint64_t *users;
-  _Atomic uint64_t *marked;  /* a bit per port, see users.h */
-  _Atomic uint32_t channels; /* of all shards */
-  _Atomic uint32_t marks;    /* how many there ever were */
+  _Atomic uint64_t user_key[2]; /* of the users' hashes; 0: not set yet */
+  _Atomic uint64_t *marked;     /* a bit per port, see users.h */
+  _Atomic uint32_t channels;    /* of all shards */
+  _Atomic uint32_t marks;       /* how many there ever were */
   _Atomic uint64_t
       *live[2]; /* by fzri_family_slot, a bit per port: a live allocation has it, of whichever shard */
   _Atomic fzr_time short_until; /* something did not fit, and until then nothing is expected to: see room.h */

@@ -178,7 +178,8 @@ struct fzr_engine {
   fzr_peer_policy_fn policy_fn;
   void *policy_ctx;
   fzr_shared *shared;
-  fzri_told *told; /* that of |shared| */
+  fzri_told *told;           /* that of |shared| */
+  fzri_siphash_key user_key; /* likewise */
   bool owns_shared;
   bool draining;
   bool silent_when_full;

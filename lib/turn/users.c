@@ -16,6 +16,24 @@ uint32_t fzri_shared_user_slots(uint32_t ports)
   return slots;
 }
 
+int fzri_shared_user_key(fzr_shared *s, fzr_random_fn random, void *random_ctx, fzri_siphash_key *key)
+{
+  uint64_t words[2];
+  for (unsigned i = 0; i < 2; i++) {
+    words[i] = atomic_load(&s->user_key[i]);
+    if (words[i])
+      continue;
+    uint64_t drawn = 0, unset = 0;
+    if (random(random_ctx, (uint8_t *)&drawn, sizeof drawn))
+      return FZR_ERR_NO_RANDOM;
+    drawn += !drawn;
+    /* Whichever engine is first: each word is set once. */
+    words[i] = atomic_compare_exchange_strong(&s->user_key[i], &unset, drawn) ? drawn : unset;
+  }
+  *key = (fzri_siphash_key){words[0], words[1]};
+  return 0;
+}
+
 /* |kind| keeps the two uses of the table apart. */
 static uint64_t user_tag(uint64_t user, enum kind kind)
 {
@@ -99,8 +117,10 @@ void fzri_shared_unset_newest(fzr_shared *s, uint64_t user, uint16_t port)
   const uint64_t tag = user_tag(user, KIND_NEWEST);
   /* All of them: shards that raced for a new user may have left him two. */
   for (uint32_t i = 0; i < PROBES; i++) {
+    _Atomic uint64_t *slot = &s->users[((uint32_t)(tag >> 16) + i) & s->user_mask];
     uint64_t value = tag | port;
-    atomic_compare_exchange_strong(&s->users[((uint32_t)(tag >> 16) + i) & s->user_mask], &value, tag);
+    if (atomic_load(slot) == value) /* cheaper than a locked instruction for each */
+      atomic_compare_exchange_strong(slot, &value, tag);
   }
 }
 

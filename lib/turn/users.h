@@ -8,6 +8,10 @@
 /* How many slots users need where there are |ports| ports; a power of two. */
 uint32_t fzri_shared_user_slots(uint32_t ports);
 
+/* The key that users are hashed with, so that nobody can tell which names share slots. The first engine of |shared| sets it, of bits
+ * from |random|; all of them get the same. Returns 0 or FZR_ERR_NO_RANDOM. */
+int fzri_shared_user_key(fzr_shared *shared, fzr_random_fn random, void *random_ctx, fzri_siphash_key *key);
+
 /* Counts one allocation more for the user with the hash |user| (not 0) if he has fewer than |limit|. Returns whether it did.
  * Shards that race for the same new user may let him overshoot by one each. */
 bool fzri_shared_user_enter(fzr_shared *shared, uint64_t user, uint32_t limit);

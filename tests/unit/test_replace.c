@@ -2,6 +2,8 @@
 /* A user's new allocation ends the older one, in one shard and across two. */
 #include "relay.h"
 
+#include "turn/request.h"
+
 #include <stdio.h>
 
 static fzt_relay one, two;
@@ -69,6 +71,23 @@ static void expect_events(const fzt_relay *r, const uint16_t *types, size_t n)
   for (size_t i = 0; i < n; i++)
     ck_assert_uint_eq(r->events[i].type, types[i]);
 }
+
+/* Who a user is cannot be told from his name: it takes the shards' key, which all of them have. */
+START_TEST(test_the_key_of_users)
+{
+  const fzri_request r = {.username = {.value = (const uint8_t *)"1892160000:ann", .len = 14}};
+  begin(100, FZR_REPLACE_ALWAYS, 1);
+  const uint64_t user = fzri_request_user(one.engine, &r);
+  ck_assert_uint_eq(user, fzri_request_user(two.engine, &r));
+  end();
+  fzt_relay other;
+  fzr_config config = fzt_config(&other);
+  other.prng.state = 12345;
+  fzt_relay_init(&other, &config);
+  ck_assert_uint_ne(user, fzri_request_user(other.engine, &r));
+  fzt_relay_free(&other);
+}
+END_TEST
 
 /* In one shard the older one ends as the new one begins, in order. */
 START_TEST(test_in_one_shard)
@@ -252,6 +271,7 @@ int main(void)
 {
   Suite *suite = suite_create("replace");
   TCase *tc = tcase_create("replace");
+  tcase_add_test(tc, test_the_key_of_users);
   tcase_add_test(tc, test_in_one_shard);
   tcase_add_test(tc, test_in_two_shards);
   tcase_add_test(tc, test_newest_goes_first);
