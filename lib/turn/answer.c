@@ -88,15 +88,15 @@ static size_t attribute_size(size_t len)
 /* Whether SOFTWARE is to be in the answer to |r|. One to a stranger, whose address may be forged, must not grow by it beyond what the
  * request has brought: the answer is no longer than it, or it has a SOFTWARE of that length itself. */
 static bool has_room_for_software(const fzr_engine *e, const fzri_request *r, const fzri_reply *reply,
-                                  const uint8_t *key)
+                                  const uint8_t *key, bool fingerprint)
 {
   if (r->authenticated)
     return true;
   const size_t size = attribute_size(e->software_len);
   if (r->software.value && attribute_size(r->software.len) >= size)
     return true;
-  const size_t rest = (key ? attribute_size(INTEGRITY_LEN) : 0) +
-                      (fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT) ? attribute_size(FINGERPRINT_LEN) : 0);
+  const size_t rest =
+      (key ? attribute_size(INTEGRITY_LEN) : 0) + (fingerprint ? attribute_size(FINGERPRINT_LEN) : 0);
   return reply->builder.len + size + rest <= r->msg.len;
 }
 
@@ -109,10 +109,10 @@ static void add_software(const fzr_engine *e, fzri_reply *reply)
 static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
 {
   const uint8_t *key = signing_key(r, code);
-  if (has_room_for_software(e, r, reply, key))
+  const bool fingerprint = fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT);
+  if (has_room_for_software(e, r, reply, key, fingerprint))
     add_software(e, reply);
-  fzri_reply_send(e, reply, r->msg.method, code, key, fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT), r->from,
-                  r->to);
+  fzri_reply_send(e, reply, r->msg.method, code, key, fingerprint, r->from, r->to);
   /* A request with a right MESSAGE-INTEGRITY may be an old one, from a forged address: only the nonce shows that it is not. */
   if (reply->slot)
     reply->slot->to_stranger = !(r->reached && r->verified);

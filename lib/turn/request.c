@@ -107,8 +107,8 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
       return turned_away;
   } else {
     take_authenticated(e, &r);
+    fzri_wipe(&r.credential, sizeof r.credential);
   }
-  fzri_wipe(&r.credential, sizeof r.credential);
   if (!r.silenced)
     return FZR_DROP_NONE;
   log_silenced(e, &r);

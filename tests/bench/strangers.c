@@ -5,7 +5,7 @@
  *
  * KIND is what they ask: `binding`; `anonymous`, an Allocate without credentials; `forged`, one with USERNAME (of the stamp scheme,
  * unless one is given), REALM and a MESSAGE-INTEGRITY that is of no password; `long`, the same with a USERNAME of 500 bytes; `huge`,
- * of 1,400 bytes; `known`, with a MESSAGE-INTEGRITY that is right for USERNAME and PASSWORD. No answer is read. Prints how many were
+ * of 1,400 bytes; `one`, `forged` from one address, 127.254.0.1; `known`, with a MESSAGE-INTEGRITY that is right for USERNAME and PASSWORD. No answer is read. Prints how many were
  * sent. Does not send bunches: what it was held up for is not made up for. */
 #include "firezone_relay/firezone_relay.h"
 
@@ -27,6 +27,7 @@ typedef struct flood {
   uint8_t request[REQUEST];
   size_t len;
   uint32_t next; /* source */
+  bool one;      /* address is all that they come from */
   uint64_t sent, failed;
 } flood;
 
@@ -65,6 +66,7 @@ static bool build(flood *f, const char *kind, const char *username, const char *
 {
   static const uint8_t txid[FZR_STUN_TXID_LEN] = {1, 2, 3};
   uint8_t name[REQUEST], key[FZR_STUN_KEY_LEN] = {7};
+  f->one = strcmp(kind, "one") == 0;
   const bool binding = strcmp(kind, "binding") == 0;
   size_t len = make_username(name, strcmp(kind, "long") == 0 ? 500 : strcmp(kind, "huge") == 0 ? 1400 : 0);
   fzr_stun_builder b;
@@ -91,6 +93,8 @@ static bool build(flood *f, const char *kind, const char *username, const char *
 /* The next source: neighbours in time are no neighbours in the network. */
 static struct in_addr next_source(flood *f)
 {
+  if (f->one)
+    return (struct in_addr){htonl(0x7ffe0001)};
   const uint32_t net = f->next++ * 40503u & 0xffffu; /* odd: all of them in turn */
   const uint8_t ip[4] = {127, (uint8_t)(1 + (net >> 8) % 250), (uint8_t)net, (uint8_t)(1 + f->next % 250)};
   struct in_addr addr;
@@ -146,7 +150,7 @@ int main(int argc, char **argv)
   const char *username = argc > 6 ? argv[5] : NULL, *password = argc > 6 ? argv[6] : "";
   if (rate < 1 || rate > 2e6 || seconds <= 0 || seconds > 120 || dial(&f, argv[1]) ||
       !build(&f, argv[2], username, password)) {
-    fprintf(stderr, "usage: fzr-strangers 127.A.B.C:PORT binding|anonymous|forged|long|huge|known "
+    fprintf(stderr, "usage: fzr-strangers 127.A.B.C:PORT binding|anonymous|forged|long|huge|one|known "
                     "REQUESTS-A-SECOND SECONDS [USERNAME PASSWORD]\n");
     return 2;
   }

@@ -6,9 +6,10 @@
 
 BUILD is the build directory; a PATH is another build's firezone-relay, to set it against. 8 clients with a channel each converse with their
 peers, N packets of 1,000 bytes a second in all (--live, 20,000), first without strangers, then beside each kind of them (fzr-strangers tells
-which there are) at --rate (100,000) requests a second. Servers have one thread and, if this is root, run as an ordinary user. Prints what
+which there are) at --rate (100,000) requests a second. Meanwhile new clients from other networks send a right first Allocate each: the column
+"new" says how many of them got an answer. Servers have one thread and, if this is root, run as an ordinary user. Prints what
 of the live packets was lost, their latency, what share of one core the server took, and for each stranger's request how much of it.
-With --check the status is 1 unless the relay lost less than 1 % beside `forged`. Needs two cores that are idle; coturn where it is asked
+With --check the status is 1 unless the relay lost less than 1 % beside `forged`, and answered all new clients beside `one`. Needs two cores that are idle; coturn where it is asked
 for. Bounded: S seconds a case (5), some 600,000 packets each.
 """
 
@@ -21,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -84,8 +86,34 @@ class Server:
         self.state.cleanup()
 
 
+class Newcomers(threading.Thread):
+    """Clients from a network each, one after the other, that send their first Allocate: no nonce, but what else it takes."""
+
+    def __init__(self, server):
+        super().__init__()
+        self.address, self.credentials = server.address, server.credentials
+        self.came = self.answered = 0
+        self.over = threading.Event()
+
+    def run(self):
+        host, port = self.address.split(":")
+        user, password = self.credentials
+        attributes = [(stun.REQUESTED_TRANSPORT, stun.UDP), (stun.USERNAME, user.encode()), (stun.REALM, b"firezone")]
+        request = stun.build(stun.ALLOCATE, stun.REQUEST, stun.new_transaction(), attributes, stun.key_of(user, "firezone", password))
+        while not self.over.wait(0.1):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.bind(("127.253.%d.1" % (self.came % 250), 0))
+                s.settimeout(0.5)
+                s.sendto(request, (host, int(port)))
+                self.came += 1
+                try:
+                    self.answered += bool(s.recv(1000))
+                except (TimeoutError, ConnectionRefusedError):
+                    pass
+
+
 def measure(server, kind, options):
-    """Returns (live flows' figures, requests that strangers sent) of one case."""
+    """Returns (live flows' figures, requests that strangers sent, new clients, those that got an answer) of one case."""
     user, password = server.credentials
     # Of the secret fzr-bench makes a user for each client, where it is one of ours.
     login = ["--user", user, "--password", password] if server.kind == "coturn" else []
@@ -95,45 +123,49 @@ def measure(server, kind, options):
             str(server.process.pid), "--json"] + login
     with subprocess.Popen(live, stdout=subprocess.PIPE, text=True, env=clean_environment({"AUTH_SECRET": SECRET})) as flows:
         sent = 0
+        newcomers = Newcomers(server)
         if kind:
             time.sleep(LEAD)
+            newcomers.start()
             extra = [user, password] if kind == "known" else []
             flood = subprocess.run([tools + "fzr-strangers", server.address, kind, str(options.rate), str(options.seconds)] + extra,
                                    stdout=subprocess.PIPE, check=True, text=True)
+            newcomers.over.set()
+            newcomers.join()
             sent = json.loads(flood.stdout)["sent"]
         figures = json.loads(flows.communicate()[0])
-    return figures, sent
+    return figures, sent, newcomers.came, newcomers.answered
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=os.path.abspath)
     parser.add_argument("--servers", default="relay")
-    parser.add_argument("--kinds", default="forged,long,known,anonymous,binding")
+    parser.add_argument("--kinds", default="forged,one,long,known,anonymous,binding")
     parser.add_argument("--rate", type=int, default=100000)
     parser.add_argument("--live", type=int, default=20000)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     failed = False
-    print("| server | strangers | a second | live lost | p50 us | p99 us | of a core | us each |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| server | strangers | a second | live lost | p50 us | p99 us | of a core | us each | new |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name in options.servers.split(","):
         alone = 0
         for kind in [""] + options.kinds.split(","):
             server = Server(name, options)
             try:
-                figures, strangers = measure(server, kind, options)
+                figures, strangers, came, answered = measure(server, kind, options)
             finally:
                 server.stop()
             lost = 100 * figures["lost"] / max(figures["sent"], 1)
             cpu = figures["server_cpu"] * figures["received"] / 1e9
             each = "%.2f" % ((cpu - alone) / strangers * 1e6) if strangers else "-"
             alone = alone or cpu
-            print("| %s | %s | %.0f | %.3f %% | %.0f | %.0f | %.0f %% | %s |"
+            print("| %s | %s | %.0f | %.3f %% | %.0f | %.0f | %.0f %% | %s | %d of %d |"
                   % (name, kind or "none", strangers / options.seconds, lost, figures["latency_p50"], figures["latency_p99"],
-                     100 * cpu / (options.seconds + 2 * LEAD), each), flush=True)
-            failed = failed or (name == "relay" and kind == "forged" and lost >= BAR)
+                     100 * cpu / (options.seconds + 2 * LEAD), each, answered, came), flush=True)
+            failed = failed or (name == "relay" and ((kind == "forged" and lost >= BAR) or (kind == "one" and answered < came)))
     return 1 if failed and options.check else 0
 
 
