@@ -399,7 +399,8 @@ static bool connected(portal_conn *conn, int fd)
   conn->fd = fd;
   conn->phase = UPGRADING;
   if (conn->config.trust != NULL) {
-    conn->tls = portal_tls_new(conn->config.url->host, conn->config.url->host_is_ip, conn->config.trust, &io);
+    conn->tls = portal_tls_new(conn->config.url->host, conn->config.url->host_is_ip, conn->config.trust,
+                               conn->config.tls_memory, &io);
     conn->phase = HANDSHAKE;
   }
   conn->readable = event_new(conn->config.base, fd, EV_READ, on_ready, conn);

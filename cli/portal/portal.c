@@ -39,6 +39,7 @@ struct portal {
   portal_resolver *resolver;
   portal_conn *conn;
   portal_trust *trust; /* during a handshake */
+  portal_tls_memory tls_memory;
   struct event *timer;
   struct event *late;               /* fires when a look-up takes too long */
   fzr_addr addrs[PORTAL_MAX_ADDRS]; /* of the last look-up that succeeded */
@@ -183,6 +184,7 @@ static void connect_to(portal *p, const fzr_addr *addrs, size_t count)
       .base = p->base,
       .url = &p->url,
       .trust = p->trust,
+      .tls_memory = &p->tls_memory,
       .request = request,
       .key = key,
       .addrs = ordered,

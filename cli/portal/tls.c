@@ -24,11 +24,6 @@
 #define MBEDTLS_PRIVATE(member)              member
 #define MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
 #endif
-#ifdef MBEDTLS_SSL_PROTO_TLS1_3
-#define NEWEST_VERSION "1.3"
-#else
-#define NEWEST_VERSION "1.2"
-#endif
 
 /* A general name's context tag for iPAddress (RFC 5280 section 4.2.1.6). */
 #define SAN_IP_TAG (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
@@ -37,8 +32,10 @@ struct portal_tls {
   mbedtls_ssl_context ssl;
   mbedtls_ssl_config config;
   portal_tls_io io;
-  const char *protocols[2]; /* offered by ALPN; mbedTLS keeps a reference */
-  uint8_t ip[16];           /* of the host, if it is a literal */
+  portal_tls_memory *memory; /* the owner's */
+  bool only_12;              /* what this connection offers */
+  const char *protocols[2];  /* offered by ALPN; mbedTLS keeps a reference */
+  uint8_t ip[16];            /* of the host, if it is a literal */
   size_t ip_len;
   bool established;
   size_t unsent; /* the length of a write that has to be repeated */
@@ -81,10 +78,6 @@ static const uint16_t signature_algorithms_of_12[] = {
     MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
     MBEDTLS_TLS1_3_SIG_NONE,
 };
-
-/* A server of TLS 1.2 with an order of its own chose RSA-PSS: from now on no more than TLS 1.2 is offered, until that is
- * refused. Connections are made on one thread. */
-static bool offer_only_12;
 #endif
 
 static int on_random(void *ctx, unsigned char *out, size_t len)
@@ -151,15 +144,16 @@ static int on_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flag
 }
 
 /* TLS 1.2 at the least, and no algorithm that either version could not go on with. */
-static int set_versions(mbedtls_ssl_config *config)
+static int set_versions(mbedtls_ssl_config *config, bool only_12)
 {
   mbedtls_ssl_conf_ciphersuites(config, ciphersuites);
 #if MBEDTLS_VERSION_MAJOR < 3
+  (void)only_12;
   mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
 #else
   mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-  mbedtls_ssl_conf_sig_algs(config, offer_only_12 ? signature_algorithms_of_12 : signature_algorithms);
-  if (offer_only_12)
+  mbedtls_ssl_conf_sig_algs(config, only_12 ? signature_algorithms_of_12 : signature_algorithms);
+  if (only_12)
     mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
 #endif
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
@@ -174,7 +168,7 @@ static int configure(portal_tls *tls, const char *host, const portal_trust *trus
   int result = mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
                                            MBEDTLS_SSL_PRESET_DEFAULT);
   if (result == 0)
-    result = set_versions(&tls->config);
+    result = set_versions(&tls->config, tls->only_12);
   if (result != 0)
     return result;
   mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
@@ -190,7 +184,7 @@ static int configure(portal_tls *tls, const char *host, const portal_trust *trus
 }
 
 portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust *trust,
-                           const portal_tls_io *io)
+                           portal_tls_memory *memory, const portal_tls_io *io)
 {
   portal_tls *tls = calloc(1, sizeof *tls);
   if (tls == NULL)
@@ -198,6 +192,9 @@ portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust
   mbedtls_ssl_init(&tls->ssl);
   mbedtls_ssl_config_init(&tls->config);
   tls->io = *io;
+  tls->memory = memory;
+  tls->only_12 = memory->only_12;
+  memory->only_12 = false; /* whatever becomes of this attempt, until it has succeeded */
   if (host_is_ip)
     tls->ip_len = inet_pton(AF_INET, host, tls->ip) == 1    ? 4
                   : inet_pton(AF_INET6, host, tls->ip) == 1 ? 16
@@ -245,6 +242,17 @@ static const char *verify_problem(uint32_t flags)
   return "the server's certificate is not acceptable";
 }
 
+/* What the server was offered, which its refusal is about. */
+static enum portal_tls_offered offered(const portal_tls *tls)
+{
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+  return tls->only_12 ? PORTAL_TLS_OFFERED_12_NOW : PORTAL_TLS_OFFERED_13;
+#else
+  (void)tls;
+  return PORTAL_TLS_OFFERED_12;
+#endif
+}
+
 static int failed(portal_tls *tls, int code)
 {
   char text[PORTAL_TLS_ERROR_MAX - 8];
@@ -258,14 +266,15 @@ static int failed(portal_tls *tls, int code)
     break;
   case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
     /* There is no function that tells which. */
-    portal_tls_alert_text(tls->ssl.MBEDTLS_PRIVATE(in_msg)[1], NEWEST_VERSION, text, sizeof text);
+    portal_tls_alert_text(tls->ssl.MBEDTLS_PRIVATE(in_msg)[1], offered(tls), text, sizeof text);
     (void)snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
     break;
 #if MBEDTLS_VERSION_MAJOR >= 3
   case MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER:
     (void)snprintf(tls->error, sizeof tls->error, "TLS: %s",
-                   offer_only_12 ? "the server signs TLS 1.2 with RSA-PSS, which the next try does not offer"
-                                 : "a field of the server's handshake is wrong");
+                   tls->memory->only_12
+                       ? "the server signs TLS 1.2 with RSA-PSS, which the next try does not offer"
+                       : "a field of the server's handshake is wrong");
     break;
 #endif
   case MBEDTLS_ERR_SSL_CONN_EOF:
@@ -292,18 +301,15 @@ static int translate(portal_tls *tls, int code)
   return failed(tls, code);
 }
 
-/* Learns from a handshake's failure what the next one has to offer. */
+/* Learns from a handshake what the next one has to offer: what succeeded, or TLS 1.2 alone to a server of TLS 1.2 that followed an
+ * order of its own and chose RSA-PSS. */
 static void learn(const portal_tls *tls, int result)
 {
+  if (result == 0)
+    tls->memory->only_12 = tls->only_12;
 #if MBEDTLS_VERSION_MAJOR >= 3
-  if (result == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER &&
-      mbedtls_ssl_get_version_number(&tls->ssl) == MBEDTLS_SSL_VERSION_TLS1_2)
-    offer_only_12 = !offer_only_12;
-  else if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
-    offer_only_12 = false;
-#else
-  (void)tls;
-  (void)result;
+  if (result == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER && !tls->only_12)
+    tls->memory->only_12 = mbedtls_ssl_get_version_number(&tls->ssl) == MBEDTLS_SSL_VERSION_TLS1_2;
 #endif
 }
 

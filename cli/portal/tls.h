@@ -35,10 +35,17 @@ typedef struct portal_tls_io {
 
 typedef struct portal_tls portal_tls;
 
+/* What one handshake with a server says of the next: each server has its own. Zeroes: nothing yet. */
+typedef struct portal_tls_memory {
+  bool
+      only_12; /* TLS 1.2 alone is offered next: a hello for TLS 1.3, too, has the server choose what can't be read */
+} portal_tls_memory;
+
 /* Makes a connection to |host|, which is sent as SNI and has to be named by the certificate (an address literal: as an IP address
- * there; no SNI). |trust| must live until the handshake is done, |io| is copied. Returns NULL if memory is out. */
+ * there; no SNI). |trust| must live until the handshake is done, |memory| as long as the connection; |io| is copied. What |memory| says
+ * is for this one attempt: it stays only if the handshake succeeds. Returns NULL if memory is out. */
 portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust *trust,
-                           const portal_tls_io *io);
+                           portal_tls_memory *memory, const portal_tls_io *io);
 void portal_tls_free(portal_tls *tls);
 
 /* Offers |protocol| (static text) to the server by ALPN (RFC 7301). Before the handshake. Returns 0, or -1 if that can't be. */

@@ -2,7 +2,6 @@
 #include "portal/tls_alert.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* The alerts that a client has to ask its reader about. */
 enum {
@@ -55,8 +54,14 @@ static const char *alert_name(uint8_t description)
 }
 
 /* What |description| says of the server; "" if no more than its name does. */
-static const char *meaning(uint8_t description, bool has_13)
+static const char *meaning(uint8_t description, enum portal_tls_offered offered)
 {
+  const bool has_13 = offered == PORTAL_TLS_OFFERED_13;
+  const bool refused = description == PROTOCOL_VERSION || description == HANDSHAKE_FAILURE ||
+                       description == INSUFFICIENT_SECURITY;
+  if (refused && offered == PORTAL_TLS_OFFERED_12_NOW)
+    return "the server does not take TLS 1.2 alone, which was offered this once: the next try offers 1.3 as "
+           "well";
   switch (description) {
   case PROTOCOL_VERSION:
     return has_13 ? "the server speaks neither TLS 1.2 nor 1.3"
@@ -77,10 +82,10 @@ static const char *meaning(uint8_t description, bool has_13)
   }
 }
 
-void portal_tls_alert_text(uint8_t description, const char *newest, char *out, size_t cap)
+void portal_tls_alert_text(uint8_t description, enum portal_tls_offered offered, char *out, size_t cap)
 {
   const char *name = alert_name(description);
-  const char *text = meaning(description, strcmp(newest, "1.3") == 0);
+  const char *text = meaning(description, offered);
   char number[16];
   (void)snprintf(number, sizeof number, "%u", description);
   if (*text != '\0')

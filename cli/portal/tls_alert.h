@@ -7,9 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The versions of TLS that the server was offered. */
+enum portal_tls_offered {
+  PORTAL_TLS_OFFERED_13,    /* 1.2 and 1.3 */
+  PORTAL_TLS_OFFERED_12,    /* 1.2, for this build has no 1.3 */
+  PORTAL_TLS_OFFERED_12_NOW /* 1.2, this once */
+};
+
 /* Writes one line on a fatal alert into the |cap| bytes at |out|: what it says of the server, where that is known, and the alert's
- * name in the words of RFC 8446 section 6, its number if it has no name there. |newest| is the newest version that this build
- * speaks, "1.2" or "1.3". */
-void portal_tls_alert_text(uint8_t description, const char *newest, char *out, size_t cap);
+ * name in the words of RFC 8446 section 6, its number if it has no name there. */
+void portal_tls_alert_text(uint8_t description, enum portal_tls_offered offered, char *out, size_t cap);
 
 #endif

@@ -175,7 +175,7 @@ static void handshake(grpc_client *c)
 static void start_tls(grpc_client *c)
 {
   const portal_tls_io io = {c, tls_send, tls_recv};
-  c->tls = portal_tls_new(c->host, is_address(c->host), c->trust, &io);
+  c->tls = portal_tls_new(c->host, is_address(c->host), c->trust, &c->tls_memory, &io);
   c->state = GRPC_HANDSHAKE;
   if (!c->tls || portal_tls_offer(c->tls, "h2"))
     grpc_disconnected(c, "out of memory");

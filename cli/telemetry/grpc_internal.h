@@ -53,6 +53,7 @@ struct grpc_client {
   portal_race *race;
   struct bufferevent *bev;
   portal_tls *tls;
+  portal_tls_memory tls_memory;
   bool heard; /* what the server began with is what was expected */
   nghttp2_session *session;
   grpc_output output;   /* within flush() */

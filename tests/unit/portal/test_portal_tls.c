@@ -28,6 +28,7 @@ typedef struct pipe_buffer {
   size_t len;
   size_t chunk; /* at most this much moves at once; 0: all */
   size_t room;  /* how much may stand in it */
+  bool ended;
 } pipe_buffer;
 
 typedef struct server {
@@ -42,6 +43,7 @@ static pipe_buffer to_server, to_client;
 static server srv;
 static fzt_cert ca;
 static portal_trust *trust;
+static portal_tls_memory memory;
 
 static size_t pipe_put(pipe_buffer *p, const uint8_t *data, size_t len)
 {
@@ -76,7 +78,7 @@ static ssize_t client_recv(void *ctx, uint8_t *out, size_t cap)
 {
   const size_t n = pipe_take(&to_client, out, cap);
   (void)ctx;
-  return n > 0 ? (ssize_t)n : PORTAL_TLS_WANT_READ;
+  return n > 0 ? (ssize_t)n : to_client.ended ? 0 : PORTAL_TLS_WANT_READ;
 }
 
 static int server_send(void *ctx, const unsigned char *data, size_t len)
@@ -181,7 +183,7 @@ static int shake(portal_tls *tls)
 static portal_tls *client(const char *host, bool ip)
 {
   const portal_tls_io io = {NULL, client_send, client_recv};
-  portal_tls *tls = portal_tls_new(host, ip, trust, &io);
+  portal_tls *tls = portal_tls_new(host, ip, trust, &memory, &io);
   ck_assert_ptr_nonnull(tls);
   return tls;
 }
@@ -361,6 +363,54 @@ START_TEST(garbage_instead_of_tls)
 }
 END_TEST
 
+/* What a server of TLS 1.2 made the client remember is for one attempt: only success keeps it, and the end without an alert, which a
+ * server of TLS 1.3 alone may well choose, does not. */
+START_TEST(only_12_is_for_one_attempt)
+{
+  const fzt_cert_spec spec = {.common_name = "x", .dns = "api.example"};
+  const uint8_t alert[] = {21, 3, 3, 0, 2, 2, 40};
+  fzt_cert cert;
+  fzt_cert_make(&spec, &ca, CA_NAME, &cert);
+  memory.only_12 = true;
+  server_start(&cert, NEWEST);
+  portal_tls *tls = client("api.example", false);
+  ck_assert_int_eq(shake(tls), 0);
+  ck_assert(memory.only_12);
+#if MBEDTLS_VERSION_MAJOR >= 3
+  ck_assert_str_eq(mbedtls_ssl_get_version(&srv.ssl), "TLSv1.2");
+#endif
+  portal_tls_free(tls);
+  server_stop();
+  for (int how = 0; how < 3; how++) {
+    memory.only_12 = true;
+    to_server = (pipe_buffer){.room = sizeof to_server.data};
+    to_client = (pipe_buffer){.room = sizeof to_client.data};
+    tls = client("api.example", false);
+    ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_WANT_READ);
+    if (how == 1)
+      to_client.ended = true;
+    else if (how == 2)
+      (void)pipe_put(&to_client, alert, sizeof alert);
+    if (how > 0)
+      ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_FAILED);
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+    if (how == 2)
+      ck_assert_str_eq(portal_tls_error(tls),
+                       "TLS: the server does not take TLS 1.2 alone, which was offered this "
+                       "once: the next try offers 1.3 as well (TLS alert handshake_failure)");
+#endif
+    portal_tls_free(tls);
+    ck_assert(!memory.only_12);
+    server_start(&cert, NEWEST);
+    tls = client("api.example", false);
+    ck_assert_int_eq(shake(tls), 0);
+    ck_assert_str_eq(mbedtls_ssl_get_version(&srv.ssl), NEWEST == TLS_1_2 ? "TLSv1.2" : "TLSv1.3");
+    portal_tls_free(tls);
+    server_stop();
+  }
+}
+END_TEST
+
 static char *no_file(const char *name)
 {
   static char nowhere[] = "/nonexistent";
@@ -385,6 +435,7 @@ int main(void)
   tcase_add_test(tc, alerts);
   tcase_add_test(tc, data_over_a_narrow_wire);
   tcase_add_test(tc, garbage_instead_of_tls);
+  tcase_add_test(tc, only_12_is_for_one_attempt);
   tcase_add_test(tc, nothing_to_trust);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
