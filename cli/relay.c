@@ -209,12 +209,6 @@ static void on_fatal(void *ctx, const char *message)
   end_with(ctx, EXIT_FAILURE);
 }
 
-static void on_connected(void *ctx, bool connected)
-{
-  (void)ctx;
-  (void)connected; /* asked for when it is reported */
-}
-
 static int start_portal(relay *r)
 {
   char error[PORTAL_ERROR_MAX];
@@ -232,7 +226,7 @@ static int start_portal(relay *r)
     config.timing.partition = o->max_partition_seconds * FZR_SECOND;
   if (!config.timing.heartbeat)
     config.timing.heartbeat = o->heartbeat_seconds * FZR_SECOND;
-  const portal_callbacks callbacks = {r, on_init, on_fatal, on_connected};
+  const portal_callbacks callbacks = {r, on_init, on_fatal};
   r->portal = portal_start(&config, r->base, &callbacks, error);
   if (r->portal)
     return 0;

@@ -48,7 +48,7 @@ struct portal {
   size_t good_count;
   fzr_addr shunned; /* connected, but came to nothing: tried last next time */
   bool joined;      /* over the connection that there is */
-  bool acting, silent;
+  bool acting;
   bool lookup_told; /* that the name can't be looked up, since the relay was last joined */
 };
 
@@ -310,7 +310,6 @@ static void went_up(portal *p)
   remember_good(p);
   (void)fzr_addr_format(&peer, true, addr, sizeof addr);
   log_info(TARGET, "connected to the portal %s at %s", p->shown_url, addr);
-  p->callbacks.on_connected(p->callbacks.ctx, true);
 }
 
 /* Once for each reason: an outage may last for hours. */
@@ -342,10 +341,6 @@ static void act_on(portal *p, const session_action *action)
     break;
   case SESSION_UP:
     went_up(p);
-    break;
-  case SESSION_DOWN:
-    if (!p->silent)
-      p->callbacks.on_connected(p->callbacks.ctx, false);
     break;
   case SESSION_INIT:
     if (action->text[0] != '\0')
@@ -435,20 +430,6 @@ static bool copy(char *out, size_t cap, const char *text)
   return len >= 0 && (size_t)len < cap;
 }
 
-/* JSON, which carries the secret to the portal, can't hold anything else. */
-static bool is_utf8(const char *text)
-{
-  size_t left = strlen(text);
-  while (left > 0) {
-    const size_t n = portal_utf8_length((const uint8_t *)text, left);
-    if (n == 0)
-      return false;
-    text += n;
-    left -= n;
-  }
-  return true;
-}
-
 /* Returns NULL, or what is wrong with the options. */
 static const char *take_options(portal *p, const portal_options *o)
 {
@@ -461,8 +442,8 @@ static const char *take_options(portal *p, const portal_options *o)
   if (!copy(p->name, sizeof p->name, o->name != NULL ? o->name : "") ||
       !copy(p->version, sizeof p->version, o->version) || !is_header_text(p->version))
     return "FIREZONE_NAME: expected at most 255 bytes";
-  if (!copy(p->stamp_secret, sizeof p->stamp_secret, o->stamp_secret) || !is_utf8(p->stamp_secret))
-    return "AUTH_SECRET, --auth-secret-file: with a portal, expected at most 255 bytes of UTF-8 text";
+  if (!copy(p->stamp_secret, sizeof p->stamp_secret, o->stamp_secret))
+    return "the stamp secret is longer than 255 bytes";
   p->login = (portal_login){.token = p->token,
                             .name = p->name[0] != '\0' ? p->name : NULL,
                             .ipv4 = o->ipv4,
@@ -519,7 +500,6 @@ portal *portal_start(const portal_options *options, struct event_base *base,
 
 void portal_shutdown(portal *p)
 {
-  p->silent = true;
   session_shutdown(&p->session, monotonic_now());
   act(p);
 }

@@ -22,7 +22,7 @@ typedef struct portal_options {
   fzr_addr ipv4;    /* the public addresses; family NONE: there is none */
   fzr_addr ipv6;
   uint16_t port;            /* the listen port */
-  const char *stamp_secret; /* UTF-8; the same at every join; the portal makes the relay's id of it */
+  const char *stamp_secret; /* ASCII; the same at every join; the portal makes the relay's id of it */
   const char *version;      /* the relay's */
   portal_timing timing;     /* 0: the defaults; all but `heartbeat` and `partition` are for tests */
 } portal_options;
@@ -34,14 +34,13 @@ typedef struct portal_callbacks {
   void (*on_init)(void *ctx);
   /* The process has to end with exit status 1, saying |message|: one line, without secrets. Nothing is called after it. */
   void (*on_fatal)(void *ctx, const char *message);
-  /* The relay has joined, or is no longer connected. */
-  void (*on_connected)(void *ctx, bool connected);
 } portal_callbacks;
 
 /* Whether |url| can be used: NULL, or what would be right, fit for "--api-url: expected ...". */
 const char *portal_check_url(const char *url);
 
-/* What a token has to be, apart from blanks, line breaks and a BOM around it and line breaks within, which are dropped: nothing else goes into a header and comes out as it was. */
+/* What a token has to be, apart from blanks, line breaks and a BOM around it and line breaks within, which are dropped: nothing else
+ * goes into a header and comes out as it was. */
 #define PORTAL_TOKEN_EXPECTED "1 to 3072 printable ASCII characters without blanks"
 
 /* Whether a portal could take |token|. */

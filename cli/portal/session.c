@@ -94,7 +94,7 @@ static session_action *push(session *s, enum session_action_kind kind)
 {
   if (s->first == s->count)
     s->first = s->count = 0;
-  /* Each input gives three actions at most, and all of them are taken before the next. */
+  /* Each input gives two actions at most, and all of them are taken before the next. */
   if (s->count == SESSION_MAX_ACTIONS)
     s->count--;
   session_action *action = &s->actions[s->count++];
@@ -131,20 +131,18 @@ static void end(session *s)
   s->deadline = s->next_heartbeat = s->partition = FZR_TIME_NEVER;
 }
 
-/* Leaves whatever connection there is; says so if it was a joined one. */
-static void leave(session *s, const char *why)
+/* Leaves whatever connection there is. */
+static void leave(session *s)
 {
   if (s->state == SESSION_CONNECTING || is_connected(s))
     push(s, SESSION_DROP);
-  if (s->state == SESSION_JOINED)
-    push_text(s, SESSION_DOWN, why);
   s->next_heartbeat = FZR_TIME_NEVER;
   s->unanswered = 0;
 }
 
 static void fatal(session *s, const char *why)
 {
-  leave(s, why);
+  leave(s);
   push_text(s, SESSION_FATAL, why);
   end(s);
 }
@@ -175,9 +173,9 @@ static bool is_news(session *s, const char *reason)
   return true;
 }
 
-/* What a connection that has just ended says of the next ones. Those that die soon after the join let the waits grow on. The longer one lasted,
- * the shorter is the next wait: a proxy may end each of them after half a minute, and the relay must not be away for as long. Returns whether
- * it died soon. */
+/* What a connection that has just ended says of the next ones. Those that die soon after the join let the waits grow on. The longer
+ * one lasted, the shorter is the next wait: a proxy may end each of them after half a minute, and the relay must not be away for as
+ * long. Returns whether it died soon. */
 static bool died_young(session *s, fzr_time now)
 {
   if (s->state != SESSION_JOINED)
@@ -186,14 +184,15 @@ static bool died_young(session *s, fzr_time now)
   return now - s->joined_at < s->timing.stable;
 }
 
-/* Goes back to waiting, for at least |least|. |reason| is what |why| has in common with the same failure at another time. All relays of a portal may have been told the same |least|: up to a quarter of it is
- * added, so that they do not all come at its end. */
+/* Goes back to waiting, for at least |least|. |reason| is what |why| has in common with the same failure at another time. All relays
+ * of a portal may have been told the same |least|: up to a quarter of it is added, so that they do not all come at its end. */
 static void retry_for(session *s, const char *reason, const char *why, fzr_time least, fzr_time now,
                       uint32_t random)
 {
   const bool was_joined = s->state == SESSION_JOINED;
   const bool young = died_young(s, now);
-  leave(s, why);
+  leave(s);
+  s->token_in_query = false;
   if (s->partition == FZR_TIME_NEVER)
     s->partition = now + s->timing.partition;
   const fzr_time wait = portal_backoff_next(&s->backoff, random);
@@ -225,7 +224,7 @@ void session_switched(session *s, fzr_time now)
   if (s->state != SESSION_CONNECTING)
     return;
   s->state = SESSION_JOINING;
-  s->taken = true;
+  s->taken |= !s->token_in_query;
   s->deadline = now + s->timing.join;
   s->join_ref = s->next_ref++;
   session_action *action = push(s, SESSION_SEND);
@@ -268,11 +267,12 @@ void session_refused(session *s, int status, const char *detail, uint32_t retry_
   describe_refusal(status, detail, text);
   (void)snprintf(reason, sizeof reason, "status %d", status);
   if ((status == 401 || status == 400) && !s->taken && !s->token_in_query) {
-    /* Older portals look into the query alone. It is not sent there unasked: proxies write queries into their logs. */
-    s->token_in_query = true;
+    /* Older portals look into the query alone. It is not sent there unasked, and each time for one try, for it may not have been the
+     * portal that refused: proxies write queries into their logs. */
     const size_t len = strlen(text);
-    (void)snprintf(text + len, sizeof text - len, "; the token goes into the URL as well from now on");
-    retry_for(s, text, text, 0, now, random);
+    (void)snprintf(text + len, sizeof text - len, "; the next try has the token in the URL as well");
+    retry_for(s, s->query_told ? reason : text, text, 0, now, random);
+    s->token_in_query = s->query_told = true;
   } else if (status == 401) {
     fatal(s, text);
   } else {
@@ -284,6 +284,7 @@ static void joined(session *s, fzr_time now)
 {
   s->state = SESSION_JOINED;
   s->ever_joined = true;
+  s->query_told = false;
   s->joined_at = now;
   s->partition = FZR_TIME_NEVER;
   s->deadline = s->initialised ? FZR_TIME_NEVER : now + s->timing.init;
@@ -428,13 +429,11 @@ void session_shutdown(session *s, fzr_time now)
     return;
   if (is_connected(s)) {
     push(s, SESSION_CLOSE);
-    if (s->state == SESSION_JOINED)
-      push_text(s, SESSION_DOWN, "shutting down");
     end(s);
     s->state = SESSION_CLOSING;
     s->deadline = now + s->timing.close;
   } else {
-    leave(s, "");
+    leave(s);
     end(s);
   }
 }

@@ -51,7 +51,6 @@ enum session_action_kind {
   SESSION_CLOSE,   /* send a close with code 1000, then wait for the peer's */
   SESSION_DROP,    /* close the connection, or abandon the attempt, at once */
   SESSION_UP,      /* joined */
-  SESSION_DOWN,    /* was joined, is no longer; |text| says why */
   SESSION_INIT, /* relaying may begin; once at most. |text|: "", or why it does although the portal has not said so */
   SESSION_RETRY, /* for the log: |text| says why, |delay| when the next attempt is, |repeated| that it was said before */
   SESSION_FATAL, /* the process must end with status 1 and |text| */
@@ -83,8 +82,9 @@ typedef struct session {
   portal_backoff backoff;
   const char *stamp_secret;
   bool initialised;
-  bool taken;          /* the portal has opened a WebSocket for the token as it is sent now */
-  bool token_in_query; /* it has to be there as well as in the header */
+  bool taken;          /* the portal has opened a WebSocket for a token in the header alone */
+  bool token_in_query; /* in this attempt, or the next one, it is there as well as in the header */
+  bool query_told;     /* that it will be there, since it last joined: an outage may last for hours */
   bool ever_joined;
   unsigned unanswered; /* heartbeats, up to the last one */
   uint64_t next_ref;
@@ -114,8 +114,8 @@ void session_switched(session *s, fzr_time now);
 /* The attempt failed, or an open connection ended; |why| is one line. */
 void session_lost(session *s, const char *why, fzr_time now, uint32_t random);
 /* The portal, or what stands before it, answered the upgrade with another |status| than 101. 401 ends the process, but where the token
- * was in the header alone and never taken: then it goes into the query, too. All else is an outage. |detail| is the body's reason, or the Location of a 3xx;
- * |retry_after| is in seconds, 0 if none was given. */
+ * was in the header alone and never taken so: then the next attempt has it in the query, too. All else is an outage. |detail| is the
+ * body's reason, or the Location of a 3xx; |retry_after| is in seconds, 0 if none was given. */
 void session_refused(session *s, int status, const char *detail, uint32_t retry_after, fzr_time now,
                      uint32_t random);
 void session_message(session *s, const phoenix_message *message, fzr_time now, uint32_t random);

@@ -47,12 +47,6 @@ static void on_fatal(void *ctx, const char *message)
   (void)event_base_loopbreak(p->base);
 }
 
-static void on_connected(void *ctx, bool connected)
-{
-  (void)ctx;
-  say(connected ? "connected" : "disconnected");
-}
-
 static void on_stop(evutil_socket_t fd, short what, void *ctx)
 {
   probe *p = ctx;
@@ -136,7 +130,7 @@ int main(void)
   char error[PORTAL_ERROR_MAX];
   portal_options options;
   struct health *health = NULL;
-  const portal_callbacks callbacks = {&p, on_init, on_fatal, on_connected};
+  const portal_callbacks callbacks = {&p, on_init, on_fatal};
   (void)signal(SIGPIPE, SIG_IGN);
   if (!read_options(&options))
     return 2;

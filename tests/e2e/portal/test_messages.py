@@ -66,7 +66,7 @@ class Login(PortalTest):
             portal.requests.put = requests.append
             with self.subTest(status=status):
                 subject = self.subject(portal.url)
-                subject.wait(f"WARN.*status {status}: missing token; the token goes into the URL")
+                subject.wait(f"WARN.*status {status}: missing token; the next try has the token in the URL")
                 subject.wait(Subject.CONNECTED)
                 self.assertEqual([request.query[0][0] for request in requests], ["name", "token"])
                 self.assertEqual({request.headers["X-Authorization"] for request in requests}, {"Bearer " + TOKEN})
