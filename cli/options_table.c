@@ -67,6 +67,8 @@ const char *option_set_token(options *o, const char *t)
   if (!portal_token_is_usable(t))
     return PORTAL_TOKEN_EXPECTED;
   o->token_oddity = strip_oddity(strip(t, strlen(t)));
+  if (!o->token_oddity && strchr(t, '/'))
+    o->token_oddity = "it has a slash, as a path has: the token itself is expected, not a file with it";
   return value_text(&o->token, t);
 }
 

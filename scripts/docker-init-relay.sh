@@ -3,7 +3,7 @@
 #
 #   docker-init-relay.sh firezone-relay [ARGUMENTS...]
 #
-# FIREZONE_TOKEN                    if it names a file (or begins as a path does): replaced by what is in it, which has to be something
+# FIREZONE_TOKEN                    if it names a file (or has a slash in it): replaced by what is in it, which has to be something
 # LISTEN_ADDRESS_DISCOVERY_METHOD   gce_metadata or aws_ec2_metadata: PUBLIC_IP4_ADDR and PUBLIC_IP6_ADDR, where they are not set, come
 #                                   from the cloud's metadata service
 # OTEL_METADATA_DISCOVERY_METHOD    gce_metadata: OTEL_RESOURCE_ATTRIBUTES gets the instance's id, name and region
@@ -121,9 +121,9 @@ if [ $# -eq 0 ]; then
   exit 2
 fi
 
-# No token has a slash at its beginning: a path that leads nowhere must not go to the portal, nor an empty file make a relay without one.
+# No token has a slash: a path that leads nowhere must not go to the portal, nor an empty file make a relay without one.
 case "${FIREZONE_TOKEN:-}" in
-/* | ./* | ../*)
+*/*)
   [ -f "$FIREZONE_TOKEN" ] || fail "FIREZONE_TOKEN is a path, but there is no file: '$(printf '%.200s' "$FIREZONE_TOKEN" | tr -cd '[:print:]')'"
   ;;
 esac

@@ -104,8 +104,8 @@ class DockerInit(unittest.TestCase):
 
     def test_nothing_to_do(self):
         self.assertEqual(self.init(), {})
-        self.assertEqual(self.init(FIREZONE_TOKEN="a.token/with-slash", PUBLIC_IP4_ADDR="192.0.2.1"),
-                         {"FIREZONE_TOKEN": "a.token/with-slash", "PUBLIC_IP4_ADDR": "192.0.2.1"})
+        self.assertEqual(self.init(FIREZONE_TOKEN="a.token-_with.all=it~may+have", PUBLIC_IP4_ADDR="192.0.2.1"),
+                         {"FIREZONE_TOKEN": "a.token-_with.all=it~may+have", "PUBLIC_IP4_ADDR": "192.0.2.1"})
 
     def test_token_from_a_file(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +122,7 @@ class DockerInit(unittest.TestCase):
                 with open(path, "w", encoding="ascii") as file:
                     file.write(text)
                 self.assertIn("is empty: '%s'" % path, self.refused(FIREZONE_TOKEN=path))
-            for missing in (folder, path + "x", "/nowhere/token", "./token", "../x/token"):
+            for missing in (folder, path + "x", "/nowhere/token", "./token", "../x/token", "secrets/token", "token/"):
                 self.assertIn("there is no file: '%s'" % missing, self.refused(FIREZONE_TOKEN=missing))
 
     def test_gce(self):

@@ -290,12 +290,16 @@ START_TEST(test_tokens)
     set_env("FIREZONE_TOKEN", good[i]);
     ck_assert_msg(READ(PUBLIC) == 0, "%s: %s", good[i], error);
     ck_assert_str_eq(o.token, good[i]);
-    ck_assert_ptr_null(o.token_oddity);
+    ck_assert_int_eq(o.token_oddity != NULL, strchr(good[i], '/') != NULL);
   }
   clear_env();
   set_env("FIREZONE_TOKEN", "\"a\"\n");
   ck_assert_int_eq(READ(PUBLIC), 0);
   ck_assert_ptr_nonnull(strstr(o.token_oddity, "quotes"));
+  clear_env();
+  set_env("FIREZONE_TOKEN", "/run/secrets/token");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert_ptr_nonnull(strstr(o.token_oddity, "path"));
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     clear_env();
     ck_assert_msg(READ(PUBLIC, bad[i]) == -1, "%s", bad[i]);
