@@ -40,12 +40,18 @@ static void log_listening(const workers *all, const options *o, const fzr_addr *
            o->highest_port);
 }
 
+/* How many channels there can be by the ports and what an allocation may have. */
+static uint64_t channels_by_ports(const options *o)
+{
+  return ((uint64_t)o->highest_port - o->lowest_port + 1) * o->max_channels_per_allocation;
+}
+
 /* Room for this many channels is made at most, and for no more than ports and limits allow. */
 #define MAX_ENTRIES 65536u
 
 static void open_offload(workers *all, const options *o)
 {
-  const uint64_t most = ((uint64_t)o->highest_port - o->lowest_port + 1) * o->max_channels_per_allocation;
+  const uint64_t most = channels_by_ports(o);
   const bool any4 = is_wildcard(&o->bind_ip4), any6 = is_wildcard(&o->bind_ip6);
   const xdp_config config = {.mode = o->xdp_mode,
                              .swap = o->xdp_swap,
@@ -65,13 +71,23 @@ static void open_offload(workers *all, const options *o)
     worker_offload(all->each[i], all->offload);
 }
 
+/* The tighter of both bounds, with the option that would widen it. */
+static void log_room(const options *o, uint32_t max_channels, uint64_t memory)
+{
+  const uint64_t by_ports = channels_by_ports(o);
+  const uint64_t least = by_ports < max_channels ? by_ports : max_channels;
+  log_info("relay", "Room for %llu channels at most (%s), %llu MB of %llu MB of memory",
+           (unsigned long long)least,
+           by_ports < max_channels ? "ports, --max-channels-per-allocation" : "--max-channels",
+           (unsigned long long)least * CHANNEL_BYTES / 1000000, (unsigned long long)memory / 1000000);
+}
+
 static int start_all(workers *all, const options *o, const secret_pair *secrets, const uint16_t own_ports[2],
                      telemetry *t, char *error)
 {
   const uint64_t memory = process_memory();
   const uint32_t max_channels = o->max_channels ? o->max_channels : memory_channels(memory);
-  log_info("relay", "Room for %u channels at most, %llu MB of %llu MB of memory", max_channels,
-           (unsigned long long)max_channels * CHANNEL_BYTES / 1000000, (unsigned long long)memory / 1000000);
+  log_room(o, max_channels, memory);
   for (unsigned i = 0; i < all->count; i++) {
     const worker_config config = {.options = o,
                                   .secrets = secrets,

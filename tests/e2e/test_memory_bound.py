@@ -46,7 +46,11 @@ class MemoryBound(unittest.TestCase):
             self.assertLess(resident(relay) - before, LIMIT * CHANNEL_BYTES + (1 << 20))
             self.assertEqual(len(re.findall("WARN.*as many channels as --max-channels allows", relay.output())), 1)
             self.assertRegex(metrics(relay), r'relay_memory_refusals_total\{reason="max_channels"\} %d\n' % refused)
-            self.assertRegex(relay.output(), "Room for %d channels at most" % LIMIT)
+            self.assertRegex(relay.output(), r"Room for %d channels at most \(--max-channels\)" % LIMIT)
+
+    def test_few_ports_are_the_tighter_bound(self):
+        with Relay(BINARY, "--max-channels-per-allocation", "100", port_count=11) as relay:
+            self.assertRegex(relay.output(), r"Room for 1100 channels at most \(ports, --max-channels-per-allocation\)")
 
 
 if __name__ == "__main__":
