@@ -331,7 +331,7 @@ class Outage(PortalTest):
                     clients[-1].allocate()
             self.assertEqual(refused.exception.code, 508)
             self.assertGreater(len(clients), limit // 2 - 20)
-            self.assertEqual(self.ready(health), 200)
+            self.assertEqual(self.ready(health), 503)  # it is full, and can say so
             endings.append(True)
             subject.wait(Subject.RETRY)
             subject.wait(Subject.CONNECTED)
