@@ -69,14 +69,18 @@ static bool is_host_name(const char *host)
   return label > 0;
 }
 
+size_t portal_url_undotted(const char *host, size_t len)
+{
+  return len > 0 && host[len - 1] == '.' ? len - 1 : len;
+}
+
 static const char *parse_host(span host, portal_url *out)
 {
   const bool bracketed = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
   fzr_addr addr;
   if (bracketed)
     host = (span){host.at + 1, host.len - 2};
-  if (host.len > 0 && host.at[host.len - 1] == '.')
-    host.len--;
+  host.len = portal_url_undotted(host.at, host.len);
   if (host.len == 0)
     return "a URL that names a host";
   if (host.len >= sizeof out->host)

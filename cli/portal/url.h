@@ -20,6 +20,9 @@ typedef struct portal_url {
             3]; /* of the base, percent-encoded where it has to be, without a trailing slash; may be empty */
 } portal_url;
 
+/* How long |host|, of |len| bytes, is without the dot that ends a complete name: certificates, SNI and HTTP have none. */
+size_t portal_url_undotted(const char *host, size_t len);
+
 /* What the query says. Strings must stay valid during the call. */
 typedef struct portal_login {
   const char *token;   /* CR and LF are dropped */

@@ -422,13 +422,17 @@ grpc_client *grpc_client_new(struct event_base *base, const grpc_config *config,
     return NULL;
   }
   c->base = base;
-  snprintf(c->authority, sizeof c->authority, strchr(c->host, ':') ? "[%s]:%u" : "%s:%u", c->host, port);
+  char name[GRPC_HOST_MAX + 1];
+  grpc_peer_name(c->host, name);
+  snprintf(c->authority, sizeof c->authority, strchr(name, ':') ? "[%s]:%u" : "%s:%u", name, port);
   snprintf(c->agent, sizeof c->agent, "%s", config->agent);
   c->headers = config->headers;
   c->header_count = config->header_count;
   c->trust = config->trust;
   c->resolver = portal_resolver_new(base, c->host, port, NULL);
-  if (!c->resolver || !new_events(c)) {
+  c->pace = ev_token_bucket_cfg_new(GRPC_SECOND_BYTES, GRPC_BURST_BYTES, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX,
+                                    NULL);
+  if (!c->resolver || !c->pace || !new_events(c)) {
     snprintf(error, GRPC_ERROR_MAX, "out of memory");
     grpc_client_free(c);
     return NULL;
@@ -451,5 +455,7 @@ void grpc_client_free(grpc_client *c)
   }
   if (c->finish)
     event_free(c->finish);
+  if (c->pace)
+    ev_token_bucket_cfg_free(c->pace);
   free(c);
 }

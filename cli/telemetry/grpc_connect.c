@@ -13,6 +13,8 @@
 
 #include <event2/buffer.h>
 
+#include "portal/url.h"
+
 #define CONNECT_TIMEOUT (5 * FZR_SECOND)
 #define GRPC_PORT       4317
 #define HTTPS_PORT      443
@@ -90,6 +92,12 @@ const char *grpc_parse_endpoint(const char *endpoint, char host[GRPC_HOST_MAX + 
   memcpy(host, endpoint, host_len);
   host[host_len] = 0;
   return NULL;
+}
+
+void grpc_peer_name(const char *host, char name[GRPC_HOST_MAX + 1])
+{
+  const size_t len = strchr(host, ':') ? strcspn(host, "%") : portal_url_undotted(host, strlen(host));
+  snprintf(name, GRPC_HOST_MAX + 1, "%.*s", (int)len, host);
 }
 
 const char *grpc_check_endpoint(const char *endpoint)
@@ -175,7 +183,9 @@ static void handshake(grpc_client *c)
 static void start_tls(grpc_client *c)
 {
   const portal_tls_io io = {c, tls_send, tls_recv};
-  c->tls = portal_tls_new(c->host, is_address(c->host), c->trust, &c->tls_memory, &io);
+  char name[GRPC_HOST_MAX + 1];
+  grpc_peer_name(c->host, name);
+  c->tls = portal_tls_new(name, is_address(name), c->trust, &c->tls_memory, &io);
   c->state = GRPC_HANDSHAKE;
   if (!c->tls || portal_tls_offer(c->tls, "h2"))
     grpc_disconnected(c, "out of memory");
@@ -183,11 +193,19 @@ static void start_tls(grpc_client *c)
     handshake(c);
 }
 
+/* TLS wants more to read after a message of its own, such as a ticket, too. No event will tell of what is here already. */
+static bool has_more(const grpc_client *c)
+{
+  return portal_tls_pending(c->tls) || evbuffer_get_length(bufferevent_get_input(c->bev));
+}
+
 static void read_tls(grpc_client *c)
 {
   uint8_t data[16384];
   while (c->state == GRPC_CONNECTED) {
     const ssize_t n = portal_tls_read(c->tls, data, sizeof data);
+    if (n == PORTAL_TLS_WANT_READ && has_more(c))
+      continue;
     if (n == PORTAL_TLS_WANT_READ || n == PORTAL_TLS_WANT_WRITE)
       return;
     if (n == PORTAL_TLS_FAILED)
@@ -257,8 +275,9 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
   c->race = NULL;
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   c->bev = bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-  if (!c->bev) {
-    (void)close(fd);
+  if (!c->bev || bufferevent_set_rate_limit(c->bev, c->pace)) {
+    if (!c->bev)
+      (void)close(fd);
     grpc_disconnected(c, "out of memory");
     return;
   }

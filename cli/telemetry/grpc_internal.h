@@ -14,6 +14,11 @@
 #define GRPC_HOST_MAX   255u
 #define GRPC_MAX_OUTPUT 262144u /* bytes that wait for a collector to read, and one turn's more */
 
+/* Read from a collector in a second on average, and at once. Answers are short; a collector that sends frames without end must not keep the
+ * thread busy that speaks to the portal, too. */
+#define GRPC_SECOND_BYTES 262144u
+#define GRPC_BURST_BYTES  524288u
+
 typedef struct grpc_stream {
   grpc_client *client;
   bool active;
@@ -52,6 +57,7 @@ struct grpc_client {
   portal_resolver *resolver;
   portal_race *race;
   struct bufferevent *bev;
+  struct ev_token_bucket_cfg *pace; /* GRPC_SECOND_BYTES */
   portal_tls *tls;
   portal_tls_memory tls_memory;
   bool heard; /* what the server began with is what was expected */
@@ -76,6 +82,10 @@ void grpc_writable(grpc_client *client);
 
 /* Takes |endpoint| apart. Returns NULL or what is wrong with it. */
 const char *grpc_parse_endpoint(const char *endpoint, char host[GRPC_HOST_MAX + 1], uint16_t *port);
+
+/* |host| as certificates, SNI and HTTP have it: without the dot that ends a complete name, which look-ups are the better for, and without an
+ * IPv6 address's zone. */
+void grpc_peer_name(const char *host, char name[GRPC_HOST_MAX + 1]);
 
 /* What is wrong with a server that begins with these |len| bytes where HTTP/2, or |tls|, was expected: static text. NULL if nothing is, or if it
  * takes more of them to see: then *|more| is set. */

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -488,7 +489,8 @@ class Collectors(unittest.TestCase):
         settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
         ping = bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + bytes(8)
         # The address sanitizer, where it is built in, would keep what has been freed.
-        env = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0:thread_local_quarantine_size_kb=0"}
+        env = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0:thread_local_quarantine_size_kb=0",
+               "OTEL_EXPORTER_OTLP_TIMEOUT": "60000"}
         for flood in (ping, settings):
             with socket.socket() as listener:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -511,6 +513,33 @@ class Collectors(unittest.TestCase):
                 self.assertLess(after - before, 4 << 20)
                 wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE reason=.*[Ff]lood"), "the warning")
             relay.stop()
+
+    def test_endless_frames_are_read_at_a_pace(self):
+        """The thread that reads them has the portal to serve, too."""
+        for tls in (False, True):
+            with self.subTest(tls=tls), socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryDirectory() as folder:
+                listener.settimeout(DEADLINE)
+                subprocess.run([CERTS, folder], check=True)
+                where = "%slocalhost:%d" % ("https://" if tls else "", listener.getsockname()[1])
+                relay = self.relay(where, v6=None, env={"SSL_CERT_FILE": os.path.join(folder, "ca.pem")})
+                connection, _ = listener.accept()
+                if tls:
+                    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                    context.load_cert_chain(os.path.join(folder, "good.pem"), os.path.join(folder, "good.key"))
+                    connection = context.wrap_socket(connection, server_side=True)
+                with connection:
+                    connection.settimeout(0.1)
+                    connection.sendall(bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]))
+                    piece, sent, end = bytes([0, 0, 0, 0xfa, 0, 0, 0, 0, 0]) * 1820, 0, time.monotonic() + 2
+                    while time.monotonic() < end:
+                        try:
+                            sent += connection.send(piece)
+                        except (TimeoutError, socket.timeout):
+                            pass
+                    # Sockets' buffers hold the most of it.
+                    self.assertLess(sent, 16 << 20)
+                    self.assertTrue(answers_binding(V4, *relay.address()))
+                relay.stop()
 
     def test_flush_at_exit(self):
         collector = self.collector()
@@ -767,6 +796,38 @@ class Tls(unittest.TestCase):
                               env=clean_environment({"SSL_CERT_FILE": "/nonexistent", "SSL_CERT_DIR": ""}), timeout=DEADLINE, check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no CA certificate found in SSL_CERT_FILE=/nonexistent", done.stdout)
+
+    def test_tickets_and_frames_in_one_piece(self):
+        """What comes together with a message of TLS's own is read, though nothing follows it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file("good.pem"), self.file("good.key"))
+        context.set_alpn_protocols(["h2"])
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = context.wrap_bio(incoming, outgoing, server_side=True)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(DEADLINE)
+            relay = Relay(BINARY, "--otlp-grpc-endpoint", "https://localhost:%d" % listener.getsockname()[1], v6=None,
+                          env={"SSL_CERT_FILE": self.file("ca.pem"), **FAST})
+            self.addCleanup(relay.kill)
+            connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(DEADLINE / 2)
+
+            def more(step):
+                while True:
+                    try:
+                        return step()
+                    except ssl.SSLWantReadError:
+                        if outgoing.pending:
+                            connection.sendall(outgoing.read())
+                        incoming.write(connection.recv(65536))
+            more(server.do_handshake)
+            # Tickets, where there are any, wait in `outgoing`.
+            server.write(bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]))
+            connection.sendall(outgoing.read())
+            seen = b""
+            while bytes([0, 0, 0, SETTINGS, ACK, 0, 0, 0, 0]) not in seen:
+                seen += more(lambda: server.read(65536))
 
     def test_wrong_kinds_of_server_are_named(self):
         with self.collector() as tls, Collector() as plain:

@@ -111,6 +111,25 @@ static const char *endpoint(const char *text)
   return out;
 }
 
+/* The dot that ends a complete name is for look-ups: no certificate has it, and RFC 6066 section 3 has SNI without. */
+START_TEST(test_peer_names)
+{
+  static const char *const names[][2] = {
+      {"collector.example.", "collector.example"},
+      {"collector.example", "collector.example"},
+      {"192.0.2.1", "192.0.2.1"},
+      {"2001:db8::1", "2001:db8::1"},
+      {"fe80::1%eth0.", "fe80::1"},
+      {".", ""},
+  };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char name[GRPC_HOST_MAX + 1];
+    grpc_peer_name(names[i][0], name);
+    ck_assert_str_eq(name, names[i][1]);
+  }
+}
+END_TEST
+
 START_TEST(test_endpoints)
 {
   ck_assert_str_eq(endpoint("collector:4317"), "collector 4317");
@@ -174,6 +193,7 @@ int main(void)
   tcase_add_test(c, test_http_and_resets);
   tcase_add_test(c, test_message);
   tcase_add_test(c, test_retry_delay);
+  tcase_add_test(c, test_peer_names);
   tcase_add_test(c, test_endpoints);
   tcase_add_test(c, test_beginnings);
   suite_add_tcase(suite, c);
