@@ -35,8 +35,7 @@ fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, con
 {
   fzri_allocation *a = look_up(e, client, server, fzri_hash_client(e, client));
   if (a && e->now >= a->expires) {
-    log_expired(e, a);
-    fzri_allocation_end(e, a);
+    fzri_allocation_expire(e, a);
     return NULL;
   }
   if (a && fzri_replaced(e, a)) {
@@ -142,6 +141,7 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   a->key_expires = old->key_expires;
   a->user = old->user;
   a->shared_user = old->shared_user;
+  a->uncounted = old->uncounted;
   /* They are the new one's now. */
   old->shared_user = 0;
   old->pending = FZRI_POOL_NONE;
@@ -181,9 +181,26 @@ void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a)
 {
   if (a->shared_user && e->replaces)
     fzri_shared_unset_newest(e->shared, a->shared_user, a->port);
-  else if (a->shared_user)
+  else if (a->shared_user && !a->uncounted)
     fzri_shared_user_leave(e->shared, a->shared_user);
   a->shared_user = 0;
+}
+
+/* The client was told that |a| is over by now: another one may take its place among those of its user. */
+static void stop_counting(fzr_engine *e, fzri_allocation *a)
+{
+  if (e->replaces || !a->shared_user || a->uncounted)
+    return;
+  a->uncounted = true;
+  fzri_shared_user_leave(e->shared, a->shared_user);
+}
+
+/* A late Refresh has saved |a|: it counts, even if there are others since. */
+static void count_again(fzr_engine *e, fzri_allocation *a)
+{
+  if (a->uncounted && a->shared_user && !fzri_shared_user_enter(e->shared, a->shared_user, UINT32_MAX))
+    a->shared_user = 0; /* as good as impossible: it does not count */
+  a->uncounted = false;
 }
 
 void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
@@ -203,6 +220,12 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
   fzri_events_queue_allocation(e, a);
 }
 
+void fzri_allocation_expire(fzr_engine *e, fzri_allocation *a)
+{
+  log_expired(e, a);
+  fzri_allocation_end(e, a);
+}
+
 void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t family)
 {
   a->families &= (uint8_t)~fzri_family_bit(family);
@@ -219,10 +242,12 @@ void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t fami
 
 void fzri_allocation_set_expiry(fzr_engine *e, fzri_allocation *a, fzr_time expires)
 {
+  const fzr_time told = expires - FZRI_GRACE;
   a->expires = expires;
+  count_again(e, a);
   /* A timer that fires too early finds the new time itself; so a refresh rarely touches the wheel. */
-  if (!fzri_timer_is_set(&a->timer) || expires < a->timer.due)
-    fzri_timers_set(&e->allocation_timers, &a->timer, expires);
+  if (!fzri_timer_is_set(&a->timer) || told < a->timer.due)
+    fzri_timers_set(&e->allocation_timers, &a->timer, told);
 }
 
 size_t fzri_allocations_expire(fzr_engine *e, size_t budget)
@@ -232,13 +257,15 @@ size_t fzri_allocations_expire(fzr_engine *e, size_t budget)
   while ((timer = fzri_timers_pop(&e->allocation_timers, e->now, &budget)) != NULL) {
     fzri_allocation *a = (fzri_allocation *)((char *)timer - offsetof(fzri_allocation, timer));
     if (e->now < a->expires) {
-      fzri_timers_set(&e->allocation_timers, &a->timer, a->expires);
+      const bool lapsed = fzri_allocation_lapsed(e, a);
+      if (lapsed)
+        stop_counting(e, a);
+      fzri_timers_set(&e->allocation_timers, &a->timer, lapsed ? a->expires : a->expires - FZRI_GRACE);
       continue;
     }
-    log_expired(e, a);
     /* Its channels are ended when the events are taken: that is work, too. */
     budget -= a->channel_count < budget ? a->channel_count : budget;
-    fzri_allocation_end(e, a);
+    fzri_allocation_expire(e, a);
   }
   return before - budget;
 }

@@ -17,6 +17,12 @@ static inline fzri_allocation *fzri_allocation_by_port(const fzr_engine *e, uint
   return index == FZRI_POOL_NONE ? NULL : fzri_allocation_at(e, index);
 }
 
+/* Whether the client was told that |a| is over by now, though a Refresh may still save it. */
+static inline bool fzri_allocation_lapsed(const fzr_engine *e, const fzri_allocation *a)
+{
+  return e->now + FZRI_GRACE >= a->expires;
+}
+
 /* What a new allocation is asked to be. */
 typedef struct fzri_allocation_request {
   const fzr_addr *client;
@@ -43,6 +49,9 @@ void fzri_allocation_live(fzr_engine *e, fzri_allocation *a);
 
 /* Ends |a|: takes it out of all look-ups and queues its UNBOUND and PORT_CLOSE events. O(1). */
 void fzri_allocation_end(fzr_engine *e, fzri_allocation *a);
+
+/* The same for one whose time is over, which the log is told. */
+void fzri_allocation_expire(fzr_engine *e, fzri_allocation *a);
 
 /* Takes the relayed address of |family| from a dual-stack allocation, and the channels to peers of it. */
 void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t family);

@@ -140,8 +140,6 @@ static fzri_channel *new_channel(fzr_engine *e, fzri_allocation *a, uint16_t num
 enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint16_t number,
                                         const fzr_addr *peer)
 {
-  if (fzri_channel_conflicts(e, a, number, peer))
-    return FZRI_BIND_CONFLICT;
   fzri_channel *c = find_number(e, a, number);
   if (c) {
     if (e->now >= c->relay_until)

@@ -33,16 +33,17 @@ static inline fzri_channel *fzri_channel_by_peer(const fzr_engine *e, uint32_t a
 enum fzri_bind_result {
   FZRI_BIND_NEW = 0,
   FZRI_BIND_REFRESHED = 1,
-  FZRI_BIND_CONFLICT = 2, /* number bound to another peer, or peer to another number: 400 */
-  FZRI_BIND_LIMIT = 3,    /* the allocation has as many as it may: 508 */
-  FZRI_BIND_FULL = 4,     /* all shards together have as many as there may be: 508 */
-  FZRI_BIND_NO_MEMORY = 5 /* 508 */
+  FZRI_BIND_LIMIT = 2,    /* the allocation has as many as it may: 508 */
+  FZRI_BIND_FULL = 3,     /* all shards together have as many as there may be: 508 */
+  FZRI_BIND_NO_MEMORY = 4 /* 508 */
 };
 
-/* Whether binding |number| to |peer| would conflict with what |a| has. */
+/* Whether binding |number| to |peer| would conflict with what |a| has: the number is bound to another peer, or the peer to another
+ * number. */
 bool fzri_channel_conflicts(fzr_engine *e, const fzri_allocation *a, uint16_t number, const fzr_addr *peer);
 
-/* Binds |number| to |peer| within |a|, or refreshes that binding, for FZRI_CHANNEL_RELAYS from now. */
+/* Binds |number| to |peer| within |a|, or refreshes that binding, for FZRI_CHANNEL_RELAYS from now. It must not
+ * conflict. */
 enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint16_t number,
                                         const fzr_addr *peer);
 

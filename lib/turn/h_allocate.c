@@ -124,6 +124,8 @@ static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uin
   fzri_allocation_request request = {r->from, r->to, w->families, w->missing, lifetime, 0};
   if (e->draining)
     return 508;
+  if (r->allocation)
+    fzri_allocation_expire(e, r->allocation);
   const unsigned code = enter_user(e, r, &request.user);
   if (code)
     return code;
@@ -138,6 +140,14 @@ static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uin
   }
   remember(r, a, pending);
   return 0;
+}
+
+/* Whether the client has an allocation that it was not told to be over. One that it was told is over gives way to a new one, although a
+ * Refresh could still save it; not to the Allocate that made it, which has been on its way for long. */
+static bool has_one(const fzr_engine *e, const fzri_request *r)
+{
+  const fzri_allocation *a = r->allocation;
+  return a && (!fzri_allocation_lapsed(e, a) || memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) == 0);
 }
 
 /* The client has an allocation. The Allocate that made it may come again, if its answer was lost. */
@@ -157,7 +167,7 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
   wanted w;
   uint32_t lifetime;
   uint16_t types[3];
-  if (r->allocation) {
+  if (has_one(e, r)) {
     answer_existing(e, r);
     return;
   }

@@ -58,15 +58,15 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
   enum fzri_bind_result result = FZRI_BIND_NEW;
   if (!code) {
     result = fzri_channel_bind(e, a, number, &peer);
-    if (result == FZRI_BIND_CONFLICT)
-      code = 400;
-    else if (result >= FZRI_BIND_LIMIT)
+    if (result >= FZRI_BIND_LIMIT)
       code = 508;
     if (result >= FZRI_BIND_FULL)
       fzri_note_memory(e, r, result == FZRI_BIND_FULL ? FZR_ERR_NO_CHANNEL : FZR_ERR_NO_MEMORY);
   }
-  if (code)
+  if (code) {
     fzri_answer_error(e, r, code);
-  else
-    answer_bound(e, r, result == FZRI_BIND_NEW);
+    return;
+  }
+  fzri_request_succeeds(e, r, a);
+  answer_bound(e, r, result == FZRI_BIND_NEW);
 }

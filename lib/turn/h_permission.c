@@ -42,7 +42,7 @@ void fzri_handle_create_permission(fzr_engine *e, fzri_request *r)
   fzri_reply reply;
   fzri_peer_judgement judged;
   fzr_addr peer = {.family = FZR_FAMILY_NONE};
-  const fzri_allocation *a = fzri_request_allocation(e, r);
+  fzri_allocation *a = fzri_request_allocation(e, r);
   if (!a)
     return;
   const unsigned code = check_peers(e, r, a, &peer, &judged);
@@ -54,6 +54,7 @@ void fzri_handle_create_permission(fzr_engine *e, fzri_request *r)
     fzri_answer_error(e, r, code);
     return;
   }
+  fzri_request_succeeds(e, r, a);
   fzri_answer_begin(e, r, &reply);
   fzri_answer_success(e, r, &reply);
   if (fzri_log_wants(e, FZR_LOG_DEBUG)) {

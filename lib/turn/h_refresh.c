@@ -50,6 +50,7 @@ void fzri_handle_refresh(fzr_engine *e, fzri_request *r)
     fzri_answer_error(e, r, code);
     return;
   }
+  fzri_request_succeeds(e, r, a);
   fzri_answer_begin(e, r, &reply);
   fzr_stun_add_u32(&reply.builder, FZR_ATTR_LIFETIME, lifetime);
   fzri_answer_success(e, r, &reply);

@@ -217,9 +217,3 @@ enum fzr_peer_reason fzri_peer_policy_judge(const fzri_peer_policy *p, const fzr
   }
   return out->reason;
 }
-
-bool fzri_peer_policy_allows(const fzri_peer_policy *p, const fzr_addr *peer)
-{
-  fzri_peer_judgement judgement;
-  return fzri_peer_policy_judge(p, peer, false, &judgement) == FZR_PEER_ALLOWED;
-}

@@ -45,8 +45,6 @@ typedef struct fzri_peer_judgement {
  * returns its reason, FZR_PEER_ALLOWED if it may be reached. */
 enum fzr_peer_reason fzri_peer_policy_judge(const fzri_peer_policy *policy, const fzr_addr *peer,
                                             bool any_port, fzri_peer_judgement *out);
-/* Whether |peer| may be reached by the built-in rules. */
-bool fzri_peer_policy_allows(const fzri_peer_policy *policy, const fzr_addr *peer);
 /* Whether |peer|'s address is one of the relay's own. */
 bool fzri_peer_policy_is_own(const fzri_peer_policy *policy, const fzr_addr *peer);
 

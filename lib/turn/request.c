@@ -126,11 +126,15 @@ fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
     fzri_answer_error(e, r, 441);
     return NULL;
   }
+  return a;
+}
+
+void fzri_request_succeeds(fzr_engine *e, const fzri_request *r, fzri_allocation *a)
+{
   const bool other_user = a->user != r->user;
   fzri_request_keep_credential(r, a);
   if (other_user)
     fzri_replace_user(e, a, r);
-  return a;
 }
 
 void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a)

@@ -39,6 +39,10 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r);
 /* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
 
+/* |r| is found valid: |a| is its user's from now on, whose other allocation that may end. Not before, so that a request that is refused
+ * changes nothing. */
+void fzri_request_succeeds(fzr_engine *e, const fzri_request *r, fzri_allocation *a);
+
 /* Makes the credential of |r| the one that |a| was used with last. */
 void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a);
 

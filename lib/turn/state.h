@@ -92,7 +92,8 @@ typedef struct fzri_allocation {
   uint8_t missing;  /* enum fzr_family to be named in ADDRESS-ERROR-CODE, or 0 */
   bool queued;      /* in the queue of events */
   bool requeue;     /* queued, but must come behind what was queued since */
-  uint8_t reserved[3];
+  bool uncounted;   /* its client was told that it is over by now: it counts for its user no more */
+  uint8_t reserved[2];
   uint32_t next_queued;
   uint32_t client_hash;
   uint32_t lifetime; /* seconds granted by the Allocate, for its retransmissions */

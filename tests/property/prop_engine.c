@@ -42,6 +42,12 @@ static bool alive(int c)
   return model[c].allocated;
 }
 
+/* The client was told that its allocation is over: a new one may take its place. */
+static bool lapsed(int c)
+{
+  return alive(c) && relay.now + GRACE >= model[c].expires;
+}
+
 static unsigned live_count(void)
 {
   unsigned n = 0;
@@ -106,12 +112,17 @@ static void step_allocate(int c)
   /* Ports of what is over are given back by timers, which may be a tick late. */
   fzt_pass(&relay, FZR_SECOND / 5);
   const bool full = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
+  const bool stays = alive(c) && !lapsed(c);
   const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &dual);
   /* Who has another one that makes room for the next try is told nothing. */
   const int none = replaces && alive((c + USERS) % CLIENTS) ? -1 : 508;
-  fzt_check(code == (alive(c) ? 437 : full ? none : 0) || (code == none && maybe_full && !alive(c)));
-  if (!code || (code == -1 && !alive(c)))
+  fzt_check(code == (stays ? 437 : full ? none : 0) || (code == none && maybe_full && !stays));
+  if (!code || (code == -1 && !stays))
     replace_other(c);
+  if (code && !stays && model[c].allocated) {
+    memset(&model[c], 0, sizeof model[c]); /* it gave way, though its port is still its own */
+    last_expiry = relay.now;
+  }
   if (code)
     return;
   model[c] = (model_client){.allocated = true, .dual = dual, .expires = relay.now + 600 * FZR_SECOND + GRACE};

@@ -399,7 +399,8 @@ static void compare(const relay *r, unsigned peers, unsigned allowed[2])
     const fzr_addr peer = some_address(r);
     const bool expected = allows(r, &peer);
     allowed[expected]++;
-    if (fzri_peer_policy_allows(&policy, &peer) == expected)
+    fzri_peer_judgement judgement;
+    if ((fzri_peer_policy_judge(&policy, &peer, false, &judgement) == FZR_PEER_ALLOWED) == expected)
       continue;
     char text[2][FZR_ADDR_TEXT_MAX];
     fzr_addr_format(&peer, true, text[0], sizeof text[0]);

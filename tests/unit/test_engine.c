@@ -465,6 +465,45 @@ START_TEST(test_users_leave_with_their_shard)
 }
 END_TEST
 
+/* From the end that a client was told on, a new Allocate makes a new allocation, and the old one counts no more; a Refresh may still
+ * save it for a while. */
+START_TEST(test_allocate_after_the_told_end)
+{
+  fzt_client_state c, other;
+  fzr_config config = fzt_config(&relay);
+  config.max_allocations_per_user = 1;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzt_client_init(&other, "198.51.100.1:4001");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  const uint16_t port = c.relayed_port;
+  fzt_pass(&relay, 599 * FZR_SECOND);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 437);
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 486);
+  fzt_pass(&relay, 2 * FZR_SECOND);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_uint_eq(relay.event_count, 2);
+  ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_PORT_CLOSE);
+  ck_assert_uint_eq(relay.events[0].port, port);
+  ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_PORT_OPEN);
+  ck_assert_uint_ne(c.relayed_port, port);
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 486); /* the new one counts */
+  /* Another 5-tuple's, and then the late Refresh. */
+  fzt_pass(&relay, 601 * FZR_SECOND);
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &other, 0), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 486); /* it counts again */
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 0);
+  /* One that has ended after it had ceased to count is not taken off twice. */
+  fzt_pass(&relay, 620 * FZR_SECOND);
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 486);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 START_TEST(test_amplification_is_small)
 {
   fzt_client_state c;
@@ -742,6 +781,7 @@ int main(void)
   tcase_add_test(tc, test_forged_requests);
   tcase_add_test(tc, test_policy_callback);
   tcase_add_test(tc, test_users_leave_with_their_shard);
+  tcase_add_test(tc, test_allocate_after_the_told_end);
   tcase_add_test(tc, test_amplification_is_small);
   tcase_add_test(tc, test_software_does_not_amplify);
   tcase_add_test(tc, test_answers_to_strangers_are_marked);

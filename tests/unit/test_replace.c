@@ -212,6 +212,26 @@ START_TEST(test_user_changes)
 }
 END_TEST
 
+/* But not by a request that is refused: that ends nobody's allocation. */
+START_TEST(test_refused_requests_change_no_user)
+{
+  const fzr_addr forbidden = fzt_addr("10.0.0.1:53");
+  begin(100, FZR_REPLACE_DEFAULT, 0);
+  fzt_client_state old = client_of("ann", 4000), other = client_of("ann2", 4000),
+                   second = client_of("ann2", 4001);
+  ck_assert_int_eq(fzt_allocate(&one, &old), 0);
+  ck_assert_int_eq(fzt_allocate(&two, &second), 0);
+  memcpy(other.nonce, old.nonce, sizeof old.nonce);
+  other.nonce_len = old.nonce_len;
+  ck_assert_int_eq(fzt_bind(&one, &other, 0x3fff, &peer), 400);
+  ck_assert_int_eq(fzt_bind(&one, &other, 0x4000, &forbidden), 403);
+  ck_assert_int_eq(fzt_refresh(&two, &second, 600), 0);
+  ck_assert_int_eq(fzt_bind(&one, &other, 0x4000, &peer), 0); /* this one is good */
+  ck_assert_int_eq(fzt_refresh(&two, &second, 600), 437);
+  end();
+}
+END_TEST
+
 START_TEST(test_not_asked_for)
 {
   static const fzr_user users[] = {{"alice", "wonderland"}};
@@ -277,6 +297,7 @@ int main(void)
   tcase_add_test(tc, test_newest_goes_first);
   tcase_add_test(tc, test_failures);
   tcase_add_test(tc, test_user_changes);
+  tcase_add_test(tc, test_refused_requests_change_no_user);
   tcase_add_test(tc, test_not_asked_for);
   tcase_add_test(tc, test_slow_opening);
   suite_add_tcase(suite, tc);
