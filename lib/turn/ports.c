@@ -41,24 +41,46 @@ static bool take(fzr_shared *s, uint32_t i)
   return !(atomic_fetch_or(&s->used[i / 64], bit) & bit);
 }
 
+/* What the last long search found: that no free port is better than a quality, in the lowest two bits, until a time, when the first
+ * of those that wait has waited. So that where all rest or are held, not each Allocate searches for long. */
+#define BEST_MASK ((uint64_t)3)
+
+static enum quality best_known(const fzr_shared *s, fzr_time now)
+{
+  const uint64_t best = atomic_load_explicit(&s->best, memory_order_relaxed);
+  return now < (best & ~BEST_MASK) ? (enum quality)(best & BEST_MASK) : QUALITY_GOOD;
+}
+
+static void know_best(fzr_shared *s, enum quality best, fzr_time until)
+{
+  atomic_store_explicit(&s->best, (until & ~BEST_MASK) | (uint64_t)best, memory_order_relaxed);
+}
+
 /* Looking first is cheaper than a locked instruction for each wrong guess. */
-static bool is_good(const fzr_shared *s, uint32_t i, const search *w)
+static bool will_do(const fzr_shared *s, uint32_t i, const search *w, enum quality worst)
 {
   if (atomic_load_explicit(&s->used[i / 64], memory_order_relaxed) >> i % 64 & 1)
     return false;
-  return quality_of(s, i, w) == QUALITY_GOOD;
+  return quality_of(s, i, w) <= worst;
 }
 
-/* Counts the free ports of each quality. */
-static void count_free(const fzr_shared *s, const search *w, uint32_t counts[QUALITIES])
+/* Counts the free ports of each quality. Returns when the first of those that wait has waited. */
+static fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts[QUALITIES])
 {
+  fzr_time first = FZR_TIME_NEVER;
   for (uint32_t i = 0; i < QUALITIES; i++)
     counts[i] = 0;
   for (uint32_t word = 0; word < s->words; word++) {
     uint64_t bits = ~atomic_load_explicit(&s->used[word], memory_order_relaxed);
-    for (; bits; bits &= bits - 1)
-      counts[quality_of(s, word * 64 + (uint32_t)__builtin_ctzll(bits), w)]++;
+    for (; bits; bits &= bits - 1) {
+      const uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
+      const fzr_time until = atomic_load_explicit(&s->rest[i], memory_order_relaxed) & ~HELD;
+      counts[quality_of(s, i, w)]++;
+      if (w->now < until && until < first)
+        first = until;
+    }
   }
+  return first;
 }
 
 /* The number of the |rank|-th free port of |quality|, or |s->ports| if there are fewer by now. */
@@ -92,19 +114,22 @@ static uint32_t below(uint64_t *state, uint32_t n)
 
 static uint32_t find(fzr_shared *s, uint64_t random, const search *w)
 {
+  const enum quality worst = best_known(s, w->now);
   for (unsigned i = 0; i < GUESSES; i++) {
     const uint32_t guess = below(&random, s->ports);
-    if (is_good(s, guess, w) && take(s, guess))
+    if (will_do(s, guess, w, worst) && take(s, guess))
       return guess;
   }
   for (;;) {
     uint32_t counts[QUALITIES];
     unsigned best = QUALITY_GOOD;
-    count_free(s, w, counts);
+    const fzr_time first = count_free(s, w, counts);
     while (best < QUALITIES && !counts[best])
       best++;
     if (best == QUALITIES)
       return s->ports;
+    if (best > QUALITY_GOOD && !w->again) /* |again| looks down on more ports than others do */
+      know_best(s, (enum quality)best, first);
     const uint32_t found = free_by_rank(s, w, (enum quality)best, below(&random, counts[best]));
     if (found < s->ports && take(s, found))
       return found;
@@ -127,7 +152,10 @@ void fzri_shared_give_port(fzr_shared *s, uint16_t port, fzr_time now)
   const uint32_t i = (uint32_t)port - s->lowest;
   if (!(atomic_load_explicit(&s->rest[i], memory_order_relaxed) & HELD))
     atomic_store_explicit(&s->rest[i], (now + FZRI_PORT_RESTS) & ~HELD, memory_order_relaxed);
-  fzri_shared_unmark(s, port); /* it was for who goes */
+  if ((atomic_load_explicit(&s->rest[i], memory_order_relaxed) & HELD) ? best_known(s, now) > QUALITY_GOOD
+                                                                       : best_known(s, now) > QUALITY_RESTS)
+    know_best(s, QUALITY_GOOD, 0); /* it may be a better one than that */
+  fzri_shared_unmark(s, port);     /* it was for who goes */
   atomic_fetch_and(&s->used[i / 64], ~((uint64_t)1 << i % 64));
   atomic_fetch_sub(&s->in_use, 1);
 }

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 START_TEST(test_misuse)
 {
@@ -137,6 +138,47 @@ START_TEST(test_rest)
     fzri_shared_give_port(s, port, now);
   }
   ck_assert(seen[0] && seen[1]);
+  fzr_shared_free(s);
+}
+END_TEST
+
+/* The CPU time of many searches, one after the other, of which each gives its port back. */
+static double time_searches(fzr_shared *s, fzt_prng *prng, fzr_time now)
+{
+  const clock_t begin = clock();
+  for (unsigned i = 0; i < 4000; i++) {
+    const uint16_t port = take_at(s, prng, now + i);
+    fzt_check(port != 0);
+    fzri_shared_give_port(s, port, now + i);
+  }
+  return (double)(clock() - begin);
+}
+
+/* Where all free ports rest, not each search looks at all of them; and the first that has rested is found at once. */
+START_TEST(test_all_rest)
+{
+  enum { LOWEST = 49152, PORTS = 16384 };
+  fzt_prng prng = {fzt_seed("all rest")};
+  const fzr_time begin = 1000 * FZR_SECOND, later = begin + 100 * FZR_SECOND;
+  fzr_shared *s;
+  ck_assert_int_eq(fzr_shared_new(LOWEST, LOWEST + PORTS - 1, NULL, &s), 0);
+  const double fresh = time_searches(s, &prng, begin);
+  for (unsigned i = 0; i < PORTS; i++)
+    fzt_check(take_at(s, &prng, begin) != 0);
+  for (unsigned i = 0; i < PORTS; i++)
+    fzri_shared_give_port(s, (uint16_t)(LOWEST + i), later + i);
+  const double resting = time_searches(s, &prng, later);
+  ck_assert_msg(resting < 20 * (fresh + 1000), "%.0f us, and %.0f where all rest", fresh, resting);
+  fzr_shared_free(s);
+  ck_assert_int_eq(fzr_shared_new(1000, 1063, NULL, &s), 0);
+  for (unsigned i = 0; i < 64; i++)
+    fzt_check(take_at(s, &prng, begin) != 0);
+  for (unsigned i = 0; i < 64; i++)
+    fzri_shared_give_port(s, (uint16_t)(1000 + i), begin + i * FZR_SECOND / 64);
+  const uint16_t any = take_at(s, &prng, begin + FZR_SECOND);
+  for (unsigned i = 0; i < 64; i++)
+    if (1000 + i != any)
+      ck_assert_uint_eq(take_at(s, &prng, begin + FZRI_PORT_RESTS + i * FZR_SECOND / 64), 1000 + i);
   fzr_shared_free(s);
 }
 END_TEST
@@ -436,6 +478,7 @@ int main(void)
   tcase_add_loop_test(tc, test_every_port_once, 0, 9);
   tcase_add_loop_test(tc, test_uniform, 0, 3);
   tcase_add_test(tc, test_rest);
+  tcase_add_test(tc, test_all_rest);
   tcase_add_test(tc, test_held_by_others);
   tcase_add_test(tc, test_users);
   tcase_add_test(tc, test_race);
