@@ -336,6 +336,46 @@ START_TEST(test_live_ports)
 }
 END_TEST
 
+/* A peer's allocation ends, and another user gets its port: what is still sent there reaches nobody who has not asked for it. */
+START_TEST(test_the_port_of_an_own_peer_changes_hands)
+{
+  uint8_t data[8] = {0x40, 0, 0, 4, 1, 2, 3, 4};
+  fzt_client_state second, third;
+  fzr_addr relayed = fzt_addr("203.0.113.1:1"), target = relayed;
+  fzt_relay_free(&relay);
+  fzr_config config = fzt_config(&relay);
+  config.lowest_port = 50000;
+  config.highest_port = 50001;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&client, "198.51.100.1:4000");
+  fzt_client_init(&second, "198.51.100.2:4000");
+  fzt_client_init(&third, "198.51.100.3:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &client), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &second), 0);
+  relayed.port = client.relayed_port;
+  target.port = second.relayed_port;
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &target), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &second, 0x4000, &relayed), 0);
+  fzt_peer(&relay, &relayed, target.port, data, 4);
+  ck_assert_uint_eq(relay.verdicts[0].action, FZR_ACT_FORWARD);
+  ck_assert_int_eq(fzt_refresh(&relay, &second, 0), 0);
+  ck_assert(!fzr_engine_port_is_live(relay.engine, target.port, FZR_FAMILY_IPV4));
+  fzt_peer(&relay, &relayed, target.port, data, 4);
+  ck_assert_uint_eq(relay.verdicts[0].reason, FZR_DROP_UNKNOWN_PORT);
+  ck_assert_int_eq(fzt_allocate(&relay, &third), 0);
+  ck_assert_uint_eq(third.relayed_port, target.port);
+  fzt_client(&relay, &client.addr, &client.server, data, sizeof data);
+  ck_assert_uint_eq(relay.verdicts[0].action, FZR_ACT_FORWARD);
+  ck_assert(fzr_addr_equal(&relay.verdicts[0].to, &target));
+  fzt_peer(&relay, &relayed, target.port, data, 4);
+  ck_assert_uint_eq(relay.verdicts[0].reason, FZR_DROP_UNKNOWN_PEER);
+  ck_assert_int_eq(fzt_bind(&relay, &third, 0x4000, &relayed), 0); /* now it has asked */
+  fzt_peer(&relay, &relayed, target.port, data, 4);
+  ck_assert_uint_eq(relay.verdicts[0].action, FZR_ACT_FORWARD);
+  ck_assert(fzr_addr_equal(&relay.verdicts[0].to, &third.addr));
+}
+END_TEST
+
 /* The set beside a plain array. */
 START_TEST(test_set)
 {
@@ -380,6 +420,7 @@ int main(void)
   tcase_add_test(tc, test_no_public_address);
   tcase_add_test(tc, test_no_memory);
   tcase_add_test(tc, test_live_ports);
+  tcase_add_test(tc, test_the_port_of_an_own_peer_changes_hands);
   tcase_add_test(tc, test_set);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

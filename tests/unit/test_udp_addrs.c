@@ -2,6 +2,8 @@
 /* What the UDP adapter tells the engine of the host by itself: its listen port, addresses, families; and where that can't be had. */
 #include "udp_rig.h"
 
+#include "io/udp_internal.h"
+
 #include <errno.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
@@ -174,6 +176,51 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
+/* Behind a NAT the public address is not the host's: between live allocations it goes from socket to socket, and the client learns of
+ * nothing but public addresses. Other programs' ports are left alone. */
+START_TEST(test_between_own_allocations)
+{
+  fzr_addr room;
+  rig_start(_i & 1, false, true);
+  const unsigned slot = _i & 1;
+  fzri_addrs *a = &rig.udp->addrs;
+  const fzri_addrs before = *a;
+  const fzr_addr inner = rig.relayed;
+  a->public_addr[slot] = fzt_addr(slot ? "2001:db8:ffff::1" : "203.0.113.1");
+  a->inner_addr[slot] = inner;
+  a->inside[slot] = true;
+  fzr_addr to = a->public_addr[slot];
+  to.port = rig.relayed.port;
+  const fzr_addr *sent = fzri_inside_to(rig.udp, &to, &room);
+  ck_assert_ptr_eq(sent, &room);
+  ck_assert(fzr_addr_equal(sent, &inner));
+  /* And back: it seems to have come from the relayed address. */
+  fzr_addr from = room;
+  fzri_inside_from(rig.udp, &from);
+  ck_assert(fzr_addr_equal(&from, &to));
+  /* No live allocation's port. */
+  fzr_addr dead = to;
+  dead.port ^= 1;
+  ck_assert_ptr_eq(fzri_inside_to(rig.udp, &dead, &room), &dead);
+  from = inner;
+  from.port ^= 1;
+  const fzr_addr program = from;
+  fzri_inside_from(rig.udp, &from);
+  ck_assert(fzr_addr_equal(&from, &program));
+  /* Another address; and a public one that is the host's. */
+  fzr_addr other = to;
+  other.ip[3] ^= 1;
+  ck_assert_ptr_eq(fzri_inside_to(rig.udp, &other, &room), &other);
+  from = other;
+  fzri_inside_from(rig.udp, &from);
+  ck_assert(fzr_addr_equal(&from, &other));
+  a->inside[slot] = false;
+  ck_assert_ptr_eq(fzri_inside_to(rig.udp, &to, &room), &to);
+  *a = before;
+  rig_stop();
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("udp-addrs");
@@ -185,6 +232,7 @@ int main(void)
   tcase_add_test(tc, test_addresses_of_the_start);
   tcase_add_loop_test(tc, test_no_netlink, 0, 2);
   tcase_add_test(tc, test_no_memory);
+  tcase_add_loop_test(tc, test_between_own_allocations, 0, 2);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
