@@ -209,6 +209,15 @@ static void on_fatal(void *ctx, const char *message)
   end_with(ctx, EXIT_FAILURE);
 }
 
+/* A token, URL or CA bundle that can't be used: one line, as for a wrong option. Returns -1. */
+static int refuse_start(relay *r, char *error)
+{
+  make_one_line(error);
+  fprintf(stderr, "firezone-relay: %s\n", error);
+  r->status = EXIT_USAGE;
+  return -1;
+}
+
 static int start_portal(relay *r)
 {
   char error[PORTAL_ERROR_MAX];
@@ -230,11 +239,7 @@ static int start_portal(relay *r)
   r->portal = portal_start(&config, r->base, &callbacks, error);
   if (r->portal)
     return 0;
-  /* A token, URL or CA bundle that can't be used. */
-  make_one_line(error);
-  fprintf(stderr, "firezone-relay: %s\n", error);
-  r->status = EXIT_USAGE;
-  return -1;
+  return refuse_start(r, error);
 }
 
 static int start_events(relay *r)
@@ -259,6 +264,7 @@ static int start_events(relay *r)
 static int start(relay *r)
 {
   char error[OPTIONS_ERROR_MAX] = "can't make an event loop";
+  bool unusable;
   const telemetry_options config = {.version = fzr_version(),
                                     .otlp_endpoint = r->o->otlp_endpoint,
                                     .workers = workers_count(r->o),
@@ -274,7 +280,9 @@ static int start(relay *r)
   /* Then the portal, which checks what it was given before anything is opened. It does nothing until the loop runs. */
   if (r->o->token && start_portal(r))
     return -1;
-  if (!(r->telemetry = telemetry_new(&config, r->base, error)) ||
+  if (!(r->telemetry = telemetry_new(&config, r->base, &unusable, error)) && unusable)
+    return refuse_start(r, error);
+  if (!r->telemetry ||
       endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, on_filter_changed, error)) {
     log_error("relay", "%s", error);
     return -1;

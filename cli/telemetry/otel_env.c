@@ -7,14 +7,13 @@
 
 #include "hex.h"
 
-#define NAME_MAX_LEN   64
 #define COMPLAINTS_MAX 32
 
 /* What was complained about, so that a variable of both signals is named once. */
 typedef struct complaints {
   unsigned count;
   struct {
-    char name[NAME_MAX_LEN];
+    char name[OTEL_NAME_MAX];
     const char *problem;
   } each[COMPLAINTS_MAX];
 } complaints;
@@ -51,7 +50,7 @@ static void complain(const reader *r, const char *name, const char *value, const
     if (told->each[i].problem == problem && strcmp(told->each[i].name, name) == 0)
       return;
   if (told->count < COMPLAINTS_MAX) {
-    snprintf(told->each[told->count].name, NAME_MAX_LEN, "%s", name);
+    snprintf(told->each[told->count].name, OTEL_NAME_MAX, "%s", name);
     told->each[told->count++].problem = problem;
   }
   if (r->complain)
@@ -66,13 +65,13 @@ static const char *get(const reader *r, const char *name)
 }
 
 /* OTEL_EXPORTER_OTLP_|signal|_|what|, or without the signal where that is not set. |name| is the one that it is. */
-static const char *get_of(const reader *r, const char *signal, const char *what, char name[NAME_MAX_LEN])
+static const char *get_of(const reader *r, const char *signal, const char *what, char name[OTEL_NAME_MAX])
 {
-  snprintf(name, NAME_MAX_LEN, "OTEL_EXPORTER_OTLP_%s_%s", signal, what);
+  snprintf(name, OTEL_NAME_MAX, "OTEL_EXPORTER_OTLP_%s_%s", signal, what);
   const char *value = get(r, name);
   if (value)
     return value;
-  snprintf(name, NAME_MAX_LEN, "OTEL_EXPORTER_OTLP_%s", what);
+  snprintf(name, OTEL_NAME_MAX, "OTEL_EXPORTER_OTLP_%s", what);
   return get(r, name);
 }
 
@@ -186,7 +185,7 @@ static const char *add_header(otel_signal *s, const char *pair, size_t len)
 /* Values may be secrets, and are not complained about in words. */
 static void read_headers(const reader *r, otel_signal *s, const char *signal)
 {
-  char name[NAME_MAX_LEN];
+  char name[OTEL_NAME_MAX];
   const char *p = get_of(r, signal, "HEADERS", name);
   while (p && *p) {
     const char *part = p;
@@ -240,15 +239,32 @@ static bool is_sampled(const reader *r)
   return true;
 }
 
+static const char beaten[] = "it has no effect: --otlp-grpc-endpoint is set";
+
+/* What is wrong with an endpoint, or NULL. It may hold a password, or a key in its query: this is all that is told of it. */
+static const char *judge_endpoint(const char *text)
+{
+  const char *scheme = strstr(text, "://");
+  const char *host = scheme ? scheme + 3 : text;
+  const char *end = host + strcspn(host, "/?#");
+  if (memchr(host, '@', (size_t)(end - host)))
+    return "expected a URL without a user name";
+  if (*end && strcmp(end, "/") != 0)
+    return "gRPC has no paths: expected a URL without a path or query";
+  return grpc_check_endpoint(text);
+}
+
 /* Where to: the option's endpoint, or the variables'. Returns whether there is one. */
 static bool read_endpoint(const reader *r, otel_signal *s, const char *signal)
 {
-  char name[NAME_MAX_LEN], other[NAME_MAX_LEN];
+  char name[OTEL_NAME_MAX], other[OTEL_NAME_MAX];
   const char *standard = get_of(r, signal, "ENDPOINT", name);
   const char *scheme = "";
   if (r->own) {
     if (standard)
-      complain(r, name, NULL, "it has no effect: --otlp-grpc-endpoint is set");
+      complain(r, name, NULL, beaten);
+    if (get_of(r, signal, "INSECURE", other))
+      complain(r, other, NULL, beaten);
     standard = r->own;
   } else if (standard && !strstr(standard, "://")) {
     scheme = is_true(get_of(r, signal, "INSECURE", other)) ? "http://" : "https://";
@@ -256,16 +272,16 @@ static bool read_endpoint(const reader *r, otel_signal *s, const char *signal)
   if (!standard)
     return false;
   const int len = snprintf(s->endpoint, sizeof s->endpoint, "%s%s", scheme, standard);
-  const char *problem = len < (int)sizeof s->endpoint ? grpc_check_endpoint(s->endpoint) : "it is too long";
+  const char *problem = len < (int)sizeof s->endpoint ? judge_endpoint(s->endpoint) : "it is too long";
   if (problem)
-    complain(r, name, standard, problem);
+    complain(r, name, NULL, problem);
   return !problem;
 }
 
 /* Without an endpoint nothing else has an effect. */
 static void complain_of_rest(const reader *r, const char *signal)
 {
-  char name[NAME_MAX_LEN];
+  char name[OTEL_NAME_MAX];
   for (size_t i = 0; i < sizeof of_signals / sizeof *of_signals; i++)
     if (get_of(r, signal, of_signals[i], name))
       complain(r, name, NULL, "it has no effect: no endpoint is set");
@@ -273,7 +289,7 @@ static void complain_of_rest(const reader *r, const char *signal)
 
 static void read_signal(const reader *r, otel_signal *s, const char *signal)
 {
-  char name[NAME_MAX_LEN];
+  char name[OTEL_NAME_MAX];
   if (!read_endpoint(r, s, signal)) {
     if (!s->endpoint[0])
       complain_of_rest(r, signal);
@@ -281,15 +297,13 @@ static void read_signal(const reader *r, otel_signal *s, const char *signal)
   }
   const char *protocol = get_of(r, signal, "PROTOCOL", name);
   if (protocol && strcmp(protocol, "grpc") != 0) {
-    complain(r, name, protocol,
-             r->own ? "it has no effect: --otlp-grpc-endpoint is set"
-                    : "only grpc is spoken, so nothing is exported");
+    complain(r, name, protocol, r->own ? beaten : "only grpc is spoken, so nothing is exported");
     if (!r->own)
       return;
   }
   const char *timeout = get_of(r, signal, "TIMEOUT", name);
   s->timeout_ms = read_ms(r, name, timeout, OTEL_CALL_MS);
-  s->certificate = get_of(r, signal, "CERTIFICATE", name);
+  s->certificate = get_of(r, signal, "CERTIFICATE", s->certificate_name);
   read_headers(r, s, signal);
   s->on = true;
 }
@@ -304,18 +318,37 @@ bool otel_is_same(const otel_signal *a, const otel_signal *b)
 
 /* ---- the rest ---- */
 
+static const char temporality_name[] = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+
 static enum otlp_temporality read_temporality(const reader *r)
 {
-  static const char name[] = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
   static const char *const names[] = {
       [OTLP_CUMULATIVE] = "cumulative", [OTLP_DELTA] = "delta", [OTLP_LOW_MEMORY] = "lowmemory"};
-  const char *text = get(r, name);
+  const char *text = get(r, temporality_name);
   for (unsigned i = 0; text && i < sizeof names / sizeof *names; i++)
     if (strcasecmp(text, names[i]) == 0)
       return (enum otlp_temporality)i;
   if (text)
-    complain(r, name, text, "it is none of cumulative, delta and lowmemory: it stays at cumulative");
+    complain(r, temporality_name, text,
+             "it is none of cumulative, delta and lowmemory: it stays at cumulative");
   return OTLP_CUMULATIVE;
+}
+
+/* What there is for metrics alone. */
+static void read_of_metrics(const reader *r, otel_settings *out)
+{
+  static const char interval[] = "OTEL_METRIC_EXPORT_INTERVAL";
+  if (out->metrics.on) {
+    out->interval_ms = read_ms(r, interval, get(r, interval), OTEL_INTERVAL_MS);
+    out->temporality = read_temporality(r);
+    return;
+  }
+  out->interval_ms = OTEL_INTERVAL_MS;
+  out->temporality = OTLP_CUMULATIVE;
+  if (get(r, interval))
+    complain(r, interval, NULL, "it has no effect: no metrics are exported");
+  if (get(r, temporality_name))
+    complain(r, temporality_name, NULL, "it has no effect: no metrics are exported");
 }
 
 static bool is_name(const char *entry, size_t len, const char *name)
@@ -326,7 +359,7 @@ static bool is_name(const char *entry, size_t len, const char *name)
 static bool is_honoured(const char *entry, size_t len)
 {
   static const char *const signals[] = {"", "METRICS_", "TRACES_"};
-  char name[NAME_MAX_LEN];
+  char name[OTEL_NAME_MAX];
   for (size_t i = 0; i < sizeof honoured / sizeof *honoured; i++)
     if (is_name(entry, len, honoured[i]))
       return true;
@@ -370,17 +403,13 @@ void otel_read(otel_settings *out, const char *own_endpoint, char *(*env)(const 
   memset(out, 0, sizeof *out);
   const bool disabled = is_true(get(&r, "OTEL_SDK_DISABLED"));
   if (disabled && r.own)
-    complain(&r, "OTEL_SDK_DISABLED", NULL, "it has no effect: --otlp-grpc-endpoint is set");
+    complain(&r, "OTEL_SDK_DISABLED", NULL, beaten);
   if (disabled && !r.own)
     return;
   if (is_exported(&r, "OTEL_METRICS_EXPORTER"))
     read_signal(&r, &out->metrics, "METRICS");
   if (is_exported(&r, "OTEL_TRACES_EXPORTER") && is_sampled(&r))
     read_signal(&r, &out->traces, "TRACES");
-  if (!out->metrics.on && !out->traces.on)
-    return;
-  out->interval_ms =
-      read_ms(&r, "OTEL_METRIC_EXPORT_INTERVAL", get(&r, "OTEL_METRIC_EXPORT_INTERVAL"), OTEL_INTERVAL_MS);
-  out->temporality = read_temporality(&r);
+  read_of_metrics(&r, out);
   name_left(out, all);
 }

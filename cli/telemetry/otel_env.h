@@ -11,12 +11,14 @@
 #define OTEL_INTERVAL_MS    60000u
 #define OTEL_CALL_MS        10000u
 #define OTEL_LEFT_NAMES_MAX 512u
+#define OTEL_NAME_MAX       64u /* of a variable */
 
 /* Of metrics or traces. */
 typedef struct otel_signal {
   bool on;
   char endpoint[OTEL_ENDPOINT_MAX + 1]; /* see grpc_config */
   const char *certificate;              /* a file; NULL: what the system trusts */
+  char certificate_name[OTEL_NAME_MAX]; /* of the variable that has it */
   unsigned timeout_ms;                  /* of one call */
   grpc_header headers[GRPC_MAX_HEADERS];
   size_t header_count;

@@ -119,13 +119,28 @@ static void make_resource(telemetry *t, const telemetry_options *o)
   resource_make(&t->resource, &facts, warn_of_attribute, NULL);
 }
 
-/* Loads what a server's certificate has to be signed by, if there is TLS. Returns 0 or -1. */
-static int load_trust(const otel_signal *s, portal_trust **trust, char *error)
+/* Loads what a server's certificate has to be signed by, if there is TLS. Where that can't be had and the program's own option did not ask for
+ * the export, the log says so, and |s| is off. Returns 0; or -1 with |error| if the option did. */
+static int load_trust(otel_signal *s, const char *what, portal_trust **trust, const telemetry_options *o,
+                      char *error)
 {
+  char problem[PORTAL_TLS_ERROR_MAX];
   if (!s->on || !grpc_endpoint_has_tls(s->endpoint))
     return 0;
-  *trust = s->certificate ? portal_trust_load_file(s->certificate, error) : portal_trust_load(getenv, error);
-  return *trust ? 0 : -1;
+  *trust =
+      s->certificate ? portal_trust_load_file(s->certificate, problem) : portal_trust_load(o->env, problem);
+  if (*trust)
+    return 0;
+  const char *name = s->certificate ? s->certificate_name : "";
+  const char *colon = s->certificate ? ": " : "";
+  if (o->otlp_endpoint && *o->otlp_endpoint) {
+    snprintf(error, TELEMETRY_ERROR_MAX, "--otlp-grpc-endpoint: %s%s%.*s", name, colon,
+             (int)(TELEMETRY_ERROR_MAX - 2 * OTEL_NAME_MAX), problem);
+    return -1;
+  }
+  log_warn(TARGET, "Can't export %s: %s%s%s", what, name, colon, problem);
+  s->on = false;
+  return 0;
 }
 
 static grpc_config config_of(const otel_signal *s, const char *agent, const portal_trust *trust)
@@ -139,22 +154,35 @@ static grpc_config config_of(const otel_signal *s, const char *agent, const port
 
 static void log_target(const otel_signal *s, const char *what)
 {
-  if (s->on)
-    log_info(TARGET, "Exporting %s to %.200s%s", what, s->endpoint,
-             s->header_count ? ", with headers of the operator's" : "");
+  if (!s->on)
+    return;
+  log_info(TARGET, "Exporting %s to %.200s%s", what, s->endpoint,
+           s->header_count ? ", with headers of the operator's" : "");
+  if (s->header_count && !grpc_endpoint_has_tls(s->endpoint))
+    log_warn(TARGET,
+             "The headers that go with %s to %.200s can be read on the way, as there is no TLS: is it an "
+             "endpoint for https://?",
+             what, s->endpoint);
 }
 
-static int start_exporter(telemetry *t, const telemetry_options *o, struct event_base *base, char *error)
+static int start_exporter(telemetry *t, const telemetry_options *o, struct event_base *base, bool *unusable,
+                          char *error)
 {
   char agent[64];
-  const otel_settings *s = &t->settings;
+  otel_settings *s = &t->settings;
   const bool shared = s->metrics.on && s->traces.on && otel_is_same(&s->metrics, &s->traces);
   make_resource(t, o);
   t->origin = (otlp_origin){&t->resource, t->version};
   snprintf(agent, sizeof agent, "firezone-relay/%.40s", t->version);
-  if (load_trust(&s->metrics, &t->metrics_trust, error) ||
-      (!shared && load_trust(&s->traces, &t->traces_trust, error)))
+  if (load_trust(&s->metrics, shared ? "metrics and traces" : "metrics", &t->metrics_trust, o, error) ||
+      (!shared && load_trust(&s->traces, "traces", &t->traces_trust, o, error))) {
+    *unusable = true;
     return -1;
+  }
+  if (shared)
+    s->traces.on = s->metrics.on;
+  if (!s->metrics.on && !s->traces.on)
+    return 0;
   const grpc_config metrics = config_of(&s->metrics, agent, t->metrics_trust);
   const grpc_config traces = config_of(&s->traces, agent, t->traces_trust);
   const exporter_config config = {.base = base,
@@ -180,8 +208,9 @@ static int start_exporter(telemetry *t, const telemetry_options *o, struct event
   return 0;
 }
 
-telemetry *telemetry_new(const telemetry_options *o, struct event_base *base, char *error)
+telemetry *telemetry_new(const telemetry_options *o, struct event_base *base, bool *unusable, char *error)
 {
+  *unusable = false;
   telemetry *t = calloc(1, sizeof *t);
   if (!t || !(t->scrape = evbuffer_new())) {
     snprintf(error, TELEMETRY_ERROR_MAX, "out of memory");
@@ -192,7 +221,7 @@ telemetry *telemetry_new(const telemetry_options *o, struct event_base *base, ch
   t->source = o->source;
   otel_read(&t->settings, o->otlp_endpoint, o->env, o->environment, warn_of_variable, NULL);
   warn_of_rest(t->settings.left);
-  if ((t->settings.metrics.on || t->settings.traces.on) && start_exporter(t, o, base, error)) {
+  if ((t->settings.metrics.on || t->settings.traces.on) && start_exporter(t, o, base, unusable, error)) {
     telemetry_free(t);
     return NULL;
   }

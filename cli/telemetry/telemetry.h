@@ -23,9 +23,10 @@ typedef struct telemetry_options {
   char *const *environment;       /* all of it; NULL: not known */
 } telemetry_options;
 
-/* Starts. Strings are copied. Variables that make no sense are warned about in the log. NULL with one line in the TELEMETRY_ERROR_MAX
- * bytes at |error| if it can't. */
-telemetry *telemetry_new(const telemetry_options *options, struct event_base *base, char *error);
+/* Starts. Strings are copied. Variables that make no sense are warned about in the log, and so is one without which nothing can be exported.
+ * NULL with one line in the TELEMETRY_ERROR_MAX bytes at |error| if it can't; in |unusable| whether that is for what |otlp_endpoint| needs. */
+telemetry *telemetry_new(const telemetry_options *options, struct event_base *base, bool *unusable,
+                         char *error);
 
 /* What is wrong with |endpoint| as --otlp-grpc-endpoint: static text, or NULL. */
 const char *telemetry_check_endpoint(const char *endpoint);

@@ -71,6 +71,20 @@ START_TEST(test_option)
   ck_assert_str_eq(last_name, E "ENDPOINT");
   read_with("collector:4317", "OTEL_SDK_DISABLED=true");
   ck_assert(s.metrics.on && complaints == 1);
+  /* What says where to and how is the option's; all else holds beside it. */
+  static const char *const without_effect[] = {E "INSECURE=true", E "METRICS_INSECURE=false",
+                                               E "PROTOCOL=http/protobuf", E "TRACES_ENDPOINT=http://t"};
+  for (size_t i = 0; i < sizeof without_effect / sizeof *without_effect; i++) {
+    read_with("collector:4317", without_effect[i]);
+    ck_assert_msg(complaints == 1 && s.metrics.on && s.traces.on, "%s: %u", without_effect[i], complaints);
+    ck_assert_str_eq(last_problem, "it has no effect: --otlp-grpc-endpoint is set");
+  }
+  read_with("collector:4317", E "HEADERS=k=v\n" E "CERTIFICATE=/ca\n" E "TRACES_CERTIFICATE=/t\n" E
+                                "TIMEOUT=7\n" E "PROTOCOL=grpc\nOTEL_TRACES_SAMPLER=always_on");
+  ck_assert(!complaints && s.metrics.header_count == 1 && s.metrics.timeout_ms == 7);
+  ck_assert_str_eq(s.metrics.certificate, "/ca");
+  ck_assert_str_eq(s.metrics.certificate_name, E "CERTIFICATE");
+  ck_assert_str_eq(s.traces.certificate_name, E "TRACES_CERTIFICATE");
 }
 END_TEST
 
@@ -110,8 +124,20 @@ START_TEST(test_what_is_wrong_is_named)
   static const struct {
     const char *text, *name, *value, *problem;
   } cases[] = {
-      {E "ENDPOINT=http://h:x", E "ENDPOINT", "http://h:x", "the port is not a number from 1 to 65535"},
-      {E "ENDPOINT=http://h/v1", E "ENDPOINT", "http://h/v1", "gRPC has no paths: expected host:port"},
+      /* An endpoint is not shown, as there may be secrets in it. */
+      {E "ENDPOINT=http://h:x", E "ENDPOINT", "-", "the port is not a number from 1 to 65535"},
+      {E "ENDPOINT=http://h/v1", E "ENDPOINT", "-",
+       "gRPC has no paths: expected a URL without a path or query"},
+      {E "ENDPOINT=https://user:S3CRET@h", E "ENDPOINT", "-", "expected a URL without a user name"},
+      {E "ENDPOINT=https://h?api-key=S3CRET", E "ENDPOINT", "-",
+       "gRPC has no paths: expected a URL without a path or query"},
+      {E "METRICS_ENDPOINT=https://h:1/#S3CRET@x", E "METRICS_ENDPOINT", "-",
+       "gRPC has no paths: expected a URL without a path or query"},
+      /* Without an export nothing is kept quiet of either. */
+      {"OTEL_METRIC_EXPORT_INTERVAL=x", "OTEL_METRIC_EXPORT_INTERVAL", "-",
+       "it has no effect: no metrics are exported"},
+      {E "METRICS_TEMPORALITY_PREFERENCE=delta", E "METRICS_TEMPORALITY_PREFERENCE", "-",
+       "it has no effect: no metrics are exported"},
       {E "ENDPOINT=http://h\n" E "PROTOCOL=http/json", E "PROTOCOL", "http/json",
        "only grpc is spoken, so nothing is exported"},
       {E "ENDPOINT=http://h\n" E "TIMEOUT=10s", E "TIMEOUT", "10s", "it is no number of milliseconds"},
@@ -182,6 +208,24 @@ START_TEST(test_what_nobody_reads_is_listed)
 }
 END_TEST
 
+/* Nor does it matter whether anything is exported, unless that is what was asked for. */
+START_TEST(test_what_nobody_reads_is_listed_without_an_export)
+{
+  static const char *const because[] = {"", E "ENDPOINT=http://h\n" E "PROTOCOL=http/protobuf\n",
+                                        E "ENDPOINT=http://h:x\n"};
+  char text[512];
+  for (size_t i = 0; i < sizeof because / sizeof *because; i++) {
+    snprintf(text, sizeof text, "%sOTEL_LOGS_EXPORTER=otlp\nOTEL_PROPAGATORS=b3\nOTEL_BSP_SCHEDULE_DELAY=1",
+             because[i]);
+    read_with(NULL, text);
+    ck_assert(!s.metrics.on && !s.traces.on);
+    ck_assert_str_eq(s.left, "OTEL_LOGS_EXPORTER, OTEL_PROPAGATORS, OTEL_BSP_SCHEDULE_DELAY");
+  }
+  read_with(NULL, "OTEL_SDK_DISABLED=true\nOTEL_PROPAGATORS=b3");
+  ck_assert_str_eq(s.left, "");
+}
+END_TEST
+
 START_TEST(test_milliseconds)
 {
   ck_assert_uint_eq(otel_read_ms("1"), 1);
@@ -202,6 +246,7 @@ int main(void)
   tcase_add_test(c, test_what_is_wrong_is_named);
   tcase_add_test(c, test_headers);
   tcase_add_test(c, test_what_nobody_reads_is_listed);
+  tcase_add_test(c, test_what_nobody_reads_is_listed_without_an_export);
   tcase_add_test(c, test_milliseconds);
   suite_add_tcase(suite, c);
   return fzt_run(suite);
