@@ -144,7 +144,7 @@ uint64_t process_memory(void)
 uint32_t memory_channels(uint64_t memory)
 {
   /* Not fewer than one client may have, nor more than all ports' clients. */
-  const uint64_t least = 4096, most = 65536u * 4096u, fits = memory / 4 / CHANNEL_BYTES;
+  const uint64_t least = 4096, most = (uint64_t)65536 * 4096, fits = memory / 4 / CHANNEL_BYTES;
   if (!memory)
     return 1048576;
   return (uint32_t)(fits < least ? least : fits > most ? most : fits);

@@ -165,8 +165,8 @@ static void begin_attempt(session *s, fzr_time now)
 /* Whether |reason| is news since it was last reported; it is reported now. */
 static bool is_news(session *s, const char *reason)
 {
-  char text[sizeof s->reported];
-  (void)snprintf(text, sizeof text, "%s", reason);
+  char text[sizeof s->reported] = "";
+  memcpy(text, reason, strnlen(reason, sizeof text - 1));
   if (strcmp(text, s->reported) == 0)
     return false;
   memcpy(s->reported, text, sizeof text);

@@ -49,7 +49,7 @@ FZX_INLINE unsigned fzx_path_mtu(__u16 path)
 
 FZX_INLINE int fzx_path_is_ipv6(__u16 path)
 {
-  return path & FZX_PATH_IPV6;
+  return (path & FZX_PATH_IPV6) != 0;
 }
 
 /* What to make of it, with IPv4 addresses, or the first words of IPv6 ones. */

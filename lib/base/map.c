@@ -116,7 +116,7 @@ static int grow_directory(fzri_map *map)
   fzri_map_slot **segments = fzri_mem_calloc(map->mem, (size_t)count * 2, sizeof *segments);
   if (!segments)
     return FZR_ERR_NO_MEMORY;
-  for (uint32_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++)
     segments[2 * i] = segments[2 * i + 1] = map->segments[i];
   fzri_mem_free(map->mem, (void *)map->segments, count * sizeof *map->segments);
   map->segments = segments;
