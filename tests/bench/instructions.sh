@@ -21,8 +21,8 @@ down-gro    7    150
 down-run    109  150
 down-random 291  400
 down-single 361  400
-binding     1260 -
-refresh     20007 -
+binding     1378 -
+refresh     20836 -
 END
 }
 
