@@ -36,8 +36,8 @@ static void log_listening(const workers *all, const options *o, const fzr_addr *
     return;
   fzr_addr_format(&addr, true, text, sizeof text);
   fzr_addr_format(public_addr, false, public_text, sizeof public_text);
-  log_info("relay", "Listening on %s, relaying from %s, ports %u to %u", text, public_text, o->lowest_port,
-           o->highest_port);
+  log_info("relay", "Listening on %s, known to clients and peers as %s, ports for allocations %u to %u", text,
+           public_text, o->lowest_port, o->highest_port);
 }
 
 /* How many channels there can be by the ports and what an allocation may have. */

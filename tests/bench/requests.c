@@ -150,13 +150,16 @@ void bench_explain(const bench *b, const session *sessions, unsigned n)
   if (s->error != 403)
     return;
   fzr_addr_format(&b->peer_host, false, peer, sizeof peer);
-  fprintf(stderr,
-          "fzr-bench: its users may not send to %s, where fzr-bench's peers are: start firezone-relay with "
-          "--allow-peer %s "
-          "while you measure\n"
-          "fzr-bench: (its log says why; coturn: --allow-loopback-peers), or name another address of this "
-          "host with --peer\n",
-          peer, peer);
+  fprintf(
+      stderr,
+      "fzr-bench: its users may not send to %s, where fzr-bench's peers are: start firezone-relay with "
+      "--allow-peer %s "
+      "while you measure\n"
+      "fzr-bench: (its log says why; coturn: --allow-loopback-peers). A relay on this host reaches this "
+      "host's other\n"
+      "fzr-bench: addresses at the ports for allocations alone, whatever its rules are: without --peer it "
+      "is loopback\n",
+      peer, peer);
 }
 
 /* ---- Binding ---- */
