@@ -38,6 +38,13 @@ def wait_for(condition, what, timeout=DEADLINE):
         time.sleep(0.01)
 
 
+def is_sanitized(binary):
+    """Whether a sanitizer is in it, which keeps what has been freed, and more beside."""
+    with open(binary, "rb") as f:
+        program = f.read()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 def make_credentials(secret=SECRET, ttl=3600, salt="e2e"):
     """Stamp credentials: user name and password that a relay with this secret takes for `ttl` more seconds."""
     expiry = int(time.time()) + ttl

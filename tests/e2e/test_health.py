@@ -9,7 +9,7 @@ import time
 import unittest
 
 from firezone_client import Client, Refused
-from harness import Relay, answers_binding, main, wait_for
+from harness import Relay, answers_binding, is_sanitized, main, wait_for
 from unread import pour, resident
 from watch import endpoint, request
 
@@ -32,7 +32,7 @@ class Memory(unittest.TestCase):
             before = resident(port)
             sockets, sent = pour(port, 20, 1.5)
             self.assertGreater(sent, 1 << 20)
-            if not is_sanitized():  # it keeps what is freed
+            if not is_sanitized(BINARY):  # it keeps what is freed
                 self.assertLess(resident(port) - before, 2 << 20)
             self.assertEqual(request(port, "GET", "/healthz")[0], 200)
             for s in sockets:
@@ -42,13 +42,8 @@ class Memory(unittest.TestCase):
     def test_workers_take_memory_when_they_use_it(self):
         # Meson has malloc write to all that it gives.
         with Relay(BINARY, workers=64, env={"MALLOC_PERTURB_": "0"}) as relay:
-            if not is_sanitized():
+            if not is_sanitized(BINARY):
                 self.assertLess(resident(endpoint(relay)), 64 << 20)
-
-
-def is_sanitized():
-    with open(BINARY, "rb") as f:
-        return b"__asan_init" in f.read()
 
 
 class Descriptors(unittest.TestCase):

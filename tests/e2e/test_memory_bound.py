@@ -7,7 +7,7 @@ import unittest
 import urllib.request
 
 from firezone_client import Client, Refused
-from harness import Relay, main
+from harness import Relay, is_sanitized, main
 
 BINARY = sys.argv.pop(1)
 LIMIT, EACH = 8000, 3000
@@ -43,7 +43,8 @@ class MemoryBound(unittest.TestCase):
                                 break
             self.assertEqual(bound, LIMIT)
             # A few allocations and what the C library keeps come on top.
-            self.assertLess(resident(relay) - before, LIMIT * CHANNEL_BYTES + (1 << 20))
+            if not is_sanitized(BINARY):
+                self.assertLess(resident(relay) - before, LIMIT * CHANNEL_BYTES + (1 << 20))
             self.assertEqual(len(re.findall("WARN.*as many channels as --max-channels allows", relay.output())), 1)
             self.assertRegex(metrics(relay), r'relay_memory_refusals_total\{reason="max_channels"\} %d\n' % refused)
             self.assertRegex(relay.output(), r"Room for %d channels at most \(--max-channels\)" % LIMIT)
