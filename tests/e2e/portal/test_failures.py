@@ -278,7 +278,11 @@ class Endings(PortalTest):
                 if opcode == 8:
                     got.append(int.from_bytes(payload[:2], "big"))
 
-        self.comes_back(script, pattern)
+        for _ in range(3):
+            self.comes_back(script, pattern)
+            if got:
+                break
+            # The relay was gone before all had been sent, and with the failure to send went what it had said.
         self.assertEqual(got, [code])
 
     def test_oversized_frame(self):
