@@ -66,7 +66,8 @@ FZR_API int fzr_shared_lacks(const fzr_shared *shared, fzr_time now);
  * two equal ones that which names a port, and then deny.
  */
 typedef struct fzr_peer_rule {
-  fzr_addr net;   /**< family and ip, bits past the prefix 0; port: the only one that is meant, 0: all */
+  /** Family and address, bits past the prefix 0; transport 0. Port: the only one that is meant, 0: all. */
+  fzr_addr net;
   uint8_t prefix; /**< 0-32 or 0-128 */
   bool allow;
   uint8_t reserved[2]; /**< 0 */
@@ -134,8 +135,8 @@ typedef struct fzr_config {
   uint8_t replace_allocations; /**< enum fzr_replace */
   uint8_t reserved;
 
-  fzr_addr
-      public_ip4; /**< what clients are told as relayed address; family NONE: not offered. Ports ignored. */
+  /** What clients are told as relayed address; family NONE: not offered. Port and transport are ignored. */
+  fzr_addr public_ip4;
   fzr_addr public_ip6; /**< at least one of both is required */
   uint16_t
       listen_port; /**< 0: 3478; only the peer policy uses it: no peer has it. See fzr_engine_add_listen_port */
@@ -163,7 +164,8 @@ typedef struct fzr_config {
   size_t peer_rule_count;
   fzr_peer_policy_fn peer_policy; /**< NULL: the built-in policy alone */
   void *peer_policy_ctx;
-  const fzr_addr *own_addrs; /**< further addresses of this relay (bind addresses); ports ignored */
+  /** Further addresses of this relay (bind addresses). Ports and transports are ignored. */
+  const fzr_addr *own_addrs;
   size_t own_addr_count;
   const uint16_t *own_ports; /**< further ports no peer may have on own addresses (health, control) */
   size_t own_port_count;
@@ -378,7 +380,7 @@ FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, fzr_time now, int64_t u
 
 /**
  * `fzr_engine_set_own_addrs` tells which addresses the host has now: the |count| at |addrs|, which are copied, take the place of those
- * that were told before. Those of the configuration stay, too. Ports and scopes are ignored; addresses of no family are passed over.
+ * that were told before. Those of the configuration stay, too. Ports, scopes and transports are ignored; addresses of no family are passed over.
  *
  * On own addresses clients reach the ports of allocations, and nothing else. That holds for channels that are bound, too: what has
  * to end ends within the next calls of fzr_engine_on_deadline, which are due at once, with CHANNEL_UNBOUND; a channel that may stay

@@ -40,7 +40,7 @@ typedef struct fzr_offload_channel {
 /**
  * `fzr_offload_from_event` describes the channel of the CHANNEL_BOUND or CHANNEL_UNBOUND |event| in |out|.
  * Returns 0, FZR_ERR_INVALID_ARGUMENT (NULL, or another event), or FZR_ERR_UNSUPPORTED if the channel must stay with
- * the engine (FZR_EVENT_PEER_IS_OWN).
+ * the engine (FZR_EVENT_PEER_IS_OWN, or the client does not talk UDP).
  */
 FZR_API int fzr_offload_from_event(const fzr_event *event, fzr_offload_channel *out);
 

@@ -37,16 +37,33 @@ enum fzr_family {
   FZR_FAMILY_IPV6 = 2
 };
 
+/** Transports between a client and the relay (RFC 8656 section 3.1). Between relay and peer it is UDP. */
+enum fzr_transport {
+  FZR_TRANSPORT_UDP = 0,
+  FZR_TRANSPORT_TCP = 1,
+  FZR_TRANSPORT_TLS = 2, /**< TLS over TCP */
+  FZR_TRANSPORT_DTLS = 3 /**< DTLS over UDP */
+};
+
 /**
- * A transport address. Two of them are equal when all their bytes are: unused bytes (the last 12 of `ip`
- * for IPv4, `scope_id` where it has no meaning, `reserved`) must be zero.
+ * A transport address. Two of them are equal when all their bytes are. Unused bytes must be zero: the
+ * last 12 of `ip` for IPv4, and `scope_id` where it has no meaning.
  */
 typedef struct fzr_addr {
-  uint8_t ip[16];    /**< network order; IPv4 stands in the first four bytes */
-  uint32_t scope_id; /**< IPv6 link-local: the interface's index; else 0 */
-  uint16_t port;     /**< host order */
-  uint8_t family;    /**< enum fzr_family */
-  uint8_t reserved;  /**< 0 */
+  /** In network order. IPv4 stands in the first four bytes. */
+  uint8_t ip[16];
+  /** Of an IPv6 link-local address the index of the interface, else 0. */
+  uint32_t scope_id;
+  /** In host order. */
+  uint16_t port;
+  /** An enum fzr_family. */
+  uint8_t family;
+  /**
+   * An enum fzr_transport: of a client, how it talks to the relay; of the relay's address that it talks to,
+   * the same. So one address and port may be two clients, with an allocation each. 0 of all others: peers,
+   * relayed addresses, addresses of a configuration. fzr_addr_parse gives 0, and fzr_addr_format leaves it out.
+   */
+  uint8_t transport;
 } fzr_addr;
 
 /**

@@ -49,6 +49,7 @@ static void put(fzri_addr_set *set, const fzr_addr *addr)
   *slot = *addr;
   slot->port = 0;
   slot->scope_id = 0;
+  slot->transport = 0;
   set->count++;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A set of IP addresses, ports and scopes left aside, for look-ups in constant time. Its owner fills it, no stranger: the hash has no key. */
+/* A set of IP addresses, ports, scopes and transports left aside, for look-ups in constant time. Its owner fills it, no stranger: the hash has no key. */
 #ifndef FZRI_ADDR_SET_H
 #define FZRI_ADDR_SET_H
 

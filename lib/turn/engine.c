@@ -91,6 +91,7 @@ static void set_addresses(fzr_engine *e, const fzr_config *c)
   e->public_addr[1] = c->public_ip6;
   for (unsigned i = 0; i < 2; i++) {
     e->public_addr[i].port = 0;
+    e->public_addr[i].transport = 0;
     e->families |= fzri_family_bit(e->public_addr[i].family);
   }
 }

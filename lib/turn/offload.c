@@ -15,7 +15,7 @@ int fzr_offload_from_event(const fzr_event *event, fzr_offload_channel *out)
     return FZR_ERR_INVALID_ARGUMENT;
   if (event->type != FZR_EVENT_CHANNEL_BOUND && event->type != FZR_EVENT_CHANNEL_UNBOUND)
     return FZR_ERR_INVALID_ARGUMENT;
-  if (event->flags & FZR_EVENT_PEER_IS_OWN)
+  if (event->flags & FZR_EVENT_PEER_IS_OWN || event->client.transport != FZR_TRANSPORT_UDP)
     return FZR_ERR_UNSUPPORTED;
   memcpy(out->client.ip, event->client.ip, sizeof out->client.ip);
   fzri_put16(out->client.port, event->client.port);

@@ -11,8 +11,10 @@ static void add_own(fzri_peer_policy *p, const fzr_addr *addr)
 {
   if (addr->family == FZR_FAMILY_NONE || fzri_is_unspecified(addr))
     return;
-  p->own[p->own_count] = *addr;
-  p->own[p->own_count++].port = 0;
+  fzr_addr *own = &p->own[p->own_count++];
+  *own = *addr;
+  own->port = 0;
+  own->transport = 0;
 }
 
 static int copy_rules(fzri_peer_policy *p, const fzr_config *config)

@@ -12,7 +12,7 @@
 typedef struct fzri_peer_policy {
   fzr_peer_rule *rules;
   size_t rule_count;
-  fzr_addr *own; /* public and bind addresses, ports 0; wildcards left out */
+  fzr_addr *own; /* public and bind addresses, ports and transports 0; wildcards left out */
   size_t own_count;
   size_t own_room;     /* what `own` was taken for */
   fzri_addr_set host;  /* the host's own, as they come and go */
@@ -48,7 +48,7 @@ enum fzr_peer_reason fzri_peer_policy_judge(const fzri_peer_policy *policy, cons
 /* Whether |peer|'s address is one of the relay's own. */
 bool fzri_peer_policy_is_own(const fzri_peer_policy *policy, const fzr_addr *peer);
 
-/* Whether the prefix of |rule| fits its family, and no bits are set behind it. */
+/* Whether the prefix of |rule| fits its family, no bits are set behind it, and no transport is named. */
 bool fzri_peer_rule_is_sound(const fzr_peer_rule *rule);
 
 #endif

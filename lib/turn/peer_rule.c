@@ -14,7 +14,7 @@ static unsigned family_bits(uint8_t family)
 bool fzri_peer_rule_is_sound(const fzr_peer_rule *rule)
 {
   const unsigned bits = family_bits(rule->net.family);
-  if (!bits || rule->prefix > bits)
+  if (!bits || rule->prefix > bits || rule->net.transport)
     return false;
   for (unsigned i = rule->prefix; i < bits; i++)
     if (rule->net.ip[i / 8] >> (7 - i % 8) & 1)

@@ -15,6 +15,7 @@
 #include "ports.h"
 #include "users.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define FZRI_LIFETIME_DEFAULT 600u
@@ -219,10 +220,16 @@ static inline fzri_channel *fzri_channel_at(const fzr_engine *e, uint32_t index)
          (index & (FZRI_POOL_BLOCK - 1));
 }
 
-/* Port and family of |a| as they stand in a block, with the block's place for the length left 0. */
+static_assert(offsetof(fzr_addr, port) + 4 == sizeof(fzr_addr),
+              "port, family and transport are the last four bytes");
+
+/* Port, family and transport of |a| as the upper half of a block. The byte of the block's length is not free: lengths, which are
+ * constants, have to be added by exclusive or. */
 static inline uint64_t fzri_hash_port(const fzr_addr *a)
 {
-  return (uint64_t)a->port << 32 | (uint64_t)a->family << 48;
+  uint32_t end;
+  memcpy(&end, (const uint8_t *)a + offsetof(fzr_addr, port), sizeof end);
+  return (uint64_t)end << 32;
 }
 
 /* Keyed hashes of the three maps' keys. */
@@ -232,11 +239,11 @@ static inline uint32_t fzri_hash_client(const fzr_engine *e, const fzr_addr *cli
   uint32_t ip4;
   if (client->family == FZR_FAMILY_IPV4) {
     memcpy(&ip4, client->ip, sizeof ip4);
-    blocks[0] = ip4 | fzri_hash_port(client) | (uint64_t)7 << 56;
+    blocks[0] = (ip4 | fzri_hash_port(client)) ^ (uint64_t)7 << 56;
     return fzri_sip_blocks(&e->hash_start, blocks, 1);
   }
   memcpy(blocks, client->ip, sizeof client->ip);
-  blocks[2] = client->scope_id | fzri_hash_port(client) | (uint64_t)23 << 56;
+  blocks[2] = (client->scope_id | fzri_hash_port(client)) ^ (uint64_t)23 << 56;
   return fzri_sip_blocks(&e->hash_start, blocks, 3);
 }
 
