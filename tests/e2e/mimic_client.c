@@ -9,6 +9,7 @@
  *   flip                      the NAT gives the other of two ports
  *   refresh                   it refreshes now
  *   report                    what was sent and what came, since the last report: JSON
+ *   anew                      what has been sent until now is in no report: something was to be lost of it
  *   quit
  * What happens is told on stdout: "ready", "needs credentials", "ended: ..." */
 #include "mimic.h"
@@ -26,6 +27,8 @@
 #define PORTS    2u
 #define NUMBERS  (1u << 25) /* of each channel: a hundred times what 70 minutes take */
 #define UNDERWAY (500 * FZR_MILLISECOND)
+/* What a peer sends back before others are looked after: what comes meanwhile waits in a socket's buffer, which has an end. */
+#define ECHOES 32u
 
 static mimic client;
 static int ports[PORTS], peers[MIMIC_CHANNELS];
@@ -118,7 +121,10 @@ static void echo(int peer)
   struct sockaddr_storage from;
   socklen_t len = sizeof from;
   ssize_t n;
-  while ((n = recvfrom(peer, data, sizeof data, 0, (struct sockaddr *)&from, &len)) >= 0) {
+  for (unsigned i = 0; i < ECHOES; i++) {
+    n = recvfrom(peer, data, sizeof data, 0, (struct sockaddr *)&from, &len);
+    if (n < 0)
+      return;
     if (sendto(peer, data, (size_t)n, 0, (struct sockaddr *)&from, len) < 0)
       return;
     len = sizeof from;
@@ -230,6 +236,8 @@ static void obey(char *line)
     mimic_refresh(&client, now);
   else if (strcmp(word, "report") == 0)
     report();
+  else if (strcmp(word, "anew") == 0)
+    reported = number;
   else if (strcmp(word, "quit") == 0)
     over = true;
   else

@@ -57,7 +57,7 @@ class Restarts(PortalTest):
             took = time.monotonic() - start
             print(f"data again {took:.2f} s after the relay was killed")
             self.assertLess(took, TOLD_WITHIN)
-            call.report()  # what was lost between the lives
+            call.count_anew()  # what was lost between the lives
             self.data(call)
 
     def test_with_a_secret_of_the_operator(self):
@@ -80,7 +80,7 @@ class Restarts(PortalTest):
         calls[0].tell("login %s %s" % credentials(secret=portal.secrets[-1]))
         calls[0].tell("begin")
         calls[0].expect("ready")
-        calls[0].report()
+        calls[0].count_anew()
         for call in calls:
             self.data(call)
         self.assertEqual(calls[1].report()["resets"], 0)
@@ -112,7 +112,7 @@ class Restarts(PortalTest):
             inside.tell("flip")
             inside.tell("refresh")
             inside.expect("ready")
-            inside.report()
+            inside.count_anew()
             self.data(inside)
 
 
