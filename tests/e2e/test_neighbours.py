@@ -72,9 +72,13 @@ class Neighbours(unittest.TestCase):
         return s, s.getsockname()[:2]
 
     def vanish(self, version, numbers):
+        """The hosts are gone, and the kernel forgets where they were; of the others it goes on to know."""
         for number in numbers:
             self.host(version, "del", number)
-        netns.run("ip", "neigh", "flush", "dev", "seg")
+        gone = {HOST[version] % number for number in numbers}
+        for line in netns.run("ip", "-o", "-%d" % version, "neigh", "show", "dev", "seg", "nud", "all").splitlines():
+            if line.split()[0] in gone:
+                netns.run("ip", "neigh", "del", line.split()[0], "dev", "seg")
 
     def dropped(self, reason):
         return Metrics(endpoint(self.relay)).get("relay_dropped_packets_total", reason=reason)
