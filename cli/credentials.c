@@ -43,12 +43,9 @@ static void escape(const char *text, char *out, size_t cap)
 
 static void host_text(const options *o, char *out, size_t cap)
 {
-  char text[FZR_ADDR_TEXT_MAX];
   fzr_addr addr = o->public_ip4.family ? o->public_ip4 : o->public_ip6;
   addr.port = o->listen_port;
-  if (!addr.family || fzr_addr_format(&addr, true, text, sizeof text) < 0)
-    snprintf(text, sizeof text, "127.0.0.1:%u", o->listen_port);
-  snprintf(out, cap, "%s", text);
+  fzr_addr_format(&addr, true, out, cap);
 }
 
 int credentials_format(const options *o, const char *secret, uint64_t unix_now, const char *salt, char *out,

@@ -305,6 +305,9 @@ static int check_whole(reader *r)
   options *o = r->o;
   if (makes_url(o) && !o->listen_port)
     return complain(r, "--listen-port: invalid value '0': expected a port from 1 to 65535 for the URL");
+  if (makes_url(o) && !o->public_ip4.family && !o->public_ip6.family)
+    return complain(
+        r, "--public-ip4-addr, --public-ip6-addr: none is set: expected the relay's address for the URL");
   if (o->credentials)
     return 0;
   if (!o->public_ip4.family && !o->public_ip6.family)
@@ -485,6 +488,19 @@ static void put_spec(text *t, const option_spec *s)
   put(t, "\n");
 }
 
+/* Variables that no option stands for, as they are told of. They are read where they are needed. */
+static const struct {
+  const char *names, *help;
+} variables[] = {
+    {"RUST_LOG, FIREZONE_LOG", "what is logged: a level, or directives such as info,portal=debug; the first "
+                               "that is set [default: info]"},
+    {"NO_COLOR", "no colours on a terminal, if it is set"},
+    {"SSL_CERT_FILE, SSL_CERT_DIR",
+     "the authorities by which portal and collector have to be certified [default: the system's]"},
+    {"OTEL_EXPORTER_OTLP_ENDPOINT and others of OpenTelemetry",
+     "where to and how metrics and traces are exported: the manual page has all that are honoured"},
+};
+
 size_t options_help(char *out, size_t cap)
 {
   text t = {out, cap, 0};
@@ -500,6 +516,9 @@ size_t options_help(char *out, size_t cap)
       if (option_specs[i].group == g && option_specs[i].help)
         put_spec(&t, &option_specs[i]);
   }
+  put(&t, "\nVariables without an option:\n");
+  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+    put(&t, "  %s\n          %s\n", variables[i].names, variables[i].help);
   put(&t,
       "\nAn option on the command line beats its environment variable; an empty variable counts as unset.\n");
   put(&t, "Durations are seconds, or take s, m, h or d, up to 49710d. Exit status: 0 after a shutdown, 1 "

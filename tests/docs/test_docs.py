@@ -72,6 +72,30 @@ class Options(unittest.TestCase):
         man = man_text()
         self.assertEqual({v for v in self.variables if not re.search(r"\b%s\b" % v, man)}, set())
 
+    def test_variables_that_no_option_stands_for(self):
+        """Whatever the program reads of its environment is told of in --help, in README and in the manual page."""
+        sources = {}
+        for folder, _, files in os.walk(os.path.join(SOURCE, "cli")):
+            sources.update({name: read(folder, name) for name in files if name.endswith(".c")})
+        known = set(re.findall(r'\b(?:getenv|env)\("([A-Z_]+)"\)', "".join(sources.values()))) - {"TERM"}
+        self.assertGreater(len(known), 5)
+        section = self.help.split("\nVariables without an option:\n")[1].split("\n\n")[0]
+        in_help = {name for line in re.findall(r"^  (\S.*)$", section, re.M) for name in re.findall(r"\b[A-Z][A-Z0-9_]+\b", line)}
+        man, readme = man_text(), read("README.md")
+        for name in sorted(known | in_help):
+            if name.startswith("OTEL_"):  # too many for any but the manual page
+                self.assertIn("OTEL_EXPORTER_OTLP_ENDPOINT", in_help)
+            else:
+                self.assertIn(name, in_help, "missing in --help")
+            if name in in_help:
+                self.assertRegex(readme, r"`%s[=`]" % name, "missing in README")
+            self.assertRegex(man, r"\b%s\b" % name)
+        honoured = re.search(r"\bhonoured\[\] = \{(.*?)\}", sources["otel_env.c"], re.S).group(1)
+        for name in re.findall(r'"(\w+)"', honoured):
+            self.assertRegex(man, r"\b%s\b" % name)
+        for end in re.findall(r'"([A-Z]+)"', re.search(r"\bof_signals\[\] = \{(.*?)\}", sources["otel_env.c"], re.S).group(1)):
+            self.assertIn("OTEL_EXPORTER_OTLP_" + end, man)
+
     def test_defaults_are_the_same(self):
         man = re.sub(r"\s+", " ", man_text())
         compared = 0
@@ -126,7 +150,7 @@ class Options(unittest.TestCase):
         for arguments in (["--listen-port", "x"], ["--nonsense"], [], ["--public-ip4-addr", "0.0.0.0"],
                           ["--public-ip4-addr", "127.0.0.1", "--auth-secret-file", "/nonexistent"],
                           ["--public-ip4-addr", "127.0.0.1", "a token"],
-                          ["credentials"], ["credentials", "--format", "xml"], ["credentials", "--workers", "1"]):
+                          ["credentials"], ["credentials", "--format", "xml"], ["credentials", "--format", "url"], ["credentials", "--workers", "1"]):
             done = subprocess.run([RELAY] + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                                   timeout=20, env={})
             self.assertEqual((done.returncode, done.stdout), (2, ""), (arguments, done.stderr))

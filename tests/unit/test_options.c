@@ -340,14 +340,14 @@ START_TEST(test_credentials_in_an_environment_of_the_relay)
       ck_assert_msg(READ("credentials", "--format", "url") == -1, "%s is in the URL", cases[i].env);
       check_complaint(cases[i].env, bad);
     } else {
-      ck_assert_msg(READ("credentials", "--format", "url") == 0, "%s", error);
+      ck_assert_msg(READ("credentials", PUBLIC, "--format", "url") == 0, "%s", error);
     }
   }
   clear_env();
   set_env("FIREZONE_TOKEN", "not a token");
   set_env("AUTH_SECRET", "secret");
   set_env("LISTEN_PORT", "1000");
-  ck_assert_msg(READ("credentials", "--format", "url") == 0, "%s", error);
+  ck_assert_msg(READ("credentials", PUBLIC, "--format", "url") == 0, "%s", error);
   ck_assert_str_eq(o.auth_secret, "secret");
   ck_assert_uint_eq(o.listen_port, 1000);
   clear_env();

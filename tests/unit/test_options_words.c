@@ -243,8 +243,9 @@ START_TEST(test_credentials)
   ck_assert_uint_eq(o.ttl_seconds, 86400);
   ck_assert_str_eq(o.credentials_format, "text");
   ck_assert_ptr_null(o.salt);
-  ck_assert_int_eq(
-      READ("credentials", "--ttl", "90m", "--salt=abc", "--format", "url", "--auth-secret-file", "/x"), 0);
+  ck_assert_int_eq(READ("credentials", "--ttl", "90m", "--salt=abc", PUBLIC, "--format", "url",
+                        "--auth-secret-file", "/x"),
+                   0);
   ck_assert_uint_eq(o.ttl_seconds, 5400);
   ck_assert_str_eq(o.salt, "abc");
   ck_assert_str_eq(o.auth_secret_file, "/x");
@@ -254,6 +255,14 @@ START_TEST(test_credentials)
   ck_assert_int_eq(READ("credentials", "--listen-port", "0"), 0);
   ck_assert_int_eq(READ("credentials", "--listen-port", "0", "--format", "url"), -1);
   check_complaint("--listen-port", "'0'");
+  /* A URL needs somewhere to lead to; whatever the relay's address is, it is not this host's. */
+  ck_assert_int_eq(READ("credentials", "--format", "url"), -1);
+  check_complaint("--public-ip4-addr, --public-ip6-addr", "for the URL");
+  ck_assert_int_eq(READ("credentials", "--format", "json"), 0);
+  set_env("PUBLIC_IP6_ADDR", "2001:db8::7");
+  ck_assert_int_eq(READ("credentials", "--format", "url"), 0);
+  ck_assert_uint_eq(o.public_ip6.family, FZR_FAMILY_IPV6);
+  clear_env();
   ck_assert_int_eq(READ("credentials", "secret"), -1);
   ck_assert_str_eq(error, "unexpected argument: credentials takes options alone: see --help");
   static const struct {

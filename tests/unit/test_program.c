@@ -209,10 +209,8 @@ START_TEST(test_credentials)
   o.credentials_format = "url";
   ck_assert_int_gt(credentials_format(&o, secret, 0, "a b&c=d/\xc3\xa9", out, sizeof out), 0);
   ck_assert_ptr_nonnull(strstr(out, "&username=1000%3Aa%20b%26c%3Dd%2F%C3%A9&credential="));
-  /* Without an address of the relay, that of this host; of IPv6, in brackets. */
+  /* An address of IPv6 alone, in brackets. */
   memset(&o.public_ip4, 0, sizeof o.public_ip4);
-  ck_assert_int_gt(credentials_format(&o, secret, 0, "s", out, sizeof out), 0);
-  ck_assert(strncmp(out, "turn:127.0.0.1:3478?", 20) == 0);
   o.public_ip6 = fzt_addr("2001:db8::7");
   ck_assert_int_gt(credentials_format(&o, secret, 0, "s", out, sizeof out), 0);
   ck_assert(strncmp(out, "turn:[2001:db8::7]:3478?", 24) == 0);
