@@ -424,13 +424,17 @@ void worker_log_sockets(const worker *w)
   log_info("relay", "Socket buffers: %u kB to receive, %u kB to send; GRO %s, GSO %s",
            stats.receive_buffer / 1024, stats.send_buffer / 1024, stats.gro ? "on" : "off",
            stats.gso ? "on" : "off");
+  /* Only the first network namespace has a "default", with which the interfaces of all others begin (Linux 6.18). */
   if (stats.neighbour_queue > NEIGHBOUR_QUEUE)
     log_warn("relay",
              "Up to %u bytes may wait in the kernel for each host on a link of this one that does not "
-             "answer, in the send buffer "
-             "that all clients share: sysctl -w net.ipv4.neigh.default.unres_qlen_bytes=%u "
-             "net.ipv6.neigh.default.unres_qlen_bytes=%u",
-             stats.neighbour_queue, NEIGHBOUR_QUEUE, NEIGHBOUR_QUEUE);
+             "answer, in the send buffer that all clients share: %ssysctl -w "
+             "net.ipv4.neigh.default.unres_qlen_bytes=%u net.ipv6.neigh.default.unres_qlen_bytes=%u",
+             stats.neighbour_queue,
+             access("/proc/sys/net/ipv4/neigh/default", F_OK) == 0
+                 ? ""
+                 : "on the host, before this container or network namespace is made, ",
+             NEIGHBOUR_QUEUE, NEIGHBOUR_QUEUE);
 }
 
 void worker_explain_addresses(const worker *w, const options *o)
