@@ -83,8 +83,8 @@ static const resource cpu = {
     cpus_2};
 static const resource memory = {"memory", {"/sys/fs/cgroup/memory"}, memory_1, memory_2};
 
-/* The tightest of |group| and all above it, where |mount| is. In a container the group's name may be the host's: then what is there is at the
- * top. */
+/* The tightest of |group| and all above it, where |mount| is. In a container the group's name may be the host's: then what is there is at
+ * the top. */
 static uint64_t tightest(const char *root, const char *mount, const char *group,
                          uint64_t (*of_one)(const char *path))
 {

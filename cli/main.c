@@ -48,8 +48,8 @@ static int show_help(void)
 }
 
 /* Takes the secret, or makes one. A portal takes a secret that it has seen before for the same relay, and tells no client that this one
- * knows nothing of what it did in an earlier life; two relays with one secret it takes for one. So it gets one of this life, beside which the
- * operator's stays good. Returns 0 or the exit status. */
+ * knows nothing of what it did in an earlier life; two relays with one secret it takes for one. So it gets one of this life, beside which
+ * the operator's stays good. Returns 0 or the exit status. */
 static int prepare_secrets(const options *o, secret_pair *out, enum secret_source *source)
 {
   char error[OPTIONS_ERROR_MAX];

@@ -27,8 +27,8 @@
 #define PER_WORKER 8u
 /* So much that a worker that wakes up goes first, and so little that health checks and the portal get enough on a busy machine. */
 #define STEP_BACK 10
-/* ns. A thread that wakes up interrupts at once one with a longer slice than its own, whose is 3 ms; otherwise it waits for the other's to end
- * (Linux 6.12; ignored before). */
+/* ns. A thread that wakes up interrupts at once one with a longer slice than its own, whose is 3 ms; otherwise it waits for the other's to
+ * end (Linux 6.12; ignored before). */
 #define SLICE 20000000u
 
 void process_harden(void)

@@ -7,15 +7,15 @@
 
 #include <pthread.h>
 
-/* Descriptors that are left when no socket for an allocation can be had any more: for the portal, and for HTTP, whose servers take up to 64 and
- * 16. Of a low limit a quarter. */
+/* Descriptors that are left when no socket for an allocation can be had any more: for the portal, and for HTTP, whose servers take up to
+ * 64 and 16. Of a low limit a quarter. */
 #define PROCESS_SPARE 128u
 
 /* Gives up gaining privileges and leaving core dumps: both outlive no secret. */
 void process_harden(void);
 
-/* Keeps the signals that end the relay pending for the calling thread, and those that it starts, or lets them come. Held ones are not lost, as
- * long as nobody ignores them. */
+/* Keeps the signals that end the relay pending for the calling thread, and those that it starts, or lets them come. Held ones are not
+ * lost, as long as nobody ignores them. */
 void process_hold_signals(bool hold);
 
 /* Makes sure that descriptors 0 to 2 are taken, before anything else is opened: what is written to a standard stream that was closed must

@@ -118,8 +118,8 @@ static void on_filter_changed(void *ctx)
 
 /* ---- shutdown ---- */
 
-/* Whether nothing was relayed for so long that no call can be alive: even an idle one's checks come each 25 s. Firezone's clients never free
- * an allocation that they leave. */
+/* Whether nothing was relayed for so long that no call can be alive: even an idle one's checks come each 25 s. Firezone's clients never
+ * free an allocation that they leave. */
 static bool drain_is_idle(relay *r, const metrics_totals *t, bool unknown)
 {
   const uint64_t packets = t->packets[0] + t->packets[1];
@@ -307,7 +307,8 @@ static void stop(relay *r)
     if (events[i])
       event_free(events[i]);
   if (r->base) {
-    /* A bufferevent that was freed while a callback of its own waited is released when the loop runs that: event_base_free would leak it. */
+    /* A bufferevent that was freed while a callback of its own waited is released when the loop runs that: event_base_free would leak
+     * it. */
     (void)event_base_loop(r->base, EVLOOP_NONBLOCK);
     event_base_free(r->base);
   }

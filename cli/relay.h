@@ -5,8 +5,8 @@
 
 #include "secret.h"
 
-/* Runs until a shutdown or a failure, which is in the log. |secrets| are what credentials are made of; the portal gets the first. Returns the exit
- * status. */
+/* Runs until a shutdown or a failure, which is in the log. |secrets| are what credentials are made of; the portal gets the first. Returns
+ * the exit status. */
 int relay_run(const options *o, const secret_pair *secrets);
 
 #endif

@@ -17,8 +17,8 @@ typedef struct secret_pair {
   char second[SECRET_MAX + 1];
 } secret_pair;
 
-/* Takes the secret that |o| names into |out|, zero-terminated, without blanks, line ends and a byte order mark around it. *|source| is SECRET_NONE, and |out| empty, if it names none. Returns
- * 0, or -1 with one line in |error|. */
+/* Takes the secret that |o| names into |out|, zero-terminated, without blanks, line ends and a byte order mark around it. *|source| is
+ * SECRET_NONE, and |out| empty, if it names none. Returns 0, or -1 with one line in |error|. */
 int secret_read(const options *o, char out[SECRET_MAX + 1], enum secret_source *source,
                 char error[OPTIONS_ERROR_MAX]);
 

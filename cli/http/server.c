@@ -17,7 +17,8 @@
 #include "http/connections.h"
 #include "sockaddr.h"
 
-/* How many connections may wait for the loop. Where a burst finds no room, all in it try again in a second or more, and checks with them. */
+/* How many connections may wait for the loop. Where a burst finds no room, all in it try again in a second or more, and checks with
+ * them. */
 #define BACKLOG     4096
 #define ALL_METHODS 0x1ff
 /* Without descriptors: how long nothing is accepted, so that those that are closed come back; how often a reserve is looked for. */

@@ -61,7 +61,8 @@ enum portal_upgrade_result portal_upgrade_end(portal_upgrade *upgrade);
 /* Whether the header is complete and only the body of a refusal is waited for. */
 bool portal_upgrade_in_body(const portal_upgrade *upgrade);
 
-/* Replaces each occurrence of |secret|, or of at least its first 8 characters, in |text| by asterisks: what a server says may repeat what it was told. */
+/* Replaces each occurrence of |secret|, or of at least its first 8 characters, in |text| by asterisks: what a server says may repeat what
+ * it was told. */
 void portal_redact(char *text, const char *secret);
 
 #endif

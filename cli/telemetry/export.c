@@ -135,8 +135,8 @@ static void on_failure(lane *p, const grpc_answer *a)
     wait_for(p, delay);
 }
 
-/* What the collector says though it took the message: that it did not take all of it, or, with nothing rejected, a warning, which is told until
- * another comes. */
+/* What the collector says though it took the message: that it did not take all of it, or, with nothing rejected, a warning, which is told
+ * until another comes. */
 static void tell_partial(lane *p, const otlp_partial *partial)
 {
   const size_t len = strlen(partial->message);

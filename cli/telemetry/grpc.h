@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A gRPC client for unary calls over HTTP/2, within TLS or without (h2c with prior knowledge), on one event base, without blocking. It keeps one
- * connection, which it makes when a call needs it, and has one call at a time for each caller's slot. Bounded: an answer of 64 KiB, a
- * deadline for each call. */
+/* A gRPC client for unary calls over HTTP/2, within TLS or without (h2c with prior knowledge), on one event base, without blocking. It
+ * keeps one connection, which it makes when a call needs it, and has one call at a time for each caller's slot. Bounded: an answer of 64
+ * KiB, a deadline for each call. */
 #ifndef TELEMETRY_GRPC_H
 #define TELEMETRY_GRPC_H
 
@@ -38,8 +38,8 @@ typedef struct grpc_header {
 
 /* Whom to call. Strings are copied but for the headers', which have to outlive the client, as |trust| has to. */
 typedef struct grpc_config {
-  /* "host:port", "[2001:db8::1]:4317", also with "http://" before and "/" behind; with "https://" it is TLS. With either the port may be left out:
-   * 4317, of https 443. */
+  /* "host:port", "[2001:db8::1]:4317", also with "http://" before and "/" behind; with "https://" it is TLS. With either the port may be
+   * left out: 4317, of https 443. */
   const char *endpoint;
   const char *agent; /* the User-Agent */
   const grpc_header *headers;
@@ -47,8 +47,8 @@ typedef struct grpc_config {
   const portal_trust *trust; /* whom a server's certificate has to be signed by; NULL: there is no TLS */
 } grpc_config;
 
-/* A client that connects to nothing yet. Returns NULL with one line in the GRPC_ERROR_MAX bytes at |error| if the endpoint is none, or memory
- * is out. */
+/* A client that connects to nothing yet. Returns NULL with one line in the GRPC_ERROR_MAX bytes at |error| if the endpoint is none, or
+ * memory is out. */
 grpc_client *grpc_client_new(struct event_base *base, const grpc_config *config, char *error);
 
 /* Closes the connection. Calls that are under way end without a callback. NULL is allowed. Not from within a callback. */

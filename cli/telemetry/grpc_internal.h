@@ -73,8 +73,8 @@ int grpc_connect(grpc_client *client);
 /* Closes it, at whatever stage it is; calls nothing. */
 void grpc_disconnect(grpc_client *client);
 
-/* Implemented by the calls' side: the connection is there; it is gone, because of |why|; it has |len| bytes, after which it may be gone; it has
- * room for more. */
+/* Implemented by the calls' side: the connection is there; it is gone, because of |why|; it has |len| bytes, after which it may be gone;
+ * it has room for more. */
 void grpc_connected(grpc_client *client);
 void grpc_disconnected(grpc_client *client, const char *why);
 void grpc_received(grpc_client *client, const uint8_t *data, size_t len);
@@ -83,12 +83,12 @@ void grpc_writable(grpc_client *client);
 /* Takes |endpoint| apart. Returns NULL or what is wrong with it. */
 const char *grpc_parse_endpoint(const char *endpoint, char host[GRPC_HOST_MAX + 1], uint16_t *port);
 
-/* |host| as certificates, SNI and HTTP have it: without the dot that ends a complete name, which look-ups are the better for, and without an
- * IPv6 address's zone. */
+/* |host| as certificates, SNI and HTTP have it: without the dot that ends a complete name, which look-ups are the better for, and without
+ * an IPv6 address's zone. */
 void grpc_peer_name(const char *host, char name[GRPC_HOST_MAX + 1]);
 
-/* What is wrong with a server that begins with these |len| bytes where HTTP/2, or |tls|, was expected: static text. NULL if nothing is, or if it
- * takes more of them to see: then *|more| is set. */
+/* What is wrong with a server that begins with these |len| bytes where HTTP/2, or |tls|, was expected: static text. NULL if nothing is, or
+ * if it takes more of them to see: then *|more| is set. */
 const char *grpc_judge_beginning(const uint8_t *data, size_t len, bool tls, bool *more);
 
 #endif

@@ -79,13 +79,13 @@ static inline const char *metrics_memory_reason(unsigned index)
 
 void metrics_add_up(const metrics_snapshot *snapshot, metrics_totals *totals);
 
-/* Makes |to|, all zero or a copy, a copy of |from| that keeps its workers' figures itself, until metrics_forget. Returns 0, or -1 if memory is
- * out: then it is empty. */
+/* Makes |to|, all zero or a copy, a copy of |from| that keeps its workers' figures itself, until metrics_forget. Returns 0, or -1 if
+ * memory is out: then it is empty. */
 int metrics_copy(metrics_snapshot *to, const metrics_snapshot *from);
 void metrics_forget(metrics_snapshot *copy);
 
-/* Whether there is a series for the answers to |method| of |index| (see fzr_stats.responses): there is from the start, at 0, for what can be
- * expected, so that the first one is an increase; and for what else has happened. */
+/* Whether there is a series for the answers to |method| of |index| (see fzr_stats.responses): there is from the start, at 0, for what can
+ * be expected, so that the first one is an increase; and for what else has happened. */
 bool metrics_has_responses(const metrics_totals *totals, unsigned method, unsigned index);
 
 /* Reads /proc/self; what can't be read is 0. */

@@ -26,8 +26,8 @@ typedef struct reader {
   void *ctx;
 } reader;
 
-/* All that is read here or in resource.c, and what belongs to the container's script. Of those with a signal's name in them also those with that
- * of the other, and without. */
+/* All that is read here or in resource.c, and what belongs to the container's script. Of those with a signal's name in them also those
+ * with that of the other, and without. */
 static const char *const honoured[] = {
     "OTEL_SERVICE_NAME",
     "OTEL_RESOURCE_ATTRIBUTES",

@@ -37,9 +37,9 @@ typedef struct otel_settings {
 /* Called for what can't be used: the variable's name, its value (NULL: not to be shown), and what is wrong. */
 typedef void (*otel_complain)(void *ctx, const char *name, const char *value, const char *problem);
 
-/* Fills |out| by |env|, getenv or a test's, and |all|, the whole environment (NULL: not known, nothing is left). |own_endpoint| is the program's
- * option, which wins over all standard ones; NULL or "": not given. Then the standard endpoint is taken; without any, nothing is on. Strings of
- * the environment have to stay. |complain| is called with |ctx|. */
+/* Fills |out| by |env|, getenv or a test's, and |all|, the whole environment (NULL: not known, nothing is left). |own_endpoint| is the
+ * program's option, which wins over all standard ones; NULL or "": not given. Then the standard endpoint is taken; without any, nothing is
+ * on. Strings of the environment have to stay. |complain| is called with |ctx|. */
 void otel_read(otel_settings *out, const char *own_endpoint, char *(*env)(const char *name), char *const *all,
                otel_complain complain, void *ctx);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spans are written by hand: protobuf-c takes 230 ns for one, and this 26 (512 spans of Binding requests). A request that arrives while the
- * exporter runs has to interrupt it, which makes it late: at 10,000 a second that were 8 of 512 with protobuf-c, now it is 2, most of it the
- * kernel's part. */
+/* Spans are written by hand: protobuf-c takes 230 ns for one, and this 26 (512 spans of Binding requests). A request that arrives while
+ * the exporter runs has to interrupt it, which makes it late: at 10,000 a second that were 8 of 512 with protobuf-c, now it is 2, most of
+ * it the kernel's part. */
 #include "otlp_build.h"
 
 #include <stdlib.h>

@@ -30,9 +30,9 @@ typedef struct resource_facts {
   const char *service_name; /* OTEL_SERVICE_NAME */
 } resource_facts;
 
-/* Fills |out| with service.name=relay, service.namespace=firezone, service.version, service.instance.id, host.name, telemetry.sdk.name, .language
- * and .version; then with the attributes, which win over those; then with the service's name, which wins over all. Parts that make no sense are
- * skipped and complained about; |complain| may be NULL. */
+/* Fills |out| with service.name=relay, service.namespace=firezone, service.version, service.instance.id, host.name, telemetry.sdk.name,
+ * .language and .version; then with the attributes, which win over those; then with the service's name, which wins over all. Parts that
+ * make no sense are skipped and complained about; |complain| may be NULL. */
 void resource_make(resource *out, const resource_facts *facts, resource_complain complain, void *ctx);
 
 /* Writes a random identifier of 36 characters (RFC 9562, version 4) made of the 16 random bytes |random|. */

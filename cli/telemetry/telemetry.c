@@ -119,8 +119,8 @@ static void make_resource(telemetry *t, const telemetry_options *o)
   resource_make(&t->resource, &facts, warn_of_attribute, NULL);
 }
 
-/* Loads what a server's certificate has to be signed by, if there is TLS. Where that can't be had and the program's own option did not ask for
- * the export, the log says so, and |s| is off. Returns 0; or -1 with |error| if the option did. */
+/* Loads what a server's certificate has to be signed by, if there is TLS. Where that can't be had and the program's own option did not ask
+ * for the export, the log says so, and |s| is off. Returns 0; or -1 with |error| if the option did. */
 static int load_trust(otel_signal *s, const char *what, portal_trust **trust, const telemetry_options *o,
                       char *error)
 {

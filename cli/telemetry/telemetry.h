@@ -23,8 +23,9 @@ typedef struct telemetry_options {
   char *const *environment;       /* all of it; NULL: not known */
 } telemetry_options;
 
-/* Starts. Strings are copied. Variables that make no sense are warned about in the log, and so is one without which nothing can be exported.
- * NULL with one line in the TELEMETRY_ERROR_MAX bytes at |error| if it can't; in |unusable| whether that is for what |otlp_endpoint| needs. */
+/* Starts. Strings are copied. Variables that make no sense are warned about in the log, and so is one without which nothing can be
+ * exported. NULL with one line in the TELEMETRY_ERROR_MAX bytes at |error| if it can't; in |unusable| whether that is for what
+ * |otlp_endpoint| needs. */
 telemetry *telemetry_new(const telemetry_options *options, struct event_base *base, bool *unusable,
                          char *error);
 

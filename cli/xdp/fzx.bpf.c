@@ -388,8 +388,9 @@ FZX_INLINE __u32 join(__be16 first, __be16 second)
 }
 
 /* What was found may be freed, and filled with another channel, while it is copied. The kernel fills it in whatever order its memcpy()
- * likes, so no order of reads, with or without barriers, would tell a copy that is half of each. The copy tells: its digests are right only
- * if it is all of one channel, and its key says of which. Each word is read once, hence volatile, so that what is used is what was judged. */
+ * likes, so no order of reads, with or without barriers, would tell a copy that is half of each. The copy tells: its digests are right
+ * only if it is all of one channel, and its key says of which. Each word is read once, hence volatile, so that what is used is what was
+ * judged. */
 
 /* Copies the words from |from| on, the last of which, |to|, is the digest of all before it. Returns 0 if it is right. */
 FZX_INLINE __u32 copy_words(__u32 *words, const volatile __u32 *found, unsigned from, unsigned to)
@@ -417,8 +418,8 @@ FZX_INLINE __u32 take_value6(const struct fzx_key6 *key, const void *found, stru
 #define TAKE_REST(value_type, value, found)                                                                  \
   copy_words((__u32 *)(value), found, offsetof(value_type, rest) / 4, sizeof(value_type) / 4 - 1)
 
-/* A packet to the listen port (|up|) or to one that may be relayed, of |wire| bytes on the wire, of which those from |data| to |data_end| are
- * in the first buffer. |up| is a constant: each direction has code of its own, which saves branches, and must not share what follows a
+/* A packet to the listen port (|up|) or to one that may be relayed, of |wire| bytes on the wire, of which those from |data| to |data_end|
+ * are in the first buffer. |up| is a constant: each direction has code of its own, which saves branches, and must not share what follows a
  * look-up, for the verifier lets only the privileged mix pointers into different maps. */
 FZX_INLINE int forward4(struct xdp_md *ctx, struct frame4 *f, void *data, void *data_end, __u64 wire, int up)
 {

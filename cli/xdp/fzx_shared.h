@@ -32,8 +32,8 @@ struct fzx_key6 {
   __be16 what;
 };
 
-/* Family and MTU of the way out in one: the IP packets that it takes are even in length at most, or one less, and the odd bit says IPv6. The
- * routing table forgets the MTU of a route unless that is locked; user space, which knows it, asks when a channel is bound. */
+/* Family and MTU of the way out in one: the IP packets that it takes are even in length at most, or one less, and the odd bit says IPv6.
+ * The routing table forgets the MTU of a route unless that is locked; user space, which knows it, asks when a channel is bound. */
 #define FZX_PATH_IPV6 1u
 #define FZX_PATH_ANY  0xfffeu /* of a route without an MTU of its own */
 
