@@ -6,10 +6,8 @@
 #include "../base/mem.h"
 #include "../base/pool.h"
 #include "neighbours.h"
+#include "udp_msg.h"
 #include "firezone_relay/udp.h"
-
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 /* Messages of one recvmmsg. More do not pay on loopback; each has a slot of buffer for the largest datagram. */
 #define FZRI_RECV_MSGS 32u
@@ -26,12 +24,6 @@
 #define FZRI_SEND_IOVS (FZRI_SEND_MSGS * 2 * FZRI_GSO_SEGMENTS / 4)
 
 #define FZRI_UDP_NONE UINT16_MAX
-
-union fzri_sockaddr {
-  struct sockaddr any;
-  struct sockaddr_in in4;
-  struct sockaddr_in6 in6;
-};
 
 /* Datagrams waiting for a socket to become writable: one run, headers in place. */
 typedef struct fzri_queued {
@@ -149,12 +141,6 @@ typedef struct fzri_lanes {
 /* What send buffers of sockets to clients are asked for where nothing is configured. */
 #define FZRI_LISTEN_SEND_BUFFER (1 << 20)
 
-/* What a message's control data is built in. */
-typedef struct fzri_control {
-  _Alignas(struct cmsghdr) uint8_t
-      bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
-} fzri_control;
-
 /* The addresses of the host. Arrays of two are by family: 0 IPv4, 1 IPv6. */
 typedef struct fzri_addrs {
   fzri_socket *socket; /* that tells of them; NULL: nobody does */
@@ -232,8 +218,6 @@ struct fzr_udp {
 };
 
 /* udp_socket.c */
-socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out);
-void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out);
 /* Opens a socket and binds it to |addr| (port 0: any); a listening one of a group joins it where |join|. Returns 0 with it
  * in *|out|, or FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE, FZR_ERR_IO_NO_SOCKET, FZR_ERR_IO with errno left as it was. */
 int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out);
@@ -243,6 +227,11 @@ void fzri_socket_close(fzr_udp *udp, fzri_socket *s);
 /* Opens a socket that sends from the listen port of |listener|, from whatever local address each datagram says, and receives nothing. The
  * host does not know it. NULL if that can't be. */
 fzri_socket *fzri_socket_open_sender(fzr_udp *udp, const fzri_socket *listener, enum fzri_lane lane);
+/* |from| where each datagram that |s| sends has to say its source; NULL where |s| has but one. */
+static inline const fzr_addr *fzri_socket_choice(const fzri_socket *s, const fzr_addr *from)
+{
+  return s->listens && s->wildcard ? from : NULL;
+}
 /* Whether |s| is bound to a loopback address, and so reaches this host alone. */
 bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s);
 /* Has the host watch what |s| needs now. Returns what the host returned; if it knows |s| already, it is asked again later. */
@@ -288,9 +277,6 @@ void fzri_send_flush(fzr_udp *udp);
 void fzri_send_held(fzr_udp *udp);
 /* Stops reading |source| until the listen socket that it feeds has sent its queue. */
 void fzri_socket_pause(fzr_udp *udp, fzri_socket *source);
-/* Fills |msg| for datagrams from |s| to |to|: name and control data (source address, and segment size if not 0). */
-void fzri_send_address(const fzri_socket *s, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
-                       struct msghdr *msg, union fzri_sockaddr *name, fzri_control *control);
 /* What to do after an error of sending: |gso| is whether it was a run in one message of |seg_len|. */
 enum fzri_send_outcome { FZRI_SEND_BLOCKED, FZRI_SEND_AGAIN, FZRI_SEND_SINGLY, FZRI_SEND_LOST };
 enum fzri_send_outcome fzri_send_error(fzr_udp *udp, const fzr_addr *to, int error, bool gso,

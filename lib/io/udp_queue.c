@@ -180,8 +180,8 @@ static int send_node(fzr_udp *udp, fzri_queue *q, const fzri_socket *s, fzri_que
   const uint32_t left = node->bytes - at;
   const uint32_t count = singly ? 1 : node->count - node->sent;
   struct iovec iov = {node->data + at, singly && left > node->seg_len ? node->seg_len : left};
-  fzri_send_address(s, &node->to, &node->from, count > 1 ? node->seg_len : 0, &msg, &udp->send_names[0],
-                    &udp->send_controls[0]);
+  fzri_msg_address(&msg, &node->to, fzri_socket_choice(s, &node->from), count > 1 ? node->seg_len : 0,
+                   &udp->send_names[0], &udp->send_controls[0]);
   msg.msg_iov = &iov;
   msg.msg_iovlen = 1;
   udp->stats.send_calls++;

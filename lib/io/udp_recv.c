@@ -2,12 +2,6 @@
 #include "udp_internal.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
-#include <string.h>
-
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 
 /* Datagrams of a turn: how long others wait. A batch that was begun is finished, so that it may be a batch of runs more. */
 #define DEFAULT_BUDGET 256u
@@ -41,29 +35,6 @@ void fzri_recv_free(fzr_udp *udp)
   udp->slots = NULL;
 }
 
-/* What the control data say: segment size of a run, and the address it was sent to. */
-static void read_control(struct msghdr *msg, fzr_pkt *pkt)
-{
-  for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-    if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
-      int size;
-      memcpy(&size, CMSG_DATA(c), sizeof size);
-      if (size > 0 && (uint32_t)size < pkt->len)
-        pkt->seg = (uint16_t)size;
-    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-      struct in_pktinfo info;
-      memcpy(&info, CMSG_DATA(c), sizeof info);
-      memcpy(pkt->to.ip, &info.ipi_addr, 4);
-    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-      struct in6_pktinfo info;
-      memcpy(&info, CMSG_DATA(c), sizeof info);
-      memcpy(pkt->to.ip, &info.ipi6_addr, 16);
-      if (info.ipi6_addr.s6_addr[0] == 0xfe && (info.ipi6_addr.s6_addr[1] & 0xc0) == 0x80)
-        pkt->to.scope_id = info.ipi6_ifindex;
-    }
-  }
-}
-
 static void describe(fzr_udp *udp, const fzri_socket *s, unsigned i, const fzr_addr *local)
 {
   struct mmsghdr *m = &udp->recv_msgs[i];
@@ -77,7 +48,7 @@ static void describe(fzr_udp *udp, const fzri_socket *s, unsigned i, const fzr_a
   if (udp->addrs.inside[s->family == FZR_FAMILY_IPV6] && !s->listens)
     fzri_inside_from(udp, &pkt->from);
   if (m->msg_hdr.msg_controllen)
-    read_control(&m->msg_hdr, pkt);
+    fzri_msg_read_control(&m->msg_hdr, pkt);
   udp->stats.received += pkt->seg ? (pkt->len + pkt->seg - 1) / pkt->seg : 1;
 }
 

@@ -2,12 +2,7 @@
 #include "udp_internal.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
 #include <string.h>
-
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
 
 /* Datagrams to a destination that go singly until a run is tried again. */
 #define SINGLE_UNTIL_RETRY 10000u
@@ -214,48 +209,6 @@ void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n)
 
 /* ---- sending ---- */
 
-void fzri_send_address(const fzri_socket *s, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
-                       struct msghdr *msg, union fzri_sockaddr *name, fzri_control *control)
-{
-  memset(msg, 0, sizeof *msg);
-  msg->msg_name = name;
-  msg->msg_namelen = fzri_to_sockaddr(to, name);
-  const bool choose = s->listens && s->wildcard;
-  if (!choose && !seg_len)
-    return;
-  msg->msg_control = control;
-  msg->msg_controllen = sizeof *control;
-  memset(control, 0, sizeof *control);
-  struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-  size_t used = 0;
-  if (seg_len) {
-    c->cmsg_level = IPPROTO_UDP;
-    c->cmsg_type = UDP_SEGMENT;
-    c->cmsg_len = CMSG_LEN(sizeof seg_len);
-    memcpy(CMSG_DATA(c), &seg_len, sizeof seg_len);
-    used += CMSG_SPACE(sizeof seg_len);
-    c = (struct cmsghdr *)(void *)(control->bytes + used);
-  }
-  if (choose && s->family == FZR_FAMILY_IPV4) {
-    struct in_pktinfo info = {0};
-    memcpy(&info.ipi_spec_dst, from->ip, 4);
-    c->cmsg_level = IPPROTO_IP;
-    c->cmsg_type = IP_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof info);
-    memcpy(CMSG_DATA(c), &info, sizeof info);
-    used += CMSG_SPACE(sizeof info);
-  } else if (choose) {
-    struct in6_pktinfo info = {.ipi6_ifindex = from->scope_id};
-    memcpy(&info.ipi6_addr, from->ip, 16);
-    c->cmsg_level = IPPROTO_IPV6;
-    c->cmsg_type = IPV6_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof info);
-    memcpy(CMSG_DATA(c), &info, sizeof info);
-    used += CMSG_SPACE(sizeof info);
-  }
-  msg->msg_controllen = used;
-}
-
 enum fzri_send_outcome fzri_send_error(fzr_udp *udp, const fzr_addr *to, int error, bool gso,
                                        uint16_t seg_len)
 {
@@ -313,7 +266,8 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
   while (from < run->count) {
     struct iovec iovs[2];
     struct msghdr msg;
-    fzri_send_address(s, &run->to, &run->from, 0, &msg, &udp->send_names[0], &udp->send_controls[0]);
+    fzri_msg_address(&msg, &run->to, fzri_socket_choice(s, &run->from), 0, &udp->send_names[0],
+                     &udp->send_controls[0]);
     msg.msg_iov = iovs;
     msg.msg_iovlen = fill_iovs(udp, run, from, 1, iovs);
     udp->stats.send_calls++;
@@ -353,8 +307,8 @@ static unsigned fill_messages(fzr_udp *udp, const fzri_socket *s, uint16_t run)
     if (FZRI_SEND_IOVS - iovs < (size_t)2 * r->count)
       break;
     struct msghdr *msg = &udp->send_msgs[n].msg_hdr;
-    fzri_send_address(s, &r->to, &r->from, r->count > 1 ? r->seg_len : 0, msg, &udp->send_names[n],
-                      &udp->send_controls[n]);
+    fzri_msg_address(msg, &r->to, fzri_socket_choice(s, &r->from), r->count > 1 ? r->seg_len : 0,
+                     &udp->send_names[n], &udp->send_controls[n]);
     msg->msg_iov = &udp->send_iovs[iovs];
     msg->msg_iovlen = fill_iovs(udp, r, 0, r->count, msg->msg_iov);
     iovs += msg->msg_iovlen;

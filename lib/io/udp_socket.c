@@ -18,38 +18,6 @@
 #define LISTEN_RECEIVE_BUFFER (4 << 20)
 #define PORT_RECEIVE_BUFFER   (1 << 20)
 
-socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out)
-{
-  if (addr->family == FZR_FAMILY_IPV4) {
-    memset(&out->in4, 0, sizeof out->in4);
-    out->in4.sin_family = AF_INET;
-    out->in4.sin_port = htons(addr->port);
-    memcpy(&out->in4.sin_addr, addr->ip, 4);
-    return sizeof out->in4;
-  }
-  memset(&out->in6, 0, sizeof out->in6);
-  out->in6.sin6_family = AF_INET6;
-  out->in6.sin6_port = htons(addr->port);
-  out->in6.sin6_scope_id = addr->scope_id;
-  memcpy(&out->in6.sin6_addr, addr->ip, 16);
-  return sizeof out->in6;
-}
-
-void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out)
-{
-  memset(out, 0, sizeof *out);
-  if (sa->any.sa_family == AF_INET) {
-    out->family = FZR_FAMILY_IPV4;
-    out->port = ntohs(sa->in4.sin_port);
-    memcpy(out->ip, &sa->in4.sin_addr, 4);
-  } else {
-    out->family = FZR_FAMILY_IPV6;
-    out->port = ntohs(sa->in6.sin6_port);
-    out->scope_id = sa->in6.sin6_scope_id;
-    memcpy(out->ip, &sa->in6.sin6_addr, 16);
-  }
-}
-
 static bool set_option(int fd, int level, int name, int value)
 {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
