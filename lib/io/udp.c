@@ -126,7 +126,7 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
     fzr_udp_free(udp);
     return error;
   }
-  udp->gso = !c.disable_gso && kernel_has_gso(udp->listen[0] ? udp->listen[0] : udp->listen[1]);
+  udp->gso.on = !c.disable_gso && kernel_has_gso(udp->listen[0] ? udp->listen[0] : udp->listen[1]);
   udp->stats.neighbour_queue = neighbour_queue(udp);
   *out = udp;
   return 0;
@@ -330,7 +330,8 @@ int fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, size_t siz
   all.gro = true;
   for (unsigned i = 0; i < 2; i++)
     all.gro = all.gro && (!udp->listen[i] || udp->listen[i]->gro);
-  all.gso = udp->gso;
+  all.gso = udp->gso.on;
+  all.gso_refused = udp->gso.refused;
   all.own_ip4 = udp->addrs.own_public[0];
   all.own_ip6 = udp->addrs.own_public[1];
   all.offered_ip4 = udp->addrs.offered[0];

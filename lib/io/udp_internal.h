@@ -6,6 +6,7 @@
 #include "../base/mem.h"
 #include "../base/pool.h"
 #include "neighbours.h"
+#include "udp_gso.h"
 #include "udp_msg.h"
 #include "firezone_relay/udp.h"
 
@@ -13,9 +14,8 @@
 #define FZRI_RECV_MSGS 32u
 /* Slots are not a power of two apart, so that the first lines of all of them do not fall into the same cache sets. */
 #define FZRI_RECV_SLOT (65536u + 192u)
-/* What one GSO send may carry: UDP_MAX_SEGMENTS of all kernels that have it, and the largest datagram. */
-#define FZRI_GSO_SEGMENTS 64u
-#define FZRI_GSO_BYTES    FZR_UDP_PAYLOAD_MAX
+/* What one GSO send may carry: the largest datagram. */
+#define FZRI_GSO_BYTES FZR_UDP_PAYLOAD_MAX
 /* Runs held until the end of a batch, and the pieces they are made of. */
 #define FZRI_RUNS   256u
 #define FZRI_PIECES 512u
@@ -101,15 +101,6 @@ typedef struct fzri_piece {
   uint8_t tail_hdr[4];
 } fzri_piece;
 
-/* A destination to which runs were refused: its path takes no segments of |limit| bytes or more, or its device no runs at all. */
-typedef struct fzri_refusal {
-  fzr_addr to;
-  uint16_t limit;
-  uint16_t left; /* datagrams until it is tried again: paths change; 0: not in use */
-} fzri_refusal;
-
-#define FZRI_REFUSALS 64u
-
 /* A run that is being collected: one message, GSO if it has more than one segment. */
 typedef struct fzri_run {
   fzr_addr to;
@@ -181,10 +172,7 @@ struct fzr_udp {
   fzr_time look_after;        /* not before this again */
   fzr_time calm_at;           /* then the trouble is over, if no neighbour is waited for until then */
   uint16_t port;
-  bool gso;
-  uint32_t refusal_count;               /* entries in use */
-  uint32_t refused_in_a_row;            /* by devices, with no run taken since */
-  fzri_refusal refusals[FZRI_REFUSALS]; /* by hash of the address: a collision forgets the older one */
+  fzri_gso gso;
   fzri_socket *reading;                 /* whose datagrams are being relayed now */
   unsigned held;       /* receive slots whose datagrams wait in runs for the end of the turn */
   bool hold;           /* they may wait: more sockets are to be read in this turn */
@@ -277,13 +265,6 @@ void fzri_send_flush(fzr_udp *udp);
 void fzri_send_held(fzr_udp *udp);
 /* Stops reading |source| until the listen socket that it feeds has sent its queue. */
 void fzri_socket_pause(fzr_udp *udp, fzri_socket *source);
-/* What to do after an error of sending: |gso| is whether it was a run in one message of |seg_len|. */
-enum fzri_send_outcome { FZRI_SEND_BLOCKED, FZRI_SEND_AGAIN, FZRI_SEND_SINGLY, FZRI_SEND_LOST };
-enum fzri_send_outcome fzri_send_error(fzr_udp *udp, const fzr_addr *to, int error, bool gso,
-                                       uint16_t seg_len);
-/* Segments to |to| may go in runs if they are shorter than what this returns: 0 if never. */
-uint16_t fzri_gso_limit(const fzr_udp *udp, const fzr_addr *to);
-
 /* udp_lanes.c */
 /* At the beginning of a turn at |now|. */
 void fzri_lanes_begin(fzr_udp *udp, fzr_time now);

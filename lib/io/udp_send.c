@@ -4,59 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* Datagrams to a destination that go singly until a run is tried again. */
-#define SINGLE_UNTIL_RETRY 10000u
-/* Runs that devices refused, with none taken between them, until GSO is off for good. */
-#define REFUSALS_UNTIL_OFF 1000u
-
-/* ---- destinations that runs were refused to ---- */
-
-static unsigned refusal_slot(const fzr_addr *to)
-{
-  uint32_t hash = 0;
-  for (unsigned i = 0; i < sizeof to->ip; i++)
-    hash = hash * 31 + to->ip[i];
-  return (hash ^ hash >> 16) % FZRI_REFUSALS;
-}
-
-static bool same_host(const fzri_refusal *r, const fzr_addr *to)
-{
-  return r->left && r->to.family == to->family && memcmp(r->to.ip, to->ip, sizeof to->ip) == 0;
-}
-
-uint16_t fzri_gso_limit(const fzr_udp *udp, const fzr_addr *to)
-{
-  if (!udp->gso)
-    return 0;
-  if (!udp->refusal_count)
-    return UINT16_MAX;
-  const fzri_refusal *r = &udp->refusals[refusal_slot(to)];
-  return same_host(r, to) ? r->limit : UINT16_MAX;
-}
-
-/* |count| datagrams to |to|, which would have been a run, go singly. */
-static void count_single(fzr_udp *udp, const fzr_addr *to, uint16_t count)
-{
-  fzri_refusal *r = &udp->refusals[refusal_slot(to)];
-  if (!udp->refusal_count || !same_host(r, to))
-    return;
-  r->left = r->left > count ? (uint16_t)(r->left - count) : 0;
-  if (!r->left)
-    udp->refusal_count--;
-}
-
-static void remember_refusal(fzr_udp *udp, const fzr_addr *to, uint16_t limit)
-{
-  fzri_refusal *r = &udp->refusals[refusal_slot(to)];
-  if (!r->left)
-    udp->refusal_count++;
-  if (!same_host(r, to) || limit < r->limit)
-    r->limit = limit;
-  r->to = *to;
-  r->left = SINGLE_UNTIL_RETRY;
-  udp->stats.gso_refused++;
-}
-
 /* ---- collecting ---- */
 
 static bool same_addr(const fzr_addr *a, const fzr_addr *b)
@@ -120,9 +67,9 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
   const uint16_t tail_len = piece.tail_len;
   uint8_t tail_hdr[4];
   memcpy(tail_hdr, piece.tail_hdr, sizeof tail_hdr);
-  const uint16_t limit = fzri_gso_limit(udp, to);
+  const uint16_t limit = fzri_gso_limit(&udp->gso, to);
   if (seg_len >= limit && total > 1)
-    count_single(udp, to, total);
+    fzri_gso_single(&udp->gso, to, total);
   for (uint16_t done = 0; done < total;) {
     if (udp->run_count == FZRI_RUNS || udp->piece_count == FZRI_PIECES)
       fzri_send_flush(udp);
@@ -209,29 +156,6 @@ void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n)
 
 /* ---- sending ---- */
 
-enum fzri_send_outcome fzri_send_error(fzr_udp *udp, const fzr_addr *to, int error, bool gso,
-                                       uint16_t seg_len)
-{
-  if (error == EAGAIN || error == EWOULDBLOCK)
-    return FZRI_SEND_BLOCKED;
-  if (error == EINTR)
-    return FZRI_SEND_AGAIN;
-  if (gso && (error == EIO || error == EOPNOTSUPP)) {
-    /* The device on this path cannot. If none can, stop trying. */
-    remember_refusal(udp, to, 0);
-    if (++udp->refused_in_a_row >= REFUSALS_UNTIL_OFF)
-      udp->gso = false;
-    return FZRI_SEND_SINGLY;
-  }
-  if (gso && (error == EINVAL || error == EMSGSIZE)) {
-    /* Segments larger than the path takes are refused as GSO, but fragmented when sent singly. It is one client's or peer's path:
-     * others keep their runs. */
-    remember_refusal(udp, to, seg_len);
-    return FZRI_SEND_SINGLY;
-  }
-  return FZRI_SEND_LOST;
-}
-
 /* Appends the iovecs of segments |from| to |from| + |count| - 1 of |run|. Payloads that lie one behind the other with nothing
  * between them take one iovec. Returns how many there are. */
 static size_t fill_iovs(const fzr_udp *udp, const fzri_run *run, uint32_t from, uint32_t count,
@@ -276,7 +200,7 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
       from++;
       continue;
     }
-    switch (fzri_send_error(udp, &run->to, errno, false, 0)) {
+    switch (fzri_gso_outcome(&udp->gso, &run->to, errno, 0)) {
     case FZRI_SEND_BLOCKED:
       return from;
     case FZRI_SEND_AGAIN:
@@ -321,7 +245,7 @@ static uint16_t after_error(fzr_udp *udp, fzri_socket *s, uint16_t run, int erro
 {
   const fzri_run *r = &udp->runs[run];
   uint32_t done;
-  switch (fzri_send_error(udp, &r->to, error, r->count > 1, r->seg_len)) {
+  switch (fzri_gso_outcome(&udp->gso, &r->to, error, r->count > 1 ? r->seg_len : 0)) {
   case FZRI_SEND_BLOCKED:
     queue_from(udp, s, run, 0);
     return FZRI_UDP_NONE;
@@ -374,7 +298,7 @@ static void send_runs(fzr_udp *udp, fzri_socket *s, uint16_t run)
     for (int i = 0; i < sent; i++) {
       udp->stats.sent += udp->runs[run].count;
       if (udp->runs[run].count > 1)
-        udp->refused_in_a_row = 0;
+        fzri_gso_taken(&udp->gso);
       run = udp->runs[run].next;
     }
   }
