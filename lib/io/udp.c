@@ -201,7 +201,7 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
   fzr_udp *udp = io;
   fzri_socket *s = cookie;
   /* What was forwarded before the allocation ended goes out before its socket does. */
-  if (s->first_run != FZRI_UDP_NONE)
+  if (s->runs.first != FZRI_NO_RUN)
     fzri_send_flush(udp);
   fzri_socket_close(udp, s);
 }

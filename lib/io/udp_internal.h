@@ -6,24 +6,17 @@
 #include "../base/mem.h"
 #include "../base/pool.h"
 #include "neighbours.h"
-#include "udp_gso.h"
 #include "udp_msg.h"
+#include "udp_run.h"
 #include "firezone_relay/udp.h"
 
 /* Messages of one recvmmsg. More do not pay on loopback; each has a slot of buffer for the largest datagram. */
 #define FZRI_RECV_MSGS 32u
 /* Slots are not a power of two apart, so that the first lines of all of them do not fall into the same cache sets. */
 #define FZRI_RECV_SLOT (65536u + 192u)
-/* What one GSO send may carry: the largest datagram. */
-#define FZRI_GSO_BYTES FZR_UDP_PAYLOAD_MAX
-/* Runs held until the end of a batch, and the pieces they are made of. */
-#define FZRI_RUNS   256u
-#define FZRI_PIECES 512u
 /* Messages and iovecs of one sendmmsg. A message has at most two iovecs for each of its segments. */
 #define FZRI_SEND_MSGS 32u
 #define FZRI_SEND_IOVS (FZRI_SEND_MSGS * 2 * FZRI_GSO_SEGMENTS / 4)
-
-#define FZRI_UDP_NONE UINT16_MAX
 
 /* Datagrams waiting for a socket to become writable: one run, headers in place. */
 typedef struct fzri_queued {
@@ -76,9 +69,8 @@ typedef struct fzri_socket {
   uint8_t lane;     /* enum fzri_lane */
   bool waits;       /* among those in |waiting| */
   uint16_t port;
-  uint16_t first_run; /* of the batch being collected; FZRI_UDP_NONE: none */
-  uint16_t last_run;
   uint8_t watched;                  /* FZR_WATCH_… asked for */
+  fzri_run_list runs;               /* of the batch being collected */
   struct fzri_socket *next_pending; /* among those with runs */
   struct fzri_socket *next_waiting; /* among those that are, or were, blocked */
   struct fzri_socket *next_paused;  /* among those that feed the same blocked socket */
@@ -87,33 +79,6 @@ typedef struct fzri_socket {
   fzri_queue *queue;                /* taken when it first blocks */
   void *slot;                       /* the host's */
 } fzri_socket;
-
-/* A piece of a run: what one verdict said, in as far as it is needed to send. */
-typedef struct fzri_piece {
-  const uint8_t *data;
-  uint32_t stride;
-  uint16_t count;
-  uint16_t len;
-  uint16_t tail_len;
-  uint16_t next;
-  uint8_t hdr_len;
-  uint8_t hdr[4];
-  uint8_t tail_hdr[4];
-} fzri_piece;
-
-/* A run that is being collected: one message, GSO if it has more than one segment. */
-typedef struct fzri_run {
-  fzr_addr to;
-  fzr_addr from;
-  uint32_t bytes;
-  uint16_t seg_len; /* header and payload of all but the last */
-  uint16_t count;
-  uint16_t first_piece;
-  uint16_t last_piece;
-  uint16_t next;    /* of the same socket */
-  bool closed;      /* its last segment is short, or it must go alone */
-  bool to_stranger; /* few of them may wait, and none while neighbours are missing */
-} fzri_run;
 
 /* The listen socket, and those that may stand in for it. */
 #define FZRI_SENDERS 4u
@@ -173,14 +138,14 @@ struct fzr_udp {
   fzr_time calm_at;           /* then the trouble is over, if no neighbour is waited for until then */
   uint16_t port;
   fzri_gso gso;
-  fzri_socket *reading;                 /* whose datagrams are being relayed now */
-  unsigned held;       /* receive slots whose datagrams wait in runs for the end of the turn */
-  bool hold;           /* they may wait: more sockets are to be read in this turn */
-  bool resting;        /* some sockets are, until `rest_until` */
-  fzr_time rest_until; /* when the last rest ended, or will end */
-  fzr_time rest_for;   /* how long that rest is */
-  bool unarmed;        /* the host refused to watch a socket as it has to be now */
-  fzr_time rearm_at;   /* when to ask it again */
+  fzri_socket *reading; /* whose datagrams are being relayed now */
+  unsigned held;        /* receive slots whose datagrams wait in runs for the end of the turn */
+  bool hold;            /* they may wait: more sockets are to be read in this turn */
+  bool resting;         /* some sockets are, until `rest_until` */
+  fzr_time rest_until;  /* when the last rest ended, or will end */
+  fzr_time rest_for;    /* how long that rest is */
+  bool unarmed;         /* the host refused to watch a socket as it has to be now */
+  fzr_time rearm_at;    /* when to ask it again */
   void (*channel_hook)(void *ctx, const fzr_event *event);
   void *channel_hook_ctx;
 
@@ -193,10 +158,7 @@ struct fzr_udp {
   fzr_pkt pkts[FZRI_RECV_MSGS];
 
   /* Sending. */
-  fzri_run runs[FZRI_RUNS];
-  fzri_piece pieces[FZRI_PIECES];
-  uint16_t run_count;
-  uint16_t piece_count;
+  fzri_runs runs;
   fzri_socket *pending; /* sockets with runs, in order of their first one */
   fzri_socket *last_pending;
   struct mmsghdr send_msgs[FZRI_SEND_MSGS];

@@ -37,19 +37,13 @@ static uint32_t fitting(const fzr_udp *udp, const fzri_queue *q, uint32_t count,
 static uint32_t copy_segments(const fzr_udp *udp, const fzri_run *run, uint32_t from, uint32_t count,
                               uint8_t *out)
 {
-  uint32_t at = 0, n = 0;
-  for (uint16_t p = run->first_piece; p != FZRI_UDP_NONE && count; p = udp->pieces[p].next) {
-    const fzri_piece *piece = &udp->pieces[p];
-    for (uint32_t i = 0; i < piece->count && count; i++, at++) {
-      if (at < from)
-        continue;
-      const bool tail = i + 1u == piece->count;
-      const uint16_t len = tail ? piece->tail_len : piece->len;
-      memcpy(out + n, tail ? piece->tail_hdr : piece->hdr, piece->hdr_len);
-      memcpy(out + n + piece->hdr_len, piece->data + (size_t)i * piece->stride, len);
-      n += piece->hdr_len + len;
-      count--;
-    }
+  uint32_t n = 0;
+  fzri_segment segment;
+  for (fzri_segments walk = fzri_segments_of(&udp->runs, run, from);
+       count && fzri_segments_next(&walk, &segment); count--) {
+    memcpy(out + n, segment.hdr, segment.hdr_len);
+    memcpy(out + n + segment.hdr_len, segment.data, segment.len);
+    n += (uint32_t)segment.hdr_len + segment.len;
   }
   return n;
 }

@@ -106,7 +106,7 @@ static fzri_socket *new_socket(fzr_udp *udp, int fd)
   s->index = index;
   s->fd = fd;
   s->open = true;
-  s->first_run = s->last_run = FZRI_UDP_NONE;
+  s->runs = fzri_run_list_none();
   return s;
 }
 
@@ -245,7 +245,7 @@ void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
 {
   if (!s->open)
     return;
-  if (s->first_run != FZRI_UDP_NONE)
+  if (s->runs.first != FZRI_NO_RUN)
     unlink_pending(udp, s);
   if (s->paused && s->feeds)
     unlink_paused(s);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "udp_run.h"
+
+#include <string.h>
+
+static bool same_addr(const fzr_addr *a, const fzr_addr *b)
+{
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Whether a segment of |seg_len| bytes may join |run|. */
+static bool may_join(const fzri_run *run, uint16_t seg_len, const fzri_path *path)
+{
+  return !run->closed && seg_len == run->seg_len && seg_len < path->limit && run->count < FZRI_GSO_SEGMENTS &&
+         run->bytes + seg_len <= FZRI_GSO_BYTES && run->to_stranger == path->to_stranger &&
+         same_addr(&run->to, path->to) && same_addr(&run->from, path->from);
+}
+
+/* The last run of |list| if it takes a segment more, else a new one, for which there is room. */
+static fzri_run *run_for(fzri_runs *r, fzri_run_list *list, uint16_t seg_len, const fzri_path *path)
+{
+  if (list->last != FZRI_NO_RUN && may_join(&r->runs[list->last], seg_len, path))
+    return &r->runs[list->last];
+  const uint16_t index = r->run_count++;
+  fzri_run *run = &r->runs[index];
+  *run = (fzri_run){.to = *path->to,
+                    .from = *path->from,
+                    .seg_len = seg_len,
+                    .first_piece = FZRI_NO_RUN,
+                    .last_piece = FZRI_NO_RUN,
+                    .next = FZRI_NO_RUN,
+                    .closed = seg_len == 0 || seg_len >= path->limit,
+                    .to_stranger = path->to_stranger};
+  if (list->first == FZRI_NO_RUN)
+    list->first = index;
+  else
+    r->runs[list->last].next = index;
+  list->last = index;
+  return run;
+}
+
+/* How many of |count| segments |run| takes: at least the one that it was looked for. */
+static uint16_t fitting(const fzri_run *run, uint16_t count)
+{
+  if (run->closed)
+    return 1;
+  uint32_t fits = FZRI_GSO_SEGMENTS - run->count;
+  const uint32_t by_bytes = (FZRI_GSO_BYTES - run->bytes) / run->seg_len;
+  if (by_bytes < fits)
+    fits = by_bytes;
+  if (!fits)
+    return 1; /* one segment alone, larger than the bound for GSO */
+  return fits < count ? (uint16_t)fits : count;
+}
+
+/* Adds the first |count| segments of |piece| to |run|; there is room. */
+static void add_piece(fzri_runs *r, fzri_run *run, const fzri_piece *piece, uint16_t count)
+{
+  const uint16_t index = r->piece_count++;
+  fzri_piece *added = &r->pieces[index];
+  *added = *piece;
+  added->next = FZRI_NO_RUN;
+  if (count < piece->count) {
+    added->count = count;
+    added->tail_len = piece->len;
+    memcpy(added->tail_hdr, piece->hdr, sizeof added->tail_hdr);
+  }
+  if (run->first_piece == FZRI_NO_RUN)
+    run->first_piece = index;
+  else
+    r->pieces[run->last_piece].next = index;
+  run->last_piece = index;
+  run->count = (uint16_t)(run->count + count);
+  run->bytes += (count - 1u) * (uint32_t)run->seg_len + piece->hdr_len + added->tail_len;
+  if (added->tail_len != piece->len)
+    run->closed = true;
+}
+
+bool fzri_runs_put(fzri_runs *r, fzri_run_list *list, fzri_piece *piece, const fzri_path *path)
+{
+  const uint16_t seg_len = (uint16_t)(piece->hdr_len + piece->len);
+  while (piece->count) {
+    if (r->run_count == FZRI_RUNS || r->piece_count == FZRI_PIECES)
+      return false;
+    fzri_run *run = run_for(r, list, seg_len, path);
+    const uint16_t count = fitting(run, piece->count);
+    add_piece(r, run, piece, count);
+    piece->data += (size_t)count * piece->stride;
+    piece->count = (uint16_t)(piece->count - count);
+  }
+  return true;
+}
+
+fzri_segments fzri_segments_of(const fzri_runs *r, const fzri_run *run, uint32_t from)
+{
+  uint16_t piece = run->first_piece;
+  while (piece != FZRI_NO_RUN && from >= r->pieces[piece].count) {
+    from -= r->pieces[piece].count;
+    piece = r->pieces[piece].next;
+  }
+  return (fzri_segments){r->pieces, piece, (uint16_t)from};
+}
