@@ -114,7 +114,7 @@ static int new_engine(worker *w, const worker_config *c)
   config.max_channels = c->max_channels;
   config.max_bandwidth_per_allocation = o->max_bandwidth_per_allocation;
   config.unauthenticated_rate = share(o->unauthenticated_rate, c->count);
-  return fzr_engine_new(&config, monotonic_now(), &w->engine);
+  return fzr_engine_new(&config, &w->engine, monotonic_now());
 }
 
 static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
@@ -140,7 +140,7 @@ static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
 
 static void set_wallclock(worker *w)
 {
-  fzr_engine_set_wallclock(w->engine, monotonic_now(), (int64_t)time(NULL));
+  fzr_engine_set_wallclock(w->engine, (int64_t)time(NULL), monotonic_now());
 }
 
 static void on_wallclock(evutil_socket_t fd, short what, void *ctx)

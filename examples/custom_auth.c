@@ -39,14 +39,14 @@ static int ask(fzr_engine *engine, fzr_stun_builder *b, fzr_stun_msg *answer)
   static fzr_transmit transmit;
   fzr_verdict verdict;
   fzr_event event;
-  size_t consumed;
   fzr_pkt pkt;
+  fzr_batch batch = {&pkt, 1, &verdict, 1, 0, 0};
   memset(&pkt, 0, sizeof pkt);
   pkt.data = b->data;
   pkt.len = (uint32_t)fzr_stun_build_finish(b);
   fzr_addr_parse("192.0.2.77:4000", &pkt.from);
   fzr_addr_parse("192.0.2.1:3478", &pkt.to);
-  fzr_engine_rx_client(engine, &pkt, 1, &verdict, 1, &consumed, FZR_SECOND);
+  fzr_engine_rx(engine, FZR_SIDE_CLIENT, &batch, FZR_SECOND);
   while (fzr_engine_next_event(engine, &event))
     if (event.type == FZR_EVENT_PORT_OPEN) /* a real host opens a socket here */
       fzr_engine_port_result(engine, event.port, (enum fzr_family)event.family, 0, NULL, FZR_SECOND);
@@ -73,7 +73,7 @@ int main(void)
   config.auth = FZR_AUTH_CALLBACK;
   config.auth_fn = look_up;
   fzr_addr_parse("192.0.2.1", &config.public_ip4);
-  const int error = fzr_engine_new(&config, 0, &engine);
+  const int error = fzr_engine_new(&config, &engine, 0);
   if (error) {
     fprintf(stderr, "%s\n", fzr_strerror(error));
     return EXIT_FAILURE;

@@ -87,7 +87,7 @@ static void serve(fzr_udp *udp, fzr_engine *engine, watched *w)
 {
   while (!stopped) {
     const int ready = poll(w->fds, w->count, wait_ms(udp));
-    fzr_engine_set_wallclock(engine, now(), (int64_t)time(NULL));
+    fzr_engine_set_wallclock(engine, (int64_t)time(NULL), now());
     for (size_t i = 0; ready > 0 && i < w->count; i++) {
       const int what = w->fds[i].fd >= 0 ? w->fds[i].revents : 0;
       if (what)
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
 
   int error = fzr_udp_new(&adapter, &udp, &system_error);
   if (!error)
-    error = fzr_engine_new(&config, now(), &engine);
+    error = fzr_engine_new(&config, &engine, now());
   if (!error)
     error = fzr_udp_attach(udp, engine);
   if (error) {

@@ -133,7 +133,7 @@ int main(void)
   fzr_addr_parse("203.0.113.1", &config.public_ip4);
   fzr_addr_parse("203.0.113.1:3478", &listen);
   memory_net *net = memory_net_new(1, 0);
-  if (net && fzr_engine_new(&config, 0, &engine) == 0 &&
+  if (net && fzr_engine_new(&config, &engine, 0) == 0 &&
       memory_net_add_relay(net, engine, &listen, &nowhere, &config.public_ip4, &nowhere, NULL, &status)) {
     memory_net_set_link(net, &link);
     for (int i = 0; i < CLIENTS; i++) {

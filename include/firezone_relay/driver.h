@@ -41,12 +41,6 @@ typedef struct fzr_io_ops {
   void (*channel)(void *io, const fzr_event *event);
 } fzr_io_ops;
 
-/** Whose datagrams they are. */
-enum fzr_side {
-  FZR_SIDE_CLIENT = 0, /**< came to the listen port */
-  FZR_SIDE_PEER = 1    /**< came to an allocation's port */
-};
-
 /**
  * `fzr_driver_new` makes a driver between |engine| and the adapter |ops|, whose functions get |io|. |ops| is copied;
  * engine and io stay the caller's and must outlive the driver. |mem| as in fzr_config.

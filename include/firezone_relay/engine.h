@@ -7,8 +7,8 @@
  *
  * Allocations and channels live 10 s longer than clients are told, because many refresh them on the last second, or a bit late.
  *
- * How to drive it, after every call that gives it input (fzr_engine_rx_client, _rx_peer, _on_deadline,
- * _port_result): act on the verdicts, take all events, then take all transmits. driver.h does that for you.
+ * How to drive it, after every call that gives it input (fzr_engine_rx, _on_deadline, _port_result): act on the
+ * verdicts, take all events, then take all transmits. driver.h does that for you.
  */
 #ifndef FIREZONE_RELAY_ENGINE_H
 #define FIREZONE_RELAY_ENGINE_H
@@ -228,10 +228,16 @@ static inline fzr_config fzr_config_init(void)
  * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_UNSUPPORTED, an FZR_ERR_CONFIG_…, FZR_ERR_NO_MEMORY, or
  * FZR_ERR_NO_RANDOM.
  */
-FZR_API int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out);
+FZR_API int fzr_engine_new(const fzr_config *config, fzr_engine **out, fzr_time now);
 
 /** `fzr_engine_free` frees |engine| and all it holds and wipes its secrets; NULL is fine. Sockets stay the caller's. */
 FZR_API void fzr_engine_free(fzr_engine *engine);
+
+/** Whose datagrams they are. */
+enum fzr_side {
+  FZR_SIDE_CLIENT = 0, /**< came to a listen port */
+  FZR_SIDE_PEER = 1    /**< came to an allocation's port */
+};
 
 /** What came in: a datagram, or a run of them as GRO delivers it. */
 typedef struct fzr_pkt {
@@ -240,7 +246,7 @@ typedef struct fzr_pkt {
   uint16_t seg;        /**< size of each segment but the last; 0: `data` is one datagram */
   uint16_t reserved;   /**< 0 */
   fzr_addr from;       /**< who sent it */
-  fzr_addr to;         /**< local address and port it came to; for rx_peer only family and port matter */
+  fzr_addr to;         /**< local address and port it came to; of FZR_SIDE_PEER only family and port matter */
 } fzr_pkt;
 
 enum fzr_action {
@@ -263,7 +269,7 @@ typedef struct fzr_verdict {
       io; /**< the cookie of the socket to send from, as given to fzr_engine_port_result; NULL: a listen socket */
   uint32_t stride;
   uint32_t flow;   /**< names the channel while it lives: equal for all of one flow and direction */
-  uint32_t in_idx; /**< which fzr_pkt the first of them came from */
+  uint32_t in_idx; /**< which fzr_pkt of the batch the first of them came from */
   uint16_t count;
   uint16_t len;
   uint16_t tail_len;
@@ -279,24 +285,40 @@ typedef struct fzr_verdict {
 } fzr_verdict;
 
 /**
- * `fzr_engine_rx_client` takes |n| datagrams (or runs) that came to the listen port, in order, and writes up to |max|
- * verdicts to |out|. It stops early when |out| or the ring of answers is full: *|consumed| packets are then done, and
- * the first of the rest may be partly done, in which case its `data` and `len` were moved on. Act on the verdicts,
- * take events and transmits, and call again with the rest. If the ring is full when it is called, it does not stop
- * but drops answers and counts them.
- *
- * |max| must be at least 1. Returns how many verdicts were written.
- * RFC 8656 sections 7 to 12; never fails, whatever the bytes are.
+ * Packets for fzr_engine_rx, and room for its verdicts. The struct and both arrays are the caller's, and the engine keeps none of them.
+ * Set the first four members and let the others be zero. The struct is frozen: it will not grow.
  */
-FZR_API size_t fzr_engine_rx_client(fzr_engine *engine, fzr_pkt *in, size_t n, fzr_verdict *out, size_t max,
-                                    size_t *consumed, fzr_time now);
+typedef struct fzr_batch {
+  /** The packets, in the order in which they came. */
+  fzr_pkt *in;
+  /** How many packets there are. */
+  size_t count;
+  /** Where the verdicts go. What is in them before does not matter. */
+  fzr_verdict *out;
+  /** How many verdicts fit there; at least 1. */
+  size_t room;
+  /** How many packets are done. A call begins with this one and moves it on: all are done when it is `count`. */
+  size_t consumed;
+  /** How many verdicts the last call wrote, from the first one on. */
+  size_t written;
+} fzr_batch;
 
 /**
- * `fzr_engine_rx_peer` is the same for datagrams that came to ports of allocations: `to.port` and `to.family` say to
- * which. There are no answers, so it stops early only when |out| is full.
+ * `fzr_engine_rx` takes the packets of |batch| that are not done yet, in order, and writes a verdict for each run of them. All came to
+ * |side|: FZR_SIDE_CLIENT those at listen ports, FZR_SIDE_PEER those at ports of allocations, where `to.port` and `to.family`
+ * say at which.
+ *
+ * It stops early when the verdicts fill their room, or, on the side of clients, answers their ring. The first packet that is
+ * not done may then be partly done: its `data` and `len` were moved on. So after each call, act on the verdicts, take events and
+ * transmits, and call again while `consumed` is less than `count`. If the ring is full when it is called, it does not
+ * stop but drops answers and counts them; so each call gets on.
+ *
+ * Nothing that a packet holds makes it fail. RFC 8656 sections 7 to 12.
+ *
+ * Returns 0; or FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, there is no room for a verdict, or |side| is none. That is a mistake of the
+ * caller; `written` is then 0, and no packet was looked at.
  */
-FZR_API size_t fzr_engine_rx_peer(fzr_engine *engine, fzr_pkt *in, size_t n, fzr_verdict *out, size_t max,
-                                  size_t *consumed, fzr_time now);
+FZR_API int fzr_engine_rx(fzr_engine *engine, enum fzr_side side, fzr_batch *batch, fzr_time now);
 
 enum fzr_event_type {
   FZR_EVENT_PORT_OPEN = 1, /**< open a socket for `family` and `port`, then call fzr_engine_port_result */
@@ -334,8 +356,7 @@ FZR_API bool fzr_engine_next_event(fzr_engine *engine, fzr_event *event);
 
 /** An answer to send. */
 typedef struct fzr_transmit {
-  const uint8_t
-      *data; /**< the engine's; valid until its next input (rx_client, rx_peer, on_deadline, port_result) */
+  const uint8_t *data; /**< the engine's; valid until its next input (rx, on_deadline, port_result) */
   uint16_t len;
   bool
       to_stranger; /**< who asked has proved nothing: others do not wait for this answer, and it may be dropped */
@@ -376,7 +397,7 @@ FZR_API int fzr_engine_port_result(fzr_engine *engine, uint16_t port, enum fzr_f
  * `fzr_engine_set_wallclock` tells that it is |unix_seconds| at |now|; call it at the start and every few minutes.
  * Returns 0 or FZR_ERR_INVALID_ARGUMENT (negative time).
  */
-FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, fzr_time now, int64_t unix_seconds);
+FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, int64_t unix_seconds, fzr_time now);
 
 /**
  * `fzr_engine_set_own_addrs` tells which addresses the host has now: the |count| at |addrs|, which are copied, take the place of those

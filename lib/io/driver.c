@@ -102,17 +102,11 @@ void fzr_driver_rx(fzr_driver *d, enum fzr_side side, fzr_pkt *in, size_t n, fzr
 {
   if (!d || !in)
     return;
-  while (n) {
-    size_t consumed;
-    const size_t verdicts =
-        side == FZR_SIDE_CLIENT
-            ? fzr_engine_rx_client(d->engine, in, n, d->verdicts, VERDICTS, &consumed, now)
-            : fzr_engine_rx_peer(d->engine, in, n, d->verdicts, VERDICTS, &consumed, now);
-    if (verdicts)
-      d->ops.forward(d->io, d->verdicts, verdicts);
+  fzr_batch batch = {.in = in, .count = n, .out = d->verdicts, .room = VERDICTS};
+  while (batch.consumed < n && fzr_engine_rx(d->engine, side, &batch, now) == 0) {
+    if (batch.written)
+      d->ops.forward(d->io, d->verdicts, batch.written);
     settle(d, now);
-    in += consumed;
-    n -= consumed;
   }
 }
 

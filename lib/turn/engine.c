@@ -176,7 +176,7 @@ static int init_shared(fzr_engine *e, const fzr_config *c)
   return fzri_shared_user_key(e->shared, e->random, e->random_ctx, &e->user_key);
 }
 
-int fzr_engine_new(const fzr_config *config, fzr_time now, fzr_engine **out)
+int fzr_engine_new(const fzr_config *config, fzr_engine **out, fzr_time now)
 {
   fzr_config c;
   fzri_mem mem;
@@ -279,7 +279,7 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
   return done < INT32_MAX ? (int)done : INT32_MAX;
 }
 
-int fzr_engine_set_wallclock(fzr_engine *e, fzr_time now, int64_t unix_seconds)
+int fzr_engine_set_wallclock(fzr_engine *e, int64_t unix_seconds, fzr_time now)
 {
   if (!e || unix_seconds < 0)
     return FZR_ERR_INVALID_ARGUMENT;

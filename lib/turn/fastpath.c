@@ -16,6 +16,7 @@
 #define SIZE_IS(type, size) (sizeof(void *) == 8 ? sizeof(type) == (size) : sizeof(type) <= (size))
 static_assert(SIZE_IS(fzr_pkt, 64), "one cache line");
 static_assert(SIZE_IS(fzr_verdict, 96), "frozen");
+static_assert(SIZE_IS(fzr_batch, 48), "frozen");
 static_assert(SIZE_IS(fzr_event, 96), "frozen");
 static_assert(SIZE_IS(fzr_transmit, 64), "frozen");
 /* Memory is a promise (README.md): allocation, channel, and 3 map entries of at most 32 bytes fit 512 bytes. */
@@ -27,7 +28,7 @@ static_assert(offsetof(fzri_channel, next) <= FZRI_CACHE_LINE, "what the data pa
 /* For what a packet goes through: a call costs as much as what is in it. */
 #define FAST static inline __attribute__((always_inline))
 
-/* One call of rx_client or rx_peer. */
+/* One call of fzr_engine_rx. */
 typedef struct batch {
   fzr_engine *e;
   fzr_verdict *out;
@@ -366,7 +367,7 @@ FAST bool is_plain_data(const fzr_pkt *pkt)
   return !pkt->seg && pkt->len && (pkt->data[0] & 0xf0) == 0x40 && pkt->from.port;
 }
 
-/* Goes through |n| packets that were looked ahead at, from the |done|-th of the call on. Returns how many are done. */
+/* Goes through |n| packets that were looked ahead at, from the |done|-th of the batch on. Returns how many are done. */
 static size_t take_client_packets(batch *b, fzr_pkt *in, size_t n, size_t done, fzri_ahead *l)
 {
   for (size_t i = 0; i < n; i++) {
@@ -385,31 +386,23 @@ static size_t take_client_packets(batch *b, fzr_pkt *in, size_t n, size_t done, 
   return n;
 }
 
-size_t fzr_engine_rx_client(fzr_engine *e, fzr_pkt *in, size_t n, fzr_verdict *out, size_t max,
-                            size_t *consumed, fzr_time now)
+/* Goes through the packets of |in| from the |done|-th on. Returns how many are done then. */
+static size_t rx_clients(batch *b, fzr_pkt *in, size_t n, size_t done)
 {
   fzri_ahead l;
-  size_t done = 0;
-  if (consumed)
-    *consumed = 0;
-  if (!e || !in || !out || !max || !consumed)
-    return 0;
-  fzri_engine_advance(e, now);
-  batch b = {.e = e, .out = out, .max = max};
   while (done < n) {
     const size_t some = n - done < FZRI_AHEAD ? n - done : FZRI_AHEAD;
     if (some == 1)
-      fzri_guess_client(e, &in[done], &l);
+      fzri_guess_client(b->e, &in[done], &l);
     else
-      fzri_look_ahead_clients(e, in + done, some, &l);
-    const size_t taken = take_client_packets(&b, in + done, some, done, &l);
+      fzri_look_ahead_clients(b->e, in + done, some, &l);
+    const size_t taken = take_client_packets(b, in + done, some, done, &l);
     done += taken;
     if (taken < some)
       break;
   }
-  count_relayed(&b, 0);
-  *consumed = done;
-  return b.n;
+  count_relayed(b, 0);
+  return done;
 }
 
 /* The channel of |a| to the packet's source that relays now, or NULL. */
@@ -470,29 +463,36 @@ static size_t take_peer_packets(batch *b, const fzr_pkt *in, size_t n, size_t do
   return n;
 }
 
-size_t fzr_engine_rx_peer(fzr_engine *e, fzr_pkt *in, size_t n, fzr_verdict *out, size_t max,
-                          size_t *consumed, fzr_time now)
+/* As rx_clients. */
+static size_t rx_peers(batch *b, const fzr_pkt *in, size_t n, size_t done)
 {
   fzri_ahead l;
-  size_t done = 0;
-  if (consumed)
-    *consumed = 0;
-  if (!e || !in || !out || !max || !consumed)
-    return 0;
-  fzri_engine_advance(e, now);
-  batch b = {.e = e, .out = out, .max = max};
   while (done < n) {
     const size_t some = n - done < FZRI_AHEAD ? n - done : FZRI_AHEAD;
     if (some == 1)
-      fzri_guess_peer(e, &in[done], &l);
+      fzri_guess_peer(b->e, &in[done], &l);
     else
-      fzri_look_ahead_peers(e, in + done, some, &l);
-    const size_t taken = take_peer_packets(&b, in + done, some, done, &l);
+      fzri_look_ahead_peers(b->e, in + done, some, &l);
+    const size_t taken = take_peer_packets(b, in + done, some, done, &l);
     done += taken;
     if (taken < some)
       break;
   }
-  count_relayed(&b, 1);
-  *consumed = done;
-  return b.n;
+  count_relayed(b, 1);
+  return done;
+}
+
+int fzr_engine_rx(fzr_engine *e, enum fzr_side side, fzr_batch *rx, fzr_time now)
+{
+  if (!rx)
+    return FZR_ERR_INVALID_ARGUMENT;
+  rx->written = 0;
+  if (!e || !rx->in || !rx->out || !rx->room || (side != FZR_SIDE_CLIENT && side != FZR_SIDE_PEER))
+    return FZR_ERR_INVALID_ARGUMENT;
+  fzri_engine_advance(e, now);
+  batch b = {.e = e, .out = rx->out, .max = rx->room};
+  rx->consumed = side == FZR_SIDE_CLIENT ? rx_clients(&b, rx->in, rx->count, rx->consumed)
+                                         : rx_peers(&b, rx->in, rx->count, rx->consumed);
+  rx->written = b.n;
+  return 0;
 }

@@ -137,8 +137,8 @@ static unsigned ask(world *w, const fzr_addr *from, const request *in, fzr_stun_
   fzr_pkt pkt = {.data = in->data, .len = in->len, .from = *from, .to = w->server};
   fzr_verdict verdict;
   fzr_transmit transmit;
-  size_t consumed;
-  fzr_engine_rx_client(w->engine, &pkt, 1, &verdict, 1, &consumed, w->now);
+  fzr_batch one = {.in = &pkt, .count = 1, .out = &verdict, .room = 1};
+  fzr_engine_rx(w->engine, FZR_SIDE_CLIENT, &one, w->now);
   take_events(w);
   if (!fzr_engine_next_transmit(w->engine, &transmit))
     die("a request was not answered");
@@ -238,7 +238,7 @@ static void world_init(world *w, unsigned count)
   config.unauthenticated_rate = FZR_UNLIMITED;
   config.replace_allocations = FZR_REPLACE_NEVER; /* all clients have one username */
   live = 0;
-  if (fzr_engine_new(&config, w->now, &w->engine) || fzr_engine_set_wallclock(w->engine, w->now, 1700000000))
+  if (fzr_engine_new(&config, &w->engine, w->now) || fzr_engine_set_wallclock(w->engine, 1700000000, w->now))
     die("no engine");
   w->empty_bytes = live;
   /* From the last to the first: the nonces that are kept are the first clients'. */
@@ -300,9 +300,7 @@ static const bench_case cases[] = {
 typedef struct batch {
   fzr_pkt pkts[BATCH];
   fzr_verdict verdicts[VERDICTS];
-  size_t n;
-  size_t count; /* verdicts */
-  size_t consumed;
+  fzr_batch rx;       /* about both */
   uint64_t datagrams; /* in pkts */
   uint64_t relayed;   /* by the verdicts of all calls */
   uint64_t answered;
@@ -312,10 +310,11 @@ static void fill_batch(world *w, const bench_case *k, const request *requests, b
 {
   const unsigned count = w->count ? w->count : 1;
   unsigned who = (unsigned)(next_random(w) % count);
-  b->n = k->shape == SHAPE_GRO || k->shape == SHAPE_SINGLE ? 1 : BATCH;
-  b->datagrams = k->shape == SHAPE_GRO ? SEGMENTS : b->n;
+  const size_t n = k->shape == SHAPE_GRO || k->shape == SHAPE_SINGLE ? 1 : BATCH;
+  b->rx = (fzr_batch){.in = b->pkts, .count = n, .out = b->verdicts, .room = VERDICTS};
+  b->datagrams = k->shape == SHAPE_GRO ? SEGMENTS : n;
   const uint32_t size = k->down ? PAYLOAD : PAYLOAD + FZR_CHANNEL_HEADER_LEN;
-  for (size_t i = 0; i < b->n; i++) {
+  for (size_t i = 0; i < n; i++) {
     if (k->shape == SHAPE_RANDOM && i)
       who = (unsigned)(next_random(w) % count);
     if (k->shape == SHAPE_REQUEST)
@@ -342,10 +341,7 @@ static void fill_batch(world *w, const bench_case *k, const request *requests, b
 __attribute__((noinline)) static void bench_measured(world *w, const bench_case *k, batch *b)
 {
   fzr_transmit transmit;
-  if (k->down)
-    b->count = fzr_engine_rx_peer(w->engine, b->pkts, b->n, b->verdicts, VERDICTS, &b->consumed, w->now);
-  else
-    b->count = fzr_engine_rx_client(w->engine, b->pkts, b->n, b->verdicts, VERDICTS, &b->consumed, w->now);
+  fzr_engine_rx(w->engine, k->down ? FZR_SIDE_PEER : FZR_SIDE_CLIENT, &b->rx, w->now);
   if (k->shape == SHAPE_REQUEST)
     while (fzr_engine_next_transmit(w->engine, &transmit))
       b->answered++;
@@ -354,9 +350,9 @@ __attribute__((noinline)) static void bench_measured(world *w, const bench_case 
 /* Adds up what the verdicts relay. */
 static void check(batch *b)
 {
-  if (b->consumed != b->n)
+  if (b->rx.consumed != b->rx.count)
     die("not everything was taken");
-  for (size_t i = 0; i < b->count; i++)
+  for (size_t i = 0; i < b->rx.written; i++)
     b->relayed += b->verdicts[i].action == FZR_ACT_FORWARD ? b->verdicts[i].count : 0;
 }
 

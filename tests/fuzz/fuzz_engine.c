@@ -34,8 +34,8 @@ void fuzz_engine_init(fuzz_engine *f, uint8_t flags)
   config.answer_ring = flags & 4 ? 1 : 0;
   config.replace_allocations =
       flags & 8 ? FZR_REPLACE_ALWAYS : FZR_REPLACE_NEVER; /* all clients are one user */
-  FUZZ_CHECK(fzr_engine_new(&config, f->now, &f->engine) == 0);
-  FUZZ_CHECK(fzr_engine_set_wallclock(f->engine, f->now, 1700000000) == 0);
+  FUZZ_CHECK(fzr_engine_new(&config, &f->engine, f->now) == 0);
+  FUZZ_CHECK(fzr_engine_set_wallclock(f->engine, 1700000000, f->now) == 0);
   fzr_auth_stamp_password(FUZZ_SECRET, 4000000000u, (const uint8_t *)"fuzz", 4, password, sizeof password);
   fzr_auth_long_term_key((const uint8_t *)username, sizeof username - 1, "firezone", password, f->key);
 }
@@ -113,16 +113,16 @@ static void check_verdict(const fzr_verdict *v, const uint8_t *data, size_t len)
   FUZZ_CHECK(v->to.port && v->from.port);
 }
 
-static void put_in(fuzz_engine *f, bool peer, fzr_pkt pkt)
+static void put_in(fuzz_engine *f, enum fzr_side side, fzr_pkt pkt)
 {
   fzr_verdict verdicts[4];
   const uint8_t *data = pkt.data;
   const size_t len = pkt.len;
-  for (size_t consumed = 0; consumed == 0;) {
-    const size_t n = peer ? fzr_engine_rx_peer(f->engine, &pkt, 1, verdicts, 4, &consumed, f->now)
-                          : fzr_engine_rx_client(f->engine, &pkt, 1, verdicts, 4, &consumed, f->now);
-    FUZZ_CHECK(n <= 4 && consumed <= 1 && (n || consumed));
-    for (size_t i = 0; i < n; i++)
+  fzr_batch batch = {.in = &pkt, .count = 1, .out = verdicts, .room = 4};
+  while (batch.consumed == 0) {
+    FUZZ_CHECK(fzr_engine_rx(f->engine, side, &batch, f->now) == 0);
+    FUZZ_CHECK(batch.written <= 4 && batch.consumed <= 1 && (batch.written || batch.consumed));
+    for (size_t i = 0; i < batch.written; i++)
       check_verdict(&verdicts[i], data, len);
     drain(f);
   }
@@ -133,7 +133,7 @@ void fuzz_from_client(fuzz_engine *f, unsigned client, const uint8_t *data, size
   uint8_t *exact = fuzz_exact(data, len);
   fzr_pkt pkt = {.data = exact, .len = (uint32_t)len, .seg = seg, .from = fuzz_client_addr(client)};
   FUZZ_CHECK(fzr_addr_parse(client & 1 ? "[2001:db8::1]:3478" : "192.0.2.1:3478", &pkt.to) == 0);
-  put_in(f, false, pkt);
+  put_in(f, FZR_SIDE_CLIENT, pkt);
   free(exact);
 }
 
@@ -144,7 +144,7 @@ void fuzz_from_peer(fuzz_engine *f, unsigned peer, uint16_t port, const uint8_t 
   fzr_pkt pkt = {.data = exact, .len = (uint32_t)len, .seg = seg, .from = fuzz_peer_addr(peer)};
   pkt.to.family = pkt.from.family;
   pkt.to.port = port;
-  put_in(f, true, pkt);
+  put_in(f, FZR_SIDE_PEER, pkt);
   free(exact);
 }
 

@@ -148,8 +148,8 @@ static void start(void)
     config.auth_secret = "a secret of the crowd";
     config.unauthenticated_rate = 500; /* its part of the default */
     listens[i] = fzt_addr(i ? "203.0.113.2:3478" : "203.0.113.1:3478");
-    ck_assert_int_eq(fzr_engine_new(&config, memory_net_now(net), &engines[i]), 0);
-    ck_assert_int_eq(fzr_engine_set_wallclock(engines[i], memory_net_now(net), 1700000000), 0);
+    ck_assert_int_eq(fzr_engine_new(&config, &engines[i], memory_net_now(net)), 0);
+    ck_assert_int_eq(fzr_engine_set_wallclock(engines[i], 1700000000, memory_net_now(net)), 0);
     ck_assert(memory_net_add_relay(net, engines[i], &listens[i], &none, &config.public_ip4, &none, NULL,
                                    &error) != NULL);
   }

@@ -175,8 +175,8 @@ static void add_relay(relay *r, const char *address, uint16_t listen_port, const
   }
   r->listen = config.public_ip4;
   r->listen.port = listen_port;
-  ck_assert_int_eq(fzr_engine_new(&config, memory_net_now(net), &r->engine), 0);
-  ck_assert_int_eq(fzr_engine_set_wallclock(r->engine, memory_net_now(net), 1700000000), 0);
+  ck_assert_int_eq(fzr_engine_new(&config, &r->engine, memory_net_now(net)), 0);
+  ck_assert_int_eq(fzr_engine_set_wallclock(r->engine, 1700000000, memory_net_now(net)), 0);
   ck_assert(memory_net_add_relay(net, r->engine, &r->listen, &none, &config.public_ip4, &none, NULL,
                                  &error) != NULL);
 }

@@ -305,8 +305,8 @@ static void start_relay(void)
     config.auth_secret = secret;
     config.users = users;
     config.user_count = sizeof users / sizeof *users;
-    ck_assert_int_eq(fzr_engine_new(&config, memory_net_now(net), &engines[i]), 0);
-    ck_assert_int_eq(fzr_engine_set_wallclock(engines[i], memory_net_now(net), (int64_t)unix_now()), 0);
+    ck_assert_int_eq(fzr_engine_new(&config, &engines[i], memory_net_now(net)), 0);
+    ck_assert_int_eq(fzr_engine_set_wallclock(engines[i], (int64_t)unix_now(), memory_net_now(net)), 0);
     relays[i] = memory_net_add_relay(net, engines[i], &listen, &none, &config.public_ip4, &config.public_ip6,
                                      NULL, &error);
     ck_assert_ptr_nonnull(relays[i]);

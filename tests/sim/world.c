@@ -398,9 +398,9 @@ static int make_engine(sim_world *w, uint32_t limit, fzr_engine **out)
   config.public_ip6 = w->public6;
   config.auth = FZR_AUTH_STAMP;
   config.auth_secret = secret;
-  const int error = fzr_engine_new(&config, memory_net_now(w->net), out);
+  const int error = fzr_engine_new(&config, out, memory_net_now(w->net));
   if (!error)
-    fzt_check(fzr_engine_set_wallclock(*out, memory_net_now(w->net), 1700000000) == 0);
+    fzt_check(fzr_engine_set_wallclock(*out, 1700000000, memory_net_now(w->net)) == 0);
   return error;
 }
 

@@ -7,7 +7,7 @@ static fzt_relay relay;
 static int try_new(const fzr_config *config)
 {
   fzr_engine *engine = NULL;
-  const int error = fzr_engine_new(config, 0, &engine);
+  const int error = fzr_engine_new(config, &engine, 0);
   fzr_engine_free(engine);
   ck_assert_uint_eq(relay.mem.live, 0);
   return error;
@@ -20,8 +20,8 @@ START_TEST(test_config_errors)
   long_text[sizeof long_text - 1] = 0;
   fzr_config c = fzt_config(&relay);
   ck_assert_int_eq(try_new(&c), 0);
-  ck_assert_int_eq(fzr_engine_new(NULL, 0, &relay.engine), FZR_ERR_INVALID_ARGUMENT);
-  ck_assert_int_eq(fzr_engine_new(&c, 0, NULL), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_new(NULL, &relay.engine, 0), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_new(&c, NULL, 0), FZR_ERR_INVALID_ARGUMENT);
 
   c = fzt_config(&relay);
   c.size = 4;

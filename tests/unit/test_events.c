@@ -79,7 +79,6 @@ START_TEST(test_packets_between_the_events_of_an_end)
   uint8_t byte = 0;
   fzr_event event;
   fzr_verdict out[4];
-  size_t consumed;
   ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
   relay.now += 611 * FZR_SECOND;
   fzr_engine_on_deadline(relay.engine, 100, relay.now);
@@ -89,8 +88,10 @@ START_TEST(test_packets_between_the_events_of_an_end)
   to.port = client.relayed_port;
   fzr_pkt in[2] = {{.data = &byte, .len = 1, .to = to, .from = peer},
                    {.data = &byte, .len = 1, .to = to, .from = stranger}};
-  ck_assert_uint_eq(fzr_engine_rx_peer(relay.engine, in, 2, out, 4, &consumed, relay.now), 2);
-  ck_assert_uint_eq(consumed, 2);
+  fzr_batch batch = {.in = in, .count = 2, .out = out, .room = 4};
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_PEER, &batch, relay.now), 0);
+  ck_assert_uint_eq(batch.consumed, 2);
+  ck_assert_uint_eq(batch.written, 2);
   for (unsigned i = 0; i < 2; i++) {
     ck_assert_uint_eq(out[i].action, FZR_ACT_DROP);
     ck_assert_uint_eq(out[i].reason, FZR_DROP_UNKNOWN_PORT);
@@ -140,7 +141,6 @@ static void bind_and_end_in_one_call(void)
   uint8_t buffers[2][512];
   fzr_pkt pkts[2];
   fzr_verdict verdicts[4];
-  size_t consumed;
   for (int i = 0; i < 2; i++) {
     fzr_stun_builder b;
     fzt_begin(&relay, &client, &b, buffers[i], sizeof buffers[i],
@@ -155,7 +155,9 @@ static void bind_and_end_in_one_call(void)
                         .from = client.addr,
                         .to = client.server};
   }
-  ck_assert_uint_eq(fzr_engine_rx_client(relay.engine, pkts, 2, verdicts, 4, &consumed, relay.now), 2);
+  fzr_batch batch = {.in = pkts, .count = 2, .out = verdicts, .room = 4};
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+  ck_assert_uint_eq(batch.written, 2);
 }
 
 /* Without taking events in between, the last state counts. */

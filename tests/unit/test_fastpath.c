@@ -42,9 +42,18 @@ static void fill(unsigned at, unsigned n, uint16_t channel)
   }
 }
 
+/* Puts |n| packets into |r|, with room for |max| verdicts in |out|. Returns how many there are. */
+static size_t rx_at(fzt_relay *r, enum fzr_side side, fzr_pkt *pkt, size_t n, size_t max, size_t *consumed)
+{
+  fzr_batch batch = {.in = pkt, .count = n, .out = out, .room = max};
+  ck_assert_int_eq(fzr_engine_rx(r->engine, side, &batch, r->now), 0);
+  *consumed = batch.consumed;
+  return batch.written;
+}
+
 static size_t rx(fzr_pkt *pkt, size_t n, size_t max, size_t *consumed)
 {
-  return fzr_engine_rx_client(relay.engine, pkt, n, out, max, consumed, relay.now);
+  return rx_at(&relay, FZR_SIDE_CLIENT, pkt, n, max, consumed);
 }
 
 START_TEST(test_one_run_is_one_verdict)
@@ -140,7 +149,7 @@ START_TEST(test_stops_when_answers_are_full)
   uint8_t requests[600][FZR_STUN_HEADER_LEN];
   static fzr_pkt pkts[600];
   static fzr_verdict verdicts[600];
-  size_t consumed, answers = 0;
+  size_t answers = 0;
   fzr_transmit t;
   for (unsigned i = 0; i < 600; i++) {
     fzr_stun_builder b;
@@ -149,22 +158,63 @@ START_TEST(test_stops_when_answers_are_full)
     pkts[i] =
         (fzr_pkt){.data = requests[i], .len = sizeof requests[i], .from = client.addr, .to = client.server};
   }
-  fzr_pkt *next = pkts;
-  for (size_t left = 600; left; left -= consumed, next += consumed) {
-    fzr_engine_rx_client(relay.engine, next, left, verdicts, 600, &consumed, relay.now);
-    ck_assert_uint_le(consumed, 256);
+  fzr_batch batch = {.in = pkts, .count = 600, .out = verdicts, .room = 600};
+  for (size_t before = 0; batch.consumed < 600; before = batch.consumed) {
+    ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+    ck_assert_uint_gt(batch.consumed, before);
+    ck_assert_uint_le(batch.consumed - before, 256);
+    ck_assert_uint_eq(batch.written, batch.consumed - before);
+    ck_assert_uint_eq(verdicts[0].in_idx, before);
     while (fzr_engine_next_transmit(relay.engine, &t))
       answers++;
   }
   ck_assert_uint_eq(answers, 600);
 
   /* Called with a full ring it does not stop, but drops and counts. */
-  fzr_engine_rx_client(relay.engine, pkts, 256, verdicts, 600, &consumed, relay.now);
-  fzr_engine_rx_client(relay.engine, pkts, 1, verdicts, 600, &consumed, relay.now);
-  ck_assert_uint_eq(consumed, 1);
+  batch = (fzr_batch){.in = pkts, .count = 257, .out = verdicts, .room = 600};
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+  ck_assert_uint_eq(batch.consumed, 256);
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+  ck_assert_uint_eq(batch.consumed, 257);
   fzr_stats stats;
   fzr_engine_stats(relay.engine, &stats);
   ck_assert_uint_eq(stats.dropped[FZR_DROP_ANSWER_RING_FULL], 1);
+}
+END_TEST
+
+/* Mistakes of the caller are told, and nothing is touched. A batch that is done has nothing more to do. */
+START_TEST(test_batches_that_can_not_be)
+{
+  fill(0, 1, 0x4000);
+  fzr_pkt pkt = client_pkt(SEG, 0);
+  const fzr_batch good = {.in = &pkt, .count = 1, .out = out, .room = 1, .written = 77};
+  fzr_batch batch = good;
+  ck_assert_int_eq(fzr_engine_rx(NULL, FZR_SIDE_CLIENT, &batch, relay.now), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_uint_eq(batch.written, 0);
+  ck_assert_uint_eq(batch.consumed, 0);
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, NULL, relay.now), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, (enum fzr_side)2, &batch, relay.now),
+                   FZR_ERR_INVALID_ARGUMENT);
+  batch.in = NULL;
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), FZR_ERR_INVALID_ARGUMENT);
+  batch = good;
+  batch.out = NULL;
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_PEER, &batch, relay.now), FZR_ERR_INVALID_ARGUMENT);
+  batch = good;
+  batch.room = 0;
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_PEER, &batch, relay.now), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_uint_eq(batch.written, 0);
+  batch = good;
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+  ck_assert_uint_eq(batch.written, 1);
+  for (size_t done = 1; done < 3; done++) {
+    batch.consumed = done;
+    ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+    ck_assert_uint_eq(batch.written, 0);
+    ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_PEER, &batch, relay.now), 0);
+    ck_assert_uint_eq(batch.written, 0);
+    ck_assert_uint_eq(batch.consumed, done);
+  }
 }
 END_TEST
 
@@ -174,7 +224,7 @@ START_TEST(test_peer_run)
   fzr_pkt pkt = {.data = data, .len = 64 * 100 + 3, .seg = 100, .from = peer};
   pkt.to.family = FZR_FAMILY_IPV4;
   pkt.to.port = client.relayed_port;
-  ck_assert_uint_eq(fzr_engine_rx_peer(relay.engine, &pkt, 1, out, 1, &consumed, relay.now), 1);
+  ck_assert_uint_eq(rx_at(&relay, FZR_SIDE_PEER, &pkt, 1, 1, &consumed), 1);
   ck_assert_uint_eq(out[0].count, 65);
   ck_assert_uint_eq(out[0].len, 100);
   ck_assert_uint_eq(out[0].tail_len, 3);
@@ -227,7 +277,7 @@ START_TEST(test_bandwidth_cuts_a_run)
   ck_assert_uint_eq(limited.verdicts[0].action, FZR_ACT_FORWARD);
   fill(0, 10, 0x4000);
   fzr_pkt pkt = {.data = data, .len = 10 * SEG, .seg = SEG, .from = c.addr, .to = c.server};
-  ck_assert_uint_eq(fzr_engine_rx_client(limited.engine, &pkt, 1, out, 256, &consumed, limited.now), 2);
+  ck_assert_uint_eq(rx_at(&limited, FZR_SIDE_CLIENT, &pkt, 1, 256, &consumed), 2);
   ck_assert_uint_eq(out[0].action, FZR_ACT_FORWARD);
   ck_assert_uint_eq(out[0].count, (65507 - 64996) / 100);
   ck_assert_uint_eq(out[1].reason, FZR_DROP_BANDWIDTH);
@@ -235,7 +285,7 @@ START_TEST(test_bandwidth_cuts_a_run)
   /* With room for one verdict only, the counter alone tells. */
   fzt_pass(&limited, FZR_SECOND / 5);
   pkt = (fzr_pkt){.data = data, .len = 10 * SEG, .seg = SEG, .from = c.addr, .to = c.server};
-  ck_assert_uint_eq(fzr_engine_rx_client(limited.engine, &pkt, 1, out, 1, &consumed, limited.now), 1);
+  ck_assert_uint_eq(rx_at(&limited, FZR_SIDE_CLIENT, &pkt, 1, 1, &consumed), 1);
   ck_assert_uint_eq(consumed, 1);
   fzr_stats stats;
   fzr_engine_stats(limited.engine, &stats);
@@ -298,7 +348,7 @@ START_TEST(test_datagrams_of_one_peer_are_one_verdict)
     pkts[i].to.family = FZR_FAMILY_IPV4;
     pkts[i].to.port = client.relayed_port;
   }
-  ck_assert_uint_eq(fzr_engine_rx_peer(relay.engine, pkts, N, out, 256, &consumed, relay.now), 3);
+  ck_assert_uint_eq(rx_at(&relay, FZR_SIDE_PEER, pkts, N, 256, &consumed), 3);
   ck_assert_uint_eq(out[0].count, 4);
   ck_assert_uint_eq(out[0].stride, SLOT);
   ck_assert_mem_eq(out[0].hdr, "\x40\x00\x00\x64", 4);
@@ -321,13 +371,15 @@ START_TEST(test_nothing_joins_across_a_drop)
   ck_assert_uint_eq(out[1].reason, FZR_DROP_UNKNOWN_CHANNEL);
   ck_assert_uint_eq(out[2].count, 3);
   ck_assert_uint_eq(out[2].in_idx, 2);
-  ck_assert_uint_eq(rx(pkts, 5, 1, &consumed), 1);
-  ck_assert_uint_eq(consumed, 1);
-  ck_assert_uint_eq(out[0].count, 1);
-  /* More of the same run need no room. */
-  ck_assert_uint_eq(rx(pkts + 2, 3, 1, &consumed), 1);
-  ck_assert_uint_eq(consumed, 3);
-  ck_assert_uint_eq(out[0].count, 3);
+  fzr_batch batch = {.in = pkts, .count = 5, .out = out, .room = 1};
+  static const unsigned done[3] = {1, 2, 5}; /* more of the same run need no room */
+  for (unsigned i = 0; i < 3; i++) {
+    ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+    ck_assert_uint_eq(batch.written, 1);
+    ck_assert_uint_eq(batch.consumed, done[i]);
+    ck_assert_uint_eq(out[0].in_idx, i);
+    ck_assert_uint_eq(out[0].count, i == 2 ? 3 : 1);
+  }
 }
 END_TEST
 
@@ -389,6 +441,7 @@ int main(void)
   tcase_add_test(tc, test_channels_and_rubbish_are_told_apart);
   tcase_add_test(tc, test_stops_when_verdicts_are_full_and_goes_on);
   tcase_add_test(tc, test_stops_when_answers_are_full);
+  tcase_add_test(tc, test_batches_that_can_not_be);
   tcase_add_test(tc, test_peer_run);
   tcase_add_loop_test(tc, test_shared_cases, 0, (int)FZT_RELAY_CASES);
   tcase_add_test(tc, test_bandwidth_cuts_a_run);

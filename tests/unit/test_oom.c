@@ -8,9 +8,9 @@
 /* A life of a relay: clients come, bind, talk, go. Whatever fails is answered, or not, but never fatal. */
 static void live(fzt_relay *r, const fzr_config *config)
 {
-  if (fzr_engine_new(config, r->now, &r->engine))
+  if (fzr_engine_new(config, &r->engine, r->now))
     return;
-  fzr_engine_set_wallclock(r->engine, r->now, FZT_UNIX_NOW);
+  fzr_engine_set_wallclock(r->engine, FZT_UNIX_NOW, r->now);
   for (unsigned i = 0; i < 20; i++) {
     fzt_client_state c;
     uint8_t data[8] = {0};
@@ -78,7 +78,7 @@ START_TEST(test_static_users)
     config.users = users;
     config.user_count = 3;
     r.mem.fail_from = n;
-    error = fzr_engine_new(&config, 0, &r.engine);
+    error = fzr_engine_new(&config, &r.engine, 0);
     ck_assert(error == 0 || error == FZR_ERR_NO_MEMORY);
     if (error)
       ck_assert_uint_eq(r.mem.live, 0);

@@ -264,7 +264,7 @@ START_TEST(test_not_asked_for)
   }
   fzr_config config = fzt_config(&one);
   config.replace_allocations = FZR_REPLACE_ALWAYS + 1;
-  ck_assert_int_eq(fzr_engine_new(&config, 0, &one.engine), FZR_ERR_CONFIG_LIMIT);
+  ck_assert_int_eq(fzr_engine_new(&config, &one.engine, 0), FZR_ERR_CONFIG_LIMIT);
 }
 END_TEST
 

@@ -163,7 +163,7 @@ START_TEST(test_rules)
   config.auth_secret = FZT_SECRET;
   config.peer_rules = &rule;
   config.peer_rule_count = 1;
-  ck_assert_int_eq(fzr_engine_new(&config, 0, &engine), FZR_ERR_CONFIG_RULE);
+  ck_assert_int_eq(fzr_engine_new(&config, &engine, 0), FZR_ERR_CONFIG_RULE);
 }
 END_TEST
 
