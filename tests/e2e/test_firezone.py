@@ -42,8 +42,19 @@ class WithRelay(unittest.TestCase):
 
     def client(self, *args, **more):
         client = new_client(self.relay, *args, **more)
-        self.addCleanup(client.close)
+        self.addCleanup(self.leave, client)
         return client
+
+    @staticmethod
+    def leave(client):
+        """No allocation stays: the system may give the client's port to a later one, which would be told 437."""
+        if client.relayed:
+            client.retransmit = (0.2, 0.4, 0.8)
+            try:
+                client.refresh(0)
+            except (OSError, Refused, Timeout):
+                pass  # a test may have made that impossible
+        client.close()
 
 
 class Requests(WithRelay):
@@ -145,8 +156,9 @@ class Requests(WithRelay):
         transaction = stun.new_transaction()
         first = client.request_once(stun.ALLOCATE, ASK_BOTH, transaction)
         second = client.request_once(stun.ALLOCATE, ASK_BOTH, transaction)
-        self.assertEqual((first.kind, second.kind), (stun.SUCCESS, stun.SUCCESS))
+        self.assertEqual((first.error(), second.error()), (0, 0))
         self.assertEqual(first.addresses(stun.XOR_RELAYED_ADDRESS), second.addresses(stun.XOR_RELAYED_ADDRESS))
+        client.relayed = first.addresses(stun.XOR_RELAYED_ADDRESS)
 
     def test_requests_without_allocation_get_437(self):
         client = self.client()
