@@ -2,7 +2,7 @@
 #include "addresses.h"
 
 #include "source.h"
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <string.h>
 

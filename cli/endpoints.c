@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "endpoints.h"
 
-#include "clock.h"
-#include "telemetry/log.h"
+#include "common/clock.h"
+#include "log/log.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_log.h"
 
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <stdio.h>
 #include <string.h>

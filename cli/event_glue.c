@@ -3,7 +3,7 @@
  * cost more memory than the relay's own state, and libevent's dispatch more time than the engine. */
 #include "event_glue.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "process.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "process.h"
 #include "relay.h"
 #include "secret.h"
-#include "telemetry/log.h"
+#include "log/log.h"
 #include "workers.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "options_internal.h"
 
 #include "portal/portal.h"
-#include "strip.h"
+#include "common/strip.h"
 #include "telemetry/telemetry.h"
 
 #include <net/if.h>

@@ -2,7 +2,7 @@
 #include "process.h"
 
 #include "cgroup.h"
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

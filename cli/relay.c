@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "endpoints.h"
 #include "portal/portal.h"
 #include "process.h"
-#include "telemetry/log.h"
+#include "log/log.h"
 #include "workers.h"
 
 #include <event2/event.h>

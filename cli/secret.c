@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "secret.h"
 
-#include "strip.h"
+#include "common/strip.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,11 +2,11 @@
 #include "worker.h"
 
 #include "addresses.h"
-#include "clock.h"
+#include "common/clock.h"
 #include "engine_log.h"
 #include "event_glue.h"
 #include "process.h"
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <errno.h>
 #include <pthread.h>

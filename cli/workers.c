@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workers.h"
 
-#include "clock.h"
+#include "common/clock.h"
 #include "process.h"
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

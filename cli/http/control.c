@@ -7,8 +7,8 @@
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
 
-#include "telemetry/log.h"
-#include "telemetry/log_filter.h"
+#include "log/log.h"
+#include "log/filter.h"
 
 #define TARGET "control"
 

@@ -13,7 +13,7 @@
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "http/connections.h"
 #include "sockaddr.h"
 

@@ -11,7 +11,7 @@
 
 #include <mbedtls/platform_util.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "portal/race.h"
 #include "portal/upgrade.h"
 #include "portal/websocket.h"

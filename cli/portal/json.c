@@ -9,7 +9,7 @@
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 
-#include "hex.h"
+#include "common/hex.h"
 #include "portal/text.h"
 
 struct portal_json {

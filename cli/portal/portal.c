@@ -9,14 +9,14 @@
 
 #include <mbedtls/platform_util.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "portal/conn.h"
 #include "portal/resolve.h"
 #include "portal/retry_after.h"
 #include "portal/upgrade.h"
 #include "portal/websocket.h"
-#include "strip.h"
-#include "telemetry/log.h"
+#include "common/strip.h"
+#include "log/log.h"
 
 #define TARGET         "portal"
 #define TOKEN_MAX      3072 /* three times this, escaped, fits into a request beside all else */

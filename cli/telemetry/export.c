@@ -12,8 +12,8 @@
 
 #include <event2/util.h>
 
-#include "clock.h"
-#include "log.h"
+#include "common/clock.h"
+#include "log/log.h"
 
 #define TARGET        "otlp"
 #define RING_CAPACITY 1024u

@@ -8,7 +8,7 @@
 
 #include <event2/buffer.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "grpc_internal.h"
 
 #define FRAME_HEAD  9u /* bytes; of HTTP/2 */

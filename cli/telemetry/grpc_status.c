@@ -5,9 +5,9 @@
 
 #include <nghttp2/nghttp2.h>
 
-#include "hex.h"
+#include "common/hex.h"
 #include "status.pb-c.h"
-#include "utf8.h"
+#include "common/utf8.h"
 
 #define MESSAGE_MAX  1024u
 #define DETAILS_MAX  4096u

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "hex.h"
+#include "common/hex.h"
 
 #define COMPLAINTS_MAX 32
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "common/utf8.h"
 #include "wire.h"
 
 /* Field numbers of OTLP's messages, see proto/trace.proto and proto/common.proto. */

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "hex.h"
-#include "utf8.h"
+#include "common/hex.h"
+#include "common/utf8.h"
 
 static struct resource_attribute *find(const resource *r, const char *key)
 {

@@ -8,7 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "common/clock.h"
 
 #define CACHE_LINE 64
 

@@ -10,9 +10,9 @@
 #include <event2/buffer.h>
 #include <event2/util.h>
 
-#include "clock.h"
+#include "common/clock.h"
 #include "export.h"
-#include "log.h"
+#include "log/log.h"
 #include "otel_env.h"
 #include "prometheus.h"
 #include "resource.h"

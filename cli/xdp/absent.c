@@ -2,7 +2,7 @@
 /* In place of xdp.c in a build without clang or libbpf: everything stays in user space. */
 #include "xdp.h"
 
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <string.h>
 

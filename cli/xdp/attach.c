@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach.h"
 
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

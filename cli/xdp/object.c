@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "object.h"
 
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "privileges.h"
 
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <errno.h>
 #include <linux/capability.h>

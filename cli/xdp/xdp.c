@@ -5,7 +5,7 @@
 #include "channels.h"
 #include "object.h"
 #include "privileges.h"
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

@@ -141,7 +141,7 @@ class Options(unittest.TestCase):
                     used |= set(re.findall(r'\blog_(?:error|warn|info|debug|write|always)\((?:[A-Z_]+, )?"([a-z]+)"|#define TARGET +"([a-z]+)"',
                                            read(folder, name)))
         used = {a or b for a, b in used}
-        header = re.search(r'#define LOG_FILTER_TARGETS "(.*)"', read("cli", "telemetry", "log_filter.h")).group(1)
+        header = re.search(r'#define LOG_FILTER_TARGETS "(.*)"', read("cli", "log", "filter.h")).group(1)
         self.assertEqual(set(header.split(", ")), used)
         told = re.search(r"Targets are ([^.]*)\.", man_text()).group(1)
         self.assertEqual(set(re.split(", | and ", told)), used)

@@ -2,7 +2,7 @@
 /* Any text as RUST_LOG: what is understood can be written down and read again, and means the same. */
 #include "fuzz.h"
 
-#include "telemetry/log_filter.h"
+#include "log/filter.h"
 
 typedef struct counted {
   size_t count;

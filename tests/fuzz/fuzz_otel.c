@@ -7,7 +7,7 @@
 #include "telemetry/otel_env.h"
 #include "telemetry/otlp.h"
 #include "telemetry/telemetry.h"
-#include "telemetry/utf8.h"
+#include "common/utf8.h"
 
 static bool is_utf8(const char *text)
 {

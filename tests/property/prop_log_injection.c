@@ -5,7 +5,7 @@
 #include "testing.h"
 
 #include "engine_log.h"
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <stdio.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "telemetry/log.h"
+#include "log/log.h"
 
 bool log_enabled(enum fzr_log_level level, const char *target)
 {

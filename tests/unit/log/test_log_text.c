@@ -2,7 +2,7 @@
 /* Records as lines, in each style. What strangers can put into them is the property test's. */
 #include "testing.h"
 
-#include "telemetry/log_text.h"
+#include "log/text.h"
 
 static const struct timespec noon = {1764072000, 123456789}; /* 2025-11-25T12:00:00.123456Z */
 

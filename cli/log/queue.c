@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log_queue.h"
+#include "log/queue.h"
 
 #include <errno.h>
 #include <linux/capability.h>

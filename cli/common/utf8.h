@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text that may be anything: what is UTF-8 in it, and what may be shown. */
-#ifndef TELEMETRY_UTF8_H
-#define TELEMETRY_UTF8_H
+#ifndef COMMON_UTF8_H
+#define COMMON_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A log record as a line of text, in each of the styles. */
-#ifndef TELEMETRY_LOG_TEXT_H
-#define TELEMETRY_LOG_TEXT_H
+#ifndef LOG_TEXT_H
+#define LOG_TEXT_H
 
 #include <time.h>
 
-#include "log.h"
+#include "log/log.h"
 
 /* Longest line, its newline included: PIPE_BUF, so that a pipe takes it whole or not at all. */
 #define LOG_LINE_MAX 4096

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef RELAY_HEX_H
-#define RELAY_HEX_H
+#ifndef COMMON_HEX_H
+#define COMMON_HEX_H
 
 /* Returns what the hexadecimal digit |c| stands for, or -1. */
 static inline int hex_digit(char c)

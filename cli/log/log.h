@@ -2,11 +2,11 @@
 /* Log lines: one record a line, on standard output. Any thread may write. A thread of its own does the writing, out of a queue of
  * bounded size: whoever logs never waits for whoever reads. Lines that find the queue full are dropped and counted; lines that
  * repeat many times in a row are counted instead of written. */
-#ifndef TELEMETRY_LOG_H
-#define TELEMETRY_LOG_H
+#ifndef LOG_LOG_H
+#define LOG_LOG_H
 
 #include "firezone_relay/firezone_relay.h"
-#include "log_filter.h"
+#include "log/filter.h"
 
 typedef struct log_field {
   const char *key; /* of lower case letters and underscores */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Holds back lines that come again and again: of equal lines (all but the time), LOG_REPEAT_BURST are written within LOG_REPEAT_WINDOW, the
  * rest is counted, and told when the window is over. Fixed memory. Not thread-safe. */
-#ifndef TELEMETRY_LOG_REPEAT_H
-#define TELEMETRY_LOG_REPEAT_H
+#ifndef LOG_REPEAT_H
+#define LOG_REPEAT_H
 
-#include "log_text.h"
+#include "log/text.h"
 
 #define LOG_REPEAT_BURST  10u
 #define LOG_REPEAT_WINDOW (10 * FZR_SECOND)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log_filter.h"
+#include "log/filter.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines on their way to a descriptor: a queue of bounded size and the thread that empties it. Any thread may add; nobody waits. */
-#ifndef TELEMETRY_LOG_QUEUE_H
-#define TELEMETRY_LOG_QUEUE_H
+#ifndef LOG_QUEUE_H
+#define LOG_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 /* What is UTF-8 and what is not, and which characters must not be shown. */
 #include "testing.h"
 
-#include "telemetry/utf8.h"
+#include "common/utf8.h"
 
 #include <stdio.h>
 

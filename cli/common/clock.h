@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program's clock, in the engine's units and libevent's. */
-#ifndef RELAY_CLOCK_H
-#define RELAY_CLOCK_H
+#ifndef COMMON_CLOCK_H
+#define COMMON_CLOCK_H
 
 #include <sys/time.h>
 #include <time.h>

@@ -2,7 +2,7 @@
 /* Lines that come again and again. */
 #include "testing.h"
 
-#include "telemetry/log_repeat.h"
+#include "log/repeat.h"
 
 static log_repeat repeat;
 static log_repeat_slot ended;

@@ -2,7 +2,7 @@
 /* RUST_LOG's directives. */
 #include "testing.h"
 
-#include "telemetry/log_filter.h"
+#include "log/filter.h"
 
 #include <stdio.h>
 

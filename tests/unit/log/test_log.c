@@ -2,7 +2,7 @@
 /* The logger as a whole: filters, repeats, spans, start and end. */
 #include "testing.h"
 
-#include "telemetry/log.h"
+#include "log/log.h"
 
 #include <fcntl.h>
 #include <stdio.h>

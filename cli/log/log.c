@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log.h"
+#include "log/log.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,11 +11,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "log_filter.h"
-#include "log_queue.h"
-#include "log_repeat.h"
-#include "log_text.h"
+#include "common/clock.h"
+#include "log/filter.h"
+#include "log/queue.h"
+#include "log/repeat.h"
+#include "log/text.h"
 
 #define TARGET           "log"
 #define DEFAULT_QUEUE    (1u << 20)

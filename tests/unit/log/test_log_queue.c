@@ -2,7 +2,7 @@
 /* The queue of lines, with a reader that reads, stalls, or goes away. */
 #include "testing.h"
 
-#include "telemetry/log_queue.h"
+#include "log/queue.h"
 
 #include <fcntl.h>
 #include <poll.h>

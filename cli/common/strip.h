@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Secrets and tokens come out of files and variables that people, editors and orchestrators have written. */
-#ifndef RELAY_STRIP_H
-#define RELAY_STRIP_H
+#ifndef COMMON_STRIP_H
+#define COMMON_STRIP_H
 
 #include <stdbool.h>
 #include <stddef.h>

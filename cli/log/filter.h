@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which lines are wanted: directives as in RUST_LOG. */
-#ifndef TELEMETRY_LOG_FILTER_H
-#define TELEMETRY_LOG_FILTER_H
+#ifndef LOG_FILTER_H
+#define LOG_FILTER_H
 
 #include "firezone_relay/types.h"
 

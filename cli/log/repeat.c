@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log_repeat.h"
+#include "log/repeat.h"
 
 #include <stdio.h>
 #include <string.h>
