@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "addresses.h"
 
-#include "source.h"
+#include "net/source.h"
 #include "log/log.h"
 
 #include <string.h>

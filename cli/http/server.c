@@ -15,7 +15,7 @@
 
 #include "common/clock.h"
 #include "http/connections.h"
-#include "sockaddr.h"
+#include "net/sockaddr.h"
 
 /* How many connections may wait for the loop. Where a burst finds no room, all in it try again in a second or more, and checks with
  * them. */

@@ -12,7 +12,7 @@
 #include <mbedtls/platform_util.h>
 
 #include "common/clock.h"
-#include "portal/race.h"
+#include "net/race.h"
 #include "portal/upgrade.h"
 #include "portal/websocket.h"
 
@@ -23,11 +23,11 @@ struct portal_conn {
   enum phase phase;
   bool doomed;     /* freed by its owner from within a callback */
   unsigned inside; /* how many of our functions are on the stack */
-  portal_race *race;
+  net_race *race;
   int fd;
   fzr_addr peer;
   struct event *readable, *writable, *resume, *body_timer;
-  portal_tls *tls;
+  net_tls *tls;
   bool wants_write; /* TLS, or output that did not go out whole */
   portal_upgrade *upgrade;
   portal_ws *ws;
@@ -42,15 +42,15 @@ struct portal_conn {
 
 static void release(portal_conn *conn)
 {
-  portal_race_free(conn->race);
+  net_race_free(conn->race);
   struct event *const events[] = {conn->readable, conn->writable, conn->resume, conn->body_timer};
   for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
     if (events[i] != NULL)
       event_free(events[i]);
   }
   if (conn->tls != NULL && conn->phase == OPEN && conn->out_len == 0)
-    portal_tls_close(conn->tls);
-  portal_tls_free(conn->tls);
+    net_tls_close(conn->tls);
+  net_tls_free(conn->tls);
   portal_ws_free(conn->ws);
   free(conn->upgrade);
   if (conn->fd >= 0)
@@ -108,9 +108,9 @@ static ssize_t socket_send(void *ctx, const uint8_t *data, size_t len)
   if (n >= 0)
     return n;
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-    return PORTAL_TLS_WANT_WRITE;
+    return NET_TLS_WANT_WRITE;
   conn->socket_error = errno;
-  return PORTAL_TLS_FAILED;
+  return NET_TLS_FAILED;
 }
 
 /* So many bytes of the peer's are to be paid for. */
@@ -125,7 +125,7 @@ static ssize_t socket_recv(void *ctx, uint8_t *out, size_t cap)
   if (cap > conn->turn_left)
     cap = conn->turn_left;
   if (cap == 0)
-    return PORTAL_TLS_WANT_READ;
+    return NET_TLS_WANT_READ;
   const ssize_t n = recv(conn->fd, out, cap, 0);
   if (n > 0) {
     conn->turn_left -= (size_t)n;
@@ -137,19 +137,19 @@ static ssize_t socket_recv(void *ctx, uint8_t *out, size_t cap)
     return 0;
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-    return PORTAL_TLS_WANT_READ;
+    return NET_TLS_WANT_READ;
   conn->socket_error = errno;
-  return PORTAL_TLS_FAILED;
+  return NET_TLS_FAILED;
 }
 
 static ssize_t stream_read(portal_conn *conn, uint8_t *out, size_t cap)
 {
-  return conn->tls != NULL ? portal_tls_read(conn->tls, out, cap) : socket_recv(conn, out, cap);
+  return conn->tls != NULL ? net_tls_read(conn->tls, out, cap) : socket_recv(conn, out, cap);
 }
 
 static ssize_t stream_write(portal_conn *conn, const uint8_t *data, size_t len)
 {
-  return conn->tls != NULL ? portal_tls_write(conn->tls, data, len) : socket_send(conn, data, len);
+  return conn->tls != NULL ? net_tls_write(conn->tls, data, len) : socket_send(conn, data, len);
 }
 
 static void stream_failed(portal_conn *conn)
@@ -157,7 +157,7 @@ static void stream_failed(portal_conn *conn)
   if (conn->socket_error != 0)
     (void)snprintf(conn->why, sizeof conn->why, "the connection failed: %s", strerror(conn->socket_error));
   else
-    (void)snprintf(conn->why, sizeof conn->why, "%s", conn->tls != NULL ? portal_tls_error(conn->tls) : "");
+    (void)snprintf(conn->why, sizeof conn->why, "%s", conn->tls != NULL ? net_tls_error(conn->tls) : "");
   lost(conn, conn->why);
 }
 
@@ -175,12 +175,12 @@ static bool flush(portal_conn *conn)
         return true; /* after our close nothing can be queued: that is no failure */
     }
     const ssize_t n = stream_write(conn, conn->out + conn->out_at, conn->out_len - conn->out_at);
-    if (n == PORTAL_TLS_FAILED) {
+    if (n == NET_TLS_FAILED) {
       stream_failed(conn);
       return false;
     }
     if (n < 0) {
-      conn->wants_write = n == PORTAL_TLS_WANT_WRITE;
+      conn->wants_write = n == NET_TLS_WANT_WRITE;
       return true;
     }
     conn->out_at += (size_t)n;
@@ -315,9 +315,9 @@ static void read_stream(portal_conn *conn)
   uint8_t data[PORTAL_WS_MAX_FEED];
   while (is_live(conn) && wants_read(conn)) {
     const ssize_t n = stream_read(conn, data, sizeof data);
-    if (n == PORTAL_TLS_WANT_READ)
+    if (n == NET_TLS_WANT_READ)
       return;
-    if (n == PORTAL_TLS_WANT_WRITE) {
+    if (n == NET_TLS_WANT_WRITE) {
       conn->wants_write = true;
       return;
     }
@@ -332,11 +332,11 @@ static void read_stream(portal_conn *conn)
 
 static void handshake(portal_conn *conn)
 {
-  const int result = portal_tls_handshake(conn->tls);
-  conn->wants_write = result == PORTAL_TLS_WANT_WRITE;
+  const int result = net_tls_handshake(conn->tls);
+  conn->wants_write = result == NET_TLS_WANT_WRITE;
   if (result == 0)
     conn->phase = UPGRADING;
-  else if (result == PORTAL_TLS_FAILED)
+  else if (result == NET_TLS_FAILED)
     stream_failed(conn);
 }
 
@@ -349,7 +349,7 @@ static void schedule(portal_conn *conn)
   const fzr_time burst = 2 * FZR_SECOND;
   const bool reading = conn->phase == HANDSHAKE || wants_read(conn);
   const bool pause = conn->paid_until > now + burst;
-  const bool ready = conn->tls != NULL && conn->phase != HANDSHAKE && portal_tls_pending(conn->tls);
+  const bool ready = conn->tls != NULL && conn->phase != HANDSHAKE && net_tls_pending(conn->tls);
   (void)event_del(conn->readable);
   (void)event_del(conn->resume);
   if (reading && (pause || ready)) {
@@ -395,12 +395,12 @@ static void on_body_timeout(evutil_socket_t fd, short what, void *ctx)
 
 static bool connected(portal_conn *conn, int fd)
 {
-  const portal_tls_io io = {conn, socket_send, socket_recv};
+  const net_tls_io io = {conn, socket_send, socket_recv};
   conn->fd = fd;
   conn->phase = UPGRADING;
   if (conn->config.trust != NULL) {
-    conn->tls = portal_tls_new(conn->config.url->host, conn->config.url->host_is_ip, conn->config.trust,
-                               conn->config.tls_memory, &io);
+    conn->tls = net_tls_new(conn->config.url->host, conn->config.url->host_is_ip, conn->config.trust,
+                            conn->config.tls_memory, &io);
     conn->phase = HANDSHAKE;
   }
   conn->readable = event_new(conn->config.base, fd, EV_READ, on_ready, conn);
@@ -442,8 +442,8 @@ portal_conn *portal_conn_new(const portal_conn_config *config)
     conn->out_len = strlen(config->request);
     memcpy(conn->out, config->request, conn->out_len);
     portal_upgrade_init(conn->upgrade, config->key);
-    conn->race = portal_race_new(config->base, config->addrs, config->addr_count, config->connect_timeout,
-                                 on_raced, conn);
+    conn->race = net_race_new(config->base, config->addrs, config->addr_count, config->connect_timeout,
+                              on_raced, conn);
   }
   if (conn->race == NULL) {
     portal_conn_free(conn);

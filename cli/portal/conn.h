@@ -6,7 +6,7 @@
 
 #include <event2/event.h>
 
-#include "portal/tls.h"
+#include "net/tls.h"
 #include "portal/url.h"
 
 #define PORTAL_REQUEST_MAX 16384
@@ -21,11 +21,11 @@ typedef struct portal_conn portal_conn;
 
 typedef struct portal_conn_config {
   struct event_base *base;
-  const portal_url *url;         /* used during the attempt */
-  const portal_trust *trust;     /* NULL without TLS; used until on_open */
-  portal_tls_memory *tls_memory; /* of this server; outlives the connection */
-  const char *request;           /* the upgrade request: copied, and wiped once it is sent */
-  const char *key;               /* its Sec-WebSocket-Key */
+  const portal_url *url;      /* used during the attempt */
+  const net_trust *trust;     /* NULL without TLS; used until on_open */
+  net_tls_memory *tls_memory; /* of this server; outlives the connection */
+  const char *request;        /* the upgrade request: copied, and wiped once it is sent */
+  const char *key;            /* its Sec-WebSocket-Key */
   const fzr_addr *addrs;
   size_t addr_count;
   fzr_time connect_timeout; /* per address */

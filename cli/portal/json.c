@@ -10,7 +10,7 @@
 #include <jsmn.h>
 
 #include "common/hex.h"
-#include "portal/text.h"
+#include "common/text.h"
 
 struct portal_json {
   const char *text;
@@ -61,7 +61,7 @@ static bool scan_string(scanner *s)
     return false;
   while (s->at < s->end) {
     const unsigned char c = (unsigned char)*s->at;
-    const size_t n = portal_utf8_length((const uint8_t *)s->at, (size_t)(s->end - s->at));
+    const size_t n = utf8_length((const uint8_t *)s->at, (size_t)(s->end - s->at));
     if (n == 0 || c < 0x20)
       return false;
     s->at += n;
@@ -286,7 +286,7 @@ static size_t next_char(const char **at, const char *end, char out[4])
   static const char names[] = "bfnrt";
   static const char values[] = "\b\f\n\r\t";
   if (**at != '\\') {
-    const size_t n = portal_utf8_length((const uint8_t *)*at, (size_t)(end - *at));
+    const size_t n = utf8_length((const uint8_t *)*at, (size_t)(end - *at));
     memcpy(out, *at, n);
     *at += n;
     return n;

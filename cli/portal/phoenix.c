@@ -49,19 +49,18 @@ const char *phoenix_read(portal_json *json, const char *text, size_t len, phoeni
   return NULL;
 }
 
-void phoenix_write_join(const char *stamp_secret, uint64_t ref, portal_text *text)
+void phoenix_write_join(const char *stamp_secret, uint64_t ref, text_out *text)
 {
-  portal_text_puts(text,
-                   "{\"topic\":\"" PORTAL_TOPIC "\",\"event\":\"phx_join\",\"payload\":{\"stamp_secret\":");
-  portal_text_json(text, stamp_secret);
-  portal_text_puts(text, "},\"ref\":");
-  portal_text_uint(text, ref);
-  portal_text_puts(text, "}");
+  text_puts(text, "{\"topic\":\"" PORTAL_TOPIC "\",\"event\":\"phx_join\",\"payload\":{\"stamp_secret\":");
+  text_json(text, stamp_secret);
+  text_puts(text, "},\"ref\":");
+  text_uint(text, ref);
+  text_puts(text, "}");
 }
 
-void phoenix_write_heartbeat(uint64_t ref, portal_text *text)
+void phoenix_write_heartbeat(uint64_t ref, text_out *text)
 {
-  portal_text_puts(text, "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":");
-  portal_text_uint(text, ref);
-  portal_text_puts(text, "}");
+  text_puts(text, "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":");
+  text_uint(text, ref);
+  text_puts(text, "}");
 }

@@ -4,7 +4,7 @@
 #define PORTAL_PHOENIX_H
 
 #include "portal/json.h"
-#include "portal/text.h"
+#include "common/text.h"
 
 #define PORTAL_TOPIC "relay"
 
@@ -30,7 +30,7 @@ typedef struct phoenix_message {
 const char *phoenix_read(portal_json *json, const char *text, size_t len, phoenix_message *out);
 
 /* Adds a join of the relay's topic, or a heartbeat, to |text|. */
-void phoenix_write_join(const char *stamp_secret, uint64_t ref, portal_text *text);
-void phoenix_write_heartbeat(uint64_t ref, portal_text *text);
+void phoenix_write_join(const char *stamp_secret, uint64_t ref, text_out *text);
+void phoenix_write_heartbeat(uint64_t ref, text_out *text);
 
 #endif

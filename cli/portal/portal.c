@@ -11,7 +11,7 @@
 
 #include "common/clock.h"
 #include "portal/conn.h"
-#include "portal/resolve.h"
+#include "net/resolve.h"
 #include "portal/retry_after.h"
 #include "portal/upgrade.h"
 #include "portal/websocket.h"
@@ -36,15 +36,15 @@ struct portal {
   char shown_url[PORTAL_URL_MAX + 300];
   session session;
   portal_json *json;
-  portal_resolver *resolver;
+  net_resolver *resolver;
   portal_conn *conn;
-  portal_trust *trust; /* during a handshake */
-  portal_tls_memory tls_memory;
+  net_trust *trust; /* during a handshake */
+  net_tls_memory tls_memory;
   struct event *timer;
-  struct event *late;               /* fires when a look-up takes too long */
-  fzr_addr addrs[PORTAL_MAX_ADDRS]; /* of the last look-up that succeeded */
+  struct event *late;            /* fires when a look-up takes too long */
+  fzr_addr addrs[NET_MAX_ADDRS]; /* of the last look-up that succeeded */
   size_t addr_count;
-  fzr_addr good[PORTAL_MAX_ADDRS]; /* those of the last attempt that joined, the address that did so first */
+  fzr_addr good[NET_MAX_ADDRS]; /* those of the last attempt that joined, the address that did so first */
   size_t good_count;
   fzr_addr shunned; /* connected, but came to nothing: tried last next time */
   bool joined;      /* over the connection that there is */
@@ -63,8 +63,8 @@ static uint32_t random_bits(void)
 static void clean(const portal *p, const char *said, char out[DETAIL_MAX])
 {
   char encoded[TOKEN_MAX * 3 + 1];
-  portal_text text = portal_text_of(encoded, sizeof encoded);
-  portal_text_form(&text, p->token);
+  text_out text = text_out_of(encoded, sizeof encoded);
+  text_form(&text, p->token);
   (void)snprintf(out, DETAIL_MAX, "%s", said);
   portal_redact(out, p->token);
   portal_redact(out, encoded);
@@ -79,13 +79,13 @@ static void act(portal *p);
 static void drop_attempt(portal *p)
 {
   (void)event_del(p->late);
-  portal_resolver_cancel(p->resolver);
+  net_resolver_cancel(p->resolver);
   if (p->conn != NULL && !p->joined)
     p->shunned = portal_conn_peer(p->conn);
   p->joined = false;
   portal_conn_free(p->conn);
   p->conn = NULL;
-  portal_trust_free(p->trust);
+  net_trust_free(p->trust);
   p->trust = NULL;
 }
 
@@ -100,7 +100,7 @@ static void attempt_failed(portal *p, const char *why)
 static void on_open(void *ctx)
 {
   portal *p = ctx;
-  portal_trust_free(p->trust);
+  net_trust_free(p->trust);
   p->trust = NULL;
   session_switched(&p->session, monotonic_now());
   act(p);
@@ -167,17 +167,17 @@ static void connect_to(portal *p, const fzr_addr *addrs, size_t count)
   uint8_t nonce[16];
   char key[PORTAL_WS_KEY_LEN + 1];
   char request[PORTAL_REQUEST_MAX];
-  char error[PORTAL_TLS_ERROR_MAX];
-  fzr_addr ordered[PORTAL_MAX_ADDRS];
+  char error[NET_TLS_ERROR_MAX];
+  fzr_addr ordered[NET_MAX_ADDRS];
   memcpy(ordered, addrs, count * sizeof addrs[0]);
   shun(p, ordered, count);
-  if (p->url.tls && (p->trust = portal_trust_load(getenv, error)) == NULL) {
+  if (p->url.tls && (p->trust = net_trust_load(getenv, error)) == NULL) {
     attempt_failed(p, error);
     return;
   }
   (void)!getrandom(nonce, sizeof nonce, 0);
   portal_upgrade_key(nonce, key);
-  portal_text text = portal_text_of(request, sizeof request);
+  text_out text = text_out_of(request, sizeof request);
   p->login.token_in_query = p->session.token_in_query;
   portal_upgrade_request(&p->url, &p->login, p->version, key, &text);
   const portal_conn_config config = {
@@ -237,7 +237,7 @@ static void on_late(evutil_socket_t fd, short what, void *ctx)
   portal *p = ctx;
   (void)fd;
   (void)what;
-  portal_resolver_cancel(p->resolver);
+  net_resolver_cancel(p->resolver);
   char text[DETAIL_MAX];
   (void)snprintf(text, sizeof text, "looking up %s takes long", p->url.host);
   warn_of_lookup(p, text);
@@ -251,7 +251,7 @@ static void begin_attempt(portal *p)
   if (p->url.host_is_ip && fzr_addr_parse(p->url.host, &literal) == 0) {
     literal.port = p->url.port;
     on_resolved(p, &literal, 1, NULL);
-  } else if (portal_resolver_start(p->resolver, on_resolved, p) != 0) {
+  } else if (net_resolver_start(p->resolver, on_resolved, p) != 0) {
     on_resolved(p, NULL, 0, strerror(errno));
   } else if (p->good_count > 0) {
     const struct timeval tv = timeval_of(p->session.timing.lookup);
@@ -268,7 +268,7 @@ static void remember_good(portal *p)
     return;
   p->good[0] = peer;
   p->good_count = 1;
-  for (size_t i = 0; i < p->addr_count && p->good_count < PORTAL_MAX_ADDRS; i++) {
+  for (size_t i = 0; i < p->addr_count && p->good_count < NET_MAX_ADDRS; i++) {
     if (!fzr_addr_equal(&p->addrs[i], &peer))
       p->good[p->good_count++] = p->addrs[i];
   }
@@ -433,7 +433,7 @@ static bool copy(char *out, size_t cap, const char *text)
 /* Returns NULL, or what is wrong with the options. */
 static const char *take_options(portal *p, const portal_options *o)
 {
-  portal_text shown = portal_text_of(p->shown_url, sizeof p->shown_url);
+  text_out shown = text_out_of(p->shown_url, sizeof p->shown_url);
   if (portal_url_parse(o->api_url != NULL ? o->api_url : PORTAL_DEFAULT_URL, &p->url) != NULL)
     return "--api-url: expected a URL such as " PORTAL_DEFAULT_URL;
   portal_url_display(&p->url, &shown);
@@ -454,10 +454,10 @@ static const char *take_options(portal *p, const portal_options *o)
 }
 
 /* Whether an upgrade request fits, and there is something to verify the portal by: better known now than in the first attempt. */
-static const char *try_out(const portal *p, char error[PORTAL_TLS_ERROR_MAX])
+static const char *try_out(const portal *p, char error[NET_TLS_ERROR_MAX])
 {
   char request[PORTAL_REQUEST_MAX];
-  portal_text text = portal_text_of(request, sizeof request);
+  text_out text = text_out_of(request, sizeof request);
   portal_login largest = p->login;
   largest.token_in_query = true;
   portal_upgrade_request(&p->url, &largest, p->version, "0123456789abcdef01234==", &text);
@@ -466,15 +466,15 @@ static const char *try_out(const portal *p, char error[PORTAL_TLS_ERROR_MAX])
     return "--api-url, FIREZONE_TOKEN, FIREZONE_NAME: expected less than 16 KiB together, escaped for a URL";
   if (!p->url.tls)
     return NULL;
-  portal_trust *trust = portal_trust_load(getenv, error);
-  portal_trust_free(trust);
+  net_trust *trust = net_trust_load(getenv, error);
+  net_trust_free(trust);
   return trust != NULL ? NULL : error;
 }
 
 portal *portal_start(const portal_options *options, struct event_base *base,
                      const portal_callbacks *callbacks, char error[PORTAL_ERROR_MAX])
 {
-  char trust_error[PORTAL_TLS_ERROR_MAX];
+  char trust_error[NET_TLS_ERROR_MAX];
   const struct timeval at_once = {0, 0};
   portal *p = calloc(1, sizeof *p);
   const char *problem = p != NULL ? take_options(p, options) : "out of memory";
@@ -484,7 +484,7 @@ portal *portal_start(const portal_options *options, struct event_base *base,
     p->base = base;
     p->callbacks = *callbacks;
     p->json = portal_json_new();
-    p->resolver = portal_resolver_new(base, p->url.host, p->url.port, NULL);
+    p->resolver = net_resolver_new(base, p->url.host, p->url.port, NULL);
     p->timer = evtimer_new(base, on_timer, p);
     p->late = evtimer_new(base, on_late, p);
     if (p->json == NULL || p->resolver == NULL || p->timer == NULL || p->late == NULL ||
@@ -515,7 +515,7 @@ void portal_free(portal *p)
     return;
   if (p->resolver != NULL && p->late != NULL)
     drop_attempt(p);
-  portal_resolver_free(p->resolver);
+  net_resolver_free(p->resolver);
   portal_json_free(p->json);
   if (p->timer != NULL)
     event_free(p->timer);

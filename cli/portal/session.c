@@ -18,8 +18,8 @@ portal_timing portal_timing_complete(const portal_timing *given)
       .init = or_default(given->init, 10 * FZR_SECOND),
       .connect = or_default(given->connect, 5 * FZR_SECOND),
       .attempt = or_default(given->attempt, 15 * FZR_SECOND),
-      .backoff_first = or_default(given->backoff_first, PORTAL_BACKOFF_FIRST),
-      .backoff_max = or_default(given->backoff_max, PORTAL_BACKOFF_MAX),
+      .backoff_first = or_default(given->backoff_first, NET_BACKOFF_FIRST),
+      .backoff_max = or_default(given->backoff_max, NET_BACKOFF_MAX),
       .stable = or_default(given->stable, 10 * FZR_SECOND),
       .partition = or_default(given->partition, 86400 * FZR_SECOND),
       .close = or_default(given->close, 2 * FZR_SECOND),
@@ -85,7 +85,7 @@ void session_init(session *s, const char *stamp_secret, const portal_timing *tim
 {
   memset(s, 0, sizeof *s);
   s->timing = portal_timing_complete(timing);
-  portal_backoff_init(&s->backoff, s->timing.backoff_first, s->timing.backoff_max);
+  net_backoff_init(&s->backoff, s->timing.backoff_first, s->timing.backoff_max);
   s->stamp_secret = stamp_secret;
   s->deadline = s->next_heartbeat = s->partition = FZR_TIME_NEVER;
 }
@@ -180,7 +180,7 @@ static bool died_young(session *s, fzr_time now)
 {
   if (s->state != SESSION_JOINED)
     return false;
-  portal_backoff_relax(&s->backoff, (now - s->joined_at) / s->timing.stable);
+  net_backoff_relax(&s->backoff, (now - s->joined_at) / s->timing.stable);
   return now - s->joined_at < s->timing.stable;
 }
 
@@ -195,7 +195,7 @@ static void retry_for(session *s, const char *reason, const char *why, fzr_time 
   s->token_in_query = false;
   if (s->partition == FZR_TIME_NEVER)
     s->partition = now + s->timing.partition;
-  const fzr_time wait = portal_backoff_next(&s->backoff, random);
+  const fzr_time wait = net_backoff_next(&s->backoff, random);
   const fzr_time told = least + (least >> 18) * (random >> 16);
   s->state = SESSION_WAITING;
   s->deadline = now + (least > 0 && told > wait ? told : wait);
@@ -228,7 +228,7 @@ void session_switched(session *s, fzr_time now)
   s->deadline = now + s->timing.join;
   s->join_ref = s->next_ref++;
   session_action *action = push(s, SESSION_SEND);
-  portal_text text = portal_text_of(action->text, sizeof action->text);
+  text_out text = text_out_of(action->text, sizeof action->text);
   phoenix_write_join(s->stamp_secret, s->join_ref, &text);
 }
 
@@ -318,7 +318,7 @@ static void send_heartbeat(session *s, fzr_time now)
   s->unanswered++;
   s->next_heartbeat = now + s->timing.heartbeat;
   session_action *action = push(s, SESSION_SEND);
-  portal_text text = portal_text_of(action->text, sizeof action->text);
+  text_out text = text_out_of(action->text, sizeof action->text);
   phoenix_write_heartbeat(s->heartbeat_ref, &text);
 }
 

@@ -12,7 +12,7 @@
 #define PORTAL_SESSION_H
 
 #include "firezone_relay/types.h"
-#include "portal/backoff.h"
+#include "net/backoff.h"
 #include "portal/phoenix.h"
 
 /* Durations; 0 means the default. */
@@ -79,7 +79,7 @@ enum session_state {
 typedef struct session {
   enum session_state state;
   portal_timing timing;
-  portal_backoff backoff;
+  net_backoff backoff;
   const char *stamp_secret;
   bool initialised;
   bool taken;          /* the portal has opened a WebSocket for a token in the header alone */

@@ -30,31 +30,31 @@ static void accept_for(const char *key, char out[32])
   char joined[PORTAL_WS_KEY_LEN + sizeof guid];
   unsigned char hash[20];
   size_t len;
-  portal_text text = portal_text_of(joined, sizeof joined);
-  portal_text_puts(&text, key);
-  portal_text_puts(&text, guid);
+  text_out text = text_out_of(joined, sizeof joined);
+  text_puts(&text, key);
+  text_puts(&text, guid);
   (void)mbedtls_sha1((const unsigned char *)joined, text.len, hash);
   (void)mbedtls_base64_encode((unsigned char *)out, 32, &len, hash, sizeof hash);
 }
 
 void portal_upgrade_request(const portal_url *url, const portal_login *login, const char *version,
-                            const char *key, portal_text *text)
+                            const char *key, text_out *text)
 {
-  portal_text_puts(text, "GET ");
+  text_puts(text, "GET ");
   portal_url_target(url, login, text);
-  portal_text_puts(text, " HTTP/1.1\r\nHost: ");
+  text_puts(text, " HTTP/1.1\r\nHost: ");
   portal_url_authority(url, text);
-  portal_text_puts(text, "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                         "Sec-WebSocket-Key: ");
-  portal_text_puts(text, key);
-  portal_text_puts(text, "\r\nUser-Agent: relay/");
-  portal_text_puts(text, version);
-  portal_text_puts(text, "\r\nX-Authorization: Bearer ");
+  text_puts(text, "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                  "Sec-WebSocket-Key: ");
+  text_puts(text, key);
+  text_puts(text, "\r\nUser-Agent: relay/");
+  text_puts(text, version);
+  text_puts(text, "\r\nX-Authorization: Bearer ");
   for (const char *token = login->token; *token != '\0'; token++) {
     if (*token != '\r' && *token != '\n')
-      portal_text_put(text, token, 1);
+      text_put(text, token, 1);
   }
-  portal_text_puts(text, "\r\n\r\n");
+  text_puts(text, "\r\n\r\n");
 }
 
 void portal_upgrade_init(portal_upgrade *upgrade, const char *key)
@@ -77,7 +77,7 @@ static size_t copy_printable(char *out, size_t cap, size_t at, const char *data,
 {
   while (len > 0) {
     const unsigned char c = (unsigned char)*data;
-    size_t n = portal_utf8_length((const uint8_t *)data, len);
+    size_t n = utf8_length((const uint8_t *)data, len);
     if (at + (n > 0 ? n : 1) >= cap)
       break;
     if (n == 0 || c < 0x20 || c == 0x7f) {

@@ -4,7 +4,7 @@
 #ifndef PORTAL_UPGRADE_H
 #define PORTAL_UPGRADE_H
 
-#include "portal/text.h"
+#include "common/text.h"
 #include "portal/url.h"
 
 #define PORTAL_UPGRADE_MAX_HEADER 16384 /* status line and all header lines */
@@ -17,7 +17,7 @@ void portal_upgrade_key(const uint8_t random[16], char key[PORTAL_WS_KEY_LEN + 1
 
 /* Adds the whole request to |text|. |version| is the relay's, for User-Agent. CR and LF in the token are dropped. */
 void portal_upgrade_request(const portal_url *url, const portal_login *login, const char *version,
-                            const char *key, portal_text *text);
+                            const char *key, text_out *text);
 
 enum portal_upgrade_result {
   PORTAL_UPGRADE_MORE,     /* feed it more */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "net/host.h"
+
 #define PORT_EXPECTED "a URL whose port is a number from 1 to 65535"
 
 typedef struct span {
@@ -69,18 +71,13 @@ static bool is_host_name(const char *host)
   return label > 0;
 }
 
-size_t portal_url_undotted(const char *host, size_t len)
-{
-  return len > 0 && host[len - 1] == '.' ? len - 1 : len;
-}
-
 static const char *parse_host(span host, portal_url *out)
 {
   const bool bracketed = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
   fzr_addr addr;
   if (bracketed)
     host = (span){host.at + 1, host.len - 2};
-  host.len = portal_url_undotted(host.at, host.len);
+  host.len = net_undotted(host.at, host.len);
   if (host.len == 0)
     return "a URL that names a host";
   if (host.len >= sizeof out->host)
@@ -164,69 +161,69 @@ const char *portal_url_parse(const char *text, portal_url *out)
   return NULL;
 }
 
-static void put_token(const char *token, portal_text *text)
+static void put_token(const char *token, text_out *text)
 {
   char one[2] = {0};
   for (; *token != '\0'; token++) {
     one[0] = *token;
     if (*token != '\r' && *token != '\n')
-      portal_text_form(text, one);
+      text_form(text, one);
   }
 }
 
 /* Begins the next member of the query. */
-static void put_key(const char *key, const char **separator, portal_text *text)
+static void put_key(const char *key, const char **separator, text_out *text)
 {
-  portal_text_puts(text, *separator);
-  portal_text_puts(text, key);
+  text_puts(text, *separator);
+  text_puts(text, key);
   *separator = "&";
 }
 
-static void put_address(const char *key, const fzr_addr *addr, const char **separator, portal_text *text)
+static void put_address(const char *key, const fzr_addr *addr, const char **separator, text_out *text)
 {
   char ip[FZR_ADDR_TEXT_MAX];
   if (addr->family == FZR_FAMILY_NONE || fzr_addr_format(addr, false, ip, sizeof ip) < 0)
     return;
   put_key(key, separator, text);
-  portal_text_form(text, ip);
+  text_form(text, ip);
 }
 
-void portal_url_target(const portal_url *url, const portal_login *login, portal_text *text)
+void portal_url_target(const portal_url *url, const portal_login *login, text_out *text)
 {
   const char *separator = "?";
-  portal_text_puts(text, url->path);
-  portal_text_puts(text, "/relay/websocket");
+  text_puts(text, url->path);
+  text_puts(text, "/relay/websocket");
   if (login->token_in_query) {
     put_key("token=", &separator, text);
     put_token(login->token, text);
   }
   if (login->name != NULL) {
     put_key("name=", &separator, text);
-    portal_text_form(text, login->name);
+    text_form(text, login->name);
   }
   put_address("ipv4=", &login->ipv4, &separator, text);
   put_address("ipv6=", &login->ipv6, &separator, text);
   put_key("port=", &separator, text);
-  portal_text_uint(text, login->port);
+  text_uint(text, login->port);
 }
 
-void portal_url_authority(const portal_url *url, portal_text *text)
+void portal_url_authority(const portal_url *url, text_out *text)
 {
   if (url->host_is_ip6)
-    portal_text_put(text, "[", 1);
-  portal_text_puts(text, url->host);
+    text_put(text, "[", 1);
+  text_puts(text, url->host);
   if (url->host_is_ip6)
-    portal_text_put(text, "]", 1);
+    text_put(text, "]", 1);
   if (!url->default_port) {
-    portal_text_put(text, ":", 1);
-    portal_text_uint(text, url->port);
+    text_put(text, ":", 1);
+    text_uint(text, url->port);
   }
 }
 
-void portal_url_display(const portal_url *url, portal_text *text)
+void portal_url_display(const portal_url *url, text_out *text)
 {
-  portal_text_puts(text, url->tls ? "wss://" : "ws://");
+  text_puts(text, url->tls ? "wss://" : "ws://");
   portal_url_authority(url, text);
-  portal_text_puts(text, url->path);
-  portal_text_puts(text, "/relay/websocket");
+  text_puts(text, url->path);
+  text_puts(text, "/relay/websocket");
 }

@@ -4,7 +4,7 @@
 #define PORTAL_URL_H
 
 #include "firezone_relay/types.h"
-#include "portal/text.h"
+#include "common/text.h"
 
 #define PORTAL_URL_MAX 1024 /* longest base URL */
 
@@ -19,9 +19,6 @@ typedef struct portal_url {
   char path[PORTAL_URL_MAX *
             3]; /* of the base, percent-encoded where it has to be, without a trailing slash; may be empty */
 } portal_url;
-
-/* How long |host|, of |len| bytes, is without the dot that ends a complete name: certificates, SNI and HTTP have none. */
-size_t portal_url_undotted(const char *host, size_t len);
 
 /* What the query says. Strings must stay valid during the call. */
 typedef struct portal_login {
@@ -40,12 +37,12 @@ const char *portal_url_parse(const char *text, portal_url *out);
 
 /* Adds the request target to |text|: path, "/relay/websocket", and the query in the portal's order: token (if it has to be
  * there), name, ipv4, ipv6, port; form-urlencoded. */
-void portal_url_target(const portal_url *url, const portal_login *login, portal_text *text);
+void portal_url_target(const portal_url *url, const portal_login *login, text_out *text);
 
 /* Adds what the Host header says: the host, in brackets if it is an IPv6 address, and the port unless it is the default. */
-void portal_url_authority(const portal_url *url, portal_text *text);
+void portal_url_authority(const portal_url *url, text_out *text);
 
 /* Adds the URL for logs: scheme, authority, path; never the query. */
-void portal_url_display(const portal_url *url, portal_text *text);
+void portal_url_display(const portal_url *url, text_out *text);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <wslay/wslay.h>
 
-#include "portal/text.h"
+#include "common/text.h"
 
 /* More unsent messages than this stop the reading. */
 #define MAX_QUEUED 16
@@ -112,7 +112,7 @@ static void set_reason(portal_ws *ws, unsigned code, const uint8_t *text, size_t
   char why[128];
   size_t at = 0;
   while (len > 0 && at + 4 < sizeof why) {
-    const size_t n = portal_utf8_length(text, len);
+    const size_t n = utf8_length(text, len);
     const bool plain = n > 0 && *text >= 0x20 && *text != 0x7f;
     if (plain)
       memcpy(why + at, text, n);

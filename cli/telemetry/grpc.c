@@ -429,7 +429,7 @@ grpc_client *grpc_client_new(struct event_base *base, const grpc_config *config,
   c->headers = config->headers;
   c->header_count = config->header_count;
   c->trust = config->trust;
-  c->resolver = portal_resolver_new(base, c->host, port, NULL);
+  c->resolver = net_resolver_new(base, c->host, port, NULL);
   c->pace = ev_token_bucket_cfg_new(GRPC_SECOND_BYTES, GRPC_BURST_BYTES, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX,
                                     NULL);
   if (!c->resolver || !c->pace || !new_events(c)) {
@@ -447,7 +447,7 @@ void grpc_client_free(grpc_client *c)
   nghttp2_session_del(c->session);
   if (c->resolver)
     grpc_disconnect(c);
-  portal_resolver_free(c->resolver);
+  net_resolver_free(c->resolver);
   for (unsigned i = 0; i < GRPC_MAX_CALLS; i++) {
     reset(&c->streams[i]);
     if (c->streams[i].deadline)

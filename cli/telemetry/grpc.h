@@ -8,7 +8,7 @@
 #include <event2/event.h>
 
 #include "grpc_status.h"
-#include "portal/tls.h"
+#include "net/tls.h"
 
 #define GRPC_MAX_CALLS   4u
 #define GRPC_MAX_ANSWER  65536u
@@ -43,8 +43,8 @@ typedef struct grpc_config {
   const char *endpoint;
   const char *agent; /* the User-Agent */
   const grpc_header *headers;
-  size_t header_count;       /* GRPC_MAX_HEADERS at most */
-  const portal_trust *trust; /* whom a server's certificate has to be signed by; NULL: there is no TLS */
+  size_t header_count;    /* GRPC_MAX_HEADERS at most */
+  const net_trust *trust; /* whom a server's certificate has to be signed by; NULL: there is no TLS */
 } grpc_config;
 
 /* A client that connects to nothing yet. Returns NULL with one line in the GRPC_ERROR_MAX bytes at |error| if the endpoint is none, or

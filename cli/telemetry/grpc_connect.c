@@ -13,7 +13,7 @@
 
 #include <event2/buffer.h>
 
-#include "portal/url.h"
+#include "net/host.h"
 
 #define CONNECT_TIMEOUT (5 * FZR_SECOND)
 #define GRPC_PORT       4317
@@ -96,7 +96,7 @@ const char *grpc_parse_endpoint(const char *endpoint, char host[GRPC_HOST_MAX + 
 
 void grpc_peer_name(const char *host, char name[GRPC_HOST_MAX + 1])
 {
-  const size_t len = strchr(host, ':') ? strcspn(host, "%") : portal_url_undotted(host, strlen(host));
+  const size_t len = strchr(host, ':') ? strcspn(host, "%") : net_undotted(host, strlen(host));
   snprintf(name, GRPC_HOST_MAX + 1, "%.*s", (int)len, host);
 }
 
@@ -152,14 +152,14 @@ static bool listen_to(grpc_client *c, struct evbuffer *in)
 static ssize_t tls_send(void *ctx, const uint8_t *data, size_t len)
 {
   const grpc_client *c = ctx;
-  return bufferevent_write(c->bev, data, len) ? PORTAL_TLS_FAILED : (ssize_t)len;
+  return bufferevent_write(c->bev, data, len) ? NET_TLS_FAILED : (ssize_t)len;
 }
 
 static ssize_t tls_recv(void *ctx, uint8_t *out, size_t cap)
 {
   const grpc_client *c = ctx;
   const int n = evbuffer_remove(bufferevent_get_input(c->bev), out, cap);
-  return n > 0 ? n : n == 0 ? PORTAL_TLS_WANT_READ : PORTAL_TLS_FAILED;
+  return n > 0 ? n : n == 0 ? NET_TLS_WANT_READ : NET_TLS_FAILED;
 }
 
 static bool is_address(const char *host)
@@ -171,23 +171,23 @@ static bool is_address(const char *host)
 /* Goes on with it as far as that is possible now. */
 static void handshake(grpc_client *c)
 {
-  const int result = portal_tls_handshake(c->tls);
+  const int result = net_tls_handshake(c->tls);
   if (result == 0) {
     c->state = GRPC_CONNECTED;
     grpc_connected(c);
-  } else if (result == PORTAL_TLS_FAILED) {
-    grpc_disconnected(c, portal_tls_error(c->tls));
+  } else if (result == NET_TLS_FAILED) {
+    grpc_disconnected(c, net_tls_error(c->tls));
   }
 }
 
 static void start_tls(grpc_client *c)
 {
-  const portal_tls_io io = {c, tls_send, tls_recv};
+  const net_tls_io io = {c, tls_send, tls_recv};
   char name[GRPC_HOST_MAX + 1];
   grpc_peer_name(c->host, name);
-  c->tls = portal_tls_new(name, is_address(name), c->trust, &c->tls_memory, &io);
+  c->tls = net_tls_new(name, is_address(name), c->trust, &c->tls_memory, &io);
   c->state = GRPC_HANDSHAKE;
-  if (!c->tls || portal_tls_offer(c->tls, "h2"))
+  if (!c->tls || net_tls_offer(c->tls, "h2"))
     grpc_disconnected(c, "out of memory");
   else
     handshake(c);
@@ -196,20 +196,20 @@ static void start_tls(grpc_client *c)
 /* TLS wants more to read after a message of its own, such as a ticket, too. No event will tell of what is here already. */
 static bool has_more(const grpc_client *c)
 {
-  return portal_tls_pending(c->tls) || evbuffer_get_length(bufferevent_get_input(c->bev));
+  return net_tls_pending(c->tls) || evbuffer_get_length(bufferevent_get_input(c->bev));
 }
 
 static void read_tls(grpc_client *c)
 {
   uint8_t data[16384];
   while (c->state == GRPC_CONNECTED) {
-    const ssize_t n = portal_tls_read(c->tls, data, sizeof data);
-    if (n == PORTAL_TLS_WANT_READ && has_more(c))
+    const ssize_t n = net_tls_read(c->tls, data, sizeof data);
+    if (n == NET_TLS_WANT_READ && has_more(c))
       continue;
-    if (n == PORTAL_TLS_WANT_READ || n == PORTAL_TLS_WANT_WRITE)
+    if (n == NET_TLS_WANT_READ || n == NET_TLS_WANT_WRITE)
       return;
-    if (n == PORTAL_TLS_FAILED)
-      grpc_disconnected(c, portal_tls_error(c->tls));
+    if (n == NET_TLS_FAILED)
+      grpc_disconnected(c, net_tls_error(c->tls));
     else if (n == 0)
       grpc_disconnected(c, "the collector ended the connection");
     else
@@ -271,7 +271,7 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
     grpc_disconnected(c, error); /* which frees the race, the text with it */
     return;
   }
-  portal_race_free(c->race);
+  net_race_free(c->race);
   c->race = NULL;
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   c->bev = bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
@@ -298,14 +298,14 @@ static void on_resolved(void *ctx, const fzr_addr *addrs, size_t count, const ch
 {
   grpc_client *c = ctx;
   if (count)
-    c->race = portal_race_new(c->base, addrs, count, CONNECT_TIMEOUT, on_raced, c);
+    c->race = net_race_new(c->base, addrs, count, CONNECT_TIMEOUT, on_raced, c);
   if (!c->race)
     grpc_disconnected(c, count ? "out of memory" : error);
 }
 
 int grpc_connect(grpc_client *c)
 {
-  if (portal_resolver_start(c->resolver, on_resolved, c))
+  if (net_resolver_start(c->resolver, on_resolved, c))
     return -1;
   c->state = GRPC_CONNECTING;
   return 0;
@@ -313,10 +313,10 @@ int grpc_connect(grpc_client *c)
 
 void grpc_disconnect(grpc_client *c)
 {
-  portal_resolver_cancel(c->resolver);
-  portal_race_free(c->race);
+  net_resolver_cancel(c->resolver);
+  net_race_free(c->race);
   c->race = NULL;
-  portal_tls_free(c->tls);
+  net_tls_free(c->tls);
   c->tls = NULL;
   if (c->bev)
     bufferevent_free(c->bev);

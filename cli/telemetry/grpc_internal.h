@@ -8,8 +8,8 @@
 
 #include "grpc.h"
 #include "grpc_output.h"
-#include "portal/race.h"
-#include "portal/resolve.h"
+#include "net/race.h"
+#include "net/resolve.h"
 
 #define GRPC_HOST_MAX   255u
 #define GRPC_MAX_OUTPUT 262144u /* bytes that wait for a collector to read, and one turn's more */
@@ -52,14 +52,14 @@ struct grpc_client {
   char agent[64];
   const grpc_header *headers;
   size_t header_count;
-  const portal_trust *trust; /* NULL: no TLS */
+  const net_trust *trust; /* NULL: no TLS */
   enum grpc_state state;
-  portal_resolver *resolver;
-  portal_race *race;
+  net_resolver *resolver;
+  net_race *race;
   struct bufferevent *bev;
   struct ev_token_bucket_cfg *pace; /* GRPC_SECOND_BYTES */
-  portal_tls *tls;
-  portal_tls_memory tls_memory;
+  net_tls *tls;
+  net_tls_memory tls_memory;
   bool heard; /* what the server began with is what was expected */
   nghttp2_session *session;
   grpc_output output;   /* within flush() */

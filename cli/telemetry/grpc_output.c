@@ -9,7 +9,7 @@
 /* Bytes of one system call, one part more or less. While it lasts no worker gets the processor, unless the kernel is preemptible. */
 #define AT_ONCE 32768u
 
-void grpc_output_begin(grpc_output *o, struct bufferevent *bev, portal_tls *tls)
+void grpc_output_begin(grpc_output *o, struct bufferevent *bev, net_tls *tls)
 {
   o->bev = bev;
   o->tls = tls;
@@ -36,7 +36,7 @@ static int encrypt(const grpc_output *o)
   for (unsigned i = 0; i < o->count; i++) {
     const uint8_t *p = o->parts[i].iov_base;
     for (size_t left = o->parts[i].iov_len; left;) {
-      const ssize_t n = portal_tls_write(o->tls, p, left);
+      const ssize_t n = net_tls_write(o->tls, p, left);
       if (n <= 0)
         return -1;
       p += n;

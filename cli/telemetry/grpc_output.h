@@ -10,14 +10,14 @@
 
 #include <event2/bufferevent.h>
 
-#include "portal/tls.h"
+#include "net/tls.h"
 
 #define GRPC_OUTPUT_PARTS 16u
 #define GRPC_OUTPUT_SMALL 1024u
 
 typedef struct grpc_output {
   struct bufferevent *bev;
-  portal_tls *tls; /* encrypts all, and writes to the bufferevent by itself; NULL: none */
+  net_tls *tls; /* encrypts all, and writes to the bufferevent by itself; NULL: none */
   struct iovec parts[GRPC_OUTPUT_PARTS];
   unsigned count;
   size_t bytes; /* in all parts */
@@ -25,7 +25,7 @@ typedef struct grpc_output {
   size_t used;
 } grpc_output;
 
-void grpc_output_begin(grpc_output *o, struct bufferevent *bev, portal_tls *tls);
+void grpc_output_begin(grpc_output *o, struct bufferevent *bev, net_tls *tls);
 
 /* Adds |len| bytes: a copy of them; or themselves, which have to stay until the end. Return 0, or -1 if memory is out. */
 int grpc_output_copy(grpc_output *o, const uint8_t *bytes, size_t len);

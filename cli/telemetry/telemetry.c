@@ -25,7 +25,7 @@ struct telemetry {
   char version[64];
   metrics_source source;
   otel_settings settings;
-  portal_trust *metrics_trust, *traces_trust; /* NULL: no TLS, or the same connection */
+  net_trust *metrics_trust, *traces_trust; /* NULL: no TLS, or the same connection */
   resource resource;
   otlp_origin origin;
   exporter *exporter;
@@ -121,14 +121,13 @@ static void make_resource(telemetry *t, const telemetry_options *o)
 
 /* Loads what a server's certificate has to be signed by, if there is TLS. Where that can't be had and the program's own option did not ask
  * for the export, the log says so, and |s| is off. Returns 0; or -1 with |error| if the option did. */
-static int load_trust(otel_signal *s, const char *what, portal_trust **trust, const telemetry_options *o,
+static int load_trust(otel_signal *s, const char *what, net_trust **trust, const telemetry_options *o,
                       char *error)
 {
-  char problem[PORTAL_TLS_ERROR_MAX];
+  char problem[NET_TLS_ERROR_MAX];
   if (!s->on || !grpc_endpoint_has_tls(s->endpoint))
     return 0;
-  *trust =
-      s->certificate ? portal_trust_load_file(s->certificate, problem) : portal_trust_load(o->env, problem);
+  *trust = s->certificate ? net_trust_load_file(s->certificate, problem) : net_trust_load(o->env, problem);
   if (*trust)
     return 0;
   const char *name = s->certificate ? s->certificate_name : "";
@@ -143,7 +142,7 @@ static int load_trust(otel_signal *s, const char *what, portal_trust **trust, co
   return 0;
 }
 
-static grpc_config config_of(const otel_signal *s, const char *agent, const portal_trust *trust)
+static grpc_config config_of(const otel_signal *s, const char *agent, const net_trust *trust)
 {
   return (grpc_config){.endpoint = s->endpoint,
                        .agent = agent,
@@ -249,8 +248,8 @@ void telemetry_free(telemetry *t)
   if (!t)
     return;
   exporter_free(t->exporter);
-  portal_trust_free(t->metrics_trust);
-  portal_trust_free(t->traces_trust);
+  net_trust_free(t->metrics_trust);
+  net_trust_free(t->traces_trust);
   evbuffer_free(t->scrape);
   free(t);
 }

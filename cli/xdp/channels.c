@@ -3,7 +3,7 @@
 
 #include "entry.h"
 #include "firezone_relay/offload.h"
-#include "source.h"
+#include "net/source.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

@@ -7,10 +7,10 @@
 static void same_after_writing(portal_json *json, const char *string)
 {
   char doc[2048], back[512];
-  portal_text text = portal_text_of(doc, sizeof doc);
-  portal_text_puts(&text, "{\"s\":");
-  portal_text_json(&text, string);
-  portal_text_puts(&text, "}");
+  text_out text = text_out_of(doc, sizeof doc);
+  text_puts(&text, "{\"s\":");
+  text_json(&text, string);
+  text_puts(&text, "}");
   FUZZ_CHECK(!text.overflow);
   FUZZ_CHECK(portal_json_read(json, doc, text.len) == NULL);
   FUZZ_CHECK(portal_json_string(json, portal_json_member(json, 0, "s"), back, sizeof back));

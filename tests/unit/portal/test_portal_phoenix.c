@@ -119,8 +119,8 @@ END_TEST
 START_TEST(strings_are_escaped)
 {
   char out[256];
-  portal_text text = portal_text_of(out, sizeof out);
-  portal_text_json(&text, "a\"\\\b\f\n\r\t\v\x01\x1f\x7f\xc3\xa9\xf0\x9f\x98\x80\xff");
+  text_out text = text_out_of(out, sizeof out);
+  text_json(&text, "a\"\\\b\f\n\r\t\v\x01\x1f\x7f\xc3\xa9\xf0\x9f\x98\x80\xff");
   ck_assert_str_eq(
       out, "\"a\\\"\\\\\\b\\f\\n\\r\\t\\u000b\\u0001\\u001f\\u007f\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbd\"");
 }
@@ -136,10 +136,10 @@ START_TEST(round_trip)
     for (size_t k = 0; k < len; k++)
       in[k] = (char)(1 + fzt_below(&prng, 127));
     in[len] = '\0';
-    portal_text text = portal_text_of(doc, sizeof doc);
-    portal_text_puts(&text, "{\"k\":");
-    portal_text_json(&text, in);
-    portal_text_puts(&text, "}");
+    text_out text = text_out_of(doc, sizeof doc);
+    text_puts(&text, "{\"k\":");
+    text_json(&text, in);
+    text_puts(&text, "}");
     ck_assert_ptr_null(portal_json_read(json, doc, text.len));
     ck_assert(portal_json_string(json, portal_json_member(json, 0, "k"), out, sizeof out));
     ck_assert_str_eq(in, out);
@@ -232,11 +232,11 @@ END_TEST
 START_TEST(written)
 {
   char out[256];
-  portal_text text = portal_text_of(out, sizeof out);
+  text_out text = text_out_of(out, sizeof out);
   phoenix_write_join("00ff", 0, &text);
   ck_assert_str_eq(
       out, "{\"topic\":\"relay\",\"event\":\"phx_join\",\"payload\":{\"stamp_secret\":\"00ff\"},\"ref\":0}");
-  text = portal_text_of(out, sizeof out);
+  text = text_out_of(out, sizeof out);
   phoenix_write_heartbeat(UINT64_MAX, &text);
   ck_assert_str_eq(
       out, "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":18446744073709551615}");

@@ -647,32 +647,6 @@ START_TEST(any_order)
 }
 END_TEST
 
-START_TEST(backoff_bounds)
-{
-  fzt_prng prng = {fzt_seed("backoff_bounds")};
-  portal_backoff backoff;
-  portal_backoff_init(&backoff, 0, 0);
-  for (int i = 0; i < 1000; i++) {
-    const fzr_time mean = backoff.current;
-    const fzr_time wait = portal_backoff_next(&backoff, (uint32_t)fzt_next(&prng));
-    ck_assert_uint_ge(wait, mean / 2);
-    ck_assert_uint_le(wait, mean + mean / 2);
-    ck_assert_uint_le(wait, 60 * FZR_SECOND);
-  }
-  ck_assert_uint_eq(backoff.current, 40 * FZR_SECOND);
-  portal_backoff_relax(&backoff, 0);
-  ck_assert_uint_eq(backoff.current, 40 * FZR_SECOND);
-  portal_backoff_relax(&backoff, 3);
-  ck_assert_uint_eq(backoff.current, 5 * FZR_SECOND);
-  portal_backoff_relax(&backoff, UINT64_MAX);
-  ck_assert_uint_eq(backoff.current, 500 * FZR_MILLISECOND);
-  portal_backoff_reset(&backoff);
-  ck_assert_uint_le(portal_backoff_next(&backoff, UINT32_MAX), 750 * FZR_MILLISECOND);
-  portal_backoff_reset(&backoff);
-  ck_assert_uint_eq(portal_backoff_next(&backoff, 0), 250 * FZR_MILLISECOND);
-}
-END_TEST
-
 #define RELAYS   1000
 #define HORIZON  300 /* seconds */
 #define PER_SLOT 10  /* slots of 100 ms */
@@ -771,7 +745,6 @@ int main(void)
   tcase_add_test(tc, shutdown_when_joined);
   tcase_add_test(tc, shutdown_otherwise);
   tcase_add_test(tc, any_order);
-  tcase_add_test(tc, backoff_bounds);
   tcase_add_test(tc, no_reconnect_storm);
   tcase_add_test(tc, timing_text);
   suite_add_tcase(suite, tc);

@@ -44,7 +44,7 @@ START_TEST(request)
 {
   portal_url url;
   char buffer[1024];
-  portal_text text = portal_text_of(buffer, sizeof buffer);
+  text_out text = text_out_of(buffer, sizeof buffer);
   const portal_login login = {.token = "a\r\nb", .port = 3478};
   ck_assert_ptr_null(portal_url_parse("ws://h:8081", &url));
   portal_upgrade_request(&url, &login, "1.2.3", KEY, &text);

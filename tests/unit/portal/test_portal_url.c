@@ -7,7 +7,7 @@ static char buffer[PORTAL_URL_MAX * 8];
 static const char *target(const char *url, const portal_login *login)
 {
   portal_url parsed;
-  portal_text text = portal_text_of(buffer, sizeof buffer);
+  text_out text = text_out_of(buffer, sizeof buffer);
   const char *wrong = portal_url_parse(url, &parsed);
   ck_assert_msg(wrong == NULL, "%s: %s", url, wrong);
   portal_url_target(&parsed, login, &text);
@@ -18,7 +18,7 @@ static const char *target(const char *url, const portal_login *login)
 static const char *authority(const char *url)
 {
   portal_url parsed;
-  portal_text text = portal_text_of(buffer, sizeof buffer);
+  text_out text = text_out_of(buffer, sizeof buffer);
   const char *wrong = portal_url_parse(url, &parsed);
   ck_assert_msg(wrong == NULL, "%s: %s", url, wrong);
   portal_url_authority(&parsed, &text);
@@ -163,7 +163,7 @@ END_TEST
 START_TEST(display_has_no_query)
 {
   portal_url url;
-  portal_text text = portal_text_of(buffer, sizeof buffer);
+  text_out text = text_out_of(buffer, sizeof buffer);
   ck_assert_ptr_null(portal_url_parse("https://h:1/x/?token=secret", &url));
   portal_url_display(&url, &text);
   ck_assert_str_eq(buffer, "wss://h:1/x/relay/websocket");
@@ -173,16 +173,16 @@ END_TEST
 START_TEST(overflow_is_sticky)
 {
   char small[8];
-  portal_text text = portal_text_of(small, sizeof small);
-  portal_text_puts(&text, "1234567");
+  text_out text = text_out_of(small, sizeof small);
+  text_puts(&text, "1234567");
   ck_assert(!text.overflow);
-  portal_text_puts(&text, "8");
+  text_puts(&text, "8");
   ck_assert(text.overflow);
-  portal_text_puts(&text, "");
+  text_puts(&text, "");
   ck_assert_str_eq(small, "1234567");
-  text = portal_text_of(small, sizeof small);
-  portal_text_puts(&text, "12345678");
-  portal_text_puts(&text, "1");
+  text = text_out_of(small, sizeof small);
+  text_puts(&text, "12345678");
+  text_puts(&text, "1");
   ck_assert(text.overflow);
   ck_assert_str_eq(small, "");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "portal/resolve.h"
+#include "net/resolve.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,28 +12,28 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "sockaddr.h"
+#include "net/sockaddr.h"
 
 /* One look-up: shared by its thread and the resolver; the last of them to leave frees it. */
 typedef struct job {
   atomic_int holders;
   int wake; /* an eventfd, of the job's own */
-  portal_lookup lookup;
+  net_lookup lookup;
   char host[256];
   uint16_t port;
-  fzr_addr addrs[PORTAL_MAX_ADDRS];
+  fzr_addr addrs[NET_MAX_ADDRS];
   size_t count;
   char error[128];
 } job;
 
-struct portal_resolver {
+struct net_resolver {
   struct event_base *base;
-  portal_lookup lookup;
+  net_lookup lookup;
   char host[256];
   uint16_t port;
   job *job;
   struct event *woken;
-  portal_resolved done;
+  net_resolved done;
   void *ctx;
 };
 
@@ -64,7 +64,7 @@ static void job_run(job *j)
                    result == EAI_SYSTEM ? "system error" : gai_strerror(result));
     return;
   }
-  for (const struct addrinfo *ai = list; ai != NULL && j->count < PORTAL_MAX_ADDRS; ai = ai->ai_next) {
+  for (const struct addrinfo *ai = list; ai != NULL && j->count < NET_MAX_ADDRS; ai = ai->ai_next) {
     fzr_addr addr;
     if (!from_sockaddr(ai->ai_addr, &addr))
       continue;
@@ -76,7 +76,7 @@ static void job_run(job *j)
     freeaddrinfo(list);
   if (j->count == 0)
     (void)snprintf(j->error, sizeof j->error, "the name has no address");
-  portal_interleave(j->addrs, j->count);
+  net_interleave(j->addrs, j->count);
 }
 
 static void *job_thread(void *arg)
@@ -89,7 +89,7 @@ static void *job_thread(void *arg)
   return NULL;
 }
 
-void portal_interleave(fzr_addr *addrs, size_t count)
+void net_interleave(fzr_addr *addrs, size_t count)
 {
   for (size_t i = 1; i < count; i++) {
     size_t other = i;
@@ -103,10 +103,9 @@ void portal_interleave(fzr_addr *addrs, size_t count)
   }
 }
 
-portal_resolver *portal_resolver_new(struct event_base *base, const char *host, uint16_t port,
-                                     portal_lookup lookup)
+net_resolver *net_resolver_new(struct event_base *base, const char *host, uint16_t port, net_lookup lookup)
 {
-  portal_resolver *resolver = calloc(1, sizeof *resolver);
+  net_resolver *resolver = calloc(1, sizeof *resolver);
   if (resolver == NULL)
     return NULL;
   resolver->base = base;
@@ -116,7 +115,7 @@ portal_resolver *portal_resolver_new(struct event_base *base, const char *host, 
   return resolver;
 }
 
-static void leave_job(portal_resolver *resolver)
+static void leave_job(net_resolver *resolver)
 {
   if (resolver->woken != NULL)
     event_free(resolver->woken);
@@ -126,7 +125,7 @@ static void leave_job(portal_resolver *resolver)
   resolver->job = NULL;
 }
 
-void portal_resolver_free(portal_resolver *resolver)
+void net_resolver_free(net_resolver *resolver)
 {
   if (resolver == NULL)
     return;
@@ -136,8 +135,8 @@ void portal_resolver_free(portal_resolver *resolver)
 
 static void on_woken(evutil_socket_t fd, short what, void *ctx)
 {
-  portal_resolver *resolver = ctx;
-  fzr_addr addrs[PORTAL_MAX_ADDRS];
+  net_resolver *resolver = ctx;
+  fzr_addr addrs[NET_MAX_ADDRS];
   char error[128];
   uint64_t count;
   (void)what;
@@ -146,7 +145,7 @@ static void on_woken(evutil_socket_t fd, short what, void *ctx)
   memcpy(addrs, resolver->job->addrs, sizeof addrs);
   memcpy(error, resolver->job->error, sizeof error);
   leave_job(resolver);
-  const portal_resolved done = resolver->done;
+  const net_resolved done = resolver->done;
   resolver->done = NULL;
   if (done != NULL)
     done(resolver->ctx, addrs, n, n > 0 ? NULL : error);
@@ -170,7 +169,7 @@ static int start_thread(job *j)
   return result;
 }
 
-static job *job_new(const portal_resolver *resolver)
+static job *job_new(const net_resolver *resolver)
 {
   job *j = calloc(1, sizeof *j);
   if (j == NULL)
@@ -187,7 +186,7 @@ static job *job_new(const portal_resolver *resolver)
   return j;
 }
 
-int portal_resolver_start(portal_resolver *resolver, portal_resolved done, void *ctx)
+int net_resolver_start(net_resolver *resolver, net_resolved done, void *ctx)
 {
   resolver->done = done;
   resolver->ctx = ctx;
@@ -209,7 +208,7 @@ int portal_resolver_start(portal_resolver *resolver, portal_resolved done, void 
   return 0;
 }
 
-void portal_resolver_cancel(portal_resolver *resolver)
+void net_resolver_cancel(net_resolver *resolver)
 {
   resolver->done = NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "portal/trust.h"
+#include "net/trust.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +15,12 @@ static const char *const system_files[] = {
 };
 #define SYSTEM_DIR "/etc/ssl/certs"
 
-static bool has_any(const portal_trust *trust)
+static bool has_any(const net_trust *trust)
 {
   return trust->chain.version != 0;
 }
 
-static void load_dirs(portal_trust *trust, const char *list)
+static void load_dirs(net_trust *trust, const char *list)
 {
   char dir[256];
   while (*list != '\0') {
@@ -34,7 +34,7 @@ static void load_dirs(portal_trust *trust, const char *list)
   }
 }
 
-static void load_system(portal_trust *trust)
+static void load_system(net_trust *trust)
 {
   for (size_t i = 0; i < sizeof system_files / sizeof system_files[0] && !has_any(trust); i++)
     (void)mbedtls_x509_crt_parse_file(&trust->chain, system_files[i]);
@@ -42,15 +42,15 @@ static void load_system(portal_trust *trust)
     load_dirs(trust, SYSTEM_DIR);
 }
 
-portal_trust *portal_trust_load(char *(*env)(const char *name), char error[PORTAL_TLS_ERROR_MAX])
+net_trust *net_trust_load(char *(*env)(const char *name), char error[NET_TLS_ERROR_MAX])
 {
   const char *file = env("SSL_CERT_FILE");
   const char *dirs = env("SSL_CERT_DIR");
   const bool has_file = file != NULL && *file != '\0';
   const bool has_dirs = dirs != NULL && *dirs != '\0';
-  portal_trust *trust = malloc(sizeof *trust);
+  net_trust *trust = malloc(sizeof *trust);
   if (trust == NULL) {
-    (void)snprintf(error, PORTAL_TLS_ERROR_MAX, "out of memory");
+    (void)snprintf(error, NET_TLS_ERROR_MAX, "out of memory");
     return NULL;
   }
   mbedtls_x509_crt_init(&trust->chain);
@@ -62,33 +62,33 @@ portal_trust *portal_trust_load(char *(*env)(const char *name), char error[PORTA
     load_system(trust);
   if (has_any(trust))
     return trust;
-  (void)snprintf(error, PORTAL_TLS_ERROR_MAX, "no CA certificate found in %s%.80s%s%.80s",
+  (void)snprintf(error, NET_TLS_ERROR_MAX, "no CA certificate found in %s%.80s%s%.80s",
                  has_file ? "SSL_CERT_FILE=" : "", has_file ? file : "",
                  has_dirs   ? " SSL_CERT_DIR="
                  : has_file ? ""
                             : "the system's bundle: install ca-certificates or set SSL_CERT_FILE",
                  has_dirs ? dirs : "");
-  portal_trust_free(trust);
+  net_trust_free(trust);
   return NULL;
 }
 
-portal_trust *portal_trust_load_file(const char *path, char error[PORTAL_TLS_ERROR_MAX])
+net_trust *net_trust_load_file(const char *path, char error[NET_TLS_ERROR_MAX])
 {
-  portal_trust *trust = malloc(sizeof *trust);
+  net_trust *trust = malloc(sizeof *trust);
   if (trust == NULL) {
-    (void)snprintf(error, PORTAL_TLS_ERROR_MAX, "out of memory");
+    (void)snprintf(error, NET_TLS_ERROR_MAX, "out of memory");
     return NULL;
   }
   mbedtls_x509_crt_init(&trust->chain);
   (void)mbedtls_x509_crt_parse_file(&trust->chain, path);
   if (has_any(trust))
     return trust;
-  (void)snprintf(error, PORTAL_TLS_ERROR_MAX, "no CA certificate found in %.160s", path);
-  portal_trust_free(trust);
+  (void)snprintf(error, NET_TLS_ERROR_MAX, "no CA certificate found in %.160s", path);
+  net_trust_free(trust);
   return NULL;
 }
 
-void portal_trust_free(portal_trust *trust)
+void net_trust_free(net_trust *trust)
 {
   if (trust == NULL)
     return;

@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "portal/race.h"
-#include "portal/resolve.h"
-#include "sockaddr.h"
+#include "net/race.h"
+#include "net/resolve.h"
+#include "net/sockaddr.h"
 #include "testing.h"
 
 static struct event_base *base;
@@ -50,7 +50,7 @@ static void teardown(void)
 }
 
 typedef struct answer {
-  fzr_addr addrs[PORTAL_MAX_ADDRS];
+  fzr_addr addrs[NET_MAX_ADDRS];
   size_t count;
   char error[160];
   unsigned calls;
@@ -69,17 +69,17 @@ static void on_resolved(void *ctx, const fzr_addr *addrs, size_t count, const ch
 START_TEST(localhost)
 {
   answer a = {0};
-  portal_resolver *resolver = portal_resolver_new(base, "localhost", 8081, NULL);
+  net_resolver *resolver = net_resolver_new(base, "localhost", 8081, NULL);
   ck_assert_ptr_nonnull(resolver);
   for (unsigned i = 1; i < 20; i++) {
-    ck_assert_int_eq(portal_resolver_start(resolver, on_resolved, &a), 0);
+    ck_assert_int_eq(net_resolver_start(resolver, on_resolved, &a), 0);
     while (a.calls < i)
       (void)event_base_loop(base, EVLOOP_ONCE);
     ck_assert_uint_ge(a.count, 1);
     for (size_t k = 0; k < a.count; k++)
       ck_assert_uint_eq(a.addrs[k].port, 8081);
   }
-  portal_resolver_free(resolver);
+  net_resolver_free(resolver);
 }
 END_TEST
 
@@ -96,13 +96,13 @@ static int no_such_name(const char *node, const char *service, const struct addr
 START_TEST(unknown_name)
 {
   answer a = {0};
-  portal_resolver *resolver = portal_resolver_new(base, "nowhere", 1, no_such_name);
-  ck_assert_int_eq(portal_resolver_start(resolver, on_resolved, &a), 0);
+  net_resolver *resolver = net_resolver_new(base, "nowhere", 1, no_such_name);
+  ck_assert_int_eq(net_resolver_start(resolver, on_resolved, &a), 0);
   while (a.calls == 0)
     (void)event_base_loop(base, EVLOOP_ONCE);
   ck_assert_uint_eq(a.count, 0);
   ck_assert_str_ne(a.error, "");
-  portal_resolver_free(resolver);
+  net_resolver_free(resolver);
 }
 END_TEST
 
@@ -138,20 +138,20 @@ START_TEST(slow_name_server)
   answer a = {0};
   is_open = false;
   lookups = ended = 0;
-  portal_resolver *resolver = portal_resolver_new(base, "127.0.0.1", 1, stuck);
+  net_resolver *resolver = net_resolver_new(base, "127.0.0.1", 1, stuck);
   for (int i = 0; i < 50; i++) {
-    ck_assert_int_eq(portal_resolver_start(resolver, on_resolved, &a), 0);
+    ck_assert_int_eq(net_resolver_start(resolver, on_resolved, &a), 0);
     (void)event_base_loop(base, EVLOOP_NONBLOCK);
-    portal_resolver_cancel(resolver);
+    net_resolver_cancel(resolver);
   }
-  ck_assert_int_eq(portal_resolver_start(resolver, on_resolved, &a), 0);
+  ck_assert_int_eq(net_resolver_start(resolver, on_resolved, &a), 0);
   ck_assert_uint_eq(a.calls, 0);
   open_gate();
   while (a.calls == 0)
     (void)event_base_loop(base, EVLOOP_ONCE);
   ck_assert_uint_eq(a.count, 1);
   ck_assert_uint_eq(lookups, 1);
-  portal_resolver_free(resolver);
+  net_resolver_free(resolver);
 }
 END_TEST
 
@@ -160,9 +160,9 @@ START_TEST(freed_while_looking_up)
   answer a = {0};
   is_open = false;
   lookups = ended = 0;
-  portal_resolver *resolver = portal_resolver_new(base, "127.0.0.1", 1, stuck);
-  ck_assert_int_eq(portal_resolver_start(resolver, on_resolved, &a), 0);
-  portal_resolver_free(resolver);
+  net_resolver *resolver = net_resolver_new(base, "127.0.0.1", 1, stuck);
+  ck_assert_int_eq(net_resolver_start(resolver, on_resolved, &a), 0);
+  net_resolver_free(resolver);
   open_gate();
   (void)pthread_mutex_lock(&gate);
   while (ended == 0)
@@ -187,7 +187,7 @@ START_TEST(families_alternate)
       addrs[k] = fzt_addr(cases[i].in[k] == '4' ? "1.2.3.4" : "::1");
       addrs[k].port = (uint16_t)(k + 1);
     }
-    portal_interleave(addrs, n);
+    net_interleave(addrs, n);
     for (size_t k = 0; k < n; k++) {
       out[k] = addrs[k].family == FZR_FAMILY_IPV4 ? '4' : '6';
       char *family = order[addrs[k].family == FZR_FAMILY_IPV4];
@@ -244,11 +244,11 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
 static void race(answer *a, const fzr_addr *addrs, size_t count, fzr_time timeout)
 {
   memset(a, 0, sizeof *a);
-  portal_race *r = portal_race_new(base, addrs, count, timeout, on_raced, a);
+  net_race *r = net_race_new(base, addrs, count, timeout, on_raced, a);
   ck_assert_ptr_nonnull(r);
   while (a->calls == 0)
     (void)event_base_loop(base, EVLOOP_ONCE);
-  portal_race_free(r);
+  net_race_free(r);
   ck_assert_uint_eq(a->calls, 1);
 }
 
@@ -316,9 +316,9 @@ START_TEST(freed_in_the_middle)
   const unsigned before = open_fds();
   const int full = full_listener(&addrs[0], fillers);
   addrs[1] = addrs[0];
-  portal_race *r = portal_race_new(base, addrs, 2, 5 * FZR_SECOND, on_raced, &a);
+  net_race *r = net_race_new(base, addrs, 2, 5 * FZR_SECOND, on_raced, &a);
   (void)event_base_loop(base, EVLOOP_ONCE);
-  portal_race_free(r);
+  net_race_free(r);
   (void)event_base_loop(base, EVLOOP_NONBLOCK);
   ck_assert_uint_eq(a.calls, 0);
   (void)close(full);
@@ -330,7 +330,7 @@ END_TEST
 
 int main(void)
 {
-  Suite *suite = suite_create("portal_net");
+  Suite *suite = suite_create("net");
   TCase *tc = tcase_create("net");
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_test(tc, localhost);

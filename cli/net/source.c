@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "source.h"
+#include "net/source.h"
 
-#include "sockaddr.h"
+#include "net/sockaddr.h"
 
 #include <unistd.h>
 

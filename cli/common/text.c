@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "portal/text.h"
+#include "common/text.h"
 
 #include <string.h>
 
 static const char hex_upper[] = "0123456789ABCDEF";
 static const char hex_lower[] = "0123456789abcdef";
 
-portal_text portal_text_of(char *data, size_t cap)
+text_out text_out_of(char *data, size_t cap)
 {
   data[0] = '\0';
-  return (portal_text){data, cap, 0, false};
+  return (text_out){data, cap, 0, false};
 }
 
-void portal_text_put(portal_text *text, const char *data, size_t len)
+void text_put(text_out *text, const char *data, size_t len)
 {
   if (text->overflow || len >= text->cap - text->len) {
     text->overflow = true;
@@ -23,12 +23,12 @@ void portal_text_put(portal_text *text, const char *data, size_t len)
   text->data[text->len] = '\0';
 }
 
-void portal_text_puts(portal_text *text, const char *string)
+void text_puts(text_out *text, const char *string)
 {
-  portal_text_put(text, string, strlen(string));
+  text_put(text, string, strlen(string));
 }
 
-void portal_text_uint(portal_text *text, uint64_t number)
+void text_uint(text_out *text, uint64_t number)
 {
   char digits[20];
   size_t at = sizeof digits;
@@ -36,7 +36,7 @@ void portal_text_uint(portal_text *text, uint64_t number)
     digits[--at] = (char)('0' + number % 10);
     number /= 10;
   } while (number != 0);
-  portal_text_put(text, digits + at, sizeof digits - at);
+  text_put(text, digits + at, sizeof digits - at);
 }
 
 static bool is_form_safe(unsigned char c)
@@ -45,22 +45,22 @@ static bool is_form_safe(unsigned char c)
          c == '.' || c == '_';
 }
 
-void portal_text_form(portal_text *text, const char *string)
+void text_form(text_out *text, const char *string)
 {
   for (const char *s = string; *s != '\0'; s++) {
     const unsigned char c = (unsigned char)*s;
     if (is_form_safe(c)) {
-      portal_text_put(text, s, 1);
+      text_put(text, s, 1);
     } else if (c == ' ') {
-      portal_text_put(text, "+", 1);
+      text_put(text, "+", 1);
     } else {
       const char escaped[3] = {'%', hex_upper[c >> 4], hex_upper[c & 15]};
-      portal_text_put(text, escaped, sizeof escaped);
+      text_put(text, escaped, sizeof escaped);
     }
   }
 }
 
-size_t portal_utf8_length(const uint8_t *data, size_t len)
+size_t utf8_length(const uint8_t *data, size_t len)
 {
   if (len == 0)
     return 0;
@@ -83,37 +83,37 @@ size_t portal_utf8_length(const uint8_t *data, size_t len)
   return need;
 }
 
-static void json_control(portal_text *text, unsigned char c)
+static void json_control(text_out *text, unsigned char c)
 {
   static const char names[] = "btn\0fr"; /* for 8 to 13; \v has none */
   if (c >= 8 && c <= 13 && c != 11) {
     const char escaped[2] = {'\\', names[c - 8]};
-    portal_text_put(text, escaped, sizeof escaped);
+    text_put(text, escaped, sizeof escaped);
   } else {
     const char escaped[6] = {'\\', 'u', '0', '0', hex_lower[c >> 4], hex_lower[c & 15]};
-    portal_text_put(text, escaped, sizeof escaped);
+    text_put(text, escaped, sizeof escaped);
   }
 }
 
-void portal_text_json(portal_text *text, const char *string)
+void text_json(text_out *text, const char *string)
 {
   size_t left = strlen(string);
-  portal_text_put(text, "\"", 1);
+  text_put(text, "\"", 1);
   while (left > 0) {
     const unsigned char c = (unsigned char)*string;
-    size_t n = portal_utf8_length((const uint8_t *)string, left);
+    size_t n = utf8_length((const uint8_t *)string, left);
     if (n == 0) {
-      portal_text_put(text, "\xef\xbf\xbd", 3);
+      text_put(text, "\xef\xbf\xbd", 3);
       n = 1;
     } else if (c < 0x20 || c == 0x7f) {
       json_control(text, c);
     } else {
       if (c == '"' || c == '\\')
-        portal_text_put(text, "\\", 1);
-      portal_text_put(text, string, n);
+        text_put(text, "\\", 1);
+      text_put(text, string, n);
     }
     string += n;
     left -= n;
   }
-  portal_text_put(text, "\"", 1);
+  text_put(text, "\"", 1);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What tls.c and trust.c share: mbedTLS's form of the trusted certificates. */
-#ifndef PORTAL_TRUST_H
-#define PORTAL_TRUST_H
+#ifndef NET_TRUST_H
+#define NET_TRUST_H
 
 #include <mbedtls/x509_crt.h>
 
-#include "portal/tls.h"
+#include "net/tls.h"
 
-struct portal_trust {
+struct net_trust {
   mbedtls_x509_crt chain;
 };
 

@@ -1,72 +1,72 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client's side of TLS through mbedTLS, over two functions that move bytes without blocking. TLS 1.2 at the least; certificate
  * and host name are always verified. */
-#ifndef PORTAL_TLS_H
-#define PORTAL_TLS_H
+#ifndef NET_TLS_H
+#define NET_TLS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PORTAL_TLS_ERROR_MAX 256
+#define NET_TLS_ERROR_MAX 256
 
 /* The certificates of authorities that are trusted. */
-typedef struct portal_trust portal_trust;
+typedef struct net_trust net_trust;
 
 /* Loads the system's CA bundle; or, if either is set in the environment (as |env| has it: getenv or a test's), what SSL_CERT_FILE
  * names and what is in the directories of SSL_CERT_DIR, separated by colons. Files that hold no certificate are passed over.
  * Returns NULL with one line in |error| if that gives no certificate at all. */
-portal_trust *portal_trust_load(char *(*env)(const char *name), char error[PORTAL_TLS_ERROR_MAX]);
+net_trust *net_trust_load(char *(*env)(const char *name), char error[NET_TLS_ERROR_MAX]);
 /* The certificates in the file at |path|, and none else. NULL with one line in |error| if there is none. */
-portal_trust *portal_trust_load_file(const char *path, char error[PORTAL_TLS_ERROR_MAX]);
-void portal_trust_free(portal_trust *trust);
+net_trust *net_trust_load_file(const char *path, char error[NET_TLS_ERROR_MAX]);
+void net_trust_free(net_trust *trust);
 
-/* Results below 0 of the functions below, and of a portal_tls_io's. */
-enum { PORTAL_TLS_WANT_READ = -1, PORTAL_TLS_WANT_WRITE = -2, PORTAL_TLS_FAILED = -3 };
+/* Results below 0 of the functions below, and of a net_tls_io's. */
+enum { NET_TLS_WANT_READ = -1, NET_TLS_WANT_WRITE = -2, NET_TLS_FAILED = -3 };
 
-/* Where ciphertext goes and comes from. Both return a number of bytes, PORTAL_TLS_WANT_WRITE or PORTAL_TLS_WANT_READ if none can
- * be moved now, or PORTAL_TLS_FAILED; recv returns 0 at the end. */
-typedef struct portal_tls_io {
+/* Where ciphertext goes and comes from. Both return a number of bytes, NET_TLS_WANT_WRITE or NET_TLS_WANT_READ if none can
+ * be moved now, or NET_TLS_FAILED; recv returns 0 at the end. */
+typedef struct net_tls_io {
   void *ctx;
   ssize_t (*send)(void *ctx, const uint8_t *data, size_t len);
   ssize_t (*recv)(void *ctx, uint8_t *out, size_t cap);
-} portal_tls_io;
+} net_tls_io;
 
-typedef struct portal_tls portal_tls;
+typedef struct net_tls net_tls;
 
 /* What one handshake with a server says of the next: each server has its own. Zeroes: nothing yet. */
-typedef struct portal_tls_memory {
+typedef struct net_tls_memory {
   bool
       only_12; /* TLS 1.2 alone is offered next: a hello for TLS 1.3, too, has the server choose what can't be read */
-} portal_tls_memory;
+} net_tls_memory;
 
 /* Makes a connection to |host|, which is sent as SNI and has to be named by the certificate (an address literal: as an IP address
  * there; no SNI). |trust| must live until the handshake is done, |memory| as long as the connection; |io| is copied. What |memory| says
  * is for this one attempt: it stays only if the handshake succeeds. Returns NULL if memory is out. */
-portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust *trust,
-                           portal_tls_memory *memory, const portal_tls_io *io);
-void portal_tls_free(portal_tls *tls);
+net_tls *net_tls_new(const char *host, bool host_is_ip, const net_trust *trust, net_tls_memory *memory,
+                     const net_tls_io *io);
+void net_tls_free(net_tls *tls);
 
 /* Offers |protocol| (static text) to the server by ALPN (RFC 7301). Before the handshake. Returns 0, or -1 if that can't be. */
-int portal_tls_offer(portal_tls *tls, const char *protocol);
+int net_tls_offer(net_tls *tls, const char *protocol);
 
 /* Goes on with the handshake. Returns 0 when it is done, or WANT_READ, WANT_WRITE: call again when that is possible; or FAILED. */
-int portal_tls_handshake(portal_tls *tls);
+int net_tls_handshake(net_tls *tls);
 
 /* Reads into the |cap| bytes at |out|. Returns how many; 0: the peer has ended it; or WANT_READ, WANT_WRITE, FAILED. */
-ssize_t portal_tls_read(portal_tls *tls, uint8_t *out, size_t cap);
+ssize_t net_tls_read(net_tls *tls, uint8_t *out, size_t cap);
 
-/* Whether portal_tls_read has something without any more ciphertext. */
-bool portal_tls_pending(const portal_tls *tls);
+/* Whether net_tls_read has something without any more ciphertext. */
+bool net_tls_pending(const net_tls *tls);
 
 /* Writes |len| bytes, more than 0. Returns how many; or WANT_READ, WANT_WRITE: call again with the same bytes; or FAILED. */
-ssize_t portal_tls_write(portal_tls *tls, const uint8_t *data, size_t len);
+ssize_t net_tls_write(net_tls *tls, const uint8_t *data, size_t len);
 
 /* Tells the peer that this is the end, if that can be done at once. */
-void portal_tls_close(portal_tls *tls);
+void net_tls_close(net_tls *tls);
 
 /* What failed: one line, "the certificate has expired" and the like. */
-const char *portal_tls_error(const portal_tls *tls);
+const char *net_tls_error(const net_tls *tls);
 
 #endif

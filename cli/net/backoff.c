@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "portal/backoff.h"
+#include "net/backoff.h"
 
-void portal_backoff_init(portal_backoff *backoff, fzr_time first, fzr_time max)
+void net_backoff_init(net_backoff *backoff, fzr_time first, fzr_time max)
 {
-  backoff->max = max != 0 ? max : PORTAL_BACKOFF_MAX;
-  backoff->first = first != 0 ? first : PORTAL_BACKOFF_FIRST;
-  portal_backoff_reset(backoff);
+  backoff->max = max != 0 ? max : NET_BACKOFF_MAX;
+  backoff->first = first != 0 ? first : NET_BACKOFF_FIRST;
+  net_backoff_reset(backoff);
 }
 
-static fzr_time capped(const portal_backoff *backoff, fzr_time mean)
+static fzr_time capped(const net_backoff *backoff, fzr_time mean)
 {
   const fzr_time cap = backoff->max / 3 * 2;
   return mean < cap ? mean : cap;
 }
 
-fzr_time portal_backoff_next(portal_backoff *backoff, uint32_t random)
+fzr_time net_backoff_next(net_backoff *backoff, uint32_t random)
 {
   const fzr_time mean = backoff->current;
   /* mean * random / 2^32 without overflow, to a precision that jitter does not need. */
@@ -23,12 +23,12 @@ fzr_time portal_backoff_next(portal_backoff *backoff, uint32_t random)
   return mean / 2 + spread;
 }
 
-void portal_backoff_reset(portal_backoff *backoff)
+void net_backoff_reset(net_backoff *backoff)
 {
   backoff->current = capped(backoff, backoff->first);
 }
 
-void portal_backoff_relax(portal_backoff *backoff, uint64_t times)
+void net_backoff_relax(net_backoff *backoff, uint64_t times)
 {
   const fzr_time least = capped(backoff, backoff->first);
   const fzr_time mean = times < 64 ? backoff->current >> times : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "portal/tls_alert.h"
+#include "net/tls_alert.h"
 
 #include <stdio.h>
 
@@ -54,12 +54,12 @@ static const char *alert_name(uint8_t description)
 }
 
 /* What |description| says of the server; "" if no more than its name does. */
-static const char *meaning(uint8_t description, enum portal_tls_offered offered)
+static const char *meaning(uint8_t description, enum net_tls_offered offered)
 {
-  const bool has_13 = offered == PORTAL_TLS_OFFERED_13;
+  const bool has_13 = offered == NET_TLS_OFFERED_13;
   const bool refused = description == PROTOCOL_VERSION || description == HANDSHAKE_FAILURE ||
                        description == INSUFFICIENT_SECURITY;
-  if (refused && offered == PORTAL_TLS_OFFERED_12_NOW)
+  if (refused && offered == NET_TLS_OFFERED_12_NOW)
     return "the server does not take TLS 1.2 alone, which was offered this once: the next try offers 1.3 as "
            "well";
   switch (description) {
@@ -82,7 +82,7 @@ static const char *meaning(uint8_t description, enum portal_tls_offered offered)
   }
 }
 
-void portal_tls_alert_text(uint8_t description, enum portal_tls_offered offered, char *out, size_t cap)
+void net_tls_alert_text(uint8_t description, enum net_tls_offered offered, char *out, size_t cap)
 {
   const char *name = alert_name(description);
   const char *text = meaning(description, offered);

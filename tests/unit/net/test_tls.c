@@ -8,7 +8,7 @@
 #include <mbedtls/version.h>
 
 #include "certs.h"
-#include "portal/tls.h"
+#include "net/tls.h"
 #include "testing.h"
 
 #define CA_NAME "Test authority"
@@ -42,8 +42,8 @@ typedef struct server {
 static pipe_buffer to_server, to_client;
 static server srv;
 static fzt_cert ca;
-static portal_trust *trust;
-static portal_tls_memory memory;
+static net_trust *trust;
+static net_tls_memory memory;
 
 static size_t pipe_put(pipe_buffer *p, const uint8_t *data, size_t len)
 {
@@ -71,14 +71,14 @@ static ssize_t client_send(void *ctx, const uint8_t *data, size_t len)
 {
   const size_t n = pipe_put(&to_server, data, len);
   (void)ctx;
-  return n > 0 ? (ssize_t)n : PORTAL_TLS_WANT_WRITE;
+  return n > 0 ? (ssize_t)n : NET_TLS_WANT_WRITE;
 }
 
 static ssize_t client_recv(void *ctx, uint8_t *out, size_t cap)
 {
   const size_t n = pipe_take(&to_client, out, cap);
   (void)ctx;
-  return n > 0 ? (ssize_t)n : to_client.ended ? 0 : PORTAL_TLS_WANT_READ;
+  return n > 0 ? (ssize_t)n : to_client.ended ? 0 : NET_TLS_WANT_READ;
 }
 
 static int server_send(void *ctx, const unsigned char *data, size_t len)
@@ -150,40 +150,40 @@ static char *test_env(const char *name)
 static void setup(void)
 {
   const fzt_cert_spec spec = {.common_name = CA_NAME, .is_ca = 1};
-  char error[PORTAL_TLS_ERROR_MAX];
+  char error[NET_TLS_ERROR_MAX];
   fzt_cert_make(&spec, NULL, NULL, &ca);
   (void)snprintf(ca_path, sizeof ca_path, "/tmp/fzt-ca-XXXXXX");
   const int fd = mkstemp(ca_path);
   ck_assert_int_ge(fd, 0);
   ck_assert_int_eq(write(fd, ca.cert, strlen(ca.cert)), (ssize_t)strlen(ca.cert));
   (void)close(fd);
-  trust = portal_trust_load(test_env, error);
+  trust = net_trust_load(test_env, error);
   ck_assert_msg(trust != NULL, "%s", error);
   (void)unlink(ca_path);
 }
 
 static void teardown(void)
 {
-  portal_trust_free(trust);
+  net_trust_free(trust);
 }
 
 /* Runs a handshake to its end; returns our side's result. */
-static int shake(portal_tls *tls)
+static int shake(net_tls *tls)
 {
-  int result = PORTAL_TLS_WANT_READ;
-  for (int i = 0; i < 200000 && (result != 0 || !srv.done) && result != PORTAL_TLS_FAILED; i++) {
+  int result = NET_TLS_WANT_READ;
+  for (int i = 0; i < 200000 && (result != 0 || !srv.done) && result != NET_TLS_FAILED; i++) {
     if (result != 0)
-      result = portal_tls_handshake(tls);
+      result = net_tls_handshake(tls);
     if (!srv.done)
       srv.done = mbedtls_ssl_handshake(&srv.ssl) == 0;
   }
   return result;
 }
 
-static portal_tls *client(const char *host, bool ip)
+static net_tls *client(const char *host, bool ip)
 {
-  const portal_tls_io io = {NULL, client_send, client_recv};
-  portal_tls *tls = portal_tls_new(host, ip, trust, &memory, &io);
+  const net_tls_io io = {NULL, client_send, client_recv};
+  net_tls *tls = net_tls_new(host, ip, trust, &memory, &io);
   ck_assert_ptr_nonnull(tls);
   return tls;
 }
@@ -229,18 +229,18 @@ START_TEST(who_is_trusted)
     fzt_cert cert;
     fzt_cert_make(&cases[i].spec, cases[i].self_signed ? NULL : &ca, CA_NAME, &cert);
     server_start(&cert, n < count ? TLS_1_2 : NEWEST);
-    portal_tls *tls = client(cases[i].host, cases[i].ip);
+    net_tls *tls = client(cases[i].host, cases[i].ip);
     const int result = shake(tls);
     if (cases[i].problem == NULL) {
-      ck_assert_msg(result == 0, "case %zu: %s", i, portal_tls_error(tls));
+      ck_assert_msg(result == 0, "case %zu: %s", i, net_tls_error(tls));
       ck_assert_str_eq(mbedtls_ssl_get_version(&srv.ssl),
                        n < count || NEWEST == TLS_1_2 ? "TLSv1.2" : "TLSv1.3");
     } else {
-      ck_assert_msg(result == PORTAL_TLS_FAILED, "case %zu", i);
-      ck_assert_msg(strstr(portal_tls_error(tls), cases[i].problem) != NULL, "case %zu: %s", i,
-                    portal_tls_error(tls));
+      ck_assert_msg(result == NET_TLS_FAILED, "case %zu", i);
+      ck_assert_msg(strstr(net_tls_error(tls), cases[i].problem) != NULL, "case %zu: %s", i,
+                    net_tls_error(tls));
     }
-    portal_tls_free(tls);
+    net_tls_free(tls);
     server_stop();
   }
 }
@@ -249,15 +249,15 @@ END_TEST
 /* What our client says to a server that answers its hello with the |len| bytes at |answer|. */
 static const char *told(const uint8_t *answer, size_t len)
 {
-  static char text[PORTAL_TLS_ERROR_MAX];
+  static char text[NET_TLS_ERROR_MAX];
   to_server = (pipe_buffer){.room = sizeof to_server.data};
   to_client = (pipe_buffer){.room = sizeof to_client.data};
-  portal_tls *tls = client("api.example", false);
-  ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_WANT_READ);
+  net_tls *tls = client("api.example", false);
+  ck_assert_int_eq(net_tls_handshake(tls), NET_TLS_WANT_READ);
   (void)pipe_put(&to_client, answer, len);
-  ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_FAILED);
-  (void)snprintf(text, sizeof text, "%s", portal_tls_error(tls));
-  portal_tls_free(tls);
+  ck_assert_int_eq(net_tls_handshake(tls), NET_TLS_FAILED);
+  (void)snprintf(text, sizeof text, "%s", net_tls_error(tls));
+  net_tls_free(tls);
   return text;
 }
 
@@ -316,7 +316,7 @@ START_TEST(data_over_a_narrow_wire)
   fzt_cert_make(&spec, &ca, CA_NAME, &cert);
   server_start(&cert, NEWEST);
   to_server.chunk = to_client.chunk = 1;
-  portal_tls *tls = client("api.example", false);
+  net_tls *tls = client("api.example", false);
   ck_assert_int_eq(shake(tls), 0);
   to_server.chunk = 7;
   to_server.room = 100;
@@ -324,8 +324,8 @@ START_TEST(data_over_a_narrow_wire)
     if (written < sizeof sent) {
       /* A write that was blocked is repeated with more behind it. */
       const size_t offer = sizeof sent - written;
-      const ssize_t n = portal_tls_write(tls, sent + written, offer);
-      ck_assert(n > 0 || n == PORTAL_TLS_WANT_WRITE);
+      const ssize_t n = net_tls_write(tls, sent + written, offer);
+      ck_assert(n > 0 || n == NET_TLS_WANT_WRITE);
       written += n > 0 ? (size_t)n : 0;
     }
     const int n = mbedtls_ssl_read(&srv.ssl, seen + read_back, sizeof seen - read_back);
@@ -335,14 +335,14 @@ START_TEST(data_over_a_narrow_wire)
   ck_assert_mem_eq(sent, seen, sizeof sent);
   to_client.chunk = 0;
   ck_assert_int_eq(mbedtls_ssl_write(&srv.ssl, sent, 10), 10);
-  ck_assert_int_eq(portal_tls_read(tls, seen, 4), 4);
-  ck_assert(portal_tls_pending(tls));
-  ck_assert_int_eq(portal_tls_read(tls, seen + 4, 10), 6);
-  ck_assert(!portal_tls_pending(tls));
-  ck_assert_int_eq(portal_tls_read(tls, seen, 10), PORTAL_TLS_WANT_READ);
+  ck_assert_int_eq(net_tls_read(tls, seen, 4), 4);
+  ck_assert(net_tls_pending(tls));
+  ck_assert_int_eq(net_tls_read(tls, seen + 4, 10), 6);
+  ck_assert(!net_tls_pending(tls));
+  ck_assert_int_eq(net_tls_read(tls, seen, 10), NET_TLS_WANT_READ);
   ck_assert_int_eq(mbedtls_ssl_close_notify(&srv.ssl), 0);
-  ck_assert_int_eq(portal_tls_read(tls, seen, 10), 0);
-  portal_tls_free(tls);
+  ck_assert_int_eq(net_tls_read(tls, seen, 10), 0);
+  net_tls_free(tls);
   server_stop();
 }
 END_TEST
@@ -353,12 +353,12 @@ START_TEST(garbage_instead_of_tls)
   fzt_cert cert;
   fzt_cert_make(&spec, &ca, CA_NAME, &cert);
   server_start(&cert, NEWEST);
-  portal_tls *tls = client("api.example", false);
-  ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_WANT_READ);
+  net_tls *tls = client("api.example", false);
+  ck_assert_int_eq(net_tls_handshake(tls), NET_TLS_WANT_READ);
   (void)pipe_put(&to_client, (const uint8_t *)"HTTP/1.1 400 Bad Request\r\n\r\n", 28);
-  ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_FAILED);
-  ck_assert_str_ne(portal_tls_error(tls), "");
-  portal_tls_free(tls);
+  ck_assert_int_eq(net_tls_handshake(tls), NET_TLS_FAILED);
+  ck_assert_str_ne(net_tls_error(tls), "");
+  net_tls_free(tls);
   server_stop();
 }
 END_TEST
@@ -373,39 +373,39 @@ START_TEST(only_12_is_for_one_attempt)
   fzt_cert_make(&spec, &ca, CA_NAME, &cert);
   memory.only_12 = true;
   server_start(&cert, NEWEST);
-  portal_tls *tls = client("api.example", false);
+  net_tls *tls = client("api.example", false);
   ck_assert_int_eq(shake(tls), 0);
   ck_assert(memory.only_12);
 #if MBEDTLS_VERSION_MAJOR >= 3
   ck_assert_str_eq(mbedtls_ssl_get_version(&srv.ssl), "TLSv1.2");
 #endif
-  portal_tls_free(tls);
+  net_tls_free(tls);
   server_stop();
   for (int how = 0; how < 3; how++) {
     memory.only_12 = true;
     to_server = (pipe_buffer){.room = sizeof to_server.data};
     to_client = (pipe_buffer){.room = sizeof to_client.data};
     tls = client("api.example", false);
-    ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_WANT_READ);
+    ck_assert_int_eq(net_tls_handshake(tls), NET_TLS_WANT_READ);
     if (how == 1)
       to_client.ended = true;
     else if (how == 2)
       (void)pipe_put(&to_client, alert, sizeof alert);
     if (how > 0)
-      ck_assert_int_eq(portal_tls_handshake(tls), PORTAL_TLS_FAILED);
+      ck_assert_int_eq(net_tls_handshake(tls), NET_TLS_FAILED);
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
     if (how == 2)
-      ck_assert_str_eq(portal_tls_error(tls),
+      ck_assert_str_eq(net_tls_error(tls),
                        "TLS: the server does not take TLS 1.2 alone, which was offered this "
                        "once: the next try offers 1.3 as well (TLS alert handshake_failure)");
 #endif
-    portal_tls_free(tls);
+    net_tls_free(tls);
     ck_assert(!memory.only_12);
     server_start(&cert, NEWEST);
     tls = client("api.example", false);
     ck_assert_int_eq(shake(tls), 0);
     ck_assert_str_eq(mbedtls_ssl_get_version(&srv.ssl), NEWEST == TLS_1_2 ? "TLSv1.2" : "TLSv1.3");
-    portal_tls_free(tls);
+    net_tls_free(tls);
     server_stop();
   }
 }
@@ -419,15 +419,15 @@ static char *no_file(const char *name)
 
 START_TEST(nothing_to_trust)
 {
-  char error[PORTAL_TLS_ERROR_MAX];
-  ck_assert_ptr_null(portal_trust_load(no_file, error));
+  char error[NET_TLS_ERROR_MAX];
+  ck_assert_ptr_null(net_trust_load(no_file, error));
   ck_assert_str_eq(error, "no CA certificate found in SSL_CERT_FILE=/nonexistent");
 }
 END_TEST
 
 int main(void)
 {
-  Suite *suite = suite_create("portal_tls");
+  Suite *suite = suite_create("net_tls");
   TCase *tc = tcase_create("tls");
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_test(tc, who_is_trusted);

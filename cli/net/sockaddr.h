@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between fzr_addr and the system's socket addresses. */
-#ifndef RELAY_SOCKADDR_H
-#define RELAY_SOCKADDR_H
+#ifndef NET_SOCKADDR_H
+#define NET_SOCKADDR_H
 
 #include <netinet/in.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "portal/race.h"
+#include "net/race.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -9,23 +9,23 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "portal/resolve.h"
-#include "sockaddr.h"
+#include "net/resolve.h"
+#include "net/sockaddr.h"
 
 typedef struct runner {
-  portal_race *race;
+  net_race *race;
   fzr_addr addr;
   int fd; /* -1: not started, or failed */
   struct event *event;
 } runner;
 
-struct portal_race {
+struct net_race {
   struct event_base *base;
   struct event *next; /* starts the next runner */
   struct timeval timeout;
-  portal_raced done;
+  net_raced done;
   void *ctx;
-  runner runners[PORTAL_MAX_ADDRS];
+  runner runners[NET_MAX_ADDRS];
   size_t count;
   size_t started;
   size_t running;
@@ -49,7 +49,7 @@ static void note_failure(const runner *r, int err)
   (void)snprintf(r->race->error, sizeof r->race->error, "cannot connect to %s: %s", addr, strerror(err));
 }
 
-static void start_next_in(portal_race *race, fzr_time delay)
+static void start_next_in(net_race *race, fzr_time delay)
 {
   const struct timeval tv = timeval_of(delay);
   (void)event_add(race->next, &tv);
@@ -57,7 +57,7 @@ static void start_next_in(portal_race *race, fzr_time delay)
 
 static void runner_failed(runner *r, int err)
 {
-  portal_race *race = r->race;
+  net_race *race = r->race;
   note_failure(r, err);
   runner_stop(r);
   race->running--;
@@ -82,7 +82,7 @@ static void on_connected(evutil_socket_t fd, short what, void *ctx)
     runner_failed(r, err);
     return;
   }
-  portal_race *race = r->race;
+  net_race *race = r->race;
   const fzr_addr addr = r->addr;
   const int on = 1;
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -111,22 +111,22 @@ static int runner_start(runner *r)
 
 static void on_next(evutil_socket_t fd, short what, void *ctx)
 {
-  portal_race *race = ctx;
+  net_race *race = ctx;
   (void)fd;
   (void)what;
   runner *r = &race->runners[race->started++];
   race->running++;
   if (race->started < race->count)
-    start_next_in(race, PORTAL_RACE_STAGGER);
+    start_next_in(race, NET_RACE_STAGGER);
   const int err = runner_start(r);
   if (err != 0)
     runner_failed(r, err);
 }
 
-portal_race *portal_race_new(struct event_base *base, const fzr_addr *addrs, size_t count, fzr_time timeout,
-                             portal_raced done, void *ctx)
+net_race *net_race_new(struct event_base *base, const fzr_addr *addrs, size_t count, fzr_time timeout,
+                       net_raced done, void *ctx)
 {
-  portal_race *race = calloc(1, sizeof *race);
+  net_race *race = calloc(1, sizeof *race);
   if (race == NULL || count == 0) {
     free(race);
     return NULL;
@@ -135,7 +135,7 @@ portal_race *portal_race_new(struct event_base *base, const fzr_addr *addrs, siz
   race->timeout = timeval_of(timeout);
   race->done = done;
   race->ctx = ctx;
-  race->count = count < PORTAL_MAX_ADDRS ? count : PORTAL_MAX_ADDRS;
+  race->count = count < NET_MAX_ADDRS ? count : NET_MAX_ADDRS;
   for (size_t i = 0; i < race->count; i++)
     race->runners[i] = (runner){race, addrs[i], -1, NULL};
   race->next = evtimer_new(base, on_next, race);
@@ -147,7 +147,7 @@ portal_race *portal_race_new(struct event_base *base, const fzr_addr *addrs, siz
   return race;
 }
 
-void portal_race_free(portal_race *race)
+void net_race_free(net_race *race)
 {
   if (race == NULL)
     return;

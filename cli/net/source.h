@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of its addresses the host sends from. */
-#ifndef RELAY_SOURCE_H
-#define RELAY_SOURCE_H
+#ifndef NET_SOURCE_H
+#define NET_SOURCE_H
 
 #include "firezone_relay/types.h"
 

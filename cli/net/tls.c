@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "portal/tls.h"
+#include "net/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@
 #include <psa/crypto.h>
 #endif
 
-#include "portal/tls_alert.h"
-#include "portal/trust.h"
+#include "net/tls_alert.h"
+#include "net/trust.h"
 
 /* mbedTLS 2.28 and 3.6 differ in names, and 3.6 may have TLS 1.3. */
 #if MBEDTLS_VERSION_MAJOR < 3
@@ -28,18 +28,18 @@
 /* A general name's context tag for iPAddress (RFC 5280 section 4.2.1.6). */
 #define SAN_IP_TAG (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
 
-struct portal_tls {
+struct net_tls {
   mbedtls_ssl_context ssl;
   mbedtls_ssl_config config;
-  portal_tls_io io;
-  portal_tls_memory *memory; /* the owner's */
-  bool only_12;              /* what this connection offers */
-  const char *protocols[2];  /* offered by ALPN; mbedTLS keeps a reference */
-  uint8_t ip[16];            /* of the host, if it is a literal */
+  net_tls_io io;
+  net_tls_memory *memory;   /* the owner's */
+  bool only_12;             /* what this connection offers */
+  const char *protocols[2]; /* offered by ALPN; mbedTLS keeps a reference */
+  uint8_t ip[16];           /* of the host, if it is a literal */
   size_t ip_len;
   bool established;
   size_t unsent; /* the length of a write that has to be repeated */
-  char error[PORTAL_TLS_ERROR_MAX];
+  char error[NET_TLS_ERROR_MAX];
 };
 
 /* Forward secrecy and authenticated encryption only. */
@@ -95,20 +95,20 @@ static int on_random(void *ctx, unsigned char *out, size_t len)
 
 static int on_send(void *ctx, const unsigned char *data, size_t len)
 {
-  portal_tls *tls = ctx;
+  net_tls *tls = ctx;
   const ssize_t n = tls->io.send(tls->io.ctx, data, len);
   if (n >= 0)
     return (int)n;
-  return n == PORTAL_TLS_WANT_WRITE ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_NET_SEND_FAILED;
+  return n == NET_TLS_WANT_WRITE ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_NET_SEND_FAILED;
 }
 
 static int on_recv(void *ctx, unsigned char *out, size_t cap)
 {
-  portal_tls *tls = ctx;
+  net_tls *tls = ctx;
   const ssize_t n = tls->io.recv(tls->io.ctx, out, cap);
   if (n >= 0)
     return (int)n;
-  return n == PORTAL_TLS_WANT_READ ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_NET_RECV_FAILED;
+  return n == NET_TLS_WANT_READ ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_NET_RECV_FAILED;
 }
 
 static bool has_alt_names(const mbedtls_x509_crt *crt)
@@ -135,7 +135,7 @@ static bool names_ip(const mbedtls_x509_crt *crt, const uint8_t *ip, size_t len)
  * subject's common name (RFC 9525 section 2). */
 static int on_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
-  const portal_tls *tls = ctx;
+  const net_tls *tls = ctx;
   if (depth != 0)
     return 0;
   if (tls->ip_len > 0 ? !names_ip(crt, tls->ip, tls->ip_len) : !has_alt_names(crt))
@@ -163,7 +163,7 @@ static int set_versions(mbedtls_ssl_config *config, bool only_12)
   return 0;
 }
 
-static int configure(portal_tls *tls, const char *host, const portal_trust *trust)
+static int configure(net_tls *tls, const char *host, const net_trust *trust)
 {
   int result = mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
                                            MBEDTLS_SSL_PRESET_DEFAULT);
@@ -183,10 +183,10 @@ static int configure(portal_tls *tls, const char *host, const portal_trust *trus
   return result;
 }
 
-portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust *trust,
-                           portal_tls_memory *memory, const portal_tls_io *io)
+net_tls *net_tls_new(const char *host, bool host_is_ip, const net_trust *trust, net_tls_memory *memory,
+                     const net_tls_io *io)
 {
-  portal_tls *tls = calloc(1, sizeof *tls);
+  net_tls *tls = calloc(1, sizeof *tls);
   if (tls == NULL)
     return NULL;
   mbedtls_ssl_init(&tls->ssl);
@@ -200,19 +200,19 @@ portal_tls *portal_tls_new(const char *host, bool host_is_ip, const portal_trust
                   : inet_pton(AF_INET6, host, tls->ip) == 1 ? 16
                                                             : 0;
   if ((host_is_ip && tls->ip_len == 0) || configure(tls, host, trust) != 0) {
-    portal_tls_free(tls);
+    net_tls_free(tls);
     return NULL;
   }
   return tls;
 }
 
-int portal_tls_offer(portal_tls *tls, const char *protocol)
+int net_tls_offer(net_tls *tls, const char *protocol)
 {
   tls->protocols[0] = protocol;
   return mbedtls_ssl_conf_alpn_protocols(&tls->config, tls->protocols) == 0 ? 0 : -1;
 }
 
-void portal_tls_free(portal_tls *tls)
+void net_tls_free(net_tls *tls)
 {
   if (tls == NULL)
     return;
@@ -243,19 +243,19 @@ static const char *verify_problem(uint32_t flags)
 }
 
 /* What the server was offered, which its refusal is about. */
-static enum portal_tls_offered offered(const portal_tls *tls)
+static enum net_tls_offered offered(const net_tls *tls)
 {
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
-  return tls->only_12 ? PORTAL_TLS_OFFERED_12_NOW : PORTAL_TLS_OFFERED_13;
+  return tls->only_12 ? NET_TLS_OFFERED_12_NOW : NET_TLS_OFFERED_13;
 #else
   (void)tls;
-  return PORTAL_TLS_OFFERED_12;
+  return NET_TLS_OFFERED_12;
 #endif
 }
 
-static int failed(portal_tls *tls, int code)
+static int failed(net_tls *tls, int code)
 {
-  char text[PORTAL_TLS_ERROR_MAX - 8];
+  char text[NET_TLS_ERROR_MAX - 8];
   switch (code) {
   case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
     (void)snprintf(tls->error, sizeof tls->error, "TLS: %s",
@@ -266,7 +266,7 @@ static int failed(portal_tls *tls, int code)
     break;
   case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
     /* There is no function that tells which. */
-    portal_tls_alert_text(tls->ssl.MBEDTLS_PRIVATE(in_msg)[1], offered(tls), text, sizeof text);
+    net_tls_alert_text(tls->ssl.MBEDTLS_PRIVATE(in_msg)[1], offered(tls), text, sizeof text);
     (void)snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
     break;
 #if MBEDTLS_VERSION_MAJOR >= 3
@@ -289,21 +289,21 @@ static int failed(portal_tls *tls, int code)
     mbedtls_strerror(code, text, sizeof text);
     (void)snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
   }
-  return PORTAL_TLS_FAILED;
+  return NET_TLS_FAILED;
 }
 
-static int translate(portal_tls *tls, int code)
+static int translate(net_tls *tls, int code)
 {
   if (code == MBEDTLS_ERR_SSL_WANT_READ)
-    return PORTAL_TLS_WANT_READ;
+    return NET_TLS_WANT_READ;
   if (code == MBEDTLS_ERR_SSL_WANT_WRITE)
-    return PORTAL_TLS_WANT_WRITE;
+    return NET_TLS_WANT_WRITE;
   return failed(tls, code);
 }
 
 /* Learns from a handshake what the next one has to offer: what succeeded, or TLS 1.2 alone to a server of TLS 1.2 that followed an
  * order of its own and chose RSA-PSS. */
-static void learn(const portal_tls *tls, int result)
+static void learn(const net_tls *tls, int result)
 {
   if (result == 0)
     tls->memory->only_12 = tls->only_12;
@@ -313,7 +313,7 @@ static void learn(const portal_tls *tls, int result)
 #endif
 }
 
-int portal_tls_handshake(portal_tls *tls)
+int net_tls_handshake(net_tls *tls)
 {
   const int result = mbedtls_ssl_handshake(&tls->ssl);
   tls->established = result == 0;
@@ -321,7 +321,7 @@ int portal_tls_handshake(portal_tls *tls)
   return result == 0 ? 0 : translate(tls, result);
 }
 
-ssize_t portal_tls_read(portal_tls *tls, uint8_t *out, size_t cap)
+ssize_t net_tls_read(net_tls *tls, uint8_t *out, size_t cap)
 {
   const int n = mbedtls_ssl_read(&tls->ssl, out, cap);
   if (n >= 0)
@@ -331,12 +331,12 @@ ssize_t portal_tls_read(portal_tls *tls, uint8_t *out, size_t cap)
   return translate(tls, n);
 }
 
-bool portal_tls_pending(const portal_tls *tls)
+bool net_tls_pending(const net_tls *tls)
 {
   return mbedtls_ssl_check_pending(&tls->ssl) != 0;
 }
 
-ssize_t portal_tls_write(portal_tls *tls, const uint8_t *data, size_t len)
+ssize_t net_tls_write(net_tls *tls, const uint8_t *data, size_t len)
 {
   /* mbedTLS has the record of a blocked write already, and would report the length of this call for it. */
   if (tls->unsent != 0)
@@ -346,12 +346,12 @@ ssize_t portal_tls_write(portal_tls *tls, const uint8_t *data, size_t len)
   return n >= 0 ? n : translate(tls, n);
 }
 
-void portal_tls_close(portal_tls *tls)
+void net_tls_close(net_tls *tls)
 {
   (void)mbedtls_ssl_close_notify(&tls->ssl);
 }
 
-const char *portal_tls_error(const portal_tls *tls)
+const char *net_tls_error(const net_tls *tls)
 {
   return tls->error;
 }

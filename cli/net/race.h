@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connects to the first of several addresses that answers: they are tried in turn, the next one when the one before has failed or
  * taken a quarter of a second, and the others are closed when one has connected (RFC 8305 section 5). */
-#ifndef PORTAL_RACE_H
-#define PORTAL_RACE_H
+#ifndef NET_RACE_H
+#define NET_RACE_H
 
 #include <event2/event.h>
 
 #include "firezone_relay/types.h"
 
-#define PORTAL_RACE_STAGGER (250 * FZR_MILLISECOND)
+#define NET_RACE_STAGGER (250 * FZR_MILLISECOND)
 
-typedef struct portal_race portal_race;
+typedef struct net_race net_race;
 
 /* Called once, within the event loop: a connected, non-blocking socket that is now the callee's, and the address it is connected
  * to; or -1, and in |error| how the last of the addresses failed. The race may be freed in it. */
-typedef void (*portal_raced)(void *ctx, int fd, const fzr_addr *addr, const char *error);
+typedef void (*net_raced)(void *ctx, int fd, const fzr_addr *addr, const char *error);
 
-/* Starts connecting to the |count| addresses at |addrs| (copied; PORTAL_MAX_ADDRS at most are used), each for |timeout| at most. The
+/* Starts connecting to the |count| addresses at |addrs| (copied; NET_MAX_ADDRS at most are used), each for |timeout| at most. The
  * callback is never called from within. Returns NULL if memory is out. */
-portal_race *portal_race_new(struct event_base *base, const fzr_addr *addrs, size_t count, fzr_time timeout,
-                             portal_raced done, void *ctx);
+net_race *net_race_new(struct event_base *base, const fzr_addr *addrs, size_t count, fzr_time timeout,
+                       net_raced done, void *ctx);
 
 /* Ends it if it still goes on; the callback will not be called. NULL is allowed. */
-void portal_race_free(portal_race *race);
+void net_race_free(net_race *race);
 
 #endif
