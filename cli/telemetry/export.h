@@ -6,7 +6,7 @@
 
 #include <event2/event.h>
 
-#include "grpc.h"
+#include "grpc/client.h"
 #include "otlp.h"
 
 #define EXPORT_SPAN_QUEUE   2048u

@@ -3,7 +3,7 @@
 #ifndef TELEMETRY_OTEL_ENV_H
 #define TELEMETRY_OTEL_ENV_H
 
-#include "grpc.h"
+#include "grpc/client.h"
 #include "otlp.h"
 
 #define OTEL_ENDPOINT_MAX   300u

@@ -3,7 +3,7 @@
  * in headers and body. */
 #include "fuzz.h"
 
-#include "telemetry/grpc_internal.h"
+#include "grpc/internal.h"
 #include "telemetry/otel_env.h"
 #include "telemetry/otlp.h"
 #include "telemetry/telemetry.h"

@@ -2,8 +2,8 @@
 /* gRPC's status codes, what may be sent again and when, and endpoints. */
 #include "testing.h"
 
-#include "telemetry/grpc_internal.h"
-#include "telemetry/grpc_status.h"
+#include "grpc/internal.h"
+#include "grpc/status.h"
 
 #include <nghttp2/nghttp2.h>
 

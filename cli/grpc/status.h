@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gRPC's status codes, and what OTLP wants done about them. */
-#ifndef TELEMETRY_GRPC_STATUS_H
-#define TELEMETRY_GRPC_STATUS_H
+#ifndef GRPC_STATUS_H
+#define GRPC_STATUS_H
 
 #include <stdbool.h>
 #include <stddef.h>

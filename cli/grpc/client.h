@@ -2,12 +2,12 @@
 /* A gRPC client for unary calls over HTTP/2, within TLS or without (h2c with prior knowledge), on one event base, without blocking. It
  * keeps one connection, which it makes when a call needs it, and has one call at a time for each caller's slot. Bounded: an answer of 64
  * KiB, a deadline for each call. */
-#ifndef TELEMETRY_GRPC_H
-#define TELEMETRY_GRPC_H
+#ifndef GRPC_CLIENT_H
+#define GRPC_CLIENT_H
 
 #include <event2/event.h>
 
-#include "grpc_status.h"
+#include "grpc/status.h"
 #include "net/tls.h"
 
 #define GRPC_MAX_CALLS   4u

@@ -3,7 +3,7 @@
 #include "prng.h"
 #include "testing.h"
 
-#include "telemetry/grpc_output.h"
+#include "grpc/output.h"
 
 #include <event2/buffer.h>
 #include <event2/event.h>

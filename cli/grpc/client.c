@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "grpc.h"
+#include "grpc/client.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <event2/buffer.h>
 
 #include "common/clock.h"
-#include "grpc_internal.h"
+#include "grpc/internal.h"
 
 #define FRAME_HEAD  9u /* bytes; of HTTP/2 */
 #define OWN_HEADERS 8u

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What grpc.c (calls and HTTP/2) and grpc_connect.c (the connection below) share. */
-#ifndef TELEMETRY_GRPC_INTERNAL_H
-#define TELEMETRY_GRPC_INTERNAL_H
+/* What client.c (calls and HTTP/2) and connect.c (the connection below) share. */
+#ifndef GRPC_INTERNAL_H
+#define GRPC_INTERNAL_H
 
 #include <event2/bufferevent.h>
 #include <nghttp2/nghttp2.h>
 
-#include "grpc.h"
-#include "grpc_output.h"
+#include "grpc/client.h"
+#include "grpc/output.h"
 #include "net/race.h"
 #include "net/resolve.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "grpc_status.h"
+#include "grpc/status.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "grpc_internal.h"
+#include "grpc/internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "grpc_output.h"
+#include "grpc/output.h"
 
 #include <string.h>
 #include <sys/socket.h>

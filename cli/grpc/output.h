@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a session has to say in one turn, written to the socket right away: without copies of what is large, and without waiting for the
  * loop to find the socket writable. What the socket does not take goes to the bufferevent. */
-#ifndef TELEMETRY_GRPC_OUTPUT_H
-#define TELEMETRY_GRPC_OUTPUT_H
+#ifndef GRPC_OUTPUT_H
+#define GRPC_OUTPUT_H
 
 #include <stddef.h>
 #include <stdint.h>
