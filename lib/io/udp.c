@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "neighbours.h"
+#include "udp_flow.h"
 #include "udp_internal.h"
 
 #include <errno.h>
@@ -115,7 +115,7 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
     return FZR_ERR_NO_MEMORY;
   udp->mem = mem;
   udp->config = c;
-  udp->expire_at = FZR_TIME_NEVER;
+  udp->waiting.look_at = FZR_TIME_NEVER;
   fzri_pool_init(&udp->sockets, &udp->mem, sizeof(fzri_socket));
   error = fzri_recv_init(udp);
   if (!error)
@@ -132,6 +132,14 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
   return 0;
 }
 
+/* Closes |s|, with all that waits in it or for it. */
+static void end_socket(fzr_udp *udp, fzri_socket *s)
+{
+  fzri_flow_leave(s);
+  fzri_queue_free(udp, s);
+  fzri_socket_close(udp, s);
+}
+
 void fzr_udp_free(fzr_udp *udp)
 {
   if (!udp)
@@ -140,10 +148,10 @@ void fzr_udp_free(fzr_udp *udp)
   for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
     fzri_socket *s = fzri_pool_at(&udp->sockets, i);
     if (s->open)
-      fzri_socket_close(udp, s);
+      end_socket(udp, s);
   }
   fzr_driver_free(udp->driver);
-  fzri_neighbours_free(&udp->unresolved, &udp->mem);
+  fzri_neighbours_free(&udp->trouble.unresolved, &udp->mem);
   fzri_recv_free(udp);
   fzri_pool_free(&udp->sockets);
   fzri_mem mem = udp->mem;
@@ -203,7 +211,7 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
   /* What was forwarded before the allocation ended goes out before its socket does. */
   if (s->runs.first != FZRI_NO_RUN)
     fzri_send_flush(udp);
-  fzri_socket_close(udp, s);
+  end_socket(udp, s);
 }
 
 static void on_channel(void *io, const fzr_event *event)
@@ -248,9 +256,7 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
   if (!(events & FZR_WATCH_READ) || s->paused || s->resting)
     return;
   /* Where many allocations feed one listen socket, each would read one batch more to find out that it is blocked. */
-  if (s->feeds && s->feeds->blocked)
-    fzri_socket_pause(udp, s);
-  else
+  if (!fzri_flow_blocked(udp, s))
     fzri_recv(udp, s, now);
 }
 
@@ -260,10 +266,10 @@ static void settle(fzr_udp *udp, fzr_time now)
   fzri_addrs_settle(udp, now);
   fzri_queues_expire(udp);
   fzri_recv_settle(udp, now);
-  if (!udp->unarmed || now < udp->rearm_at)
+  if (!udp->rearm.due || now < udp->rearm.at)
     return;
   fzri_sockets_rearm(udp);
-  udp->rearm_at = now + REARM_AFTER;
+  udp->rearm.at = now + REARM_AFTER;
 }
 
 void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now)
@@ -280,11 +286,11 @@ void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, 
   if (!udp || !udp->driver || !ready)
     return;
   fzri_lanes_begin(udp, now);
-  udp->hold = true;
+  udp->recv.hold = true;
   for (size_t i = 0; i < n; i++)
     on_ready(udp, ready[i].token, ready[i].events, now);
-  udp->hold = false;
-  fzri_send_held(udp);
+  udp->recv.hold = false;
+  fzri_recv_release(udp);
   settle(udp, now);
 }
 
@@ -292,8 +298,8 @@ fzr_time fzr_udp_deadline(const fzr_udp *udp)
 {
   if (!udp)
     return FZR_TIME_NEVER;
-  const fzr_time others[] = {fzri_addrs_deadline(udp), udp->expire_at, fzri_recv_deadline(udp),
-                             udp->unarmed ? udp->rearm_at : FZR_TIME_NEVER};
+  const fzr_time others[] = {fzri_addrs_deadline(udp), udp->waiting.look_at, fzri_recv_deadline(udp),
+                             udp->rearm.due ? udp->rearm.at : FZR_TIME_NEVER};
   fzr_time deadline = fzr_driver_deadline(udp->driver);
   for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
     if (others[i] < deadline)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which addresses the host has, as rtnetlink tells: at the start, and when one comes or goes. What comes is told to the engine at once,
  * message by message; for what goes, which is in no hurry, and for what was lost, all are asked for again. */
-#include "udp_internal.h"
+#include "udp_addrs.h"
 
 #include "../base/addr.h"
 #include "netlink.h"
+#include "udp_internal.h"
 
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -346,11 +347,12 @@ int fzri_addrs_start(fzr_udp *udp)
     fd = fzri_netlink_open(0); /* what there is now has to do */
   if (fd < 0)
     return FZR_ERR_IO;
-  a->socket = fzri_socket_adopt(udp, fd);
+  a->socket = fzri_socket_new(udp, fd);
   if (!a->socket) {
     close(fd);
     return FZR_ERR_NO_MEMORY;
   }
+  a->socket->addresses = true;
   error = first_list(udp);
   if (!error && follows)
     error = fzri_socket_watch(udp, a->socket);

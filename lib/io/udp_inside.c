@@ -2,6 +2,8 @@
 /* Two clients of this relay may be each other's peers. Behind a NAT their relayed addresses are not the host's, and many a NAT does not turn
  * around what the host sends to its own public address. So it goes from socket to socket within the host, whichever worker has them. The
  * port has to be a live allocation's: other programs' ports on this host are none of the clients' business. */
+#include "udp_inside.h"
+
 #include "udp_internal.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "udp_queue.h"
+
+#include "udp_flow.h"
 #include "udp_internal.h"
 
 #include <errno.h>
@@ -39,7 +42,7 @@ static uint32_t copy_segments(const fzr_udp *udp, const fzri_run *run, uint32_t 
 {
   uint32_t n = 0;
   fzri_segment segment;
-  for (fzri_segments walk = fzri_segments_of(&udp->runs, run, from);
+  for (fzri_segments walk = fzri_segments_of(&udp->send.runs, run, from);
        count && fzri_segments_next(&walk, &segment); count--) {
     memcpy(out + n, segment.hdr, segment.hdr_len);
     memcpy(out + n + segment.hdr_len, segment.data, segment.len);
@@ -82,10 +85,10 @@ static void note_waiting(fzr_udp *udp, fzri_socket *s)
   if (s->waits)
     return;
   s->waits = true;
-  s->next_waiting = udp->waiting;
-  udp->waiting = s;
-  if (udp->expire_at == FZR_TIME_NEVER)
-    udp->expire_at = udp->now + EXPIRES;
+  s->next_waiting = udp->waiting.sockets;
+  udp->waiting.sockets = s;
+  if (udp->waiting.look_at == FZR_TIME_NEVER)
+    udp->waiting.look_at = udp->now + EXPIRES;
 }
 
 /* What counts datagrams that do not wait for |s|. */
@@ -107,7 +110,7 @@ static bool may_wait(const fzr_udp *udp, const fzri_socket *s, const fzri_run *r
     return false;
   if (!run->to_stranger)
     return true;
-  return !udp->troubled && bytes <= STRANGERS_BOUND &&
+  return !udp->trouble.on && bytes <= STRANGERS_BOUND &&
          (s->queue ? s->queue->strangers : 0) + stranger_cost(bytes) <= STRANGERS_BOUND;
 }
 
@@ -175,7 +178,7 @@ static int send_node(fzr_udp *udp, fzri_queue *q, const fzri_socket *s, fzri_que
   const uint32_t count = singly ? 1 : node->count - node->sent;
   struct iovec iov = {node->data + at, singly && left > node->seg_len ? node->seg_len : left};
   fzri_msg_address(&msg, &node->to, fzri_socket_choice(s, &node->from), count > 1 ? node->seg_len : 0,
-                   &udp->send_names[0], &udp->send_controls[0]);
+                   &udp->send.names[0], &udp->send.controls[0]);
   msg.msg_iov = &iov;
   msg.msg_iovlen = 1;
   udp->stats.send_calls++;
@@ -226,19 +229,6 @@ static bool send_head(fzr_udp *udp, fzri_socket *s)
   return true;
 }
 
-static void resume_sources(fzr_udp *udp, fzri_socket *s)
-{
-  fzri_socket *source = s->paused_list;
-  s->paused_list = NULL;
-  while (source) {
-    fzri_socket *next = source->next_paused;
-    source->next_paused = NULL;
-    source->paused = false;
-    fzri_socket_watch(udp, source);
-    source = next;
-  }
-}
-
 /* Nothing waits for |s| any more. */
 static void drained(fzr_udp *udp, fzri_socket *s)
 {
@@ -246,7 +236,7 @@ static void drained(fzr_udp *udp, fzri_socket *s)
   fzri_mem_free(&udp->mem, s->queue, sizeof *s->queue);
   s->queue = NULL;
   fzri_socket_watch(udp, s);
-  resume_sources(udp, s);
+  fzri_flow_resume(udp, s);
 }
 
 void fzri_queue_flush(fzr_udp *udp, fzri_socket *s)
@@ -281,17 +271,11 @@ void fzri_queue_move(fzr_udp *udp, fzri_socket *from, fzri_socket *to)
     to->queue->held = held_by(to);
     note_waiting(udp, to);
   }
-  while (from->paused_list) {
-    fzri_socket *source = from->paused_list;
-    from->paused_list = source->next_paused;
-    source->next_paused = to->paused_list;
-    source->feeds = to;
-    to->paused_list = source;
-  }
+  fzri_flow_move(from, to);
   fzri_socket_watch(udp, from);
   fzri_socket_watch(udp, to);
   if (!to->blocked)
-    resume_sources(udp, to);
+    fzri_flow_resume(udp, to);
 }
 
 /* Whether less of what |s| has taken is held than when that was last looked at. */
@@ -322,9 +306,9 @@ static void expire(fzr_udp *udp, fzri_socket *s)
 
 void fzri_queues_expire(fzr_udp *udp)
 {
-  if (udp->now < udp->expire_at)
+  if (udp->now < udp->waiting.look_at)
     return;
-  for (fzri_socket **at = &udp->waiting, *s; (s = *at);) {
+  for (fzri_socket **at = &udp->waiting.sockets, *s; (s = *at);) {
     if (s->blocked)
       expire(udp, s);
     if (s->blocked) {
@@ -334,12 +318,12 @@ void fzri_queues_expire(fzr_udp *udp)
       s->waits = false;
     }
   }
-  udp->expire_at = udp->waiting ? udp->now + EXPIRES / 2 : FZR_TIME_NEVER;
+  udp->waiting.look_at = udp->waiting.sockets ? udp->now + EXPIRES / 2 : FZR_TIME_NEVER;
 }
 
 void fzri_queue_free(fzr_udp *udp, fzri_socket *s)
 {
-  for (fzri_socket **at = &udp->waiting; s->waits && *at; at = &(*at)->next_waiting) {
+  for (fzri_socket **at = &udp->waiting.sockets; s->waits && *at; at = &(*at)->next_waiting) {
     if (*at != s)
       continue;
     *at = s->next_waiting;

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "udp_recv.h"
+
+#include "udp_flow.h"
+#include "udp_inside.h"
 #include "udp_internal.h"
 
 #include <errno.h>
@@ -15,36 +19,36 @@
 
 int fzri_recv_init(fzr_udp *udp)
 {
-  udp->slots = fzri_mem_alloc_lines(&udp->mem, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
-  if (!udp->slots)
+  udp->recv.slots = fzri_mem_alloc_lines(&udp->mem, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
+  if (!udp->recv.slots)
     return FZR_ERR_NO_MEMORY;
   for (unsigned i = 0; i < FZRI_RECV_MSGS; i++) {
-    udp->recv_iovs[i] = (struct iovec){udp->slots + (size_t)i * FZRI_RECV_SLOT, 65536};
-    struct msghdr *msg = &udp->recv_msgs[i].msg_hdr;
-    msg->msg_iov = &udp->recv_iovs[i];
+    udp->recv.iovs[i] = (struct iovec){udp->recv.slots + (size_t)i * FZRI_RECV_SLOT, 65536};
+    struct msghdr *msg = &udp->recv.msgs[i].msg_hdr;
+    msg->msg_iov = &udp->recv.iovs[i];
     msg->msg_iovlen = 1;
-    msg->msg_name = &udp->recv_names[i];
-    msg->msg_control = &udp->recv_controls[i];
+    msg->msg_name = &udp->recv.names[i];
+    msg->msg_control = &udp->recv.controls[i];
   }
   return 0;
 }
 
 void fzri_recv_free(fzr_udp *udp)
 {
-  fzri_mem_free_lines(&udp->mem, udp->slots, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
-  udp->slots = NULL;
+  fzri_mem_free_lines(&udp->mem, udp->recv.slots, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
+  udp->recv.slots = NULL;
 }
 
 static void describe(fzr_udp *udp, const fzri_socket *s, unsigned i, const fzr_addr *local)
 {
-  struct mmsghdr *m = &udp->recv_msgs[i];
-  fzr_pkt *pkt = &udp->pkts[i];
-  pkt->data = udp->recv_iovs[i].iov_base;
+  struct mmsghdr *m = &udp->recv.msgs[i];
+  fzr_pkt *pkt = &udp->recv.pkts[i];
+  pkt->data = udp->recv.iovs[i].iov_base;
   pkt->len = m->msg_len;
   pkt->seg = 0;
   pkt->reserved = 0;
   pkt->to = *local;
-  fzri_from_sockaddr(&udp->recv_names[i], &pkt->from);
+  fzri_from_sockaddr(&udp->recv.names[i], &pkt->from);
   if (udp->addrs.inside[s->family == FZR_FAMILY_IPV6] && !s->listens)
     fzri_inside_from(udp, &pkt->from);
   if (m->msg_hdr.msg_controllen)
@@ -57,11 +61,11 @@ static void describe(fzr_udp *udp, const fzri_socket *s, unsigned i, const fzr_a
 static int receive(fzr_udp *udp, const fzri_socket *s, unsigned first, unsigned max)
 {
   for (unsigned i = first; i < first + max; i++) {
-    struct msghdr *msg = &udp->recv_msgs[i].msg_hdr;
-    msg->msg_namelen = sizeof udp->recv_names[i];
-    msg->msg_controllen = s->gro || (s->listens && s->wildcard) ? sizeof udp->recv_controls[i] : 0;
+    struct msghdr *msg = &udp->recv.msgs[i].msg_hdr;
+    msg->msg_namelen = sizeof udp->recv.names[i];
+    msg->msg_controllen = s->gro || (s->listens && s->wildcard) ? sizeof udp->recv.controls[i] : 0;
   }
-  const int n = recvmmsg(s->fd, udp->recv_msgs + first, max, MSG_DONTWAIT, NULL);
+  const int n = recvmmsg(s->fd, udp->recv.msgs + first, max, MSG_DONTWAIT, NULL);
   udp->stats.receive_calls++;
   if (n >= 0)
     return n;
@@ -79,24 +83,32 @@ static fzr_addr local_address(const fzr_udp *udp, const fzri_socket *s)
   return local;
 }
 
+void fzri_recv_release(fzr_udp *udp)
+{
+  fzri_send_flush(udp);
+  udp->recv.held = 0;
+}
+
 /* How many slots are free for |s|, after what is held was sent if they would be few. What clients sent is never held: it makes
  * answers, whose memory is the engine's, and opens and closes sockets. */
 static unsigned free_slots(fzr_udp *udp, const fzri_socket *s)
 {
-  if (udp->held && (s->listens || FZRI_RECV_MSGS - udp->held < MIN_SLOTS))
-    fzri_send_held(udp);
-  return FZRI_RECV_MSGS - udp->held;
+  if (udp->recv.held && (s->listens || FZRI_RECV_MSGS - udp->recv.held < MIN_SLOTS))
+    fzri_recv_release(udp);
+  return FZRI_RECV_MSGS - udp->recv.held;
 }
 
 /* Errors that a socket has for its reader are each taken off by being read. What comes again and again (the system has no memory, a
  * filter forbids the call) would be asked for without end, for the socket stays readable. */
 static void rest(fzr_udp *udp, fzri_socket *s, fzr_time now)
 {
-  if (!udp->resting) {
-    const bool again = udp->rest_for && now < udp->rest_until + REST_MAX;
-    udp->rest_for = !again ? REST_MIN : udp->rest_for < REST_MAX / 2 ? udp->rest_for * 2 : REST_MAX;
-    udp->rest_until = now + udp->rest_for;
-    udp->resting = true;
+  if (!udp->recv.resting) {
+    const bool again = udp->recv.rest_for && now < udp->recv.rest_until + REST_MAX;
+    udp->recv.rest_for = !again                              ? REST_MIN
+                         : udp->recv.rest_for < REST_MAX / 2 ? udp->recv.rest_for * 2
+                                                             : REST_MAX;
+    udp->recv.rest_until = now + udp->recv.rest_for;
+    udp->recv.resting = true;
   }
   s->resting = true;
   fzri_socket_watch(udp, s);
@@ -104,14 +116,14 @@ static void rest(fzr_udp *udp, fzri_socket *s, fzr_time now)
 
 fzr_time fzri_recv_deadline(const fzr_udp *udp)
 {
-  return udp->resting ? udp->rest_until : FZR_TIME_NEVER;
+  return udp->recv.resting ? udp->recv.rest_until : FZR_TIME_NEVER;
 }
 
 void fzri_recv_settle(fzr_udp *udp, fzr_time now)
 {
   if (now < fzri_recv_deadline(udp))
     return;
-  udp->resting = false;
+  udp->recv.resting = false;
   for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
     fzri_socket *s = fzri_pool_at(&udp->sockets, i);
     if (!s->open || !s->resting)
@@ -121,17 +133,28 @@ void fzri_recv_settle(fzr_udp *udp, fzr_time now)
   }
 }
 
-/* The socket may be closed by what it received, and its object be another's by then; fzri_socket_close tells by clearing
- * `reading`. */
+/* Relays what came by |s| into |n| slots from |first| on. Returns whether |s| is still there: it may be closed by what it received, and its
+ * object be another's by then. */
+static bool relay(fzr_udp *udp, fzri_socket *s, unsigned first, unsigned n, bool hold, fzr_time now)
+{
+  const uint64_t serial = s->serial;
+  const bool listens = s->listens;
+  udp->send.to_clients = NULL;
+  fzr_driver_rx(udp->driver, listens ? FZR_SIDE_CLIENT : FZR_SIDE_PEER, udp->recv.pkts + first, n, now);
+  if (!listens && udp->send.to_clients && fzri_socket_is(s, serial))
+    fzri_flow_feeds(udp, s, udp->send.to_clients);
+  if (!hold)
+    fzri_recv_release(udp);
+  return fzri_socket_is(s, serial);
+}
+
 void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
 {
-  const enum fzr_side side = s->listens ? FZR_SIDE_CLIENT : FZR_SIDE_PEER;
   const fzr_addr local = local_address(udp, s);
   uint32_t budget = udp->config.budget ? udp->config.budget : DEFAULT_BUDGET;
   unsigned errors = 0;
-  udp->reading = s;
-  while (budget && udp->reading == s && !s->paused) {
-    const unsigned room = free_slots(udp, s), first = udp->held;
+  while (budget) {
+    const unsigned room = free_slots(udp, s), first = udp->recv.held;
     const unsigned max = budget < room ? budget : room;
     const uint64_t before = udp->stats.received;
     const int n = receive(udp, s, first, max);
@@ -143,18 +166,15 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
       break;
     for (unsigned i = first; i < first + (unsigned)n; i++)
       describe(udp, s, i, &local);
-    udp->held += (unsigned)n;
+    udp->recv.held += (unsigned)n;
     const uint64_t came = udp->stats.received - before;
-    fzr_driver_rx(udp->driver, side, udp->pkts + first, (size_t)n, now);
     /* Who sends in bulk fills a batch by itself, and has to learn at once when the way out is blocked. */
-    if (s->listens || !udp->hold || (unsigned)n == max)
-      fzri_send_held(udp);
-    if (udp->reading == s && s->feeds && s->feeds->blocked)
-      fzri_socket_pause(udp, s);
+    const bool hold = !s->listens && udp->recv.hold && (unsigned)n < max;
+    if (!relay(udp, s, first, (unsigned)n, hold, now) || fzri_flow_blocked(udp, s))
+      break;
     budget -= came < budget ? (uint32_t)came : budget;
     /* Fewer than asked for: the socket was empty. If more has come since, the host will say so. */
     if ((unsigned)n < max)
       break;
   }
-  udp->reading = NULL;
 }

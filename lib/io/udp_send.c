@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "udp_send.h"
+
+#include "udp_inside.h"
 #include "udp_internal.h"
+#include "udp_senders.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,11 +16,11 @@ static void note_pending(fzr_udp *udp, fzri_socket *s)
   if (s->runs.first != FZRI_NO_RUN)
     return;
   s->next_pending = NULL;
-  if (udp->pending)
-    udp->last_pending->next_pending = s;
+  if (udp->send.pending)
+    udp->send.last_pending->next_pending = s;
   else
-    udp->pending = s;
-  udp->last_pending = s;
+    udp->send.pending = s;
+  udp->send.last_pending = s;
 }
 
 /* Puts |piece| into runs of |s|, as many as it takes. */
@@ -27,33 +31,10 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
   if (piece.count > 1 && piece.hdr_len + piece.len >= path.limit)
     fzri_gso_single(&udp->gso, to, piece.count);
   note_pending(udp, s);
-  while (!fzri_runs_put(&udp->runs, &s->runs, &piece, &path)) {
+  while (!fzri_runs_put(&udp->send.runs, &s->runs, &piece, &path)) {
     fzri_send_flush(udp);
     note_pending(udp, s);
   }
-}
-
-/* Notes which listen socket the one that is being read feeds; if that is blocked, reading waits until it is not. The listen sockets
- * themselves go on: they feed others. */
-static void note_source(fzr_udp *udp, fzri_socket *s)
-{
-  fzri_socket *source = udp->reading;
-  if (!s->listens || s->lane != FZRI_LANE_QUEUES || !source || source->listens || source->paused)
-    return;
-  source->feeds = s;
-  if (s->blocked)
-    fzri_socket_pause(udp, source);
-}
-
-void fzri_socket_pause(fzr_udp *udp, fzri_socket *source)
-{
-  fzri_socket *s = source->feeds;
-  if (source->paused)
-    return;
-  source->paused = true;
-  source->next_paused = s->paused_list;
-  s->paused_list = source;
-  fzri_socket_watch(udp, source);
 }
 
 void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n)
@@ -72,7 +53,8 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n)
     fzr_addr inside;
     const fzr_addr *to = v->to_own ? fzri_inside_to(udp, &v->to, &inside) : &v->to;
     collect(udp, s, piece, to, &v->from, false);
-    note_source(udp, s);
+    if (s->listens && s->lane == FZRI_LANE_QUEUES)
+      udp->send.to_clients = s;
   }
 }
 
@@ -100,7 +82,7 @@ static size_t fill_iovs(const fzr_udp *udp, const fzri_run *run, uint32_t from, 
 {
   size_t n = 0;
   fzri_segment segment;
-  for (fzri_segments walk = fzri_segments_of(&udp->runs, run, from);
+  for (fzri_segments walk = fzri_segments_of(&udp->send.runs, run, from);
        count && fzri_segments_next(&walk, &segment); count--) {
     if (segment.hdr_len)
       iovs[n++] = (struct iovec){(void *)(uintptr_t)segment.hdr, segment.hdr_len};
@@ -120,8 +102,8 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
   while (from < run->count) {
     struct iovec iovs[2];
     struct msghdr msg;
-    fzri_msg_address(&msg, &run->to, fzri_socket_choice(s, &run->from), 0, &udp->send_names[0],
-                     &udp->send_controls[0]);
+    fzri_msg_address(&msg, &run->to, fzri_socket_choice(s, &run->from), 0, &udp->send.names[0],
+                     &udp->send.controls[0]);
     msg.msg_iov = iovs;
     msg.msg_iovlen = fill_iovs(udp, run, from, 1, iovs);
     udp->stats.send_calls++;
@@ -147,8 +129,8 @@ static void queue_from(fzr_udp *udp, fzri_socket *s, uint16_t run, uint32_t segm
 {
   if (s->listens && s->lane == FZRI_LANE_QUEUES)
     udp->lanes[s->family == FZR_FAMILY_IPV6].stuck = true;
-  for (; run != FZRI_NO_RUN; run = udp->runs.runs[run].next, segment = 0)
-    fzri_queue_append(udp, s, &udp->runs.runs[run], segment);
+  for (; run != FZRI_NO_RUN; run = udp->send.runs.runs[run].next, segment = 0)
+    fzri_queue_append(udp, s, &udp->send.runs.runs[run], segment);
 }
 
 /* Fills messages from |run| on. Returns how many; their runs are |run| and those that follow it. */
@@ -156,14 +138,14 @@ static unsigned fill_messages(fzr_udp *udp, const fzri_socket *s, uint16_t run)
 {
   unsigned n = 0;
   size_t iovs = 0;
-  for (; run != FZRI_NO_RUN && n < FZRI_SEND_MSGS; run = udp->runs.runs[run].next, n++) {
-    const fzri_run *r = &udp->runs.runs[run];
+  for (; run != FZRI_NO_RUN && n < FZRI_SEND_MSGS; run = udp->send.runs.runs[run].next, n++) {
+    const fzri_run *r = &udp->send.runs.runs[run];
     if (FZRI_SEND_IOVS - iovs < (size_t)2 * r->count)
       break;
-    struct msghdr *msg = &udp->send_msgs[n].msg_hdr;
+    struct msghdr *msg = &udp->send.msgs[n].msg_hdr;
     fzri_msg_address(msg, &r->to, fzri_socket_choice(s, &r->from), r->count > 1 ? r->seg_len : 0,
-                     &udp->send_names[n], &udp->send_controls[n]);
-    msg->msg_iov = &udp->send_iovs[iovs];
+                     &udp->send.names[n], &udp->send.controls[n]);
+    msg->msg_iov = &udp->send.iovs[iovs];
     msg->msg_iovlen = fill_iovs(udp, r, 0, r->count, msg->msg_iov);
     iovs += msg->msg_iovlen;
   }
@@ -173,7 +155,7 @@ static unsigned fill_messages(fzr_udp *udp, const fzri_socket *s, uint16_t run)
 /* Deals with the run that the kernel refused. Returns the next one, or FZRI_NO_RUN when the rest was queued. */
 static uint16_t after_error(fzr_udp *udp, fzri_socket *s, uint16_t run, int error)
 {
-  const fzri_run *r = &udp->runs.runs[run];
+  const fzri_run *r = &udp->send.runs.runs[run];
   uint32_t done;
   switch (fzri_gso_outcome(&udp->gso, &r->to, error, r->count > 1 ? r->seg_len : 0)) {
   case FZRI_SEND_BLOCKED:
@@ -198,16 +180,17 @@ static uint16_t after_error(fzr_udp *udp, fzri_socket *s, uint16_t run, int erro
  * does. It is the usual case of many clients that send singly. */
 static bool is_alone(const fzr_udp *udp, const fzri_socket *s, const fzri_run *r)
 {
-  return r->next == FZRI_NO_RUN && r->count == 1 && !s->listens && !udp->runs.pieces[r->first_piece].hdr_len;
+  return r->next == FZRI_NO_RUN && r->count == 1 && !s->listens &&
+         !udp->send.runs.pieces[r->first_piece].hdr_len;
 }
 
 static uint16_t send_alone(fzr_udp *udp, fzri_socket *s, uint16_t run)
 {
-  const fzri_run *r = &udp->runs.runs[run];
-  const fzri_piece *piece = &udp->runs.pieces[r->first_piece];
-  const socklen_t len = fzri_to_sockaddr(&r->to, &udp->send_names[0]);
+  const fzri_run *r = &udp->send.runs.runs[run];
+  const fzri_piece *piece = &udp->send.runs.pieces[r->first_piece];
+  const socklen_t len = fzri_to_sockaddr(&r->to, &udp->send.names[0]);
   udp->stats.send_calls++;
-  if (sendto(s->fd, piece->data, piece->tail_len, MSG_DONTWAIT, &udp->send_names[0].any, len) < 0)
+  if (sendto(s->fd, piece->data, piece->tail_len, MSG_DONTWAIT, &udp->send.names[0].any, len) < 0)
     return after_error(udp, s, run, errno);
   udp->stats.sent++;
   return FZRI_NO_RUN;
@@ -215,29 +198,29 @@ static uint16_t send_alone(fzr_udp *udp, fzri_socket *s, uint16_t run)
 
 static void send_runs(fzr_udp *udp, fzri_socket *s, uint16_t run)
 {
-  while (run != FZRI_NO_RUN && is_alone(udp, s, &udp->runs.runs[run]))
+  while (run != FZRI_NO_RUN && is_alone(udp, s, &udp->send.runs.runs[run]))
     run = send_alone(udp, s, run);
   while (run != FZRI_NO_RUN) {
     const unsigned n = fill_messages(udp, s, run);
-    const int sent = sendmmsg(s->fd, udp->send_msgs, n, MSG_DONTWAIT);
+    const int sent = sendmmsg(s->fd, udp->send.msgs, n, MSG_DONTWAIT);
     udp->stats.send_calls++;
     if (sent < 0) {
       run = after_error(udp, s, run, errno);
       continue;
     }
     for (int i = 0; i < sent; i++) {
-      udp->stats.sent += udp->runs.runs[run].count;
-      if (udp->runs.runs[run].count > 1)
+      udp->stats.sent += udp->send.runs.runs[run].count;
+      if (udp->send.runs.runs[run].count > 1)
         fzri_gso_taken(&udp->gso);
-      run = udp->runs.runs[run].next;
+      run = udp->send.runs.runs[run].next;
     }
   }
 }
 
 void fzri_send_flush(fzr_udp *udp)
 {
-  fzri_socket *s = udp->pending;
-  udp->pending = udp->last_pending = NULL;
+  fzri_socket *s = udp->send.pending;
+  udp->send.pending = udp->send.last_pending = NULL;
   while (s) {
     fzri_socket *next = s->next_pending;
     const uint16_t run = s->runs.first;
@@ -248,13 +231,7 @@ void fzri_send_flush(fzr_udp *udp)
       send_runs(udp, s, run);
     s = next;
   }
-  fzri_runs_clear(&udp->runs);
+  fzri_runs_clear(&udp->send.runs);
   if (udp->lanes[0].stuck || udp->lanes[1].stuck)
-    fzri_lanes_unstick(udp);
-}
-
-void fzri_send_held(fzr_udp *udp)
-{
-  fzri_send_flush(udp);
-  udp->held = 0;
+    fzri_senders_unstick(udp);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "udp_internal.h"
+#include "udp_socket.h"
 
 #include "../base/addr.h"
+#include "udp_internal.h"
 
 #include <errno.h>
 #include <netinet/udp.h>
@@ -18,7 +19,7 @@
 #define LISTEN_RECEIVE_BUFFER (4 << 20)
 #define PORT_RECEIVE_BUFFER   (1 << 20)
 
-static bool set_option(int fd, int level, int name, int value)
+bool fzri_socket_set(int fd, int level, int name, int value)
 {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
@@ -43,12 +44,12 @@ static void set_buffers(fzr_udp *udp, const fzri_socket *s)
   const uint32_t configured = udp->config.receive_buffer;
   const int receive =
       s->listens ? (configured ? (int)configured : LISTEN_RECEIVE_BUFFER) : PORT_RECEIVE_BUFFER;
-  set_option(s->fd, SOL_SOCKET, SO_RCVBUF, receive);
+  fzri_socket_set(s->fd, SOL_SOCKET, SO_RCVBUF, receive);
   const int send = udp->config.send_buffer ? (int)udp->config.send_buffer
                    : s->listens            ? FZRI_LISTEN_SEND_BUFFER
                                            : 0;
   if (send)
-    set_option(s->fd, SOL_SOCKET, SO_SNDBUF, send);
+    fzri_socket_set(s->fd, SOL_SOCKET, SO_SNDBUF, send);
   if (s->listens) {
     udp->stats.receive_buffer = get_option(s->fd, SO_RCVBUF);
     udp->stats.send_buffer = get_option(s->fd, SO_SNDBUF);
@@ -58,13 +59,13 @@ static void set_buffers(fzr_udp *udp, const fzri_socket *s)
 /* Turns on what the kernel has of GRO, and of telling to which address a datagram came. */
 static void set_features(const fzr_udp *udp, fzri_socket *s)
 {
-  s->gro = !udp->config.disable_gso && set_option(s->fd, IPPROTO_UDP, UDP_GRO, 1);
+  s->gro = !udp->config.disable_gso && fzri_socket_set(s->fd, IPPROTO_UDP, UDP_GRO, 1);
   if (!s->wildcard || !s->listens)
     return;
   if (s->family == FZR_FAMILY_IPV4)
-    set_option(s->fd, IPPROTO_IP, IP_PKTINFO, 1);
+    fzri_socket_set(s->fd, IPPROTO_IP, IP_PKTINFO, 1);
   else
-    set_option(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    fzri_socket_set(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 }
 
 /* Binds, and tells the port that was taken. The first socket of a group is bound without SO_REUSEPORT, so that the kernel
@@ -74,13 +75,13 @@ static int bind_socket(const fzr_udp *udp, fzri_socket *s, const fzr_addr *to, b
   union fzri_sockaddr sa;
   fzr_addr addr;
   const socklen_t len = fzri_to_sockaddr(to, &sa);
-  if (join && !set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 1))
+  if (join && !fzri_socket_set(s->fd, SOL_SOCKET, SO_REUSEPORT, 1))
     return FZR_ERR_IO;
-  if (s->family == FZR_FAMILY_IPV6 && !set_option(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
+  if (s->family == FZR_FAMILY_IPV6 && !fzri_socket_set(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
     return FZR_ERR_IO;
   if (bind(s->fd, &sa.any, len))
     return errno == EADDRINUSE ? FZR_ERR_IO_IN_USE : FZR_ERR_IO;
-  if (s->listens && udp->config.reuse_port && !join && !set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 1))
+  if (s->listens && udp->config.reuse_port && !join && !fzri_socket_set(s->fd, SOL_SOCKET, SO_REUSEPORT, 1))
     return FZR_ERR_IO;
   socklen_t got = sizeof sa;
   if (getsockname(s->fd, &sa.any, &got))
@@ -96,8 +97,7 @@ static int open_error(void)
                                                                                    : FZR_ERR_IO;
 }
 
-/* An object for |fd|. */
-static fzri_socket *new_socket(fzr_udp *udp, int fd)
+fzri_socket *fzri_socket_new(fzr_udp *udp, int fd)
 {
   uint32_t index;
   fzri_socket *s = fzri_pool_take(&udp->sockets, &index);
@@ -106,15 +106,8 @@ static fzri_socket *new_socket(fzr_udp *udp, int fd)
   s->index = index;
   s->fd = fd;
   s->open = true;
+  s->serial = ++udp->serials;
   s->runs = fzri_run_list_none();
-  return s;
-}
-
-fzri_socket *fzri_socket_adopt(fzr_udp *udp, int fd)
-{
-  fzri_socket *s = new_socket(udp, fd);
-  if (s)
-    s->addresses = true;
   return s;
 }
 
@@ -124,7 +117,7 @@ int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join
   const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0)
     return open_error();
-  fzri_socket *s = new_socket(udp, fd);
+  fzri_socket *s = fzri_socket_new(udp, fd);
   if (!s) {
     close(fd);
     return FZR_ERR_NO_MEMORY;
@@ -147,116 +140,15 @@ int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join
   return 0;
 }
 
-/* ---- sockets that only send ---- */
-
-/* Nobody sends to this port of this address. (IPv6 has one loopback address alone: there the socket is deaf once it is connected.) Bound
- * to the listen socket's own address it would be one of its SO_REUSEPORT group, whose size decides which worker hears which client. */
-static const uint8_t sender_ip4[4] = {127, 101, 102, 103};
-#define DISCARD 9
-
-static void share_port(const fzr_udp *udp, uint8_t family, bool share)
-{
-  const fzri_lanes *l = &udp->lanes[family == FZR_FAMILY_IPV6];
-  const fzri_socket *all[FZRI_SENDERS + 2] = {l->strangers, l->unreached};
-  memcpy(all + 2, l->senders, sizeof l->senders);
-  for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
-    if (all[i])
-      set_option(all[i]->fd, SOL_SOCKET, SO_REUSEPORT, share);
-}
-
-static bool bind_sender(const fzr_udp *udp, const fzri_socket *s)
-{
-  union fzri_sockaddr sa;
-  fzr_addr addr = {.family = s->family, .port = s->port};
-  if (s->family == FZR_FAMILY_IPV4)
-    memcpy(addr.ip, sender_ip4, sizeof sender_ip4);
-  else
-    addr.ip[15] = 1;
-  const bool alone = !udp->config.reuse_port;
-  if (!set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
-      (s->family == FZR_FAMILY_IPV6 && !set_option(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)))
-    return false;
-  /* A listen socket that is alone shares its port for no longer than this takes, so that no other program slips in beside it. */
-  if (alone)
-    share_port(udp, s->family, true);
-  socklen_t len = fzri_to_sockaddr(&addr, &sa);
-  bool bound = bind(s->fd, &sa.any, len) == 0;
-  addr.port = DISCARD;
-  len = fzri_to_sockaddr(&addr, &sa);
-  bound = bound && connect(s->fd, &sa.any, len) == 0;
-  if (alone) {
-    share_port(udp, s->family, false);
-    set_option(s->fd, SOL_SOCKET, SO_REUSEPORT, 0);
-  }
-  return bound;
-}
-
-fzri_socket *fzri_socket_open_sender(fzr_udp *udp, const fzri_socket *listener, enum fzri_lane lane)
-{
-  const int domain = listener->family == FZR_FAMILY_IPV4 ? AF_INET : AF_INET6;
-  const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-  fzri_socket *s = fd < 0 ? NULL : new_socket(udp, fd);
-  if (!s) {
-    if (fd >= 0)
-      close(fd);
-    return NULL;
-  }
-  s->listens = s->wildcard = s->paused = true;
-  s->family = listener->family;
-  s->port = listener->port;
-  s->lane = (uint8_t)lane;
-  if (!bind_sender(udp, s)) {
-    close(fd);
-    fzri_pool_give(&udp->sockets, s->index);
-    return NULL;
-  }
-  set_option(fd, SOL_SOCKET, SO_SNDBUF,
-             udp->config.send_buffer ? (int)udp->config.send_buffer : FZRI_LISTEN_SEND_BUFFER);
-  udp->stats.sockets++;
-  return s;
-}
-
-static void unlink_paused(const fzri_socket *s)
-{
-  fzri_socket **at = &s->feeds->paused_list;
-  while (*at && *at != s)
-    at = &(*at)->next_paused;
-  if (*at)
-    *at = s->next_paused;
-}
-
-static void unlink_pending(fzr_udp *udp, const fzri_socket *s)
-{
-  fzri_socket *before = NULL;
-  for (fzri_socket *p = udp->pending; p; before = p, p = p->next_pending) {
-    if (p != s)
-      continue;
-    if (before)
-      before->next_pending = s->next_pending;
-    else
-      udp->pending = s->next_pending;
-    if (udp->last_pending == s)
-      udp->last_pending = before;
-    return;
-  }
-}
-
 void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
 {
   if (!s->open)
     return;
-  if (s->runs.first != FZRI_NO_RUN)
-    unlink_pending(udp, s);
-  if (s->paused && s->feeds)
-    unlink_paused(s);
   if (s->known)
     udp->config.unwatch(udp->config.watch_ctx, s->fd, s->slot);
-  fzri_queue_free(udp, s);
   close(s->fd);
   if (!s->addresses)
     udp->stats.sockets--;
-  if (udp->reading == s)
-    udp->reading = NULL;
   fzri_pool_give(&udp->sockets, s->index);
 }
 
@@ -270,14 +162,14 @@ int fzri_socket_watch(fzr_udp *udp, fzri_socket *s)
     s->known = true;
     s->watched = (uint8_t)events;
   } else if (s->known) {
-    udp->unarmed = true;
+    udp->rearm.due = true;
   }
   return error;
 }
 
 void fzri_sockets_rearm(fzr_udp *udp)
 {
-  udp->unarmed = false;
+  udp->rearm.due = false;
   for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
     fzri_socket *s = fzri_pool_at(&udp->sockets, i);
     if (s->open && s->known)

@@ -2,6 +2,7 @@
 /* What the UDP adapter tells the engine of the host by itself: its listen port, addresses, families; and where that can't be had. */
 #include "udp_rig.h"
 
+#include "io/udp_inside.h"
 #include "io/udp_internal.h"
 
 #include <errno.h>

@@ -442,8 +442,8 @@ START_TEST(test_answers_to_strangers_do_not_wait)
   rig_start(false, false, false);
   rig_client stranger = rig_add_client();
   rig_blocked_fd = rig.host.fds[0];
-  rig.udp->troubled = true;
-  rig.udp->calm_at = FZR_TIME_NEVER;
+  rig.udp->trouble.on = true;
+  rig.udp->trouble.calm_at = FZR_TIME_NEVER;
   rig_send(stranger.peer_fd, &rig.listen, buffer, binding_request(buffer, sizeof buffer));
   rig_serve(&rig.host, rig.udp, rig.relay.now);
   ck_assert_uint_eq(rig_stats().answers_dropped, 1);

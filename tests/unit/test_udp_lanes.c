@@ -329,11 +329,11 @@ START_TEST(test_trouble_ends)
   gone = "10.0.0.1";
   to_client(&me, 0);
   serve();
-  ck_assert(rig.udp->troubled);
+  ck_assert(rig.udp->trouble.on);
   rig_blocked_fd = -1;
   gone = NULL;
   for (unsigned i = 0; i < 60; i++, rig.relay.now += 100 * FZR_MILLISECOND) {
-    ck_assert(rig.udp->troubled == (i <= 50));
+    ck_assert(rig.udp->trouble.on == (i <= 50));
     fzr_udp_on_deadline(rig.udp, rig.relay.now);
   }
   ck_assert_ptr_eq(rig.udp->lanes[0].sender, rig.udp->listen[0]);

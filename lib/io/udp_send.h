@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collecting what is to be sent, and sending it. */
+#ifndef FZRI_UDP_SEND_H
+#define FZRI_UDP_SEND_H
+
+#include "udp_msg.h"
+#include "udp_socket.h"
+
+/* Messages and iovecs of one sendmmsg. A message has at most two iovecs for each of its segments. */
+#define FZRI_SEND_MSGS 32u
+#define FZRI_SEND_IOVS (FZRI_SEND_MSGS * 2 * FZRI_GSO_SEGMENTS / 4)
+
+typedef struct fzri_sending {
+  fzri_runs runs;
+  fzri_socket *pending; /* sockets with runs, in order of their first one */
+  fzri_socket *last_pending;
+  fzri_socket
+      *to_clients; /* by which the last of what peers sent left; NULL: none did since that was cleared */
+  struct mmsghdr msgs[FZRI_SEND_MSGS];
+  struct iovec iovs[FZRI_SEND_IOVS];
+  union fzri_sockaddr names[FZRI_SEND_MSGS];
+  fzri_control controls[FZRI_SEND_MSGS];
+} fzri_sending;
+
+/* The functions of fzr_io_ops that send; |io| is the adapter. Runs are held until fzri_send_flush. */
+void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n);
+void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n);
+void fzri_send_flush(fzr_udp *udp);
+
+#endif
