@@ -38,6 +38,14 @@ def wait_for(condition, what, timeout=DEADLINE):
         time.sleep(0.01)
 
 
+def sanitizers_report(lines):
+    """The lines from the first one on in which a sanitizer of the compiler's found a fault, a hundred at most."""
+    for i, line in enumerate(lines):
+        if "Sanitizer" in line or "runtime error:" in line:
+            return lines[i:i + 100]
+    return []
+
+
 def is_sanitized(binary):
     """Whether a sanitizer is in it, which keeps what has been freed, and more beside."""
     with open(binary, "rb") as f:
@@ -168,6 +176,8 @@ class Process:
     def _close(self):
         self.reader.join(DEADLINE)
         self.process.stdout.close()
+        # However the test ends, and whatever it looks at.
+        sys.stderr.write("".join(sanitizers_report(self.lines)))
 
 
 class Relay(Process):

@@ -18,6 +18,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -471,6 +472,11 @@ class Subject:
             self.process.wait(PATIENCE)
         self.thread.join(PATIENCE)
         self.process.stdout.close()
+        lines = self.output().split("\n")
+        for i, line in enumerate(lines):  # a sanitizer's report is in the test's log, however the test ends
+            if "Sanitizer" in line or "runtime error:" in line:
+                sys.stderr.write("\n".join(lines[i : i + 100]) + "\n")
+                break
 
     def __enter__(self):
         return self
