@@ -100,7 +100,7 @@ class Portal:
         self.request_count = 0
         self.relays = {}  # id: the connection that joined with it last
         self.secrets = []  # of all joins, in order
-        self.want_port = port
+        self.want_port = port or free_port()
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -351,11 +351,6 @@ def reset(peer):
     peer.close()
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 _kept_ports = []
 
 
@@ -372,6 +367,21 @@ def free_udp_port():
             except OSError:
                 kept.close()
                 continue
+        _kept_ports.append(kept)
+        return port
+
+
+def free_port():
+    """The same for TCP. Who listens there can end and begin again: no connection gets the number meanwhile, not even one to itself."""
+    while True:
+        port = random.randrange(5000, 10000)
+        kept = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            kept.bind(("127.0.0.1", port))
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            kept.close()
+            continue
         _kept_ports.append(kept)
         return port
 

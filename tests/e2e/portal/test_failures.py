@@ -8,6 +8,7 @@ import time
 import unittest
 
 from harness import (
+    PATIENCE,
     TLS,
     TOKEN,
     Portal,
@@ -198,13 +199,16 @@ class Endings(PortalTest):
     def comes_back(self, script, pattern, **env):
         """|script| runs on the first connection after the join; the second one is healthy, and nothing is lost between them."""
 
-        begun = threading.Event()
+        begun, ended = threading.Event(), threading.Event()
 
         def whole(portal, peer, number):
             join_raw(peer)
             if number == 1:
                 begun.wait(30)
-                script(peer)
+                try:
+                    script(peer)
+                finally:
+                    ended.set()
             else:
                 serve_raw(peer)
 
@@ -214,6 +218,7 @@ class Endings(PortalTest):
         subject.wait(f"{pattern}.*{Subject.RETRY}")
         subject.wait(Subject.CONNECTED)
         self.assertNotRegex(subject.output().split("next try", 1)[1], Subject.INIT)
+        self.assertTrue(ended.wait(PATIENCE), "the script on the first connection does not end")
 
     def test_close(self):
         self.comes_back(lambda peer: peer.sendall(frame(8, b"\x03\xe9going \x1b[1m away")), "close 1001: going \\?")
@@ -392,12 +397,12 @@ class Partition(PortalTest):
         def script(portal, peer, number):
             join_raw(peer)
             if number < 6:
-                portal.stopping.wait(0.3)
+                portal.stopping.wait(0.9)  # all in all longer than the relay does without
                 return
             serve_raw(peer)
 
         raw = self.raw(script)
-        subject = self.subject(raw.url, PORTAL_TIMING=timing(partition="900ms"))
+        subject = self.subject(raw.url, PORTAL_TIMING=timing(partition="3s"))
         for _ in range(6):
             subject.wait(Subject.CONNECTED)
 
