@@ -50,6 +50,13 @@ void fzri_lanes_begin(fzr_udp *udp, fzr_time now)
     calm(udp);
 }
 
+/* A host that the kernel asks for is found within a millisecond, mostly, and is not to miss what comes until the next look is due. */
+bool fzri_lanes_found(fzr_udp *udp, const fzr_addr *to)
+{
+  fzri_lanes_look(udp);
+  return !fzri_neighbours_has(&udp->trouble.unresolved, to);
+}
+
 fzri_socket *fzri_lane_in_trouble(const fzr_udp *udp, const fzr_addr *to, bool to_stranger)
 {
   const fzri_lanes *l = &udp->lanes[to->family == FZR_FAMILY_IPV6];

@@ -33,6 +33,9 @@ typedef struct fzri_trouble {
 void fzri_lanes_begin(fzr_udp *udp, fzr_time now);
 /* Looks at the neighbours, if that is not too soon. */
 void fzri_lanes_look(fzr_udp *udp);
+/* Whether |to|, which was not reached when that was last looked at, is now: looked at again, if that is not too soon. For before something
+ * is dropped because of it. */
+bool fzri_lanes_found(fzr_udp *udp, const fzr_addr *to);
 /* By which socket a datagram leaves for |to| in times of trouble. */
 fzri_socket *fzri_lane_in_trouble(const fzr_udp *udp, const fzr_addr *to, bool to_stranger);
 

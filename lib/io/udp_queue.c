@@ -209,6 +209,8 @@ static bool send_head(fzr_udp *udp, fzri_socket *s)
   case FZRI_SEND_BLOCKED:
     if (by == s)
       return false;
+    if (by->lane == FZRI_LANE_UNREACHED && fzri_lanes_found(udp, &node->to))
+      return true; /* the next try is by another lane */
     *never_waits(udp, by) += node->count - node->sent;
     drop_head(udp, s->queue);
     return true;

@@ -125,12 +125,25 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
   return from;
 }
 
-static void queue_from(fzr_udp *udp, fzri_socket *s, uint16_t run, uint32_t segment)
+/* Has |r| wait for |s| from |segment| on, or drops it where it may not. */
+static void queue_run(fzr_udp *udp, fzri_socket *s, const fzri_run *r, uint32_t segment)
 {
+  if (s->lane == FZRI_LANE_UNREACHED && fzri_lanes_found(udp, &r->to)) {
+    s = fzri_lane(udp, &r->to, r->to_stranger);
+    if (!s->blocked)
+      segment = send_singly(udp, s, r, segment);
+    if (segment == r->count)
+      return;
+  }
   if (s->listens && s->lane == FZRI_LANE_QUEUES)
     udp->lanes[s->family == FZR_FAMILY_IPV6].stuck = true;
+  fzri_queue_append(udp, s, r, segment);
+}
+
+static void queue_from(fzr_udp *udp, fzri_socket *s, uint16_t run, uint32_t segment)
+{
   for (; run != FZRI_NO_RUN; run = udp->send.runs.runs[run].next, segment = 0)
-    fzri_queue_append(udp, s, &udp->send.runs.runs[run], segment);
+    queue_run(udp, s, &udp->send.runs.runs[run], segment);
 }
 
 /* Fills messages from |run| on. Returns how many; their runs are |run| and those that follow it. */

@@ -221,6 +221,76 @@ START_TEST(test_who_is_gone_holds_up_nobody)
 }
 END_TEST
 
+/* Nothing is dropped because of an old look: one who is found meanwhile misses nothing. Looks stay apart, however much is dropped. */
+START_TEST(test_who_is_found_misses_nothing)
+{
+  start(_i);
+  const rig_client me = mine();
+  hold_listen_socket();
+  gone = _i ? "::1" : "127.0.0.2"; /* with IPv6 it is both of them */
+  to_client(&me, 0);
+  serve();
+  rig_expect(rig.client_fd, 0, 40, true);
+  rig_blocked_fd = unreached()->fd;
+  for (unsigned i = 1; i < 6; i++) {
+    to_client(&o, i);
+    serve();
+  }
+  ck_assert_uint_eq(rig_stats().unreached_dropped, 5);
+  ck_assert_uint_eq(looks, 1);
+  rig.relay.now += 15 * FZR_MILLISECOND;
+  to_client(&o, 6);
+  to_client(&o, 7);
+  serve();
+  ck_assert_uint_eq(rig_stats().unreached_dropped, 7);
+  ck_assert_uint_eq(looks, 2);
+  rig_expect_nothing(o.client_fd);
+  gone = NULL;
+  rig.relay.now += 15 * FZR_MILLISECOND;
+  for (unsigned i = 8; i < 12; i++)
+    to_client(&o, i);
+  serve();
+  for (unsigned i = 8; i < 12; i++)
+    rig_expect(o.client_fd, i, 40, true);
+  ck_assert_uint_eq(rig_stats().unreached_dropped, 7);
+  ck_assert_uint_eq(looks, 3);
+  stop();
+}
+END_TEST
+
+/* What waits for the sender is no exception. */
+START_TEST(test_who_waits_and_is_found_misses_nothing)
+{
+  start(false);
+  const rig_client me = mine();
+  hold_listen_socket();
+  gone = "10.0.0.1";
+  to_client(&me, 0);
+  serve();
+  rig_expect(rig.client_fd, 0, 40, true);
+  /* All senders are full, and the look that follows says of one who waits that he is gone. */
+  static const int full[] = {-EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN};
+  rig_blocked_fd = unreached()->fd;
+  gone = "127.0.0.2";
+  rig.relay.now += 15 * FZR_MILLISECOND;
+  rig_script(full, FZRI_SENDERS + 1);
+  to_client(&me, 1);
+  to_client(&o, 2);
+  fzr_udp_ready ready[2] = {{rig.host.tokens[2], FZR_WATCH_READ, 0}, {rig.host.tokens[3], FZR_WATCH_READ, 0}};
+  fzr_udp_on_ready_batch(rig.udp, ready, 2, rig.relay.now);
+  ck_assert_uint_eq(rig_stats().queued_packets, 2);
+  ck_assert_uint_eq(looks, 2);
+  gone = NULL;
+  rig.relay.now += 15 * FZR_MILLISECOND;
+  serve();
+  rig_expect(rig.client_fd, 1, 40, true);
+  rig_expect(o.client_fd, 2, 40, true);
+  ck_assert_uint_eq(rig_stats().unreached_dropped, 0);
+  ck_assert_uint_eq(looks, 3);
+  stop();
+}
+END_TEST
+
 /* A stranger's request, from where a peer is. */
 static void ask_binding(void)
 {
@@ -468,6 +538,8 @@ int main(void)
   tcase_add_test(tc, test_nobody_takes_over_where_the_neighbours_answer);
   tcase_add_test(tc, test_looks_are_few);
   tcase_add_test(tc, test_who_is_gone_holds_up_nobody);
+  tcase_add_loop_test(tc, test_who_is_found_misses_nothing, 0, 2);
+  tcase_add_test(tc, test_who_waits_and_is_found_misses_nothing);
   tcase_add_test(tc, test_strangers_have_a_socket_of_their_own);
   tcase_add_test(tc, test_senders_are_few);
   tcase_add_test(tc, test_sources_change_over);
