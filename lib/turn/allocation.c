@@ -2,7 +2,6 @@
 #include "allocation.h"
 
 #include "channel.h"
-#include "events.h"
 #include "log.h"
 #include "replace.h"
 #include "room.h"
@@ -80,7 +79,7 @@ static void enter(fzr_engine *e, fzri_allocation *a, fzr_time expires)
 {
   fzri_map_insert(&e->clients, a->client_hash, a->index);
   fzri_allocation_set_expiry(e, a, expires);
-  fzri_events_queue_allocation(e, a);
+  fzri_event_queue_push_last(&e->events, &a->node);
 }
 
 int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request, fzri_allocation **out,
@@ -217,7 +216,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
   drop_pending(e, a);
   fzri_allocation_leave_user(e, a);
   fzri_wipe(a->key, sizeof a->key);
-  fzri_events_queue_allocation(e, a);
+  fzri_event_queue_push_last(&e->events, &a->node);
 }
 
 void fzri_allocation_expire(fzr_engine *e, fzri_allocation *a)
@@ -237,7 +236,7 @@ void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t fami
     if (c->peer.family == family)
       fzri_channel_end(e, c);
   }
-  fzri_events_queue_allocation(e, a);
+  fzri_event_queue_push_last(&e->events, &a->node);
 }
 
 void fzri_allocation_set_expiry(fzr_engine *e, fzri_allocation *a, fzr_time expires)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "channel.h"
 
-#include "events.h"
 #include "log.h"
 
 static void log_expired(const fzr_engine *e, const fzri_channel *c)
@@ -24,7 +23,7 @@ void fzri_channel_stop(fzr_engine *e, fzri_channel *c)
   c->relaying = false;
   e->stats.channels--;
   if (c->exported)
-    fzri_events_queue_channel(e, c);
+    fzri_event_queue_push(&e->events, &c->node);
 }
 
 void fzri_channel_set_own(fzr_engine *e, fzri_channel *c, bool own)
@@ -33,7 +32,7 @@ void fzri_channel_set_own(fzr_engine *e, fzri_channel *c, bool own)
     return;
   c->own = own;
   if (c->exported)
-    fzri_events_queue_channel(e, c);
+    fzri_event_queue_push(&e->events, &c->node);
 }
 
 void fzri_channel_release(fzr_engine *e, fzri_channel *c)
@@ -42,7 +41,7 @@ void fzri_channel_release(fzr_engine *e, fzri_channel *c)
   fzri_shared_channels_leave(e->shared, 1);
 }
 
-static void unlink_channel(fzr_engine *e, fzri_channel *c)
+static void leave_allocation(fzr_engine *e, const fzri_channel *c)
 {
   fzri_allocation *a = fzri_allocation_at(e, c->allocation);
   if (c->prev == FZRI_POOL_NONE)
@@ -54,15 +53,25 @@ static void unlink_channel(fzr_engine *e, fzri_channel *c)
   a->channel_count--;
 }
 
-void fzri_channel_end(fzr_engine *e, fzri_channel *c)
+void fzri_channel_take_down(fzr_engine *e, fzri_channel *c)
 {
-  fzri_channel_stop(e, c);
+  if (c->relaying) {
+    c->relaying = false;
+    e->stats.channels--;
+  }
   fzri_map_remove(&e->numbers, c->number_hash, c->index);
   fzri_map_remove(&e->peers, c->peer_hash, c->index);
   fzri_timers_cancel(&e->channel_timers, &c->timer);
-  unlink_channel(e, c);
+  leave_allocation(e, c);
   c->dead = true;
-  if (!c->queued)
+}
+
+void fzri_channel_end(fzr_engine *e, fzri_channel *c)
+{
+  fzri_channel_take_down(e, c);
+  if (c->exported)
+    fzri_event_queue_push(&e->events, &c->node);
+  if (!c->node.queued)
     fzri_channel_release(e, c);
 }
 
@@ -106,7 +115,7 @@ static void start_relaying(fzr_engine *e, fzri_channel *c)
   e->stats.channels_bound++;
   fzri_timers_set(&e->channel_timers, &c->timer, c->relay_until);
   if (!c->exported)
-    fzri_events_queue_channel(e, c);
+    fzri_event_queue_push(&e->events, &c->node);
 }
 
 static fzri_channel *new_channel(fzr_engine *e, fzri_allocation *a, uint16_t number, const fzr_addr *peer)
@@ -120,6 +129,7 @@ static fzri_channel *new_channel(fzr_engine *e, fzri_allocation *a, uint16_t num
   if (!c)
     return NULL;
   c->index = index;
+  c->node.kind = FZRI_NODE_CHANNEL;
   c->allocation = a->index;
   c->peer = *peer;
   c->number = number;

@@ -47,7 +47,10 @@ bool fzri_channel_conflicts(fzr_engine *e, const fzri_allocation *a, uint16_t nu
 enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint16_t number,
                                         const fzr_addr *peer);
 
-/* Takes |c| out of all look-ups and its allocation's list; its object lives until its UNBOUND was taken. */
+/* Takes |c| out of all look-ups and its allocation's list; it relays no more. Its object lives on. */
+void fzri_channel_take_down(fzr_engine *e, fzri_channel *c);
+
+/* Takes |c| down; its object lives until its UNBOUND was taken. */
 void fzri_channel_end(fzr_engine *e, fzri_channel *c);
 
 /* Expires what is due, up to |budget| items. Returns how many items it handled. */

@@ -102,7 +102,6 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->now = e->wall_at = now;
   e->lowest_port = c->lowest_port;
   e->highest_port = c->highest_port;
-  e->events.head = e->events.tail = FZRI_POOL_NONE;
   e->release_allocation = FZRI_POOL_NONE;
   e->recheck = FZRI_POOL_NONE;
   e->draining = c->draining;

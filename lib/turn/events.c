@@ -1,53 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "events.h"
-
+/* Events. The queue holds objects, not events: what there is to tell follows from how what the application was told differs from what
+ * is. So what was undone before it was told is never told. */
 #include "allocation.h"
 #include "channel.h"
 
-static uint32_t *next_link(fzr_engine *e, uint32_t handle)
-{
-  if (handle & FZRI_QUEUED_CHANNEL)
-    return &fzri_channel_at(e, handle & ~FZRI_QUEUED_CHANNEL)->next_queued;
-  return &fzri_allocation_at(e, handle)->next_queued;
-}
-
-static void push(fzr_engine *e, uint32_t handle)
-{
-  *next_link(e, handle) = FZRI_POOL_NONE;
-  if (e->events.tail == FZRI_POOL_NONE)
-    e->events.head = handle;
-  else
-    *next_link(e, e->events.tail) = handle;
-  e->events.tail = handle;
-}
-
-static void pop(fzr_engine *e)
-{
-  e->events.head = *next_link(e, e->events.head);
-  if (e->events.head == FZRI_POOL_NONE)
-    e->events.tail = FZRI_POOL_NONE;
-}
-
-void fzri_events_queue_allocation(fzr_engine *e, fzri_allocation *a)
-{
-  if (a->queued) {
-    a->requeue = true;
-    return;
-  }
-  a->queued = true;
-  push(e, a->index);
-}
-
-void fzri_events_queue_channel(fzr_engine *e, fzri_channel *c)
-{
-  if (c->queued)
-    return;
-  c->queued = true;
-  push(e, c->index | FZRI_QUEUED_CHANNEL);
-}
-
-void fzri_event_of_channel(const fzr_engine *e, const fzri_channel *c, enum fzr_event_type type,
-                           fzr_event *event)
+static void event_of_channel(const fzr_engine *e, const fzri_channel *c, enum fzr_event_type type,
+                             fzr_event *event)
 {
   const fzri_allocation *a = fzri_allocation_at(e, c->allocation);
   memset(event, 0, sizeof *event);
@@ -89,41 +47,32 @@ static bool channel_event(fzr_engine *e, fzri_channel *c, fzr_event *event)
   if (relaying == c->exported && !(relaying && other))
     return false;
   const enum fzr_event_type type = relaying && !other ? FZR_EVENT_CHANNEL_BOUND : FZR_EVENT_CHANNEL_UNBOUND;
-  fzri_event_of_channel(e, c, type, event);
+  event_of_channel(e, c, type, event);
   c->exported = type == FZR_EVENT_CHANNEL_BOUND;
   c->exported_own = c->exported && c->own;
   return true;
 }
 
-/* The head of the queue is a channel. */
-static bool take_channel(fzr_engine *e, fzr_event *event)
+/* The first of the queue is the channel |c|. */
+static bool take_channel(fzr_engine *e, fzri_channel *c, fzr_event *event)
 {
-  fzri_channel *c = fzri_channel_at(e, e->events.head & ~FZRI_QUEUED_CHANNEL);
-  pop(e);
-  c->queued = false;
+  fzri_event_queue_pop(&e->events);
   const bool told = channel_event(e, c, event);
   if (c->dead)
     fzri_channel_release(e, c);
   else if (told && relays(e, c) && !c->exported)
     /* As what it is now. Not that of a closing allocation: it would come behind the allocation, which frees it. */
-    fzri_events_queue_channel(e, c);
+    fzri_event_queue_push(&e->events, &c->node);
   return told;
 }
 
-/* A closing allocation unbinds its channels, then closes its ports; one step a call. False: nothing is left to tell. */
+/* A closing allocation, which is queued behind all its channels that were, unbinds the rest, then closes its ports; one step a call. False: nothing is left to tell. */
 static bool closing_event(fzr_engine *e, fzri_allocation *a, fzr_event *event)
 {
   while (a->first_channel != FZRI_POOL_NONE) {
     fzri_channel *c = fzri_channel_at(e, a->first_channel);
-    a->first_channel = c->next;
-    a->channel_count--; /* packets may still be looked up between two events */
-    fzri_map_remove(&e->numbers, c->number_hash, c->index);
-    fzri_map_remove(&e->peers, c->peer_hash, c->index);
-    fzri_timers_cancel(&e->channel_timers, &c->timer);
-    if (c->relaying) {
-      c->relaying = false;
-      e->stats.channels--;
-    }
+    /* From the allocation's list, too: packets may still be looked up between two events. */
+    fzri_channel_take_down(e, c);
     const bool told = channel_event(e, c, event);
     fzri_channel_release(e, c);
     if (told)
@@ -163,26 +112,25 @@ static bool living_event(fzri_allocation *a, fzr_event *event)
   return false;
 }
 
-/* The head of the queue is an allocation; it stays there as long as it has something to tell. */
-static bool take_allocation(fzr_engine *e, fzr_event *event)
+/* The first of the queue is the allocation |a|; it stays there as long as it has something to tell. */
+static bool take_allocation(fzr_engine *e, fzri_allocation *a, fzr_event *event)
 {
-  fzri_allocation *a = fzri_allocation_at(e, e->events.head);
   const bool closing = a->state == FZRI_ALLOCATION_CLOSING;
-  if (a->requeue) {
-    /* It was queued before channels whose UNBOUND has to come first; none may be freed while queued, either. */
-    a->requeue = false;
-    pop(e);
-    push(e, a->index);
-    return false;
-  }
   if (closing ? closing_event(e, a, event) : living_event(a, event))
     return true;
-  pop(e);
-  a->queued = false;
+  fzri_event_queue_pop(&e->events);
   /* A socket that is still being opened keeps the port: nobody else may be given it meanwhile. */
   if (closing && !a->told)
     e->release_allocation = a->index;
   return false;
+}
+
+static bool take(fzr_engine *e, fzri_event_node *node, fzr_event *event)
+{
+  uint8_t *at = (uint8_t *)node;
+  if (node->kind == FZRI_NODE_CHANNEL)
+    return take_channel(e, (fzri_channel *)(void *)(at - offsetof(fzri_channel, node)), event);
+  return take_allocation(e, (fzri_allocation *)(void *)(at - offsetof(fzri_allocation, node)), event);
 }
 
 bool fzr_engine_next_event(fzr_engine *e, fzr_event *event)
@@ -195,11 +143,10 @@ bool fzr_engine_next_event(fzr_engine *e, fzr_event *event)
       e->release_allocation = FZRI_POOL_NONE;
       fzri_allocation_release(e, a);
     }
-    if (e->events.head == FZRI_POOL_NONE)
+    fzri_event_node *first = fzri_event_queue_first(&e->events);
+    if (!first)
       return false;
-    const bool told =
-        e->events.head & FZRI_QUEUED_CHANNEL ? take_channel(e, event) : take_allocation(e, event);
-    if (told)
+    if (take(e, first, event))
       return true;
   }
 }
@@ -213,7 +160,7 @@ size_t fzr_engine_list_channels(const fzr_engine *e, uint32_t *cursor, fzr_event
     const fzri_channel *c = fzri_channel_at(e, *cursor);
     if (c->number && c->relaying && !c->dead &&
         fzri_allocation_at(e, c->allocation)->state == FZRI_ALLOCATION_LIVE)
-      fzri_event_of_channel(e, c, FZR_EVENT_CHANNEL_BOUND, &out[n++]);
+      event_of_channel(e, c, FZR_EVENT_CHANNEL_BOUND, &out[n++]);
   }
   return n;
 }

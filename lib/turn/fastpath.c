@@ -22,7 +22,7 @@ static_assert(SIZE_IS(fzr_transmit, 64), "frozen");
 /* Memory is a promise (README.md): allocation, channel, and 3 map entries of at most 32 bytes fit 512 bytes. */
 static_assert(sizeof(fzri_allocation) + sizeof(fzri_channel) <= 512 - 3 * 32,
               "bytes per allocation with a channel");
-static_assert(offsetof(fzri_allocation, queued) < 2 * FZRI_CACHE_LINE, "what the data path reads of it");
+static_assert(offsetof(fzri_allocation, opened) < 2 * FZRI_CACHE_LINE, "what the data path reads of it");
 static_assert(offsetof(fzri_channel, next) <= FZRI_CACHE_LINE, "what the data path reads of it");
 
 /* For what a packet goes through: a call costs as much as what is in it. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "allocation.h"
 #include "answer.h"
-#include "events.h"
 #include "log.h"
 #include "replace.h"
 #include "room.h"
@@ -255,7 +254,7 @@ int fzr_engine_port_result(fzr_engine *e, uint16_t port, enum fzr_family family,
   if (a->state != FZRI_ALLOCATION_OPENING) {
     /* It ended meanwhile, and waited for this to give its port back. */
     a->told &= (uint8_t)~bit;
-    fzri_events_queue_allocation(e, a);
+    fzri_event_queue_push_last(&e->events, &a->node);
     return FZR_ERR_INVALID_STATE;
   }
   if (error) {

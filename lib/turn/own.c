@@ -2,7 +2,6 @@
 #include "own.h"
 
 #include "channel.h"
-#include "events.h"
 #include "log.h"
 #include "request.h"
 #include "shared.h"

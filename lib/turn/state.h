@@ -9,6 +9,7 @@
 #include "../base/pool.h"
 #include "../base/siphash.h"
 #include "../base/timers.h"
+#include "event_queue.h"
 #include "firezone_relay/engine.h"
 #include "limits.h"
 #include "peer_policy.h"
@@ -58,6 +59,9 @@ static inline bool fzri_addr_same(const fzr_addr *a, const fzr_addr *b)
   return memcmp(a, b, sizeof *a) == 0;
 }
 
+/* What an fzri_event_node is a member of. */
+enum fzri_node_kind { FZRI_NODE_ALLOCATION = 0, FZRI_NODE_CHANNEL = 1 };
+
 enum fzri_allocation_state {
   FZRI_ALLOCATION_OPENING = 1, /* waits for its sockets */
   FZRI_ALLOCATION_LIVE = 2,
@@ -91,11 +95,8 @@ typedef struct fzri_allocation {
   uint8_t told;     /* bits: PORT_OPEN was taken, PORT_CLOSE was not */
   uint8_t opened;   /* bits: port_result came with success */
   uint8_t missing;  /* enum fzr_family to be named in ADDRESS-ERROR-CODE, or 0 */
-  bool queued;      /* in the queue of events */
-  bool requeue;     /* queued, but must come behind what was queued since */
   bool uncounted;   /* its client was told that it is over by now: it counts for its user no more */
-  uint8_t reserved[2];
-  uint32_t next_queued;
+  uint8_t reserved[4];
   uint32_t client_hash;
   uint32_t lifetime; /* seconds granted by the Allocate, for its retransmissions */
   uint32_t pending;  /* its fzri_pending, or FZRI_POOL_NONE */
@@ -106,6 +107,7 @@ typedef struct fzri_allocation {
   uint64_t user;        /* keyed hash of whom the username names */
   uint64_t shared_user; /* hash of the user whom fzr_shared knows it by; 0: it does not */
   fzri_timer timer;
+  fzri_event_node node; /* FZRI_NODE_ALLOCATION */
 } fzri_allocation;
 
 /* Likewise: in the first line. */
@@ -114,20 +116,18 @@ typedef struct fzri_channel {
   uint32_t allocation;
   fzr_time relay_until;
   fzr_addr peer;
-  uint16_t number; /* 0: object not in use */
-  bool relaying;   /* as far as timers have noticed: the data path compares relay_until */
-  bool exported;   /* the application was told BOUND and not UNBOUND */
-  bool queued;
+  uint16_t number;   /* 0: object not in use */
+  bool relaying;     /* as far as timers have noticed: the data path compares relay_until */
+  bool exported;     /* the application was told BOUND and not UNBOUND */
   bool dead;         /* out of all look-ups; freed when its last event was taken */
   bool own;          /* the peer is the relay itself */
   bool exported_own; /* and the application was told so */
   uint32_t next;     /* siblings; FZRI_POOL_NONE: end */
   uint32_t prev;
-  uint32_t next_queued;
   uint32_t number_hash;
   uint32_t peer_hash;
-  uint32_t reserved2;
   fzri_timer timer;
+  fzri_event_node node; /* FZRI_NODE_CHANNEL */
 } fzri_channel;
 
 typedef struct fzri_answer {
@@ -137,12 +137,6 @@ typedef struct fzri_answer {
   bool to_stranger;
   uint8_t data[FZRI_ANSWER_MAX + 5];
 } fzri_answer;
-
-/* A queue through next_queued of allocations and channels; a channel's index has FZRI_QUEUED_CHANNEL set. */
-#define FZRI_QUEUED_CHANNEL 0x80000000u
-typedef struct fzri_event_queue {
-  uint32_t head, tail; /* FZRI_POOL_NONE: empty */
-} fzri_event_queue;
 
 struct fzr_engine {
   _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* a shard's counters share no line with another's */
