@@ -15,19 +15,6 @@ const char *metrics_direction(unsigned index)
   return index == 0 ? "client_to_peer" : "peer_to_client";
 }
 
-const char *metrics_method(unsigned index)
-{
-  static const char *const names[FZR_STAT_METHODS] = {
-      [FZR_STAT_BINDING] = "binding",
-      [FZR_STAT_ALLOCATE] = "allocate",
-      [FZR_STAT_REFRESH] = "refresh",
-      [FZR_STAT_CHANNEL_BIND] = "channelbind",
-      [FZR_STAT_CREATE_PERMISSION] = "createpermission",
-      [FZR_STAT_OTHER] = "other",
-  };
-  return index < FZR_STAT_METHODS ? names[index] : "other";
-}
-
 /* What a relay answers, as the RFCs and this library have it. */
 static bool is_usual(unsigned method, unsigned code)
 {

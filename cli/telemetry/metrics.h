@@ -91,8 +91,7 @@ bool metrics_has_responses(const metrics_totals *totals, unsigned method, unsign
 /* Reads /proc/self; what can't be read is 0. */
 void metrics_read_process(metrics_process *process);
 
-/* Names of label values: of fzr_stats.packets and of enum fzr_stat_method. */
+/* The label value of an index of fzr_stats.packets. */
 const char *metrics_direction(unsigned index);
-const char *metrics_method(unsigned index);
 
 #endif

@@ -169,7 +169,7 @@ static void add_responses(builder *b, const char *name, const char *unit)
         continue;
       Otlp__NumberPoint *p = add_number(b, &f, b->now.responses[m][c], b->before.responses[m][c]);
       with_string(b, p, "response_class", c ? "error" : "success");
-      with_string(b, p, "message_type", metrics_method(m));
+      with_string(b, p, "message_type", fzr_stat_method_name(m));
       if (c)
         with_int(b, p, "error_code", fzr_stat_code(c));
     }

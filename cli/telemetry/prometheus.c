@@ -69,7 +69,7 @@ static void responses(struct evbuffer *out, const metrics_totals *t)
       if (!metrics_has_responses(t, m, c))
         continue;
       put(out, "relay_responses_total{response_class=\"%s\",message_type=\"%s\"", c ? "error" : "success",
-          metrics_method(m));
+          fzr_stat_method_name(m));
       if (c)
         put(out, ",error_code=\"%u\"", fzr_stat_code(c));
       put(out, "} %" PRIu64 "\n", t->responses[m][c]);

@@ -170,18 +170,5 @@ uint64_t span_ring_dropped(const span_ring *r)
 
 const char *span_name(const span *s)
 {
-  switch (s->method) {
-  case FZR_STUN_BINDING:
-    return "handle_binding_request";
-  case FZR_STUN_ALLOCATE:
-    return "handle_allocate_request";
-  case FZR_STUN_REFRESH:
-    return "handle_refresh_request";
-  case FZR_STUN_CHANNEL_BIND:
-    return "handle_channel_bind_request";
-  case FZR_STUN_CREATE_PERMISSION:
-    return "handle_create_permission_request";
-  default:
-    return "handle_unknown_request";
-  }
+  return fzr_stat_method_handler(fzr_stat_method_of(s->method));
 }

@@ -469,6 +469,25 @@ enum fzr_stat_method {
 /** Indices of fzr_stats.responses: 0 success, then one per error code; fzr_stat_code names them. */
 #define FZR_STAT_CODES 16
 
+/**
+ * `fzr_stat_method_of` returns under which index of fzr_stats.responses answers to the STUN method |method|
+ * are counted: FZR_STAT_OTHER for those that the engine does not know.
+ */
+FZR_API unsigned fzr_stat_method_of(unsigned method);
+
+/**
+ * `fzr_stat_method_name` returns the name of what index |index| of fzr_stats.responses counts: "binding",
+ * "channelbind" and so on; "other" for FZR_STAT_OTHER and for no index. It is constant.
+ */
+FZR_API const char *fzr_stat_method_name(unsigned index);
+
+/**
+ * `fzr_stat_method_handler` returns what handling such a request is called in traces:
+ * "handle_channel_bind_request" and so on; "handle_unknown_request" for FZR_STAT_OTHER and for no index.
+ * It is constant.
+ */
+FZR_API const char *fzr_stat_method_handler(unsigned index);
+
 /** `fzr_stat_code` returns the STUN error code of index |index| of fzr_stats.responses: 0 for success, or unused. */
 FZR_API unsigned fzr_stat_code(unsigned index);
 

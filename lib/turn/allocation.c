@@ -3,7 +3,6 @@
 
 #include "channel.h"
 #include "log.h"
-#include "replace.h"
 #include "room.h"
 
 #include "../base/crypto.h"
@@ -35,10 +34,6 @@ fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, con
   fzri_allocation *a = look_up(e, client, server, fzri_hash_client(e, client));
   if (a && e->now >= a->expires) {
     fzri_allocation_expire(e, a);
-    return NULL;
-  }
-  if (a && fzri_replaced(e, a)) {
-    fzri_replace_end(e, a);
     return NULL;
   }
   return a;
@@ -173,7 +168,6 @@ void fzri_allocation_live(fzr_engine *e, fzri_allocation *a)
   drop_pending(e, a);
   e->stats.allocations++;
   e->stats.allocations_created++;
-  fzri_replace_older(e, a);
 }
 
 void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a)

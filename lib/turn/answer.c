@@ -15,30 +15,12 @@ unsigned fzr_stat_code(unsigned index)
   return index < FZR_STAT_CODES ? stat_codes[index] : 0;
 }
 
-unsigned fzri_stat_code_index(unsigned code)
+static unsigned code_index(unsigned code)
 {
   for (unsigned i = 0; i < FZR_STAT_CODES; i++)
     if (stat_codes[i] == code)
       return i;
   return FZR_STAT_CODES - 1;
-}
-
-unsigned fzri_stat_method_index(uint16_t method)
-{
-  switch (method) {
-  case FZR_STUN_BINDING:
-    return FZR_STAT_BINDING;
-  case FZR_STUN_ALLOCATE:
-    return FZR_STAT_ALLOCATE;
-  case FZR_STUN_REFRESH:
-    return FZR_STAT_REFRESH;
-  case FZR_STUN_CHANNEL_BIND:
-    return FZR_STAT_CHANNEL_BIND;
-  case FZR_STUN_CREATE_PERMISSION:
-    return FZR_STAT_CREATE_PERMISSION;
-  default:
-    return FZR_STAT_OTHER;
-  }
 }
 
 void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fzr_stun_class cls,
@@ -49,7 +31,7 @@ void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fz
   fzr_stun_build(&reply->builder, data, FZRI_ANSWER_MAX, method, cls, txid);
 }
 
-void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned code, const uint8_t *key,
+void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, const uint8_t *key,
                      bool fingerprint, const fzr_addr *to, const fzr_addr *from)
 {
   if (key)
@@ -67,7 +49,7 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned
   reply->slot->to = *to;
   reply->slot->from = *from;
   e->answer_tail++;
-  e->stats.responses[fzri_stat_method_index(method)][fzri_stat_code_index(code)]++;
+  e->stats.responses[stat][code_index(code)]++;
 }
 
 /* The key that the answer to |r| is signed with, or NULL: what is signed for one who has not shown that he knows the password could
@@ -112,7 +94,7 @@ static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, 
   const bool fingerprint = fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT);
   if (has_room_for_software(e, r, reply, key, fingerprint))
     add_software(e, reply);
-  fzri_reply_send(e, reply, r->msg.method, code, key, fingerprint, r->from, r->to);
+  fzri_reply_send(e, reply, r->method->stat, code, key, fingerprint, r->from, r->to);
   /* A request with a right MESSAGE-INTEGRITY may be an old one, from a forged address: only the nonce shows that it is not. */
   if (reply->slot)
     reply->slot->to_stranger = !(r->reached && r->verified);
@@ -131,9 +113,10 @@ void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply
 /* Returns whether there is to be one. */
 static bool begin_error(fzr_engine *e, fzri_request *r, fzri_reply *reply, unsigned code)
 {
-  r->silenced = !fzri_limits_error(&e->limits, r, e->now);
-  if (r->silenced)
+  if (!fzri_limits_error(&e->limits, r, e->now)) {
+    r->dropped = FZR_DROP_RATE_LIMITED;
     return false;
+  }
   fzri_reply_begin(e, reply, r->msg.method, FZR_STUN_ERROR, fzr_stun_txid(&r->msg));
   fzr_stun_add_error(&reply->builder, code);
   return true;
@@ -178,6 +161,12 @@ void fzri_answer_unknown(fzr_engine *e, fzri_request *r, const uint16_t *types, 
   fzr_stun_add(&reply.builder, FZR_ATTR_UNKNOWN_ATTRIBUTES, list, 2 * n);
   send_reply(e, r, &reply, 420);
   log_refused(e, r, 420);
+}
+
+void fzri_answer_not_understood(fzr_engine *e, fzri_request *r)
+{
+  const size_t n = r->msg.unknown_count;
+  fzri_answer_unknown(e, r, r->msg.unknown, n < FZR_STUN_UNKNOWN_MAX ? n : FZR_STUN_UNKNOWN_MAX);
 }
 
 static void log_forbidden(const fzr_engine *e, const fzri_request *r, const fzri_peer_judgement *judged,
@@ -235,7 +224,7 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
   else
     add_allocation(e, &reply, a);
   add_software(e, &reply);
-  fzri_reply_send(e, &reply, FZR_STUN_ALLOCATE, code, key, fingerprint, &a->client, &a->server);
+  fzri_reply_send(e, &reply, FZR_STAT_ALLOCATE, code, key, fingerprint, &a->client, &a->server);
 }
 
 void fzri_note_memory(fzr_engine *e, const fzri_request *r, int error)

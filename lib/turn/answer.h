@@ -22,8 +22,8 @@ void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fz
                       const uint8_t *txid);
 
 /* Completes it: MESSAGE-INTEGRITY under |key| unless NULL, FINGERPRINT if asked for; counts |code| (0: success) for
- * |method| and puts it in the ring for |to|, from the local address |from|. For a client's; otherwise slot->to_stranger is to be set. */
-void fzri_reply_send(fzr_engine *e, fzri_reply *reply, uint16_t method, unsigned code, const uint8_t *key,
+ * |stat|, an enum fzr_stat_method, and puts it in the ring for |to|, from the local address |from|. For a client's; otherwise slot->to_stranger is to be set. */
+void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, const uint8_t *key,
                      bool fingerprint, const fzr_addr *to, const fzr_addr *from);
 
 /* Answers |r| with success and what was added to |reply|, and with SOFTWARE, where there is room for that. */
@@ -32,10 +32,12 @@ void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply
 void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply);
 
 /* Answers |r| with the error |code| and what belongs to it (REALM and NONCE for 401 and 438), and logs the refusal. All errors
- * keep to the limits: r->silenced says that it was not answered. */
+ * keep to the limits: r->dropped says that it was not answered. */
 void fzri_answer_error(fzr_engine *e, fzri_request *r, unsigned code);
 /* The same, with UNKNOWN-ATTRIBUTES of the |n| types. */
 void fzri_answer_unknown(fzr_engine *e, fzri_request *r, const uint16_t *types, size_t n);
+/* The same, with those that were not understood when |r| was read. */
+void fzri_answer_not_understood(fzr_engine *e, fzri_request *r);
 /* Answers a CHANNEL_BIND or CREATE_PERMISSION that named a peer (r->peer) out of bounds with 403, and logs why. */
 void fzri_answer_forbidden(fzr_engine *e, fzri_request *r, const fzri_peer_judgement *judged);
 
@@ -43,10 +45,6 @@ void fzri_answer_forbidden(fzr_engine *e, fzri_request *r, const fzri_peer_judge
  * |fingerprint| says whether it wants one. */
 void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, const uint8_t *key,
                           bool fingerprint);
-
-/* The index of |code| in fzr_stats.responses, and of |method|. */
-unsigned fzri_stat_code_index(unsigned code);
-unsigned fzri_stat_method_index(uint16_t method);
 
 /* |r| gets 508 for want of memory: counts that, and tells the log. |error|: FZR_ERR_NO_CHANNEL or FZR_ERR_NO_MEMORY. */
 void fzri_note_memory(fzr_engine *e, const fzri_request *r, int error);

@@ -103,7 +103,7 @@ unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
   /* Without a good nonce it is 401 or 438 either way; it is computed if that may have to be signed. */
   const bool wanted = own || nonce == FZRI_NONCE_FRESH || fzri_scheme_signs_challenges(&e->scheme);
   if (wanted && !own && !fzri_limits_may_prove(&e->limits, r, e->now)) {
-    r->silenced = true;
+    r->dropped = FZR_DROP_RATE_LIMITED;
     return 401;
   }
   if (wanted)

@@ -6,7 +6,7 @@
 #include "request.h"
 
 /* Authenticates |r|, whose allocation has been looked up. Returns 0, and then r->authenticated is true and the credential there; or
- * the error code, 400, 401 or 438. r->silenced: nothing is to be answered. */
+ * the error code, 400, 401 or 438. r->dropped: nothing is to be answered. */
 unsigned fzri_authenticate(fzr_engine *e, fzri_request *r);
 
 #endif

@@ -4,9 +4,9 @@
 #include "allocation.h"
 #include "answer.h"
 #include "channel.h"
+#include "dispatch.h"
 #include "foreign.h"
 #include "lookahead.h"
-#include "request.h"
 
 #include "../base/bytes.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "allocation.h"
 #include "answer.h"
+#include "handlers.h"
 #include "log.h"
 #include "replace.h"
 #include "room.h"
@@ -75,14 +76,6 @@ static size_t unsupported(const fzri_request *r, uint16_t types[3])
     if (fzr_stun_has(&r->msg, all[i]))
       types[n++] = all[i];
   return n;
-}
-
-uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r)
-{
-  const fzri_slice name = fzri_scheme_user(&e->scheme, r->username.value, r->username.len);
-  /* Not the engine's own key: all shards must count the same user alike. */
-  const uint64_t user = fzri_siphash13(&e->user_key, name.data, name.len);
-  return user ? user : 1;
 }
 
 static uint8_t cut(uint16_t len, size_t room)
@@ -223,8 +216,10 @@ static void finish(fzr_engine *e, fzri_allocation *a, unsigned code)
   log_end(e, a, code);
   if (code)
     fzri_allocation_end(e, a);
-  else
+  else {
     fzri_allocation_live(e, a);
+    fzri_replace_older(e, a);
+  }
 }
 
 static void log_unavailable(const fzr_engine *e, const fzri_allocation *a, uint8_t family, int error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answer.h"
 #include "channel.h"
+#include "handlers.h"
 #include "log.h"
 
 /* Reads CHANNEL-NUMBER and XOR-PEER-ADDRESS; the log gets what could be read. Returns 0 or 400. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answer.h"
+#include "handlers.h"
 #include "log.h"
 
 /* The error code of one peer of the request, 0 for none. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "allocation.h"
 #include "answer.h"
+#include "handlers.h"
 #include "log.h"
 
 /* REQUESTED-ADDRESS-FAMILY limits a Refresh to one of an allocation's addresses. Returns 0 with the family or

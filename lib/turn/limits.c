@@ -63,16 +63,14 @@ static uint64_t tuple_of(const fzri_limits *limits, const fzri_request *r)
  * of bounds: errors for one that has an allocation cost little. */
 static uint64_t error_cost(const fzri_request *r)
 {
-  const bool names_peers =
-      r->msg.method == FZR_STUN_CHANNEL_BIND || r->msg.method == FZR_STUN_CREATE_PERMISSION;
-  return names_peers && r->authenticated && r->allocation ? 1 : ERROR_COST;
+  return r->method->names_peers && r->authenticated && r->allocation ? 1 : ERROR_COST;
 }
 
 /* One answer for the prefix of one who is not authenticated. */
 static bool take_of_prefix(fzri_limits *limits, const fzri_request *r, fzr_time now)
 {
   fzri_rate_limit *prefixes = &limits->prefixes;
-  if (r->msg.method == FZR_STUN_BINDING)
+  if (!r->method->authenticated)
     return true; /* it has paid */
   if (!r->reached)
     return fzri_limits_binding(limits, r->from, now);

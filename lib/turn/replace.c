@@ -7,13 +7,13 @@
 /* How often a shard with allocations looks for what others have replaced, if no request makes it look. */
 #define LOOK_EVERY FZR_SECOND
 
-bool fzri_replaced(const fzr_engine *e, const fzri_allocation *a)
+static bool is_replaced(const fzr_engine *e, const fzri_allocation *a)
 {
   return e->replaces && a->shared_user && a->state == FZRI_ALLOCATION_LIVE &&
          fzri_shared_newest(e->shared, a->shared_user) != a->port;
 }
 
-void fzri_replace_end(fzr_engine *e, fzri_allocation *a)
+static void end_replaced(fzr_engine *e, fzri_allocation *a)
 {
   if (fzri_log_wants(e, FZR_LOG_INFO)) {
     fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, FZR_LOG_ALLOCATION_REPLACED);
@@ -24,14 +24,23 @@ void fzri_replace_end(fzr_engine *e, fzri_allocation *a)
   fzri_allocation_end(e, a);
 }
 
+fzri_allocation *fzri_replace_find(fzr_engine *e, const fzr_addr *client, const fzr_addr *server)
+{
+  fzri_allocation *a = fzri_allocation_find(e, client, server);
+  if (!a || !is_replaced(e, a))
+    return a;
+  end_replaced(e, a);
+  return NULL;
+}
+
 /* The allocation at |port| may be over: ends it if it is one of this shard, else tells the others. */
 static void end_at(fzr_engine *e, uint16_t port)
 {
   fzri_allocation *a = fzri_allocation_by_port(e, port);
   if (!a)
     fzri_shared_mark(e->shared, port);
-  else if (fzri_replaced(e, a))
-    fzri_replace_end(e, a);
+  else if (is_replaced(e, a))
+    end_replaced(e, a);
 }
 
 void fzri_replace_older(fzr_engine *e, fzri_allocation *a)
@@ -45,12 +54,9 @@ void fzri_replace_older(fzr_engine *e, fzri_allocation *a)
     end_at(e, older);
 }
 
-void fzri_replace_user(fzr_engine *e, fzri_allocation *a, const fzri_request *r)
+void fzri_replace_user(fzr_engine *e, fzri_allocation *a, uint64_t user)
 {
-  if (!e->replaces)
-    return;
-  const uint64_t user = fzri_request_user(e, r);
-  if (user == a->shared_user)
+  if (!e->replaces || user == a->shared_user)
     return;
   fzri_allocation_leave_user(e, a);
   a->shared_user = user;
@@ -82,8 +88,8 @@ void fzri_replace_look(fzr_engine *e)
     if (!a)
       continue; /* another shard's */
     /* Else the mark goes when the port is given back. */
-    if (fzri_replaced(e, a))
-      fzri_replace_end(e, a);
+    if (is_replaced(e, a))
+      end_replaced(e, a);
     else if (a->state == FZRI_ALLOCATION_LIVE)
       fzri_shared_unmark(e->shared, port);
   }

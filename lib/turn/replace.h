@@ -7,19 +7,16 @@
 #ifndef FZRI_REPLACE_H
 #define FZRI_REPLACE_H
 
-#include "request.h"
+#include "allocation.h"
 
 /* |a| has begun to live: it is its user's newest one, and the older one ends, here or in another shard. */
 void fzri_replace_older(fzr_engine *e, fzri_allocation *a);
 
-/* Whether a newer allocation has come in place of |a|. */
-bool fzri_replaced(const fzr_engine *e, const fzri_allocation *a);
+/* The allocation of the 5-tuple, as fzri_allocation_find has it; one in whose place a newer one has come is ended, and NULL. */
+fzri_allocation *fzri_replace_find(fzr_engine *e, const fzr_addr *client, const fzr_addr *server);
 
-/* Ends |a|, which was replaced. */
-void fzri_replace_end(fzr_engine *e, fzri_allocation *a);
-
-/* |a|, which lives on, is from now on of the user of |r|: his newest one. */
-void fzri_replace_user(fzr_engine *e, fzri_allocation *a, const fzri_request *r);
+/* |a|, which lives on, is from now on |user|'s, as fzr_shared knows him: his newest one. */
+void fzri_replace_user(fzr_engine *e, fzri_allocation *a, uint64_t user);
 
 /* |user| gets no new allocation, because all ports are taken: his older one ends, so that there is one when he asks again. Returns whether
  * a port is about to become free, his or another user's. */

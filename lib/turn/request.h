@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request from a client: its authentication, and what handlers share. */
+/* One request from a client: what is known of it, and what handlers share. */
 #ifndef FZRI_REQUEST_H
 #define FZRI_REQUEST_H
 
 #include "state.h"
 
-typedef struct fzri_request {
+/* What the relay does about a method: a row of the table in dispatch.c. */
+typedef struct fzri_method {
+  uint16_t number;    /* of STUN */
+  uint8_t stat;       /* enum fzr_stat_method */
+  bool authenticated; /* the handler gets none but authenticated requests */
+  bool names_peers;
+  void (*handle)(fzr_engine *e, fzri_request *r); /* NULL: 400 */
+  const char *name;
+  const char *handler; /* its name, for traces */
+} fzri_method;
+
+struct fzri_request {
   fzr_stun_msg msg;
+  const fzri_method *method;
   const fzr_addr *from;
   const fzr_addr *to;
   fzri_allocation *allocation; /* of this 5-tuple, or NULL; may be opening */
@@ -20,21 +32,10 @@ typedef struct fzri_request {
   bool reached;                /* the sender has a nonce of ours: the source address is not forged */
   bool verified;               /* MESSAGE-INTEGRITY is that of the username's key */
   bool authenticated;
-  bool paid;     /* limits.h: the error has been paid for */
-  bool silenced; /* it was not answered, because of that */
-} fzri_request;
-
-/* Takes one datagram that looks like STUN. Returns FZR_DROP_NONE if it was handled (answered, or rightly not), or the reason why
- * it was dropped. */
-enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_t len, const fzr_addr *from,
-                                       const fzr_addr *to);
-
-/* The handlers. Each answers exactly once, but for an Allocate that waits for its sockets or repeats one that does. */
-void fzri_handle_binding(fzr_engine *e, fzri_request *r);
-void fzri_handle_allocate(fzr_engine *e, fzri_request *r);
-void fzri_handle_refresh(fzr_engine *e, fzri_request *r);
-void fzri_handle_create_permission(fzr_engine *e, fzri_request *r);
-void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r);
+  bool paid; /* limits.h: the error has been paid for */
+  enum fzr_drop_reason
+      dropped; /* why there is no answer; FZR_DROP_NONE: there is one, or there will be, or rightly not */
+};
 
 /* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);

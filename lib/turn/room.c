@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room.h"
 
-#include "allocation.h"
-#include "log.h"
 #include "shared.h"
 
 void fzri_room_is_short(fzr_engine *e, int error)
@@ -26,25 +24,4 @@ int fzr_shared_lacks(const fzr_shared *s, fzr_time now)
   return now < atomic_load_explicit(&s->short_until, memory_order_relaxed)
              ? atomic_load_explicit(&s->short_of, memory_order_relaxed)
              : 0;
-}
-
-static void log_full(fzr_engine *e, int lacks)
-{
-  if (!fzri_log_wants(e, FZR_LOG_WARN) || !fzri_told_full(e->told, e->now))
-    return;
-  fzr_log_record record = fzri_log_record(e, FZR_LOG_WARN, FZR_LOG_FULL);
-  record.adapter_error = lacks;
-  e->log(e->log_ctx, &record);
-}
-
-bool fzri_room_turns_away(fzr_engine *e, const fzri_request *r)
-{
-  if (!e->silent_when_full)
-    return false;
-  const int lacks = fzr_shared_lacks(e->shared, e->now);
-  if ((!lacks && !e->draining) || fzri_allocation_find(e, r->from, r->to))
-    return false;
-  if (!e->draining)
-    log_full(e, lacks);
-  return true;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a relay has room for further allocations, over all its shards, and whom it turns away when it has none. */
+/* Whether a relay has room for further allocations, over all its shards. */
 #ifndef FZRI_ROOM_H
 #define FZRI_ROOM_H
 
-#include "request.h"
+#include "state.h"
 
 /* So long nothing is expected to fit after something did not, if nothing ends before. */
 #define FZRI_ROOM_SHORT (30 * FZR_SECOND)
@@ -13,8 +13,5 @@ void fzri_room_is_short(fzr_engine *e, int error);
 
 /* An allocation has ended. */
 void fzri_room_is_freed(fzr_engine *e);
-
-/* Whether the Binding request |r| is left without an answer, so that its client turns to another relay; logs it once an hour. */
-bool fzri_room_turns_away(fzr_engine *e, const fzri_request *r);
 
 #endif

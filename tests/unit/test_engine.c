@@ -67,6 +67,34 @@ START_TEST(test_statistics)
 }
 END_TEST
 
+/* Each index has names of its own, and each method that is answered an index. */
+START_TEST(test_methods)
+{
+  static const struct {
+    unsigned method, index;
+    const char *name, *handler;
+  } rows[] = {
+      {FZR_STUN_BINDING, FZR_STAT_BINDING, "binding", "handle_binding_request"},
+      {FZR_STUN_ALLOCATE, FZR_STAT_ALLOCATE, "allocate", "handle_allocate_request"},
+      {FZR_STUN_REFRESH, FZR_STAT_REFRESH, "refresh", "handle_refresh_request"},
+      {FZR_STUN_CHANNEL_BIND, FZR_STAT_CHANNEL_BIND, "channelbind", "handle_channel_bind_request"},
+      {FZR_STUN_CREATE_PERMISSION, FZR_STAT_CREATE_PERMISSION, "createpermission",
+       "handle_create_permission_request"},
+      {FZR_STUN_SEND, FZR_STAT_OTHER, "other", "handle_unknown_request"},
+      {0, FZR_STAT_OTHER, "other", "handle_unknown_request"},
+      {0x10000 + FZR_STUN_BINDING, FZR_STAT_OTHER, "other", "handle_unknown_request"},
+      {UINT32_MAX, FZR_STAT_OTHER, "other", "handle_unknown_request"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    ck_assert_uint_eq(fzr_stat_method_of(rows[i].method), rows[i].index);
+    ck_assert_str_eq(fzr_stat_method_name(rows[i].index), rows[i].name);
+    ck_assert_str_eq(fzr_stat_method_handler(rows[i].index), rows[i].handler);
+  }
+  ck_assert_str_eq(fzr_stat_method_name(FZR_STAT_METHODS), "other");
+  ck_assert_str_eq(fzr_stat_method_handler(UINT32_MAX), "handle_unknown_request");
+}
+END_TEST
+
 START_TEST(test_memory_per_allocation)
 {
   enum { N = 4096 };
@@ -761,6 +789,7 @@ int main(void)
   TCase *tc = tcase_create("engine");
   tcase_set_timeout(tc, 60);
   tcase_add_test(tc, test_statistics);
+  tcase_add_test(tc, test_methods);
   tcase_add_test(tc, test_memory_per_allocation);
   tcase_add_test(tc, test_two_shards_share_the_ports);
   tcase_add_test(tc, test_shards_share_no_cache_line);

@@ -77,9 +77,9 @@ END_TEST
 
 START_TEST(test_names)
 {
-  ck_assert_str_eq(metrics_method(FZR_STAT_CHANNEL_BIND), "channelbind");
-  ck_assert_str_eq(metrics_method(FZR_STAT_CREATE_PERMISSION), "createpermission");
-  ck_assert_str_eq(metrics_method(99), "other");
+  ck_assert_str_eq(fzr_stat_method_name(FZR_STAT_CHANNEL_BIND), "channelbind");
+  ck_assert_str_eq(fzr_stat_method_name(FZR_STAT_CREATE_PERMISSION), "createpermission");
+  ck_assert_str_eq(fzr_stat_method_name(99), "other");
   ck_assert_str_eq(metrics_direction(0), "client_to_peer");
   ck_assert_str_eq(metrics_direction(1), "peer_to_client");
 }
@@ -131,7 +131,7 @@ START_TEST(test_all_that_is_answered_is_there)
   for (size_t i = 0; i < sizeof answered / sizeof *answered; i++)
     for (const uint16_t *code = answered[i].codes; *code; code++)
       ck_assert_msg(is_there_from_the_start(answered[i].method, *code), "%s %u",
-                    metrics_method(answered[i].method), *code);
+                    fzr_stat_method_name(answered[i].method), *code);
 }
 END_TEST
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The handlers of the methods, each in a file of its own, h_*.c. Each answers once or says in r->dropped why it does not; an Allocate
+ * that waits for its sockets, or repeats one that does, is answered later. */
+#ifndef FZRI_HANDLERS_H
+#define FZRI_HANDLERS_H
+
+#include "request.h"
+
+void fzri_handle_binding(fzr_engine *e, fzri_request *r);
+void fzri_handle_allocate(fzr_engine *e, fzri_request *r);
+void fzri_handle_refresh(fzr_engine *e, fzri_request *r);
+void fzri_handle_create_permission(fzr_engine *e, fzri_request *r);
+void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r);
+
+#endif
