@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Digests and MACs against published vectors, base64, comparing and wiping. */
+#include "testing.h"
+
+#include "base/crypto.h"
+
+#include <stdio.h>
+
+static const char *hex(const uint8_t *data, size_t len)
+{
+  static char out[2][129];
+  static unsigned turn;
+  char *text = out[turn++ & 1];
+  for (size_t i = 0; i < len; i++)
+    sprintf(text + 2 * i, "%02x", data[i]);
+  return text;
+}
+
+START_TEST(test_digests)
+{
+  uint8_t out[32];
+  const fzri_slice abc[] = {{"a", 1}, {"", 0}, {"bc", 2}};
+  fzri_md5(abc, 3, out); /* RFC 1321 */
+  ck_assert_str_eq(hex(out, 16), "900150983cd24fb0d6963f7d28e17f72");
+  fzri_md5(NULL, 0, out);
+  ck_assert_str_eq(hex(out, 16), "d41d8cd98f00b204e9800998ecf8427e");
+  fzri_sha256(abc, 3, out); /* FIPS 180-2 */
+  ck_assert_str_eq(hex(out, 32), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+END_TEST
+
+START_TEST(test_hmac_sha1)
+{
+  /* RFC 2202 cases 1, 2, 3, 6 and 7: keys up to and over a block. */
+  static const struct {
+    const char *key;
+    uint8_t key_byte;
+    size_t key_len;
+    const char *data;
+    const char *mac;
+  } cases[] = {
+      {NULL, 0x0b, 20, "Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"},
+      {"Jefe", 0, 4, "what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"},
+      {NULL, 0xaa, 80, "Test Using Larger Than Block-Size Key - Hash Key First",
+       "aa4ae5e15272d00e95705637ce8a3b55ed402112"},
+      {NULL, 0xaa, 80, "Test Using Larger Than Block-Size Key and Larger Than One Block-Size Data",
+       "e8e99d0f45237d786d6bbaa7965c7808bbff1a91"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    uint8_t key[80], mac[20];
+    memset(key, cases[i].key_byte, sizeof key);
+    if (cases[i].key)
+      memcpy(key, cases[i].key, cases[i].key_len);
+    const size_t len = strlen(cases[i].data), half = len / 2;
+    const fzri_slice parts[] = {{cases[i].data, half}, {cases[i].data + half, len - half}};
+    fzri_hmac_sha1(key, cases[i].key_len, parts, 2, mac);
+    ck_assert_str_eq(hex(mac, sizeof mac), cases[i].mac);
+  }
+}
+END_TEST
+
+START_TEST(test_base64)
+{
+  /* RFC 4648 section 10. */
+  static const char *const vectors[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"}};
+  char out[32];
+  for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+    const char *in = vectors[i][0], *expected = vectors[i][1];
+    const size_t bare = strcspn(expected, "=");
+    ck_assert_uint_eq(fzri_base64((const uint8_t *)in, strlen(in), false, true, out), strlen(expected));
+    ck_assert_str_eq(out, expected);
+    ck_assert_uint_eq(fzri_base64((const uint8_t *)in, strlen(in), false, false, out), bare);
+    ck_assert(strncmp(out, expected, bare) == 0 && out[bare] == 0);
+  }
+  const uint8_t high[] = {0xfb, 0xff, 0xbf};
+  fzri_base64(high, 3, false, true, out);
+  ck_assert_str_eq(out, "+/+/");
+  fzri_base64(high, 3, true, true, out);
+  ck_assert_str_eq(out, "-_-_");
+}
+END_TEST
+
+START_TEST(test_compare_and_wipe)
+{
+  uint8_t a[33], b[33];
+  memset(a, 7, sizeof a);
+  memcpy(b, a, sizeof a);
+  ck_assert(fzri_equal_ct(a, b, sizeof a));
+  ck_assert(fzri_equal_ct(a, b, 0));
+  for (size_t i = 0; i < sizeof a; i++)
+    for (unsigned bit = 0; bit < 8; bit++) {
+      b[i] ^= (uint8_t)(1u << bit);
+      ck_assert(!fzri_equal_ct(a, b, sizeof a));
+      ck_assert(fzri_equal_ct(a, b, i));
+      b[i] ^= (uint8_t)(1u << bit);
+    }
+  fzri_wipe(a + 1, sizeof a - 2);
+  for (size_t i = 0; i < sizeof a; i++)
+    ck_assert_uint_eq(a[i], i == 0 || i + 1 == sizeof a ? 7 : 0);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("crypto");
+  TCase *tc = tcase_create("crypto");
+  tcase_add_test(tc, test_digests);
+  tcase_add_test(tc, test_hmac_sha1);
+  tcase_add_test(tc, test_base64);
+  tcase_add_test(tc, test_compare_and_wipe);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
