@@ -30,7 +30,9 @@ static int init_kind(fzri_scheme *scheme, const fzr_config *config)
   case FZR_AUTH_REST:
     return copy_secrets(scheme, config);
   case FZR_AUTH_STATIC:
-    return fzri_static_init(scheme, config);
+    return config->users && config->user_count ? fzri_static_init(&scheme->users, scheme->mem, scheme->realm,
+                                                                  config->users, config->user_count)
+                                               : FZR_ERR_CONFIG_AUTH;
   case FZR_AUTH_CALLBACK:
     scheme->fn = config->auth_fn;
     scheme->fn_ctx = config->auth_ctx;
@@ -59,7 +61,7 @@ int fzri_scheme_init(fzri_scheme *scheme, fzri_mem *mem, const fzr_config *confi
 void fzri_scheme_free(fzri_scheme *scheme)
 {
   if (scheme->mem)
-    fzri_static_free(scheme);
+    fzri_static_free(&scheme->users, scheme->mem);
   fzri_wipe(scheme, sizeof *scheme);
 }
 
@@ -82,7 +84,7 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
   case FZR_AUTH_REST:
     return fzri_rest_lookup(scheme->secret, scheme->realm, username, username_len, unix_now, out);
   case FZR_AUTH_STATIC:
-    return fzri_static_lookup(scheme, username, username_len, out);
+    return fzri_static_lookup(&scheme->users, username, username_len, out);
   default:
     return ask_application(scheme, username, username_len, unix_now, out);
   }
@@ -111,6 +113,21 @@ fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, 
 bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t user)
 {
   return scheme->kind == FZR_AUTH_STAMP || owner == user;
+}
+
+bool fzri_scheme_keys_stay(const fzri_scheme *scheme)
+{
+  return scheme->kind == FZR_AUTH_STAMP || scheme->kind == FZR_AUTH_REST;
+}
+
+bool fzri_scheme_user_is_client(const fzri_scheme *scheme)
+{
+  return scheme->kind == FZR_AUTH_STAMP;
+}
+
+unsigned fzri_scheme_keys_of_user(const fzri_scheme *scheme)
+{
+  return *scheme->second_secret ? 2 : 1;
 }
 
 bool fzri_scheme_outlives(const fzri_scheme *scheme)

@@ -6,14 +6,10 @@
 #include "../base/crypto.h"
 #include "../base/mem.h"
 #include "firezone_relay/engine.h"
+#include "static.h"
 
 #define FZRI_REALM_MAX  127u
 #define FZRI_SECRET_MAX 255u
-
-typedef struct fzri_user_key {
-  char *username; /* owned, zero-terminated */
-  uint8_t key[FZR_STUN_KEY_LEN];
-} fzri_user_key;
 
 typedef struct fzri_scheme {
   enum fzr_auth_kind kind;
@@ -21,9 +17,7 @@ typedef struct fzri_scheme {
   char realm[FZRI_REALM_MAX + 1];
   char secret[FZRI_SECRET_MAX + 1];
   char second_secret[FZRI_SECRET_MAX + 1]; /* as good as the first; "": none */
-  fzri_user_key *users;                    /* FZR_AUTH_STATIC, sorted by name */
-  size_t user_count;
-  size_t user_room; /* what `users` was taken for */
+  fzri_static_users users;                 /* FZR_AUTH_STATIC */
   fzr_auth_fn fn;
   void *fn_ctx;
   fzri_mem *mem;
@@ -52,6 +46,17 @@ fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, 
 /* Whether |user| may use the allocation (else 441). With the stamp scheme everyone may, because salts say nothing of a user: the
  * portal hands a client fresh credentials while its allocation lives. */
 bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t user);
+
+/* Whether the key of a username stays what it was until it expires: then whoever has it need not look it up again. Of the others
+ * users come and go. */
+bool fzri_scheme_keys_stay(const fzri_scheme *scheme);
+
+/* Whether a user is one client with one allocation, unless the configuration says otherwise: with the stamp scheme, where each client
+ * has credentials of its own. */
+bool fzri_scheme_user_is_client(const fzri_scheme *scheme);
+
+/* How many keys a username may have: as many as there are secrets. */
+unsigned fzri_scheme_keys_of_user(const fzri_scheme *scheme);
 
 /* Whether a credential that has run out stays good for the allocation that it was used with last (else 401). */
 bool fzri_scheme_outlives(const fzri_scheme *scheme);

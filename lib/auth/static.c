@@ -1,94 +1,137 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schemes.h"
+#include "static.h"
 
 #include "../base/crypto.h"
 
 #include <string.h>
 
 /* The order of the table: by length, then by bytes. */
-static int compare(const char *stored, const uint8_t *name, size_t len)
+static int compare(const fzri_static_user *row, const void *name, size_t len)
 {
-  const size_t stored_len = strlen(stored);
-  if (stored_len != len)
-    return stored_len < len ? -1 : 1;
-  return memcmp(stored, name, len);
+  if (row->len != len)
+    return row->len < len ? -1 : 1;
+  return memcmp(row->name, name, len);
 }
 
-/* Where |name| is, or would have to be inserted. */
-static size_t position(const fzri_scheme *scheme, const uint8_t *name, size_t len, bool *found)
+static bool is_before(const fzri_static_user *a, const fzri_static_user *b)
 {
-  size_t low = 0, high = scheme->user_count;
-  *found = false;
+  return compare(a, b->name, b->len) < 0;
+}
+
+/* Lets rows[at] sink to where no row below it is larger: the heap of |count| rows was in order but for it. */
+static void sink(fzri_static_user *rows, size_t at, size_t count)
+{
+  for (size_t child; (child = 2 * at + 1) < count; at = child) {
+    if (child + 1 < count && is_before(&rows[child], &rows[child + 1]))
+      child++;
+    if (!is_before(&rows[at], &rows[child]))
+      return;
+    const fzri_static_user row = rows[at];
+    rows[at] = rows[child];
+    rows[child] = row;
+  }
+}
+
+/* A heap sort: qsort of the C library may take memory that is not the application's. */
+static void sort(fzri_static_user *rows, size_t count)
+{
+  for (size_t i = count / 2; i-- > 0;)
+    sink(rows, i, count);
+  for (size_t end = count; end-- > 1;) {
+    const fzri_static_user row = rows[0];
+    rows[0] = rows[end];
+    rows[end] = row;
+    sink(rows, 0, end);
+  }
+}
+
+/* The bytes that all names take together. Returns 0 or FZR_ERR_CONFIG_AUTH. */
+static int measure(const fzr_user *from, size_t count, size_t *total)
+{
+  *total = 0;
+  for (size_t i = 0; i < count; i++) {
+    const size_t len = from[i].username ? strlen(from[i].username) : 0;
+    if (!len || len > UINT16_MAX || !from[i].password || __builtin_add_overflow(*total, len, total))
+      return FZR_ERR_CONFIG_AUTH;
+  }
+  return 0;
+}
+
+static void fill(fzri_static_users *users, const char *realm, const fzr_user *from)
+{
+  char *at = users->names;
+  for (size_t i = 0; i < users->count; i++) {
+    fzri_static_user *row = &users->rows[i];
+    row->name = at;
+    row->len = (uint32_t)strlen(from[i].username);
+    /* Counted, not terminated. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
+    memcpy(at, from[i].username, row->len);
+    fzr_auth_long_term_key((const uint8_t *)at, row->len, realm, from[i].password, row->key);
+    at += row->len;
+  }
+}
+
+static bool has_a_name_twice(const fzri_static_users *users)
+{
+  for (size_t i = 1; i < users->count; i++)
+    if (!is_before(&users->rows[i - 1], &users->rows[i]))
+      return true;
+  return false;
+}
+
+int fzri_static_init(fzri_static_users *users, fzri_mem *mem, const char *realm, const fzr_user *from,
+                     size_t count)
+{
+  *users = (fzri_static_users){0};
+  if (!count)
+    return 0;
+  size_t names_len;
+  const int error = measure(from, count, &names_len);
+  if (error)
+    return error;
+  users->rows = fzri_mem_calloc(mem, count, sizeof *users->rows);
+  users->count = users->rows ? count : 0;
+  users->names = fzri_mem_zalloc(mem, names_len);
+  users->names_len = users->names ? names_len : 0;
+  if (!users->rows || !users->names) {
+    fzri_static_free(users, mem);
+    return FZR_ERR_NO_MEMORY;
+  }
+  fill(users, realm, from);
+  sort(users->rows, count);
+  if (has_a_name_twice(users)) {
+    fzri_static_free(users, mem);
+    return FZR_ERR_CONFIG_AUTH;
+  }
+  return 0;
+}
+
+void fzri_static_free(fzri_static_users *users, fzri_mem *mem)
+{
+  if (users->rows)
+    fzri_wipe(users->rows, users->count * sizeof *users->rows);
+  fzri_mem_free(mem, users->rows, users->count * sizeof *users->rows);
+  fzri_mem_free(mem, users->names, users->names_len);
+  *users = (fzri_static_users){0};
+}
+
+enum fzr_auth_result fzri_static_lookup(const fzri_static_users *users, const uint8_t *name, size_t len,
+                                        fzr_auth_key *out)
+{
+  size_t low = 0, high = users->count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    const int order = compare(scheme->users[middle].username, name, len);
+    const fzri_static_user *row = &users->rows[middle];
+    const int order = compare(row, name, len);
     if (order == 0) {
-      *found = true;
-      return middle;
+      memcpy(out->key, row->key, sizeof out->key);
+      out->expires = FZR_NO_EXPIRY;
+      return FZR_AUTH_OK;
     }
     if (order < 0)
       low = middle + 1;
     else
       high = middle;
   }
-  return low;
-}
-
-static int add_user(fzri_scheme *scheme, const fzr_user *user)
-{
-  bool found;
-  if (!user->username || !*user->username || !user->password)
-    return FZR_ERR_CONFIG_AUTH;
-  const size_t len = strlen(user->username);
-  const size_t at = position(scheme, (const uint8_t *)user->username, len, &found);
-  if (found)
-    return FZR_ERR_CONFIG_AUTH;
-  char *name = fzri_mem_zalloc(scheme->mem, len + 1);
-  if (!name)
-    return FZR_ERR_NO_MEMORY;
-  memcpy(name, user->username, len);
-  memmove(scheme->users + at + 1, scheme->users + at, (scheme->user_count - at) * sizeof *scheme->users);
-  scheme->users[at].username = name;
-  fzr_auth_long_term_key((const uint8_t *)name, len, scheme->realm, user->password, scheme->users[at].key);
-  scheme->user_count++;
-  return 0;
-}
-
-int fzri_static_init(fzri_scheme *scheme, const fzr_config *config)
-{
-  if (!config->user_count || !config->users)
-    return FZR_ERR_CONFIG_AUTH;
-  scheme->users = fzri_mem_calloc(scheme->mem, config->user_count, sizeof *scheme->users);
-  if (!scheme->users)
-    return FZR_ERR_NO_MEMORY;
-  scheme->user_room = config->user_count;
-  for (size_t i = 0; i < config->user_count; i++) {
-    const int error = add_user(scheme, &config->users[i]);
-    if (error)
-      return error;
-  }
-  return 0;
-}
-
-void fzri_static_free(fzri_scheme *scheme)
-{
-  for (size_t i = 0; i < scheme->user_count; i++)
-    fzri_mem_free(scheme->mem, scheme->users[i].username, strlen(scheme->users[i].username) + 1);
-  if (scheme->users)
-    fzri_wipe(scheme->users, scheme->user_room * sizeof *scheme->users);
-  fzri_mem_free(scheme->mem, scheme->users, scheme->user_room * sizeof *scheme->users);
-  scheme->users = NULL;
-  scheme->user_count = scheme->user_room = 0;
-}
-
-enum fzr_auth_result fzri_static_lookup(const fzri_scheme *scheme, const uint8_t *username, size_t len,
-                                        fzr_auth_key *out)
-{
-  bool found;
-  const size_t at = position(scheme, username, len, &found);
-  if (!found)
-    return FZR_AUTH_UNKNOWN;
-  memcpy(out->key, scheme->users[at].key, sizeof out->key);
-  out->expires = FZR_NO_EXPIRY;
-  return FZR_AUTH_OK;
+  return FZR_AUTH_UNKNOWN;
 }

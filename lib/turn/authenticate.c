@@ -12,13 +12,13 @@ static bool is_of_allocation(const fzri_request *r)
   return a && memcmp(a->credential_tag, r->credential_tag, sizeof a->credential_tag) == 0;
 }
 
-/* Finds the key of the request's username. A callback is asked each time: what it says may change. The key of an allocation's
- * credential is the one that it was used with, of whichever secret; of other usernames it is that of the first secret. */
+/* Finds the key of the request's username. The key of an allocation's credential is the one that it was used with, of whichever secret,
+ * if it can't be another by now; of other usernames it is that of the first secret. */
 static enum fzr_auth_result find_credential(const fzr_engine *e, fzri_request *r)
 {
   const fzri_allocation *a = r->allocation;
   const uint64_t unix_now = fzri_unix_now(e);
-  if (e->scheme.kind == FZR_AUTH_CALLBACK || !is_of_allocation(r))
+  if (!is_of_allocation(r) || !fzri_scheme_keys_stay(&e->scheme))
     return fzri_scheme_lookup(&e->scheme, r->username.value, r->username.len, unix_now, &r->credential);
   memcpy(r->credential.key, a->key, sizeof a->key);
   r->credential.expires = a->key_expires;

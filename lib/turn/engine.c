@@ -106,8 +106,6 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->recheck = FZRI_POOL_NONE;
   e->draining = c->draining;
   e->silent_when_full = c->silent_when_full;
-  e->replaces = c->replace_allocations == FZR_REPLACE_ALWAYS ||
-                (c->replace_allocations == FZR_REPLACE_DEFAULT && c->auth == FZR_AUTH_STAMP);
   e->policy_fn = c->peer_policy;
   e->policy_ctx = c->peer_policy_ctx;
   e->max_allocations_per_user = c->max_allocations_per_user;
@@ -159,6 +157,9 @@ static int init_security(fzr_engine *e, const fzr_config *c)
     error = fzri_peer_policy_init(&e->policy, &e->mem, c);
   if (error)
     return error;
+  e->limits.proof_tries = fzri_scheme_keys_of_user(&e->scheme);
+  e->replaces = c->replace_allocations == FZR_REPLACE_DEFAULT ? fzri_scheme_user_is_client(&e->scheme)
+                                                              : c->replace_allocations == FZR_REPLACE_ALWAYS;
   return fzri_limits_init(&e->limits, &e->mem, c, &e->hash_key);
 }
 

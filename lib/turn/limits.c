@@ -25,7 +25,6 @@ int fzri_limits_init(fzri_limits *limits, fzri_mem *mem, const fzr_config *confi
     limits->proof_rate = config->integrity_rate == FZR_UNLIMITED ? 0 : config->integrity_rate;
   else
     limits->proof_rate = limited ? PROOF_RATE : 0;
-  limits->proof_tries = config->auth_second_secret ? 2 : 1;
   const int error =
       fzri_rate_limit_init(&limits->tuples, mem, errors * ERROR_COST, ERROR_BURST * errors * ERROR_COST, key);
   if (error)

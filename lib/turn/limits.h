@@ -13,7 +13,7 @@ typedef struct fzri_limits {
   fzri_rate_limit prefixes; /* answers to strangers; answers and proofs in vain of those who can be reached */
   fzri_rate_limit tuples;   /* errors */
   uint64_t proof_rate;      /* 0: no limit */
-  uint64_t proof_tries;     /* of one request: as many as there are secrets */
+  uint64_t proof_tries;     /* of one request: as many as a username may have keys; the owner sets it */
   fzri_bucket proofs[2];    /* [1]: for those whose nonce shows that they can be reached */
 } fzri_limits;
 

@@ -6,6 +6,8 @@
 #include "auth/nonce.h"
 #include "auth/scheme.h"
 
+#include <stdio.h>
+
 static const uint8_t *bytes(const char *text)
 {
   return (const uint8_t *)text;
@@ -203,6 +205,53 @@ START_TEST(test_static_users)
 }
 END_TEST
 
+/* Tables of many sizes, beside a look at each row. */
+START_TEST(test_static_tables)
+{
+  enum { MOST = 300 };
+  static char names[MOST][8], passwords[MOST][8];
+  static fzr_user users[MOST];
+  fzt_prng prng = {fzt_seed("auth")};
+  ck_assert_int_eq(fzri_mem_init(&mem, NULL), 0);
+  for (size_t count = 0; count <= MOST; count = count < 10 ? count + 1 : count + 97) {
+    fzri_static_users table;
+    for (size_t i = 0; i < count; i++) {
+      size_t same;
+      do {
+        snprintf(names[i], sizeof names[i], "%x", (unsigned)fzt_below(&prng, 8 * MOST));
+        for (same = 0; strcmp(names[same], names[i]) != 0;)
+          same++;
+      } while (same < i);
+      snprintf(passwords[i], sizeof passwords[i], "p%zu", i);
+      users[i] = (fzr_user){names[i], passwords[i]};
+    }
+    ck_assert_int_eq(fzri_static_init(&table, &mem, "firezone", users, count), 0);
+    for (unsigned n = 0; n < 8 * MOST; n++) {
+      char name[8];
+      uint8_t expected[16];
+      fzr_auth_key key = {0};
+      size_t i = 0;
+      snprintf(name, sizeof name, "%x", n);
+      while (i < count && strcmp(names[i], name) != 0)
+        i++;
+      const enum fzr_auth_result result = fzri_static_lookup(&table, bytes(name), strlen(name), &key);
+      fzt_check(result == (i < count ? FZR_AUTH_OK : FZR_AUTH_UNKNOWN));
+      if (i == count)
+        continue;
+      fzr_auth_long_term_key(bytes(name), strlen(name), "firezone", passwords[i], expected);
+      fzt_check(memcmp(key.key, expected, sizeof expected) == 0);
+    }
+    fzri_static_free(&table, &mem);
+    ck_assert_uint_eq(mem.used, 0);
+    if (count < 2)
+      continue;
+    users[count - 1].username = names[(size_t)fzt_below(&prng, count - 1)];
+    ck_assert_int_eq(fzri_static_init(&table, &mem, "firezone", users, count), FZR_ERR_CONFIG_AUTH);
+    ck_assert_uint_eq(mem.used, 0);
+  }
+}
+END_TEST
+
 static unsigned no_random_left;
 
 static int random_bytes(void *ctx, uint8_t *out, size_t len)
@@ -275,6 +324,7 @@ int main(void)
   tcase_add_test(tc, test_rest_usernames);
   tcase_add_test(tc, test_whom_usernames_name);
   tcase_add_test(tc, test_static_users);
+  tcase_add_test(tc, test_static_tables);
   tcase_add_test(tc, test_nonces);
   tcase_add_test(tc, test_old_nonces);
   suite_add_tcase(suite, tc);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Users with passwords of their own, for FZR_AUTH_STATIC: their keys, sorted by name. */
+#ifndef FZRI_STATIC_H
+#define FZRI_STATIC_H
+
+#include "../base/mem.h"
+#include "firezone_relay/auth.h"
+
+typedef struct fzri_static_user {
+  const char *name; /* in `names` */
+  uint32_t len;
+  uint8_t key[FZR_STUN_KEY_LEN];
+} fzri_static_user;
+
+typedef struct fzri_static_users {
+  fzri_static_user *rows;
+  size_t count;
+  char *names; /* of all of them, one behind the other */
+  size_t names_len;
+} fzri_static_users;
+
+/* Makes |users| of the |count| at |from|, with keys for |realm|. Returns 0; FZR_ERR_CONFIG_AUTH (an empty name, a name twice, one that
+ * no attribute can hold, no password); or FZR_ERR_NO_MEMORY. |users| is empty after an error. O(n log n). */
+int fzri_static_init(fzri_static_users *users, fzri_mem *mem, const char *realm, const fzr_user *from,
+                     size_t count);
+/* Wipes the keys and gives the memory back; |users| is empty then. */
+void fzri_static_free(fzri_static_users *users, fzri_mem *mem);
+
+/* The key of the |len| bytes |name|, in |out|, which comes zeroed. */
+enum fzr_auth_result fzri_static_lookup(const fzri_static_users *users, const uint8_t *name, size_t len,
+                                        fzr_auth_key *out);
+
+#endif
