@@ -19,7 +19,8 @@ static enum fzr_auth_result look_up(void *ctx, const uint8_t *username, size_t l
   for (size_t i = 0; i < len; i++)
     password[i] = (char)username[len - 1 - i];
   password[len] = 0;
-  fzr_auth_long_term_key(username, len, realm, password, out->key);
+  out->algorithm = FZR_PASSWORD_MD5;
+  out->key_len = (uint8_t)fzr_auth_long_term_key(FZR_PASSWORD_MD5, username, len, realm, password, out->key);
   out->expires = FZR_NO_EXPIRY;
   return FZR_AUTH_OK;
 }
@@ -82,7 +83,7 @@ int main(void)
   fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_ALLOCATE, FZR_STUN_REQUEST, txid);
   printf("without credentials: %d\n", ask(engine, &b, &answer));
 
-  fzr_auth_long_term_key((const uint8_t *)"alice", 5, "firezone", "ecila", key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)"alice", 5, "firezone", "ecila", key);
   fzr_stun_get(&answer, FZR_ATTR_NONCE, &nonce);
   fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_ALLOCATE, FZR_STUN_REQUEST, txid);
   fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);

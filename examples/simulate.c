@@ -140,7 +140,8 @@ int main(void)
       clients[i].net = net;
       clients[i].listen = listen;
       fzr_addr_parse(addresses[i], &clients[i].addr);
-      fzr_auth_long_term_key((const uint8_t *)"user", 4, "firezone", "password", clients[i].key);
+      fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)"user", 4, "firezone", "password",
+                             clients[i].key);
       memory_net_add_host(net, &clients[i].addr, receive, &clients[i]);
     }
     status = run(net, clients, engine);

@@ -33,23 +33,38 @@ enum fzr_auth_result {
   FZR_AUTH_UNKNOWN = 2  /**< malformed username or no such user: 401 */
 };
 
+/** By what a long-term key is made of a password. The numbers are those of RFC 8489 section 18.5. */
+enum fzr_password_algorithm {
+  FZR_PASSWORD_MD5 = 1,   /**< keys of 16 bytes: what all clients know */
+  FZR_PASSWORD_SHA256 = 2 /**< keys of 32 bytes */
+};
+
 /** The key of a username and how the engine may use it. */
 typedef struct fzr_auth_key {
-  uint8_t key[FZR_STUN_KEY_LEN]; /**< fzr_auth_long_term_key of user, realm, password */
-  uint64_t expires; /**< unix seconds, after which the answer is 401; FZR_NO_EXPIRY if it never is */
+  /** What fzr_auth_long_term_key makes of user, realm and password. */
+  uint8_t key[FZR_STUN_KEY_MAX];
+  /** Its length in bytes: what fzr_auth_long_term_key has returned. */
+  uint8_t key_len;
+  /** The enum fzr_password_algorithm that it was made by. */
+  uint8_t algorithm;
   /**
-   * Sign also a 401 or 438, if the request's MESSAGE-INTEGRITY was made with this key; all other errors then are signed anyway, and
-   * nothing is for a sender who has not shown that he knows the key. Firezone's clients need it. Others do not expect it (RFC
-   * 8489 section 9.2.5), and some take such an answer for a forgery.
+   * Sign also a 401 or 438, if the request's MESSAGE-INTEGRITY was made with this key. All other errors
+   * then are signed anyway, and nothing is for a sender who has not shown that he knows the key. Firezone's
+   * clients need it. Others do not expect it (RFC 8489 section 9.2.5), and some take such an answer for a
+   * forgery.
    */
   bool sign_unauthenticated;
-  uint8_t reserved[7]; /**< 0 */
+  /** 0 */
+  uint8_t reserved[5];
+  /** Unix seconds, after which the answer is 401; FZR_NO_EXPIRY if it never is. */
+  uint64_t expires;
 } fzr_auth_key;
 
 /**
- * Looks up the key for the |username_len| bytes |username| in the zero-terminated |realm| at |unix_now| (seconds).
- * Fills |out|, which comes zeroed; `expires` has to be set, too: FZR_AUTH_OK of a key whose time is over counts as
- * FZR_AUTH_EXPIRED. Must not block and not call into the engine. A result is used for this one request.
+ * Looks up the key for the |username_len| bytes |username| in the zero-terminated |realm| at |unix_now|
+ * (seconds). Fills all of |out|, which comes zeroed. FZR_AUTH_OK of a key whose time is over counts as
+ * FZR_AUTH_EXPIRED, and a key whose length is not that of its algorithm as FZR_AUTH_UNKNOWN. Must not block
+ * and not call into the engine. A result is used for this one request.
  */
 typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const uint8_t *username, size_t username_len,
                                             const char *realm, uint64_t unix_now, fzr_auth_key *out);
@@ -66,12 +81,16 @@ typedef struct fzr_user {
 #define FZR_REST_PASSWORD_LEN 28u
 
 /**
- * `fzr_auth_long_term_key` computes MD5(username ":" realm ":" password) into the FZR_STUN_KEY_LEN bytes at |key|
- * (RFC 8489 section 9.2.2). |realm| and |password| are zero-terminated.
- * Returns 0, or FZR_ERR_INVALID_ARGUMENT on NULL.
+ * `fzr_auth_long_term_key` computes the digest |algorithm| of username ":" realm ":" password into |key|
+ * (RFC 8489 section 9.2.2). |username| has |username_len| bytes; |realm| and |password| are zero-terminated.
+ * |key| is the caller's, with room for FZR_STUN_KEY_LEN bytes by MD5 and for FZR_STUN_KEY_MAX by SHA-256.
+ *
+ * Returns the length of the key, 16 or 32, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, or |algorithm| is none. Mend the call.
  */
-FZR_API int fzr_auth_long_term_key(const uint8_t *username, size_t username_len, const char *realm,
-                                   const char *password, uint8_t *key);
+FZR_API int fzr_auth_long_term_key(enum fzr_password_algorithm algorithm, const uint8_t *username,
+                                   size_t username_len, const char *realm, const char *password,
+                                   uint8_t *key);
 
 /**
  * `fzr_auth_stamp_password` computes the stamp scheme's password, base64 without padding of

@@ -17,7 +17,8 @@ extern "C" {
 #define FZR_STUN_COOKIE         0x2112A442u
 #define FZR_STUN_HEADER_LEN     20u
 #define FZR_STUN_TXID_LEN       12u
-#define FZR_STUN_KEY_LEN        16u /**< a long-term key: MD5 (RFC 8489 section 9.2.2) */
+#define FZR_STUN_KEY_LEN        16u /**< a long-term key made by MD5 (RFC 8489 section 9.2.2) */
+#define FZR_STUN_KEY_MAX        32u /**< the longest long-term key: made by SHA-256 */
 #define FZR_CHANNEL_HEADER_LEN  4u
 #define FZR_CHANNEL_MIN         0x4000u
 #define FZR_CHANNEL_MAX         0x4FFFu
@@ -149,12 +150,10 @@ FZR_API unsigned fzr_stun_error_code(const fzr_stun_msg *msg);
 
 /**
  * `fzr_stun_verify` tells whether |msg|'s MESSAGE-INTEGRITY is the HMAC-SHA1 of its bytes under the
- * FZR_STUN_KEY_LEN bytes |key|, compared in constant time; false if it has none. RFC 8489 section 14.5.
+ * |key_len| bytes |key|: a long-term key, or a short-term password. It compares in constant time.
+ * Returns false if |msg| has none. RFC 8489 section 14.5.
  */
-FZR_API bool fzr_stun_verify(const fzr_stun_msg *msg, const uint8_t *key);
-
-/** `fzr_stun_verify_short_term` is the same for a key of any length |key_len| (short-term passwords). */
-FZR_API bool fzr_stun_verify_short_term(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len);
+FZR_API bool fzr_stun_verify(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len);
 
 /**
  * Builds a message into memory of the caller. Any call that does not fit marks the builder failed and writes

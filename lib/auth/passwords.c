@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "firezone_relay/auth.h"
+#include "key.h"
 
 #include "../base/crypto.h"
 #include "../base/decimal.h"
 
 #include <string.h>
 
-int fzr_auth_long_term_key(const uint8_t *username, size_t username_len, const char *realm,
-                           const char *password, uint8_t *key)
+int fzr_auth_long_term_key(enum fzr_password_algorithm algorithm, const uint8_t *username,
+                           size_t username_len, const char *realm, const char *password, uint8_t *key)
 {
-  if (!username || !realm || !password || !key)
+  const size_t len = fzri_key_len((uint8_t)algorithm);
+  if (!len || !username || !realm || !password || !key)
     return FZR_ERR_INVALID_ARGUMENT;
   const fzri_slice parts[] = {
       {username, username_len}, {":", 1}, {realm, strlen(realm)}, {":", 1}, {password, strlen(password)}};
-  fzri_md5(parts, 5, key);
-  return 0;
+  if (algorithm == FZR_PASSWORD_SHA256)
+    fzri_sha256(parts, 5, key);
+  else
+    fzri_md5(parts, 5, key);
+  return (int)len;
 }
 
 int fzr_auth_stamp_password(const char *secret, uint64_t expiry, const uint8_t *salt, size_t salt_len,

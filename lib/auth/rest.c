@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "expiry.h"
+#include "key.h"
 #include "schemes.h"
 
 #include "../base/crypto.h"
@@ -14,7 +15,7 @@ enum fzr_auth_result fzri_rest_lookup(const char *secret, const char *realm, con
   if (!fzri_expiry_username(username, len, &expiry, &name))
     return FZR_AUTH_UNKNOWN;
   fzr_auth_rest_password(secret, username, len, password, sizeof password);
-  fzr_auth_long_term_key(username, len, realm, password, out->key);
+  fzri_key_make(out, username, len, realm, password);
   fzri_wipe(password, sizeof password);
   out->expires = expiry;
   return expiry < unix_now ? FZR_AUTH_EXPIRED : FZR_AUTH_OK;

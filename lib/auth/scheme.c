@@ -2,6 +2,7 @@
 #include "scheme.h"
 
 #include "expiry.h"
+#include "key.h"
 #include "schemes.h"
 
 #include <string.h>
@@ -65,12 +66,14 @@ void fzri_scheme_free(fzri_scheme *scheme)
   fzri_wipe(scheme, sizeof *scheme);
 }
 
-/* A key whose time is over is expired whatever the application said of it. */
+/* A key whose time is over is expired whatever the application said of it, and one of no length would be everybody's. */
 static enum fzr_auth_result ask_application(const fzri_scheme *scheme, const uint8_t *username,
                                             size_t username_len, uint64_t unix_now, fzr_auth_key *out)
 {
   const enum fzr_auth_result result =
       scheme->fn(scheme->fn_ctx, username, username_len, scheme->realm, unix_now, out);
+  if (result == FZR_AUTH_UNKNOWN || !out->key_len || out->key_len != fzri_key_len(out->algorithm))
+    return FZR_AUTH_UNKNOWN;
   return result == FZR_AUTH_OK && out->expires < unix_now ? FZR_AUTH_EXPIRED : result;
 }
 

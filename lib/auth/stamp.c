@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "expiry.h"
+#include "key.h"
 #include "schemes.h"
 
 #include "../base/crypto.h"
@@ -19,7 +20,7 @@ enum fzr_auth_result fzri_stamp_lookup(const char *secret, const char *realm, co
   if (memchr(username + salt, ':', len - salt))
     return FZR_AUTH_UNKNOWN;
   fzr_auth_stamp_password(secret, expiry, username + salt, len - salt, password, sizeof password);
-  fzr_auth_long_term_key(username, len, realm, password, out->key);
+  fzri_key_make(out, username, len, realm, password);
   fzri_wipe(password, sizeof password);
   out->expires = expiry;
   out->sign_unauthenticated = true;

@@ -66,7 +66,8 @@ static void fill(fzri_static_users *users, const char *realm, const fzr_user *fr
     row->len = (uint32_t)strlen(from[i].username);
     /* Counted, not terminated. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(at, from[i].username, row->len);
-    fzr_auth_long_term_key((const uint8_t *)at, row->len, realm, from[i].password, row->key);
+    fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)at, row->len, realm, from[i].password,
+                           row->key);
     at += row->len;
   }
 }
@@ -124,7 +125,9 @@ enum fzr_auth_result fzri_static_lookup(const fzri_static_users *users, const ui
     const fzri_static_user *row = &users->rows[middle];
     const int order = compare(row, name, len);
     if (order == 0) {
-      memcpy(out->key, row->key, sizeof out->key);
+      out->algorithm = FZR_PASSWORD_MD5;
+      out->key_len = sizeof row->key;
+      memcpy(out->key, row->key, sizeof row->key);
       out->expires = FZR_NO_EXPIRY;
       return FZR_AUTH_OK;
     }

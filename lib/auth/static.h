@@ -9,7 +9,7 @@
 typedef struct fzri_static_user {
   const char *name; /* in `names` */
   uint32_t len;
-  uint8_t key[FZR_STUN_KEY_LEN];
+  uint8_t key[FZR_STUN_KEY_LEN]; /* by MD5 */
 } fzri_static_user;
 
 typedef struct fzri_static_users {

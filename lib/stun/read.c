@@ -187,7 +187,7 @@ unsigned fzr_stun_error_code(const fzr_stun_msg *msg)
   return hundreds >= 3 && hundreds <= 6 && rest < 100 ? hundreds * 100 + rest : 0;
 }
 
-bool fzr_stun_verify_short_term(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len)
+bool fzr_stun_verify(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len)
 {
   uint8_t mac[INTEGRITY_LEN], head[4];
   const size_t at = msg->at[INDEX_INTEGRITY];
@@ -199,9 +199,4 @@ bool fzr_stun_verify_short_term(const fzr_stun_msg *msg, const uint8_t *key, siz
   const fzri_slice parts[] = {{head, sizeof head}, {msg->data + 4, at - 4}};
   fzri_hmac_sha1(key, key_len, parts, 2, mac);
   return fzri_equal_ct(mac, msg->data + at + ATTR_HEADER, sizeof mac);
-}
-
-bool fzr_stun_verify(const fzr_stun_msg *msg, const uint8_t *key)
-{
-  return fzr_stun_verify_short_term(msg, key, FZR_STUN_KEY_LEN);
 }

@@ -131,6 +131,8 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   a->pending = old->pending;
   memcpy(a->txid, old->txid, sizeof a->txid);
   memcpy(a->key, old->key, sizeof a->key);
+  a->key_len = old->key_len;
+  a->key_algorithm = old->key_algorithm;
   memcpy(a->credential_tag, old->credential_tag, sizeof a->credential_tag);
   a->key_expires = old->key_expires;
   a->user = old->user;

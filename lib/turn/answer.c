@@ -31,11 +31,11 @@ void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fz
   fzr_stun_build(&reply->builder, data, FZRI_ANSWER_MAX, method, cls, txid);
 }
 
-void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, const uint8_t *key,
+void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, fzri_slice key,
                      bool fingerprint, const fzr_addr *to, const fzr_addr *from)
 {
-  if (key)
-    fzr_stun_add_integrity(&reply->builder, key, FZR_STUN_KEY_LEN);
+  if (key.len)
+    fzr_stun_add_integrity(&reply->builder, key.data, key.len);
   if (fingerprint)
     fzr_stun_add_fingerprint(&reply->builder);
   const int len = fzr_stun_build_finish(&reply->builder);
@@ -52,13 +52,14 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned c
   e->stats.responses[stat][code_index(code)]++;
 }
 
-/* The key that the answer to |r| is signed with, or NULL: what is signed for one who has not shown that he knows the password could
+/* The key that the answer to |r| is signed with, or none: what is signed for one who has not shown that he knows the password could
  * be used to guess it. Challenges are signed only where clients want that: others take a signed one for an answer that they can
  * not verify, and wait (RFC 8489 section 9.2.5). */
-static const uint8_t *signing_key(const fzri_request *r, unsigned code)
+static fzri_slice signing_key(const fzri_request *r, unsigned code)
 {
   const bool challenge = code == 401 || code == 438;
-  return r->verified && (!challenge || r->credential.sign_unauthenticated) ? r->credential.key : NULL;
+  const bool is_signed = r->verified && (!challenge || r->credential.sign_unauthenticated);
+  return (fzri_slice){r->credential.key, is_signed ? r->credential.key_len : 0};
 }
 
 /* How many bytes an attribute of |len| bytes takes. */
@@ -70,7 +71,7 @@ static size_t attribute_size(size_t len)
 /* Whether SOFTWARE is to be in the answer to |r|. One to a stranger, whose address may be forged, must not grow by it beyond what the
  * request has brought: the answer is no longer than it, or it has a SOFTWARE of that length itself. */
 static bool has_room_for_software(const fzr_engine *e, const fzri_request *r, const fzri_reply *reply,
-                                  const uint8_t *key, bool fingerprint)
+                                  bool is_signed, bool fingerprint)
 {
   if (r->authenticated)
     return true;
@@ -78,7 +79,7 @@ static bool has_room_for_software(const fzr_engine *e, const fzri_request *r, co
   if (r->software.value && attribute_size(r->software.len) >= size)
     return true;
   const size_t rest =
-      (key ? attribute_size(INTEGRITY_LEN) : 0) + (fingerprint ? attribute_size(FINGERPRINT_LEN) : 0);
+      (is_signed ? attribute_size(INTEGRITY_LEN) : 0) + (fingerprint ? attribute_size(FINGERPRINT_LEN) : 0);
   return reply->builder.len + size + rest <= r->msg.len;
 }
 
@@ -90,9 +91,9 @@ static void add_software(const fzr_engine *e, fzri_reply *reply)
 
 static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
 {
-  const uint8_t *key = signing_key(r, code);
+  const fzri_slice key = signing_key(r, code);
   const bool fingerprint = fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT);
-  if (has_room_for_software(e, r, reply, key, fingerprint))
+  if (has_room_for_software(e, r, reply, key.len, fingerprint))
     add_software(e, reply);
   fzri_reply_send(e, reply, r->method->stat, code, key, fingerprint, r->from, r->to);
   /* A request with a right MESSAGE-INTEGRITY may be an old one, from a forged address: only the nonce shows that it is not. */
@@ -210,7 +211,7 @@ static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_al
     fzr_stun_add_address_error(&reply->builder, (enum fzr_family)a->missing, 440);
 }
 
-void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, const uint8_t *key,
+void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, fzri_slice key,
                           bool fingerprint)
 {
   fzri_reply reply;

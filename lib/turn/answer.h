@@ -21,9 +21,9 @@ static inline bool fzri_answers_full(const fzr_engine *e)
 void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fzr_stun_class cls,
                       const uint8_t *txid);
 
-/* Completes it: MESSAGE-INTEGRITY under |key| unless NULL, FINGERPRINT if asked for; counts |code| (0: success) for
+/* Completes it: MESSAGE-INTEGRITY under |key| unless that is empty, FINGERPRINT if asked for; counts |code| (0: success) for
  * |stat|, an enum fzr_stat_method, and puts it in the ring for |to|, from the local address |from|. For a client's; otherwise slot->to_stranger is to be set. */
-void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, const uint8_t *key,
+void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, fzri_slice key,
                      bool fingerprint, const fzr_addr *to, const fzr_addr *from);
 
 /* Answers |r| with success and what was added to |reply|, and with SOFTWARE, where there is room for that. */
@@ -43,7 +43,7 @@ void fzri_answer_forbidden(fzr_engine *e, fzri_request *r, const fzri_peer_judge
 
 /* The answer to the Allocate that made |a|: |code| 0 is success, else the error. |key| is that of the request's credential;
  * |fingerprint| says whether it wants one. */
-void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, const uint8_t *key,
+void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, fzri_slice key,
                           bool fingerprint);
 
 /* |r| gets 508 for want of memory: counts that, and tells the log. |error|: FZR_ERR_NO_CHANNEL or FZR_ERR_NO_MEMORY. */

@@ -21,6 +21,8 @@ static enum fzr_auth_result find_credential(const fzr_engine *e, fzri_request *r
   if (!is_of_allocation(r) || !fzri_scheme_keys_stay(&e->scheme))
     return fzri_scheme_lookup(&e->scheme, r->username.value, r->username.len, unix_now, &r->credential);
   memcpy(r->credential.key, a->key, sizeof a->key);
+  r->credential.key_len = a->key_len;
+  r->credential.algorithm = a->key_algorithm;
   r->credential.expires = a->key_expires;
   r->credential.sign_unauthenticated = fzri_scheme_signs_challenges(&e->scheme);
   return a->key_expires < unix_now ? FZR_AUTH_EXPIRED : FZR_AUTH_OK;
@@ -33,7 +35,7 @@ static bool verify_second(const fzr_engine *e, fzri_request *r, enum fzr_auth_re
   fzr_auth_key other;
   const enum fzr_auth_result second =
       fzri_scheme_lookup_second(&e->scheme, r->username.value, r->username.len, fzri_unix_now(e), &other);
-  const bool verified = second != FZR_AUTH_UNKNOWN && fzr_stun_verify(&r->msg, other.key);
+  const bool verified = second != FZR_AUTH_UNKNOWN && fzr_stun_verify(&r->msg, other.key, other.key_len);
   if (verified) {
     r->credential = other;
     *result = second;
@@ -46,7 +48,8 @@ static bool verify_second(const fzr_engine *e, fzri_request *r, enum fzr_auth_re
 static enum fzr_auth_result prove(const fzr_engine *e, fzri_request *r)
 {
   enum fzr_auth_result result = find_credential(e, r);
-  r->verified = result != FZR_AUTH_UNKNOWN && fzr_stun_verify(&r->msg, r->credential.key);
+  r->verified =
+      result != FZR_AUTH_UNKNOWN && fzr_stun_verify(&r->msg, r->credential.key, r->credential.key_len);
   if (!r->verified && !is_of_allocation(r))
     r->verified = verify_second(e, r, &result);
   if (r->verified) {

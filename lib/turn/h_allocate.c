@@ -149,7 +149,8 @@ static void answer_existing(fzr_engine *e, fzri_request *r)
   if (memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) != 0)
     fzri_answer_error(e, r, 437);
   else if (a->state == FZRI_ALLOCATION_LIVE)
-    fzri_answer_allocate(e, a, 0, r->credential.key, fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT));
+    fzri_answer_allocate(e, a, 0, (fzri_slice){r->credential.key, r->credential.key_len},
+                         fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT));
   /* Else its sockets are being opened, and the answer follows. */
 }
 
@@ -212,7 +213,7 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, unsigned code
 static void finish(fzr_engine *e, fzri_allocation *a, unsigned code)
 {
   const fzri_pending *pending = fzri_pool_at(&e->pendings, a->pending);
-  fzri_answer_allocate(e, a, code, a->key, pending->fingerprint);
+  fzri_answer_allocate(e, a, code, (fzri_slice){a->key, a->key_len}, pending->fingerprint);
   log_end(e, a, code);
   if (code)
     fzri_allocation_end(e, a);

@@ -38,6 +38,8 @@ void fzri_request_succeeds(fzr_engine *e, const fzri_request *r, fzri_allocation
 void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a)
 {
   memcpy(a->key, r->credential.key, sizeof a->key);
+  a->key_len = r->credential.key_len;
+  a->key_algorithm = r->credential.algorithm;
   memcpy(a->credential_tag, r->credential_tag, sizeof a->credential_tag);
   a->key_expires = r->credential.expires;
   a->user = r->user;

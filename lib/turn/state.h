@@ -96,13 +96,14 @@ typedef struct fzri_allocation {
   uint8_t opened;   /* bits: port_result came with success */
   uint8_t missing;  /* enum fzr_family to be named in ADDRESS-ERROR-CODE, or 0 */
   bool uncounted;   /* its client was told that it is over by now: it counts for its user no more */
-  uint8_t reserved[4];
   uint32_t client_hash;
   uint32_t lifetime; /* seconds granted by the Allocate, for its retransmissions */
   uint32_t pending;  /* its fzri_pending, or FZRI_POOL_NONE */
   uint8_t txid[FZR_STUN_TXID_LEN];
-  uint8_t key[FZR_STUN_KEY_LEN]; /* of the credential used last: saves deriving it with every request */
-  uint8_t credential_tag[16];    /* keyed hash of that username */
+  uint8_t key[FZR_STUN_KEY_MAX]; /* of the credential used last: saves deriving it with every request */
+  uint8_t key_len;
+  uint8_t key_algorithm;      /* enum fzr_password_algorithm */
+  uint8_t credential_tag[16]; /* keyed hash of that username */
   uint64_t key_expires;
   uint64_t user;        /* keyed hash of whom the username names */
   uint64_t shared_user; /* hash of the user whom fzr_shared knows it by; 0: it does not */

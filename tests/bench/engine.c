@@ -227,7 +227,8 @@ static void world_init(world *w, unsigned count)
   if (!w->clients || !w->slots)
     die("out of memory");
   fzr_auth_stamp_password(SECRET, 4000000000, (const uint8_t *)"bench", 5, password, sizeof password);
-  fzr_auth_long_term_key((const uint8_t *)USERNAME, strlen(USERNAME), "firezone", password, w->key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)USERNAME, strlen(USERNAME), "firezone", password,
+                         w->key);
   fzr_config config = fzr_config_init();
   config.mem = &hooks;
   config.random = fill_random;

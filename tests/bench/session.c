@@ -67,7 +67,7 @@ static void make_key(session *s)
     fzr_auth_stamp_password(c->secret, c->expiry, (const uint8_t *)salt, strlen(salt), stamp, sizeof stamp);
     password = stamp;
   }
-  fzr_auth_long_term_key((const uint8_t *)name, strlen(name), s->realm, password, s->key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)name, strlen(name), s->realm, password, s->key);
 }
 
 /* A new transaction id: the last bytes count up. */
@@ -187,7 +187,7 @@ void session_answer(session *s, const uint8_t *data, size_t len, fzr_time now)
     return;
   if (msg.method != method_of(s))
     return;
-  if (msg.cls == FZR_STUN_SUCCESS && (!s->has_key || fzr_stun_verify(&msg, s->key))) {
+  if (msg.cls == FZR_STUN_SUCCESS && (!s->has_key || fzr_stun_verify(&msg, s->key, FZR_STUN_KEY_LEN))) {
     succeed(s, &msg);
   } else if (msg.cls == FZR_STUN_ERROR) {
     const unsigned code = fzr_stun_error_code(&msg);

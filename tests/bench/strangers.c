@@ -79,7 +79,8 @@ static bool build(flood *f, const char *kind, const char *username, const char *
       len = strlen(username);
       memcpy(name, username, len < sizeof name ? len : 0);
     }
-    if (strcmp(kind, "known") == 0 && fzr_auth_long_term_key(name, len, "firezone", password, key))
+    if (strcmp(kind, "known") == 0 &&
+        fzr_auth_long_term_key(FZR_PASSWORD_MD5, name, len, "firezone", password, key) < 0)
       return false;
     fzr_stun_add(&b, FZR_ATTR_USERNAME, name, len);
     fzr_stun_add(&b, FZR_ATTR_REALM, "firezone", 8);

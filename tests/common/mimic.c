@@ -268,7 +268,7 @@ static bool takes(const mimic *m, const mimic_transaction *t, const fzr_stun_msg
     return true;
   if (!fzr_stun_has(msg, FZR_ATTR_MESSAGE_INTEGRITY))
     return !h->only_signed;
-  return !(h->only_signed || h->verifies) || fzr_stun_verify(msg, m->key);
+  return !(h->only_signed || h->verifies) || fzr_stun_verify(msg, m->key, FZR_STUN_KEY_LEN);
 }
 
 static void on_answer(mimic *m, const fzr_stun_msg *msg, fzr_time now)
@@ -335,7 +335,8 @@ void mimic_login(mimic *m, const char *username, const char *password, fzr_time 
 {
   const bool renews = m->state == MIMIC_NEEDS_CREDENTIALS;
   snprintf(m->username, sizeof m->username, "%s", username);
-  fzr_auth_long_term_key((const uint8_t *)m->username, strlen(m->username), REALM, password, m->key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)m->username, strlen(m->username), REALM, password,
+                         m->key);
   if (!renews)
     return;
   m->state = MIMIC_ASKING;

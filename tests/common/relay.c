@@ -140,9 +140,9 @@ void fzt_client_init(fzt_client_state *client, const char *addr)
   ck_assert_int_gt(fzr_auth_stamp_password(FZT_SECRET, 1892160000, (const uint8_t *)"n23JJ2wKKtt30oXi", 16,
                                            password, sizeof password),
                    0);
-  ck_assert_int_eq(fzr_auth_long_term_key((const uint8_t *)client->username, strlen(client->username),
-                                          "firezone", password, client->key),
-                   0);
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)client->username,
+                                          strlen(client->username), "firezone", password, client->key),
+                   FZR_STUN_KEY_LEN);
 }
 
 void fzt_begin(fzt_relay *relay, const fzt_client_state *client, fzr_stun_builder *b, uint8_t *buffer,

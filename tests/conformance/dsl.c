@@ -133,7 +133,7 @@ static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *a
     say(s, "address-error=%u:%u%02u", attr->value[0], attr->value[2] & 7u, (unsigned)attr->value[3]);
     return;
   case FZR_ATTR_MESSAGE_INTEGRITY:
-    say(s, fzr_stun_verify(msg, s->client->key) ? "mi" : "wrong-mi");
+    say(s, fzr_stun_verify(msg, s->client->key, FZR_STUN_KEY_LEN) ? "mi" : "wrong-mi");
     return;
   case FZR_ATTR_SOFTWARE:
     say(s, "software");
@@ -420,8 +420,9 @@ static void send_peer(script *s, const char *addr, const char *length)
 static void set_user(script *s, const char *name, const char *password)
 {
   snprintf(s->client->username, sizeof s->client->username, "%s", name);
-  ck_assert_int_eq(
-      fzr_auth_long_term_key((const uint8_t *)name, strlen(name), s->realm, password, s->client->key), 0);
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)name, strlen(name), s->realm,
+                                          password, s->client->key),
+                   FZR_STUN_KEY_LEN);
 }
 
 #define SECOND_SECRET "the second secret"

@@ -37,7 +37,8 @@ void fuzz_engine_init(fuzz_engine *f, uint8_t flags)
   FUZZ_CHECK(fzr_engine_new(&config, &f->engine, f->now) == 0);
   FUZZ_CHECK(fzr_engine_set_wallclock(f->engine, 1700000000, f->now) == 0);
   fzr_auth_stamp_password(FUZZ_SECRET, 4000000000u, (const uint8_t *)"fuzz", 4, password, sizeof password);
-  fzr_auth_long_term_key((const uint8_t *)username, sizeof username - 1, "firezone", password, f->key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)username, sizeof username - 1, "firezone",
+                         password, f->key);
 }
 
 fzr_addr fuzz_client_addr(unsigned client)

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (fzr_stun_read(exact, size, &msg) == 0) {
     FUZZ_CHECK(msg.len == size && msg.cls < 4 && msg.method < 0x1000);
     read_attributes(&msg);
-    fuzz_sink = fzr_stun_verify(&msg, key);
+    fuzz_sink = fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN);
   }
   if (fzr_channel_data_read(exact, size, &channel, &len) == 0)
     FUZZ_CHECK(channel >= FZR_CHANNEL_MIN && channel <= FZR_CHANNEL_MAX && len + 4u <= size);

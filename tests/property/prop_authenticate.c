@@ -84,7 +84,8 @@ static const fzr_user users[] = {{"own", "a"}, {"another", "b"}};
 
 static void make_key(fzt_client_state *c, const char *password)
 {
-  fzr_auth_long_term_key((const uint8_t *)c->username, strlen(c->username), "firezone", password, c->key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)c->username, strlen(c->username), "firezone",
+                         password, c->key);
 }
 
 static void use_static(fzt_client_state *c, enum user user)
@@ -180,7 +181,7 @@ static outcome ask(fzt_relay *relay, fzt_client_state *c, const situation *s)
   fzt_check(relay->answer_count == 1);
   fzt_check(fzr_stun_read(relay->answers[0].data, relay->answers[0].len, &msg) == 0);
   const outcome got = {fzr_stun_error_code(&msg), fzr_stun_has(&msg, FZR_ATTR_MESSAGE_INTEGRITY)};
-  fzt_check(!got.is_signed || fzr_stun_verify(&msg, c->key));
+  fzt_check(!got.is_signed || fzr_stun_verify(&msg, c->key, FZR_STUN_KEY_LEN));
   fzt_check(fzr_stun_has(&msg, FZR_ATTR_NONCE) == (got.code == 401 || got.code == 438));
   return got;
 }

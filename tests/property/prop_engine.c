@@ -354,8 +354,8 @@ static void make_client(int c)
   snprintf(clients[c].username, sizeof clients[c].username, "1892160000:%s", salt);
   fzr_auth_stamp_password(FZT_SECRET, 1892160000, (const uint8_t *)salt, strlen(salt), password,
                           sizeof password);
-  fzr_auth_long_term_key((const uint8_t *)clients[c].username, strlen(clients[c].username), "firezone",
-                         password, clients[c].key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)clients[c].username, strlen(clients[c].username),
+                         "firezone", password, clients[c].key);
 }
 
 static void set_up(void)

@@ -53,8 +53,8 @@ static void read_all(const uint8_t *data, size_t len)
     fzr_stun_get_addr(&msg, attr.type, &addr);
   }
   fzr_stun_error_code(&msg);
-  fzr_stun_verify(&msg, key);
-  fzr_stun_verify_short_term(&msg, key, 0);
+  fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN);
+  fzr_stun_verify(&msg, key, 0);
 }
 
 typedef struct written {
@@ -131,9 +131,9 @@ START_TEST(test_reads_what_was_built)
     fzt_check(fzr_stun_read(at_edge(buffer, len), len, &msg) == 0);
     fzt_check(msg.len == len);
     check_attributes(&msg, attrs, n);
-    fzt_check(fzr_stun_verify(&msg, key) == keyed);
+    fzt_check(fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN) == keyed);
     key[fzt_below(&prng, sizeof key)] ^= (uint8_t)(1u << fzt_below(&prng, 8));
-    fzt_check(!fzr_stun_verify(&msg, key));
+    fzt_check(!fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN));
     read_all(edge - len, len);
   }
 }
@@ -157,7 +157,7 @@ START_TEST(test_every_flipped_bit_is_noticed)
     for (size_t bit = 0; bit < 8 * covered; bit++) {
       buffer[bit / 8] ^= (uint8_t)(1u << bit % 8);
       if (fzr_stun_read(at_edge(buffer, len), len, &msg) == 0)
-        fzt_check(!fzr_stun_verify(&msg, key));
+        fzt_check(!fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN));
       buffer[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
   }

@@ -119,7 +119,8 @@ static void make_client(unsigned i)
   snprintf(c->username, sizeof c->username, "4000000000:%u", i);
   fzr_auth_stamp_password(secret, 4000000000u, (const uint8_t *)c->username + 11, strlen(c->username) - 11,
                           password, sizeof password);
-  fzr_auth_long_term_key((const uint8_t *)c->username, strlen(c->username), "firezone", password, c->key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)c->username, strlen(c->username), "firezone",
+                         password, c->key);
   fzt_check(memory_net_add_host(net, &c->addr, receive, c) == 0);
 }
 

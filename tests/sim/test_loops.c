@@ -150,7 +150,8 @@ static hop behind(const hop *before, uint16_t channel, const char *username)
   snprintf(h.username, sizeof h.username, "4000000000:%s", username);
   fzr_auth_stamp_password(secret, 4000000000u, (const uint8_t *)username, strlen(username), password,
                           sizeof password);
-  fzr_auth_long_term_key((const uint8_t *)h.username, strlen(h.username), "firezone", password, h.key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)h.username, strlen(h.username), "firezone",
+                         password, h.key);
   return h;
 }
 

@@ -203,7 +203,7 @@ static void on_answer(sim_client *c, const fzr_stun_msg *msg)
   if (!c->busy || memcmp(fzr_stun_txid(msg), c->txid, sizeof c->txid) != 0)
     return; /* of a request that was answered already */
   /* All credentials here are well formed, so every answer is signed. */
-  fzt_check(fzr_stun_verify(msg, c->key));
+  fzt_check(fzr_stun_verify(msg, c->key, FZR_STUN_KEY_LEN));
   fzt_check(fzr_stun_has(msg, FZR_ATTR_FINGERPRINT));
   const unsigned code = fzr_stun_error_code(msg);
   c->busy = false;
@@ -351,7 +351,8 @@ static void make_client(sim_world *w, unsigned i)
   snprintf(c->username, sizeof c->username, "4000000000:client%u", i);
   fzr_auth_stamp_password(secret, 4000000000u, (const uint8_t *)c->username + 11, strlen(c->username) - 11,
                           password, sizeof password);
-  fzr_auth_long_term_key((const uint8_t *)c->username, strlen(c->username), "firezone", password, c->key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)c->username, strlen(c->username), "firezone",
+                         password, c->key);
   for (unsigned k = 0; k < SIM_CHANNELS; k++) {
     c->channels[k].number = (uint16_t)(0x4000 + 16 * i + k);
     c->channels[k].last_code = -1;

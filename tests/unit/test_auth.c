@@ -50,13 +50,35 @@ START_TEST(test_rest_password)
   ck_assert_str_eq(out, "CZEMPazcEL0+N+fqiLQtQGHgHXg=");
   ck_assert_int_eq(fzr_auth_rest_password("north", bytes("x"), 1, out, 28), FZR_ERR_BUFFER_TOO_SMALL);
   ck_assert_int_eq(fzr_auth_rest_password(NULL, bytes("x"), 1, out, sizeof out), FZR_ERR_INVALID_ARGUMENT);
-  uint8_t key[16];
-  ck_assert_int_eq(fzr_auth_long_term_key(NULL, 0, "r", "p", key), FZR_ERR_INVALID_ARGUMENT);
+}
+END_TEST
+
+START_TEST(test_long_term_keys)
+{
+  uint8_t key[FZR_STUN_KEY_MAX];
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, NULL, 0, "r", "p", key),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes("u"), 1, NULL, "p", key),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes("u"), 1, "r", NULL, key),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes("u"), 1, "r", "p", NULL),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_auth_long_term_key((enum fzr_password_algorithm)0, bytes("u"), 1, "r", "p", key),
+                   FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_auth_long_term_key((enum fzr_password_algorithm)3, bytes("u"), 1, "r", "p", key),
+                   FZR_ERR_INVALID_ARGUMENT);
   /* The example of RFC 8489 section 9.2.2: user, realm, pass. */
   static const uint8_t md5[16] = {0x84, 0x93, 0xfb, 0xc5, 0x3b, 0xa5, 0x82, 0xfb,
                                   0x4c, 0x04, 0x4c, 0x45, 0x6b, 0xdc, 0x40, 0xeb};
-  ck_assert_int_eq(fzr_auth_long_term_key(bytes("user"), 4, "realm", "pass", key), 0);
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes("user"), 4, "realm", "pass", key), 16);
   ck_assert_mem_eq(key, md5, 16);
+  /* printf 'user:realm:pass' | sha256sum */
+  static const uint8_t sha256[32] = {0x07, 0xe9, 0x34, 0x11, 0x7a, 0xbd, 0x40, 0x83, 0x6e, 0x7c, 0x63,
+                                     0x29, 0xb5, 0x47, 0x31, 0xb2, 0xb2, 0xd2, 0xa5, 0xf9, 0xa7, 0x1f,
+                                     0x54, 0x49, 0x22, 0xd7, 0x5e, 0x07, 0x30, 0xd8, 0x25, 0x1b};
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_SHA256, bytes("user"), 4, "realm", "pass", key), 32);
+  ck_assert_mem_eq(key, sha256, 32);
 }
 END_TEST
 
@@ -120,7 +142,7 @@ START_TEST(test_stamp_usernames)
   fzr_auth_stamp_password("secret", 100, bytes("s"), 1, password, sizeof password);
   ck_assert_int_eq(look_up("0100:s", 1, &padded), FZR_AUTH_OK);
   uint8_t expected[16];
-  fzr_auth_long_term_key(bytes("0100:s"), 6, "firezone", password, expected);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes("0100:s"), 6, "firezone", password, expected);
   ck_assert_mem_eq(padded.key, expected, 16);
   fzri_scheme_free(&scheme);
   ck_assert_uint_eq(mem.used, 0);
@@ -175,7 +197,7 @@ START_TEST(test_static_users)
   uint8_t expected[16];
   init(FZR_AUTH_STATIC);
   ck_assert_int_eq(look_up("alice", 100, &key), FZR_AUTH_OK);
-  fzr_auth_long_term_key(bytes("alice"), 5, "firezone", "a", expected);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes("alice"), 5, "firezone", "a", expected);
   ck_assert_mem_eq(key.key, expected, 16);
   ck_assert(!key.sign_unauthenticated);
   ck_assert_uint_eq(key.expires, FZR_NO_EXPIRY);
@@ -238,7 +260,7 @@ START_TEST(test_static_tables)
       fzt_check(result == (i < count ? FZR_AUTH_OK : FZR_AUTH_UNKNOWN));
       if (i == count)
         continue;
-      fzr_auth_long_term_key(bytes(name), strlen(name), "firezone", passwords[i], expected);
+      fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes(name), strlen(name), "firezone", passwords[i], expected);
       fzt_check(memcmp(key.key, expected, sizeof expected) == 0);
     }
     fzri_static_free(&table, &mem);
@@ -320,6 +342,7 @@ int main(void)
   TCase *tc = tcase_create("auth");
   tcase_add_test(tc, test_stamp_passwords);
   tcase_add_test(tc, test_rest_password);
+  tcase_add_test(tc, test_long_term_keys);
   tcase_add_test(tc, test_stamp_usernames);
   tcase_add_test(tc, test_rest_usernames);
   tcase_add_test(tc, test_whom_usernames_name);

@@ -289,7 +289,7 @@ START_TEST(test_secrets_are_wiped)
       config.users = users;
       config.user_count = 1;
       strcpy(c.username, "alice");
-      fzr_auth_long_term_key((const uint8_t *)"alice", 5, "firezone", "wonderland", c.key);
+      fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)"alice", 5, "firezone", "wonderland", c.key);
     }
     memcpy(secret_key, c.key, sizeof secret_key);
     secrets_found = 0;
@@ -321,6 +321,8 @@ static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, 
   fzt_client_state c;
   fzt_client_init(&c, "198.51.100.1:4000");
   memcpy(out->key, c.key, sizeof c.key);
+  out->key_len = sizeof c.key;
+  out->algorithm = FZR_PASSWORD_MD5;
   out->expires = answered_expiry;
   return FZR_AUTH_OK;
 }
@@ -352,6 +354,96 @@ START_TEST(test_callback_scheme)
   answered_expiry = FZT_UNIX_NOW;
   ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
   answered_expiry = FZR_NO_EXPIRY;
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+static uint8_t given_len, given_algorithm;
+
+/* A key of ones. */
+static enum fzr_auth_result give(void *ctx, const uint8_t *username, size_t len, const char *realm,
+                                 uint64_t unix_now, fzr_auth_key *out)
+{
+  (void)ctx, (void)username, (void)len, (void)realm, (void)unix_now;
+  memset(out->key, 1, sizeof out->key);
+  out->key_len = given_len;
+  out->algorithm = given_algorithm;
+  out->expires = FZR_NO_EXPIRY;
+  return FZR_AUTH_OK;
+}
+
+/* The error code of an Allocate (|begins|) or a Refresh whose sender has the first |key_len| bytes of that key, -1 for none, and whether
+ * the answer is signed with all of it. */
+static int ask_with(fzt_client_state *c, bool begins, size_t key_len, bool *is_signed)
+{
+  static const uint8_t ones[FZR_STUN_KEY_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                                 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  uint8_t buffer[512];
+  fzr_stun_builder b;
+  fzr_stun_msg msg;
+  fzt_begin(&relay, c, &b, buffer, sizeof buffer, begins ? FZR_STUN_ALLOCATE : FZR_STUN_REFRESH);
+  if (begins)
+    fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add_integrity(&b, ones, key_len);
+  fzt_client(&relay, &c->addr, &c->server, buffer, (size_t)fzr_stun_build_finish(&b));
+  ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
+  *is_signed = fzr_stun_verify(&msg, ones, given_len);
+  return (int)fzr_stun_error_code(&msg);
+}
+
+/* Keys of both lengths, with which the answers are signed, too; the one that an allocation keeps among them, which signs the answer to
+ * its Allocate. */
+START_TEST(test_keys)
+{
+  fzt_client_state c;
+  bool is_signed;
+  fzr_config config = fzt_config(&relay);
+  config.auth = FZR_AUTH_CALLBACK;
+  config.auth_fn = give;
+  given_len = _i ? FZR_STUN_KEY_MAX : FZR_STUN_KEY_LEN;
+  given_algorithm = _i ? FZR_PASSWORD_SHA256 : FZR_PASSWORD_MD5;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 401); /* with a key of its own: it has a nonce by now */
+  ck_assert_int_eq(ask_with(&c, true, given_len - 1u, &is_signed), 401);
+  relay.open_errors[0] = FZR_ERR_IO_IN_USE; /* another port is tried: the key goes along */
+  relay.open_error_count = 1;
+  ck_assert_int_eq(ask_with(&c, true, given_len, &is_signed), 0);
+  ck_assert(is_signed);
+  ck_assert_int_eq(ask_with(&c, false, given_len, &is_signed), 0);
+  ck_assert(is_signed);
+  ck_assert_int_eq(ask_with(&c, false, given_len == 16 ? 32 : 16, &is_signed), 401);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* A key that can be none is nobody's: one of no length would be everybody's. */
+START_TEST(test_keys_of_wrong_lengths)
+{
+  static const struct {
+    uint8_t len, algorithm;
+  } rows[] = {{0, 0},
+              {0, FZR_PASSWORD_MD5},
+              {16, 0},
+              {32, FZR_PASSWORD_MD5},
+              {16, FZR_PASSWORD_SHA256},
+              {33, FZR_PASSWORD_SHA256},
+              {255, 3}};
+  fzt_client_state c;
+  bool is_signed;
+  fzr_config config = fzt_config(&relay);
+  config.auth = FZR_AUTH_CALLBACK;
+  config.auth_fn = give;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 401);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    given_len = rows[i].len;
+    given_algorithm = rows[i].algorithm;
+    for (size_t len = 0; len <= 32; len += 16)
+      ck_assert_int_eq(ask_with(&c, true, len, &is_signed), 401);
+  }
   fzt_relay_free(&relay);
 }
 END_TEST
@@ -799,6 +891,8 @@ int main(void)
   tcase_add_test(tc, test_secrets_are_wiped);
   tcase_add_loop_test(tc, test_late_result_keeps_the_port, 0, 3);
   tcase_add_test(tc, test_callback_scheme);
+  tcase_add_loop_test(tc, test_keys, 0, 2);
+  tcase_add_test(tc, test_keys_of_wrong_lengths);
   tcase_add_test(tc, test_callback_scheme_in_long_calls);
   tcase_add_test(tc, test_late_errors_are_limited);
   tcase_add_test(tc, test_forged_requests);

@@ -20,7 +20,8 @@ static fzt_client_state client_of(const char *name, uint16_t port)
   snprintf(c.username, sizeof c.username, "1892160000:%s", name);
   fzr_auth_stamp_password(FZT_SECRET, 1892160000, (const uint8_t *)name, strlen(name), password,
                           sizeof password);
-  fzr_auth_long_term_key((const uint8_t *)c.username, strlen(c.username), "firezone", password, c.key);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)c.username, strlen(c.username), "firezone",
+                         password, c.key);
   return c;
 }
 
@@ -255,7 +256,8 @@ START_TEST(test_not_asked_for)
     for (unsigned i = 0; i < 2; i++) {
       fzt_client_init(&alice[i], i ? "198.51.100.1:4001" : "198.51.100.1:4000");
       strcpy(alice[i].username, "alice");
-      fzr_auth_long_term_key((const uint8_t *)"alice", 5, "firezone", "wonderland", alice[i].key);
+      fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)"alice", 5, "firezone", "wonderland",
+                             alice[i].key);
       ck_assert_int_eq(fzt_allocate(&one, &alice[i]), 0);
     }
     ck_assert_int_eq(fzt_refresh(&one, &alice[0], 600), replace == FZR_REPLACE_ALWAYS ? 437 : 0);

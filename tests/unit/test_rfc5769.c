@@ -50,8 +50,8 @@ static void check_short_term(const uint8_t *data, size_t len, fzr_stun_msg *msg)
   uint8_t copy[128];
   ck_assert_int_eq(fzr_stun_read(data, len, msg), 0);
   ck_assert(fzr_stun_has(msg, FZR_ATTR_FINGERPRINT));
-  ck_assert(fzr_stun_verify_short_term(msg, (const uint8_t *)password, strlen(password)));
-  ck_assert(!fzr_stun_verify_short_term(msg, (const uint8_t *)password, strlen(password) - 1));
+  ck_assert(fzr_stun_verify(msg, (const uint8_t *)password, strlen(password)));
+  ck_assert(!fzr_stun_verify(msg, (const uint8_t *)password, strlen(password) - 1));
   /* Any bit that is changed is noticed. */
   for (size_t bit = 0; bit < len * 8; bit++) {
     fzr_stun_msg changed;
@@ -103,10 +103,12 @@ START_TEST(test_long_term)
   uint8_t key[FZR_STUN_KEY_LEN];
   fzr_stun_msg msg;
   ck_assert_int_eq(fzr_stun_read(long_term, sizeof long_term, &msg), 0);
-  ck_assert_int_eq(fzr_auth_long_term_key(username, sizeof username - 1, "example.org", "TheMatrIX", key), 0);
-  ck_assert(fzr_stun_verify(&msg, key));
+  ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, username, sizeof username - 1, "example.org",
+                                          "TheMatrIX", key),
+                   16);
+  ck_assert(fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN));
   key[0] ^= 1;
-  ck_assert(!fzr_stun_verify(&msg, key));
+  ck_assert(!fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN));
 }
 END_TEST
 

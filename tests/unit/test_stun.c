@@ -115,7 +115,7 @@ START_TEST(test_behind_integrity)
   ck_assert_uint_eq(msg.unknown_count, 0);
   ck_assert(fzr_stun_has(&msg, FZR_ATTR_MESSAGE_INTEGRITY_SHA256));
   ck_assert(fzr_stun_has(&msg, FZR_ATTR_FINGERPRINT));
-  ck_assert(fzr_stun_verify(&msg, key));
+  ck_assert(fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN));
   buffer[9] ^= 1; /* the transaction id: integrity must notice, and so does the fingerprint */
   ck_assert_int_eq(fzr_stun_read(buffer, b.len, &msg), FZR_DROP_STUN_FINGERPRINT);
 }
@@ -147,7 +147,7 @@ START_TEST(test_getters)
   ck_assert_int_eq(fzr_stun_get_u32(&msg, FZR_ATTR_CHANNEL_NUMBER, &value), FZR_DROP_STUN_ATTRIBUTE);
   ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, &addr), FZR_DROP_STUN_ATTRIBUTE);
   ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr), FZR_DROP_STUN_ATTRIBUTE);
-  ck_assert(!fzr_stun_verify(&msg, buffer)); /* has none */
+  ck_assert(!fzr_stun_verify(&msg, buffer, FZR_STUN_KEY_LEN)); /* has none */
   ck_assert_uint_eq(fzr_stun_error_code(&msg), 0);
 }
 END_TEST
