@@ -2,6 +2,7 @@
 #include "http/connections.h"
 
 #include "http/refusal.h"
+#include "net/sockaddr.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ typedef struct connection {
   int fd;
   bool answering;
   ino_t inode;
+  uint64_t from;
 } connection;
 
 struct http_connections {
@@ -44,6 +46,23 @@ static ino_t inode_of(int fd)
   if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_INO, &st) == 0)
     return S_ISSOCK(st.stx_mode) ? st.stx_ino : 0;
   return errno != EBADF && fstat(fd, &old) == 0 && S_ISSOCK(old.st_mode) ? old.st_ino : 0;
+}
+
+/* Who has connected: an IPv4 address, or the network that one has in IPv6. */
+static uint64_t peer_of(int fd)
+{
+  struct sockaddr_storage ss;
+  socklen_t len = sizeof ss;
+  fzr_addr addr;
+  uint64_t net;
+  uint32_t v4;
+  if (getpeername(fd, (struct sockaddr *)&ss, &len) != 0 || !from_sockaddr((struct sockaddr *)&ss, &addr))
+    return 0;
+  memcpy(&net, addr.ip, sizeof net);
+  if (addr.family == FZR_FAMILY_IPV6 && !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(void *)addr.ip))
+    return net;
+  memcpy(&v4, addr.ip + (addr.family == FZR_FAMILY_IPV6 ? 12 : 0), sizeof v4);
+  return UINT64_C(0xffff) << 32 | v4;
 }
 
 static void forget(http_connections *list, unsigned i)
@@ -79,16 +98,35 @@ static void end(http_connections *list, unsigned i)
   forget(list, i);
 }
 
-/* Ends the one that has waited longest. Returns whether there is one; all that are heard are passed over. */
-static bool end_one(http_connections *list)
+static unsigned connections_from(const http_connections *list, uint64_t from)
 {
+  unsigned n = 0;
+  for (unsigned i = 0; i < list->open; i++)
+    n += list->each[i].from == from;
+  return n;
+}
+
+/* Ends one of whoever has the most connections, |newcomer|'s next one (0: nobody's) included, so that a flood costs nobody but itself: the
+ * one that has waited longest, and one that is heard only if |all| may go and there is no other. Returns whether there is one. */
+static bool end_one(http_connections *list, uint64_t newcomer, bool all)
+{
+  unsigned chosen = 0, most = 0;
+  bool chosen_is_heard = true;
   for (unsigned i = 0; i < list->open; i++) {
-    if (!is_heard(&list->each[i])) {
-      end(list, i);
-      return true;
-    }
+    const connection *c = &list->each[i];
+    const unsigned n = connections_from(list, c->from) + (c->from == newcomer);
+    if (n < most || (n == most && !chosen_is_heard))
+      continue;
+    const bool heard = is_heard(c);
+    if (heard && (!all || n == most))
+      continue;
+    chosen = i;
+    most = n;
+    chosen_is_heard = heard;
   }
-  return false;
+  if (most != 0)
+    end(list, chosen);
+  return most != 0;
 }
 
 static void adopt_newcomer(http_connections *list)
@@ -103,9 +141,10 @@ static void adopt_newcomer(http_connections *list)
   if (inode == 0)
     return;
   /* Room for the new one first, so that it is not the one to go. */
-  if (list->open >= list->limit && !end_one(list))
-    end(list, 0);
-  list->each[list->open++] = (connection){fd, false, inode};
+  const uint64_t from = peer_of(fd);
+  if (list->open >= list->limit)
+    (void)end_one(list, from, true);
+  list->each[list->open++] = (connection){fd, false, inode, from};
 }
 
 static void on_adopt(evutil_socket_t fd, short what, void *ctx)
@@ -151,7 +190,7 @@ unsigned http_connections_shrink(http_connections *list)
   forget_closed(list);
   const unsigned wanted = (list->open + 1) / 2;
   unsigned ended = 0;
-  while (ended < wanted && end_one(list))
+  while (ended < wanted && end_one(list, 0, false))
     ended++;
   list->limit = list->open > 0 ? list->open : 1;
   return ended;

@@ -19,7 +19,8 @@ http_connections *http_connections_new(struct event_base *base, unsigned most);
 void http_connections_free(http_connections *list);
 
 /* What evhttp asks for when it is about to accept a connection (evhttp_set_bevcb): its bufferevent, which will be in the list, at the
- * latest in the loop's next turn. If that is one too many, another one ends. |list| is a http_connections. */
+ * latest in the loop's next turn. If that is one too many, another one ends, of the address that has the most. |list| is a
+ * http_connections. */
 struct bufferevent *http_connections_accept(struct event_base *base, void *list);
 
 /* The connection with the socket |fd| has a whole request (|answering|), or its answer went out. Until then a connection waits. */

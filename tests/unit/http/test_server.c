@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,15 +79,23 @@ static void teardown(void)
   event_base_free(base);
 }
 
-static int dial(void)
+static int dial_from(const char *source)
 {
-  fzr_addr addr = http_server_addr(server);
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(addr.port)};
+  fzr_addr addr = http_server_addr(server), own = fzt_addr(source);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(addr.port)},
+                     from = {.sin_family = AF_INET};
   memcpy(&to.sin_addr, addr.ip, 4);
+  memcpy(&from.sin_addr, own.ip, 4);
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   ck_assert_int_ge(fd, 0);
+  ck_assert_int_eq(bind(fd, (const struct sockaddr *)&from, sizeof from), 0);
   ck_assert_int_eq(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
   return fd;
+}
+
+static int dial(void)
+{
+  return dial_from("127.0.0.1");
 }
 
 /* Runs the server until the peer of |fd| has closed; returns what it sent, zero-terminated. */
@@ -331,6 +340,40 @@ START_TEST(a_flood_does_not_end_a_check_that_is_being_made)
   (void)close(check);
   for (size_t i = 0; i < 40; i++)
     (void)close(flood[i]);
+}
+END_TEST
+
+/* Nor does it end one of another address whose request is still under way, however many come, and whatever they have begun to say. */
+START_TEST(a_flood_ends_none_but_its_own)
+{
+  unsigned calls = 0;
+  int flood[40];
+  (void)signal(SIGPIPE, SIG_IGN); /* as in the program: one that ends may have been about to be answered */
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
+  const int early = dial();
+  turn();
+  for (unsigned i = 0; i < 6; i++) {
+    const int check = dial_from("127.0.0.2");
+    const unsigned said = i % 3;
+    turn();
+    for (size_t k = 0; k < 40; k++) {
+      flood[k] = dial_from("127.0.0.3");
+      if (said != 0)
+        say(flood[k], said == 1 ? "G" : GET_A);
+      if (i < 3)
+        turn();
+    }
+    turn();
+    say(check, LAST_GET_A);
+    ck_assert_int_eq(status_of(read_all(check)), 200);
+    (void)close(check);
+    for (size_t k = 0; k < 40; k++)
+      (void)close(flood[k]);
+    ck_assert_uint_le(http_server_connections(server), 9);
+  }
+  /* The oldest of all, too, which has been silent all the time. */
+  get_answer(early);
+  (void)close(early);
 }
 END_TEST
 
@@ -612,6 +655,7 @@ int main(void)
   tcase_add_test(tc, garbage_does_no_harm);
   tcase_add_test(tc, silent_connections_are_evicted);
   tcase_add_test(tc, a_flood_does_not_end_a_check_that_is_being_made);
+  tcase_add_test(tc, a_flood_ends_none_but_its_own);
   tcase_add_test(tc, the_oldest_idle_connection_goes_first);
   tcase_add_test(tc, unread_pipelined_requests_are_not_kept);
   tcase_add_test(tc, without_descriptors_checks_are_answered);
