@@ -130,6 +130,24 @@ def prometheus_labels(metric):
     return {re.sub("[^A-Za-z0-9]", "_", key) for point in data["data_points"] for key in attributes(point)}
 
 
+def prometheus_series(request):
+    """The series that Prometheus makes of an export, as (name, labels). Its job and instance say which resource they are of."""
+    found = []
+    for resource in request["resource_metrics"]:
+        of = attributes(resource["resource"])
+        target = {"job": of["service.namespace"] + "/" + of["service.name"], "instance": of["service.instance.id"]}
+        for metric in (metric for scope in resource["scope_metrics"] for metric in scope["metrics"]):
+            name, kind = prometheus_name(metric)
+            for point in next(metric[k] for k in ("sum", "gauge", "histogram") if k in metric)["data_points"]:
+                labels = {re.sub("[^A-Za-z0-9]", "_", key): str(value) for key, value in attributes(point).items()} | target
+                if kind != "histogram":
+                    found.append((name, labels))
+                    continue
+                found += [(name + end, labels) for end in ("_sum", "_count")]
+                found += [(name + "_bucket", labels | {"le": "%g" % le}) for le in point["explicit_bounds"] + [float("inf")]]
+    return found
+
+
 def partial_success(rejected, message):
     text = message.encode()
     inner = bytes([0x08, rejected, 0x12, len(text)]) + text
