@@ -22,7 +22,8 @@ import urllib.request
 import netns
 import stun
 from firezone_client import Client, Refused
-from harness import (EchoPeers, Process, Relay, answers_binding, binding_request, clean_environment, free_udp_socket, main, wait_for)
+from harness import (DEADLINE, EchoPeers, Process, Relay, answers_binding, binding_request, clean_environment, free_udp_socket, main,
+                     wait_for)
 
 BINARY = sys.argv.pop(1)
 WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
@@ -356,15 +357,19 @@ class Limits(unittest.TestCase):
         return got
 
     def test_a_client_in_a_loop_disturbs_nobody(self):
-        """One that asks at once again when it is told of an error, as some do after a restart of the relay."""
+        """One that asks at once again when it is told of an error, as some do after a restart of the relay: it gets 100 answers at once and then
+        10 a second, and a neighbour of the same /24 all of his, at the first try."""
         rate, burst = 10, 100
         with Relay(BINARY, "--unauthenticated-rate", "300") as relay, new_client(relay) as client, new_client(relay) as neighbour:
             with self.assertRaises(Refused):
                 client.refresh(600)  # takes a nonce
+            neighbour.retransmit = (DEADLINE,)
+            neighbour.allocate()
+            asked = 0
             sent, got, start = 1, 1, time.monotonic()
             request = stun.build(stun.REFRESH, stun.REQUEST, stun.new_transaction(), [
                 (stun.USERNAME, client.username.encode()), (stun.REALM, b"firezone"), (stun.NONCE, client.nonce)], client.key)
-            while time.monotonic() < start + 1.0 or sent <= 4 * burst:
+            while time.monotonic() < start + 1.0 or sent <= 4 * burst or asked < 10:
                 client.socket.send(request)
                 sent += 1
                 if sent % 50 == 0:
@@ -372,8 +377,14 @@ class Limits(unittest.TestCase):
                 while select.select([client.socket], [], [], 0)[0]:
                     self.assertEqual(stun.Message(client.socket.recv(2000)).error(), 437)
                     got += 1
-            neighbour.allocate()
-            neighbour.refresh(600)
+                if time.monotonic() > start + 0.05 * asked:
+                    asked += 1
+                    self.be_read(relay)
+                    neighbour.binding()
+                    neighbour.refresh(600)
+                    with self.assertRaises(Refused) as refused:  # errors, too
+                        neighbour.bind(("127.0.0.1", 0))
+                    self.assertEqual(refused.exception.code, 403)
             got = self.count_answers(relay, client.socket, sent, got)
             seconds = time.monotonic() - start
             self.assertTrue(burst - 1 <= got <= burst + rate * seconds + 1, got)
