@@ -184,7 +184,7 @@ class Readme(unittest.TestCase):
                                check=True)
             with subprocess.Popen([program]) as relay:
                 try:
-                    wait_for(lambda: answers_binding(socket.AF_INET, "127.0.0.1", low), "the example to answer")
+                    wait_for(lambda: answers_binding(socket.AF_INET, "127.0.0.1", low, 0.2), "the example to answer")
                     self.assertIsNone(relay.poll())
                     second = subprocess.run([program], stderr=subprocess.PIPE, text=True, check=False, timeout=20)
                     self.assertEqual((second.returncode, second.stderr), (1, "address already in use\n"))

@@ -123,11 +123,11 @@ def binding_request():
     return struct.pack(">HH", 0x0001, 0) + rest, struct.pack(">H", 0x0101), rest
 
 
-def answers_binding(family, host, port):
-    """Sends one Binding request and says whether a success comes back soon."""
+def answers_binding(family, host, port, patience=DEADLINE):
+    """Sends one Binding request and says whether a success comes back."""
     request, kind, rest = binding_request()
     with socket.socket(family, socket.SOCK_DGRAM) as s:
-        s.settimeout(0.2)
+        s.settimeout(patience)
         try:
             s.connect((host, port))
             s.send(request)
@@ -213,7 +213,7 @@ class Relay(Process):
             if probe:
                 for family, host in ((socket.AF_INET, self.v4), (socket.AF_INET6, self.v6)):
                     if host:
-                        wait_for(lambda: answers_binding(family, host, self.port), "an answer to a Binding request")
+                        wait_for(lambda: answers_binding(family, host, self.port, 0.2), "an answer to a Binding request")
         except AssertionError as error:
             self.kill()
             raise AssertionError("the relay did not start: %s\n%s" % (error, self.output())) from None

@@ -52,7 +52,7 @@ class Case(unittest.TestCase):
     def client(self, relay, family, host=None):
         host = host or TOLD[family]
         with self.far.inside():
-            wait_for(lambda: answers_binding(socket.AF_INET6 if family == 6 else socket.AF_INET, host, relay.port), "a Binding's answer")
+            wait_for(lambda: answers_binding(socket.AF_INET6 if family == 6 else socket.AF_INET, host, relay.port, 0.2), "a Binding's answer")
             client = Client((host, relay.port), *relay.credentials())
         self.addCleanup(client.close)
         return client

@@ -490,7 +490,7 @@ class Reader:
             command = ["sh", "-c", shell, "sh"] + command
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                         env=clean_environment(env))
-        wait_for(lambda: answers_binding(V4, *self.address), "the relay")
+        wait_for(lambda: answers_binding(V4, *self.address, 0.2), "the relay")
 
     def bindings(self, count):
         with socket.socket(V4, socket.SOCK_DGRAM) as s:
