@@ -162,6 +162,13 @@ class Process:
                 return match
         return None
 
+    def told(self, pattern):
+        """What it writes is read by another thread: finds also what is on its way."""
+        end = time.monotonic() + DEADLINE
+        while not self.find(pattern) and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.find(pattern)
+
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()

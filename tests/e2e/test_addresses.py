@@ -105,19 +105,19 @@ class TwoOfEachFamily(Case):
         channel = client.bind(peer.getsockname()[:2])
         client.send(channel, b"there")
         self.assertEqual(peer.recvfrom(100)[1], (OTHER[4], client.relayed[4][1]))
-        self.assertTrue(relay.find("WARN relay: Clients are told %s, but relayed data leaves from %s," % (TOLD[4], OTHER[4])), relay.output())
+        self.assertTrue(relay.told("WARN relay: Clients are told %s, but relayed data leaves from %s," % (TOLD[4], OTHER[4])), relay.output())
 
 
 class BehindNat(Case):
     def test_the_log_says_what_leaves(self):
         relay = self.start("--public-ip4-addr", "198.51.100.7", near=("10.0.0.5/24", "203.0.113.10/24"))
-        self.assertTrue(relay.find("WARN relay: Clients are told 198.51.100.7, but relayed data leaves from 203.0.113.10,"), relay.output())
+        self.assertTrue(relay.told("WARN relay: Clients are told 198.51.100.7, but relayed data leaves from 203.0.113.10,"), relay.output())
         relay.stop()
         netns.run("ip", "addr", "del", "203.0.113.10/24", "dev", "near0")
         netns.run("ip", "route", "replace", "default", "via", "10.0.0.99", "dev", "near0")
         relay = Relay(BINARY, "--public-ip4-addr", "198.51.100.7", v4=None, v6=None, probe=False)
         self.addCleanup(relay.kill)
-        self.assertTrue(relay.find("INFO relay: 198.51.100.7 is not used by this host itself: relayed data leaves from 10.0.0.5,"),
+        self.assertTrue(relay.told("INFO relay: 198.51.100.7 is not used by this host itself: relayed data leaves from 10.0.0.5,"),
                         relay.output())
 
     def test_a_sysctl_that_lets_anybody_bind_to_anything(self):
@@ -323,7 +323,7 @@ class OneFamily(Case):
         netns.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
         self.addCleanup(netns.run, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
         relay = self.start(*PUBLIC, near=NEAR[:2])
-        self.assertTrue(relay.find("WARN relay: This host has no IPv6: no addresses of it are relayed from \\(clients that ask for IPv6 alone get "
+        self.assertTrue(relay.told("WARN relay: This host has no IPv6: no addresses of it are relayed from \\(clients that ask for IPv6 alone get "
                                    "error 440\\) until it has one"), relay.output())
         client = self.check(relay, 4, 6)
         # It comes by itself when the host has got it.
@@ -338,7 +338,7 @@ class OneFamily(Case):
 
     def test_no_ipv4(self):
         relay = self.start(*PUBLIC, near=NEAR[2:])
-        self.assertTrue(relay.find("WARN relay: This host has no IPv4: no addresses of it are relayed from \\(clients that ask for IPv4 alone get "
+        self.assertTrue(relay.told("WARN relay: This host has no IPv4: no addresses of it are relayed from \\(clients that ask for IPv4 alone get "
                                    "error 440\\) until it has one"), relay.output())
         self.check(relay, 6, 4)
 

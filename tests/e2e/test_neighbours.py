@@ -216,7 +216,7 @@ class Neighbours(unittest.TestCase):
         warning = "WARN relay: Up to %d bytes may wait in the kernel for each host"
         wait_for(lambda: self.relay.find(warning % 212992), "the warning")
         # There is no "default" in a namespace of its own.
-        self.assertTrue(self.relay.find(warning % 212992 + r".*: on the host, before this container or network namespace is made, sysctl -w net\.ipv4"))
+        self.assertTrue(self.relay.told(warning % 212992 + r".*: on the host, before this container or network namespace is made, sysctl -w net\.ipv4"))
         for value, version in ((4096, 4), (4096, 6)):
             unres_qlen_bytes(version, value)
         try:

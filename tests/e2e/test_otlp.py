@@ -116,7 +116,7 @@ class WhatIsExported(unittest.TestCase):
             self.assertLessEqual({"telemetry.sdk.name", "telemetry.sdk.version", "service.version"}, set(attributes))
             self.assertEqual(attributes["host.name"], socket.gethostname())
             self.assertEqual(uuid.UUID(attributes["service.instance.id"]).version, 4)
-        self.assertTrue(self.relay.find("Skipped a part of OTEL_RESOURCE_ATTRIBUTES.*broken"))
+        self.assertTrue(self.relay.told("Skipped a part of OTEL_RESOURCE_ATTRIBUTES.*broken"))
 
     def value(self, name, **attributes):
         """The value of the one point with these attributes; checks that it is a cumulative sum."""
@@ -305,7 +305,7 @@ class Collectors(unittest.TestCase):
         took = [when for when, path in collector.calls if path == TRACES]
         self.assertGreater(took[1] - took[0], 0.7)
         self.assertGreater(took[2] - took[1], 1.4)
-        self.assertTrue(relay.find(r'did not take spans status=UNAVAILABLE reason="busy\\n2026-01-01T00:00:00Z ERROR forged" '
+        self.assertTrue(relay.told(r'did not take spans status=UNAVAILABLE reason="busy\\n2026-01-01T00:00:00Z ERROR forged" '
                                    r'attempt=1 retry_ms=\d+$'))
         self.assertFalse(relay.find("^2026-01-01T00:00:00Z"))
         self.assertEqual(self.dropped(relay), 0)
@@ -477,9 +477,9 @@ class Collectors(unittest.TestCase):
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE"), "the warning")
             if not trick:
-                self.assertTrue(relay.find("reason=.* before it said anything: if TLS is spoken there"), relay.output())
+                self.assertTrue(relay.told("reason=.* before it said anything: if TLS is spoken there"), relay.output())
             if trick.startswith(b"HTTP/1.1"):
-                self.assertTrue(relay.find("reason=.an HTTP/1 server answers there, no gRPC: .* 4317"), relay.output())
+                self.assertTrue(relay.told("reason=.an HTTP/1 server answers there, no gRPC: .* 4317"), relay.output())
             self.assertTrue(answers_binding(V4, *relay.address()))
             self.assertEqual(Metrics(endpoint(relay)).total("relay_active_allocations"), 0)
             relay.stop()
@@ -563,7 +563,7 @@ class Collectors(unittest.TestCase):
         start = time.monotonic()
         relay.stop(immediately=False)
         self.assertLess(time.monotonic() - start, 6)
-        self.assertTrue(relay.find("Gave up sending the last metrics"))
+        self.assertTrue(relay.told("Gave up sending the last metrics"))
 
 
 DATA, RST_STREAM, SETTINGS, WINDOW_UPDATE = 0, 3, 4, 8
@@ -673,7 +673,7 @@ class Options(unittest.TestCase):
     def test_wrong_interval_is_warned_about(self):
         with Collector() as collector, Relay(BINARY, "--otlp-grpc-endpoint", collector.endpoint,
                                              env={"OTEL_METRIC_EXPORT_INTERVAL": "1 minute"}) as relay:
-            self.assertTrue(relay.find('not honoured name=OTEL_METRIC_EXPORT_INTERVAL problem="it is no number.*value="1 minute"'))
+            self.assertTrue(relay.told('not honoured name=OTEL_METRIC_EXPORT_INTERVAL problem="it is no number.*value="1 minute"'))
 
     def test_standard_variables(self):
         """Where the option is not given they say where to, what, how, and with which headers; what nobody honours is named once."""
@@ -684,7 +684,7 @@ class Options(unittest.TestCase):
             with Relay(BINARY, v6=None, env=env) as relay:
                 bindings(relay, 512)
                 wait_for(lambda: collector.metrics and collector.spans(), "metrics and spans")
-                self.assertTrue(relay.find("set and not honoured names=\"OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_BSP_SCHEDULE_DELAY\"$")
+                self.assertTrue(relay.told("set and not honoured names=\"OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_BSP_SCHEDULE_DELAY\"$")
                                 or relay.find("set and not honoured names=\"OTEL_BSP_SCHEDULE_DELAY, OTEL_EXPORTER_OTLP_COMPRESSION\"$"),
                                 relay.output())
                 self.assertNotIn("a b,", relay.output())
@@ -801,7 +801,7 @@ class Tls(unittest.TestCase):
         with self.collector("self") as collector, Relay(BINARY, "--otlp-grpc-endpoint", "https://localhost:%d" % collector.port, v6=None,
                                                         env={"SSL_CERT_FILE": self.file("ca.pem"), **FAST}) as relay:
             wait_for(lambda: relay.find("did not take metrics status=UNAVAILABLE reason=.TLS: .*"), "the refusal")
-            self.assertTrue(relay.find("reason=.TLS: .*(trust|signed|authority|CA)"), relay.output())
+            self.assertTrue(relay.told("reason=.TLS: .*(trust|signed|authority|CA)"), relay.output())
             self.assertEqual(collector.calls, [])
 
     def test_address_literals(self):
@@ -834,7 +834,7 @@ class Tls(unittest.TestCase):
             with self.collector() as collector:
                 env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://localhost:%d" % collector.port, **variables, **FAST}
                 with Relay(BINARY, v6=None, env=env) as relay:
-                    self.assertTrue(relay.find("WARN otlp: Can't export " + problem), relay.output())
+                    self.assertTrue(relay.told("WARN otlp: Can't export " + problem), relay.output())
                     self.assertTrue(answers_binding(V4, *relay.address()))
                     self.assertEqual(bool(relay.find("Exporting metrics to")), "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE" in variables)
 

@@ -457,7 +457,7 @@ class Formats(unittest.TestCase):
                 client.receive()
             wait_for(lambda: bytes_told(relay) >= 90000, "the figures", 3 * DEADLINE)
             self.assertLess(bytes_told(relay), 130000)
-            self.assertTrue(relay.find(r"INFO relay: Allocations = 1 Channels = 1 Throughput = "), relay.output())
+            self.assertTrue(relay.told(r"INFO relay: Allocations = 1 Channels = 1 Throughput = "), relay.output())
 
     def test_wrong_settings(self):
         result = subprocess.run([BINARY, "--public-ip4-addr", "127.0.0.1", "--log-format", "xml"], capture_output=True, text=True,
@@ -465,7 +465,7 @@ class Formats(unittest.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assertRegex(result.stderr, "log-format.*xml.*human.*json.*google-cloud")
         with Relay(BINARY, v6=None, env={"RUST_LOG": "info,relay=loud"}) as relay:
-            self.assertTrue(relay.find(r'WARN log: Skipped a directive of the log filter directive="relay=loud" problem='))
+            self.assertTrue(relay.told(r'WARN log: Skipped a directive of the log filter directive="relay=loud" problem='))
         result = subprocess.run([BINARY, "--public-ip4-addr", "192.0.2.1", "--bind-ip4-addr", "192.0.2.1", "--health-check-addr", "127.0.0.1:0",
                                  "--control-endpoint", "127.0.0.1:0"], capture_output=True, text=True,
                                 env=clean_environment({"RUST_LOG": "inof"}), timeout=DEADLINE, check=False)
