@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory_net.h"
 
+#include <firezone_relay/socket.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,12 +288,13 @@ static void forward(void *io, const fzr_verdict *verdicts, size_t n)
   uint8_t data[FZR_UDP_PAYLOAD_MAX];
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
-    for (unsigned k = 0; v->action == FZR_ACT_FORWARD && k < v->count; k++) {
-      const int last = k + 1u == v->count;
-      const uint16_t len = last ? v->tail_len : v->len;
-      memcpy(data, last ? v->tail_hdr : v->hdr, v->hdr_len);
-      memcpy(data + v->hdr_len, v->data + (size_t)k * v->stride, len);
-      memory_net_send(r->net, &v->from, &v->to, data, (size_t)v->hdr_len + len);
+    for (uint16_t k = 0; v->action == FZR_ACT_FORWARD && k < v->count; k++) {
+      struct iovec parts[FZR_DATAGRAM_IOVECS];
+      const size_t count = fzr_verdict_iovecs(v, k, parts);
+      size_t len = 0;
+      for (size_t p = 0; p < count; len += parts[p++].iov_len)
+        memcpy(data + len, parts[p].iov_base, parts[p].iov_len);
+      memory_net_send(r->net, &v->from, &v->to, data, len);
     }
   }
 }

@@ -2,7 +2,7 @@
 /**
  * @file firezone_relay.h
  * libfzrelay: an embeddable, sans-IO STUN/TURN relay. This header brings in all others but udp.h, which is an optional
- * part of the library.
+ * part of the library, and socket.h, which wants POSIX headers.
  *
  * Conventions, for every function of the library:
  *

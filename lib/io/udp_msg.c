@@ -11,44 +11,12 @@
 #define UDP_GRO 104
 #endif
 
-socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out)
-{
-  if (addr->family == FZR_FAMILY_IPV4) {
-    memset(&out->in4, 0, sizeof out->in4);
-    out->in4.sin_family = AF_INET;
-    out->in4.sin_port = htons(addr->port);
-    memcpy(&out->in4.sin_addr, addr->ip, 4);
-    return sizeof out->in4;
-  }
-  memset(&out->in6, 0, sizeof out->in6);
-  out->in6.sin6_family = AF_INET6;
-  out->in6.sin6_port = htons(addr->port);
-  out->in6.sin6_scope_id = addr->scope_id;
-  memcpy(&out->in6.sin6_addr, addr->ip, 16);
-  return sizeof out->in6;
-}
-
-void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out)
-{
-  memset(out, 0, sizeof *out);
-  if (sa->any.sa_family == AF_INET) {
-    out->family = FZR_FAMILY_IPV4;
-    out->port = ntohs(sa->in4.sin_port);
-    memcpy(out->ip, &sa->in4.sin_addr, 4);
-  } else {
-    out->family = FZR_FAMILY_IPV6;
-    out->port = ntohs(sa->in6.sin6_port);
-    out->scope_id = sa->in6.sin6_scope_id;
-    memcpy(out->ip, &sa->in6.sin6_addr, 16);
-  }
-}
-
 void fzri_msg_address(struct msghdr *msg, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
-                      union fzri_sockaddr *name, fzri_control *control)
+                      fzr_sockaddr *name, fzri_control *control)
 {
   memset(msg, 0, sizeof *msg);
   msg->msg_name = name;
-  msg->msg_namelen = fzri_to_sockaddr(to, name);
+  msg->msg_namelen = fzr_addr_to_sockaddr(to, name);
   if (!from && !seg_len)
     return;
   msg->msg_control = control;

@@ -3,16 +3,7 @@
 #ifndef FZRI_UDP_MSG_H
 #define FZRI_UDP_MSG_H
 
-#include "firezone_relay/engine.h"
-
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-union fzri_sockaddr {
-  struct sockaddr any;
-  struct sockaddr_in in4;
-  struct sockaddr_in6 in6;
-};
+#include "firezone_relay/socket.h"
 
 /* What a message's control data is built in. */
 typedef struct fzri_control {
@@ -20,13 +11,10 @@ typedef struct fzri_control {
       bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
 } fzri_control;
 
-socklen_t fzri_to_sockaddr(const fzr_addr *addr, union fzri_sockaddr *out);
-void fzri_from_sockaddr(const union fzri_sockaddr *sa, fzr_addr *out);
-
 /* Fills |msg|, but for its bytes, for datagrams to |to|: |name|, and in |control| the local address |from| that they leave from (NULL: the
  * socket has but one) and the segments' size |seg_len| (0: it is one datagram). */
 void fzri_msg_address(struct msghdr *msg, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
-                      union fzri_sockaddr *name, fzri_control *control);
+                      fzr_sockaddr *name, fzri_control *control);
 /* What the control data of |msg| say of |pkt|, whose `len` is known: the segments' size of a run, and the address it was sent to. */
 void fzri_msg_read_control(struct msghdr *msg, fzr_pkt *pkt);
 

@@ -48,7 +48,8 @@ static void describe(fzr_udp *udp, const fzri_socket *s, unsigned i, const fzr_a
   pkt->seg = 0;
   pkt->reserved = 0;
   pkt->to = *local;
-  fzri_from_sockaddr(&udp->recv.names[i], &pkt->from);
+  if (fzr_addr_from_sockaddr(&udp->recv.names[i].any, m->msg_hdr.msg_namelen, &pkt->from))
+    memset(&pkt->from, 0, sizeof pkt->from); /* the kernel has told no name: nobody's */
   if (udp->addrs.inside[s->family == FZR_FAMILY_IPV6] && !s->listens)
     fzri_inside_from(udp, &pkt->from);
   if (m->msg_hdr.msg_controllen)

@@ -22,7 +22,7 @@ typedef struct fzri_receiving {
   fzr_time rest_for;   /* how long that rest is */
   struct mmsghdr msgs[FZRI_RECV_MSGS];
   struct iovec iovs[FZRI_RECV_MSGS];
-  union fzri_sockaddr names[FZRI_RECV_MSGS];
+  fzr_sockaddr names[FZRI_RECV_MSGS];
   fzri_control controls[FZRI_RECV_MSGS];
   fzr_pkt pkts[FZRI_RECV_MSGS];
 } fzri_receiving;

@@ -201,7 +201,7 @@ static uint16_t send_alone(fzr_udp *udp, fzri_socket *s, uint16_t run)
 {
   const fzri_run *r = &udp->send.runs.runs[run];
   const fzri_piece *piece = &udp->send.runs.pieces[r->first_piece];
-  const socklen_t len = fzri_to_sockaddr(&r->to, &udp->send.names[0]);
+  const socklen_t len = fzr_addr_to_sockaddr(&r->to, &udp->send.names[0]);
   udp->stats.send_calls++;
   if (sendto(s->fd, piece->data, piece->tail_len, MSG_DONTWAIT, &udp->send.names[0].any, len) < 0)
     return after_error(udp, s, run, errno);

@@ -18,7 +18,7 @@ typedef struct fzri_sending {
       *to_clients; /* by which the last of what peers sent left; NULL: none did since that was cleared */
   struct mmsghdr msgs[FZRI_SEND_MSGS];
   struct iovec iovs[FZRI_SEND_IOVS];
-  union fzri_sockaddr names[FZRI_SEND_MSGS];
+  fzr_sockaddr names[FZRI_SEND_MSGS];
   fzri_control controls[FZRI_SEND_MSGS];
 } fzri_sending;
 

@@ -27,7 +27,7 @@ static void share_port(const fzr_udp *udp, uint8_t family, bool share)
 
 static bool bind_sender(const fzr_udp *udp, const fzri_socket *s)
 {
-  union fzri_sockaddr sa;
+  fzr_sockaddr sa;
   fzr_addr addr = {.family = s->family, .port = s->port};
   if (s->family == FZR_FAMILY_IPV4)
     memcpy(addr.ip, sender_ip4, sizeof sender_ip4);
@@ -40,10 +40,10 @@ static bool bind_sender(const fzr_udp *udp, const fzri_socket *s)
   /* A listen socket that is alone shares its port for no longer than this takes, so that no other program slips in beside it. */
   if (alone)
     share_port(udp, s->family, true);
-  socklen_t len = fzri_to_sockaddr(&addr, &sa);
+  socklen_t len = fzr_addr_to_sockaddr(&addr, &sa);
   bool bound = bind(s->fd, &sa.any, len) == 0;
   addr.port = DISCARD;
-  len = fzri_to_sockaddr(&addr, &sa);
+  len = fzr_addr_to_sockaddr(&addr, &sa);
   bound = bound && connect(s->fd, &sa.any, len) == 0;
   if (alone) {
     share_port(udp, s->family, false);

@@ -72,9 +72,9 @@ static void set_features(const fzr_udp *udp, fzri_socket *s)
  * refuses it if anybody has the port, sharing or not; only then the group is opened to its other members. */
 static int bind_socket(const fzr_udp *udp, fzri_socket *s, const fzr_addr *to, bool join)
 {
-  union fzri_sockaddr sa;
+  fzr_sockaddr sa;
   fzr_addr addr;
-  const socklen_t len = fzri_to_sockaddr(to, &sa);
+  const socklen_t len = fzr_addr_to_sockaddr(to, &sa);
   if (join && !fzri_socket_set(s->fd, SOL_SOCKET, SO_REUSEPORT, 1))
     return FZR_ERR_IO;
   if (s->family == FZR_FAMILY_IPV6 && !fzri_socket_set(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
@@ -86,7 +86,7 @@ static int bind_socket(const fzr_udp *udp, fzri_socket *s, const fzr_addr *to, b
   socklen_t got = sizeof sa;
   if (getsockname(s->fd, &sa.any, &got))
     return FZR_ERR_IO;
-  fzri_from_sockaddr(&sa, &addr);
+  fzr_addr_from_sockaddr(&sa.any, got, &addr);
   s->port = addr.port;
   return 0;
 }

@@ -10,6 +10,7 @@
  *
  * Prints one JSON object; times are in microseconds. Exit status 1 if more than one request in a hundred was lost. */
 #include "firezone_relay/firezone_relay.h"
+#include "firezone_relay/socket.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -51,11 +52,10 @@ static int dial(const char *text)
   const int bytes = 4 << 20, on = 1;
   if (fzr_addr_parse(text, &addr) || addr.family != FZR_FAMILY_IPV4 || !addr.port)
     return -1;
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(addr.port)};
-  memcpy(&to.sin_addr, addr.ip, 4);
+  fzr_sockaddr to;
+  const socklen_t len = fzr_addr_to_sockaddr(&addr, &to);
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) ||
-      setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on))
+  if (fd < 0 || connect(fd, &to.any, len) || setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on))
     return -1;
   (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   return fd;

@@ -3,6 +3,8 @@
 #include "bench.h"
 #include "floor.h"
 
+#include "firezone_relay/socket.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -335,35 +337,25 @@ static void pump(relay_run *r)
 
 static int open_peer(const fzr_addr *host, fzr_addr *bound)
 {
-  struct sockaddr_storage storage;
-  struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(host->port)};
-  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(host->port)};
-  socklen_t len = sizeof storage;
-  const bool v4 = host->family == FZR_FAMILY_IPV4;
-  memcpy(&in4.sin_addr, host->ip, 4);
-  memcpy(&in6.sin6_addr, host->ip, 16);
-  const int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  fzr_sockaddr name;
+  socklen_t len = fzr_addr_to_sockaddr(host, &name);
+  const int fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0)
     return -1;
-  if ((v4 ? bind(fd, (struct sockaddr *)&in4, sizeof in4) : bind(fd, (struct sockaddr *)&in6, sizeof in6)) ||
-      getsockname(fd, (struct sockaddr *)&storage, &len)) {
+  const bool failed = bind(fd, &name.any, len) != 0;
+  len = sizeof name;
+  if (failed || getsockname(fd, &name.any, &len) || fzr_addr_from_sockaddr(&name.any, len, bound)) {
     close(fd);
     return -1;
   }
-  *bound = *host;
-  memcpy(&in4, &storage, sizeof in4); /* the port stands at the same place in both */
-  bound->port = ntohs(in4.sin_port);
   return fd;
 }
 
 static int connect_to(int fd, const fzr_addr *addr)
 {
-  struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
-  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
-  memcpy(&in4.sin_addr, addr->ip, 4);
-  memcpy(&in6.sin6_addr, addr->ip, 16);
-  return addr->family == FZR_FAMILY_IPV4 ? connect(fd, (struct sockaddr *)&in4, sizeof in4)
-                                         : connect(fd, (struct sockaddr *)&in6, sizeof in6);
+  fzr_sockaddr name;
+  const socklen_t len = fzr_addr_to_sockaddr(addr, &name);
+  return connect(fd, &name.any, len);
 }
 
 static void prepare_socket(relay_run *r, int fd, uint32_t key)

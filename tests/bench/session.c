@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session.h"
 
+#include "firezone_relay/socket.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -22,23 +24,17 @@ fzr_time bench_now(void)
 
 int session_open(session *s, const fzr_addr *server, const credential *c, uint32_t id)
 {
-  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(server->port)};
-  struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(server->port)};
-  const bool v4 = server->family == FZR_FAMILY_IPV4;
+  fzr_sockaddr name;
+  const socklen_t len = fzr_addr_to_sockaddr(server, &name);
   memset(s, 0, sizeof *s);
   s->credential = c;
   if (*c->secret)
     snprintf(s->user, sizeof s->user, "%llu:fzr-bench-%ld-%u", (unsigned long long)c->expiry, (long)getpid(),
              id);
-  memcpy(&in4.sin_addr, server->ip, 4);
-  memcpy(&in6.sin6_addr, server->ip, 16);
-  in6.sin6_scope_id = server->scope_id;
-  s->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  s->fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (s->fd < 0)
     return -1;
-  const int failed = v4 ? connect(s->fd, (struct sockaddr *)&in4, sizeof in4)
-                        : connect(s->fd, (struct sockaddr *)&in6, sizeof in6);
-  if (failed || getrandom(s->txid, sizeof s->txid, 0) != (ssize_t)sizeof s->txid) {
+  if (connect(s->fd, &name.any, len) || getrandom(s->txid, sizeof s->txid, 0) != (ssize_t)sizeof s->txid) {
     session_close(s);
     return -1;
   }

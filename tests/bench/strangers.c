@@ -8,6 +8,7 @@
  * of 1,400 bytes; `one`, `forged` from one address, 127.254.0.1; `known`, with a MESSAGE-INTEGRITY that is right for USERNAME and PASSWORD. No answer is read. Prints how many were
  * sent. Does not send bunches: what it was held up for is not made up for. */
 #include "firezone_relay/firezone_relay.h"
+#include "firezone_relay/socket.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,7 +24,7 @@
 
 typedef struct flood {
   int fd;
-  struct sockaddr_in to;
+  fzr_sockaddr to;
   uint8_t request[REQUEST];
   size_t len;
   uint32_t next; /* source */
@@ -44,8 +45,7 @@ static int dial(flood *f, const char *text)
   const int bytes = 4 << 20;
   if (fzr_addr_parse(text, &addr) || addr.family != FZR_FAMILY_IPV4 || addr.ip[0] != 127 || !addr.port)
     return -1;
-  f->to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(addr.port)};
-  memcpy(&f->to.sin_addr, addr.ip, 4);
+  fzr_addr_to_sockaddr(&addr, &f->to);
   f->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   const struct sockaddr_in any = {.sin_family = AF_INET};
   if (f->fd < 0 || bind(f->fd, (const struct sockaddr *)&any, sizeof any))

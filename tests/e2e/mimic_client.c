@@ -14,6 +14,8 @@
  * What happens is told on stdout: "ready", "needs credentials", "ended: ..." */
 #include "mimic.h"
 
+#include "firezone_relay/socket.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -102,17 +104,12 @@ static int open_at(const char *host)
 
 static void add_peer(unsigned i, const char *host)
 {
-  struct sockaddr_storage a;
-  socklen_t len = sizeof a;
-  char text[64];
+  fzr_sockaddr name;
+  socklen_t len = sizeof name;
   peers[i] = open_at(host);
-  if (getsockname(peers[i], (struct sockaddr *)&a, &len))
-    fail("getsockname");
-  const uint16_t port = ntohs(a.ss_family == AF_INET ? ((struct sockaddr_in *)&a)->sin_port
-                                                     : ((struct sockaddr_in6 *)&a)->sin6_port);
-  snprintf(text, sizeof text, a.ss_family == AF_INET ? "%s:%u" : "[%s]:%u", host, port);
-  if (fzr_addr_parse(text, &client.channels[i].peer))
-    fail(text);
+  if (getsockname(peers[i], &name.any, &len) ||
+      fzr_addr_from_sockaddr(&name.any, len, &client.channels[i].peer))
+    fail("a peer's address");
 }
 
 static void echo(int peer)

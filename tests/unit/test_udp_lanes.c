@@ -3,6 +3,7 @@
  * kernel lists neighbours as told: --wrap=fzri_netlink_list. */
 #include "udp_rig.h"
 
+#include "firezone_relay/socket.h"
 #include "io/neighbours.h"
 #include "io/netlink.h"
 #include "io/udp_internal.h"
@@ -127,7 +128,7 @@ END_TEST
 /* Datagrams come from the address that the client talks to, whichever socket they leave by. */
 START_TEST(test_the_source_stays)
 {
-  struct sockaddr_storage sa;
+  fzr_sockaddr sa;
   socklen_t len = sizeof sa;
   uint8_t buffer[64];
   start(_i);
@@ -136,9 +137,9 @@ START_TEST(test_the_source_stays)
   gone = _i ? "fd00::1" : "10.0.0.1";
   to_client(&me, 0);
   serve();
-  ck_assert_int_gt(recvfrom(rig.client_fd, buffer, sizeof buffer, 0, (struct sockaddr *)&sa, &len), 0);
+  ck_assert_int_gt(recvfrom(rig.client_fd, buffer, sizeof buffer, 0, &sa.any, &len), 0);
   fzr_addr from;
-  fzri_from_sockaddr((const union fzri_sockaddr *)(const void *)&sa, &from);
+  ck_assert_int_eq(fzr_addr_from_sockaddr(&sa.any, len, &from), 0);
   ck_assert_mem_eq(from.ip, rig.listen.ip, sizeof from.ip);
   ck_assert_uint_eq(from.port, rig.listen.port);
   stop();
@@ -439,10 +440,10 @@ START_TEST(test_the_port_stays_the_relays)
     config.bind_ip6 = fzt_addr("::");
     ck_assert_int_eq(fzr_udp_new(&config, &second, NULL), FZR_ERR_IO_IN_USE);
     const int one = 1, fd = socket(_i ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
-    union fzri_sockaddr sa;
+    fzr_sockaddr sa;
     fzr_addr addr = rig.listen;
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-    const socklen_t len = fzri_to_sockaddr(&addr, &sa);
+    const socklen_t len = fzr_addr_to_sockaddr(&addr, &sa);
     ck_assert_int_eq(bind(fd, &sa.any, len), -1);
     ck_assert_int_eq(errno, EADDRINUSE);
     close(fd);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "udp_rig.h"
 
+#include "firezone_relay/socket.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/udp.h>
@@ -185,50 +187,37 @@ enum fzr_family rig_only_family;        /* of the next adapter; NONE: both */
 
 static fzr_addr name_of(int fd)
 {
-  struct sockaddr_storage sa;
-  socklen_t len = sizeof sa;
-  ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-  fzr_addr a = fzt_addr(sa.ss_family == AF_INET ? rig_own_host : "::1");
-  a.port = ntohs(((struct sockaddr_in *)(void *)&sa)->sin_port);
-  return a;
-}
-
-static socklen_t to_sockaddr(const fzr_addr *a, struct sockaddr_storage *sa)
-{
-  struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(a->port)};
-  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
-  memcpy(&in4.sin_addr, a->ip, 4);
-  memcpy(&in6.sin6_addr, a->ip, 16);
-  if (a->family == FZR_FAMILY_IPV4)
-    memcpy(sa, &in4, sizeof in4);
-  else
-    memcpy(sa, &in6, sizeof in6);
-  return a->family == FZR_FAMILY_IPV4 ? sizeof in4 : sizeof in6;
+  fzr_sockaddr name;
+  fzr_addr addr;
+  socklen_t len = sizeof name;
+  ck_assert_int_eq(getsockname(fd, &name.any, &len), 0);
+  ck_assert_int_eq(fzr_addr_from_sockaddr(&name.any, len, &addr), 0);
+  return addr;
 }
 
 static int open_socket(void)
 {
-  struct sockaddr_storage sa;
+  fzr_sockaddr sa;
   const fzr_addr any = fzt_addr(rig.ipv6 ? "::1" : rig_own_host);
   const int fd = socket(rig.ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
   const int buffer = 4 << 20;
-  const socklen_t len = to_sockaddr(&any, &sa);
+  const socklen_t len = fzr_addr_to_sockaddr(&any, &sa);
   ck_assert_int_ge(fd, 0);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
-  ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, len), 0);
+  ck_assert_int_eq(bind(fd, &sa.any, len), 0);
   return fd;
 }
 
 void rig_send(int fd, const fzr_addr *to, const void *data, size_t len)
 {
-  struct sockaddr_storage sa;
-  const socklen_t sa_len = to_sockaddr(to, &sa);
-  ck_assert_int_eq(__real_sendto(fd, data, len, 0, (struct sockaddr *)&sa, sa_len), (ssize_t)len);
+  fzr_sockaddr sa;
+  const socklen_t sa_len = fzr_addr_to_sockaddr(to, &sa);
+  ck_assert_int_eq(__real_sendto(fd, data, len, 0, &sa.any, sa_len), (ssize_t)len);
 }
 
 void rig_send_run(int fd, const fzr_addr *to, const uint8_t *data, uint16_t seg, unsigned n, uint16_t tail)
 {
-  struct sockaddr_storage sa;
+  fzr_sockaddr sa;
   _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof seg)] = {0};
   struct iovec iov = {(void *)(uintptr_t)data, (size_t)(n - 1) * seg + tail};
   struct msghdr msg = {.msg_name = &sa,
@@ -236,7 +225,7 @@ void rig_send_run(int fd, const fzr_addr *to, const uint8_t *data, uint16_t seg,
                        .msg_iovlen = 1,
                        .msg_control = control,
                        .msg_controllen = sizeof control};
-  msg.msg_namelen = to_sockaddr(to, &sa);
+  msg.msg_namelen = fzr_addr_to_sockaddr(to, &sa);
   struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
   c->cmsg_level = IPPROTO_UDP;
   c->cmsg_type = UDP_SEGMENT;

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file socket.h
+ * What every adapter on sockets needs: addresses in the system's form, and datagrams of verdicts as the parts of a message. Wants POSIX
+ * headers; nothing here makes a system call.
+ */
+#ifndef FIREZONE_RELAY_SOCKET_H
+#define FIREZONE_RELAY_SOCKET_H
+
+#include "engine.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Room for a name of either family. */
+typedef union fzr_sockaddr {
+  struct sockaddr any;
+  struct sockaddr_in in4;
+  struct sockaddr_in6 in6;
+} fzr_sockaddr;
+
+/**
+ * `fzr_addr_to_sockaddr` writes |addr| to |out| as bind, connect and sendto take it. Its transport is not part of that. Returns the
+ * bytes of |out| that count, or 0 if |addr| is of no family.
+ */
+FZR_API socklen_t fzr_addr_to_sockaddr(const fzr_addr *addr, fzr_sockaddr *out);
+
+/**
+ * `fzr_addr_from_sockaddr` writes the name |sa| of |len| bytes to |out|, as one of UDP: `transport` is for the caller to set. The scope
+ * is kept where it has a meaning, on link-local addresses. An IPv4-mapped address stays one of IPv6.
+ *
+ * Returns 0, or FZR_ERR_INVALID_ARGUMENT: |sa| is neither IPv4 nor IPv6, or |len| too short for it.
+ */
+FZR_API int fzr_addr_from_sockaddr(const struct sockaddr *sa, socklen_t len, fzr_addr *out);
+
+/** The most parts of one datagram: header, payload and padding. */
+#define FZR_DATAGRAM_IOVECS 3
+
+/**
+ * `fzr_verdict_iovecs` points |out|, which has room for FZR_DATAGRAM_IOVECS, at the parts of datagram |i| of |verdict|, in order. The
+ * verdict is to FZR_ACT_FORWARD, and |i| is less than its `count`. Nothing is copied: the parts are valid as long as |verdict| and its
+ * bytes are. Returns how many there are, at least one.
+ */
+FZR_API size_t fzr_verdict_iovecs(const fzr_verdict *verdict, uint16_t i, struct iovec *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
