@@ -11,8 +11,8 @@
  * - Ownership. `_new` gives an object that its `_free` takes back. Callbacks' contexts stay the caller's.
  * - Threads. An object may be used by one thread at a time; different objects need no lock between them. fzr_shared is the
  *   only one that several threads may use at once. There is no global state.
- * - Time. Monotonic nanoseconds, passed in with each call that depends on it; the library reads no clock. Lifetimes are
- *   measured from those. Unix time comes in through fzr_engine_set_wallclock and matters for credentials only.
+ * - Time. Monotonic nanoseconds, passed in with each call that depends on it; the library reads no clock, but for
+ *   fzr_udp_poll. Lifetimes are measured from those. Unix time comes in through fzr_engine_set_wallclock and matters for credentials only.
  * - Errors. 0 (or a count) or a negative enum fzr_error; fzr_strerror has its text. No errno, no abort, whatever comes
  *   in. What a stranger sends is no error but a drop reason or an error response.
  * - Sizes. Structs that begin with `size` may grow. Where the library reads one, set `size` to the sizeof you were compiled with

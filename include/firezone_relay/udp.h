@@ -2,7 +2,8 @@
 /**
  * @file udp.h
  * The Linux UDP adapter: sockets, batches, GRO and GSO, back-pressure. It belongs to no event loop: two callbacks tell
- * the host which descriptors to watch, and the host calls back when they are ready. Optional part of the library
+ * the host which descriptors to watch, and the host calls back when they are ready. A host without a loop leaves the
+ * callbacks out and calls fzr_udp_poll. Optional part of the library
  * (meson option udp_adapter); the only one that makes system calls. One adapter serves one engine on one thread.
  */
 #ifndef FIREZONE_RELAY_UDP_H
@@ -29,7 +30,8 @@ typedef struct fzr_udp_config {
   /**
    * Where IPv4 sockets are bound, port ignored; family NONE: no IPv4. 0.0.0.0 means: listen on all addresses, and relay from the
    * engine's public address wherever the host has that one, so that peers see what was announced; where it does not (a NAT is between),
-   * from whichever address the routes choose.
+   * from whichever address the routes choose. Where neither this nor bind_ip6 has a family, they are 0.0.0.0
+   * and ::.
    */
   fzr_addr bind_ip4;
   fzr_addr bind_ip6;    /**< the same of IPv6; sockets are IPV6_V6ONLY */
@@ -52,10 +54,11 @@ typedef struct fzr_udp_config {
    * Watch |fd| for |events| (FZR_WATCH_…; 0: none for now, but it stays known); replaces what was asked before. Level
    * triggered. *|slot| is the host's own, NULL at first and kept for this descriptor. |token| goes into
    * fzr_udp_on_ready. Returns 0, or a negative FZR_ERR_…: on it a socket that was not watched yet is closed again; for one
-   * that was, what it was watched for still holds, and the same is asked again after some milliseconds. Required.
+   * that was, what it was watched for still holds, and the same is asked again after some milliseconds.
+   * NULL, and `unwatch` as well: the adapter watches its descriptors itself, see fzr_udp_poll.
    */
   int (*watch)(void *ctx, int fd, unsigned events, void *token, void **slot);
-  /** Forget |fd|; it is closed right after. Required. */
+  /** Forget |fd|; it is closed right after. */
   void (*unwatch)(void *ctx, int fd, void *slot);
   void *watch_ctx;
 
@@ -118,7 +121,7 @@ typedef struct fzr_udp_stats {
  * `fzr_udp_new` opens the listen sockets and makes an adapter. |config| is copied. On success *|out| is the caller's. If the kernel
  * does not have one of two families, the adapter does without it.
  *
- * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_UNSUPPORTED, FZR_ERR_CONFIG_ADDRESS (no bind address),
+ * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_UNSUPPORTED, FZR_ERR_CONFIG_ADDRESS (a bind address of the other family),
  * FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE (the port belongs to another process, also to another relay of the same user),
  * FZR_ERR_IO_NO_SOCKET or FZR_ERR_IO; of the last ones *|sys_errno|, if not NULL, gets errno.
  */
@@ -163,6 +166,28 @@ FZR_API fzr_time fzr_udp_deadline(const fzr_udp *udp);
 
 /** `fzr_udp_on_deadline` does the timers' work that is due at |now|. */
 FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
+
+/**
+ * `fzr_udp_poll` waits for something to do and does it: one turn of a loop. It is for an adapter without
+ * `watch` and `unwatch`. It waits |timeout| nanoseconds at most; FZR_TIME_NEVER is no bound. The engine has
+ * to be on the clock of fzr_udp_now. It is told the Unix time every minute.
+ *
+ * Returns 0, also when a signal came or nothing did, or:
+ * FZR_ERR_INVALID_ARGUMENT: |udp| is NULL.
+ * FZR_ERR_INVALID_STATE: the host watches by itself, or the adapter is not attached.
+ * FZR_ERR_IO: the system failed, errno says how; end the loop.
+ */
+FZR_API int fzr_udp_poll(fzr_udp *udp, fzr_time timeout);
+
+/** `fzr_udp_now` returns the time of the system's monotonic clock (CLOCK_MONOTONIC). */
+FZR_API fzr_time fzr_udp_now(void);
+
+/**
+ * `fzr_udp_random` is a fzr_random_fn for fzr_config: bytes of the system's generator (getrandom). |ctx| is
+ * ignored. Early in the system's life it waits until the generator is seeded. Returns 0, or -1 where the
+ * system has none.
+ */
+FZR_API int fzr_udp_random(void *ctx, uint8_t *out, size_t len);
 
 /**
  * `fzr_udp_port_addr` writes to |out| which local address and port the socket of an allocation is bound to, 0.0.0.0 or :: where it has

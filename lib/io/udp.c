@@ -74,14 +74,22 @@ static int open_on_some_port(fzr_udp *udp)
 
 static int check_config(const fzr_udp_config *c)
 {
-  if (!c->watch || !c->unwatch)
+  if (!c->watch != !c->unwatch)
     return FZR_ERR_INVALID_ARGUMENT;
-  if (!c->bind_ip4.family && !c->bind_ip6.family)
-    return FZR_ERR_CONFIG_ADDRESS;
   if ((c->bind_ip4.family && c->bind_ip4.family != FZR_FAMILY_IPV4) ||
       (c->bind_ip6.family && c->bind_ip6.family != FZR_FAMILY_IPV6))
     return FZR_ERR_CONFIG_ADDRESS;
   return 0;
+}
+
+/* With no address to bind to, all are meant. */
+static void complete_config(fzr_udp_config *c)
+{
+  static const uint8_t any[16] = {0};
+  if (c->bind_ip4.family || c->bind_ip6.family)
+    return;
+  c->bind_ip4 = fzr_addr_ipv4(any, 0);
+  c->bind_ip6 = fzr_addr_ipv6(any, 0);
 }
 
 /* Nobody is a neighbour on loopback. */
@@ -110,6 +118,7 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
     error = check_config(&c);
   if (error)
     return error;
+  complete_config(&c);
   fzr_udp *udp = fzri_mem_zalloc_lines(&mem, sizeof *udp);
   if (!udp)
     return FZR_ERR_NO_MEMORY;
@@ -117,7 +126,10 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
   udp->config = c;
   udp->waiting.look_at = FZR_TIME_NEVER;
   fzri_pool_init(&udp->sockets, &udp->mem, sizeof(fzri_socket));
+  udp->epoll.fd = -1;
   error = fzri_recv_init(udp);
+  if (!error && !c.watch)
+    error = fzri_epoll_open(udp);
   if (!error)
     error = open_on_some_port(udp);
   if (error) {
@@ -153,6 +165,7 @@ void fzr_udp_free(fzr_udp *udp)
   fzr_driver_free(udp->driver);
   fzri_neighbours_free(&udp->trouble.unresolved, &udp->mem);
   fzri_recv_free(udp);
+  fzri_epoll_close(udp);
   fzri_pool_free(&udp->sockets);
   fzri_mem mem = udp->mem;
   fzri_mem_free_lines(&mem, udp, sizeof *udp);

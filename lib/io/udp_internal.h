@@ -6,6 +6,7 @@
 #include "../base/mem.h"
 #include "../base/pool.h"
 #include "udp_addrs.h"
+#include "udp_epoll.h"
 #include "udp_lanes.h"
 #include "udp_queue.h"
 #include "udp_recv.h"
@@ -26,6 +27,7 @@ struct fzr_udp {
   fzri_trouble trouble;
   fzri_waiting waiting;
   fzri_rearm rearm;
+  fzri_epoll epoll;
   fzri_addrs addrs;
   fzri_gso gso;
   fzri_receiving recv;

@@ -18,7 +18,7 @@ export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=${pc%/*}
 libdir=$root$(pkg-config --variable=libdir libfzrelay | sed "s|^$root||")
 cc=${CC:-cc}
 
-for example in minimal_poll custom_auth simulate; do
+for example in minimal_poll own_loop custom_auth simulate; do
   sources=("$source/examples/$example.c")
   if [ "$example" = simulate ]; then
     sources+=("$source/examples/memory_net.c")
@@ -33,6 +33,15 @@ for example in minimal_poll custom_auth simulate; do
     ${CXX:-c++} -x c++ -std=c++17 -pedantic-errors -Wall -Wextra -Werror -fsyntax-only "${sources[@]}" $(pkg-config --cflags libfzrelay)
   fi
 done
+# The whole relay of README, which is short and means what it says in both languages.
+sed -n '/^## Embed it/,/^## /p' "$source/README.md" | sed -n '/^```c$/,/^```$/p' | sed '/^```/d' >"$root/relay.c"
+lines=$(wc -l <"$root/relay.c")
+[ "$lines" -gt 10 ] && [ "$lines" -le 25 ] || {
+  echo "README's relay has $lines lines" >&2
+  exit 1
+}
+# shellcheck disable=SC2046
+$cc -std=c11 -pedantic-errors -Wall -Wextra -Werror "$root/relay.c" -o "$root/relay" $(pkg-config --cflags --libs libfzrelay)
 for example in custom_auth simulate; do
   LD_LIBRARY_PATH=$libdir "$root/$example" >/dev/null
   "$root/$example-static" >/dev/null

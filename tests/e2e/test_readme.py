@@ -94,6 +94,33 @@ class Readme(unittest.TestCase):
             self.assertNotIn("refused", done.stdout)
         self.stop(relay)
 
+    def test_embed_it(self):
+        """The relay that stands there, as it stands there, and what README says will make allocations on it."""
+        with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as readme:
+            section = readme.read().split("\n## Embed it\n")[1].split("\n## ")[0]
+        program, built = (os.path.join(self.folder.name, name) for name in ("relay.c", "relay"))
+        with open(program, "w", encoding="utf-8") as out:
+            out.write(re.search(r"```c\n(.*?)```", section, re.S).group(1))
+        library = os.path.join(os.path.dirname(BENCH), "..", "..", "lib", "libfzrelay.a")
+        made = subprocess.run(["cc", program, "-I", os.path.join(SOURCE, "include"), library, "-lmbedcrypto", "-o", built],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=DEADLINE, check=False)
+        if "__asan_" in made.stdout or "__ubsan_" in made.stdout or "__tsan_" in made.stdout or "__gcov_" in made.stdout:
+            self.skipTest("the library was built with instruments")
+        self.assertEqual(made.returncode, 0, made.stdout)
+        relay = Process([built], self.env)
+        self.addCleanup(relay.kill)
+        command = re.search(r"`(fzr-bench allocate [^`]*)`", section).group(1) + " --seconds 1"
+        def allocates():
+            done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.env,
+                                  timeout=DEADLINE, check=False)
+            self.assertIsNone(relay.process.poll(), relay.output())
+            return done.returncode == 0 and done.stdout
+        print(wait_for(allocates, "allocations on README's relay"))
+        # The host's own address is out of reach, with nothing said about it.
+        done = subprocess.run(["bash", "-c", command.replace("allocate", "relay")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, env=self.env, timeout=DEADLINE, check=False)
+        self.assertIn("403 Forbidden", done.stdout)
+
     def test_measuring_a_relay_that_was_not_told(self):
         """403, and both sides say what would help. What fzr-bench had allocated is given back."""
         relay = self.relay(only(self.run_it, "firezone-relay --public"))

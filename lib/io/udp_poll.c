@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A loop of the adapter's own, for hosts that have none: on top of all else. */
+#include "udp_internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* Descriptors of one turn; those beyond are found by the next. */
+#define READY 64
+/* Clocks drift, and are set. */
+#define WALLCLOCK_EVERY (60 * FZR_SECOND)
+
+fzr_time fzr_udp_now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (fzr_time)t.tv_sec * FZR_SECOND + (fzr_time)t.tv_nsec;
+}
+
+int fzr_udp_random(void *ctx, uint8_t *out, size_t len)
+{
+  (void)ctx;
+  while (len) {
+    const ssize_t n = getrandom(out, len, 0);
+    if (n < 0 && errno != EINTR)
+      return -1;
+    out += n > 0 ? n : 0;
+    len -= n > 0 ? (size_t)n : 0;
+  }
+  return 0;
+}
+
+/* For epoll_wait: until |udp| has something to do by itself, but |timeout| at most; not too early. */
+static int wait_ms(const fzr_udp *udp, fzr_time now, fzr_time timeout)
+{
+  const fzr_time deadline = fzr_udp_deadline(udp);
+  if (deadline <= now)
+    return 0;
+  fzr_time wait = deadline == FZR_TIME_NEVER ? FZR_TIME_NEVER : deadline - now;
+  if (timeout < wait)
+    wait = timeout;
+  if (wait == FZR_TIME_NEVER)
+    return -1;
+  const fzr_time ms = wait / FZR_MILLISECOND + (wait % FZR_MILLISECOND != 0);
+  return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static void tell_wallclock(fzr_udp *udp, fzr_time now)
+{
+  if (now < udp->epoll.wallclock_at)
+    return;
+  fzr_engine_set_wallclock(udp->engine, (int64_t)time(NULL), now);
+  udp->epoll.wallclock_at = now + WALLCLOCK_EVERY;
+}
+
+int fzr_udp_poll(fzr_udp *udp, fzr_time timeout)
+{
+  struct epoll_event found[READY];
+  fzr_udp_ready ready[READY];
+  if (!udp)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (udp->epoll.fd < 0 || !udp->driver)
+    return FZR_ERR_INVALID_STATE;
+  int n = epoll_wait(udp->epoll.fd, found, READY, wait_ms(udp, fzr_udp_now(), timeout));
+  if (n < 0 && errno != EINTR)
+    return FZR_ERR_IO;
+  const fzr_time now = fzr_udp_now();
+  tell_wallclock(udp, now);
+  for (int i = 0; i < n; i++) {
+    /* What is neither is an error or a hang-up: it is found by reading. */
+    const unsigned events = (found[i].events & ~(uint32_t)EPOLLOUT ? FZR_WATCH_READ : 0) |
+                            (found[i].events & EPOLLOUT ? FZR_WATCH_WRITE : 0);
+    ready[i] = (fzr_udp_ready){found[i].data.ptr, events, 0};
+  }
+  if (n > 0)
+    fzr_udp_on_ready_batch(udp, ready, (size_t)n, now);
+  if (fzr_udp_deadline(udp) <= now)
+    fzr_udp_on_deadline(udp, now);
+  return 0;
+}
