@@ -282,9 +282,10 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
   r->open[family == FZR_FAMILY_IPV6][port] = 0;
 }
 
-static void forward(void *io, const fzr_verdict *verdicts, size_t n)
+static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now)
 {
   memory_relay *r = (memory_relay *)io;
+  (void)now; /* the net has a clock of its own */
   uint8_t data[FZR_UDP_PAYLOAD_MAX];
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
@@ -299,9 +300,10 @@ static void forward(void *io, const fzr_verdict *verdicts, size_t n)
   }
 }
 
-static void transmit(void *io, const fzr_transmit *answers, size_t n)
+static void transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time now)
 {
   memory_relay *r = (memory_relay *)io;
+  (void)now;
   for (size_t i = 0; i < n; i++)
     memory_net_send(r->net, &answers[i].from, &answers[i].to, answers[i].data, answers[i].len);
 }
@@ -329,7 +331,9 @@ memory_relay *memory_net_add_relay(memory_net *net, fzr_engine *engine, const fz
   r->open[0] = (uint8_t *)calloc(1, UINT16_MAX + 1);
   r->open[1] = (uint8_t *)calloc(1, UINT16_MAX + 1);
   if (r->open[0] && r->open[1])
-    *error = fzr_driver_new(engine, &ops, r, mem, &r->driver);
+    *error = fzr_driver_new(engine, mem, &r->driver);
+  if (!*error)
+    *error = fzr_driver_add(r->driver, FZR_TRANSPORT_UDP, &ops, r);
   if (*error) {
     free_relay(r);
     return NULL;

@@ -5,6 +5,7 @@
  * the host which descriptors to watch, and the host calls back when they are ready. A host without a loop leaves the
  * callbacks out and calls fzr_udp_poll. Optional part of the library
  * (meson option udp_adapter); the only one that makes system calls. One adapter serves one engine on one thread.
+ * Adapters for other transports may stand beside it, on a driver that they share.
  */
 #ifndef FIREZONE_RELAY_UDP_H
 #define FIREZONE_RELAY_UDP_H
@@ -128,14 +129,39 @@ typedef struct fzr_udp_stats {
 FZR_API int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno);
 
 /**
- * `fzr_udp_attach` begins relaying: makes a driver between |engine| and |udp|, tells the engine the listen port and the host's
- * addresses, and watches the listen sockets and, by rtnetlink, these addresses. The engine stays the caller's and must outlive the
- * adapter. Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_INVALID_STATE (attached already), FZR_ERR_NO_MEMORY, FZR_ERR_IO (the host's
- * addresses can't be listed; errno says why), or what `watch` returned.
+ * `fzr_udp_attach_to` begins relaying: |udp| becomes the adapter for UDP of |driver|. It tells the driver's
+ * engine the listen port and the host's addresses, and watches the listen sockets and, by rtnetlink, these
+ * addresses. The driver stays the caller's and must outlive the adapter. It may have further adapters, for
+ * other transports. fzr_udp_deadline and fzr_udp_on_deadline do what fzr_driver_deadline and
+ * fzr_driver_on_deadline do, so the host of all adapters need not call those.
+ *
+ * Returns 0, or:
+ * FZR_ERR_INVALID_ARGUMENT: a pointer is NULL.
+ * FZR_ERR_INVALID_STATE: the adapter is attached already, or the driver has one for UDP.
+ * FZR_ERR_NO_MEMORY.
+ * FZR_ERR_IO: the host's addresses can't be listed; errno says why.
+ * What `watch` returned.
+ * After one of the last three only fzr_udp_free is allowed.
+ */
+FZR_API int fzr_udp_attach_to(fzr_udp *udp, fzr_driver *driver);
+
+/**
+ * `fzr_udp_attach` is the same with a driver of the adapter's own, for |engine|, which stays the caller's and
+ * must outlive the adapter. Same errors.
  */
 FZR_API int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine);
 
-/** `fzr_udp_free` unwatches and closes all sockets and frees |udp|; NULL is fine. */
+/**
+ * `fzr_udp_ops` returns the functions that fzr_udp_attach_to adds to a driver, with the adapter as their `io`.
+ * They are for who puts functions of his own in front of them, by fzr_driver_remove and fzr_driver_add after
+ * attaching. Static memory.
+ */
+FZR_API const fzr_io_ops *fzr_udp_ops(void);
+
+/**
+ * `fzr_udp_free` unwatches and closes all sockets, leaves its driver and frees |udp|; NULL is fine. Allocations
+ * that live have no sockets any more: free the engine as well, or wait until they have ended.
+ */
 FZR_API void fzr_udp_free(fzr_udp *udp);
 
 /** `fzr_udp_listen_port` returns the port of the listen sockets. */
@@ -178,6 +204,13 @@ FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
  * FZR_ERR_IO: the system failed, errno says how; end the loop.
  */
 FZR_API int fzr_udp_poll(fzr_udp *udp, fzr_time timeout);
+
+/**
+ * `fzr_udp_poll_fd` returns a descriptor that is readable when fzr_udp_poll has something to do, before it is
+ * due by fzr_udp_deadline: to wait for it together with others. It stays the adapter's. -1: the host watches by
+ * itself, or |udp| is NULL.
+ */
+FZR_API int fzr_udp_poll_fd(const fzr_udp *udp);
 
 /** `fzr_udp_now` returns the time of the system's monotonic clock (CLOCK_MONOTONIC). */
 FZR_API fzr_time fzr_udp_now(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pump between an engine and an IO adapter, on the public API alone. */
+/* The pump between an engine and its adapters, on the public API alone. */
 #include "firezone_relay/driver.h"
 
 #include "../base/mem.h"
@@ -8,38 +8,86 @@
 #define TRANSMITS       64u
 #define DEADLINE_BUDGET 256u
 
-struct fzr_driver {
-  _Alignas(FZRI_CACHE_LINE) fzr_engine *engine;
+#define TRANSPORTS (FZR_TRANSPORT_DTLS + 1u)
+
+/* No function: there is none. */
+typedef struct adapter {
   fzr_io_ops ops;
   void *io;
+} adapter;
+
+struct fzr_driver {
+  _Alignas(FZRI_CACHE_LINE) fzr_engine *engine;
+  adapter adapters[TRANSPORTS]; /* by enum fzr_transport */
   fzri_mem mem;
   fzr_verdict verdicts[VERDICTS];
   fzr_transmit transmits[TRANSMITS];
 };
 
-int fzr_driver_new(fzr_engine *engine, const fzr_io_ops *ops, void *io, const fzr_mem *hooks,
-                   fzr_driver **out)
+int fzr_driver_new(fzr_engine *engine, const fzr_mem *hooks, fzr_driver **out)
 {
   fzri_mem mem;
-  fzr_io_ops copy = {0};
-  if (!engine || !ops || !out)
+  if (!engine || !out)
     return FZR_ERR_INVALID_ARGUMENT;
-  int error = fzri_config_copy(&copy, sizeof copy, ops, sizeof copy.size);
-  if (!error)
-    error = fzri_mem_init(&mem, hooks);
+  const int error = fzri_mem_init(&mem, hooks);
   if (error)
     return error;
-  if (!copy.open_port || !copy.close_port || !copy.forward || !copy.transmit)
-    return FZR_ERR_INVALID_ARGUMENT;
   fzr_driver *d = fzri_mem_zalloc_lines(&mem, sizeof *d);
   if (!d)
     return FZR_ERR_NO_MEMORY;
   d->engine = engine;
-  d->ops = copy;
-  d->io = io;
   d->mem = mem;
   *out = d;
   return 0;
+}
+
+fzr_engine *fzr_driver_engine(const fzr_driver *d)
+{
+  return d ? d->engine : NULL;
+}
+
+/* ---- adapters ---- */
+
+static bool is_transport(enum fzr_transport transport)
+{
+  return (unsigned)transport < TRANSPORTS;
+}
+
+int fzr_driver_add(fzr_driver *d, enum fzr_transport transport, const fzr_io_ops *ops, void *io)
+{
+  fzr_io_ops copy = {0};
+  if (!d || !ops || !is_transport(transport))
+    return FZR_ERR_INVALID_ARGUMENT;
+  const int error = fzri_config_copy(&copy, sizeof copy, ops, sizeof copy.size);
+  if (error)
+    return error;
+  const bool opens = copy.open_port && copy.close_port;
+  if (!copy.forward || !copy.transmit || (transport == FZR_TRANSPORT_UDP && !opens))
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (d->adapters[transport].ops.forward)
+    return FZR_ERR_INVALID_STATE;
+  d->adapters[transport] = (adapter){copy, io};
+  return 0;
+}
+
+void fzr_driver_remove(fzr_driver *d, enum fzr_transport transport)
+{
+  if (d && is_transport(transport))
+    d->adapters[transport] = (adapter){.io = NULL};
+}
+
+/* The adapter of those who are at an address of |transport|, which comes from whoever called fzr_driver_rx; NULL: none. */
+static const adapter *adapter_of(const fzr_driver *d, uint8_t transport)
+{
+  if (transport >= TRANSPORTS || !d->adapters[transport].ops.forward)
+    return NULL;
+  return &d->adapters[transport];
+}
+
+/* Relayed addresses are UDP's. */
+static const adapter *adapter_of_ports(const fzr_driver *d)
+{
+  return adapter_of(d, FZR_TRANSPORT_UDP);
 }
 
 void fzr_driver_free(fzr_driver *d)
@@ -52,42 +100,71 @@ void fzr_driver_free(fzr_driver *d)
 
 static void open_port(fzr_driver *d, const fzr_event *event, fzr_time now)
 {
-  void *cookie = NULL;
+  const adapter *a = adapter_of_ports(d);
   const enum fzr_family family = (enum fzr_family)event->family;
-  const int error = d->ops.open_port(d->io, event->port, family, &cookie);
+  void *cookie = NULL;
+  const int error = a ? a->ops.open_port(a->io, event->port, family, &cookie) : FZR_ERR_IO_NO_SOCKET;
   if (error == FZR_ERR_IO_PENDING)
     return;
   const int result = fzr_engine_port_result(d->engine, event->port, family, error, cookie, now);
   if (result && !error)
-    d->ops.close_port(d->io, event->port, family, cookie); /* the allocation ended meanwhile */
+    a->ops.close_port(a->io, event->port, family, cookie); /* the allocation ended meanwhile */
+}
+
+static void take_event(fzr_driver *d, const fzr_event *event, fzr_time now)
+{
+  const adapter *a = adapter_of_ports(d);
+  if (event->type == FZR_EVENT_PORT_OPEN)
+    open_port(d, event, now);
+  else if (a && event->type == FZR_EVENT_PORT_CLOSE)
+    a->ops.close_port(a->io, event->port, (enum fzr_family)event->family, event->io);
+  else if (a && a->ops.channel)
+    a->ops.channel(a->io, event);
 }
 
 static void take_events(fzr_driver *d, fzr_time now)
 {
   fzr_event event;
-  while (fzr_engine_next_event(d->engine, &event)) {
-    switch (event.type) {
-    case FZR_EVENT_PORT_OPEN:
-      open_port(d, &event, now);
-      break;
-    case FZR_EVENT_PORT_CLOSE:
-      d->ops.close_port(d->io, event.port, (enum fzr_family)event.family, event.io);
-      break;
-    default:
-      if (d->ops.channel)
-        d->ops.channel(d->io, &event);
-    }
+  while (fzr_engine_next_event(d->engine, &event))
+    take_event(d, &event, now);
+}
+
+/* Has each adapter send the answers that are for clients of its transport, in order. */
+static void transmit(const fzr_driver *d, const fzr_transmit *all, size_t n, fzr_time now)
+{
+  for (size_t from = 0, end; from < n; from = end) {
+    const uint8_t transport = all[from].to.transport;
+    for (end = from + 1; end < n && all[end].to.transport == transport;)
+      end++;
+    const adapter *a = adapter_of(d, transport);
+    if (a)
+      a->ops.transmit(a->io, all + from, end - from, now);
   }
 }
 
-static void take_transmits(fzr_driver *d)
+/* The same for verdicts. Those that forward nothing are anybody's. */
+static void forward(const fzr_driver *d, const fzr_verdict *all, size_t n, fzr_time now)
+{
+  for (size_t from = 0, end; from < n; from = end) {
+    end = from + 1;
+    if (all[from].action != FZR_ACT_FORWARD)
+      continue;
+    const uint8_t transport = all[from].to.transport;
+    while (end < n && (all[end].action != FZR_ACT_FORWARD || all[end].to.transport == transport))
+      end++;
+    const adapter *a = adapter_of(d, transport);
+    if (a)
+      a->ops.forward(a->io, all + from, end - from, now);
+  }
+}
+
+static void take_transmits(fzr_driver *d, fzr_time now)
 {
   size_t n;
   do {
     for (n = 0; n < TRANSMITS && fzr_engine_next_transmit(d->engine, &d->transmits[n]);)
       n++;
-    if (n)
-      d->ops.transmit(d->io, d->transmits, n);
+    transmit(d, d->transmits, n, now);
   } while (n == TRANSMITS);
 }
 
@@ -95,7 +172,7 @@ static void take_transmits(fzr_driver *d)
 static void settle(fzr_driver *d, fzr_time now)
 {
   take_events(d, now);
-  take_transmits(d);
+  take_transmits(d, now);
 }
 
 void fzr_driver_rx(fzr_driver *d, enum fzr_side side, fzr_pkt *in, size_t n, fzr_time now)
@@ -104,8 +181,7 @@ void fzr_driver_rx(fzr_driver *d, enum fzr_side side, fzr_pkt *in, size_t n, fzr
     return;
   fzr_batch batch = {.in = in, .count = n, .out = d->verdicts, .room = VERDICTS};
   while (batch.consumed < n && fzr_engine_rx(d->engine, side, &batch, now) == 0) {
-    if (batch.written)
-      d->ops.forward(d->io, d->verdicts, batch.written);
+    forward(d, d->verdicts, batch.written, now);
     settle(d, now);
   }
 }

@@ -162,7 +162,8 @@ void fzr_udp_free(fzr_udp *udp)
     if (s->open)
       end_socket(udp, s);
   }
-  fzr_driver_free(udp->driver);
+  fzr_driver_remove(udp->driver, FZR_TRANSPORT_UDP);
+  fzr_driver_free(udp->own_driver);
   fzri_neighbours_free(&udp->trouble.unresolved, &udp->mem);
   fzri_recv_free(udp);
   fzri_epoll_close(udp);
@@ -234,24 +235,45 @@ static void on_channel(void *io, const fzr_event *event)
     udp->channel_hook(udp->channel_hook_ctx, event);
 }
 
-int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine)
+const fzr_io_ops *fzr_udp_ops(void)
 {
   static const fzr_io_ops ops = {sizeof ops,         open_port,         close_port,
                                  fzri_send_verdicts, fzri_send_answers, on_channel};
-  if (!udp || !engine)
-    return FZR_ERR_INVALID_ARGUMENT;
-  if (udp->driver)
-    return FZR_ERR_INVALID_STATE;
-  udp->engine = engine;
-  int error = fzr_driver_new(engine, &ops, udp, &udp->mem.hooks, &udp->driver);
-  if (!error)
-    error = fzr_engine_add_listen_port(engine, udp->port);
+  return &ops;
+}
+
+/* Begins to relay, with |driver|. */
+static int begin(fzr_udp *udp, fzr_driver *driver)
+{
+  int error = fzr_driver_add(driver, FZR_TRANSPORT_UDP, fzr_udp_ops(), udp);
+  if (error)
+    return error;
+  udp->driver = driver;
+  udp->engine = fzr_driver_engine(driver);
+  error = fzr_engine_add_listen_port(udp->engine, udp->port);
   for (unsigned i = 0; i < 2 && !error; i++)
     if (udp->listen[i])
       error = fzri_socket_watch(udp, udp->listen[i]);
   if (!error)
     error = fzri_addrs_start(udp);
   return error;
+}
+
+int fzr_udp_attach_to(fzr_udp *udp, fzr_driver *driver)
+{
+  if (!udp || !driver)
+    return FZR_ERR_INVALID_ARGUMENT;
+  return udp->driver ? FZR_ERR_INVALID_STATE : begin(udp, driver);
+}
+
+int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine)
+{
+  if (!udp || !engine)
+    return FZR_ERR_INVALID_ARGUMENT;
+  if (udp->driver)
+    return FZR_ERR_INVALID_STATE;
+  const int error = fzr_driver_new(engine, &udp->mem.hooks, &udp->own_driver);
+  return error ? error : begin(udp, udp->own_driver);
 }
 
 /* ---- what the host calls ---- */

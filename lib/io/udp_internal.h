@@ -16,9 +16,10 @@ struct fzr_udp {
   _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* no line is shared with another thread's adapter */
   fzr_udp_config config;
   fzr_udp_stats stats;
-  fzr_driver *driver;
-  fzr_engine *engine; /* NULL: not attached */
-  fzr_time now;       /* of the turn */
+  fzr_driver *driver;     /* NULL: not attached */
+  fzr_driver *own_driver; /* the same, where the adapter made it */
+  fzr_engine *engine;
+  fzr_time now; /* of the turn */
   uint16_t port;
   uint64_t serials; /* sockets that were opened */
   fzri_pool sockets;

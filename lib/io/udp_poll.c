@@ -56,6 +56,11 @@ static void tell_wallclock(fzr_udp *udp, fzr_time now)
   udp->epoll.wallclock_at = now + WALLCLOCK_EVERY;
 }
 
+int fzr_udp_poll_fd(const fzr_udp *udp)
+{
+  return udp ? udp->epoll.fd : -1;
+}
+
 int fzr_udp_poll(fzr_udp *udp, fzr_time timeout)
 {
   struct epoll_event found[READY];

@@ -141,7 +141,9 @@ static bool relay(fzr_udp *udp, fzri_socket *s, unsigned first, unsigned n, bool
   const uint64_t serial = s->serial;
   const bool listens = s->listens;
   udp->send.to_clients = NULL;
+  udp->send.may_wait = true;
   fzr_driver_rx(udp->driver, listens ? FZR_SIDE_CLIENT : FZR_SIDE_PEER, udp->recv.pkts + first, n, now);
+  udp->send.may_wait = false;
   if (!listens && udp->send.to_clients && fzri_socket_is(s, serial))
     fzri_flow_feeds(udp, s, udp->send.to_clients);
   if (!hold)

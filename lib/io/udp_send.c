@@ -37,9 +37,10 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
   }
 }
 
-void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n)
+void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now)
 {
   fzr_udp *udp = io;
+  udp->now = now;
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
     if (v->action != FZR_ACT_FORWARD)
@@ -56,11 +57,14 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n)
     if (s->listens && s->lane == FZRI_LANE_QUEUES)
       udp->send.to_clients = s;
   }
+  if (!udp->send.may_wait)
+    fzri_send_flush(udp);
 }
 
-void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n)
+void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n, fzr_time now)
 {
   fzr_udp *udp = io;
+  udp->now = now;
   for (size_t i = 0; i < n; i++) {
     const fzr_transmit *t = &answers[i];
     fzri_socket *s = fzri_lane(udp, &t->to, t->to_stranger);

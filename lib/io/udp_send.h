@@ -12,6 +12,7 @@
 
 typedef struct fzri_sending {
   fzri_runs runs;
+  bool may_wait; /* what is collected, for it is this adapter that reads: else its bytes are another one's */
   fzri_socket *pending; /* sockets with runs, in order of their first one */
   fzri_socket *last_pending;
   fzri_socket
@@ -23,8 +24,8 @@ typedef struct fzri_sending {
 } fzri_sending;
 
 /* The functions of fzr_io_ops that send; |io| is the adapter. Runs are held until fzri_send_flush. */
-void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n);
-void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n);
+void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now);
+void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n, fzr_time now);
 void fzri_send_flush(fzr_udp *udp);
 
 #endif

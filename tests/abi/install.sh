@@ -18,11 +18,12 @@ export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=${pc%/*}
 libdir=$root$(pkg-config --variable=libdir libfzrelay | sed "s|^$root||")
 cc=${CC:-cc}
 
-for example in minimal_poll own_loop custom_auth simulate; do
+for example in minimal_poll own_loop two_adapters custom_auth simulate; do
   sources=("$source/examples/$example.c")
-  if [ "$example" = simulate ]; then
-    sources+=("$source/examples/memory_net.c")
-  fi
+  case "$example" in
+    simulate) sources+=("$source/examples/memory_net.c") ;;
+    two_adapters) sources+=("$source/examples/stream_adapter.c") ;;
+  esac
   # shellcheck disable=SC2046 # flags are words
   $cc -std=c11 -pedantic-errors -Wall -Wextra -Werror "${sources[@]}" -o "$root/$example" $(pkg-config --cflags --libs libfzrelay)
   # shellcheck disable=SC2046
@@ -42,7 +43,7 @@ lines=$(wc -l <"$root/relay.c")
 }
 # shellcheck disable=SC2046
 $cc -std=c11 -pedantic-errors -Wall -Wextra -Werror "$root/relay.c" -o "$root/relay" $(pkg-config --cflags --libs libfzrelay)
-for example in custom_auth simulate; do
+for example in custom_auth simulate two_adapters; do
   LD_LIBRARY_PATH=$libdir "$root/$example" >/dev/null
   "$root/$example-static" >/dev/null
 done

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver between a real engine and a scripted adapter: what it asks for, and in which order. */
+/* The driver between a real engine and scripted adapters: what it asks for, whom, and in which order. */
 #include "relay.h"
 
 #include "firezone_relay/driver.h"
@@ -14,6 +14,8 @@ typedef struct adapter {
   fzr_stun_msg last;
   uint8_t answer[512];
   uint16_t pending_port;
+  uint8_t transport; /* its clients' */
+  fzr_time now;      /* of the call that is under way */
 } adapter;
 
 static void note(adapter *a, char what)
@@ -40,22 +42,27 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
   note(io, 'c');
 }
 
-static void forward(void *io, const fzr_verdict *verdicts, size_t n)
+static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now)
 {
   adapter *a = io;
   bool any = false;
+  ck_assert_uint_eq(now, a->now);
   for (size_t i = 0; i < n; i++) {
     any = any || verdicts[i].action == FZR_ACT_FORWARD;
+    ck_assert(verdicts[i].action != FZR_ACT_FORWARD || verdicts[i].to.transport == a->transport);
     a->forwarded += verdicts[i].action == FZR_ACT_FORWARD ? verdicts[i].count : 0;
   }
   if (any)
     note(a, 'f');
 }
 
-static void transmit(void *io, const fzr_transmit *answers, size_t n)
+static void transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time now)
 {
   adapter *a = io;
+  ck_assert_uint_eq(now, a->now);
   note(a, 't');
+  for (size_t i = 0; i < n; i++)
+    ck_assert_uint_eq(answers[i].to.transport, a->transport);
   a->answers += n;
   memcpy(a->answer, answers[n - 1].data, answers[n - 1].len);
   ck_assert_int_eq(fzr_stun_read(a->answer, answers[n - 1].len, &a->last), 0);
@@ -67,19 +74,26 @@ static void channel(void *io, const fzr_event *event)
 }
 
 static const fzr_io_ops ops = {sizeof ops, open_port, close_port, forward, transmit, channel};
+/* Of one that has no ports. */
+static const fzr_io_ops stream_ops = {.size = sizeof stream_ops, .forward = forward, .transmit = transmit};
 
 static fzt_relay relay;
 static fzt_client_state client;
-static adapter io;
+static adapter io, stream;
 static fzr_driver *driver;
 
 static void set_up(void)
 {
   memset(&io, 0, sizeof io);
+  memset(&stream, 0, sizeof stream);
+  stream.transport = FZR_TRANSPORT_TCP;
   fzr_config config = fzt_config(&relay);
   fzt_relay_init(&relay, &config);
   fzt_client_init(&client, "198.51.100.1:4000");
-  ck_assert_int_eq(fzr_driver_new(relay.engine, &ops, &io, &relay.mem.hooks, &driver), 0);
+  io.now = stream.now = relay.now;
+  ck_assert_int_eq(fzr_driver_new(relay.engine, &relay.mem.hooks, &driver), 0);
+  ck_assert_ptr_eq(fzr_driver_engine(driver), relay.engine);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &ops, &io), 0);
 }
 
 static void tear_down(void)
@@ -103,19 +117,26 @@ static void begin(fzr_stun_builder *b, uint16_t method)
   fzt_begin(&relay, &client, b, buffer, sizeof buffer, method);
 }
 
-static void allocate(void)
+/* The client at |from| allocates, by |a|, which is its adapter. */
+static void allocate_by(adapter *a)
 {
   fzr_stun_builder b;
   fzr_stun_attr nonce;
   begin(&b, FZR_STUN_ALLOCATE);
+  memset(a->trace, 0, sizeof a->trace);
   rx(&b);
-  ck_assert_str_eq(io.trace, "t");
-  ck_assert(fzr_stun_get(&io.last, FZR_ATTR_NONCE, &nonce));
+  ck_assert_str_eq(a->trace, "t");
+  ck_assert(fzr_stun_get(&a->last, FZR_ATTR_NONCE, &nonce));
   memcpy(client.nonce, nonce.value, nonce.len);
   client.nonce_len = nonce.len;
   begin(&b, FZR_STUN_ALLOCATE);
   fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
   rx(&b);
+}
+
+static void allocate(void)
+{
+  allocate_by(&io);
 }
 
 static void bind_channel(void)
@@ -177,8 +198,10 @@ START_TEST(test_deadline_closes)
   allocate();
   bind_channel();
   memset(io.trace, 0, sizeof io.trace);
-  while (fzr_driver_deadline(driver) <= relay.now + 611 * FZR_SECOND)
-    fzr_driver_on_deadline(driver, fzr_driver_deadline(driver));
+  while (fzr_driver_deadline(driver) <= relay.now + 611 * FZR_SECOND) {
+    io.now = fzr_driver_deadline(driver);
+    fzr_driver_on_deadline(driver, io.now);
+  }
   ck_assert_str_eq(io.trace, "uc");
 }
 END_TEST
@@ -209,18 +232,142 @@ START_TEST(test_large_batches)
 }
 END_TEST
 
+/* ---- several adapters ---- */
+
+/* The same client, by TCP, beside the UDP one of the same address. */
+static void add_stream(void)
+{
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &stream_ops, &stream), 0);
+  client.addr.transport = client.server.transport = FZR_TRANSPORT_TCP;
+  client.nonce_len = 0;
+}
+
+/* |n| datagrams of the clients by UDP and by TCP, in turns: Binding requests, or data of a channel that both have. */
+static void rx_in_turns(unsigned n, bool data)
+{
+  static uint8_t bytes[64][FZR_STUN_HEADER_LEN];
+  static fzr_pkt pkts[64];
+  ck_assert_uint_le(n, 64);
+  for (unsigned i = 0; i < n; i++) {
+    fzr_stun_builder b;
+    const uint8_t txid[FZR_STUN_TXID_LEN] = {(uint8_t)i};
+    fzr_stun_build(&b, bytes[i], sizeof bytes[i], FZR_STUN_BINDING, FZR_STUN_REQUEST, txid);
+    if (data)
+      fzr_channel_data_header(bytes[i], 0x4000, 8);
+    pkts[i] = (fzr_pkt){.data = bytes[i], .len = data ? 12 : 20, .from = client.addr, .to = client.server};
+    pkts[i].from.transport = pkts[i].to.transport = i % 2 ? FZR_TRANSPORT_TCP : FZR_TRANSPORT_UDP;
+  }
+  fzr_driver_rx(driver, FZR_SIDE_CLIENT, pkts, n, relay.now);
+}
+
+/* A datagram of the peer to each of two ports, in turns. */
+static void peer_in_turns(unsigned n, const uint16_t ports[2])
+{
+  static uint8_t bytes[] = "from the peer";
+  fzr_pkt pkts[64];
+  for (unsigned i = 0; i < n; i++) {
+    pkts[i] = (fzr_pkt){
+        .data = bytes, .len = sizeof bytes, .from = fzt_addr("203.0.113.9:5000"), .to = client.server};
+    pkts[i].to.transport = FZR_TRANSPORT_UDP;
+    pkts[i].to.port = ports[i % 2];
+  }
+  fzr_driver_rx(driver, FZR_SIDE_PEER, pkts, n, relay.now);
+}
+
+START_TEST(test_answers_go_by_transport)
+{
+  add_stream();
+  rx_in_turns(41, false);
+  ck_assert_uint_eq(io.answers, 21);
+  ck_assert_uint_eq(fzr_stun_txid(&io.last)[0], 40);
+  ck_assert_uint_eq(stream.answers, 20);
+  ck_assert_uint_eq(fzr_stun_txid(&stream.last)[0], 39);
+}
+END_TEST
+
+/* Ports are UDP's, whoever asks for them; data for a client go to the adapter of its transport, whoever brought them. */
+START_TEST(test_data_go_by_transport)
+{
+  uint16_t ports[2];
+  allocate();
+  bind_channel();
+  ports[0] = io.pending_port;
+  add_stream();
+  memset(io.trace, 0, sizeof io.trace);
+  allocate_by(&stream);
+  ck_assert_uint_eq(fzr_stun_error_code(&stream.last), 0);
+  ck_assert_str_eq(io.trace, "o");
+  ports[1] = io.pending_port;
+  memset(stream.trace, 0, sizeof stream.trace);
+  bind_channel();
+  ck_assert_str_eq(io.trace, "b");
+  ck_assert_str_eq(stream.trace, "t");
+  rx_in_turns(40, true);
+  ck_assert_uint_eq(io.forwarded, 40);
+  ck_assert_uint_eq(stream.forwarded, 0);
+  peer_in_turns(40, ports);
+  ck_assert_uint_eq(io.forwarded, 60);
+  ck_assert_uint_eq(stream.forwarded, 20);
+}
+END_TEST
+
+START_TEST(test_nobody_gets_what_was_anothers)
+{
+  uint16_t ports[2];
+  add_stream();
+  allocate_by(&stream);
+  ports[0] = ports[1] = io.pending_port;
+  bind_channel();
+  peer_in_turns(10, ports);
+  ck_assert_uint_eq(stream.forwarded, 10);
+  fzr_driver_remove(driver, FZR_TRANSPORT_TCP);
+  memset(io.trace, 0, sizeof io.trace);
+  memset(stream.trace, 0, sizeof stream.trace);
+  peer_in_turns(10, ports);
+  rx_in_turns(2, false);
+  ck_assert_str_eq(io.trace, "t"); /* to the other one */
+  ck_assert_str_eq(stream.trace, "");
+  client.addr.transport = 77; /* no transport at all */
+  fzr_stun_builder b;
+  begin(&b, FZR_STUN_ALLOCATE);
+  rx(&b);
+  ck_assert_str_eq(io.trace, "");
+}
+END_TEST
+
+START_TEST(test_no_ports_without_udp)
+{
+  add_stream();
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP);
+  allocate_by(&stream);
+  ck_assert_uint_eq(fzr_stun_error_code(&stream.last), 508);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &ops, &io), 0);
+  client.nonce_len = 0;
+  allocate_by(&stream);
+  ck_assert_uint_eq(fzr_stun_error_code(&stream.last), 0);
+}
+END_TEST
+
 START_TEST(test_misuse)
 {
   fzr_driver *d;
   fzr_io_ops broken = ops;
-  ck_assert_int_eq(fzr_driver_new(NULL, &ops, &io, NULL, &d), FZR_ERR_INVALID_ARGUMENT);
-  ck_assert_int_eq(fzr_driver_new(relay.engine, NULL, &io, NULL, &d), FZR_ERR_INVALID_ARGUMENT);
-  ck_assert_int_eq(fzr_driver_new(relay.engine, &ops, &io, NULL, NULL), FZR_ERR_INVALID_ARGUMENT);
-  broken.forward = NULL;
-  ck_assert_int_eq(fzr_driver_new(relay.engine, &broken, &io, NULL, &d), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_driver_new(NULL, NULL, &d), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_driver_new(relay.engine, NULL, NULL), FZR_ERR_INVALID_ARGUMENT);
   relay.mem.fail_from = relay.mem.count + 1;
-  ck_assert_int_eq(fzr_driver_new(relay.engine, &ops, &io, &relay.mem.hooks, &d), FZR_ERR_NO_MEMORY);
+  ck_assert_int_eq(fzr_driver_new(relay.engine, &relay.mem.hooks, &d), FZR_ERR_NO_MEMORY);
   relay.mem.fail_from = 0;
+  ck_assert_int_eq(fzr_driver_add(NULL, FZR_TRANSPORT_TCP, &ops, &io), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, NULL, &io), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_driver_add(driver, (enum fzr_transport)4, &ops, &io), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &ops, &io), FZR_ERR_INVALID_STATE);
+  broken.forward = NULL;
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &broken, &io), FZR_ERR_INVALID_ARGUMENT);
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &stream_ops, &io), FZR_ERR_INVALID_ARGUMENT);
+  fzr_driver_remove(driver, (enum fzr_transport)4);
+  fzr_driver_remove(NULL, FZR_TRANSPORT_UDP);
+  ck_assert_ptr_null(fzr_driver_engine(NULL));
   fzr_driver_free(NULL);
   fzr_driver_rx(NULL, FZR_SIDE_CLIENT, NULL, 0, 0);
   fzr_driver_on_deadline(NULL, 0);
@@ -240,6 +387,10 @@ int main(void)
   tcase_add_test(tc, test_pending_open);
   tcase_add_test(tc, test_deadline_closes);
   tcase_add_test(tc, test_large_batches);
+  tcase_add_test(tc, test_answers_go_by_transport);
+  tcase_add_test(tc, test_data_go_by_transport);
+  tcase_add_test(tc, test_nobody_gets_what_was_anothers);
+  tcase_add_test(tc, test_no_ports_without_udp);
   tcase_add_test(tc, test_misuse);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

@@ -454,6 +454,97 @@ START_TEST(test_a_taken_port_is_refused)
 }
 END_TEST
 
+/* ---- beside another adapter ---- */
+
+static void other_forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now)
+{
+  (void)verdicts;
+  (void)now;
+  *(size_t *)io += n;
+}
+
+static void other_transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time now)
+{
+  (void)answers;
+  (void)now;
+  *(size_t *)io += n;
+}
+
+static int refuse_ports(void *io, uint16_t port, enum fzr_family family, void **cookie)
+{
+  (void)io;
+  (void)port;
+  (void)family;
+  (void)cookie;
+  return FZR_ERR_IO_NO_SOCKET;
+}
+
+START_TEST(test_shared_driver)
+{
+  static const fzr_io_ops other = {
+      .size = sizeof other, .forward = other_forward, .transmit = other_transmit};
+  rig_host h = {.count = 0};
+  fzt_relay relay;
+  fzr_driver *driver;
+  fzr_udp *udp[2];
+  size_t taken = 0;
+  fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  fzr_udp_config c = {.size = sizeof c, .watch = rig_watch, .unwatch = rig_unwatch, .watch_ctx = &h};
+  c.bind_ip4 = fzt_addr("127.0.0.1");
+  ck_assert_int_eq(fzr_driver_new(relay.engine, NULL, &driver), 0);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &other, &taken), 0);
+  for (unsigned i = 0; i < 2; i++)
+    ck_assert_int_eq(fzr_udp_new(&c, &udp[i], NULL), 0);
+  ck_assert_int_eq(fzr_udp_attach_to(NULL, driver), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_udp_attach_to(udp[0], NULL), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_udp_attach_to(udp[0], driver), 0);
+  ck_assert_int_eq(fzr_udp_attach_to(udp[0], driver), FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_udp_attach(udp[0], relay.engine), FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_udp_attach_to(udp[1], driver), FZR_ERR_INVALID_STATE); /* there is one */
+  ck_assert_uint_eq(fzr_udp_deadline(udp[0]), fzr_driver_deadline(driver));
+  /* It gives its place back, and so another one, or functions in front of its own, can have it. */
+  fzr_udp_free(udp[0]);
+  ck_assert_int_eq(fzr_udp_attach_to(udp[1], driver), 0);
+  fzr_io_ops in_front = *fzr_udp_ops();
+  in_front.open_port = refuse_ports;
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &in_front, udp[1]), 0);
+  fzr_udp_free(udp[1]);
+  fzr_driver_free(driver);
+  ck_assert_uint_eq(taken, 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* The bytes that another adapter relays are its own as soon as fzr_driver_rx returns: nothing of them waits for a turn of this one. */
+START_TEST(test_what_another_adapter_relays_leaves_at_once)
+{
+  static const fzr_io_ops other = {
+      .size = sizeof other, .forward = other_forward, .transmit = other_transmit};
+  size_t taken = 0;
+  uint8_t bytes[64];
+  rig_start(false, _i, false);
+  /* The rig's adapter made its driver: one of the test's own takes its place, for its engine. */
+  fzr_driver *driver;
+  ck_assert_int_eq(fzr_driver_new(rig.relay.engine, NULL, &driver), 0);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, fzr_udp_ops(), rig.udp), 0);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &other, &taken), 0);
+  fzr_pkt pkts[3];
+  for (unsigned i = 0; i < 3; i++) {
+    fzr_channel_data_header(bytes + i * 20, 0x4000, 16);
+    rig_payload(i, 16, bytes + i * 20 + 4);
+    pkts[i] = (fzr_pkt){.data = bytes + i * 20, .len = 20, .from = rig_client_addr(), .to = rig.listen};
+  }
+  fzr_driver_rx(driver, FZR_SIDE_CLIENT, pkts, 3, rig.relay.now);
+  memset(bytes, 0, sizeof bytes);
+  for (unsigned i = 0; i < 3; i++)
+    rig_expect(rig.peer_fd, i, 16, false);
+  fzr_driver_free(driver);
+  rig_stop();
+}
+END_TEST
+
 START_TEST(test_config)
 {
   rig_host h = {.count = 0};
@@ -517,6 +608,8 @@ int main(void)
   tcase_add_test(tc, test_longer_statistics);
   tcase_add_test(tc, test_port_taken_in_one_family);
   tcase_add_test(tc, test_a_taken_port_is_refused);
+  tcase_add_test(tc, test_shared_driver);
+  tcase_add_loop_test(tc, test_what_another_adapter_relays_leaves_at_once, 0, 2);
   tcase_add_test(tc, test_config);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

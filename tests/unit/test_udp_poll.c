@@ -178,6 +178,7 @@ START_TEST(test_misuse)
   fzr_udp_config c = fzr_udp_config_init();
   c.bind_ip4 = fzt_addr("127.0.0.1");
   ck_assert_int_eq(fzr_udp_poll(NULL, 0), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_udp_poll_fd(NULL), -1);
   ck_assert_int_eq(fzr_udp_new(&c, &other, NULL), 0);
   ck_assert_int_eq(fzr_udp_poll(other, 0), FZR_ERR_INVALID_STATE); /* not attached */
   fzr_udp_free(other);
@@ -187,6 +188,7 @@ START_TEST(test_misuse)
   ck_assert_int_eq(fzr_udp_new(&c, &other, NULL), 0);
   ck_assert_int_eq(fzr_udp_attach(other, engine), 0);
   ck_assert_int_eq(fzr_udp_poll(other, 0), FZR_ERR_INVALID_STATE); /* the host watches */
+  ck_assert_int_eq(fzr_udp_poll_fd(other), -1);
   fzr_udp_free(other);
 }
 END_TEST

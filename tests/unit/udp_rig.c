@@ -358,6 +358,11 @@ void rig_expect_nothing(int fd)
   ck_assert_int_eq(errno, EAGAIN);
 }
 
+fzr_addr rig_client_addr(void)
+{
+  return name_of(rig.client_fd);
+}
+
 int rig_relay_fd(void)
 {
   return rig.host.fds[2]; /* after the two listen sockets */

@@ -64,6 +64,8 @@ int rig_ask(uint16_t method, void (*add)(fzr_stun_builder *), fzr_stun_msg *msg)
 void rig_add_transport(fzr_stun_builder *b);
 /* A second client, with a channel to a peer of its own. */
 rig_client rig_add_client(void);
+/* The client's address. */
+fzr_addr rig_client_addr(void);
 /* The socket of the first allocation. */
 int rig_relay_fd(void);
 
