@@ -294,8 +294,8 @@ static int check_xdp(reader *r)
   options *o = r->o;
   const bool chosen = is_given(r, "--xdp");
   if (o->ebpf_interface && !chosen)
-    o->xdp_mode = o->ebpf_mode != XDP_MODE_OFF ? o->ebpf_mode : XDP_MODE_AUTO;
-  if (o->xdp_mode != XDP_MODE_OFF && !o->xdp_interface_count)
+    o->xdp.mode = o->ebpf_mode != XDP_MODE_OFF ? o->ebpf_mode : XDP_MODE_AUTO;
+  if (o->xdp.mode != XDP_MODE_OFF && !o->xdp.interface_count)
     return complain(r, "--xdp: no interface is set: expected --xdp-interface, too, such as eth0");
   return 0;
 }
@@ -360,7 +360,7 @@ static bool other_format(const options *o)
 
 static bool no_xdp(const options *o)
 {
-  return o->xdp_mode == XDP_MODE_OFF;
+  return o->xdp.mode == XDP_MODE_OFF;
 }
 
 static bool bound_ip4(const options *o)
@@ -419,7 +419,7 @@ static void find_idle(const reader *r)
   options *o = r->o;
   if (o->credentials)
     return;
-  const bool off = o->xdp_mode == XDP_MODE_OFF && is_given(r, "--xdp");
+  const bool off = o->xdp.mode == XDP_MODE_OFF && is_given(r, "--xdp");
   for (size_t i = 0; i < IDLE_RULES; i++) {
     const char *name = idle_rules[i].option.name;
     const bool of_xdp = strncmp(name, "--ebpf", 6) == 0 || strncmp(name, "--xdp", 5) == 0;

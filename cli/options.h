@@ -14,11 +14,10 @@
 /* Exit status of a mistake in the configuration. */
 #define EXIT_USAGE 2
 
-#define OPTIONS_ERROR_MAX  512
-#define MAX_PEER_RULES     256
-#define MAX_XDP_INTERFACES 8 /* FZX_TARGETS */
-#define MAX_IDLE_OPTIONS   21
-#define SALT_MAX           500 /* bytes */
+#define OPTIONS_ERROR_MAX 512
+#define MAX_PEER_RULES    256
+#define MAX_IDLE_OPTIONS  21
+#define SALT_MAX          500 /* bytes */
 
 enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_JSON_FLAT, LOG_FORMAT_GOOGLE_CLOUD };
 
@@ -65,11 +64,7 @@ typedef struct options {
   uint64_t heartbeat_seconds;
   uint64_t shutdown_seconds;   /* UINT64_MAX: no limit */
   uint64_t drain_idle_seconds; /* hidden, for tests: a shutdown ends when nothing was relayed for so long */
-  enum xdp_mode xdp_mode;
-  bool xdp_swap;
-  fzr_addr xdp_ip4, xdp_ip6; /* where the kernel sends from; family NONE: as the routing table says */
-  const char *xdp_interfaces[MAX_XDP_INTERFACES];
-  size_t xdp_interface_count;
+  xdp_settings xdp;
   const char *ebpf_interface;       /* from --ebpf-offloading */
   enum xdp_mode ebpf_mode;          /* from --ebpf-attach-mode; XDP_MODE_OFF: not set */
   char listed[MAX_PEER_RULES * 48]; /* the values of variables that hold several */

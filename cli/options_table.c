@@ -252,7 +252,7 @@ static const char *set_xdp(options *o, const char *t)
                                       [XDP_MODE_GENERIC] = "generic"};
   for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++) {
     if (strcmp(t, modes[i]) == 0) {
-      o->xdp_mode = (enum xdp_mode)i;
+      o->xdp.mode = (enum xdp_mode)i;
       return NULL;
     }
   }
@@ -261,17 +261,17 @@ static const char *set_xdp(options *o, const char *t)
 
 static const char *set_xdp_route(options *o, const char *t)
 {
-  o->xdp_swap = strcmp(t, "swap") == 0;
-  return o->xdp_swap || strcmp(t, "fib") == 0 ? NULL : "fib or swap";
+  o->xdp.swap = strcmp(t, "swap") == 0;
+  return o->xdp.swap || strcmp(t, "fib") == 0 ? NULL : "fib or swap";
 }
 
 static const char *set_xdp_interface(options *o, const char *t)
 {
-  if (o->xdp_interface_count == MAX_XDP_INTERFACES)
+  if (o->xdp.interface_count == XDP_INTERFACES_MAX)
     return "at most 8 interfaces";
   if (!*t || strlen(t) >= IF_NAMESIZE || strchr(t, '/'))
     return "the name of an interface, of at most 15 characters";
-  o->xdp_interfaces[o->xdp_interface_count++] = t;
+  o->xdp.interfaces[o->xdp.interface_count++] = t;
   return NULL;
 }
 
@@ -291,12 +291,12 @@ static const char *set_ebpf_interface(options *o, const char *t)
 
 static const char *set_xdp_ip4(options *o, const char *t)
 {
-  return value_ip(&o->xdp_ip4, t, FZR_FAMILY_IPV4);
+  return value_ip(&o->xdp.own_ip4, t, FZR_FAMILY_IPV4);
 }
 
 static const char *set_xdp_ip6(options *o, const char *t)
 {
-  return value_ip(&o->xdp_ip6, t, FZR_FAMILY_IPV6);
+  return value_ip(&o->xdp.own_ip6, t, FZR_FAMILY_IPV6);
 }
 
 static const char *set_disable_gso(options *o, const char *t)

@@ -60,7 +60,7 @@ static void take_snapshot(void *ctx, metrics_snapshot *out)
   out->portal_connected = portal_is_connected(r->portal);
   out->full = r->workers && workers_are_full(r->workers);
   if (r->workers)
-    out->workers = workers_snapshot(r->workers, &out->worker_count, &out->xdp);
+    workers_snapshot(r->workers, out);
 }
 
 static metrics_totals take_totals(relay *r)
@@ -69,9 +69,11 @@ static metrics_totals take_totals(relay *r)
   metrics_totals totals;
   take_snapshot(r, &snapshot);
   metrics_add_up(&snapshot, &totals);
-  for (unsigned i = 0; i < 2; i++) {
-    totals.packets[i] += snapshot.xdp.packets[i];
-    totals.bytes[i] += snapshot.xdp.bytes[i];
+  for (size_t i = 0; i < snapshot.offload_count; i++) {
+    for (unsigned k = 0; k < 2; k++) {
+      totals.packets[k] += snapshot.offloads[i].packets[k];
+      totals.bytes[k] += snapshot.offloads[i].bytes[k];
+    }
   }
   return totals;
 }

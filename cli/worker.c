@@ -42,8 +42,8 @@ struct worker {
   atomic_uint commands;
   uint64_t seed;
   span_ring *spans;
-  xdp *offload;         /* NULL: none */
-  pthread_mutex_t lock; /* of what follows */
+  const offloads *offloads; /* NULL: none */
+  pthread_mutex_t lock;     /* of what follows */
   pthread_cond_t made;
   uint64_t asked;    /* number of the last question for a snapshot */
   uint64_t answered; /* the question that |stats| answer */
@@ -207,7 +207,7 @@ static void on_channel(void *ctx, const fzr_event *event)
   const worker *w = ctx;
   fzr_addr local;
   if (!fzr_udp_port_addr(w->udp, event->io, &local))
-    xdp_on_channel(w->offload, event, &local);
+    offloads_channel(w->offloads, event, &local);
 }
 
 /* Tells of the channels that were bound before anybody asked. */
@@ -224,7 +224,7 @@ static void offload_all(worker *w)
 static void *run(void *ctx)
 {
   worker *w = ctx;
-  if (w->offload)
+  if (w->offloads)
     offload_all(w);
   event_base_dispatch(w->base);
   return NULL;
@@ -331,11 +331,12 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
   return w;
 }
 
-void worker_offload(worker *w, xdp *offload)
+void worker_offload(worker *w, const offloads *all)
 {
-  w->offload = offload;
-  if (offload)
-    fzr_udp_set_channel_hook(w->udp, on_channel, w);
+  if (!all->count)
+    return;
+  w->offloads = all;
+  fzr_udp_set_channel_hook(w->udp, on_channel, w);
 }
 
 int worker_start(worker *w)

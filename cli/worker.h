@@ -3,11 +3,11 @@
 #ifndef RELAY_WORKER_H
 #define RELAY_WORKER_H
 
+#include "offloads.h"
 #include "secret.h"
 
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
-#include "xdp/xdp.h"
 
 typedef struct worker worker;
 
@@ -27,8 +27,8 @@ typedef struct worker_config {
  * |error|. */
 worker *worker_new(const worker_config *config, char error[OPTIONS_ERROR_MAX]);
 
-/* Has |offload| told of all channels, on the worker's thread. Before the worker is started. */
-void worker_offload(worker *w, xdp *offload);
+/* Has all of |all|, which must stay, told of all channels, on the worker's thread. Before the worker is started. */
+void worker_offload(worker *w, const offloads *all);
 
 /* Starts the thread. Returns 0 or -1. */
 int worker_start(worker *w);

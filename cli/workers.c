@@ -17,8 +17,8 @@ struct workers {
   unsigned count;
   worker **each;
   metrics_worker *snapshot;
-  bool current; /* all of |snapshot| was made when it was last asked for */
-  xdp *offload; /* NULL: everything goes through user space */
+  bool current;      /* all of |snapshot| was made when it was last asked for */
+  offloads offloads; /* none: everything goes through user space */
 };
 
 unsigned workers_count(const options *o)
@@ -49,26 +49,22 @@ static uint64_t channels_by_ports(const options *o)
 /* Room for this many channels is made at most, and for no more than ports and limits allow. */
 #define MAX_ENTRIES 65536u
 
-static void open_offload(workers *all, const options *o)
+static void open_offloads(workers *all, const options *o)
 {
+  const fzr_addr none = {0};
   const uint64_t most = channels_by_ports(o);
-  const bool any4 = is_wildcard(&o->bind_ip4), any6 = is_wildcard(&o->bind_ip6);
-  const xdp_config config = {.mode = o->xdp_mode,
-                             .swap = o->xdp_swap,
-                             .interfaces = o->xdp_interfaces,
-                             .interface_count = o->xdp_interface_count,
-                             .listen_port = worker_listen_port(all->each[0]),
-                             .lowest_port = o->lowest_port,
-                             .highest_port = o->highest_port,
-                             .ip4 = o->public_ip4.family,
-                             .ip6 = o->public_ip6.family,
-                             .bandwidth_limited = o->max_bandwidth_per_allocation != 0,
-                             .own_ip4 = any4 ? o->xdp_ip4 : o->bind_ip4,
-                             .own_ip6 = any6 ? o->xdp_ip6 : o->bind_ip6,
-                             .entries = most < MAX_ENTRIES ? (uint32_t)most : MAX_ENTRIES};
-  all->offload = xdp_open(&config);
+  const offload_relay relay = {.listen_port = worker_listen_port(all->each[0]),
+                               .lowest_port = o->lowest_port,
+                               .highest_port = o->highest_port,
+                               .ip4 = o->public_ip4.family,
+                               .ip6 = o->public_ip6.family,
+                               .bandwidth_limited = o->max_bandwidth_per_allocation != 0,
+                               .bound_ip4 = is_wildcard(&o->bind_ip4) ? none : o->bind_ip4,
+                               .bound_ip6 = is_wildcard(&o->bind_ip6) ? none : o->bind_ip6,
+                               .channels = most < MAX_ENTRIES ? (uint32_t)most : MAX_ENTRIES};
+  offloads_open(&all->offloads, o, &relay);
   for (unsigned i = 0; i < all->count; i++)
-    worker_offload(all->each[i], all->offload);
+    worker_offload(all->each[i], &all->offloads);
 }
 
 /* The tighter of both bounds, with the option that would widen it. */
@@ -104,7 +100,7 @@ static int start_all(workers *all, const options *o, const secret_pair *secrets,
   }
   worker_log_sockets(all->each[0]);
   worker_explain_addresses(all->each[0], o);
-  open_offload(all, o);
+  open_offloads(all, o);
   for (unsigned i = 0; i < all->count; i++) {
     if (worker_start(all->each[i])) {
       snprintf(error, OPTIONS_ERROR_MAX, "can't start a thread");
@@ -151,7 +147,7 @@ void workers_follow_log_filter(workers *all)
     worker_follow_log_filter(all->each[i]);
 }
 
-const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel)
+void workers_snapshot(workers *all, metrics_snapshot *out)
 {
   const fzr_time until = monotonic_now() + SNAPSHOT_MS * FZR_MILLISECOND;
   for (unsigned i = 0; i < all->count; i++)
@@ -160,9 +156,9 @@ const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp 
   for (unsigned i = 0; i < all->count; i++)
     if (!worker_answer(all->each[i], until, &all->snapshot[i]))
       all->current = false;
-  *count = all->count;
-  xdp_read(all->offload, in_kernel);
-  return all->snapshot;
+  out->workers = all->snapshot;
+  out->worker_count = all->count;
+  out->offload_count = offloads_read(&all->offloads, out->offloads);
 }
 
 bool workers_are_full(const workers *all)
@@ -182,7 +178,7 @@ void workers_free(workers *all)
   /* The workers' last events find it there. */
   for (unsigned i = all->each ? all->count : 0; i-- > 0;)
     worker_free(all->each[i]);
-  xdp_close(all->offload);
+  offloads_close(&all->offloads);
   fzr_shared_free(all->shared);
   free(all->each);
   free(all->snapshot);

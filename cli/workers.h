@@ -22,8 +22,8 @@ void workers_drain(workers *all);
 /* The log's filter has changed. */
 void workers_follow_log_filter(workers *all);
 
-/* Asks all workers for their numbers. Returns |*count| of them, valid until the next call; |in_kernel| gets what the kernel relayed. */
-const metrics_worker *workers_snapshot(workers *all, size_t *count, metrics_xdp *in_kernel);
+/* Asks all workers for their numbers, and the kernel for its own: fills in those of |out|, which are valid until the next call. */
+void workers_snapshot(workers *all, metrics_snapshot *out);
 
 /* Whether there is no room for a further allocation. */
 bool workers_are_full(const workers *all);

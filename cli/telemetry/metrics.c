@@ -70,6 +70,15 @@ void metrics_add_up(const metrics_snapshot *s, metrics_totals *t)
     add_worker(t, &s->workers[i]);
 }
 
+const offload_stats *metrics_same_offload(const metrics_snapshot *s, const offload_stats *stats)
+{
+  static const offload_stats none;
+  for (size_t i = 0; s && i < s->offload_count; i++)
+    if (strcmp(s->offloads[i].name, stats->name) == 0)
+      return &s->offloads[i];
+  return &none;
+}
+
 void metrics_forget(metrics_snapshot *copy)
 {
   free((metrics_worker *)copy->workers);

@@ -3,6 +3,7 @@
 #ifndef TELEMETRY_METRICS_H
 #define TELEMETRY_METRICS_H
 
+#include "common/offload.h"
 #include "firezone_relay/firezone_relay.h"
 #include "firezone_relay/udp.h"
 
@@ -11,26 +12,6 @@ typedef struct metrics_worker {
   fzr_udp_stats udp;
   uint64_t cpu_ns; /* its thread has used; 0 where that is not known */
 } metrics_worker;
-
-#define METRICS_XDP_PASSED 32
-#define METRICS_XDP_LEFT   8
-
-typedef struct metrics_reason {
-  const char *name;
-  uint64_t value;
-} metrics_reason;
-
-/* What the kernel relayed without the workers. */
-typedef struct metrics_xdp {
-  bool active;
-  uint64_t packets[2], bytes[2];
-  uint64_t packet_sizes[FZR_SIZE_CLASSES];
-  uint64_t channels;                         /* it knows of now */
-  metrics_reason passed[METRICS_XDP_PASSED]; /* packets that it left to user space */
-  size_t passed_count;
-  metrics_reason left[METRICS_XDP_LEFT]; /* channels that were left to user space */
-  size_t left_count;
-} metrics_xdp;
 
 /* Of this process, as the kernel has it. */
 typedef struct metrics_process {
@@ -45,7 +26,8 @@ typedef struct metrics_snapshot {
   const char *version;
   const metrics_worker *workers; /* whoever fills it in keeps them until the next call */
   size_t worker_count;
-  metrics_xdp xdp;
+  offload_stats offloads[OFFLOADS_MAX]; /* what the kernel relayed without the workers */
+  size_t offload_count;
   bool has_portal; /* false: standalone */
   bool portal_connected;
   bool full; /* no room for a further allocation */
@@ -87,6 +69,9 @@ void metrics_forget(metrics_snapshot *copy);
 /* Whether there is a series for the answers to |method| of |index| (see fzr_stats.responses): there is from the start, at 0, for what can
  * be expected, so that the first one is an increase; and for what else has happened. */
 bool metrics_has_responses(const metrics_totals *totals, unsigned method, unsigned index);
+
+/* Those of |stats|' offload in |snapshot| (NULL: none), or all 0 if it has none. */
+const offload_stats *metrics_same_offload(const metrics_snapshot *snapshot, const offload_stats *stats);
 
 /* Reads /proc/self; what can't be read is 0. */
 void metrics_read_process(metrics_process *process);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "otlp_build.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "metrics.pb-c.h"
 
-#define MAX_METRICS    44u
+#define MAX_METRICS    (44u + OFFLOADS_MAX * OFFLOAD_FIGURES)
+#define NAME_MAX_BYTES 96u
 #define MAX_ATTRIBUTES 3u
 
 /* A message in the making. Once memory is out nothing more is added, and it will not be packed. */
@@ -176,59 +178,77 @@ static void add_responses(builder *b, const char *name, const char *unit)
   }
 }
 
-static const metrics_xdp *xdp_before(const builder *b)
+/* What |o| was when it was last told. */
+static const offload_stats *told_of(const builder *b, const offload_stats *o)
 {
-  static const metrics_xdp none;
-  return b->window->before ? &b->window->before->xdp : &none;
+  return metrics_same_offload(b->window->before, o);
+}
+
+static const uint64_t *relayed_by(const offload_stats *o, bool in_bytes)
+{
+  return in_bytes ? o->bytes : o->packets;
 }
 
 /* What went through user space has no attribute, as before there was anything else; what the kernel relayed has one. */
 static void add_directions(builder *b, const char *name, const char *unit, const char *description,
-                           const uint64_t now[2], const uint64_t before[2], const uint64_t xdp_now[2],
-                           const uint64_t xdp_then[2])
+                           bool in_bytes)
 {
-  const family f = add_family(b, COUNTER, name, unit, description, 4);
+  const metrics_snapshot *s = b->window->now;
+  const uint64_t *now = in_bytes ? b->now.bytes : b->now.packets;
+  const uint64_t *before = in_bytes ? b->before.bytes : b->before.packets;
+  const family f = add_family(b, COUNTER, name, unit, description, 2 * (1 + s->offload_count));
   for (unsigned i = 0; i < 2; i++)
     with_string(b, add_number(b, &f, now[i], before[i]), "direction", metrics_direction(i));
-  for (unsigned i = 0; b->window->now->xdp.active && i < 2; i++) {
-    Otlp__NumberPoint *p = add_number(b, &f, xdp_now[i], xdp_then[i]);
-    with_string(b, p, "direction", metrics_direction(i));
-    with_string(b, p, "datapath", "xdp");
+  for (size_t k = 0; k < s->offload_count; k++) {
+    const offload_stats *o = &s->offloads[k];
+    for (unsigned i = 0; i < 2; i++) {
+      Otlp__NumberPoint *p =
+          add_number(b, &f, relayed_by(o, in_bytes)[i], relayed_by(told_of(b, o), in_bytes)[i]);
+      with_string(b, p, "direction", metrics_direction(i));
+      with_string(b, p, "datapath", o->name);
+    }
   }
 }
 
 /* Under the name and unit that Firezone's relay has for it. */
 static void add_relayed(builder *b)
 {
-  const metrics_xdp *x = &b->window->now->xdp, *then = xdp_before(b);
-  const family f = add_family(b, COUNTER, "data_relayed_bytes", "b", "The number of bytes relayed", 2);
+  const metrics_snapshot *s = b->window->now;
+  const family f =
+      add_family(b, COUNTER, "data_relayed_bytes", "b", "The number of bytes relayed", 1 + s->offload_count);
   add_number(b, &f, b->now.bytes[0] + b->now.bytes[1], b->before.bytes[0] + b->before.bytes[1]);
-  if (x->active)
-    with_string(b, add_number(b, &f, x->bytes[0] + x->bytes[1], then->bytes[0] + then->bytes[1]), "datapath",
-                "xdp");
+  for (size_t i = 0; i < s->offload_count; i++) {
+    const offload_stats *o = &s->offloads[i], *then = told_of(b, o);
+    with_string(b, add_number(b, &f, o->bytes[0] + o->bytes[1], then->bytes[0] + then->bytes[1]), "datapath",
+                o->name);
+  }
 }
 
-static void add_reasons(builder *b, const char *name, const char *unit, const char *description,
-                        const metrics_reason *list, size_t n, const metrics_reason *then, size_t then_count)
+/* |then|: NULL if there was none. */
+static void add_figure(builder *b, const offload_stats *o, const offload_figure *now,
+                       const offload_figure *then)
 {
-  const family f = add_family(b, COUNTER, name, unit, description, n);
-  for (size_t i = 0; i < n; i++)
-    with_string(b, add_number(b, &f, list[i].value, i < then_count ? then[i].value : 0), "reason",
-                list[i].name);
-}
-
-static void add_xdp(builder *b)
-{
-  const metrics_xdp *x = &b->window->now->xdp, *then = xdp_before(b);
-  if (!x->active)
+  char *name = arena_take(&b->arena, NAME_MAX_BYTES);
+  if (!name)
     return;
-  add_single(b, UP_DOWN, "relay.xdp.channels", "{channel}", "Channels that the kernel relays now",
-             x->channels, 0);
-  add_reasons(b, "relay.xdp.passed.packets", "{packet}",
-              "Packets that the kernel's program left to the network stack", x->passed, x->passed_count,
-              then->passed, then->passed_count);
-  add_reasons(b, "relay.xdp.channels_left", "{channel}", "Channels that were left to user space", x->left,
-              x->left_count, then->left, then->left_count);
+  snprintf(name, NAME_MAX_BYTES, "relay.%s.%s", o->name, now->name);
+  const family f = add_family(b, now->is_total ? COUNTER : UP_DOWN, name, now->unit, now->help, now->count);
+  for (size_t i = 0; i < now->count; i++) {
+    const struct offload_value *v = &now->values[i];
+    Otlp__NumberPoint *p = add_number(b, &f, v->value, then && i < then->count ? then->values[i].value : 0);
+    if (v->reason)
+      with_string(b, p, "reason", v->reason);
+  }
+}
+
+static void add_offloads(builder *b)
+{
+  const metrics_snapshot *s = b->window->now;
+  for (size_t i = 0; i < s->offload_count; i++) {
+    const offload_stats *o = &s->offloads[i], *then = told_of(b, o);
+    for (size_t k = 0; k < o->figure_count; k++)
+      add_figure(b, o, &o->figures[k], k < then->figure_count ? &then->figures[k] : NULL);
+  }
 }
 
 /* |before|: NULL if all is told. */
@@ -264,13 +284,25 @@ static Otlp__HistogramPoint *add_size_point(builder *b, Otlp__Histogram *histogr
 }
 
 /* The histogram's attribute is Firezone's; `datapath` beside it is that of all other metrics. */
+static void add_offload_sizes(builder *b, Otlp__Histogram *histogram, const offload_stats *o, bool delta)
+{
+  const offload_stats *then = told_of(b, o);
+  const uint64_t bytes = o->bytes[0] + o->bytes[1], told = delta ? then->bytes[0] + then->bytes[1] : 0;
+  Otlp__HistogramPoint *p =
+      add_size_point(b, histogram, o->name, o->packet_sizes, delta ? then->packet_sizes : NULL,
+                     bytes > told ? bytes - told : 0);
+  Otlp__KeyValue *datapath = p ? otlp_string(&b->arena, "datapath", o->name) : NULL;
+  if (datapath)
+    p->attributes[p->n_attributes++] = datapath;
+}
+
 static void add_sizes(builder *b)
 {
-  const metrics_xdp *x = &b->window->now->xdp, *then = xdp_before(b);
+  const metrics_snapshot *s = b->window->now;
   const bool delta = is_delta(b, COUNTER);
   Otlp__Metric *m = add_metric(b, "relay.packet.size", "By", "Payload bytes of each relayed packet");
   OTLP_NEW(&b->arena, Otlp__Histogram, OTLP__HISTOGRAM__INIT, histogram);
-  Otlp__HistogramPoint **points = arena_take(&b->arena, 2 * sizeof *points);
+  Otlp__HistogramPoint **points = arena_take(&b->arena, (1 + s->offload_count) * sizeof *points);
   if (!m || !histogram || !points)
     return;
   m->data_case = OTLP__METRIC__DATA_HISTOGRAM;
@@ -281,16 +313,8 @@ static void add_sizes(builder *b)
   const uint64_t told = delta ? b->before.bytes[0] + b->before.bytes[1] : 0;
   add_size_point(b, histogram, "userspace", b->now.packet_sizes, delta ? b->before.packet_sizes : NULL,
                  bytes > told ? bytes - told : 0);
-  if (!x->active)
-    return;
-  const uint64_t xdp_bytes = x->bytes[0] + x->bytes[1],
-                 xdp_told = delta ? then->bytes[0] + then->bytes[1] : 0;
-  Otlp__HistogramPoint *p =
-      add_size_point(b, histogram, "xdp", x->packet_sizes, delta ? then->packet_sizes : NULL,
-                     xdp_bytes > xdp_told ? xdp_bytes - xdp_told : 0);
-  Otlp__KeyValue *datapath = p ? otlp_string(&b->arena, "datapath", "xdp") : NULL;
-  if (datapath)
-    p->attributes[p->n_attributes++] = datapath;
+  for (size_t i = 0; i < s->offload_count; i++)
+    add_offload_sizes(b, histogram, &s->offloads[i], delta);
 }
 
 static void add_dropped(builder *b)
@@ -374,12 +398,10 @@ static void add_all(builder *b, const char *version)
              t->allocations, 0);
   add_single(b, UP_DOWN, "relay.active_channels", "{channel}", "Channels that relay now", t->channels, 0);
   add_responses(b, "relay.responses", "{response}");
-  add_directions(b, "relay.packets", "{packet}", "Packets relayed", t->packets, b->before.packets,
-                 s->xdp.packets, xdp_before(b)->packets);
-  add_directions(b, "relay.data.relayed", "By", "Payload bytes relayed", t->bytes, b->before.bytes,
-                 s->xdp.bytes, xdp_before(b)->bytes);
+  add_directions(b, "relay.packets", "{packet}", "Packets relayed", false);
+  add_directions(b, "relay.data.relayed", "By", "Payload bytes relayed", true);
   add_sizes(b);
-  add_xdp(b);
+  add_offloads(b);
   add_dropped(b);
   add_memory_refusals(b);
   add_workers(b);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 static void put(struct evbuffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -47,18 +48,22 @@ static void put_quoted(struct evbuffer *out, const char *value)
   put(out, "\"");
 }
 
-/* What went through user space has no label of its own, as before there was anything else; what the kernel relayed has one. */
-#define XDP_LABEL "datapath=\"xdp\""
+static const uint64_t *relayed_by(const offload_stats *o, bool in_bytes)
+{
+  return in_bytes ? o->bytes : o->packets;
+}
 
-/* |xdp|: NULL if the kernel relays nothing. */
-static void directions(struct evbuffer *out, const char *name, const uint64_t values[2], const uint64_t *xdp,
-                       const char *help)
+/* What went through user space has no label of its own, as before there was anything else; what the kernel relayed has one. */
+static void directions(struct evbuffer *out, const char *name, const uint64_t values[2],
+                       const metrics_snapshot *s, bool in_bytes, const char *help)
 {
   head(out, name, "counter", help);
   for (unsigned i = 0; i < 2; i++)
     put(out, "%s{direction=\"%s\"} %" PRIu64 "\n", name, metrics_direction(i), values[i]);
-  for (unsigned i = 0; xdp && i < 2; i++)
-    put(out, "%s{direction=\"%s\"," XDP_LABEL "} %" PRIu64 "\n", name, metrics_direction(i), xdp[i]);
+  for (size_t k = 0; k < s->offload_count; k++)
+    for (unsigned i = 0; i < 2; i++)
+      put(out, "%s{direction=\"%s\",datapath=\"%s\"} %" PRIu64 "\n", name, metrics_direction(i),
+          s->offloads[k].name, relayed_by(&s->offloads[k], in_bytes)[i]);
 }
 
 static void responses(struct evbuffer *out, const metrics_totals *t)
@@ -94,32 +99,41 @@ static void size_histogram(struct evbuffer *out, const char *label, const uint64
       below);
 }
 
-static void packet_sizes(struct evbuffer *out, const metrics_totals *t, const metrics_xdp *x)
+static void packet_sizes(struct evbuffer *out, const metrics_totals *t, const metrics_snapshot *s)
 {
+  char label[64];
   head(out, "relay_packet_size_bytes", "histogram", "Payload bytes of each relayed packet.");
   size_histogram(out, "", t->packet_sizes, t->bytes[0] + t->bytes[1]);
-  if (x->active)
-    size_histogram(out, XDP_LABEL ",", x->packet_sizes, x->bytes[0] + x->bytes[1]);
+  for (size_t i = 0; i < s->offload_count; i++) {
+    const offload_stats *o = &s->offloads[i];
+    snprintf(label, sizeof label, "datapath=\"%s\",", o->name);
+    size_histogram(out, label, o->packet_sizes, o->bytes[0] + o->bytes[1]);
+  }
 }
 
-static void reasons(struct evbuffer *out, const char *name, const char *help, const metrics_reason *list,
-                    size_t n)
+/* Named as Prometheus translates OpenTelemetry's names. */
+static void figure(struct evbuffer *out, const char *offload, const offload_figure *f)
 {
-  head(out, name, "counter", help);
-  for (size_t i = 0; i < n; i++)
-    put(out, "%s{reason=\"%s\"} %" PRIu64 "\n", name, list[i].name, list[i].value);
+  char name[96], help[160];
+  snprintf(name, sizeof name, "relay_%s_%s%s", offload, f->name, f->is_total ? "_total" : "");
+  for (char *dot = name; (dot = strchr(dot, '.')) != NULL;)
+    *dot = '_';
+  snprintf(help, sizeof help, "%s%s.", f->help, f->values[0].reason ? ", by reason" : "");
+  head(out, name, f->is_total ? "counter" : "gauge", help);
+  for (size_t i = 0; i < f->count; i++) {
+    const struct offload_value *v = &f->values[i];
+    if (v->reason)
+      put(out, "%s{reason=\"%s\"} %" PRIu64 "\n", name, v->reason, v->value);
+    else
+      put(out, "%s %" PRIu64 "\n", name, v->value);
+  }
 }
 
-static void xdp(struct evbuffer *out, const metrics_xdp *x)
+static void offload_figures(struct evbuffer *out, const metrics_snapshot *s)
 {
-  if (!x->active)
-    return;
-  single(out, "relay_xdp_channels", "gauge", x->channels, "Channels that the kernel relays now.");
-  reasons(out, "relay_xdp_passed_packets_total",
-          "Packets, of any kind, that the program on the interfaces left to the network stack, by reason.",
-          x->passed, x->passed_count);
-  reasons(out, "relay_xdp_channels_left_total", "Channels that were left to user space, by reason.", x->left,
-          x->left_count);
+  for (size_t i = 0; i < s->offload_count; i++)
+    for (size_t k = 0; k < s->offloads[i].figure_count; k++)
+      figure(out, s->offloads[i].name, &s->offloads[i].figures[k]);
 }
 
 static void dropped(struct evbuffer *out, const metrics_totals *t)
@@ -179,12 +193,10 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
   single(out, "relay_active_allocations", "gauge", t.allocations, "Allocations that live now.");
   single(out, "relay_active_channels", "gauge", t.channels, "Channels that relay now.");
   responses(out, &t);
-  directions(out, "relay_data_relayed_bytes_total", t.bytes, s->xdp.active ? s->xdp.bytes : NULL,
-             "Payload bytes relayed.");
-  directions(out, "relay_packets_total", t.packets, s->xdp.active ? s->xdp.packets : NULL,
-             "Packets relayed.");
-  packet_sizes(out, &t, &s->xdp);
-  xdp(out, &s->xdp);
+  directions(out, "relay_data_relayed_bytes_total", t.bytes, s, true, "Payload bytes relayed.");
+  directions(out, "relay_packets_total", t.packets, s, false, "Packets relayed.");
+  packet_sizes(out, &t, s);
+  offload_figures(out, s);
   dropped(out, &t);
   memory_refusals(out, &t);
   workers(out, s);

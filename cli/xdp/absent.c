@@ -4,29 +4,18 @@
 
 #include "log/log.h"
 
-#include <string.h>
-
-xdp *xdp_open(const xdp_config *config)
+static bool is_wanted(const void *settings)
 {
-  if (config->mode != XDP_MODE_OFF)
-    log_warn("xdp", "This build has no kernel data path (it takes clang and libbpf): relaying in user space");
+  return ((const xdp_settings *)settings)->mode != XDP_MODE_OFF;
+}
+
+static void *open_none(const offload_relay *relay, const void *settings)
+{
+  (void)relay;
+  (void)settings;
+  log_warn("xdp", "This build has no kernel data path (it takes clang and libbpf): relaying in user space");
   return NULL;
 }
 
-void xdp_close(xdp *x)
-{
-  (void)x;
-}
-
-void xdp_on_channel(xdp *x, const fzr_event *event, const fzr_addr *local)
-{
-  (void)x;
-  (void)event;
-  (void)local;
-}
-
-void xdp_read(xdp *x, metrics_xdp *out)
-{
-  (void)x;
-  memset(out, 0, sizeof *out);
-}
+/* What was never opened is told nothing. */
+const offload_kind xdp_offload = {.name = "xdp", .is_wanted = is_wanted, .open = open_none};

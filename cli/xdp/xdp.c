@@ -4,24 +4,27 @@
 #include "attach.h"
 #include "channels.h"
 #include "object.h"
-#include "privileges.h"
 #include "log/log.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-struct xdp {
+typedef struct xdp {
   xdp_object object;
   xdp_channels channels;
   xdp_interface interfaces[FZX_TARGETS];
   size_t count;
-};
+} xdp;
 
-_Static_assert(FZX_PASSED_REASONS <= METRICS_XDP_PASSED, "room for all reasons");
-_Static_assert(XDP_LEFT_REASONS <= METRICS_XDP_LEFT, "room for all reasons");
+_Static_assert(XDP_INTERFACES_MAX == FZX_TARGETS, "as many as the program knows");
+_Static_assert(FZX_PASSED_REASONS <= OFFLOAD_VALUES && XDP_LEFT_REASONS <= OFFLOAD_VALUES,
+               "room for all reasons");
 _Static_assert(FZX_SIZE_CLASSES == FZR_SIZE_CLASSES, "one histogram");
 
 static void explain_load(int error)
@@ -39,7 +42,7 @@ static void explain_load(int error)
 }
 
 /* Puts the names of all interfaces into |x|, each once. */
-static void take_names(xdp *x, const xdp_config *c)
+static void take_names(xdp *x, const xdp_settings *c)
 {
   for (size_t i = 0; i < c->interface_count; i++) {
     bool again = false;
@@ -69,7 +72,7 @@ static size_t attach_all(xdp *x, bool generic, int errors[FZX_TARGETS])
   return attached;
 }
 
-static void say_attached(const xdp *x, const xdp_config *c)
+static void say_attached(const xdp *x, const offload_relay *relay, const xdp_settings *c)
 {
   static const char *const to_one[] = {" (to IPv4 only)", " (to IPv6 only)"};
   const char *mode = c->mode == XDP_MODE_GENERIC ? "generic" : "native";
@@ -77,7 +80,7 @@ static void say_attached(const xdp *x, const xdp_config *c)
   size_t len = 0;
   for (size_t k = 0; k < x->count; k++) {
     const xdp_interface *i = &x->interfaces[k];
-    const bool to_ip4 = c->ip4 && !i->unrouted[0], to_ip6 = c->ip6 && !i->unrouted[1];
+    const bool to_ip4 = relay->ip4 && !i->unrouted[0], to_ip6 = relay->ip6 && !i->unrouted[1];
     if (i->link < 0 || (!to_ip4 && !to_ip6))
       continue;
     const char *limit = i->unrouted[0] || i->unrouted[1] ? to_one[to_ip6] : "";
@@ -91,15 +94,28 @@ static void say_attached(const xdp *x, const xdp_config *c)
              mode);
 }
 
+static bool has(const struct __user_cap_data_struct *data, unsigned capability)
+{
+  return data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
+}
+
+/* Whether the kernel spares this process's programs its barriers against speculative execution: CAP_PERFMON, or CAP_SYS_ADMIN. */
+static bool may_speculate(void)
+{
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct data[2] = {0};
+  return !syscall(SYS_capget, &header, data) && (has(data, CAP_PERFMON) || has(data, CAP_SYS_ADMIN));
+}
+
 /* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */
-static int start(xdp *x, const xdp_config *c)
+static int start(xdp *x, const offload_relay *relay, const xdp_settings *c)
 {
   int errors[FZX_TARGETS] = {0};
-  xdp_object_config config = {.settings = {.listen_port = c->listen_port,
-                                           .lowest_port = c->lowest_port,
-                                           .highest_port = c->highest_port,
+  xdp_object_config config = {.settings = {.listen_port = relay->listen_port,
+                                           .lowest_port = relay->lowest_port,
+                                           .highest_port = relay->highest_port,
                                            .route = c->swap ? FZX_ROUTE_SWAP : FZX_ROUTE_FIB},
-                              .entries = c->entries};
+                              .entries = relay->channels};
   size_t attached = 0;
   /* Once more as a program for packets of one buffer: some drivers take no other. */
   for (int turn = 0; turn < 2 && !attached; turn++) {
@@ -118,21 +134,36 @@ static int start(xdp *x, const xdp_config *c)
     if (errors[i])
       xdp_explain_attach(&x->interfaces[i], errors[i], c->mode == XDP_MODE_GENERIC);
     else if (!c->swap)
-      xdp_check_forwarding(&x->interfaces[i], c->ip4, c->ip6);
+      xdp_check_forwarding(&x->interfaces[i], relay->ip4, relay->ip6);
   }
   if (!attached)
     return -1;
-  say_attached(x, c);
-  if (!privileges_speculate())
+  say_attached(x, relay, c);
+  if (!may_speculate())
     log_info(
         "xdp",
         "Without CAP_PERFMON a packet costs about twice as much: the kernel puts barriers into the program");
   return 0;
 }
 
-static xdp *make(const xdp_config *c)
+static void close_xdp(void *offload)
 {
-  if (c->bandwidth_limited) {
+  xdp *x = offload;
+  for (size_t i = 0; i < x->count; i++)
+    xdp_detach(&x->interfaces[i]);
+  xdp_object_free(&x->object);
+  free(x);
+}
+
+static bool is_wanted(const void *settings)
+{
+  return ((const xdp_settings *)settings)->mode != XDP_MODE_OFF;
+}
+
+static void *open_xdp(const offload_relay *relay, const void *settings)
+{
+  const xdp_settings *c = settings;
+  if (relay->bandwidth_limited) {
     log_warn("xdp", "The kernel can't keep to --max-bandwidth-per-allocation: relaying in user space");
     return NULL;
   }
@@ -143,41 +174,21 @@ static xdp *make(const xdp_config *c)
   }
   take_names(x, c);
   x->channels.object = &x->object;
-  x->channels.own_ip4 = c->own_ip4;
-  x->channels.own_ip6 = c->own_ip6;
-  if (start(x, c)) {
-    xdp_close(x);
+  x->channels.own_ip4 = relay->bound_ip4.family ? relay->bound_ip4 : c->own_ip4;
+  x->channels.own_ip6 = relay->bound_ip6.family ? relay->bound_ip6 : c->own_ip6;
+  if (start(x, relay, c)) {
+    close_xdp(x);
     return NULL;
   }
   return x;
 }
 
-xdp *xdp_open(const xdp_config *c)
+static void on_channel(void *offload, const fzr_event *event, const fzr_addr *local)
 {
-  if (c->mode == XDP_MODE_OFF)
-    return NULL;
-  xdp *x = make(c);
-  privileges_drop();
-  return x;
+  xdp_channels_event(&((xdp *)offload)->channels, event, local);
 }
 
-void xdp_close(xdp *x)
-{
-  if (!x)
-    return;
-  for (size_t i = 0; i < x->count; i++)
-    xdp_detach(&x->interfaces[i]);
-  xdp_object_free(&x->object);
-  free(x);
-}
-
-void xdp_on_channel(xdp *x, const fzr_event *event, const fzr_addr *local)
-{
-  if (x)
-    xdp_channels_event(&x->channels, event, local);
-}
-
-static void read_relayed(const xdp *x, metrics_xdp *out)
+static void read_relayed(const xdp *x, offload_stats *out)
 {
   for (uint32_t i = 0; i < FZX_DIRECTIONS * FZX_SIZE_CLASSES; i++) {
     struct fzx_counter counter;
@@ -204,24 +215,46 @@ static void look_for_interfaces(xdp *x)
   }
 }
 
-void xdp_read(xdp *x, metrics_xdp *out)
+static offload_figure *add_figure(offload_stats *out, const char *name, const char *unit, const char *help)
 {
-  memset(out, 0, sizeof *out);
-  if (!x)
-    return;
-  look_for_interfaces(x);
-  out->active = true;
-  read_relayed(x, out);
-  out->channels = atomic_load_explicit(&x->channels.in_kernel, memory_order_relaxed);
-  out->passed_count = FZX_PASSED_REASONS;
+  offload_figure *f = &out->figures[out->figure_count++];
+  *f = (offload_figure){.name = name, .unit = unit, .help = help};
+  return f;
+}
+
+static void read_figures(const xdp *x, offload_stats *out)
+{
+  offload_figure *f = add_figure(out, "channels", "{channel}", "Channels that the kernel relays now");
+  f->count = 1;
+  f->values[0].value = atomic_load_explicit(&x->channels.in_kernel, memory_order_relaxed);
+  f = add_figure(out, "passed.packets", "{packet}",
+                 "Packets, of any kind, that the program on the interfaces left to the network stack");
+  f->is_total = true;
+  f->count = FZX_PASSED_REASONS;
   for (uint32_t i = 0; i < FZX_PASSED_REASONS; i++) {
-    out->passed[i].name = fzx_passed_name(i);
-    if (xdp_object_passed(&x->object, i, &out->passed[i].value))
-      out->passed[i].value = 0;
+    f->values[i].reason = fzx_passed_name(i);
+    if (xdp_object_passed(&x->object, i, &f->values[i].value))
+      f->values[i].value = 0;
   }
-  out->left_count = XDP_LEFT_REASONS;
+  f = add_figure(out, "channels_left", "{channel}", "Channels that were left to user space");
+  f->is_total = true;
+  f->count = XDP_LEFT_REASONS;
   for (unsigned i = 0; i < XDP_LEFT_REASONS; i++) {
-    out->left[i].name = xdp_left_name(i);
-    out->left[i].value = atomic_load_explicit(&x->channels.left[i], memory_order_relaxed);
+    f->values[i].reason = xdp_left_name(i);
+    f->values[i].value = atomic_load_explicit(&x->channels.left[i], memory_order_relaxed);
   }
 }
+
+static void read_xdp(void *offload, offload_stats *out)
+{
+  look_for_interfaces(offload);
+  read_relayed(offload, out);
+  read_figures(offload, out);
+}
+
+const offload_kind xdp_offload = {.name = "xdp",
+                                  .is_wanted = is_wanted,
+                                  .open = open_xdp,
+                                  .channel = on_channel,
+                                  .read = read_xdp,
+                                  .close = close_xdp};

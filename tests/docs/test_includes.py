@@ -23,7 +23,7 @@ CLI = {
     "http": ("common", "log", "net"),
     "portal": ("common", "log", "net"),
     "telemetry": ("common", "log", "net", "grpc", "http"),
-    "xdp": ("common", "log", "net", "telemetry"),
+    "xdp": ("common", "log", "net"),
     "": ("common", "log", "net", "http", "portal", "telemetry", "xdp"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

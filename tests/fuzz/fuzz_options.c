@@ -37,7 +37,7 @@ static void check_read(const options *o)
 {
   if (o->show_help || o->show_version)
     return;
-  FUZZ_CHECK(o->rule_count <= MAX_PEER_RULES && o->xdp_interface_count <= MAX_XDP_INTERFACES);
+  FUZZ_CHECK(o->rule_count <= MAX_PEER_RULES && o->xdp.interface_count <= XDP_INTERFACES_MAX);
   FUZZ_CHECK(o->max_partition_seconds <= UINT32_MAX);
   FUZZ_CHECK(o->shutdown_seconds <= UINT32_MAX || o->shutdown_seconds == UINT64_MAX);
   FUZZ_CHECK(!o->token || *o->token);

@@ -94,10 +94,10 @@ START_TEST(test_options_with_effect)
   set_env("XDP_INTERFACE", "eth1");
   ck_assert_int_eq(READ(PUBLIC), 0);
   ck_assert_uint_eq(o.idle_count, 0);
-  ck_assert_int_eq(o.xdp_mode, XDP_MODE_GENERIC);
+  ck_assert_int_eq(o.xdp.mode, XDP_MODE_GENERIC);
   ck_assert_int_eq(READ(PUBLIC, "--xdp", "off"), 0);
   ck_assert_uint_eq(o.idle_count, 0);
-  ck_assert_int_eq(o.xdp_mode, XDP_MODE_OFF);
+  ck_assert_int_eq(o.xdp.mode, XDP_MODE_OFF);
   /* What the relay takes from its environment is not the sub-command's. */
   set_env("BIND_IP4_ADDR", "127.0.0.1");
   ck_assert_int_eq(READ("credentials"), 0);
@@ -110,20 +110,20 @@ START_TEST(test_flags_of_firezones_relay)
 {
   clear_env();
   ck_assert_msg(READ(PUBLIC, "--ebpf-offloading", "eth0") == 0, "%s", error);
-  ck_assert_int_eq(o.xdp_mode, XDP_MODE_AUTO);
-  ck_assert_uint_eq(o.xdp_interface_count, 1);
-  ck_assert_str_eq(o.xdp_interfaces[0], "eth0");
+  ck_assert_int_eq(o.xdp.mode, XDP_MODE_AUTO);
+  ck_assert_uint_eq(o.xdp.interface_count, 1);
+  ck_assert_str_eq(o.xdp.interfaces[0], "eth0");
   ck_assert(!o.telemetry);
   ck_assert_msg(READ(PUBLIC, "--telemetry", "--ebpf-offloading=eth0", "--ebpf-attach-mode", "driver",
                      "--ebpf-int4-addr", "10.0.0.1", "--ebpf-int6-addr=fd00::1") == 0,
                 "%s", error);
-  ck_assert_int_eq(o.xdp_mode, XDP_MODE_NATIVE);
-  ck_assert_uint_eq(o.xdp_ip4.ip[0], 10);
-  ck_assert_uint_eq(o.xdp_ip6.ip[0], 0xfd);
+  ck_assert_int_eq(o.xdp.mode, XDP_MODE_NATIVE);
+  ck_assert_uint_eq(o.xdp.own_ip4.ip[0], 10);
+  ck_assert_uint_eq(o.xdp.own_ip6.ip[0], 0xfd);
   ck_assert(o.telemetry);
   check_idle("--ebpf-int6-addr", "--public-ip6-addr is not set");
   ck_assert_msg(READ(PUBLIC, "--ebpf-offloading=eth0", "--ebpf-attach-mode=generic") == 0, "%s", error);
-  ck_assert_int_eq(o.xdp_mode, XDP_MODE_GENERIC);
+  ck_assert_int_eq(o.xdp.mode, XDP_MODE_GENERIC);
   ck_assert_int_eq(READ(PUBLIC, "--ebpf-attach-mode=native"), -1);
 }
 END_TEST

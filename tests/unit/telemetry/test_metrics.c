@@ -228,6 +228,52 @@ START_TEST(test_prometheus)
 }
 END_TEST
 
+/* Two data paths in the kernel: each has series of its own, and none of the workers'. */
+START_TEST(test_prometheus_of_offloads)
+{
+  static const char *const lines[] = {
+      "relay_packets_total{direction=\"peer_to_client\"} 33",
+      "relay_packets_total{direction=\"client_to_peer\",datapath=\"one\"} 1",
+      "relay_packets_total{direction=\"peer_to_client\",datapath=\"two\"} 4",
+      "relay_data_relayed_bytes_total{direction=\"client_to_peer\",datapath=\"one\"} 100",
+      "relay_data_relayed_bytes_total{direction=\"peer_to_client\",datapath=\"two\"} 400",
+      "relay_packet_size_bytes_bucket{datapath=\"two\",le=\"+Inf\"} 7",
+      "relay_packet_size_bytes_sum{datapath=\"two\"} 700",
+      "# HELP relay_one_channels Channels now.",
+      "# TYPE relay_one_channels gauge",
+      "relay_one_channels 5",
+      "# HELP relay_one_passed_packets_total Packets left alone, by reason.",
+      "# TYPE relay_one_passed_packets_total counter",
+      "relay_one_passed_packets_total{reason=\"short\"} 6",
+      "relay_one_passed_packets_total{reason=\"long\"} 0",
+      "relay_two_channels 8",
+  };
+  metrics_snapshot s = snapshot();
+  s.offload_count = 2;
+  s.offloads[0] = (offload_stats){
+      .name = "one",
+      .packets = {1, 2},
+      .bytes = {100, 200},
+      .figures = {{"channels", "{channel}", "Channels now", false, 1, {{NULL, 5}}},
+                  {"passed.packets", "{packet}", "Packets left alone", true, 2, {{"short", 6}, {"long", 0}}}},
+      .figure_count = 2};
+  s.offloads[1] =
+      (offload_stats){.name = "two",
+                      .packets = {3, 4},
+                      .bytes = {300, 400},
+                      .packet_sizes = {7},
+                      .figures = {{"channels", "{channel}", "Channels now", false, 1, {{NULL, 8}}}},
+                      .figure_count = 1};
+  char *text = as_text(&s);
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    char whole[128];
+    snprintf(whole, sizeof whole, "\n%s\n", lines[i]);
+    ck_assert_msg(strstr(text, whole) != NULL, "missing: %s", lines[i]);
+  }
+  free(text);
+}
+END_TEST
+
 START_TEST(test_prometheus_of_nothing)
 {
   const metrics_snapshot s = {0};
@@ -249,6 +295,7 @@ int main(void)
   tcase_add_test(c, test_all_that_is_answered_is_there);
   tcase_add_test(c, test_process);
   tcase_add_test(c, test_prometheus);
+  tcase_add_test(c, test_prometheus_of_offloads);
   tcase_add_test(c, test_prometheus_of_nothing);
   suite_add_tcase(suite, c);
   return fzt_run(suite);

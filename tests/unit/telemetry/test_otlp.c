@@ -226,6 +226,57 @@ START_TEST(test_temporality)
 }
 END_TEST
 
+static offload_stats offload(const char *name, uint64_t k)
+{
+  return (offload_stats){
+      .name = name,
+      .packets = {k, 2 * k},
+      .bytes = {100 * k, 200 * k},
+      .packet_sizes = {3 * k},
+      .figures =
+          {{"channels", "{channel}", "Channels now", false, 1, {{NULL, k}}},
+           {"passed.packets", "{packet}", "Packets left alone", true, 2, {{"short", 5 * k}, {"long", 0}}}},
+      .figure_count = 2};
+}
+
+/* Two data paths in the kernel, one of which was there already when it was last told of. */
+START_TEST(test_offloads)
+{
+  metrics_worker w = {.engine = {.packets = {30, 5}}};
+  metrics_snapshot s = {.workers = &w, .worker_count = 1, .offload_count = 2}, before = {.offload_count = 1};
+  s.offloads[0] = offload("new", 10);
+  s.offloads[1] = offload("old", 20);
+  before.offloads[0] = offload("old", 15);
+  const otlp_window window = {OTLP_DELTA, 1000, &s, 5000, &before, 4000};
+  Otlp__ExportMetrics *m = metrics_in(&window);
+  const Otlp__Sum *packets = metric(m, "relay.packets")->sum;
+  ck_assert_uint_eq(packets->n_data_points, 6);
+  ck_assert_str_eq(
+      find(packets->data_points[1]->attributes, packets->data_points[1]->n_attributes, "datapath"), "-");
+  ck_assert_str_eq(
+      find(packets->data_points[3]->attributes, packets->data_points[3]->n_attributes, "datapath"), "new");
+  ck_assert_int_eq(packets->data_points[3]->as_int, 20);
+  ck_assert_str_eq(
+      find(packets->data_points[5]->attributes, packets->data_points[5]->n_attributes, "datapath"), "old");
+  ck_assert_int_eq(packets->data_points[5]->as_int, 10);
+  ck_assert_int_eq(metric(m, "data_relayed_bytes")->sum->data_points[2]->as_int, 1500);
+  const Otlp__Histogram *sizes = metric(m, "relay.packet.size")->histogram;
+  ck_assert_uint_eq(sizes->n_data_points, 3);
+  ck_assert_str_eq(
+      find(sizes->data_points[2]->attributes, sizes->data_points[2]->n_attributes, "relay.datapath"), "old");
+  ck_assert_uint_eq(sizes->data_points[2]->count, 15);
+  const Otlp__Metric *channels = metric(m, "relay.old.channels"),
+                     *passed = metric(m, "relay.old.passed.packets");
+  ck_assert(!channels->sum->is_monotonic && passed->sum->is_monotonic);
+  ck_assert_int_eq(channels->sum->data_points[0]->as_int, 20);
+  ck_assert_str_eq(passed->unit, "{packet}");
+  ck_assert_int_eq(passed->sum->data_points[0]->as_int, 25);
+  ck_assert_str_eq(find(passed->sum->data_points[1]->attributes, 1, "reason"), "long");
+  ck_assert_int_eq(metric(m, "relay.new.passed.packets")->sum->data_points[0]->as_int, 50);
+  otlp__export_metrics__free_unpacked(m, NULL);
+}
+END_TEST
+
 /* A copy has figures of its own. */
 START_TEST(test_copies)
 {
@@ -463,6 +514,7 @@ int main(void)
   tcase_add_checked_fixture(c, setup, NULL);
   tcase_add_test(c, test_metrics);
   tcase_add_test(c, test_temporality);
+  tcase_add_test(c, test_offloads);
   tcase_add_test(c, test_copies);
   tcase_add_test(c, test_spans);
   tcase_add_test(c, test_any_spans);

@@ -23,18 +23,6 @@ static int keeps_maps_open(void)
          (major > 5 || (major == 5 && minor >= 19));
 }
 
-static bool has(const struct __user_cap_data_struct *data, unsigned capability)
-{
-  return data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
-}
-
-bool privileges_speculate(void)
-{
-  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct data[2] = {0};
-  return !syscall(SYS_capget, &header, data) && (has(data, CAP_PERFMON) || has(data, CAP_SYS_ADMIN));
-}
-
 void privileges_drop(void)
 {
   static const unsigned drop[] = {CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN};
@@ -44,7 +32,7 @@ void privileges_drop(void)
     return;
   (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (syscall(SYS_capget, &header, data)) {
-    log_warn("xdp", "Can't read this process's capabilities: %s", strerror(errno));
+    log_warn("relay", "Can't read this process's capabilities: %s", strerror(errno));
     return;
   }
   for (unsigned i = 0; i < sizeof drop / sizeof *drop; i++) {
@@ -54,5 +42,5 @@ void privileges_drop(void)
     word->inheritable &= ~CAP_TO_MASK(drop[i]);
   }
   if (syscall(SYS_capset, &header, data))
-    log_warn("xdp", "Can't give up capabilities: %s", strerror(errno));
+    log_warn("relay", "Can't give up capabilities: %s", strerror(errno));
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A data path in the kernel that takes channels off the workers' hands: what each kind has to offer, and what it tells of itself. Whatever
+ * goes wrong with one, the relay goes on in user space, which sees every packet that the kernel leaves alone. */
+#ifndef COMMON_OFFLOAD_H
+#define COMMON_OFFLOAD_H
+
+#include "firezone_relay/firezone_relay.h"
+
+#define OFFLOADS_MAX    4u
+#define OFFLOAD_FIGURES 4u
+#define OFFLOAD_VALUES  32u
+
+/* Something that only one kind counts, as a metric: one value without a reason, or several with one each. */
+typedef struct offload_figure {
+  const char *name; /* of the metric relay.<kind>.<name>; words of a-z and _ with dots between them */
+  const char *unit; /* as OpenTelemetry has it: "{packet}" */
+  const char *help; /* what it counts, without a full stop */
+  bool is_total;    /* it only grows; else it is what is so now */
+  size_t count;
+  struct offload_value {
+    const char *reason; /* NULL: none, and there is one value */
+    uint64_t value;
+  } values[OFFLOAD_VALUES];
+} offload_figure;
+
+/* What was relayed without the workers. Texts are static. */
+typedef struct offload_stats {
+  const char *name; /* of the kind: the datapath that its series have */
+  uint64_t packets[2], bytes[2];
+  uint64_t packet_sizes[FZR_SIZE_CLASSES];
+  offload_figure figures[OFFLOAD_FIGURES];
+  size_t figure_count;
+} offload_stats;
+
+/* The relay that it works for. */
+typedef struct offload_relay {
+  uint16_t listen_port, lowest_port, highest_port;
+  bool ip4, ip6;                 /* families that the relay offers */
+  bool bandwidth_limited;        /* which the kernel can't keep to */
+  fzr_addr bound_ip4, bound_ip6; /* what its sockets are bound to; family NONE: to no address */
+  uint32_t channels;             /* that there may be */
+} offload_relay;
+
+typedef struct offload_kind {
+  const char *name;
+
+  /* Whether |settings| ask for it. */
+  bool (*is_wanted)(const void *settings);
+
+  /* Takes up work. Returns what the functions below are given; or NULL if nothing came of it: what failed, and what would help, is in the
+   * log then. Privileges that this takes are given up afterwards. */
+  void *(*open)(const offload_relay *relay, const void *settings);
+
+  /* Takes up a channel, or forgets it: |event| is FZR_EVENT_CHANNEL_BOUND or _UNBOUND, |local| the address that the allocation's socket is
+   * bound to. Any thread, but each channel's events from one thread. */
+  void (*channel)(void *offload, const fzr_event *event, const fzr_addr *local);
+
+  /* Adds what it has counted to |out|, which is all 0 but for its name; and says in the log, once, what has become of it. */
+  void (*read)(void *offload, offload_stats *out);
+
+  /* Ends it; channels go on in user space. No other thread may use it any more. */
+  void (*close)(void *offload);
+} offload_kind;
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All data paths in the kernel that this build has. */
+#ifndef RELAY_OFFLOADS_H
+#define RELAY_OFFLOADS_H
+
+#include "common/offload.h"
+#include "options.h"
+
+/* Those that are at work. */
+typedef struct offloads {
+  struct {
+    const offload_kind *kind;
+    void *it;
+  } each[OFFLOADS_MAX];
+  size_t count;
+} offloads;
+
+/* Opens what |o| asks for; |all| is empty. The privileges that this takes are given up by the calling thread, and so by those that it starts. */
+void offloads_open(offloads *all, const options *o, const offload_relay *relay);
+
+/* Tells all of them of a channel, see offload_kind. */
+void offloads_channel(const offloads *all, const fzr_event *event, const fzr_addr *local);
+
+/* Reads what they count. Returns how many of |out| were written. */
+size_t offloads_read(const offloads *all, offload_stats out[OFFLOADS_MAX]);
+
+void offloads_close(offloads *all);
+
+#endif
