@@ -769,16 +769,18 @@ class Tls(unittest.TestCase):
             with self.collector(behave=behave) as collector:
                 env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "https://localhost:%d" % collector.port
                 with Relay(BINARY, v6=None, env={**env, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20s3cret"}) as relay:
-                    bindings(relay, 1500)
-                    wait_for(lambda: len(collector.metrics) > 2 and len(collector.spans()) >= 512 * 2, "metrics and spans")
+                    for batches in (1, 2, 3):  # never more at once than there is room for
+                        bindings(relay, 512)
+                        wait_for(lambda: len(collector.spans()) >= 512 * batches, "spans")  # pylint: disable=cell-var-from-loop
+                    wait_for(lambda: len(collector.metrics) > 2, "metrics")
                     self.assertNotIn("s3cret", relay.output())
                     relay.stop(immediately=False)
-                # With what the flush brought, nothing is missing that the relay has not told: a busy machine may make it drop some, or give up.
+                # With what the flush brought, nothing is missing, unless the machine was so busy that the relay had to give up on something.
                 counts = collector.last_metrics()
                 dropped = counts["relay.spans_dropped"]["sum"]["data_points"][0]["int"]
                 answers = sum(p["int"] for p in counts["responses_total"]["sum"]["data_points"])
-                if "Gave up sending" not in relay.output():
-                    self.assertEqual(len(collector.spans()) + dropped, answers)
+                if "WARN otlp" not in relay.output():
+                    self.assertEqual((len(collector.spans()), dropped), (answers, 0))
         with self.collector(behave=behave) as collector:
             env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "https://localhost:%d" % collector.port
             with Relay(BINARY, v6=None, env=env) as relay:

@@ -369,7 +369,7 @@ class Formats(unittest.TestCase):
         with Relay(BINARY, "--deny-peer", "127.0.0.77/32", *args, env=env, workers=WORKERS) as relay:
             with new_client(relay) as client:
                 client.allocate()
-                client.bind(("127.0.0.1", 9))
+                client.bind(("127.0.0.1", 9), client.bind(("127.0.0.1", 9)))
                 client.request_once(stun.CHANNEL_BIND, [(stun.CHANNEL_NUMBER, stun.channel_value(0x4001)),
                                                         (stun.XOR_PEER_ADDRESS, ("127.0.0.77", 7)),
                                                         (stun.SOFTWARE, b'"}\n{"level":"ERROR"')])
@@ -423,6 +423,10 @@ class Formats(unittest.TestCase):
         self.check_used(*self.check_flat(lines, client, "level", "timestamp"))
 
     def check_used(self, objects, mine):
+        again, bound = mine["Refreshed channel binding"], mine["Successfully bound channel"]
+        self.assertEqual(again["level"], "DEBUG")
+        self.assertEqual([again[key] for key in ("sender", "allocation", "peer", "channel")],
+                         [bound[key] for key in ("sender", "allocation", "peer", "channel")])
         self.assertEqual(mine["Refused peer"]["level"], "DEBUG")
         self.assertEqual(mine["Refused peer"]["software"], '"}\n{"level":"ERROR"')
         self.assertEqual(mine["Refused request"]["error"], 401)

@@ -283,11 +283,11 @@ class Endings(PortalTest):
                 if opcode == 8:
                     got.append(int.from_bytes(payload[:2], "big"))
 
-        for _ in range(3):
+        # Of what is long the relay need not read the rest, and then the kernel may take back what it has said.
+        for _ in range(3 if len(data) > 4096 else 1):
             self.comes_back(script, pattern)
             if got:
                 break
-            # The relay was gone before all had been sent, and with the failure to send went what it had said.
         self.assertEqual(got, [code])
 
     def test_oversized_frame(self):

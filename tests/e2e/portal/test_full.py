@@ -65,14 +65,23 @@ class Full(PortalTest):
         for _ in range(3):
             self.knock_in_vain(self.stranger())
         subject.wait(FULL + r".* reason=\"no free port\"")
-        # Whoever is in notices nothing.
+        # A client that is in and idle, and whose NAT has given it another port, looks like any other.
+        moved = self.stranger()
+        moved.username, moved.key = flow.client.username, flow.client.key
+        self.knock_in_vain(moved)
         self.assertTrue(flow.client.binding())
         flow.relay(20)
         flow.keep_alive()
         with self.assertRaises(Refused) as refused:
             self.stranger().allocate()
         self.assertEqual(refused.exception.code, 508)
-        flow.client.refresh(0)
+        # But if it asks for what it had, it gets that.
+        with self.assertRaises(Refused) as refused:
+            moved.refresh()
+        self.assertEqual(refused.exception.code, 437)
+        moved.allocate()
+        self.assertTrue(moved.binding())
+        moved.refresh(0)
         self.wait_for(lambda: self.get("/readyz") == (200, "ready\n"), "room")
         self.assertTrue(self.stranger().binding())
         Flow(self, self.port).relay(20)
