@@ -102,6 +102,94 @@ static void write_network(const fzr_addr *client, char *out, size_t cap)
   fzr_peer_rule_format(&net, out, cap);
 }
 
+/* What the attributes of requests are called. */
+static const char *attribute_name(unsigned type)
+{
+  switch (type) {
+  case FZR_ATTR_LIFETIME:
+    return "LIFETIME";
+  case FZR_ATTR_CHANNEL_NUMBER:
+    return "CHANNEL-NUMBER";
+  case FZR_ATTR_XOR_PEER_ADDRESS:
+    return "XOR-PEER-ADDRESS";
+  case FZR_ATTR_REQUESTED_ADDRESS_FAMILY:
+    return "REQUESTED-ADDRESS-FAMILY";
+  case FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY:
+    return "ADDITIONAL-ADDRESS-FAMILY";
+  case FZR_ATTR_EVEN_PORT:
+    return "EVEN-PORT";
+  case FZR_ATTR_REQUESTED_TRANSPORT:
+    return "REQUESTED-TRANSPORT";
+  case FZR_ATTR_DONT_FRAGMENT:
+    return "DONT-FRAGMENT";
+  case FZR_ATTR_RESERVATION_TOKEN:
+    return "RESERVATION-TOKEN";
+  default:
+    return "attribute";
+  }
+}
+
+/* What an error code says by itself, of a request of |method|. */
+static const char *meaning_of(unsigned code, unsigned method)
+{
+  switch (code) {
+  case 437:
+    return method == FZR_STUN_ALLOCATE ? "the client has an allocation, from the same address and port"
+                                       : "the client has no allocation, at this address and port";
+  case 440:
+    return "no relayed address of that family is to be had here";
+  case 441:
+    return "the allocation is another user's";
+  case 442:
+    return "the only transport to peers is UDP";
+  case 443:
+    return "the allocation has no relayed address of that family";
+  case 486:
+    return "the user has as many allocations as --max-allocations-per-user allows";
+  default:
+    return NULL;
+  }
+}
+
+/* The same where it has more than one cause. */
+static const char *refusal_text(unsigned refusal)
+{
+  static const char *const texts[] = {
+      [FZR_REFUSAL_NO_CREDENTIALS] = "it has no credentials, as the first request of any client",
+      [FZR_REFUSAL_NO_NONCE] = "it has no nonce, as the first request of a client that knows the realm",
+      [FZR_REFUSAL_USERNAME] = "a username of nobody, or not of the form expiry:salt",
+      [FZR_REFUSAL_PASSWORD] = "a wrong password",
+      [FZR_REFUSAL_REALM] = "another realm",
+      [FZR_REFUSAL_EXPIRED] = "the credential has expired",
+      [FZR_REFUSAL_NONCE_FOREIGN] =
+          "the nonce is not of this life of the relay, or of another address of the client",
+      [FZR_REFUSAL_NONCE_OLD] = "the nonce is too old",
+      [FZR_REFUSAL_USERNAME_TEXT] = "the username is too long, or not UTF-8",
+      [FZR_REFUSAL_METHOD] = "an unknown method",
+      [FZR_REFUSAL_CHANNEL_TAKEN] = "the channel has another peer, or the peer another channel",
+      [FZR_REFUSAL_DRAINING] = "the relay is shutting down",
+      [FZR_REFUSAL_CHANNELS] = "the allocation has as many channels as --max-channels-per-allocation allows",
+  };
+  return refusal < sizeof texts / sizeof *texts ? texts[refusal] : NULL;
+}
+
+/* Why a request was refused, into |out|; returns NULL if there is nothing to say. */
+static const char *refusal_of(const fzr_log_record *r, char *out, size_t cap)
+{
+  const char *how = r->refusal == FZR_REFUSAL_MISSING ? "there is no"
+                    : r->refusal == FZR_REFUSAL_UNKNOWN
+                        ? "unknown, or not supported:"
+                        : "a wrong value, or one that does not go with the rest:";
+  if (r->attribute) {
+    snprintf(out, cap, "%s %s (0x%04x)", how, attribute_name(r->attribute), (unsigned)r->attribute);
+    return out;
+  }
+  const char *text = refusal_text(r->refusal);
+  if (text)
+    return text;
+  return r->adapter_error ? fzr_strerror(r->adapter_error) : meaning_of(r->error_code, r->method);
+}
+
 /* Why something ended, where the message does not say it; NULL: it does. */
 static const char *end_of(const fzr_log_record *r)
 {
@@ -198,6 +286,10 @@ static void add_reason(writing *w, const fzr_log_record *r)
   if (r->peer && r->peer_reason) {
     explain_refusal(r, w->why, sizeof w->why);
     add_text(w, "reason", w->why);
+  } else if (r->event == FZR_LOG_REQUEST) {
+    const char *refusal = refusal_of(r, w->why, sizeof w->why);
+    if (refusal)
+      add_text(w, "reason", refusal);
   } else if (r->adapter_error) {
     add_text(w, "reason", fzr_strerror(r->adapter_error));
   } else if (end) {

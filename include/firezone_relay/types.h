@@ -140,6 +140,29 @@ enum fzr_peer_reason {
 };
 #define FZR_PEER_REASONS 7
 
+/** Why a request was refused, where its error code has more than one cause. For the log alone: nobody is told of it. */
+enum fzr_refusal {
+  FZR_REFUSAL_NONE = 0,           /**< the code says it */
+  FZR_REFUSAL_NO_CREDENTIALS = 1, /**< 401: no USERNAME or no MESSAGE-INTEGRITY, as all clients begin */
+  FZR_REFUSAL_NO_NONCE = 2,       /**< 401: likewise, of clients that know the realm */
+  FZR_REFUSAL_USERNAME = 3,       /**< 401: nobody has that name, or it is not of the scheme's form */
+  FZR_REFUSAL_PASSWORD = 4,       /**< 401: MESSAGE-INTEGRITY was made with another one */
+  FZR_REFUSAL_REALM = 5,          /**< 401: it is of another realm */
+  FZR_REFUSAL_EXPIRED = 6,        /**< 401: the credential's time is over */
+  FZR_REFUSAL_NONCE_FOREIGN = 7,  /**< 438: the nonce is none of this engine for the client's address */
+  FZR_REFUSAL_NONCE_OLD = 8,      /**< 438: it was, for too long */
+  FZR_REFUSAL_USERNAME_TEXT = 9,  /**< 400: USERNAME is too long or not UTF-8 */
+  FZR_REFUSAL_METHOD = 10,        /**< 400: nothing is known of that method */
+  FZR_REFUSAL_MISSING = 11,       /**< 400: no `attribute` */
+  FZR_REFUSAL_VALUE =
+      12, /**< 400: `attribute` has a value that it can't have, or none with what else there is */
+  FZR_REFUSAL_CHANNEL_TAKEN = 13, /**< 400: the channel has another peer, or the peer another channel */
+  FZR_REFUSAL_UNKNOWN = 14,       /**< 420: `attribute`, the first such one, is unknown or not supported */
+  FZR_REFUSAL_DRAINING = 15,      /**< 508: there are no new allocations any more */
+  FZR_REFUSAL_CHANNELS = 16,      /**< 508: the allocation has as many channels as one may have */
+  FZR_REFUSAL_LACK = 17           /**< 508: `adapter_error` says for want of what */
+};
+
 /**
  * One log record: facts, no text. Pointers are valid during the call only. Bytes that came off the network
  * (username, software) are as they came: escape them before they are shown.
@@ -162,8 +185,9 @@ typedef struct fzr_log_record {
   const uint8_t *software; /**< the request's SOFTWARE, not terminated; NULL if none */
   uint16_t username_len;
   uint16_t software_len;
-  uint8_t peer_reason; /**< FZR_LOG_PEER_…: enum fzr_peer_reason */
-  uint8_t reserved[3];
+  uint8_t peer_reason;        /**< FZR_LOG_PEER_…: enum fzr_peer_reason */
+  uint8_t refusal;            /**< FZR_LOG_REQUEST: enum fzr_refusal */
+  uint16_t attribute;         /**< FZR_LOG_REQUEST: the type that `refusal` is about, 0 if none */
   const fzr_addr *peer_inner; /**< FZR_LOG_PEER_…: the IPv4 address in `peer` that was refused, or NULL */
   const struct fzr_peer_rule *peer_rule; /**< FZR_LOG_PEER_…: the rule that denies it, or NULL */
   const fzr_addr *relayed[2]; /**< FZR_LOG_ALLOCATION_CREATED: its IPv4 and IPv6 relayed addresses, or NULL */

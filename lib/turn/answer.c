@@ -129,6 +129,9 @@ static void log_refused(const fzr_engine *e, const fzri_request *r, unsigned cod
     return;
   fzr_log_record record = fzri_log_request(e, FZR_LOG_DEBUG, FZR_LOG_REQUEST, r);
   record.error_code = (uint16_t)code;
+  record.refusal = r->refusal;
+  record.attribute = r->attribute;
+  record.adapter_error = r->lack;
   e->log(e->log_ctx, &record);
 }
 
@@ -161,7 +164,8 @@ void fzri_answer_unknown(fzr_engine *e, fzri_request *r, const uint16_t *types, 
   }
   fzr_stun_add(&reply.builder, FZR_ATTR_UNKNOWN_ATTRIBUTES, list, 2 * n);
   send_reply(e, r, &reply, 420);
-  log_refused(e, r, 420);
+  r->attribute = types[0];
+  log_refused(e, r, fzri_refuse(r, 420, FZR_REFUSAL_UNKNOWN));
 }
 
 void fzri_answer_not_understood(fzr_engine *e, fzri_request *r)

@@ -70,21 +70,25 @@ static bool realm_is_ours(const fzr_engine *e, const fzr_stun_msg *msg)
 /* The rules, once all is known. A missing NONCE is 401 and not 400, and a nonce that is no good is always 438, whatever else is
  * wrong. An old nonce is good for requests of its 5-tuple's allocation: some clients of calls that last longer than an hour do not
  * live through a 438. */
-static unsigned judge(const fzr_engine *e, const fzri_request *r, bool has_nonce, enum fzri_nonce_kind nonce,
+static unsigned judge(const fzr_engine *e, fzri_request *r, bool has_nonce, enum fzri_nonce_kind nonce,
                       enum fzr_auth_result result)
 {
   if (!has_nonce)
-    return 401;
+    return fzri_refuse(r, 401, FZR_REFUSAL_NO_NONCE);
   if (nonce == FZRI_NONCE_FOREIGN)
-    return 438;
+    return fzri_refuse(r, 438, FZR_REFUSAL_NONCE_FOREIGN);
   if (nonce == FZRI_NONCE_OLD && !(r->verified && is_of_allocation(r)))
-    return 438;
-  if (!r->verified || !realm_is_ours(e, &r->msg))
-    return 401;
+    return fzri_refuse(r, 438, FZR_REFUSAL_NONCE_OLD);
+  if (!r->verified)
+    return fzri_refuse(r, 401, result == FZR_AUTH_UNKNOWN ? FZR_REFUSAL_USERNAME : FZR_REFUSAL_PASSWORD);
+  if (!realm_is_ours(e, &r->msg))
+    return fzri_refuse(r, 401, FZR_REFUSAL_REALM);
   if (result == FZR_AUTH_OK)
     return 0;
   /* Whoever has another credential has to have one that is valid. */
-  return is_of_allocation(r) && fzri_scheme_outlives(&e->scheme) ? 0 : 401;
+  if (is_of_allocation(r) && fzri_scheme_outlives(&e->scheme))
+    return 0;
+  return fzri_refuse(r, 401, FZR_REFUSAL_EXPIRED);
 }
 
 unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
@@ -94,9 +98,9 @@ unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
   enum fzr_auth_result result = FZR_AUTH_UNKNOWN;
   /* What follows hashes the username, and more than once. */
   if (r->username.len > USERNAME_MAX || !fzri_utf8_valid(r->username.value, r->username.len))
-    return 400;
+    return fzri_refuse(r, 400, FZR_REFUSAL_USERNAME_TEXT);
   if (!fzr_stun_has(&r->msg, FZR_ATTR_MESSAGE_INTEGRITY) || !r->username.value)
-    return 401;
+    return fzri_refuse(r, 401, FZR_REFUSAL_NO_CREDENTIALS);
   const bool has_nonce = fzr_stun_get(&r->msg, FZR_ATTR_NONCE, &attr);
   if (has_nonce)
     nonce = fzri_nonce_check(&e->nonces, r->from, attr.value, attr.len, e->now);

@@ -65,7 +65,7 @@ static void take_authenticated(fzr_engine *e, fzri_request *r)
   if (r->dropped)
     return;
   if (!r->method->handle)
-    fzri_answer_error(e, r, 400);
+    fzri_answer_error(e, r, fzri_refuse(r, 400, FZR_REFUSAL_METHOD));
   else if (code)
     fzri_answer_error(e, r, code);
   else if (r->msg.unknown_count)
@@ -107,6 +107,9 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   r.username = r.software = (fzr_stun_attr){0};
   r.peer = NULL;
   r.channel = 0;
+  r.refusal = FZR_REFUSAL_NONE;
+  r.attribute = 0;
+  r.lack = 0;
   r.credential = (fzr_auth_key){0};
   r.reached = r.verified = r.authenticated = r.paid = false;
   r.dropped = FZR_DROP_NONE;

@@ -15,16 +15,16 @@ typedef struct wanted {
 } wanted;
 
 /* Reads an attribute whose value is its first byte. Returns 0 and the value, or 400. */
-static unsigned read_byte(const fzri_request *r, uint16_t type, uint8_t *value)
+static unsigned read_byte(fzri_request *r, uint16_t type, uint8_t *value)
 {
   uint32_t word;
   if (fzr_stun_get_u32(&r->msg, type, &word))
-    return 400;
+    return fzri_refuse_attribute(r, type);
   *value = (uint8_t)(word >> 24);
   return 0;
 }
 
-static unsigned check_transport(const fzri_request *r)
+static unsigned check_transport(fzri_request *r)
 {
   uint8_t protocol;
   if (read_byte(r, FZR_ATTR_REQUESTED_TRANSPORT, &protocol))
@@ -34,11 +34,11 @@ static unsigned check_transport(const fzri_request *r)
 
 /* ADDITIONAL-ADDRESS-FAMILY asks for IPv6 beside IPv4. A relay that has but one of them gives that and says so; one with IPv6
  * alone does so too, although RFC 8656 section 7.2 would have 440: it is what the Firezone relay does. */
-static unsigned additional_family(const fzr_engine *e, const fzri_request *r, wanted *w)
+static unsigned additional_family(const fzr_engine *e, fzri_request *r, wanted *w)
 {
   uint8_t family;
   if (read_byte(r, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, &family) || family == FZR_FAMILY_IPV4)
-    return 400;
+    return fzri_refuse_attribute(r, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY);
   if (family != FZR_FAMILY_IPV6)
     return 440;
   w->families = e->families;
@@ -51,14 +51,14 @@ static unsigned additional_family(const fzr_engine *e, const fzri_request *r, wa
   return 0;
 }
 
-static unsigned read_families(const fzr_engine *e, const fzri_request *r, wanted *w)
+static unsigned read_families(const fzr_engine *e, fzri_request *r, wanted *w)
 {
   const bool requested = fzr_stun_has(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY);
   const bool additional = fzr_stun_has(&r->msg, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY);
   uint8_t family = FZR_FAMILY_IPV4;
   *w = (wanted){0};
   if (requested && additional)
-    return 400;
+    return fzri_refuse_attribute(r, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY);
   if (additional)
     return additional_family(e, r, w);
   if (requested && read_byte(r, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, &family))
@@ -109,13 +109,13 @@ static unsigned enter_user(fzr_engine *e, const fzri_request *r, uint64_t *user)
 }
 
 /* Returns 0 if an allocation waits for its sockets now, or if there is nothing to say, else the error code. */
-static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uint32_t lifetime)
+static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t lifetime)
 {
   fzri_allocation *a;
   fzri_pending *pending;
   fzri_allocation_request request = {r->from, r->to, w->families, w->missing, lifetime, 0};
   if (e->draining)
-    return 508;
+    return fzri_refuse(r, 508, FZR_REFUSAL_DRAINING);
   if (r->allocation)
     fzri_allocation_expire(e, r->allocation);
   const unsigned code = enter_user(e, r, &request.user);
@@ -128,7 +128,9 @@ static unsigned begin(fzr_engine *e, const fzri_request *r, const wanted *w, uin
     if (error == FZR_ERR_NO_MEMORY)
       fzri_note_memory(e, r, error);
     /* No answer where a port is about to become free: the client asks again within moments, but 508 would be the end of it. */
-    return error == FZR_ERR_NO_PORT && fzri_replace_make_room(e, request.user) ? 0 : 508;
+    if (error == FZR_ERR_NO_PORT && fzri_replace_make_room(e, request.user))
+      return 0;
+    return fzri_refuse_for_lack(r, error);
   }
   remember(r, a, pending);
   return 0;
@@ -181,8 +183,9 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
 }
 
 /* The record of an Allocate's end, made from what was remembered of the request. */
-static void log_end(const fzr_engine *e, const fzri_allocation *a, unsigned code)
+static void log_end(const fzr_engine *e, const fzri_allocation *a, int error)
 {
+  const unsigned code = error ? 508 : 0;
   const enum fzr_log_level level = code ? FZR_LOG_DEBUG : FZR_LOG_INFO;
   if (!fzri_log_wants(e, level))
     return;
@@ -190,6 +193,8 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, unsigned code
   fzr_log_record record = fzri_log_record(e, level, code ? FZR_LOG_REQUEST : FZR_LOG_ALLOCATION_CREATED);
   record.method = FZR_STUN_ALLOCATE;
   record.error_code = (uint16_t)code;
+  record.refusal = error ? FZR_REFUSAL_LACK : FZR_REFUSAL_NONE;
+  record.adapter_error = error;
   record.client = &a->client;
   record.txid = a->txid;
   record.port = a->port;
@@ -210,12 +215,13 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, unsigned code
   e->log(e->log_ctx, &record);
 }
 
-static void finish(fzr_engine *e, fzri_allocation *a, unsigned code)
+/* |error|: what its sockets could not be opened for, 0 for nothing. */
+static void finish(fzr_engine *e, fzri_allocation *a, int error)
 {
   const fzri_pending *pending = fzri_pool_at(&e->pendings, a->pending);
-  fzri_answer_allocate(e, a, code, (fzri_slice){a->key, a->key_len}, pending->fingerprint);
-  log_end(e, a, code);
-  if (code)
+  fzri_answer_allocate(e, a, error ? 508 : 0, (fzri_slice){a->key, a->key_len}, pending->fingerprint);
+  log_end(e, a, error);
+  if (error)
     fzri_allocation_end(e, a);
   else {
     fzri_allocation_live(e, a);
@@ -257,9 +263,10 @@ int fzr_engine_port_result(fzr_engine *e, uint16_t port, enum fzr_family family,
     a->told &= (uint8_t)~bit;
     log_unavailable(e, a, (uint8_t)family, error);
     if (!held || fzri_allocation_retry(e, a, known)) {
+      const int lack = held ? FZR_ERR_NO_PORT : error;
       if (held || error == FZR_ERR_IO_NO_SOCKET)
-        fzri_room_is_short(e, held ? FZR_ERR_NO_PORT : error);
-      finish(e, a, 508);
+        fzri_room_is_short(e, lack);
+      finish(e, a, lack);
     }
     return 0;
   }

@@ -13,7 +13,9 @@ static void log_full(fzr_engine *e, int lacks)
   e->log(e->log_ctx, &record);
 }
 
-/* Whether |r| is left without an answer, so that its client turns to another relay; logs it once an hour. */
+/* Whether |r| is left without an answer, so that its client turns to another relay; logs it once an hour. A client of ours whose NAT has given
+ * it another port looks like any new one here. That another comes from its address says little: behind many an address are many clients,
+ * and the new ones of those would be told 508 after an answer. */
 static bool turns_away(fzr_engine *e, const fzri_request *r)
 {
   if (!e->silent_when_full)

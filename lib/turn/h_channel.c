@@ -9,21 +9,23 @@ static unsigned read_binding(fzri_request *r, uint16_t *number, fzr_addr *peer)
 {
   uint32_t value;
   if (fzr_stun_get_u32(&r->msg, FZR_ATTR_CHANNEL_NUMBER, &value))
-    return 400;
+    return fzri_refuse_attribute(r, FZR_ATTR_CHANNEL_NUMBER);
   r->channel = *number = (uint16_t)(value >> 16);
   if (fzr_stun_get_addr(&r->msg, FZR_ATTR_XOR_PEER_ADDRESS, peer))
-    return 400;
+    return fzri_refuse_attribute(r, FZR_ATTR_XOR_PEER_ADDRESS);
   r->peer = peer;
-  return *number >= FZR_CHANNEL_MIN && *number <= FZR_CHANNEL_MAX ? 0 : 400;
+  if (*number < FZR_CHANNEL_MIN || *number > FZR_CHANNEL_MAX)
+    return fzri_refuse_attribute(r, FZR_ATTR_CHANNEL_NUMBER);
+  return 0;
 }
 
-static unsigned check_binding(fzr_engine *e, const fzri_request *r, const fzri_allocation *a, uint16_t number,
+static unsigned check_binding(fzr_engine *e, fzri_request *r, const fzri_allocation *a, uint16_t number,
                               fzr_addr *peer, fzri_peer_judgement *judged)
 {
   if (fzri_peer_family(a, peer))
     return 443;
   if (fzri_channel_conflicts(e, a, number, peer))
-    return 400;
+    return fzri_refuse(r, 400, FZR_REFUSAL_CHANNEL_TAKEN);
   return fzri_peer_check(e, r->from, peer, false, judged);
 }
 
@@ -38,6 +40,18 @@ static void answer_bound(fzr_engine *e, const fzri_request *r, bool fresh)
   const fzr_log_record record =
       fzri_log_request(e, level, fresh ? FZR_LOG_CHANNEL_BOUND : FZR_LOG_CHANNEL_REBOUND, r);
   e->log(e->log_ctx, &record);
+}
+
+/* 0 if it is bound now, else 508. */
+static unsigned code_of(fzr_engine *e, fzri_request *r, enum fzri_bind_result result)
+{
+  if (result < FZRI_BIND_LIMIT)
+    return 0;
+  if (result == FZRI_BIND_LIMIT)
+    return fzri_refuse(r, 508, FZR_REFUSAL_CHANNELS);
+  const int error = result == FZRI_BIND_FULL ? FZR_ERR_NO_CHANNEL : FZR_ERR_NO_MEMORY;
+  fzri_note_memory(e, r, error);
+  return fzri_refuse_for_lack(r, error);
 }
 
 /* ChannelBind (RFC 8656 section 12.2). */
@@ -59,10 +73,7 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
   enum fzri_bind_result result = FZRI_BIND_NEW;
   if (!code) {
     result = fzri_channel_bind(e, a, number, &peer);
-    if (result >= FZRI_BIND_LIMIT)
-      code = 508;
-    if (result >= FZRI_BIND_FULL)
-      fzri_note_memory(e, r, result == FZRI_BIND_FULL ? FZR_ERR_NO_CHANNEL : FZR_ERR_NO_MEMORY);
+    code = code_of(e, r, result);
   }
   if (code) {
     fzri_answer_error(e, r, code);

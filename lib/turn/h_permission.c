@@ -4,11 +4,11 @@
 #include "log.h"
 
 /* The error code of one peer of the request, 0 for none. */
-static unsigned check_peer(const fzr_engine *e, const fzri_request *r, const fzri_allocation *a,
+static unsigned check_peer(const fzr_engine *e, fzri_request *r, const fzri_allocation *a,
                            const fzr_stun_attr *attr, fzr_addr *peer, fzri_peer_judgement *judged)
 {
   if (fzr_stun_attr_addr(&r->msg, attr, peer))
-    return 400;
+    return fzri_refuse_attribute(r, FZR_ATTR_XOR_PEER_ADDRESS);
   if (fzri_peer_family(a, peer))
     return 443;
   /* A permission is for an address; who names no port means any. */
@@ -33,7 +33,7 @@ static unsigned check_peers(const fzr_engine *e, fzri_request *r, const fzri_all
     if (code)
       return code;
   }
-  return peers ? 0 : 400;
+  return peers ? 0 : fzri_refuse_attribute(r, FZR_ATTR_XOR_PEER_ADDRESS);
 }
 
 /* CreatePermission (RFC 8656 section 10.2). Peers and clients reach each other through channels alone here, so a permission

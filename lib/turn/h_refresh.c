@@ -6,14 +6,14 @@
 
 /* REQUESTED-ADDRESS-FAMILY limits a Refresh to one of an allocation's addresses. Returns 0 with the family or
  * FZR_FAMILY_NONE in *|family|, or the error code. */
-static unsigned read_family(const fzri_request *r, const fzri_allocation *a, uint8_t *family)
+static unsigned read_family(fzri_request *r, const fzri_allocation *a, uint8_t *family)
 {
   uint32_t value;
   *family = FZR_FAMILY_NONE;
   if (!fzr_stun_has(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY))
     return 0;
   if (fzr_stun_get_u32(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, &value))
-    return 400;
+    return fzri_refuse_attribute(r, FZR_ATTR_REQUESTED_ADDRESS_FAMILY);
   *family = (uint8_t)(value >> 24);
   return a->families & fzri_family_bit(*family) ? 0 : 443;
 }

@@ -45,13 +45,13 @@ void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a)
   a->user = r->user;
 }
 
-unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime)
+unsigned fzri_request_lifetime(fzri_request *r, uint32_t *lifetime)
 {
   *lifetime = FZRI_LIFETIME_DEFAULT;
   if (!fzr_stun_has(&r->msg, FZR_ATTR_LIFETIME))
     return 0;
   if (fzr_stun_get_u32(&r->msg, FZR_ATTR_LIFETIME, lifetime))
-    return 400;
+    return fzri_refuse_attribute(r, FZR_ATTR_LIFETIME);
   if (*lifetime > FZRI_LIFETIME_MAX)
     *lifetime = FZRI_LIFETIME_MAX;
   return 0;

@@ -32,10 +32,34 @@ struct fzri_request {
   bool reached;                /* the sender has a nonce of ours: the source address is not forged */
   bool verified;               /* MESSAGE-INTEGRITY is that of the username's key */
   bool authenticated;
-  bool paid; /* limits.h: the error has been paid for */
+  bool paid;          /* limits.h: the error has been paid for */
+  uint8_t refusal;    /* enum fzr_refusal, for the log */
+  uint16_t attribute; /* that this is about */
+  int lack;           /* or an enum fzr_error */
   enum fzr_drop_reason
       dropped; /* why there is no answer; FZR_DROP_NONE: there is one, or there will be, or rightly not */
 };
+
+/* |code|, once |r| has been told why. */
+static inline unsigned fzri_refuse(fzri_request *r, unsigned code, enum fzr_refusal why)
+{
+  r->refusal = (uint8_t)why;
+  return code;
+}
+
+/* 508, for want of what |error|, an enum fzr_error, says. */
+static inline unsigned fzri_refuse_for_lack(fzri_request *r, int error)
+{
+  r->lack = error;
+  return fzri_refuse(r, 508, FZR_REFUSAL_LACK);
+}
+
+/* 400, because the attribute |type| is not there, or not as it has to be. */
+static inline unsigned fzri_refuse_attribute(fzri_request *r, uint16_t type)
+{
+  r->attribute = type;
+  return fzri_refuse(r, 400, fzr_stun_has(&r->msg, type) ? FZR_REFUSAL_VALUE : FZR_REFUSAL_MISSING);
+}
 
 /* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
@@ -49,7 +73,7 @@ void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a);
 
 /* Reads the LIFETIME that |r| asks for. Returns 0 with the seconds to grant, at most what may be granted and 0 if that was asked for;
  * or 400. */
-unsigned fzri_request_lifetime(const fzri_request *r, uint32_t *lifetime);
+unsigned fzri_request_lifetime(fzri_request *r, uint32_t *lifetime);
 
 /* Brings |peer|, as the request names it, into the form that sockets know it in: a mapped IPv4 address is the IPv4 one. Returns 0; or 443 if
  * |a| has no relayed address of its family (RFC 8656 section 12.2). */

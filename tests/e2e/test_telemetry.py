@@ -435,6 +435,40 @@ class Formats(unittest.TestCase):
         self.assertEqual(len(changed), 11)
         self.assertEqual(changed[-1]["repeated"], 20)
 
+    def test_why_requests_are_refused(self):
+        """For the log alone, at debug: what operators ask when a client is told no more than a number."""
+        peer = (stun.XOR_PEER_ADDRESS, ("127.0.0.1", 9))
+        with Relay(BINARY, v6=None, env={"RUST_LOG": "debug"}) as relay, new_client(relay) as client, new_client(relay) as wrong:
+            def refused(code, reason, method, attributes, by=client, signed=True):
+                transaction = stun.new_transaction()
+                full = attributes + [(stun.USERNAME, by.username.encode()), (stun.REALM, b"firezone")] + ([(stun.NONCE, by.nonce)] if by.nonce else [])
+                request = stun.build(method, stun.REQUEST, transaction, full, by.key)
+                self.assertEqual(by._exchange(request, transaction, by.key if signed else None).error(), code, reason)
+                wait_for(lambda: relay.find(r"DEBUG relay: Refused request sender=127\.0\.0\.1:%d .*error=%d .*reason=\"%s\"$" % (
+                    by.socket.getsockname()[1], code, reason)), reason)
+            refused(401, "it has no nonce, as the first request .*", stun.ALLOCATE, [])
+            client.nonce = b"of another life"
+            refused(438, "the nonce is not of this life of the relay, .*", stun.ALLOCATE, [])
+            client.allocate()
+            refused(437, "the client has an allocation, .*", stun.ALLOCATE, [])
+            refused(400, r"there is no CHANNEL-NUMBER \(0x000c\)", stun.CHANNEL_BIND, [peer])
+            refused(400, r"a wrong value, .*: CHANNEL-NUMBER \(0x000c\)", stun.CHANNEL_BIND, [(stun.CHANNEL_NUMBER, stun.channel_value(1)), peer])
+            refused(420, r"unknown, or not supported: attribute \(0x7777\)", stun.REFRESH, [(0x7777, b"")])
+            client.bind(("127.0.0.1", 9), 0x4000)
+            refused(400, "the channel has another peer, or .*", stun.CHANNEL_BIND, [(stun.CHANNEL_NUMBER, stun.channel_value(0x4001)), peer])
+            refused(443, "the allocation has no relayed address of that family", stun.CHANNEL_BIND, [
+                (stun.CHANNEL_NUMBER, stun.channel_value(0x4002)), (stun.XOR_PEER_ADDRESS, ("::1", 9))])
+            client.refresh(0)
+            refused(437, "the client has no allocation, .*", stun.REFRESH, [])
+            refused(420, r"unknown, or not supported: EVEN-PORT \(0x0018\)", stun.ALLOCATE, [(stun.REQUESTED_TRANSPORT, stun.UDP), (0x0018, b"\0")])
+            wrong.nonce = wrong.request_once(stun.ALLOCATE, []).get(stun.NONCE)
+            wrong.set_credentials(wrong.username, "of somebody else")
+            refused(401, "a wrong password", stun.REFRESH, [], wrong, False)
+            wrong.set_credentials("nobody", "")
+            refused(401, "a username of nobody, .*", stun.REFRESH, [], wrong, False)
+            wrong.set_credentials(*relay.credentials(ttl=-60))
+            refused(401, "the credential has expired", stun.REFRESH, [], wrong)
+
     def test_google_cloud(self):
         lines, client = self.use("--log-format", "google-cloud", "--google-cloud-project-id", "p")
         objects, mine = self.check_flat(lines, client, "severity", "time")

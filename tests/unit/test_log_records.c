@@ -172,6 +172,151 @@ START_TEST(test_refused_peers)
 }
 END_TEST
 
+static logged heard;
+
+/* The last request was refused with |code|, and the log was told why. */
+static void expect_refusal(int code, enum fzr_refusal why, unsigned attribute, int lack)
+{
+  ck_assert_uint_eq(heard.last.event, FZR_LOG_REQUEST);
+  ck_assert_uint_eq(heard.last.level, FZR_LOG_DEBUG);
+  ck_assert_int_eq(heard.last.error_code, code);
+  ck_assert_uint_eq(heard.last.refusal, why);
+  ck_assert_uint_eq(heard.last.attribute, attribute);
+  ck_assert_int_eq(heard.last.adapter_error, lack);
+}
+
+/* A request of |c| with the attribute |type|, 0: none, of |len| bytes. Returns the error code. */
+static int ask(fzt_client_state *c, uint16_t method, uint16_t type, const void *value, size_t len)
+{
+  fzr_stun_builder b;
+  uint8_t buffer[1024];
+  fzt_begin(&relay, c, &b, buffer, sizeof buffer, method);
+  if (type)
+    fzr_stun_add(&b, type, value, len);
+  return fzt_finish(&relay, c, &b, NULL);
+}
+
+static void begin_refusals(void)
+{
+  memset(&heard, 0, sizeof heard);
+  fzr_config config = fzt_config(&relay);
+  config.log = keep_record;
+  config.log_ctx = &heard;
+  config.log_level = FZR_LOG_DEBUG;
+  config.max_channels_per_allocation = 1;
+  config.lowest_port = config.highest_port = 50000;
+  config.replace_allocations = FZR_REPLACE_NEVER;
+  fzt_relay_init(&relay, &config);
+}
+
+/* 401 and 438, which say nothing of their cause to whoever asks. */
+START_TEST(test_why_nobody_is_let_in)
+{
+  fzt_client_state c, d;
+  fzr_stun_builder b;
+  uint8_t buffer[1024];
+  begin_refusals();
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_REFRESH, FZR_STUN_REQUEST,
+                 (const uint8_t *)"no credentia");
+  fzt_client(&relay, &c.addr, &c.server, buffer, (size_t)fzr_stun_build_finish(&b));
+  expect_refusal(401, FZR_REFUSAL_NO_CREDENTIALS, 0, 0);
+  ck_assert_int_eq(ask(&c, FZR_STUN_REFRESH, 0, NULL, 0), 401);
+  expect_refusal(401, FZR_REFUSAL_NO_NONCE, 0, 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  d = c;
+  d.key[0] ^= 1;
+  ck_assert_int_eq(ask(&d, FZR_STUN_REFRESH, 0, NULL, 0), 401);
+  expect_refusal(401, FZR_REFUSAL_PASSWORD, 0, 0);
+  snprintf(d.username, sizeof d.username, "nobody");
+  ck_assert_int_eq(ask(&d, FZR_STUN_REFRESH, 0, NULL, 0), 401);
+  expect_refusal(401, FZR_REFUSAL_USERNAME, 0, 0);
+  snprintf(d.username, sizeof d.username, "\xff");
+  ck_assert_int_eq(ask(&d, FZR_STUN_REFRESH, 0, NULL, 0), 400);
+  expect_refusal(400, FZR_REFUSAL_USERNAME_TEXT, 0, 0);
+  fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_REFRESH, FZR_STUN_REQUEST,
+                 (const uint8_t *)"other realm.");
+  fzr_stun_add(&b, FZR_ATTR_USERNAME, c.username, strlen(c.username));
+  fzr_stun_add(&b, FZR_ATTR_REALM, "elsewhere", 9);
+  fzr_stun_add(&b, FZR_ATTR_NONCE, c.nonce, c.nonce_len);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 401);
+  expect_refusal(401, FZR_REFUSAL_REALM, 0, 0);
+  d = c;
+  d.addr.port++;
+  ck_assert_int_eq(ask(&d, FZR_STUN_REFRESH, 0, NULL, 0), 438);
+  expect_refusal(438, FZR_REFUSAL_NONCE_FOREIGN, 0, 0);
+  fzt_pass(&relay, 3601 * FZR_SECOND);
+  ck_assert_int_eq(ask(&c, FZR_STUN_REFRESH, 0, NULL, 0), 438);
+  expect_refusal(438, FZR_REFUSAL_NONCE_OLD, 0, 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzr_engine_set_wallclock(relay.engine, 1892160001, relay.now), 0);
+  ck_assert_int_eq(ask(&c, FZR_STUN_REFRESH, 0, NULL, 0), 401);
+  expect_refusal(401, FZR_REFUSAL_EXPIRED, 0, 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* What those who are let in may have done wrong, and what the relay lacks. */
+START_TEST(test_why_requests_are_refused)
+{
+  static const uint8_t udp[4] = {17}, both[4] = {FZR_FAMILY_IPV4}, channel[4] = {0x3f, 0xff};
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000"), other = fzt_addr("203.0.113.10:5000");
+  fzt_client_state c, d;
+  fzr_stun_builder b;
+  uint8_t buffer[1024];
+  begin_refusals();
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzt_client_init(&d, "198.51.100.2:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(ask(&c, 0x00b, 0, NULL, 0), 400);
+  expect_refusal(400, FZR_REFUSAL_METHOD, 0, 0);
+  ck_assert_int_eq(ask(&c, FZR_STUN_REFRESH, 0x7777, udp, 4), 420);
+  expect_refusal(420, FZR_REFUSAL_UNKNOWN, 0x7777, 0);
+  ck_assert_int_eq(ask(&c, FZR_STUN_REFRESH, FZR_ATTR_LIFETIME, udp, 3), 400);
+  expect_refusal(400, FZR_REFUSAL_VALUE, FZR_ATTR_LIFETIME, 0);
+  ck_assert_int_eq(ask(&c, FZR_STUN_CHANNEL_BIND, 0, NULL, 0), 400);
+  expect_refusal(400, FZR_REFUSAL_MISSING, FZR_ATTR_CHANNEL_NUMBER, 0);
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_CHANNEL_BIND);
+  fzr_stun_add(&b, FZR_ATTR_CHANNEL_NUMBER, channel, sizeof channel);
+  fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &peer);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 400);
+  expect_refusal(400, FZR_REFUSAL_VALUE, FZR_ATTR_CHANNEL_NUMBER, 0);
+  ck_assert_int_eq(ask(&c, FZR_STUN_CREATE_PERMISSION, 0, NULL, 0), 400);
+  expect_refusal(400, FZR_REFUSAL_MISSING, FZR_ATTR_XOR_PEER_ADDRESS, 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &other), 400);
+  expect_refusal(400, FZR_REFUSAL_CHANNEL_TAKEN, 0, 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &other), 508);
+  expect_refusal(508, FZR_REFUSAL_CHANNELS, 0, 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 437);
+  expect_refusal(437, FZR_REFUSAL_NONE, 0, 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &d), 508);
+  expect_refusal(508, FZR_REFUSAL_LACK, 0, FZR_ERR_NO_PORT);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  ck_assert_int_eq(ask(&c, FZR_STUN_ALLOCATE, 0, NULL, 0), 400);
+  expect_refusal(400, FZR_REFUSAL_MISSING, FZR_ATTR_REQUESTED_TRANSPORT, 0);
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add(&b, FZR_ATTR_REQUESTED_TRANSPORT, udp, sizeof udp);
+  fzr_stun_add(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, both, sizeof both);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 400);
+  expect_refusal(400, FZR_REFUSAL_VALUE, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 0);
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add(&b, FZR_ATTR_REQUESTED_TRANSPORT, udp, sizeof udp);
+  fzr_stun_add(&b, FZR_ATTR_DONT_FRAGMENT, NULL, 0);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 420);
+  expect_refusal(420, FZR_REFUSAL_UNKNOWN, FZR_ATTR_DONT_FRAGMENT, 0);
+  relay.open_errors[0] = FZR_ERR_IO_NO_SOCKET;
+  relay.open_error_count = 1;
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 508);
+  expect_refusal(508, FZR_REFUSAL_LACK, 0, FZR_ERR_IO_NO_SOCKET);
+  fzr_engine_set_draining(relay.engine, true);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 508);
+  expect_refusal(508, FZR_REFUSAL_DRAINING, 0, 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 /* Who the client says it is, in the record; who the relay is, in the answer. */
 START_TEST(test_software)
 {
@@ -227,6 +372,8 @@ int main(void)
   TCase *tc = tcase_create("log-records");
   tcase_add_test(tc, test_log_records);
   tcase_add_test(tc, test_refused_peers);
+  tcase_add_test(tc, test_why_nobody_is_let_in);
+  tcase_add_test(tc, test_why_requests_are_refused);
   tcase_add_test(tc, test_software);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
