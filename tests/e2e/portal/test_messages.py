@@ -5,11 +5,13 @@ import http.client
 import json
 import queue
 import re
+import signal
 import threading
 import time
 import unittest
 import urllib.request
 
+from flows import Flow
 from harness import PATIENCE, SECRET, TOKEN, Portal, PortalTest, Subject, free_port, push, reply, timing
 
 
@@ -33,6 +35,32 @@ class Login(PortalTest):
         self.assertEqual(join, {"topic": "relay", "event": "phx_join", "payload": {}, "ref": 0})
         subject.wait(Subject.CONNECTED)
         subject.wait(Subject.INIT)
+
+    def test_in_the_place_of_firezones_relay(self):
+        """Its variables, all of them: the portal and those who read the log find what they know."""
+        portal = self.portal()
+        subject = self.subject(
+            portal.url, AUTH_SECRET="", PORTAL_TIMING="", LOG_LEVEL="", NO_COLOR="", RUST_LOG="info,relay_proto::server=debug,phoenix_channel=debug",
+            PUBLIC_IP6_ADDR="::1", FIREZONE_NAME="relay-1", LOWEST_PORT="51000", HIGHEST_PORT="51099", LOG_FORMAT="json", TELEMETRY="true",
+            EBPF_INT4_ADDR="127.0.0.1", EBPF_INT6_ADDR="::1", EBPF_ATTACH_MODE="driver", OTLP_GRPC_ENDPOINT="127.0.0.1:9")
+        port = subject.wait(r"Listening for incoming traffic on UDP port (\d+)").group(1)
+        self.assertEqual(portal.request().target, f"/relay/websocket?name=relay-1&ipv4=127.0.0.1&ipv6=%3A%3A1&port={port}")
+        self.assertEqual(set(portal.message()["payload"]), {"stamp_secret"})
+        Flow(self, int(port), secret=portal.secrets[0]).close()
+        subject.terminate()
+        subject.wait("SIGTERM: no new allocations")
+        subject.process.send_signal(signal.SIGINT)
+        self.assertEqual(subject.wait_exit(), 0)
+        lines = [json.loads(line) for line in subject.output().splitlines()]
+        for line in lines:
+            self.assertEqual((list(line), list(line["fields"])[0]), (["timestamp", "level", "fields", "target"], "message"))
+        messages = [line["fields"]["message"] for line in lines]
+        self.assertEqual(messages[-1], "Goodbye!")
+        for message in (f"Listening for incoming traffic on UDP port {port}", "Created new allocation", "Successfully bound channel"):
+            self.assertIn(message, messages)
+        # Each that has no effect is named once, and nothing else of this is a warning.
+        without_effect = [line["fields"]["message"] for line in lines if "has no effect" in line["fields"]["message"]]
+        self.assertEqual([message.split()[0] for message in without_effect], ["--ebpf-attach-mode", "--ebpf-int4-addr", "--ebpf-int6-addr"])
 
     def test_what_does_not_belong_to_the_token_is_dropped(self):
         """Kubernetes' secrets and files end with newlines, editors begin files with a BOM. No name is sent that was not given."""
