@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "udp_flow.h"
 
-static void pause(fzr_udp *udp, fzri_socket *source)
+void fzri_flow_pause(fzr_udp *udp, fzri_socket *source)
 {
   fzri_socket *sender = source->feed.sender;
+  if (source->paused)
+    return;
   source->paused = true;
   source->feed.next = sender->feed.paused;
   sender->feed.paused = source;
   fzri_socket_watch(udp, source);
-}
-
-bool fzri_flow_blocked(fzr_udp *udp, fzri_socket *source)
-{
-  if (!source->feed.sender || !source->feed.sender->blocked)
-    return false;
-  if (!source->paused)
-    pause(udp, source);
-  return true;
 }
 
 void fzri_flow_feeds(fzr_udp *udp, fzri_socket *source, fzri_socket *sender)

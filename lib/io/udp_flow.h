@@ -8,8 +8,16 @@
 
 /* What came by |source| left by |sender|. If that is blocked, |source| is not read until it is not. */
 void fzri_flow_feeds(fzr_udp *udp, fzri_socket *source, fzri_socket *sender);
+/* Stops reading |source|, whose sender is blocked. */
+void fzri_flow_pause(fzr_udp *udp, fzri_socket *source);
 /* Stops reading |source| if the sender that it feeds is blocked. Returns whether it is. */
-bool fzri_flow_blocked(fzr_udp *udp, fzri_socket *source);
+static inline bool fzri_flow_blocked(fzr_udp *udp, fzri_socket *source)
+{
+  if (!source->feed.sender || !source->feed.sender->blocked)
+    return false;
+  fzri_flow_pause(udp, source);
+  return true;
+}
 /* Reads those again that are paused for |sender|. */
 void fzri_flow_resume(fzr_udp *udp, fzri_socket *sender);
 /* Those that are paused for |from| feed |to| from now on, and are paused for it. */

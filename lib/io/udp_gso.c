@@ -22,12 +22,8 @@ static bool same_host(const fzri_refusal *r, const fzr_addr *to)
   return r->left && r->to.family == to->family && memcmp(r->to.ip, to->ip, sizeof to->ip) == 0;
 }
 
-uint16_t fzri_gso_limit(const fzri_gso *gso, const fzr_addr *to)
+uint16_t fzri_gso_limit_of(const fzri_gso *gso, const fzr_addr *to)
 {
-  if (!gso->on)
-    return 0;
-  if (!gso->count)
-    return UINT16_MAX;
   const fzri_refusal *r = &gso->refusals[refusal_slot(to)];
   return same_host(r, to) ? r->limit : UINT16_MAX;
 }

@@ -26,8 +26,15 @@ typedef struct fzri_gso {
   fzri_refusal refusals[FZRI_REFUSALS]; /* by hash of the address: a collision forgets the older one */
 } fzri_gso;
 
+/* The limit for |to|, while some have one. */
+uint16_t fzri_gso_limit_of(const fzri_gso *gso, const fzr_addr *to);
 /* Segments to |to| may go in runs if they are shorter than what this returns: 0 if never. */
-uint16_t fzri_gso_limit(const fzri_gso *gso, const fzr_addr *to);
+static inline uint16_t fzri_gso_limit(const fzri_gso *gso, const fzr_addr *to)
+{
+  if (!gso->on)
+    return 0;
+  return gso->count ? fzri_gso_limit_of(gso, to) : UINT16_MAX;
+}
 /* |count| datagrams to |to|, which would have been a run, go singly. */
 void fzri_gso_single(fzri_gso *gso, const fzr_addr *to, uint16_t count);
 /* A run was taken. */

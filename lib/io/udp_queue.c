@@ -42,7 +42,7 @@ static uint32_t copy_segments(const fzr_udp *udp, const fzri_run *run, uint32_t 
 {
   uint32_t n = 0;
   fzri_segment segment;
-  for (fzri_segments walk = fzri_segments_of(&udp->send.runs, run, from);
+  for (fzri_segments walk = fzri_segments_from(&udp->send.runs, run, from);
        count && fzri_segments_next(&walk, &segment); count--) {
     memcpy(out + n, segment.hdr, segment.hdr_len);
     memcpy(out + n + segment.hdr_len, segment.data, segment.len);

@@ -91,7 +91,7 @@ bool fzri_runs_put(fzri_runs *r, fzri_run_list *list, fzri_piece *piece, const f
   return true;
 }
 
-fzri_segments fzri_segments_of(const fzri_runs *r, const fzri_run *run, uint32_t from)
+fzri_segments fzri_segments_from(const fzri_runs *r, const fzri_run *run, uint32_t from)
 {
   uint16_t piece = run->first_piece;
   while (piece != FZRI_NO_RUN && from >= r->pieces[piece].count) {

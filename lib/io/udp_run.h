@@ -93,8 +93,14 @@ typedef struct fzri_segments {
   uint16_t at;    /* its number in the piece */
 } fzri_segments;
 
-/* Begins a walk over the segments of |run| from number |from| on. */
-fzri_segments fzri_segments_of(const fzri_runs *r, const fzri_run *run, uint32_t from);
+/* Begins a walk over all segments of |run|. */
+static inline fzri_segments fzri_segments_of(const fzri_runs *r, const fzri_run *run)
+{
+  return (fzri_segments){r->pieces, run->first_piece, 0};
+}
+
+/* The same from segment number |from| on. */
+fzri_segments fzri_segments_from(const fzri_runs *r, const fzri_run *run, uint32_t from);
 
 /* Takes the next segment into |out|. Returns false when there is none. */
 static inline bool fzri_segments_next(fzri_segments *walk, fzri_segment *out)

@@ -79,15 +79,13 @@ void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n, fzr_time
 
 /* ---- sending ---- */
 
-/* Appends the iovecs of segments |from| to |from| + |count| - 1 of |run|. Payloads that lie one behind the other with nothing
- * between them take one iovec. Returns how many there are. */
-static size_t fill_iovs(const fzr_udp *udp, const fzri_run *run, uint32_t from, uint32_t count,
-                        struct iovec *iovs)
+/* Appends the iovecs of the next |count| segments of |walk|. Payloads that lie one behind the other with nothing between them take one
+ * iovec. Returns how many there are. */
+static size_t fill_iovs(fzri_segments walk, uint32_t count, struct iovec *iovs)
 {
   size_t n = 0;
   fzri_segment segment;
-  for (fzri_segments walk = fzri_segments_of(&udp->send.runs, run, from);
-       count && fzri_segments_next(&walk, &segment); count--) {
+  for (; count && fzri_segments_next(&walk, &segment); count--) {
     if (segment.hdr_len)
       iovs[n++] = (struct iovec){(void *)(uintptr_t)segment.hdr, segment.hdr_len};
     uint8_t *data = (uint8_t *)(uintptr_t)segment.data;
@@ -109,7 +107,7 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
     fzri_msg_address(&msg, &run->to, fzri_socket_choice(s, &run->from), 0, &udp->send.names[0],
                      &udp->send.controls[0]);
     msg.msg_iov = iovs;
-    msg.msg_iovlen = fill_iovs(udp, run, from, 1, iovs);
+    msg.msg_iovlen = fill_iovs(fzri_segments_from(&udp->send.runs, run, from), 1, iovs);
     udp->stats.send_calls++;
     if (sendmsg(s->fd, &msg, MSG_DONTWAIT) >= 0) {
       udp->stats.sent++;
@@ -163,7 +161,7 @@ static unsigned fill_messages(fzr_udp *udp, const fzri_socket *s, uint16_t run)
     fzri_msg_address(msg, &r->to, fzri_socket_choice(s, &r->from), r->count > 1 ? r->seg_len : 0,
                      &udp->send.names[n], &udp->send.controls[n]);
     msg->msg_iov = &udp->send.iovs[iovs];
-    msg->msg_iovlen = fill_iovs(udp, r, 0, r->count, msg->msg_iov);
+    msg->msg_iovlen = fill_iovs(fzri_segments_of(&udp->send.runs, r), r->count, msg->msg_iov);
     iovs += msg->msg_iovlen;
   }
   return n;

@@ -152,7 +152,7 @@ static unsigned check_run(fzt_prng *prng, const fzri_run *run, unsigned at)
   const uint32_t skip = (uint32_t)fzt_below(prng, run->count + 1u);
   fzt_check(run->count >= 1 && run->count <= FZRI_GSO_SEGMENTS);
   fzt_check(run->count == 1 || run->bytes <= FZRI_GSO_BYTES);
-  fzri_segments walk = fzri_segments_of(&runs, run, 0);
+  fzri_segments walk = fzri_segments_of(&runs, run);
   for (unsigned i = 0; i < run->count; i++) {
     const datagram *d = &want[at + i];
     fzt_check(fzri_segments_next(&walk, &s));
@@ -163,7 +163,7 @@ static unsigned check_run(fzt_prng *prng, const fzri_run *run, unsigned at)
     sum += len;
   }
   fzt_check(!fzri_segments_next(&walk, &s) && sum == run->bytes);
-  walk = fzri_segments_of(&runs, run, skip);
+  walk = fzri_segments_from(&runs, run, skip);
   for (unsigned i = skip; i < run->count; i++) {
     fzt_check(fzri_segments_next(&walk, &s));
     check_segment(&s, &want[at + i]);
