@@ -35,13 +35,13 @@ static void start_log(const options *o)
     fprintf(stderr, "firezone-relay: can't start the log: %s\n", strerror(errno));
 }
 
-static int show_help(void)
+static int show_help(enum sub_command command)
 {
-  const size_t len = options_help(NULL, 0);
+  const size_t len = options_help(command, NULL, 0);
   char *text = malloc(len + 1);
   if (!text)
     return EXIT_FAILURE;
-  options_help(text, len + 1);
+  options_help(command, text, len + 1);
   const bool failed = fputs(text, stdout) < 0 || fflush(stdout);
   free(text);
   return failed ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -99,43 +99,52 @@ static void log_warnings(const options *o, const secret_pair *s, enum secret_sou
              "or AUTH_SECRET");
 }
 
-int main(int argc, char **argv)
+static int relay_main(const options *o)
 {
-  static options o;
   static secret_pair secrets;
-  char error[OPTIONS_ERROR_MAX];
   enum secret_source source;
-  process_keep_standard_streams();
-  if (options_read(argc, argv, environment, &o, error)) {
-    fprintf(stderr, "firezone-relay: %s\n", error);
-    return EXIT_USAGE;
-  }
-  if (o.show_help)
-    return show_help();
-  if (o.show_version)
-    return printf("firezone-relay %s\n", fzr_version()) < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
-  process_harden();
-  if (o.credentials)
-    return credentials_main(&o);
   process_hold_signals(true); /* until the relay waits for them */
   signal(SIGTERM, SIG_DFL);
   signal(SIGINT, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   const int unusable =
-      prepare_secrets(&o, &secrets, &source); /* before the log: a mistake is one line, and no more */
+      prepare_secrets(o, &secrets, &source); /* before the log: a mistake is one line, and no more */
   if (unusable)
     return unusable;
-  start_log(&o);
+  start_log(o);
   log_info("relay", "firezone-relay %s", fzr_version());
-  if (!o.token)
+  if (!o->token)
     log_info("relay", "There is no token: running standalone, without a portal");
-  log_warnings(&o, &secrets, source);
-  process_raise_descriptors(&o, workers_count(&o));
-  const int status = relay_run(&o, &secrets);
+  log_warnings(o, &secrets, source);
+  process_raise_descriptors(o, workers_count(o));
+  const int status = relay_run(o, &secrets);
   explicit_bzero(&secrets, sizeof secrets);
   if (status == EXIT_SUCCESS)
     log_info("relay", "Goodbye!");
   log_shutdown();
   return status;
+}
+
+/* Each returns the exit status. */
+static int (*const mains[COMMANDS])(const options *o) = {
+    [COMMAND_RELAY] = relay_main,
+    [COMMAND_CREDENTIALS] = credentials_main,
+};
+
+int main(int argc, char **argv)
+{
+  static options o;
+  char error[OPTIONS_ERROR_MAX];
+  process_keep_standard_streams();
+  if (options_read(argc, argv, environment, &o, error)) {
+    fprintf(stderr, "firezone-relay: %s\n", error);
+    return EXIT_USAGE;
+  }
+  if (o.show_help)
+    return show_help(o.command);
+  if (o.show_version)
+    return printf("firezone-relay %s\n", fzr_version()) < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+  process_harden();
+  return mains[o.command](&o);
 }

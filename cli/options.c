@@ -9,11 +9,6 @@
 
 /* ---- reading ---- */
 
-#define SUB_COMMAND "credentials"
-#define WORD_MAX    16 /* longer ones are no mistyped sub-command */
-#define MISTYPED    2  /* letters */
-_Static_assert(sizeof SUB_COMMAND + MISTYPED <= WORD_MAX, "a mistyped one fits");
-
 typedef struct reader {
   options *o;
   const char *(*env)(const char *name);
@@ -78,43 +73,16 @@ static int option_len(const char *text)
   return len < 100 ? (int)len : 100;
 }
 
-static bool is_of_secret(const option_spec *s)
-{
-  return s->set == option_set_secret || (s->flag && strcmp(s->flag, "auth-secret-file") == 0);
-}
-
-static bool is_of_address(const option_spec *s)
-{
-  static const char *const flags[] = {"public-ip4-addr", "public-ip6-addr", "listen-port"};
-  for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-    if (s->flag && strcmp(s->flag, flags[i]) == 0)
-      return true;
-  return false;
-}
-
-/* What the sub-command takes: all else would be without effect. */
-static bool is_of_credentials(const option_spec *s)
-{
-  return is_of_secret(s) || is_of_address(s) || s->group == GROUP_CREDENTIALS || s->group == GROUP_OTHER;
-}
-
-static bool makes_url(const options *o)
-{
-  return o->credentials && o->credentials_format && strcmp(o->credentials_format, "url") == 0;
-}
-
-/* Whether the variable of |s| is read. Those that the relay runs with may be anything to the sub-command, which needs an address for
- * nothing but a URL. */
-static bool is_variable_of_interest(const options *o, const option_spec *s)
-{
-  return !o->credentials || is_of_secret(s) || (makes_url(o) && is_of_address(s));
-}
-
 /* Almost every setter says what it expects when it is given nothing. */
 static int complain_of_missing(reader *r, const option_spec *s)
 {
   const char *expected = s->set(r->o, "");
   return complain(r, "%s: a value is missing: expected %s", display_name(s), expected ? expected : s->value);
+}
+
+static const char *name_of(const reader *r)
+{
+  return command_specs[r->o->command].name;
 }
 
 /* Reads one argument that begins with a dash; *|i| moves over a value of its own. */
@@ -124,10 +92,11 @@ static int read_flag(reader *r, int argc, char **argv, int *i)
   const char *equals = strchr(text, '=');
   const size_t len = equals ? (size_t)(equals - text) : strlen(text);
   const option_spec *s = find_flag(text, len);
-  if (!s || (s->group == GROUP_CREDENTIALS && !r->o->credentials))
+  const enum sub_command command = r->o->command;
+  if (!s || (command == COMMAND_RELAY && !option_is_of(s, command)))
     return complain(r, "unknown option '%.*s': see --help", option_len(argv[*i]), argv[*i]);
-  if (r->o->credentials && !is_of_credentials(s))
-    return complain(r, "%s: not an option of credentials: see --help", display_name(s));
+  if (!option_is_of(s, command))
+    return complain(r, "%s: not an option of %s: see %s --help", display_name(s), name_of(r), name_of(r));
   const char *value = "true";
   if (s->value && equals) {
     value = equals + 1;
@@ -141,56 +110,25 @@ static int read_flag(reader *r, int argc, char **argv, int *i)
   return apply(r, s, display_name(s), value);
 }
 
-/* How many letters have to be put in, taken out or changed to make |a| of |b|, both of less than WORD_MAX. */
-static size_t edit_distance(const char *a, const char *b)
-{
-  size_t row[WORD_MAX + 1]; /* from what was read of |a| to each beginning of |b| */
-  const size_t len = strlen(b);
-  for (size_t k = 0; k <= len; k++)
-    row[k] = k;
-  for (size_t i = 0; a[i]; i++) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t k = 0; k < len; k++) {
-      const size_t changed = diagonal + (a[i] != b[k]);
-      const size_t shorter = (row[k] < row[k + 1] ? row[k] : row[k + 1]) + 1;
-      diagonal = row[k + 1];
-      row[k + 1] = changed < shorter ? changed : shorter;
-    }
-  }
-  return row[len];
-}
-
-/* What people try that have other programs in mind. */
-static bool is_usual_word(const char *word)
-{
-  static const char *const words[] = {"help",   "version", "start",  "stop",    "run",    "serve",
-                                      "server", "daemon",  "reload", "restart", "status", "config",
-                                      "check",  "probe",   "turn",   "stun"};
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-    if (strcmp(word, words[i]) == 0)
-      return true;
-  return false;
-}
-
 /* A sub-command out of place, or mistyped, would be taken for a token. Whoever has such a token puts "--" in front of it. */
 static int check_word(reader *r, const char *word)
 {
-  if (r->o->credentials || r->positionals)
+  char names[128];
+  if (r->o->command != COMMAND_RELAY || r->positionals)
     return 0;
-  const size_t distance = strlen(word) < WORD_MAX ? edit_distance(word, SUB_COMMAND) : SIZE_MAX;
-  if (distance == 0)
+  if (command_named(word) != COMMAND_RELAY)
     return complain(r, "%s: a sub-command has to be the first word: see --help", word);
-  if (distance <= MISTYPED || is_usual_word(word))
-    return complain(r, "unknown sub-command '%s': expected %s: see --help", word, SUB_COMMAND);
+  command_list(names, sizeof names);
+  if (command_is_mistaken(word))
+    return complain(r, "unknown sub-command '%s': expected %s: see --help", word, names);
   return 0;
 }
 
 static int read_positional(reader *r, const char *value)
 {
   const option_setter wanted = r->positionals == 0 ? option_set_token : option_set_name;
-  if (r->o->credentials) /* it may be a secret */
-    return complain(r, "unexpected argument: credentials takes options alone: see --help");
+  if (!command_specs[r->o->command].takes_words) /* it may be a secret */
+    return complain(r, "unexpected argument: %s takes options alone: see %s --help", name_of(r), name_of(r));
   if (r->positionals > 1)
     return complain(r, "unexpected third argument: only TOKEN and NAME have no option: see --help");
   for (size_t i = 0; i < option_spec_count; i++) {
@@ -208,10 +146,9 @@ static int read_arguments(reader *r, int argc, char **argv)
 {
   bool flags = true;
   int i = 1;
-  if (argc > 1 && strcmp(argv[1], SUB_COMMAND) == 0) {
-    r->o->credentials = true;
+  r->o->command = argc > 1 ? command_named(argv[1]) : COMMAND_RELAY;
+  if (r->o->command != COMMAND_RELAY)
     i = 2;
-  }
   for (; i < argc; i++) {
     int error;
     if (flags && strcmp(argv[i], "--") == 0) {
@@ -248,12 +185,18 @@ static int read_list(reader *r, const option_spec *s, const char *value)
   return 0;
 }
 
+static bool is_variable_of_interest(const options *o, const option_spec *s)
+{
+  const command_spec *c = &command_specs[o->command];
+  return s->env && option_is_of(s, o->command) && (!c->reads_variable || c->reads_variable(o, s));
+}
+
 /* What the command line did not say, the environment may; what neither did is the default. */
 static int read_environment(reader *r)
 {
   for (size_t i = 0; i < option_spec_count; i++) {
     const option_spec *s = &option_specs[i];
-    const char *value = s->env && !r->given[i] && is_variable_of_interest(r->o, s) ? r->env(s->env) : NULL;
+    const char *value = !r->given[i] && is_variable_of_interest(r->o, s) ? r->env(s->env) : NULL;
     if (!value || !*value)
       continue;
     if (s->repeats ? read_list(r, s, value) : apply(r, s, s->env, value))
@@ -289,16 +232,20 @@ static int check_xdp(reader *r)
   return 0;
 }
 
-static int check_whole(reader *r)
+static int check_credentials(reader *r)
 {
-  options *o = r->o;
+  const options *o = r->o;
   if (makes_url(o) && !o->listen_port)
     return complain(r, "--listen-port: invalid value '0': expected a port from 1 to 65535 for the URL");
   if (makes_url(o) && !o->public_ip4.family && !o->public_ip6.family)
     return complain(
         r, "--public-ip4-addr, --public-ip6-addr: none is set: expected the relay's address for the URL");
-  if (o->credentials)
-    return 0;
+  return 0;
+}
+
+static int check_relay(reader *r)
+{
+  const options *o = r->o;
   if (!o->public_ip4.family && !o->public_ip6.family)
     return complain(r, "--public-ip4-addr, --public-ip6-addr: none is set: expected at least one of them");
   if (o->token && !o->listen_port)
@@ -314,6 +261,12 @@ static int check_whole(reader *r)
         o->listen_port, o->lowest_port, o->highest_port);
   return check_xdp(r);
 }
+
+/* Whether the options of each command go together. */
+static int (*const checks[COMMANDS])(reader *r) = {
+    [COMMAND_RELAY] = check_relay,
+    [COMMAND_CREDENTIALS] = check_credentials,
+};
 
 /* ---- what has no effect ---- */
 
@@ -406,7 +359,7 @@ static bool is_idle_already(const options *o, const char *name)
 static void find_idle(const reader *r)
 {
   options *o = r->o;
-  if (o->credentials)
+  if (o->command != COMMAND_RELAY)
     return;
   const bool off = o->xdp.mode == XDP_MODE_OFF && is_given(r, "--xdp");
   for (size_t i = 0; i < IDLE_RULES; i++) {
@@ -430,7 +383,7 @@ int options_read(int argc, char **argv, const char *(*env)(const char *name), op
     return 0;
   if (read_environment(&r))
     return -1;
-  if (check_whole(&r))
+  if (checks[out->command] && checks[out->command](&r))
     return -1;
   find_idle(&r);
   out->any_ip4 = is_given(&r, "--bind-ip4-addr") && is_wildcard(&out->bind_ip4);

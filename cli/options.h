@@ -19,6 +19,9 @@
 #define MAX_IDLE_OPTIONS  21
 #define SALT_MAX          500 /* bytes */
 
+/* What the program is to do: the relay, or a sub-command, which the first word says. */
+enum sub_command { COMMAND_RELAY, COMMAND_CREDENTIALS, COMMANDS };
+
 enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_JSON_FLAT, LOG_FORMAT_GOOGLE_CLOUD };
 
 /* An option that was set and has no effect, and why: worth a warning. */
@@ -75,8 +78,8 @@ typedef struct options {
   size_t idle_count;
   bool show_help;
   bool show_version;
-  /* credentials sub-command */
-  bool credentials;
+  enum sub_command command;
+  /* of COMMAND_CREDENTIALS */
   uint64_t ttl_seconds;
   const char *salt;
   const char *credentials_format;
@@ -87,8 +90,8 @@ typedef struct options {
 int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,
                  char error[OPTIONS_ERROR_MAX]);
 
-/* Writes the help text into |out|, at most |cap| bytes. Returns its whole length, as snprintf does. */
-size_t options_help(char *out, size_t cap);
+/* Writes the help text of |command| into |out|, at most |cap| bytes. Returns its whole length, as snprintf does. */
+size_t options_help(enum sub_command command, char *out, size_t cap);
 
 /* Reads "30", "30s", "15m", "24h", "7d" into seconds. Returns whether it is one. */
 bool parse_duration(const char *text, uint64_t *seconds);

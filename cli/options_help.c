@@ -13,7 +13,7 @@ static const char *const group_titles[] = {
     [GROUP_OBSERVE] = "Logs and telemetry",
     [GROUP_XDP] = "Kernel data path",
     [GROUP_OTHER] = "Other",
-    [GROUP_CREDENTIALS] = "Of the sub-command credentials",
+    [GROUP_CREDENTIALS] = "What is made",
 };
 
 typedef struct text {
@@ -34,7 +34,7 @@ static void put(text *t, const char *format, ...)
   t->len += n > 0 ? (size_t)n : 0;
 }
 
-static void put_spec(text *t, const option_spec *s)
+static void put_spec(text *t, const option_spec *s, enum sub_command command)
 {
   char left[96];
   if (s->flag && strlen(s->alias ? s->alias : "") == 1)
@@ -48,8 +48,12 @@ static void put_spec(text *t, const option_spec *s)
     put(t, " [alias: --%s]", s->alias);
   if (s->flag && s->env)
     put(t, " [env: %s]", s->env);
-  if (s->fallback || s->shown)
-    put(t, " [default: %s]", s->fallback ? s->fallback : s->shown);
+  /* What an option without a value means is said of the relay, where both take it. */
+  const char *fallback = s->fallback                                                    ? s->fallback
+                         : option_is_of(s, COMMAND_RELAY) == (command == COMMAND_RELAY) ? s->shown
+                                                                                        : NULL;
+  if (fallback)
+    put(t, " [default: %s]", fallback);
   put(t, "\n");
 }
 
@@ -66,28 +70,67 @@ static const struct {
      "where to and how metrics and traces are exported: the manual page has all that are honoured"},
 };
 
-size_t options_help(char *out, size_t cap)
+/* The groups with what |command| takes of each. */
+static void put_options(text *t, enum sub_command command)
+{
+  for (size_t g = 0; g < sizeof group_titles / sizeof *group_titles; g++) {
+    bool begun = false;
+    for (size_t i = 0; i < option_spec_count; i++) {
+      const option_spec *s = &option_specs[i];
+      if (s->group != g || !s->help || !option_is_of(s, command))
+        continue;
+      if (!begun)
+        put(t, "\n%s:\n", group_titles[g]);
+      begun = true;
+      put_spec(t, s, command);
+    }
+  }
+}
+
+static void put_end(text *t)
+{
+  put(t,
+      "\nAn option on the command line beats its environment variable; an empty variable counts as unset.\n");
+  put(t, "Durations are seconds, or take s, m, h or d, up to 49710d. ");
+}
+
+static void relay_help(text *t)
+{
+  put(t, "firezone-relay %s: a STUN and TURN relay over UDP\n\n", fzr_version());
+  put(t, "Usage: firezone-relay [OPTIONS] [TOKEN] [NAME]\n");
+  put(t, "       firezone-relay COMMAND [OPTIONS]\n\n");
+  put(t, "Without a token the relay runs standalone: 'firezone-relay credentials' makes what clients log in "
+         "with.\n");
+  put(t, "\nCommands, each with a --help of its own:\n");
+  for (unsigned i = 0; i < COMMANDS; i++)
+    if (command_specs[i].name)
+      put(t, "  %s\n          %s\n", command_specs[i].name, command_specs[i].help);
+  put_options(t, COMMAND_RELAY);
+  put(t, "\nVariables without an option:\n");
+  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+    put(t, "  %s\n          %s\n", variables[i].names, variables[i].help);
+  put_end(t);
+  put(t, "Exit status: 0 after a shutdown, 1 after a\n");
+  put(t, "failure, 2 for a mistake in the configuration. The manual page has more: man firezone-relay.\n");
+}
+
+static void command_help(text *t, enum sub_command command)
+{
+  const command_spec *c = &command_specs[command];
+  put(t, "firezone-relay %s: %s\n\nUsage: firezone-relay %s [OPTIONS]\n", c->name, c->help, c->name);
+  if (c->note)
+    put(t, "\n%s\n", c->note);
+  put_options(t, command);
+  put_end(t);
+  put(t, "Exit status: 1 after a failure,\n2 for a mistake in the configuration.\n");
+}
+
+size_t options_help(enum sub_command command, char *out, size_t cap)
 {
   text t = {out, cap, 0};
-  put(&t, "firezone-relay %s: a STUN and TURN relay over UDP\n\n", fzr_version());
-  put(&t, "Usage: firezone-relay [OPTIONS] [TOKEN] [NAME]\n");
-  put(&t, "       firezone-relay credentials [--auth-secret-file FILE] [--ttl TIME] [--salt TEXT] [--format "
-          "FORMAT]\n\n");
-  put(&t, "Without a token the relay runs standalone: 'firezone-relay credentials' makes what clients log in "
-          "with.\n");
-  for (size_t g = 0; g < sizeof group_titles / sizeof *group_titles; g++) {
-    put(&t, "\n%s:\n", group_titles[g]);
-    for (size_t i = 0; i < option_spec_count; i++)
-      if (option_specs[i].group == g && option_specs[i].help)
-        put_spec(&t, &option_specs[i]);
-  }
-  put(&t, "\nVariables without an option:\n");
-  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-    put(&t, "  %s\n          %s\n", variables[i].names, variables[i].help);
-  put(&t,
-      "\nAn option on the command line beats its environment variable; an empty variable counts as unset.\n");
-  put(&t, "Durations are seconds, or take s, m, h or d, up to 49710d. Exit status: 0 after a shutdown, 1 "
-          "after a\n");
-  put(&t, "failure, 2 for a mistake in the configuration. The manual page has more: man firezone-relay.\n");
+  if (command == COMMAND_RELAY)
+    relay_help(&t);
+  else
+    command_help(&t, command);
   return t.len;
 }

@@ -12,8 +12,8 @@ enum option_group {
   GROUP_LIMITS,
   GROUP_OBSERVE,
   GROUP_XDP,
-  GROUP_OTHER,
-  GROUP_CREDENTIALS
+  GROUP_CREDENTIALS,
+  GROUP_OTHER
 };
 
 /* Sets one option from its text. Returns NULL, or what would be right. */
@@ -28,9 +28,44 @@ typedef struct option_spec {
   const char *shown;    /* shown in the help as the default where `fallback` does not say it */
   option_setter set;
   enum option_group group;
-  bool repeats;     /* an environment variable holds several, separated by commas */
-  const char *help; /* NULL: hidden, for tests */
+  bool repeats;      /* an environment variable holds several, separated by commas */
+  const char *help;  /* NULL: hidden, for tests */
+  unsigned commands; /* that take it, a bit of each; 0: the relay alone */
 } option_spec;
+
+#define OF(command)      (1u << (command))
+#define ONLY_CREDENTIALS OF(COMMAND_CREDENTIALS)
+#define AND_CREDENTIALS  (OF(COMMAND_RELAY) | OF(COMMAND_CREDENTIALS))
+#define OF_ALL           (OF(COMMANDS) - 1)
+
+/* Whether |command| takes the option |s|. */
+static inline bool option_is_of(const option_spec *s, enum sub_command command)
+{
+  return (s->commands ? s->commands : OF(COMMAND_RELAY)) & OF(command);
+}
+
+/* options_commands.c: what each command is beside the options that it takes. */
+typedef struct command_spec {
+  const char *name; /* the word for it; NULL: there is none */
+  const char *help; /* what it does, as a sentence goes on; NULL: see options_help.c */
+  const char *note; /* more of its options, a sentence; NULL: nothing */
+  bool takes_words; /* TOKEN and NAME */
+  /* Whether the variable of |s|, which it takes, is read; NULL: all are. Those that the relay runs with may be anything to the others. */
+  bool (*reads_variable)(const options *o, const option_spec *s);
+} command_spec;
+extern const command_spec command_specs[COMMANDS];
+
+/* The command that |word| is the name of; COMMAND_RELAY if there is none. */
+enum sub_command command_named(const char *word);
+
+/* Whether |word| was meant as the name of a command, and is none: mistyped, or what people try that have other programs in mind. */
+bool command_is_mistaken(const char *word);
+
+/* The names of all that have one, as a text: "credentials", "a or b". */
+void command_list(char *out, size_t cap);
+
+/* Whether credentials are to be made as a URL, which needs the relay's address. */
+bool makes_url(const options *o);
 
 /* options_table.c */
 #define MAX_OPTIONS 64

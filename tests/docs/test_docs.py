@@ -19,8 +19,6 @@ sys.path.insert(0, os.path.join(SOURCE, "tests", "e2e"))
 from harness import PortBlock, answers_binding, wait_for  # noqa: E402  (found through the line above)
 import socket  # noqa: E402
 
-# The sub-command's own: README shows them in use, but not in the table.
-OF_CREDENTIALS = {"--ttl", "--salt", "--format"}
 FLAG = r"--[a-z][a-z0-9-]+"
 VARIABLE = r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b"
 
@@ -40,9 +38,19 @@ def man_text():
 class Options(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.help = subprocess.run([RELAY, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        def help_of(*command):
+            return subprocess.run([RELAY, *command, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+        def flags_in(text):
+            return set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, text, re.M)) | set(re.findall(r"\[alias: (%s)\]" % FLAG, text))
+
+        cls.help = help_of()
         options = cls.help.split("\nNetwork:\n")[1]
-        cls.flags = set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, options, re.M)) | set(re.findall(r"\[alias: (%s)\]" % FLAG, options))
+        commands = re.search(r"\nCommands,[^\n]*:\n(.*?)\n\n", cls.help, re.S).group(1)
+        cls.commands = {name: help_of(name) for name in re.findall(r"^  (\w+)$", commands, re.M)}
+        # README shows those of sub-commands alone in use, but not in the table.
+        cls.of_commands = set().union(*map(flags_in, cls.commands.values())) - flags_in(options)
+        cls.flags = flags_in(options) | cls.of_commands
         cls.variables = set(re.findall(r"\[env: (\w+)\]", options)) | set(re.findall(r"\(environment\) (\w+)=", options))
         readme = read("README.md")
         cls.table = readme[readme.index("\n### Options\n"):]
@@ -54,7 +62,7 @@ class Options(unittest.TestCase):
 
     def test_readme_has_all_options(self):
         in_readme = set(re.findall(FLAG, self.table))
-        self.assertEqual(self.flags - OF_CREDENTIALS - in_readme, set(), "missing in README")
+        self.assertEqual(self.flags - self.of_commands - in_readme, set(), "missing in README")
         self.assertEqual(in_readme - self.flags, set(), "no such options")
 
     def test_readme_has_all_variables(self):
@@ -101,7 +109,7 @@ class Options(unittest.TestCase):
         compared = 0
         for flag, default in re.findall(r"^ +(%s)[^\n]*\n +[^\n]*\[default: ([^\]]+)\]" % FLAG, self.help, re.M):
             number = re.escape(default)
-            if re.fullmatch(r"[\w.:/\[\]]*\d[\w.:/\[\]]*", default) and flag not in OF_CREDENTIALS:
+            if re.fullmatch(r"[\w.:/\[\]]*\d[\w.:/\[\]]*", default) and flag not in self.of_commands:
                 row = next((line for line in self.table.splitlines() if flag in line), "")
                 self.assertRegex(row, r"(?<![\d.])%s(?![\d])" % number, flag)
                 compared += 1
@@ -110,13 +118,26 @@ class Options(unittest.TestCase):
 
     def test_every_option_of_help_is_taken(self):
         """As --help says it: with a value where it names one."""
-        for flag, value in re.findall(r"^ +(?:-\w, )?(%s)( [A-Z:]+)?$" % FLAG, self.help, re.M):
-            command = [RELAY, "credentials"] if flag in OF_CREDENTIALS else [RELAY]  # without an address it ends by itself
-            done = subprocess.run(command + ([flag, "\n"] if value else [flag, "--help"]),
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=20,
-                                  env={"AUTH_SECRET": "x"})
-            self.assertNotIn("unknown option", done.stdout, flag)
-            self.assertNotIn("not an option", done.stdout, flag)
+        tried = 0
+        for command, text in {"": self.help, **self.commands}.items():  # without an address the relay ends by itself
+            for flag, value in re.findall(r"^ +(?:-\w, )?(%s)( [A-Z:]+)?$" % FLAG, text, re.M):
+                done = subprocess.run([RELAY] + [command] * (command != "") + ([flag, "\n"] if value else [flag, "--help"]),
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=20,
+                                      env={"AUTH_SECRET": "x"})
+                self.assertNotIn("unknown option", done.stdout, flag)
+                self.assertNotIn("not an option", done.stdout, flag)
+                tried += 1
+        self.assertGreater(tried, 35)
+
+    def test_help_of_a_command_has_its_own_options(self):
+        self.assertEqual(list(self.commands), ["credentials"])
+        self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["credentials"], re.M)),
+                         {"--public-ip4-addr", "--public-ip6-addr", "--listen-port", "--auth-secret-file", "--help", "--version",
+                          "--ttl", "--salt", "--format"})
+        self.assertEqual(set(re.findall(r"\(environment\) (\w+)=", self.commands["credentials"])), {"AUTH_SECRET"})
+        self.assertTrue(self.of_commands == {"--ttl", "--salt", "--format"})
+        for flag in self.of_commands:
+            self.assertNotRegex(self.help, r"(?m)^ +%s" % flag)
 
     def test_what_is_told_to_those_who_come_from_firezone(self):
         """Flags, variables and lines that docs/from-firezone.md names are there."""

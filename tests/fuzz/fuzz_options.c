@@ -42,7 +42,7 @@ static void check_read(const options *o)
   FUZZ_CHECK(o->shutdown_seconds <= UINT32_MAX || o->shutdown_seconds == UINT64_MAX);
   FUZZ_CHECK(!o->token || *o->token);
   FUZZ_CHECK(o->idle_count <= MAX_IDLE_OPTIONS);
-  if (o->credentials) {
+  if (o->command == COMMAND_CREDENTIALS) {
     FUZZ_CHECK(o->ttl_seconds <= UINT32_MAX && (!o->salt || (*o->salt && !strchr(o->salt, ':'))));
     return;
   }

@@ -393,10 +393,10 @@ END_TEST
 START_TEST(test_help_has_them_all)
 {
   char small[10];
-  const size_t len = options_help(NULL, 0);
+  const size_t len = options_help(COMMAND_RELAY, NULL, 0);
   char *text = malloc(len + 1);
   ck_assert_ptr_nonnull(text);
-  ck_assert_uint_eq(options_help(text, len + 1), len);
+  ck_assert_uint_eq(options_help(COMMAND_RELAY, text, len + 1), len);
   ck_assert_uint_eq(strlen(text), len);
   for (size_t i = 0; i < CASES; i++) {
     ck_assert_msg(!cases[i].flag || strstr(text, cases[i].flag), "%s", cases[i].flag);
@@ -407,7 +407,7 @@ START_TEST(test_help_has_them_all)
     ck_assert_msg(!strstr(text, hidden[i]), "%s", hidden[i]);
   for (const char *at = text; (at = strstr(at, "[default: ")) != NULL; at++)
     ck_assert_ptr_nonnull(strchr(at, ']'));
-  ck_assert_uint_eq(options_help(small, sizeof small), len);
+  ck_assert_uint_eq(options_help(COMMAND_RELAY, small, sizeof small), len);
   ck_assert_uint_eq(strlen(small), sizeof small - 1);
   free(text);
 }

@@ -239,7 +239,7 @@ START_TEST(test_credentials)
   too_long[sizeof too_long - 1] = 0;
   clear_env();
   ck_assert_int_eq(READ("credentials"), 0);
-  ck_assert(o.credentials);
+  ck_assert_int_eq(o.command, COMMAND_CREDENTIALS);
   ck_assert_uint_eq(o.ttl_seconds, 86400);
   ck_assert_str_eq(o.credentials_format, "text");
   ck_assert_ptr_null(o.salt);
@@ -251,7 +251,7 @@ START_TEST(test_credentials)
   ck_assert_str_eq(o.auth_secret_file, "/x");
   ck_assert_int_eq(READ("credentials", PUBLIC, "--listen-port=1", "--format=url"), 0); /* for the URL */
   ck_assert_int_eq(READ("credentials", "--workers", "1"), -1);
-  ck_assert_str_eq(error, "--workers: not an option of credentials: see --help");
+  ck_assert_str_eq(error, "--workers: not an option of credentials: see credentials --help");
   ck_assert_int_eq(READ("credentials", "--listen-port", "0"), 0);
   ck_assert_int_eq(READ("credentials", "--listen-port", "0", "--format", "url"), -1);
   check_complaint("--listen-port", "'0'");
@@ -264,7 +264,7 @@ START_TEST(test_credentials)
   ck_assert_uint_eq(o.public_ip6.family, FZR_FAMILY_IPV6);
   clear_env();
   ck_assert_int_eq(READ("credentials", "secret"), -1);
-  ck_assert_str_eq(error, "unexpected argument: credentials takes options alone: see --help");
+  ck_assert_str_eq(error, "unexpected argument: credentials takes options alone: see credentials --help");
   static const struct {
     const char *flag, *bad;
   } bad[] = {{"--ttl", ""},     {"--ttl", "x"},      {"--ttl", "50000d"}, {"--salt", ""},

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "options_internal.h"
+
+#define WORD_MAX 16 /* longer ones are no mistyped command */
+#define MISTYPED 2  /* letters */
+
+bool makes_url(const options *o)
+{
+  return o->command == COMMAND_CREDENTIALS && o->credentials_format &&
+         strcmp(o->credentials_format, "url") == 0;
+}
+
+/* Nothing but a URL needs an address. */
+static bool credentials_read(const options *o, const option_spec *s)
+{
+  return s->group != GROUP_NETWORK || makes_url(o);
+}
+
+const command_spec command_specs[COMMANDS] = {
+    [COMMAND_RELAY] = {.takes_words = true},
+    [COMMAND_CREDENTIALS] = {.name = "credentials",
+                             .help = "makes what clients log in with, of the relay's secret",
+                             .note = "Address and port are needed for --format url alone.",
+                             .reads_variable = credentials_read},
+};
+
+enum sub_command command_named(const char *word)
+{
+  for (unsigned i = 0; i < COMMANDS; i++)
+    if (command_specs[i].name && strcmp(word, command_specs[i].name) == 0)
+      return (enum sub_command)i;
+  return COMMAND_RELAY;
+}
+
+/* How many letters have to be put in, taken out or changed to make |a| of |b|, both of less than WORD_MAX. */
+static size_t edit_distance(const char *a, const char *b)
+{
+  size_t row[WORD_MAX + 1]; /* from what was read of |a| to each beginning of |b| */
+  const size_t len = strlen(b);
+  for (size_t k = 0; k <= len; k++)
+    row[k] = k;
+  for (size_t i = 0; a[i]; i++) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t k = 0; k < len; k++) {
+      const size_t changed = diagonal + (a[i] != b[k]);
+      const size_t shorter = (row[k] < row[k + 1] ? row[k] : row[k + 1]) + 1;
+      diagonal = row[k + 1];
+      row[k + 1] = changed < shorter ? changed : shorter;
+    }
+  }
+  return row[len];
+}
+
+/* What people try that have other programs in mind. */
+static bool is_usual_word(const char *word)
+{
+  static const char *const words[] = {"help",   "version", "start",  "stop",    "run",    "serve",
+                                      "server", "daemon",  "reload", "restart", "status", "config",
+                                      "check",  "probe",   "turn",   "stun"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcmp(word, words[i]) == 0)
+      return true;
+  return false;
+}
+
+bool command_is_mistaken(const char *word)
+{
+  for (unsigned i = 0; i < COMMANDS && strlen(word) < WORD_MAX; i++)
+    if (command_specs[i].name && edit_distance(word, command_specs[i].name) <= MISTYPED)
+      return true;
+  return is_usual_word(word);
+}
+
+void command_list(char *out, size_t cap)
+{
+  size_t left = 0, len = 0;
+  for (unsigned i = 0; i < COMMANDS; i++)
+    left += command_specs[i].name != NULL;
+  for (unsigned i = 0; i < COMMANDS && len < cap; i++) {
+    if (!command_specs[i].name)
+      continue;
+    left--;
+    const int n = snprintf(out + len, cap - len, "%s%s", command_specs[i].name,
+                           left > 1 ? ", "
+                           : left   ? " or "
+                                    : "");
+    len += n > 0 ? (size_t)n : 0;
+  }
+}
