@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options_internal.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "common/decimal.h"
 
 bool value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out)
 {
-  char *end;
-  if (*text < '0' || *text > '9')
-    return false;
-  errno = 0;
-  const unsigned long long value = strtoull(text, &end, 10);
-  if (errno || *end || value < least || value > most)
+  uint64_t value;
+  if (!decimal_read(text, strlen(text), most, &value) || value < least)
     return false;
   *out = value;
   return true;
@@ -20,12 +16,9 @@ bool value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out
 
 bool parse_duration(const char *text, uint64_t *seconds)
 {
-  char *end;
-  uint64_t unit = 1;
-  if (*text < '0' || *text > '9')
-    return false;
-  errno = 0;
-  const unsigned long long value = strtoull(text, &end, 10);
+  const size_t digits = decimal_digits(text, strlen(text));
+  const char *end = text + digits;
+  uint64_t unit = 1, value;
   if (*end == 'm')
     unit = 60;
   else if (*end == 'h')
@@ -35,7 +28,7 @@ bool parse_duration(const char *text, uint64_t *seconds)
   else if (*end && *end != 's')
     return false;
   /* More than a century is a mistake, and would overflow nanoseconds. */
-  if (errno || (*end && end[1]) || value > UINT32_MAX / unit)
+  if ((*end && end[1]) || !decimal_read(text, digits, UINT32_MAX / unit, &value))
     return false;
   *seconds = value * unit;
   return true;

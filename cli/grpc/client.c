@@ -9,6 +9,7 @@
 #include <event2/buffer.h>
 
 #include "common/clock.h"
+#include "common/decimal.h"
 #include "grpc/internal.h"
 
 #define FRAME_HEAD  9u /* bytes; of HTTP/2 */
@@ -133,15 +134,8 @@ static bool is(const uint8_t *name, size_t len, const char *wanted)
 /* A decimal number of at most |digits| digits, or -1. */
 static int64_t read_number(const uint8_t *text, size_t len, size_t digits)
 {
-  int64_t value = 0;
-  if (len == 0 || len > digits)
-    return -1;
-  for (size_t i = 0; i < len; i++) {
-    if (text[i] < '0' || text[i] > '9')
-      return -1;
-    value = value * 10 + (text[i] - '0');
-  }
-  return value;
+  uint64_t value;
+  return len <= digits && decimal_read((const char *)text, len, INT64_MAX, &value) ? (int64_t)value : -1;
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,

@@ -13,6 +13,7 @@
 
 #include <event2/buffer.h>
 
+#include "common/decimal.h"
 #include "net/host.h"
 
 #define CONNECT_TIMEOUT (5 * FZR_SECOND)
@@ -25,16 +26,11 @@
 
 static bool read_port(const char *text, size_t len, uint16_t *port)
 {
-  unsigned value = 0;
-  if (len == 0 || len > 5)
+  uint64_t value;
+  if (!decimal_read(text, len, UINT16_MAX, &value))
     return false;
-  for (size_t i = 0; i < len; i++) {
-    if (text[i] < '0' || text[i] > '9')
-      return false;
-    value = value * 10 + (unsigned)(text[i] - '0');
-  }
   *port = (uint16_t)value;
-  return value > 0 && value <= UINT16_MAX;
+  return value > 0;
 }
 
 static bool is_host(const char *text, size_t len)

@@ -9,6 +9,7 @@
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 
+#include "common/decimal.h"
 #include "common/hex.h"
 #include "common/text.h"
 
@@ -326,18 +327,9 @@ bool portal_json_string(const portal_json *json, portal_json_value value, char *
 bool portal_json_uint(const portal_json *json, portal_json_value value, uint64_t *out)
 {
   const jsmntok_t *token = token_of(json, value);
-  if (token == NULL || (token->type != JSMN_PRIMITIVE && token->type != JSMN_STRING) ||
-      token->end == token->start)
+  if (token == NULL || (token->type != JSMN_PRIMITIVE && token->type != JSMN_STRING))
     return false;
-  uint64_t number = 0;
-  for (int i = token->start; i < token->end; i++) {
-    const char c = json->text[i];
-    if (c < '0' || c > '9' || number > (UINT64_MAX - 9) / 10)
-      return false;
-    number = number * 10 + (uint64_t)(c - '0');
-  }
-  *out = number;
-  return true;
+  return decimal_read(json->text + token->start, (size_t)(token->end - token->start), UINT64_MAX, out);
 }
 
 portal_json_value portal_json_member(const portal_json *json, portal_json_value object, const char *key)

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/decimal.h"
+
 /* What is left to read. Each step takes its part off the front, or fails for good. */
 typedef struct cursor {
   const char *at;
@@ -24,17 +26,13 @@ static void skip_text(cursor *c, const char *text)
 /* A number of exactly |digits| digits. */
 static int number(cursor *c, size_t digits)
 {
-  int value = 0;
-  c->ok = c->ok && c->len >= digits;
-  for (size_t i = 0; c->ok && i < digits; i++) {
-    c->ok = c->at[i] >= '0' && c->at[i] <= '9';
-    value = value * 10 + (c->at[i] - '0');
-  }
+  uint64_t value = 0;
+  c->ok = c->ok && c->len >= digits && decimal_read(c->at, digits, INT32_MAX, &value);
   if (c->ok) {
     c->at += digits;
     c->len -= digits;
   }
-  return c->ok ? value : 0;
+  return (int)value;
 }
 
 /* One of |count| names, by its number; at |names|, |stride| bytes each, zero-terminated. */
@@ -171,20 +169,16 @@ bool portal_retry_after(const char *text, size_t len, int64_t unix_now, uint32_t
   }
   while (len > 0 && is_blank(text[len - 1]))
     len--;
-  int64_t wait = 0;
-  size_t digits = 0;
-  while (digits < len && text[digits] >= '0' && text[digits] <= '9') {
-    if (wait <= PORTAL_RETRY_AFTER_MAX)
-      wait = wait * 10 + (text[digits] - '0');
-    digits++;
-  }
+  uint64_t wait = PORTAL_RETRY_AFTER_MAX; /* a number that is too large, too */
   if (len == 0)
     return false;
-  if (digits < len) {
+  if (decimal_digits(text, len) == len) {
+    (void)decimal_read(text, len, PORTAL_RETRY_AFTER_MAX, &wait);
+  } else {
     int64_t when;
     if (!portal_http_date(text, len, &when))
       return false;
-    wait = when > unix_now ? when - unix_now : 0;
+    wait = when > unix_now ? (uint64_t)(when - unix_now) : 0;
   }
   *seconds = wait > PORTAL_RETRY_AFTER_MAX ? PORTAL_RETRY_AFTER_MAX : (uint32_t)wait;
   return true;

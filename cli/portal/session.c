@@ -2,8 +2,9 @@
 #include "portal/session.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "common/decimal.h"
 
 static fzr_time or_default(fzr_time given, fzr_time normal)
 {
@@ -54,14 +55,15 @@ static bool read_time(const char *text, fzr_time *out)
     const char *name;
     fzr_time scale;
   } units[] = {{"ms", FZR_MILLISECOND}, {"s", FZR_SECOND}, {"m", 60 * FZR_SECOND}};
-  const size_t digits = strspn(text, "0123456789");
+  const size_t digits = decimal_digits(text, strlen(text));
   const char *unit = text + digits;
   const size_t len = strcspn(unit, ",");
-  if (digits == 0 || digits > 7)
+  uint64_t value;
+  if (!decimal_read(text, digits, 9999999, &value))
     return false;
   for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
     if (strlen(units[i].name) == len && memcmp(units[i].name, unit, len) == 0) {
-      *out = strtoull(text, NULL, 10) * units[i].scale;
+      *out = value * units[i].scale;
       return *out != 0;
     }
   }

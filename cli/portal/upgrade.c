@@ -9,6 +9,8 @@
 #include <mbedtls/sha1.h>
 #include <mbedtls/version.h>
 
+#include "common/decimal.h"
+
 #if MBEDTLS_VERSION_MAJOR < 3
 #define mbedtls_sha1 mbedtls_sha1_ret /* 2.28's plain one is deprecated */
 #endif
@@ -100,12 +102,11 @@ static bool read_status_line(portal_upgrade *upgrade)
   if (strncmp(line, "HTTP/1.1 ", 9) != 0 && strncmp(line, "HTTP/1.0 ", 9) != 0)
     return false;
   line += 9;
-  for (int i = 0; i < 3; i++) {
-    if (line[i] < '0' || line[i] > '9')
-      return false;
-    upgrade->status = upgrade->status * 10 + (line[i] - '0');
-  }
-  if (upgrade->status < 100 || (line[3] != ' ' && line[3] != '\0'))
+  uint64_t status;
+  if (!decimal_read(line, strnlen(line, 3), 999, &status))
+    return false;
+  upgrade->status = (int)status;
+  if (status < 100 || (line[3] != ' ' && line[3] != '\0'))
     return false;
   if (line[3] == ' ')
     (void)copy_printable(upgrade->reason, sizeof upgrade->reason, 0, line + 4, strlen(line + 4));
@@ -131,21 +132,6 @@ static void keep_location(portal_upgrade *upgrade, const char *value)
   (void)copy_printable(upgrade->location, sizeof upgrade->location, 0, value, strcspn(value, "?#"));
 }
 
-/* A number that fills all of |value|. */
-static bool read_length(const char *value, uint64_t *out)
-{
-  uint64_t n = 0;
-  if (*value == '\0')
-    return false;
-  for (; *value != '\0'; value++) {
-    if (*value < '0' || *value > '9' || n > UINT64_MAX / 10 - 1)
-      return false;
-    n = n * 10 + (uint64_t)(*value - '0');
-  }
-  *out = n;
-  return true;
-}
-
 /* One header field. Returns what is wrong with it, or NULL. */
 static const char *read_field(portal_upgrade *upgrade, const char *name, const char *value)
 {
@@ -165,7 +151,7 @@ static const char *read_field(portal_upgrade *upgrade, const char *name, const c
   } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
     upgrade->chunked = lists_token(value, "chunked");
   } else if (strcasecmp(name, "Content-Length") == 0) {
-    upgrade->has_length = read_length(value, &upgrade->body_left);
+    upgrade->has_length = decimal_read(value, strlen(value), UINT64_MAX - 1, &upgrade->body_left);
     if (!upgrade->has_length)
       return "its Content-Length is no number";
   }

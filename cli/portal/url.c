@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/decimal.h"
 #include "net/host.h"
 
 #define PORT_EXPECTED "a URL whose port is a number from 1 to 65535"
@@ -33,17 +34,8 @@ static const char *skip_scheme(const char *text, portal_url *out)
 static const char *parse_port(span text, portal_url *out)
 {
   const uint16_t standard = out->tls ? 443 : 80;
-  uint32_t port = 0;
-  for (size_t i = 0; i < text.len; i++) {
-    if (text.at[i] < '0' || text.at[i] > '9')
-      return PORT_EXPECTED;
-    port = port * 10 + (uint32_t)(text.at[i] - '0');
-    if (port > 65535)
-      return PORT_EXPECTED;
-  }
-  if (text.len == 0)
-    port = standard;
-  if (port == 0)
+  uint64_t port = standard;
+  if (text.len > 0 && (!decimal_read(text.at, text.len, UINT16_MAX, &port) || port == 0))
     return PORT_EXPECTED;
   out->port = (uint16_t)port;
   out->default_port = port == standard;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/decimal.h"
 #include "common/hex.h"
 
 #define COMPLAINTS_MAX 32
@@ -82,15 +83,8 @@ static bool is_true(const char *text)
 
 unsigned otel_read_ms(const char *text)
 {
-  uint64_t value = 0;
-  for (const char *p = text; *p; p++) {
-    if (*p < '0' || *p > '9')
-      return 0;
-    value = value * 10 + (unsigned)(*p - '0');
-    if (value > INT32_MAX)
-      return 0;
-  }
-  return (unsigned)value;
+  uint64_t value;
+  return decimal_read(text, strlen(text), INT32_MAX, &value) ? (unsigned)value : 0;
 }
 
 static unsigned read_ms(const reader *r, const char *name, const char *value, unsigned otherwise)
