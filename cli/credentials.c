@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials.h"
 
+#include "common/text.h"
 #include "secret.h"
 
 #include <stdio.h>
@@ -11,36 +12,6 @@
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* What a byte takes at most, escaped for JSON or a URL. */
-#define ESCAPED_MAX 6
-
-/* Percent-encodes all but RFC 3986's unreserved characters. */
-static void encode(const char *text, char *out, size_t cap)
-{
-  size_t n = 0;
-  for (; *text && n + 4 <= cap; text++) {
-    const unsigned char c = (unsigned char)*text;
-    const bool plain =
-        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
-    n += (size_t)snprintf(out + n, cap - n, plain ? "%c" : "%%%02X", c);
-  }
-  out[n < cap ? n : cap - 1] = 0;
-}
-
-/* Escapes what JSON strings can't hold. */
-static void escape(const char *text, char *out, size_t cap)
-{
-  size_t n = 0;
-  for (; *text && n + 8 <= cap; text++) {
-    const unsigned char c = (unsigned char)*text;
-    if (c == '"' || c == '\\')
-      n += (size_t)snprintf(out + n, cap - n, "\\%c", c);
-    else
-      n += (size_t)snprintf(out + n, cap - n, c < 0x20 ? "\\u%04x" : "%c", c);
-  }
-  out[n] = 0;
-}
-
 static void host_text(const options *o, char *out, size_t cap)
 {
   fzr_addr addr = o->public_ip4.family ? o->public_ip4 : o->public_ip6;
@@ -48,32 +19,56 @@ static void host_text(const options *o, char *out, size_t cap)
   fzr_addr_format(&addr, true, out, cap);
 }
 
+static void put_url(text_out *text, const options *o, const char *username, const char *password)
+{
+  char host[FZR_ADDR_TEXT_MAX + 16];
+  host_text(o, host, sizeof host);
+  text_puts(text, "turn:");
+  text_puts(text, host);
+  text_puts(text, "?transport=udp&username=");
+  text_percent(text, username);
+  text_puts(text, "&credential=");
+  text_percent(text, password);
+  text_puts(text, "\n");
+}
+
+static void put_json(text_out *text, const char *username, const char *password, uint64_t expiry)
+{
+  text_puts(text, "{\"username\":");
+  text_json(text, username);
+  text_puts(text, ",\"password\":");
+  text_json(text, password);
+  text_puts(text, ",\"realm\":\"firezone\",\"expires_at\":");
+  text_uint(text, expiry);
+  text_puts(text, "}\n");
+}
+
+static void put_lines(text_out *text, const char *username, const char *password)
+{
+  text_puts(text, "username: ");
+  text_puts(text, username);
+  text_puts(text, "\npassword: ");
+  text_puts(text, password);
+  text_puts(text, "\nrealm:    firezone\n");
+}
+
 int credentials_format(const options *o, const char *secret, uint64_t unix_now, const char *salt, char *out,
                        size_t cap)
 {
-  char username[SALT_MAX + 24], password[FZR_STAMP_PASSWORD_LEN + 1], quoted[ESCAPED_MAX * (SALT_MAX + 24)],
-      host[FZR_ADDR_TEXT_MAX + 16];
+  char username[SALT_MAX + 24], password[FZR_STAMP_PASSWORD_LEN + 1];
   const uint64_t expiry = unix_now + o->ttl_seconds;
-  int n;
+  text_out text = text_out_of(out, cap);
   fzr_auth_stamp_password(secret, expiry, (const uint8_t *)salt, strlen(salt), password, sizeof password);
   if ((size_t)snprintf(username, sizeof username, "%llu:%s", (unsigned long long)expiry, salt) >=
       sizeof username)
     return -1;
-  if (strcmp(o->credentials_format, "json") == 0) {
-    escape(username, quoted, sizeof quoted);
-    n = snprintf(out, cap,
-                 "{\"username\":\"%s\",\"password\":\"%s\",\"realm\":\"firezone\",\"expires_at\":%llu}\n",
-                 quoted, password, (unsigned long long)expiry);
-  } else if (strcmp(o->credentials_format, "url") == 0) {
-    char credential[4 * sizeof password];
-    encode(username, quoted, sizeof quoted);
-    encode(password, credential, sizeof credential);
-    host_text(o, host, sizeof host);
-    n = snprintf(out, cap, "turn:%s?transport=udp&username=%s&credential=%s\n", host, quoted, credential);
-  } else {
-    n = snprintf(out, cap, "username: %s\npassword: %s\nrealm:    firezone\n", username, password);
-  }
-  return n >= 0 && (size_t)n < cap ? n : -1;
+  if (strcmp(o->credentials_format, "json") == 0)
+    put_json(&text, username, password, expiry);
+  else if (strcmp(o->credentials_format, "url") == 0)
+    put_url(&text, o, username, password);
+  else
+    put_lines(&text, username, password);
+  return text.overflow ? -1 : (int)text.len;
 }
 
 int credentials_main(const options *o)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/text.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 static const char hex_upper[] = "0123456789ABCDEF";
-static const char hex_lower[] = "0123456789abcdef";
 
 text_out text_out_of(char *data, size_t cap)
 {
@@ -39,81 +42,63 @@ void text_uint(text_out *text, uint64_t number)
   text_put(text, digits + at, sizeof digits - at);
 }
 
-static bool is_form_safe(unsigned char c)
+/* Percent-encodes what is no letter or digit and not one of |safe|; but a space becomes |space|, if that is not NULL. */
+static void put_encoded(text_out *text, const char *string, const char *safe, const char *space)
 {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '*' || c == '-' ||
-         c == '.' || c == '_';
+  for (const char *s = string; *s != '\0'; s++) {
+    const unsigned char c = (unsigned char)*s;
+    const char escaped[3] = {'%', hex_upper[c >> 4], hex_upper[c & 15]};
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr(safe, c))
+      text_put(text, s, 1);
+    else if (c == ' ' && space)
+      text_puts(text, space);
+    else
+      text_put(text, escaped, sizeof escaped);
+  }
 }
 
 void text_form(text_out *text, const char *string)
 {
-  for (const char *s = string; *s != '\0'; s++) {
-    const unsigned char c = (unsigned char)*s;
-    if (is_form_safe(c)) {
-      text_put(text, s, 1);
-    } else if (c == ' ') {
-      text_put(text, "+", 1);
-    } else {
-      const char escaped[3] = {'%', hex_upper[c >> 4], hex_upper[c & 15]};
-      text_put(text, escaped, sizeof escaped);
+  put_encoded(text, string, "*-._", "+");
+}
+
+void text_percent(text_out *text, const char *string)
+{
+  put_encoded(text, string, "-._~", NULL);
+}
+
+size_t text_json_escape(uint32_t code, bool valid, char out[TEXT_ESCAPE_MAX])
+{
+  static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+  if (!valid)
+    return (size_t)snprintf(out, TEXT_ESCAPE_MAX, "\\ufffd");
+  for (size_t i = 0; letters[i] != '\0'; i += 2) {
+    if (code == (uint32_t)letters[i]) {
+      out[0] = '\\';
+      out[1] = letters[i + 1];
+      return 2;
     }
   }
-}
-
-size_t utf8_length(const uint8_t *data, size_t len)
-{
-  if (len == 0)
+  if (!utf8_is_unsafe(code))
     return 0;
-  const uint8_t first = data[0];
-  if (first < 0x80)
-    return 1;
-  if (first < 0xc2 || first > 0xf4)
-    return 0;
-  const size_t need = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  if (len < need)
-    return 0;
-  for (size_t i = 1; i < need; i++) {
-    if ((data[i] & 0xc0) != 0x80)
-      return 0;
-  }
-  /* Overlong forms, surrogates, and what is beyond U+10FFFF. */
-  if ((first == 0xe0 && data[1] < 0xa0) || (first == 0xed && data[1] > 0x9f) ||
-      (first == 0xf0 && data[1] < 0x90) || (first == 0xf4 && data[1] > 0x8f))
-    return 0;
-  return need;
-}
-
-static void json_control(text_out *text, unsigned char c)
-{
-  static const char names[] = "btn\0fr"; /* for 8 to 13; \v has none */
-  if (c >= 8 && c <= 13 && c != 11) {
-    const char escaped[2] = {'\\', names[c - 8]};
-    text_put(text, escaped, sizeof escaped);
-  } else {
-    const char escaped[6] = {'\\', 'u', '0', '0', hex_lower[c >> 4], hex_lower[c & 15]};
-    text_put(text, escaped, sizeof escaped);
-  }
+  if (code < 0x10000)
+    return (size_t)snprintf(out, TEXT_ESCAPE_MAX, "\\u%04" PRIx32, code);
+  const uint32_t rest = code - 0x10000;
+  return (size_t)snprintf(out, TEXT_ESCAPE_MAX, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + (rest >> 10),
+                          0xdc00 + (rest & 0x3ff));
 }
 
 void text_json(text_out *text, const char *string)
 {
-  size_t left = strlen(string);
+  const uint8_t *at = (const uint8_t *)string;
   text_put(text, "\"", 1);
-  while (left > 0) {
-    const unsigned char c = (unsigned char)*string;
-    size_t n = utf8_length((const uint8_t *)string, left);
-    if (n == 0) {
-      text_put(text, "\xef\xbf\xbd", 3);
-      n = 1;
-    } else if (c < 0x20 || c == 0x7f) {
-      json_control(text, c);
-    } else {
-      if (c == '"' || c == '\\')
-        text_put(text, "\\", 1);
-      text_put(text, string, n);
-    }
-    string += n;
-    left -= n;
+  for (size_t left = strlen(string); left > 0;) {
+    char escaped[TEXT_ESCAPE_MAX];
+    uint32_t code = 0;
+    const size_t n = utf8_read(at, left, &code), size = text_json_escape(code, n > 0, escaped);
+    text_put(text, size > 0 ? escaped : (const char *)at, size > 0 ? size : n);
+    at += n > 0 ? n : 1;
+    left -= n > 0 ? n : 1;
   }
   text_put(text, "\"", 1);
 }

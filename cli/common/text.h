@@ -26,10 +26,15 @@ void text_uint(text_out *text, uint64_t number);
 /* Adds |string| as application/x-www-form-urlencoded has it: space as '+', all but A-Z a-z 0-9 * - . _ as %XX. */
 void text_form(text_out *text, const char *string);
 
-/* Adds |string|, UTF-8, as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
+/* Adds |string| percent-encoded: all but RFC 3986's unreserved characters. */
+void text_percent(text_out *text, const char *string);
+
+/* Adds |string| as a JSON string with its quotes (RFC 8259 section 7), see text_json_escape. */
 void text_json(text_out *text, const char *string);
 
-/* The length in bytes (1 to 4) of the well-formed UTF-8 character at |data|, of which |len| bytes are there, or 0 if there is none. */
-size_t utf8_length(const uint8_t *data, size_t len);
+/* Writes what stands in a JSON string for the character |code|: an escape, for those that have to have one and for those that utf8_is_unsafe.
+ * Returns its length, or 0 if |code| can stand for itself. A byte that is no UTF-8, |valid| false, can't be in JSON: U+FFFD is. */
+#define TEXT_ESCAPE_MAX 16u
+size_t text_json_escape(uint32_t code, bool valid, char out[TEXT_ESCAPE_MAX]);
 
 #endif

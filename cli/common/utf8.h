@@ -11,6 +11,13 @@
  * begin with one (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
 size_t utf8_read(const uint8_t *p, size_t len, uint32_t *code);
 
+/* How many bytes the character has that the |len| bytes at |p| begin with; 0 if there is none. */
+static inline size_t utf8_length(const uint8_t *p, size_t len)
+{
+  uint32_t code;
+  return len > 0 ? utf8_read(p, len, &code) : 0;
+}
+
 /* Whether |code| can end a line, steer a terminal, or make text look as if it stood elsewhere or were something else. */
 bool utf8_is_unsafe(uint32_t code);
 

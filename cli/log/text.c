@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/text.h"
 #include "common/utf8.h"
 
 /* A value may have this many bytes on the line, a message twice as many. */
@@ -54,10 +55,10 @@ static void put(text *t, const char *format, ...)
 
 /* ---- escaping ---- */
 
-typedef size_t (*escape)(uint32_t code, bool valid, char out[16]);
+typedef size_t (*escape)(uint32_t code, bool valid, char out[TEXT_ESCAPE_MAX]);
 
 /* Writes what stands for a character that can't stand for itself; 0 if it can. |code| is a byte where |valid| is false. */
-static size_t escape_human(uint32_t code, bool valid, char out[16])
+static size_t escape_human(uint32_t code, bool valid, char out[TEXT_ESCAPE_MAX])
 {
   static const char letters[] = "\nn\rr\tt\\\\\"\"";
   for (size_t i = 0; valid && letters[i]; i += 2) {
@@ -68,37 +69,16 @@ static size_t escape_human(uint32_t code, bool valid, char out[16])
     }
   }
   if (!valid || code < 0x20 || code == 0x7f)
-    return (size_t)snprintf(out, 16, "\\x%02" PRIx32, code);
+    return (size_t)snprintf(out, TEXT_ESCAPE_MAX, "\\x%02" PRIx32, code);
   if (utf8_is_unsafe(code))
-    return (size_t)snprintf(out, 16, "\\u{%" PRIx32 "}", code);
+    return (size_t)snprintf(out, TEXT_ESCAPE_MAX, "\\u{%" PRIx32 "}", code);
   return 0;
 }
 
 /* A message is not quoted: quotes in it stay. */
-static size_t escape_message(uint32_t code, bool valid, char out[16])
+static size_t escape_message(uint32_t code, bool valid, char out[TEXT_ESCAPE_MAX])
 {
   return valid && code == '"' ? 0 : escape_human(code, valid, out);
-}
-
-/* RFC 8259 section 7. Bytes that are no UTF-8 can't be in JSON: U+FFFD. */
-static size_t escape_json(uint32_t code, bool valid, char out[16])
-{
-  if (!valid)
-    return (size_t)snprintf(out, 16, "\\ufffd");
-  if (code == '"' || code == '\\') {
-    out[0] = '\\';
-    out[1] = (char)code;
-    return 2;
-  }
-  if (code == '\n')
-    return (size_t)snprintf(out, 16, "\\n");
-  if (!utf8_is_unsafe(code))
-    return 0;
-  if (code < 0x10000)
-    return (size_t)snprintf(out, 16, "\\u%04" PRIx32, code);
-  const uint32_t rest = code - 0x10000;
-  return (size_t)snprintf(out, 16, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + (rest >> 10),
-                          0xdc00 + (rest & 0x3ff));
 }
 
 /* Writes at most |max| bytes for the |len| at |p|; "..." stands for what is left out. */
@@ -106,7 +86,7 @@ static void put_escaped(text *t, escape how, const uint8_t *p, size_t len, size_
 {
   const size_t start = t->len;
   for (size_t i = 0; i < len && !t->full;) {
-    char buffer[16];
+    char buffer[TEXT_ESCAPE_MAX];
     uint32_t code = p[i];
     const size_t n = utf8_read(p + i, len - i, &code);
     size_t size = how(code, n > 0, buffer);
@@ -224,7 +204,7 @@ static void format_human(const log_look *look, const log_line *line, text *t)
 static void put_json_string(text *t, const char *key, const char *value)
 {
   put(t, ",\"%s\":\"", key);
-  put_string(t, escape_json, value, VALUE_MAX);
+  put_string(t, text_json_escape, value, VALUE_MAX);
   put_text(t, "\"");
 }
 
@@ -233,12 +213,12 @@ static void put_json_value(text *t, const log_field *f)
   switch (f->kind) {
   case LOG_STR:
     if (f->v.str)
-      put_quoted(t, escape_json, (const uint8_t *)f->v.str, strlen(f->v.str));
+      put_quoted(t, text_json_escape, (const uint8_t *)f->v.str, strlen(f->v.str));
     else
       put_text(t, "null");
     break;
   case LOG_BYTES:
-    put_quoted(t, escape_json, f->v.bytes.data, f->v.bytes.len);
+    put_quoted(t, text_json_escape, f->v.bytes.data, f->v.bytes.len);
     break;
   case LOG_INT:
     put(t, "%" PRId64, f->v.i);
@@ -265,7 +245,7 @@ static void put_span(const log_look *look, const log_line *line, text *t)
   if (!line->trace_id || !line->span_id || !look->project[0])
     return;
   put_text(t, ",\"logging.googleapis.com/trace\":\"projects/");
-  put_string(t, escape_json, look->project, VALUE_MAX);
+  put_string(t, text_json_escape, look->project, VALUE_MAX);
   put_text(t, "/traces/");
   put_hex(t, line->trace_id, 16);
   put_text(t, "\",\"logging.googleapis.com/spanId\":\"");
@@ -289,7 +269,7 @@ static void put_fields(const log_line *line, text *t)
 static void put_message(const log_line *line, text *t)
 {
   put_text(t, "\"message\":\"");
-  put_string(t, escape_json, line->message, (size_t)2 * VALUE_MAX);
+  put_string(t, text_json_escape, line->message, (size_t)2 * VALUE_MAX);
   put_text(t, "\"");
 }
 
@@ -310,7 +290,7 @@ static void format_nested(const log_line *line, text *t)
 static void close_nested(const log_line *line, text *t)
 {
   put_text(t, "},\"target\":\"");
-  put_string(t, escape_json, line->target, TARGET_MAX);
+  put_string(t, text_json_escape, line->target, TARGET_MAX);
   put_text(t, "\"");
 }
 

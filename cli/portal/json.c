@@ -11,7 +11,7 @@
 
 #include "common/decimal.h"
 #include "common/hex.h"
-#include "common/text.h"
+#include "common/utf8.h"
 
 struct portal_json {
   const char *text;

@@ -10,6 +10,7 @@
 #include <mbedtls/version.h>
 
 #include "common/decimal.h"
+#include "common/utf8.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3
 #define mbedtls_sha1 mbedtls_sha1_ret /* 2.28's plain one is deprecated */

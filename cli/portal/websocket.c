@@ -7,7 +7,7 @@
 
 #include <wslay/wslay.h>
 
-#include "common/text.h"
+#include "common/utf8.h"
 
 /* More unsent messages than this stop the reading. */
 #define MAX_QUEUED 16

@@ -165,11 +165,15 @@ static uint32_t escaped(reader *r, bool json)
   case '\\':
     return '\\';
   case 'r':
-    fzt_check(!json);
     return '\r';
   case 't':
-    fzt_check(!json);
     return '\t';
+  case 'b':
+    fzt_check(json);
+    return '\b';
+  case 'f':
+    fzt_check(json);
+    return '\f';
   case 'x': {
     fzt_check(!json);
     const uint32_t byte = hex(r, 2);
