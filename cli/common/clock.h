@@ -16,6 +16,14 @@ static inline fzr_time monotonic_now(void)
   return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
 }
 
+/* Nanoseconds since 1970. */
+static inline uint64_t unix_now_ns(void)
+{
+  struct timespec now;
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
+}
+
 /* A duration, rounded down to microseconds. */
 static inline struct timeval timeval_of(fzr_time duration)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Secrets and tokens come out of files and variables that people, editors and orchestrators have written. */
+/* What people, editors and orchestrators write around a text: secrets and tokens come out of files and variables. */
 #ifndef COMMON_STRIP_H
 #define COMMON_STRIP_H
 
@@ -17,20 +17,26 @@ static inline bool is_blank(char c)
   return c != '\0' && strchr(" \t\r\n\v\f", c) != NULL;
 }
 
-/* The |len| bytes |text| without what can't be meant: a byte order mark of UTF-8 before it, blanks and line ends around it. */
-static inline stripped strip(const char *text, size_t len)
+/* The |len| bytes |text| without blanks and line ends around it. */
+static inline stripped trim(const char *text, size_t len)
 {
-  static const char bom[] = "\xef\xbb\xbf";
-  for (;;) {
-    const size_t skip = len >= 3 && memcmp(text, bom, 3) == 0 ? 3 : len > 0 && is_blank(*text) ? 1 : 0;
-    if (skip == 0)
-      break;
-    text += skip;
-    len -= skip;
+  while (len > 0 && is_blank(*text)) {
+    text++;
+    len--;
   }
   while (len > 0 && is_blank(text[len - 1]))
     len--;
   return (stripped){text, len};
+}
+
+/* The same, and without byte order marks of UTF-8 before it: what can't be meant. */
+static inline stripped strip(const char *text, size_t len)
+{
+  static const char bom[] = "\xef\xbb\xbf";
+  stripped s = trim(text, len);
+  while (s.len >= 3 && memcmp(s.text, bom, 3) == 0)
+    s = trim(s.text + 3, s.len - 3);
+  return s;
 }
 
 /* What looks wrong about it and is left as it is: static text; NULL if nothing does. */

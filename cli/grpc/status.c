@@ -83,13 +83,10 @@ void grpc_decode_message(const uint8_t *text, size_t len, char *out, size_t cap)
   uint8_t raw[MESSAGE_MAX];
   size_t n = 0;
   for (size_t i = 0; i < len && n < sizeof raw; i++) {
-    const int high = text[i] == '%' && i + 2 < len ? hex_digit((char)text[i + 1]) : -1;
-    const int low = high >= 0 ? hex_digit((char)text[i + 2]) : -1;
-    raw[n++] = text[i];
-    if (low >= 0) {
-      raw[n - 1] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
+    const int byte = percent_byte((const char *)text + i, len - i);
+    raw[n++] = byte >= 0 ? (uint8_t)byte : text[i];
+    if (byte >= 0)
       i += 2;
-    }
   }
   (void)utf8_copy(raw, n, out, cap);
 }

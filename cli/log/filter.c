@@ -6,71 +6,56 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/strip.h"
+
 static const char *const level_names[] = {"off", "error", "warn", "info", "debug", "trace"};
 
 #define LEVELS (sizeof level_names / sizeof *level_names)
 
-/* A part of the input, not terminated. */
-typedef struct slice {
-  const char *at;
-  size_t len;
-} slice;
-
-static slice trim(slice s)
-{
-  while (s.len && isspace((unsigned char)s.at[0])) {
-    s.at++;
-    s.len--;
-  }
-  while (s.len && isspace((unsigned char)s.at[s.len - 1]))
-    s.len--;
-  return s;
-}
-
 /* Returns the level that |s| names, or -1. */
-static int read_level(slice s)
+static int read_level(stripped s)
 {
-  if (s.len == 1 && s.at[0] >= '0' && s.at[0] <= '5')
-    return s.at[0] - '0';
+  if (s.len == 1 && s.text[0] >= '0' && s.text[0] <= '5')
+    return s.text[0] - '0';
   for (size_t i = 0; i < LEVELS; i++)
-    if (strlen(level_names[i]) == s.len && strncasecmp(s.at, level_names[i], s.len) == 0)
+    if (strlen(level_names[i]) == s.len && strncasecmp(s.text, level_names[i], s.len) == 0)
       return (int)i;
   return -1;
 }
 
-static bool is_target(slice s)
+static bool is_target(stripped s)
 {
   for (size_t i = 0; i < s.len; i++)
-    if (!isalnum((unsigned char)s.at[i]) && !strchr("_:-.", s.at[i]))
+    if (!isalnum((unsigned char)s.text[i]) && !strchr("_:-.", s.text[i]))
       return false;
   return s.len > 0;
 }
 
 /* Adds or replaces; returns what is wrong, or NULL. */
-static const char *set_target(log_filter *f, slice target, int level)
+static const char *set_target(log_filter *f, stripped target, int level)
 {
   if (target.len > LOG_FILTER_TARGET_MAX)
     return "the target is too long";
   struct log_directive *d = NULL;
   for (size_t i = 0; i < f->count && !d; i++)
     if (strlen(f->directives[i].target) == target.len &&
-        memcmp(f->directives[i].target, target.at, target.len) == 0)
+        memcmp(f->directives[i].target, target.text, target.len) == 0)
       d = &f->directives[i];
   if (!d) {
     if (f->count == LOG_FILTER_DIRECTIVES)
       return "there are too many directives";
     d = &f->directives[f->count++];
-    memcpy(d->target, target.at, target.len);
+    memcpy(d->target, target.text, target.len);
     d->target[target.len] = 0;
   }
   d->level = (uint8_t)level;
   return NULL;
 }
 
-static const char *read_directive(log_filter *f, slice s, bool *has_fallback)
+static const char *read_directive(log_filter *f, stripped s, bool *has_fallback)
 {
-  const char *equals = memchr(s.at, '=', s.len);
-  if (memchr(s.at, '[', s.len) || memchr(s.at, '{', s.len))
+  const char *equals = memchr(s.text, '=', s.len);
+  if (memchr(s.text, '[', s.len) || memchr(s.text, '{', s.len))
     return "directives for spans and fields are not supported";
   if (!equals) {
     const int level = read_level(s);
@@ -80,8 +65,8 @@ static const char *read_directive(log_filter *f, slice s, bool *has_fallback)
     *has_fallback = true;
     return NULL;
   }
-  const slice target = trim((slice){s.at, (size_t)(equals - s.at)});
-  const slice name = trim((slice){equals + 1, (size_t)(s.at + s.len - equals) - 1});
+  const stripped target = trim(s.text, (size_t)(equals - s.text));
+  const stripped name = trim(equals + 1, (size_t)(s.text + s.len - equals) - 1);
   const int level = read_level(name);
   if (!is_target(target))
     return "the target is not a name";
@@ -103,12 +88,12 @@ size_t log_filter_parse(log_filter *f, const char *text, log_complain complain, 
   }
   while (*text) {
     const size_t len = strcspn(text, ",");
-    const slice s = trim((slice){text, len});
+    const stripped s = trim(text, len);
     const char *problem = s.len ? read_directive(f, s, &has_fallback) : NULL;
     if (problem) {
       skipped++;
       if (complain)
-        complain(ctx, s.at, s.len, problem);
+        complain(ctx, s.text, s.len, problem);
     }
     text += len + (text[len] == ',');
   }

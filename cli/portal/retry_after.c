@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "common/decimal.h"
+#include "common/strip.h"
 
 /* What is left to read. Each step takes its part off the front, or fails for good. */
 typedef struct cursor {
@@ -156,27 +157,17 @@ bool portal_http_date(const char *text, size_t len, int64_t *unix_seconds)
   return false;
 }
 
-static bool is_blank(char c)
-{
-  return c == ' ' || c == '\t';
-}
-
 bool portal_retry_after(const char *text, size_t len, int64_t unix_now, uint32_t *seconds)
 {
-  while (len > 0 && is_blank(text[0])) {
-    text++;
-    len--;
-  }
-  while (len > 0 && is_blank(text[len - 1]))
-    len--;
+  const stripped s = trim(text, len);
   uint64_t wait = PORTAL_RETRY_AFTER_MAX; /* a number that is too large, too */
-  if (len == 0)
+  if (s.len == 0)
     return false;
-  if (decimal_digits(text, len) == len) {
-    (void)decimal_read(text, len, PORTAL_RETRY_AFTER_MAX, &wait);
+  if (decimal_digits(s.text, s.len) == s.len) {
+    (void)decimal_read(s.text, s.len, PORTAL_RETRY_AFTER_MAX, &wait);
   } else {
     int64_t when;
-    if (!portal_http_date(text, len, &when))
+    if (!portal_http_date(s.text, s.len, &when))
       return false;
     wait = when > unix_now ? (uint64_t)(when - unix_now) : 0;
   }

@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "log/log.h"
+#include "net/backoff.h"
 
 #define TARGET        "otlp"
 #define RING_CAPACITY 1024u
@@ -34,6 +35,7 @@ typedef struct lane {
   uint64_t items;
   unsigned attempts; /* of this message */
   unsigned failures; /* in a row, over all messages */
+  net_backoff backoff;
   bool in_flight;
   bool waiting; /* for the timer */
   bool told_compressed;
@@ -60,13 +62,6 @@ struct exporter {
   unsigned first, used;
 };
 
-static uint64_t unix_now(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
-}
-
 static struct timeval milliseconds(unsigned ms)
 {
   return timeval_of(ms * FZR_MILLISECOND);
@@ -84,16 +79,12 @@ static void drop_message(lane *p)
   p->message = NULL;
 }
 
-/* Exponential, with +-25 % of jitter, so that many relays do not come back at once. */
-static unsigned backoff_ms(unsigned failures)
+/* Milliseconds to wait for the next try. */
+static unsigned backoff_ms(lane *p)
 {
-  uint8_t random[2];
-  const unsigned doublings = failures > 6 ? 6 : failures ? failures - 1 : 0;
-  unsigned delay = EXPORT_BACKOFF_MS << doublings;
-  if (delay > EXPORT_BACKOFF_MAX)
-    delay = EXPORT_BACKOFF_MAX;
-  evutil_secure_rng_get_bytes(random, sizeof random);
-  return delay - delay / 4 + (unsigned)(random[0] << 8 | random[1]) * (delay / 2) / 65536;
+  uint32_t random;
+  evutil_secure_rng_get_bytes(&random, sizeof random);
+  return (unsigned)(net_backoff_next(&p->backoff, random) / FZR_MILLISECOND);
 }
 
 static void wait_for(lane *p, unsigned delay)
@@ -122,7 +113,8 @@ static void on_failure(lane *p, const grpc_answer *a)
   exporter *e = p->owner;
   const bool may_retry = grpc_may_retry(a->code, a->retry_after_ms >= 0);
   const bool again = may_retry && !e->flushing && (p->attempts < EXPORT_ATTEMPTS || p == &e->metrics);
-  unsigned delay = backoff_ms(++p->failures);
+  unsigned delay = backoff_ms(p);
+  p->failures++;
   if (a->retry_after_ms >= 0 && (uint64_t)a->retry_after_ms > delay)
     delay = (unsigned)(a->retry_after_ms < EXPORT_PUSHBACK_MAX ? a->retry_after_ms : EXPORT_PUSHBACK_MAX);
   log_failure(p, a, again, delay);
@@ -165,6 +157,7 @@ static void on_success(lane *p, const grpc_answer *a)
   if (p->failures)
     log_info(TARGET, "The collector takes %s again", p->what);
   p->failures = 0;
+  net_backoff_reset(&p->backoff);
   if (p == &p->owner->metrics)
     note_told(p->owner);
   drop_message(p);
@@ -239,7 +232,7 @@ static const uint8_t *pack_metrics(exporter *e, lane *p, size_t *len)
   p->items = 1;
   memset(&snapshot, 0, sizeof snapshot);
   e->config.snapshot(e->config.ctx, &snapshot);
-  e->sent_at = unix_now();
+  e->sent_at = unix_now_ns();
   const otlp_window window = {.temporality = e->config.temporality,
                               .start_unix_ns = e->config.start_unix_ns,
                               .now = &snapshot,
@@ -324,7 +317,7 @@ static void take(exporter *e, const span *s, uint64_t to_unix_ns)
 /* Takes what the workers have recorded. */
 static void drain(exporter *e)
 {
-  const uint64_t to_unix_ns = unix_now() - monotonic_now();
+  const uint64_t to_unix_ns = unix_now_ns() - monotonic_now();
   for (unsigned i = 0; i < e->config.rings; i++) {
     span_ring *ring = e->rings[i];
     const span *s;
@@ -421,6 +414,7 @@ static bool new_lane(exporter *e, lane *p, const char *what, const char *path,
   p->path = path;
   p->pack = pack;
   p->release = release;
+  net_backoff_init(&p->backoff, EXPORT_BACKOFF, EXPORT_BACKOFF_MAX);
   return add_timer(e, &p->timer, 0, on_timer, p, 0);
 }
 

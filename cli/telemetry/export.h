@@ -12,9 +12,9 @@
 #define EXPORT_SPAN_QUEUE   2048u
 #define EXPORT_SPAN_BATCH   512u
 #define EXPORT_SPAN_WAIT    (5 * FZR_SECOND)
-#define EXPORT_ATTEMPTS     5u /* for one batch of spans */
-#define EXPORT_BACKOFF_MS   1000u
-#define EXPORT_BACKOFF_MAX  30000u
+#define EXPORT_ATTEMPTS     5u               /* for one batch of spans */
+#define EXPORT_BACKOFF      (2 * FZR_SECOND) /* the first, on average */
+#define EXPORT_BACKOFF_MAX  (30 * FZR_SECOND)
 #define EXPORT_PUSHBACK_MAX 300000
 
 typedef struct exporter exporter;

@@ -7,6 +7,7 @@
 
 #include "common/decimal.h"
 #include "common/hex.h"
+#include "common/strip.h"
 
 #define COMPLAINTS_MAX 32
 
@@ -120,25 +121,14 @@ static bool is_reserved(const char *name)
   return strncmp(name, "grpc-", 5) == 0;
 }
 
-static void trim(const char **text, size_t *len)
-{
-  while (*len && (**text == ' ' || **text == '\t')) {
-    ++*text;
-    --*len;
-  }
-  while (*len && ((*text)[*len - 1] == ' ' || (*text)[*len - 1] == '\t'))
-    --*len;
-}
-
 /* Decodes per cent into the |len| + 1 bytes at |out|. Returns whether all of it may stand in a header. */
 static bool decode_value(const char *text, size_t len, char *out)
 {
   for (size_t i = 0; i < len; i++) {
     char c = text[i];
-    const int high = c == '%' && i + 2 < len ? hex_digit(text[i + 1]) : -1;
-    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-    if (low >= 0) {
-      c = (char)((unsigned)high << 4 | (unsigned)low);
+    const int byte = percent_byte(text + i, len - i);
+    if (byte >= 0) {
+      c = (char)byte;
       i += 2;
     }
     if (c < ' ' || c > '~')
@@ -153,26 +143,24 @@ static bool decode_value(const char *text, size_t len, char *out)
 static const char *add_header(otel_signal *s, const char *pair, size_t len)
 {
   const char *equals = memchr(pair, '=', len);
-  const char *name = pair, *value = equals ? equals + 1 : NULL;
-  size_t name_len = equals ? (size_t)(equals - pair) : 0, value_len = equals ? len - name_len - 1 : 0;
   if (!equals)
     return "expected key=value, with commas between them";
-  trim(&name, &name_len);
-  trim(&value, &value_len);
-  if (!is_token(name, name_len))
+  const stripped name = trim(pair, (size_t)(equals - pair)),
+                 value = trim(equals + 1, (size_t)(pair + len - equals) - 1);
+  if (!is_token(name.text, name.len))
     return "a key is no name of a header";
-  if (s->header_count == GRPC_MAX_HEADERS || name_len + value_len + 2 > sizeof s->text - s->text_len)
+  if (s->header_count == GRPC_MAX_HEADERS || name.len + value.len + 2 > sizeof s->text - s->text_len)
     return "there are too many headers";
-  char *at = s->text + s->text_len;
-  for (size_t i = 0; i < name_len; i++)
-    at[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + ('a' - 'A') : name[i]);
-  at[name_len] = 0;
+  char *at = s->text + s->text_len, *decoded = at + name.len + 1;
+  for (size_t i = 0; i < name.len; i++)
+    at[i] = (char)(name.text[i] >= 'A' && name.text[i] <= 'Z' ? name.text[i] + ('a' - 'A') : name.text[i]);
+  at[name.len] = 0;
   if (is_reserved(at))
     return "a header is one that gRPC sets itself";
-  if (!decode_value(value, value_len, at + name_len + 1))
+  if (!decode_value(value.text, value.len, decoded))
     return "a value is no text for a header";
-  s->headers[s->header_count++] = (grpc_header){at, at + name_len + 1};
-  s->text_len += name_len + 1 + strlen(at + name_len + 1) + 1;
+  s->headers[s->header_count++] = (grpc_header){at, decoded};
+  s->text_len += name.len + 1 + strlen(decoded) + 1;
   return NULL;
 }
 
@@ -182,11 +170,10 @@ static void read_headers(const reader *r, otel_signal *s, const char *signal)
   char name[OTEL_NAME_MAX];
   const char *p = get_of(r, signal, "HEADERS", name);
   while (p && *p) {
-    const char *part = p;
-    size_t len = strcspn(p, ",");
+    const size_t len = strcspn(p, ",");
+    const stripped part = trim(p, len);
     p += len + (p[len] == ',');
-    trim(&part, &len);
-    const char *problem = len ? add_header(s, part, len) : NULL;
+    const char *problem = part.len ? add_header(s, part.text, part.len) : NULL;
     if (problem)
       complain(r, name, NULL, problem);
   }
@@ -199,11 +186,10 @@ static bool has_word(const char *list, const char *word)
 {
   const size_t wanted = strlen(word);
   while (*list) {
-    const char *part = list;
-    size_t len = strcspn(list, ",");
+    const size_t len = strcspn(list, ",");
+    const stripped part = trim(list, len);
     list += len + (list[len] == ',');
-    trim(&part, &len);
-    if (len == wanted && strncasecmp(part, word, len) == 0)
+    if (part.len == wanted && strncasecmp(part.text, word, wanted) == 0)
       return true;
   }
   return false;

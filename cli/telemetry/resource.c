@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/hex.h"
+#include "common/strip.h"
 #include "common/utf8.h"
 
 static struct resource_attribute *find(const resource *r, const char *key)
@@ -44,21 +45,15 @@ static bool is_utf8(const char *text, size_t len)
 /* Decodes |len| bytes, spaces around them left out, into |out|. Returns what is wrong, or NULL. */
 static const char *decode(const char *text, size_t len, char *out, size_t cap)
 {
+  const stripped s = trim(text, len);
   size_t used = 0;
-  while (len && (*text == ' ' || *text == '\t')) {
-    text++;
-    len--;
-  }
-  while (len && (text[len - 1] == ' ' || text[len - 1] == '\t'))
-    len--;
-  for (size_t i = 0; i < len; i++) {
-    char c = text[i];
+  for (size_t i = 0; i < s.len; i++) {
+    char c = s.text[i];
     if (c == '%') {
-      const int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
-      const int low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
-      if (high < 0 || low < 0)
+      const int byte = percent_byte(s.text + i, s.len - i);
+      if (byte < 0)
         return "'%' is not followed by two hexadecimal digits";
-      c = (char)(high << 4 | low);
+      c = (char)byte;
       i += 2;
     }
     if (used + 1 >= cap)
@@ -84,14 +79,6 @@ static const char *read_pair(resource *r, const char *pair, size_t len)
   return problem ? problem : set(r, key, value);
 }
 
-static bool is_blank(const char *text, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    if (text[i] != ' ' && text[i] != '\t')
-      return false;
-  return true;
-}
-
 /* Sets |key| to text that may be anything; nothing if there is none. */
 static void set_text(resource *r, const char *key, const char *text)
 {
@@ -115,7 +102,7 @@ void resource_make(resource *out, const resource_facts *facts, resource_complain
   set_text(out, "telemetry.sdk.version", facts->version);
   for (const char *p = facts->attributes ? facts->attributes : ""; *p;) {
     const size_t len = strcspn(p, ",");
-    const char *problem = is_blank(p, len) ? NULL : read_pair(out, p, len);
+    const char *problem = trim(p, len).len ? read_pair(out, p, len) : NULL;
     if (problem && complain)
       complain(ctx, p, len, problem);
     p += len + (p[len] == ',');

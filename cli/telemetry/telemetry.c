@@ -78,13 +78,6 @@ static void warn_of_attribute(void *ctx, const char *part, size_t len, const cha
   log_write(FZR_LOG_WARN, TARGET, "Skipped a part of OTEL_RESOURCE_ATTRIBUTES", fields, 2);
 }
 
-static uint64_t unix_ns(void)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
-}
-
 static void warn_of_variable(void *ctx, const char *name, const char *value, const char *problem)
 {
   const log_field fields[] = {
@@ -194,7 +187,7 @@ static int start_exporter(telemetry *t, const telemetry_options *o, struct event
                                   .origin = &t->origin,
                                   .metric_interval_ms = s->interval_ms,
                                   .temporality = s->temporality,
-                                  .start_unix_ns = unix_ns(),
+                                  .start_unix_ns = unix_now_ns(),
                                   .snapshot = take_snapshot,
                                   .ctx = t,
                                   .rings = o->workers};

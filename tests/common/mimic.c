@@ -8,14 +8,6 @@
 #define REALM        "firezone"
 #define NO_CHANNEL   (-1)
 
-static uint64_t chance(mimic *m)
-{
-  uint64_t z = (m->chance += 0x9e3779b97f4a7c15u);
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  return z ^ z >> 31;
-}
-
 static void end(mimic *m, const char *why)
 {
   m->state = MIMIC_ENDED;
@@ -56,7 +48,7 @@ static void add_peers(fzr_stun_builder *b, const mimic *m, const mimic_transacti
 static void build(mimic *m, mimic_transaction *t, bool wrong_fingerprint)
 {
   fzr_stun_builder b;
-  const uint64_t id[2] = {chance(m), chance(m)};
+  const uint64_t id[2] = {fzt_next(&m->chance), fzt_next(&m->chance)};
   memcpy(t->txid, id, sizeof t->txid);
   fzr_stun_build(&b, t->data, sizeof t->data, t->method, FZR_STUN_REQUEST, t->txid);
   if (t->method == FZR_STUN_ALLOCATE || t->method == FZR_STUN_REFRESH)
@@ -325,8 +317,8 @@ void mimic_init(mimic *m, enum mimic_kind kind, uint64_t seed, mimic_send_fn sen
   m->habits = &mimic_habits_of[kind];
   m->send = send;
   m->ctx = ctx;
-  m->chance = seed;
-  const uint16_t first = m->habits->random_channels ? (uint16_t)(chance(m) % 0xff0) : 0;
+  m->chance.state = seed;
+  const uint16_t first = m->habits->random_channels ? (uint16_t)(fzt_next(&m->chance) % 0xff0) : 0;
   for (unsigned i = 0; i < MIMIC_CHANNELS; i++)
     m->channels[i].number = (uint16_t)(0x4000 + first + i);
 }

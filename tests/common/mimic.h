@@ -7,6 +7,8 @@
 
 #include <firezone_relay/firezone_relay.h>
 
+#include "prng.h"
+
 #define MIMIC_CHANNELS 2
 
 enum mimic_kind {
@@ -89,7 +91,7 @@ typedef struct mimic {
   const mimic_habits *habits;
   mimic_send_fn send;
   void *ctx;
-  uint64_t chance;
+  fzt_prng chance;
   enum mimic_state state;
   const char *why; /* it ended */
   char username[128];

@@ -6,14 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-uint64_t fzt_next(fzt_prng *prng)
-{
-  uint64_t z = (prng->state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 uint64_t fzt_below(fzt_prng *prng, uint64_t below)
 {
   return below ? fzt_next(prng) % below : 0;

@@ -10,7 +10,13 @@ typedef struct fzt_prng {
   uint64_t state;
 } fzt_prng;
 
-uint64_t fzt_next(fzt_prng *prng);
+static inline uint64_t fzt_next(fzt_prng *prng)
+{
+  uint64_t z = (prng->state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
 /* A number from 0 to |below| - 1. */
 uint64_t fzt_below(fzt_prng *prng, uint64_t below);
 void fzt_fill(fzt_prng *prng, uint8_t *out, size_t len);
