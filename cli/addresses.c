@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "addresses.h"
 
-#include "net/source.h"
 #include "log/log.h"
+#include "net/source.h"
 
 #include <string.h>
 

@@ -3,9 +3,8 @@
 #ifndef RELAY_ADDRESSES_H
 #define RELAY_ADDRESSES_H
 
-#include "options.h"
-
 #include "firezone_relay/udp.h"
+#include "options.h"
 
 /* Warns where peers will not see the public address, and of a family that the host does not have; |stats| are those of an adapter that
  * is attached. */

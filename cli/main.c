@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* firezone-relay: reads its options, sets up the process, and runs the relay. */
 #include "credentials.h"
+#include "log/log.h"
 #include "options.h"
 #include "process.h"
 #include "relay.h"
 #include "secret.h"
-#include "log/log.h"
 #include "workers.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "offloads.h"
 
-#include <stddef.h>
-#include <string.h>
-
 #include "privileges.h"
 #include "xdp/xdp.h"
+
+#include <stddef.h>
+#include <string.h>
 
 /* A kind, and where its settings are among the options. */
 static const struct {

@@ -3,13 +3,13 @@
 #ifndef RELAY_OPTIONS_H
 #define RELAY_OPTIONS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "firezone_relay/firezone_relay.h"
 #include "portal/session.h"
 #include "xdp/xdp.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* Exit status of a mistake in the configuration. */
 #define EXIT_USAGE 2

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "options_internal.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "options_internal.h"
 
 #define WORD_MAX 16 /* longer ones are no mistyped command */
 #define MISTYPED 2  /* letters */

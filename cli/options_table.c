@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options_internal.h"
 
-#include "portal/portal.h"
 #include "common/strip.h"
+#include "portal/portal.h"
 #include "telemetry/telemetry.h"
 
 #include <net/if.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options_internal.h"
 
-#include <string.h>
-
 #include "common/decimal.h"
+
+#include <string.h>
 
 bool value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out)
 {

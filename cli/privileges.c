@@ -30,7 +30,7 @@ void privileges_drop(void)
   struct __user_cap_data_struct data[2];
   if (!keeps_maps_open())
     return;
-  (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (syscall(SYS_capget, &header, data)) {
     log_warn("relay", "Can't read this process's capabilities: %s", strerror(errno));
     return;

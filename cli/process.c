@@ -59,8 +59,8 @@ void process_keep_standard_streams(void)
     /* The log can't be written to a descriptor for reading: its lines count as dropped. */
     const int got = open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
     if (got >= 0 && got != fd) {
-      (void)dup2(got, fd);
-      (void)close(got);
+      dup2(got, fd);
+      close(got);
     }
   }
 }

@@ -3,17 +3,18 @@
 
 #include "common/clock.h"
 #include "endpoints.h"
+#include "log/log.h"
 #include "portal/portal.h"
 #include "process.h"
-#include "log/log.h"
 #include "workers.h"
 
-#include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <event2/event.h>
 
 #define STATS_SECONDS 10
 /* How often a shutdown looks whether the last allocation is gone. */
@@ -311,7 +312,7 @@ static void stop(relay *r)
   if (r->base) {
     /* A bufferevent that was freed while a callback of its own waited is released when the loop runs that: event_base_free would leak
      * it. */
-    (void)event_base_loop(r->base, EVLOOP_NONBLOCK);
+    event_base_loop(r->base, EVLOOP_NONBLOCK);
     event_base_free(r->base);
   }
 }

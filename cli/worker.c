@@ -5,8 +5,8 @@
 #include "common/clock.h"
 #include "engine_log.h"
 #include "event_glue.h"
-#include "process.h"
 #include "log/log.h"
+#include "process.h"
 
 #include <errno.h>
 #include <pthread.h>

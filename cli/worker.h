@@ -5,7 +5,6 @@
 
 #include "offloads.h"
 #include "secret.h"
-
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
 

@@ -2,8 +2,8 @@
 #include "workers.h"
 
 #include "common/clock.h"
-#include "process.h"
 #include "log/log.h"
+#include "process.h"
 
 #include <stdio.h>
 #include <stdlib.h>

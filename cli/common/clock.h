@@ -3,16 +3,16 @@
 #ifndef COMMON_CLOCK_H
 #define COMMON_CLOCK_H
 
+#include "firezone_relay/types.h"
+
 #include <sys/time.h>
 #include <time.h>
-
-#include "firezone_relay/types.h"
 
 /* Monotonic nanoseconds. */
 static inline fzr_time monotonic_now(void)
 {
   struct timespec now;
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(CLOCK_MONOTONIC, &now);
   return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
 }
 
@@ -20,7 +20,7 @@ static inline fzr_time monotonic_now(void)
 static inline uint64_t unix_now_ns(void)
 {
   struct timespec now;
-  (void)clock_gettime(CLOCK_REALTIME, &now);
+  clock_gettime(CLOCK_REALTIME, &now);
   return (uint64_t)now.tv_sec * FZR_SECOND + (uint64_t)now.tv_nsec;
 }
 

@@ -44,7 +44,7 @@ static inline const char *strip_oddity(stripped s)
 {
   if (s.len >= 2 && (*s.text == '"' || *s.text == '\'') && s.text[s.len - 1] == *s.text)
     return "it stands in quotes, which are taken as a part of it";
-  if (memchr(s.text, '\n', s.len) != NULL)
+  if (memchr(s.text, '\n', s.len))
     return "it has more than one line";
   return NULL;
 }

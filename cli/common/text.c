@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/text.h"
 
+#include "common/utf8.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "common/utf8.h"
 
 static const char hex_upper[] = "0123456789ABCDEF";
 
@@ -45,7 +45,7 @@ void text_uint(text_out *text, uint64_t number)
 /* Percent-encodes what is no letter or digit and not one of |safe|; but a space becomes |space|, if that is not NULL. */
 static void put_encoded(text_out *text, const char *string, const char *safe, const char *space)
 {
-  for (const char *s = string; *s != '\0'; s++) {
+  for (const char *s = string; *s; s++) {
     const unsigned char c = (unsigned char)*s;
     const char escaped[3] = {'%', hex_upper[c >> 4], hex_upper[c & 15]};
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr(safe, c))
@@ -72,7 +72,7 @@ size_t text_json_escape(uint32_t code, bool valid, char out[TEXT_ESCAPE_MAX])
   static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt";
   if (!valid)
     return (size_t)snprintf(out, TEXT_ESCAPE_MAX, "\\ufffd");
-  for (size_t i = 0; letters[i] != '\0'; i += 2) {
+  for (size_t i = 0; letters[i]; i += 2) {
     if (code == (uint32_t)letters[i]) {
       out[0] = '\\';
       out[1] = letters[i + 1];

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grpc/client.h"
 
+#include "common/clock.h"
+#include "common/decimal.h"
+#include "grpc/internal.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
-
-#include "common/clock.h"
-#include "common/decimal.h"
-#include "grpc/internal.h"
 
 #define FRAME_HEAD  9u /* bytes; of HTTP/2 */
 #define OWN_HEADERS 8u
@@ -26,7 +26,7 @@ static void finish(grpc_stream *s, int code, const char *text)
   s->code = code;
   if (text)
     snprintf(s->text, sizeof s->text, "%s", text);
-  (void)event_del(s->deadline);
+  event_del(s->deadline);
   event_active(s->client->finish, EV_TIMEOUT, 0);
 }
 

@@ -5,10 +5,10 @@
 #ifndef GRPC_CLIENT_H
 #define GRPC_CLIENT_H
 
-#include <event2/event.h>
-
 #include "grpc/status.h"
 #include "net/tls.h"
+
+#include <event2/event.h>
 
 #define GRPC_MAX_CALLS   4u
 #define GRPC_MAX_ANSWER  65536u

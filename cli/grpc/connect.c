@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grpc/internal.h"
 
+#include "common/decimal.h"
+#include "net/host.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,9 +15,6 @@
 #include <unistd.h>
 
 #include <event2/buffer.h>
-
-#include "common/decimal.h"
-#include "net/host.h"
 
 #define CONNECT_TIMEOUT (5 * FZR_SECOND)
 #define GRPC_PORT       4317
@@ -269,18 +269,18 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
   }
   net_race_free(c->race);
   c->race = NULL;
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   c->bev = bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
   if (!c->bev || bufferevent_set_rate_limit(c->bev, c->pace)) {
     if (!c->bev)
-      (void)close(fd);
+      close(fd);
     grpc_disconnected(c, "out of memory");
     return;
   }
   bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
   bufferevent_setwatermark(c->bev, EV_WRITE, GRPC_MAX_OUTPUT / 2, 0);
   bufferevent_setwatermark(c->bev, EV_READ, 0, GRPC_MAX_ANSWER);
-  (void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+  bufferevent_enable(c->bev, EV_READ | EV_WRITE);
   c->heard = false;
   if (c->trust) {
     start_tls(c);

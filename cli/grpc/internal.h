@@ -3,13 +3,13 @@
 #ifndef GRPC_INTERNAL_H
 #define GRPC_INTERNAL_H
 
-#include <event2/bufferevent.h>
-#include <nghttp2/nghttp2.h>
-
 #include "grpc/client.h"
 #include "grpc/output.h"
 #include "net/race.h"
 #include "net/resolve.h"
+
+#include <event2/bufferevent.h>
+#include <nghttp2/nghttp2.h>
 
 #define GRPC_HOST_MAX   255u
 #define GRPC_MAX_OUTPUT 262144u /* bytes that wait for a collector to read, and one turn's more */

@@ -4,13 +4,13 @@
 #ifndef GRPC_OUTPUT_H
 #define GRPC_OUTPUT_H
 
+#include "net/tls.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 #include <event2/bufferevent.h>
-
-#include "net/tls.h"
 
 #define GRPC_OUTPUT_PARTS 16u
 #define GRPC_OUTPUT_SMALL 1024u

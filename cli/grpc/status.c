@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grpc/status.h"
 
+#include "common/hex.h"
+#include "common/utf8.h"
+#include "status.pb-c.h"
+
 #include <string.h>
 
 #include <nghttp2/nghttp2.h>
-
-#include "common/hex.h"
-#include "status.pb-c.h"
-#include "common/utf8.h"
 
 #define MESSAGE_MAX  1024u
 #define DETAILS_MAX  4096u
@@ -88,7 +88,7 @@ void grpc_decode_message(const uint8_t *text, size_t len, char *out, size_t cap)
     if (byte >= 0)
       i += 2;
   }
-  (void)utf8_copy(raw, n, out, cap);
+  utf8_copy(raw, n, out, cap);
 }
 
 static int base64_digit(uint8_t c)

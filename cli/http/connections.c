@@ -5,13 +5,13 @@
 #include "net/sockaddr.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <fcntl.h>
 
 #include <event2/event.h>
 
@@ -74,10 +74,9 @@ static void forget(http_connections *list, unsigned i)
 static void forget_closed(http_connections *list)
 {
   unsigned kept = 0;
-  for (unsigned i = 0; i < list->open; i++) {
+  for (unsigned i = 0; i < list->open; i++)
     if (inode_of(list->each[i].fd) == list->each[i].inode)
       list->each[kept++] = list->each[i];
-  }
   list->open = kept;
 }
 
@@ -94,7 +93,7 @@ static bool is_heard(const connection *c)
 /* Evhttp sees an end of file and closes it in the loop's next turn. */
 static void end(http_connections *list, unsigned i)
 {
-  (void)shutdown(list->each[i].fd, SHUT_RDWR);
+  shutdown(list->each[i].fd, SHUT_RDWR);
   forget(list, i);
 }
 
@@ -131,7 +130,7 @@ static bool end_one(http_connections *list, uint64_t newcomer, bool all)
 
 static void adopt_newcomer(http_connections *list)
 {
-  if (list->newcomer == NULL)
+  if (!list->newcomer)
     return;
   const int fd = bufferevent_getfd(list->newcomer);
   const ino_t inode = inode_of(fd);
@@ -159,7 +158,7 @@ struct bufferevent *http_connections_accept(struct event_base *base, void *ctx)
   http_connections *list = ctx;
   adopt_newcomer(list);
   struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
-  if (bev == NULL)
+  if (!bev)
     return NULL;
   bufferevent_setwatermark(bev, EV_READ, 0, HTTP_MAX_UNREAD);
   http_strip_refusals(bev);
@@ -212,11 +211,11 @@ unsigned http_connections_count(http_connections *list)
 http_connections *http_connections_new(struct event_base *base, unsigned most)
 {
   http_connections *list = calloc(1, sizeof *list + (most + (size_t)1) * sizeof list->each[0]);
-  if (list == NULL)
+  if (!list)
     return NULL;
   list->most = list->limit = most;
   list->adopt = event_new(base, -1, 0, on_adopt, list);
-  if (list->adopt == NULL) {
+  if (!list->adopt) {
     free(list);
     return NULL;
   }
@@ -225,9 +224,9 @@ http_connections *http_connections_new(struct event_base *base, unsigned most)
 
 void http_connections_free(http_connections *list)
 {
-  if (list == NULL)
+  if (!list)
     return;
-  if (list->newcomer != NULL)
+  if (list->newcomer)
     bufferevent_unlock(list->newcomer);
   event_free(list->adopt);
   free(list);

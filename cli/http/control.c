@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/control.h"
 
+#include "log/filter.h"
+#include "log/log.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
-
-#include "log/log.h"
-#include "log/filter.h"
 
 #define TARGET "control"
 
@@ -23,15 +23,15 @@ static void change(const struct control *control, const char *directives, http_r
   char problem[256], filter[LOG_FILTER_TEXT_MAX];
   if (log_set_filter(directives, problem, sizeof problem)) {
     response->status = 400;
-    (void)evbuffer_add_printf(response->body, "%s\n", problem);
+    evbuffer_add_printf(response->body, "%s\n", problem);
     return;
   }
   log_get_filter(filter, sizeof filter);
-  (void)evbuffer_add_printf(response->body, "%s\n", filter);
+  evbuffer_add_printf(response->body, "%s\n", filter);
   const log_field field = {"filter", LOG_STR, {.str = filter}};
   log_always(FZR_LOG_INFO, TARGET, "Changed the log filter", &field, 1);
   if (log_filter_is_pointless()) {
-    (void)evbuffer_add_printf(response->body, "warning: %s\n", LOG_POINTLESS);
+    evbuffer_add_printf(response->body, "warning: %s\n", LOG_POINTLESS);
     log_always(FZR_LOG_WARN, TARGET, LOG_POINTLESS, NULL, 0);
   }
   control->changed(control->ctx);
@@ -65,7 +65,7 @@ static void on_log_filter(void *ctx, const http_request *request, http_response 
     change(ctx, directives, response);
   } else {
     response->status = 400;
-    (void)evbuffer_add_printf(response->body, "expected ?directives=info,relay=debug\n");
+    evbuffer_add_printf(response->body, "expected ?directives=info,relay=debug\n");
   }
   evhttp_clear_headers(&form);
   free(body);

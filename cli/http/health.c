@@ -12,7 +12,7 @@ struct health {
 static void answer(http_response *response, int status, const char *text)
 {
   response->status = status;
-  (void)evbuffer_add_printf(response->body, "%s\n", text);
+  evbuffer_add_printf(response->body, "%s\n", text);
 }
 
 static void on_healthz(void *ctx, const http_request *request, http_response *response)
@@ -27,13 +27,13 @@ static void on_readyz(void *ctx, const http_request *request, http_response *res
   const health_source *source = &((const struct health *)ctx)->source;
   const char *reason = source->not_ready(source->ctx);
   (void)request;
-  answer(response, reason != NULL ? 503 : 200, reason != NULL ? reason : "ready");
+  answer(response, reason ? 503 : 200, reason ? reason : "ready");
 }
 
 struct health *health_new(http_server *server, const health_source *source)
 {
   struct health *health = malloc(sizeof *health);
-  if (health == NULL)
+  if (!health)
     return NULL;
   health->source = *source;
   if (http_server_route(server, EVHTTP_REQ_GET, "/healthz", on_healthz, health) != 0 ||

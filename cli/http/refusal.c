@@ -20,17 +20,16 @@ static void on_output(struct evbuffer *output, const struct evbuffer_cb_info *in
   head[n > 0 ? n : 0] = '\0';
   const char *end = strstr(head, "\r\n\r\n");
   const char *type = strstr(head, page);
-  if (end == NULL || type == NULL || type > end ||
-      evbuffer_get_length(output) == (size_t)(end - head) + strlen("\r\n\r\n"))
+  if (!end || !type || type > end || evbuffer_get_length(output) == (size_t)(end - head) + strlen("\r\n\r\n"))
     return;
   /* The status stays. A length of 0 is right whatever was asked, and by whatever version of HTTP. */
   const int len = snprintf(reply, sizeof reply, "%.*s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
                            (int)strcspn(head, "\r"), head);
-  (void)evbuffer_drain(output, evbuffer_get_length(output));
-  (void)evbuffer_add(output, reply, (size_t)len);
+  evbuffer_drain(output, evbuffer_get_length(output));
+  evbuffer_add(output, reply, (size_t)len);
 }
 
 void http_strip_refusals(struct bufferevent *bev)
 {
-  (void)evbuffer_add_cb(bufferevent_get_output(bev), on_output, NULL);
+  evbuffer_add_cb(bufferevent_get_output(bev), on_output, NULL);
 }

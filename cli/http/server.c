@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/server.h"
 
+#include "common/clock.h"
+#include "http/connections.h"
+#include "net/sockaddr.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,10 +16,6 @@
 #include <event2/bufferevent.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
-
-#include "common/clock.h"
-#include "http/connections.h"
-#include "net/sockaddr.h"
 
 /* How many connections may wait for the loop. Where a burst finds no room, all in it try again in a second or more, and checks with
  * them. */
@@ -69,12 +69,11 @@ static void answer_text(struct evhttp_request *req, int status, const char *text
 {
   /* An answer to HEAD has no body, whatever it says (RFC 9110, 9.3.2): evhttp would send one. */
   struct evbuffer *body = evhttp_request_get_command(req) != EVHTTP_REQ_HEAD ? evbuffer_new() : NULL;
-  if (body != NULL)
-    (void)evbuffer_add_printf(body, "%s\n", text);
-  (void)evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
-                          "text/plain; charset=utf-8");
+  if (body)
+    evbuffer_add_printf(body, "%s\n", text);
+  evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", "text/plain; charset=utf-8");
   evhttp_send_reply(req, status, NULL, body);
-  if (body != NULL)
+  if (body)
     evbuffer_free(body);
 }
 
@@ -89,7 +88,7 @@ static void answer_by(const route *found, struct evhttp_request *req, const char
   struct evkeyvalq query;
   const char *raw = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
   http_form_init(&query);
-  if (raw != NULL && http_parse_form(raw, &query) != 0) {
+  if (raw && http_parse_form(raw, &query) != 0) {
     answer_text(req, 400, "bad query");
     return;
   }
@@ -102,15 +101,15 @@ static void answer_by(const route *found, struct evhttp_request *req, const char
       .query = &query,
   };
   http_response response = {200, "text/plain; charset=utf-8", evbuffer_new()};
-  if (response.body == NULL) {
+  if (!response.body) {
     answer_text(req, 500, "out of memory");
   } else {
     found->handler(found->ctx, &request, &response);
     struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    (void)evhttp_add_header(headers, "Content-Type", response.content_type);
-    (void)evhttp_add_header(headers, "Cache-Control", "no-store");
+    evhttp_add_header(headers, "Content-Type", response.content_type);
+    evhttp_add_header(headers, "Cache-Control", "no-store");
     if (request.method == EVHTTP_REQ_HEAD)
-      (void)evbuffer_drain(response.body, evbuffer_get_length(response.body));
+      evbuffer_drain(response.body, evbuffer_get_length(response.body));
     evhttp_send_reply(req, response.status, NULL, response.body);
     evbuffer_free(response.body);
   }
@@ -120,8 +119,8 @@ static void answer_by(const route *found, struct evhttp_request *req, const char
 static void note_progress(http_server *server, struct evhttp_request *req, bool answering)
 {
   struct evhttp_connection *connection = evhttp_request_get_connection(req);
-  struct bufferevent *bev = connection != NULL ? evhttp_connection_get_bufferevent(connection) : NULL;
-  if (bev != NULL)
+  struct bufferevent *bev = connection ? evhttp_connection_get_bufferevent(connection) : NULL;
+  if (bev)
     http_connections_progress(server->connections, bufferevent_getfd(bev), answering);
 }
 
@@ -134,8 +133,8 @@ static void on_request(struct evhttp_request *req, void *ctx)
 {
   http_server *server = ctx;
   const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
-  const char *raw = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
-  char *path = raw != NULL ? evhttp_uridecode(raw, 0, NULL) : NULL;
+  const char *raw = uri ? evhttp_uri_get_path(uri) : NULL;
+  char *path = raw ? evhttp_uridecode(raw, 0, NULL) : NULL;
   enum evhttp_cmd_type method = evhttp_request_get_command(req);
   if (method == EVHTTP_REQ_HEAD)
     method = EVHTTP_REQ_GET;
@@ -143,17 +142,17 @@ static void on_request(struct evhttp_request *req, void *ctx)
   bool known = false;
   note_progress(server, req, true);
   evhttp_request_set_on_complete_cb(req, on_answered, server);
-  for (const route *r = server->routes; path != NULL && r != NULL; r = r->next) {
+  for (const route *r = server->routes; path && r; r = r->next) {
     if (strcmp(r->path, path) != 0)
       continue;
     known = true;
     if (r->method == method)
       found = r;
     else
-      (void)evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", method_name(r->method));
+      evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", method_name(r->method));
   }
-  if (found != NULL) {
-    (void)evhttp_remove_header(evhttp_request_get_output_headers(req), "Allow");
+  if (found) {
+    evhttp_remove_header(evhttp_request_get_output_headers(req), "Allow");
     answer_by(found, req, path);
   } else if (known) {
     answer_text(req, 405, "method not allowed");
@@ -166,7 +165,7 @@ static void on_request(struct evhttp_request *req, void *ctx)
 int http_parse_form(const char *text, struct evkeyvalq *out)
 {
   /* Parameters are strings: what follows a zero byte would be lost without a word. */
-  return strstr(text, "%00") != NULL ? -1 : evhttp_parse_query_str(text, out);
+  return strstr(text, "%00") ? -1 : evhttp_parse_query_str(text, out);
 }
 
 const char *http_query(const http_request *request, const char *name)
@@ -187,7 +186,7 @@ static int listen_on(http_server *server)
       bind(fd, (const struct sockaddr *)&ss, len) != 0 || listen(fd, BACKLOG) != 0 ||
       getsockname(fd, (struct sockaddr *)&ss, &len) != 0) {
     int err = errno;
-    (void)close(fd);
+    close(fd);
     errno = err;
     return -1;
   }
@@ -202,7 +201,7 @@ static int listen_on(http_server *server)
 static void retry_in(http_server *server, fzr_time wait)
 {
   const struct timeval tv = timeval_of(wait);
-  (void)event_add(server->retry, &tv);
+  event_add(server->retry, &tv);
 }
 
 static void keep_reserve(http_server *server)
@@ -216,7 +215,7 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
   http_server *server = ctx;
   (void)fd;
   (void)what;
-  (void)evconnlistener_enable(server->listener);
+  evconnlistener_enable(server->listener);
   keep_reserve(server);
   if (server->reserve < 0 || !http_connections_grow(server->connections))
     retry_in(server, RETRY);
@@ -228,21 +227,21 @@ static void on_accept_error(struct evconnlistener *listener, void *http)
 {
   const int error = errno;
   http_server *server = all_servers;
-  while (server != NULL && server->http != http)
+  while (server && server->http != http)
     server = server->next;
-  if (server == NULL)
+  if (!server)
     return;
   if (error == EMFILE && server->reserve >= 0) {
-    (void)close(server->reserve);
+    close(server->reserve);
     server->reserve = -1;
     retry_in(server, RETRY);
     return;
   }
   const unsigned ended =
       error == EMFILE || error == ENFILE ? http_connections_shrink(server->connections) : 0;
-  (void)evconnlistener_disable(listener);
+  evconnlistener_disable(listener);
   retry_in(server, PAUSE);
-  if (server->on_shortage != NULL)
+  if (server->on_shortage)
     server->on_shortage(server->ctx, error, ended);
 }
 
@@ -264,7 +263,7 @@ static int start(http_server *server, struct event_base *base, int fd, unsigned 
       server->connections != NULL && server->http != NULL && server->retry != NULL
           ? evhttp_accept_socket_with_handle(server->http, fd)
           : NULL;
-  if (bound == NULL)
+  if (!bound)
     return -1;
   server->listener = evhttp_bound_socket_get_listener(bound);
   evconnlistener_set_error_cb(server->listener, on_accept_error);
@@ -281,7 +280,7 @@ static int start(http_server *server, struct event_base *base, int fd, unsigned 
 http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsigned max_connections)
 {
   http_server *server = calloc(1, sizeof *server);
-  if (server == NULL)
+  if (!server)
     return NULL;
   server->addr = *addr;
   server->reserve = -1;
@@ -295,7 +294,7 @@ http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsi
     return NULL;
   }
   if (start(server, base, fd, max_connections) != 0) {
-    (void)close(fd);
+    close(fd);
     http_server_free(server);
     errno = ENOMEM;
     return NULL;
@@ -305,20 +304,20 @@ http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsi
 
 void http_server_free(http_server *server)
 {
-  if (server == NULL)
+  if (!server)
     return;
   http_server **at = &all_servers;
   while (*at != server)
     at = &(*at)->next;
   *at = server->next;
-  if (server->http != NULL)
+  if (server->http)
     evhttp_free(server->http);
   http_connections_free(server->connections);
-  if (server->retry != NULL)
+  if (server->retry)
     event_free(server->retry);
   if (server->reserve >= 0)
-    (void)close(server->reserve);
-  while (server->routes != NULL) {
+    close(server->reserve);
+  while (server->routes) {
     route *next = server->routes->next;
     free(server->routes);
     server->routes = next;
@@ -334,7 +333,7 @@ fzr_addr http_server_addr(const http_server *server)
 int http_server_route(http_server *server, enum evhttp_cmd_type method, const char *path,
                       http_handler handler, void *ctx)
 {
-  for (const route *r = server->routes; r != NULL; r = r->next) {
+  for (const route *r = server->routes; r; r = r->next) {
     if (r->method == method && strcmp(r->path, path) == 0) {
       errno = EEXIST;
       return -1;
@@ -342,7 +341,7 @@ int http_server_route(http_server *server, enum evhttp_cmd_type method, const ch
   }
   size_t len = strlen(path) + 1;
   route *added = malloc(sizeof *added + len);
-  if (added == NULL)
+  if (!added)
     return -1;
   added->next = server->routes;
   added->method = method;

@@ -7,13 +7,13 @@
 #ifndef CLI_HTTP_SERVER_H
 #define CLI_HTTP_SERVER_H
 
+#include "firezone_relay/types.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 #include <event2/event.h>
 #include <event2/http.h>
-
-#include "firezone_relay/types.h"
 
 #define HTTP_MAX_HEADER          8192
 #define HTTP_MAX_BODY            16384

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/filter.h"
 
+#include "common/strip.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#include "common/strip.h"
 
 static const char *const level_names[] = {"off", "error", "warn", "info", "debug", "trace"};
 

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/log.h"
 
+#include "common/clock.h"
+#include "log/filter.h"
+#include "log/queue.h"
+#include "log/repeat.h"
+#include "log/text.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -10,12 +16,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-#include "common/clock.h"
-#include "log/filter.h"
-#include "log/queue.h"
-#include "log/repeat.h"
-#include "log/text.h"
 
 #define TARGET           "log"
 #define DEFAULT_QUEUE    (1u << 20)

@@ -140,7 +140,7 @@ static void give_up_capabilities(void)
 {
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
   const struct __user_cap_data_struct none[2] = {{0}};
-  (void)syscall(SYS_capset, &header, none);
+  syscall(SYS_capset, &header, none);
 }
 
 static void *run(void *ctx)

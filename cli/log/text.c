@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/text.h"
 
+#include "common/text.h"
+#include "common/utf8.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "common/text.h"
-#include "common/utf8.h"
 
 /* A value may have this many bytes on the line, a message twice as many. */
 #define VALUE_MAX 1024u

@@ -3,9 +3,9 @@
 #ifndef LOG_TEXT_H
 #define LOG_TEXT_H
 
-#include <time.h>
-
 #include "log/log.h"
+
+#include <time.h>
 
 /* Longest line, its newline included: PIPE_BUF, so that a pipe takes it whole or not at all. */
 #define LOG_LINE_MAX 4096

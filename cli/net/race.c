@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/race.h"
 
+#include "common/clock.h"
+#include "net/resolve.h"
+#include "net/sockaddr.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "common/clock.h"
-#include "net/resolve.h"
-#include "net/sockaddr.h"
 
 typedef struct runner {
   net_race *race;
@@ -34,25 +34,25 @@ struct net_race {
 
 static void runner_stop(runner *r)
 {
-  if (r->event != NULL)
+  if (r->event)
     event_free(r->event);
   r->event = NULL;
   if (r->fd >= 0)
-    (void)close(r->fd);
+    close(r->fd);
   r->fd = -1;
 }
 
 static void note_failure(const runner *r, int err)
 {
   char addr[FZR_ADDR_TEXT_MAX] = "";
-  (void)fzr_addr_format(&r->addr, true, addr, sizeof addr);
-  (void)snprintf(r->race->error, sizeof r->race->error, "cannot connect to %s: %s", addr, strerror(err));
+  fzr_addr_format(&r->addr, true, addr, sizeof addr);
+  snprintf(r->race->error, sizeof r->race->error, "cannot connect to %s: %s", addr, strerror(err));
 }
 
 static void start_next_in(net_race *race, fzr_time delay)
 {
   const struct timeval tv = timeval_of(delay);
-  (void)event_add(race->next, &tv);
+  event_add(race->next, &tv);
 }
 
 static void runner_failed(runner *r, int err)
@@ -64,7 +64,7 @@ static void runner_failed(runner *r, int err)
   if (race->started < race->count) {
     start_next_in(race, 0);
   } else if (race->running == 0) {
-    (void)event_del(race->next);
+    event_del(race->next);
     race->done(race->ctx, -1, NULL, race->error);
   }
 }
@@ -85,11 +85,11 @@ static void on_connected(evutil_socket_t fd, short what, void *ctx)
   net_race *race = r->race;
   const fzr_addr addr = r->addr;
   const int on = 1;
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   r->fd = -1;
   for (size_t i = 0; i < race->started; i++)
     runner_stop(&race->runners[i]);
-  (void)event_del(race->next);
+  event_del(race->next);
   race->done(race->ctx, fd, &addr, NULL);
 }
 
@@ -104,7 +104,7 @@ static int runner_start(runner *r)
   if (connect(r->fd, (const struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS)
     return errno;
   r->event = event_new(r->race->base, r->fd, EV_WRITE, on_connected, r);
-  if (r->event == NULL || event_add(r->event, &r->race->timeout) != 0)
+  if (!r->event || event_add(r->event, &r->race->timeout) != 0)
     return ENOMEM;
   return 0;
 }
@@ -127,7 +127,7 @@ net_race *net_race_new(struct event_base *base, const fzr_addr *addrs, size_t co
                        net_raced done, void *ctx)
 {
   net_race *race = calloc(1, sizeof *race);
-  if (race == NULL || count == 0) {
+  if (!race || count == 0) {
     free(race);
     return NULL;
   }
@@ -139,7 +139,7 @@ net_race *net_race_new(struct event_base *base, const fzr_addr *addrs, size_t co
   for (size_t i = 0; i < race->count; i++)
     race->runners[i] = (runner){race, addrs[i], -1, NULL};
   race->next = evtimer_new(base, on_next, race);
-  if (race->next == NULL) {
+  if (!race->next) {
     free(race);
     return NULL;
   }
@@ -149,7 +149,7 @@ net_race *net_race_new(struct event_base *base, const fzr_addr *addrs, size_t co
 
 void net_race_free(net_race *race)
 {
-  if (race == NULL)
+  if (!race)
     return;
   for (size_t i = 0; i < race->count; i++)
     runner_stop(&race->runners[i]);

@@ -4,9 +4,9 @@
 #ifndef NET_RACE_H
 #define NET_RACE_H
 
-#include <event2/event.h>
-
 #include "firezone_relay/types.h"
+
+#include <event2/event.h>
 
 #define NET_RACE_STAGGER (250 * FZR_MILLISECOND)
 

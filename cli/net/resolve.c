@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/resolve.h"
 
+#include "net/sockaddr.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,8 +13,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "net/sockaddr.h"
 
 /* One look-up: shared by its thread and the resolver; the last of them to leave frees it. */
 typedef struct job {
@@ -41,16 +41,15 @@ static void job_release(job *j)
 {
   if (atomic_fetch_sub(&j->holders, 1) != 1)
     return;
-  (void)close(j->wake);
+  close(j->wake);
   free(j);
 }
 
 static bool have_address(const job *j, const fzr_addr *addr)
 {
-  for (size_t i = 0; i < j->count; i++) {
+  for (size_t i = 0; i < j->count; i++)
     if (fzr_addr_equal(&j->addrs[i], addr))
       return true;
-  }
   return false;
 }
 
@@ -60,11 +59,10 @@ static void job_run(job *j)
   struct addrinfo *list = NULL;
   const int result = j->lookup(j->host, NULL, &hints, &list);
   if (result != 0) {
-    (void)snprintf(j->error, sizeof j->error, "%s",
-                   result == EAI_SYSTEM ? "system error" : gai_strerror(result));
+    snprintf(j->error, sizeof j->error, "%s", result == EAI_SYSTEM ? "system error" : gai_strerror(result));
     return;
   }
-  for (const struct addrinfo *ai = list; ai != NULL && j->count < NET_MAX_ADDRS; ai = ai->ai_next) {
+  for (const struct addrinfo *ai = list; ai && j->count < NET_MAX_ADDRS; ai = ai->ai_next) {
     fzr_addr addr;
     if (!from_sockaddr(ai->ai_addr, &addr))
       continue;
@@ -72,10 +70,10 @@ static void job_run(job *j)
     if (!have_address(j, &addr))
       j->addrs[j->count++] = addr;
   }
-  if (list != NULL)
+  if (list)
     freeaddrinfo(list);
   if (j->count == 0)
-    (void)snprintf(j->error, sizeof j->error, "the name has no address");
+    snprintf(j->error, sizeof j->error, "the name has no address");
   net_interleave(j->addrs, j->count);
 }
 
@@ -106,28 +104,28 @@ void net_interleave(fzr_addr *addrs, size_t count)
 net_resolver *net_resolver_new(struct event_base *base, const char *host, uint16_t port, net_lookup lookup)
 {
   net_resolver *resolver = calloc(1, sizeof *resolver);
-  if (resolver == NULL)
+  if (!resolver)
     return NULL;
   resolver->base = base;
-  resolver->lookup = lookup != NULL ? lookup : getaddrinfo;
+  resolver->lookup = lookup ? lookup : getaddrinfo;
   resolver->port = port;
-  (void)snprintf(resolver->host, sizeof resolver->host, "%s", host);
+  snprintf(resolver->host, sizeof resolver->host, "%s", host);
   return resolver;
 }
 
 static void leave_job(net_resolver *resolver)
 {
-  if (resolver->woken != NULL)
+  if (resolver->woken)
     event_free(resolver->woken);
   resolver->woken = NULL;
-  if (resolver->job != NULL)
+  if (resolver->job)
     job_release(resolver->job);
   resolver->job = NULL;
 }
 
 void net_resolver_free(net_resolver *resolver)
 {
-  if (resolver == NULL)
+  if (!resolver)
     return;
   leave_job(resolver);
   free(resolver);
@@ -147,7 +145,7 @@ static void on_woken(evutil_socket_t fd, short what, void *ctx)
   leave_job(resolver);
   const net_resolved done = resolver->done;
   resolver->done = NULL;
-  if (done != NULL)
+  if (done)
     done(resolver->ctx, addrs, n, n > 0 ? NULL : error);
 }
 
@@ -160,19 +158,19 @@ static int start_thread(job *j)
   int result = pthread_attr_init(&attr);
   if (result != 0)
     return result;
-  (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  (void)sigfillset(&all);
-  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   result = pthread_create(&thread, &attr, job_thread, j);
-  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-  (void)pthread_attr_destroy(&attr);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attr);
   return result;
 }
 
 static job *job_new(const net_resolver *resolver)
 {
   job *j = calloc(1, sizeof *j);
-  if (j == NULL)
+  if (!j)
     return NULL;
   atomic_init(&j->holders, 2);
   j->lookup = resolver->lookup;
@@ -190,10 +188,10 @@ int net_resolver_start(net_resolver *resolver, net_resolved done, void *ctx)
 {
   resolver->done = done;
   resolver->ctx = ctx;
-  if (resolver->job != NULL)
+  if (resolver->job)
     return 0;
   job *j = job_new(resolver);
-  if (j == NULL)
+  if (!j)
     return -1;
   resolver->woken = event_new(resolver->base, j->wake, EV_READ, on_woken, resolver);
   const int result =

@@ -4,11 +4,11 @@
 #ifndef NET_RESOLVE_H
 #define NET_RESOLVE_H
 
+#include "firezone_relay/types.h"
+
 #include <netdb.h>
 
 #include <event2/event.h>
-
-#include "firezone_relay/types.h"
 
 #define NET_MAX_ADDRS 16
 

@@ -3,11 +3,11 @@
 #ifndef NET_SOCKADDR_H
 #define NET_SOCKADDR_H
 
+#include "firezone_relay/types.h"
+
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include "firezone_relay/types.h"
 
 /* Writes |addr| as a socket address; returns its length. */
 static inline socklen_t to_sockaddr(const fzr_addr *addr, struct sockaddr_storage *out)

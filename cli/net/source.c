@@ -27,7 +27,7 @@ bool source_towards(const fzr_addr *peer, fzr_addr *out, unsigned *mtu)
       !connect(fd, (const struct sockaddr *)&sa, len) && !getsockname(fd, (struct sockaddr *)&sa, &got);
   if (known && mtu)
     read_mtu(fd, sa.ss_family, mtu);
-  (void)close(fd);
+  close(fd);
   if (!known || !from_sockaddr((const struct sockaddr *)&sa, out))
     return false;
   out->port = 0;

@@ -124,10 +124,9 @@ static bool names_ip(const mbedtls_x509_crt *crt, const uint8_t *ip, size_t len)
 {
   if (!has_alt_names(crt))
     return false;
-  for (const mbedtls_x509_sequence *name = &crt->subject_alt_names; name != NULL; name = name->next) {
+  for (const mbedtls_x509_sequence *name = &crt->subject_alt_names; name; name = name->next)
     if (name->buf.tag == SAN_IP_TAG && name->buf.len == len && memcmp(name->buf.p, ip, len) == 0)
       return true;
-  }
   return false;
 }
 
@@ -187,7 +186,7 @@ net_tls *net_tls_new(const char *host, bool host_is_ip, const net_trust *trust, 
                      const net_tls_io *io)
 {
   net_tls *tls = calloc(1, sizeof *tls);
-  if (tls == NULL)
+  if (!tls)
     return NULL;
   mbedtls_ssl_init(&tls->ssl);
   mbedtls_ssl_config_init(&tls->config);
@@ -214,7 +213,7 @@ int net_tls_offer(net_tls *tls, const char *protocol)
 
 void net_tls_free(net_tls *tls)
 {
-  if (tls == NULL)
+  if (!tls)
     return;
   mbedtls_ssl_free(&tls->ssl);
   mbedtls_ssl_config_free(&tls->config);
@@ -235,10 +234,9 @@ static const char *verify_problem(uint32_t flags)
       {MBEDTLS_X509_BADCERT_NOT_TRUSTED,
        "the server's certificate is not signed by a trusted authority (see SSL_CERT_FILE)"},
   };
-  for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+  for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++)
     if ((flags & problems[i].flag) != 0)
       return problems[i].text;
-  }
   return "the server's certificate is not acceptable";
 }
 
@@ -258,28 +256,27 @@ static int failed(net_tls *tls, int code)
   char text[NET_TLS_ERROR_MAX - 8];
   switch (code) {
   case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: %s",
-                   verify_problem(mbedtls_ssl_get_verify_result(&tls->ssl)));
+    snprintf(tls->error, sizeof tls->error, "TLS: %s",
+             verify_problem(mbedtls_ssl_get_verify_result(&tls->ssl)));
     break;
   case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: the server speaks no version as new as TLS 1.2");
+    snprintf(tls->error, sizeof tls->error, "TLS: the server speaks no version as new as TLS 1.2");
     break;
   case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
     /* There is no function that tells which. */
     net_tls_alert_text(tls->ssl.MBEDTLS_PRIVATE(in_msg)[1], offered(tls), text, sizeof text);
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
+    snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
     break;
 #if MBEDTLS_VERSION_MAJOR >= 3
   case MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER:
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: %s",
-                   tls->memory->only_12
-                       ? "the server signs TLS 1.2 with RSA-PSS, which the next try does not offer"
-                       : "a field of the server's handshake is wrong");
+    snprintf(tls->error, sizeof tls->error, "TLS: %s",
+             tls->memory->only_12 ? "the server signs TLS 1.2 with RSA-PSS, which the next try does not offer"
+                                  : "a field of the server's handshake is wrong");
     break;
 #endif
   case MBEDTLS_ERR_SSL_CONN_EOF:
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: the server ended the connection%s",
-                   tls->established ? "" : " within the handshake, without an alert");
+    snprintf(tls->error, sizeof tls->error, "TLS: the server ended the connection%s",
+             tls->established ? "" : " within the handshake, without an alert");
     break;
   case MBEDTLS_ERR_NET_RECV_FAILED:
   case MBEDTLS_ERR_NET_SEND_FAILED:
@@ -287,7 +284,7 @@ static int failed(net_tls *tls, int code)
     break;
   default:
     mbedtls_strerror(code, text, sizeof text);
-    (void)snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
+    snprintf(tls->error, sizeof tls->error, "TLS: %s", text);
   }
   return NET_TLS_FAILED;
 }
@@ -348,7 +345,7 @@ ssize_t net_tls_write(net_tls *tls, const uint8_t *data, size_t len)
 
 void net_tls_close(net_tls *tls)
 {
-  (void)mbedtls_ssl_close_notify(&tls->ssl);
+  mbedtls_ssl_close_notify(&tls->ssl);
 }
 
 const char *net_tls_error(const net_tls *tls)

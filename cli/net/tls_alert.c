@@ -46,10 +46,9 @@ static const char *alert_name(uint8_t description)
       {CERTIFICATE_REQUIRED, "certificate_required"},
       {120, "no_application_protocol"},
   };
-  for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++) {
+  for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++)
     if (alerts[i].description == description)
       return alerts[i].name;
-  }
   return NULL;
 }
 
@@ -87,10 +86,9 @@ void net_tls_alert_text(uint8_t description, enum net_tls_offered offered, char 
   const char *name = alert_name(description);
   const char *text = meaning(description, offered);
   char number[16];
-  (void)snprintf(number, sizeof number, "%u", description);
-  if (*text != '\0')
-    (void)snprintf(out, cap, "%s (TLS alert %s)", text, name != NULL ? name : number);
+  snprintf(number, sizeof number, "%u", description);
+  if (*text)
+    snprintf(out, cap, "%s (TLS alert %s)", text, name ? name : number);
   else
-    (void)snprintf(out, cap, "the server ended the connection with TLS alert %s",
-                   name != NULL ? name : number);
+    snprintf(out, cap, "the server ended the connection with TLS alert %s", name ? name : number);
 }

@@ -3,9 +3,9 @@
 #ifndef NET_TRUST_H
 #define NET_TRUST_H
 
-#include <mbedtls/x509_crt.h>
-
 #include "net/tls.h"
+
+#include <mbedtls/x509_crt.h>
 
 struct net_trust {
   mbedtls_x509_crt chain;

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/conn.h"
 
+#include "common/clock.h"
+#include "net/race.h"
+#include "portal/upgrade.h"
+#include "portal/websocket.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +15,6 @@
 #include <unistd.h>
 
 #include <mbedtls/platform_util.h>
-
-#include "common/clock.h"
-#include "net/race.h"
-#include "portal/upgrade.h"
-#include "portal/websocket.h"
 
 enum phase { RACING, HANDSHAKE, UPGRADING, OPEN, DEAD };
 
@@ -44,17 +44,16 @@ static void release(portal_conn *conn)
 {
   net_race_free(conn->race);
   struct event *const events[] = {conn->readable, conn->writable, conn->resume, conn->body_timer};
-  for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
-    if (events[i] != NULL)
+  for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+    if (events[i])
       event_free(events[i]);
-  }
-  if (conn->tls != NULL && conn->phase == OPEN && conn->out_len == 0)
+  if (conn->tls && conn->phase == OPEN && conn->out_len == 0)
     net_tls_close(conn->tls);
   net_tls_free(conn->tls);
   portal_ws_free(conn->ws);
   free(conn->upgrade);
   if (conn->fd >= 0)
-    (void)close(conn->fd);
+    close(conn->fd);
   mbedtls_platform_zeroize(conn->out, PORTAL_REQUEST_MAX);
   free(conn->out);
   free(conn);
@@ -62,7 +61,7 @@ static void release(portal_conn *conn)
 
 void portal_conn_free(portal_conn *conn)
 {
-  if (conn == NULL)
+  if (!conn)
     return;
   conn->doomed = true;
   if (conn->inside == 0)
@@ -77,12 +76,12 @@ static void leave(portal_conn *conn)
 
 static void stop_events(portal_conn *conn)
 {
-  (void)event_del(conn->resume);
-  (void)event_del(conn->body_timer);
-  if (conn->readable != NULL)
-    (void)event_del(conn->readable);
-  if (conn->writable != NULL)
-    (void)event_del(conn->writable);
+  event_del(conn->resume);
+  event_del(conn->body_timer);
+  if (conn->readable)
+    event_del(conn->readable);
+  if (conn->writable)
+    event_del(conn->writable);
 }
 
 static bool is_live(const portal_conn *conn)
@@ -144,20 +143,20 @@ static ssize_t socket_recv(void *ctx, uint8_t *out, size_t cap)
 
 static ssize_t stream_read(portal_conn *conn, uint8_t *out, size_t cap)
 {
-  return conn->tls != NULL ? net_tls_read(conn->tls, out, cap) : socket_recv(conn, out, cap);
+  return conn->tls ? net_tls_read(conn->tls, out, cap) : socket_recv(conn, out, cap);
 }
 
 static ssize_t stream_write(portal_conn *conn, const uint8_t *data, size_t len)
 {
-  return conn->tls != NULL ? net_tls_write(conn->tls, data, len) : socket_send(conn, data, len);
+  return conn->tls ? net_tls_write(conn->tls, data, len) : socket_send(conn, data, len);
 }
 
 static void stream_failed(portal_conn *conn)
 {
   if (conn->socket_error != 0)
-    (void)snprintf(conn->why, sizeof conn->why, "the connection failed: %s", strerror(conn->socket_error));
+    snprintf(conn->why, sizeof conn->why, "the connection failed: %s", strerror(conn->socket_error));
   else
-    (void)snprintf(conn->why, sizeof conn->why, "%s", conn->tls != NULL ? net_tls_error(conn->tls) : "");
+    snprintf(conn->why, sizeof conn->why, "%s", conn->tls ? net_tls_error(conn->tls) : "");
   lost(conn, conn->why);
 }
 
@@ -168,7 +167,7 @@ static bool flush(portal_conn *conn)
   for (;;) {
     if (conn->out_at == conn->out_len) {
       mbedtls_platform_zeroize(conn->out, conn->out_len);
-      const ssize_t n = conn->ws != NULL ? portal_ws_output(conn->ws, conn->out, PORTAL_REQUEST_MAX) : 0;
+      const ssize_t n = conn->ws ? portal_ws_output(conn->ws, conn->out, PORTAL_REQUEST_MAX) : 0;
       conn->out_at = 0;
       conn->out_len = n > 0 ? (size_t)n : 0;
       if (n <= 0)
@@ -231,10 +230,9 @@ static void feed_ws(portal_conn *conn, const uint8_t *data, size_t len)
   charge(conn, (size_t)(portal_ws_frames(conn->ws) - frames) * PORTAL_FRAME_BYTES);
   if (!is_live(conn) || !flush(conn) || state == PORTAL_WS_OPEN)
     return;
-  (void)snprintf(conn->why, sizeof conn->why, "the portal %s (%s)",
-                 state == PORTAL_WS_CLOSED ? name_of_close(portal_ws_close_code(conn->ws))
-                                           : "broke the WebSocket",
-                 portal_ws_reason(conn->ws));
+  snprintf(conn->why, sizeof conn->why, "the portal %s (%s)",
+           state == PORTAL_WS_CLOSED ? name_of_close(portal_ws_close_code(conn->ws)) : "broke the WebSocket",
+           portal_ws_reason(conn->ws));
   lost(conn, conn->why);
 }
 
@@ -250,8 +248,8 @@ static void answer_refused(portal_conn *conn)
 
 static void answer_bad(portal_conn *conn)
 {
-  (void)snprintf(conn->why, sizeof conn->why, "the portal's HTTP answer is no proper 101: %s",
-                 conn->upgrade->problem);
+  snprintf(conn->why, sizeof conn->why, "the portal's HTTP answer is no proper 101: %s",
+           conn->upgrade->problem);
   lost(conn, conn->why);
 }
 
@@ -259,7 +257,7 @@ static void switched(portal_conn *conn)
 {
   const portal_ws_handler handler = {conn, on_ws_text, on_ws_binary, on_ws_random};
   conn->ws = portal_ws_new(&handler);
-  if (conn->ws == NULL) {
+  if (!conn->ws) {
     lost(conn, "out of memory");
     return;
   }
@@ -290,7 +288,7 @@ static void feed_upgrade(portal_conn *conn, const uint8_t *data, size_t len)
     answer_result(conn, result);
   } else if (!before && portal_upgrade_in_body(conn->upgrade)) {
     const struct timeval tv = timeval_of(conn->config.body_timeout);
-    (void)event_add(conn->body_timer, &tv);
+    event_add(conn->body_timer, &tv);
   }
 }
 
@@ -350,18 +348,18 @@ static void schedule(portal_conn *conn)
   const bool reading = conn->phase == HANDSHAKE || wants_read(conn);
   const bool pause = conn->paid_until > now + burst;
   const bool ready = conn->tls != NULL && conn->phase != HANDSHAKE && net_tls_pending(conn->tls);
-  (void)event_del(conn->readable);
-  (void)event_del(conn->resume);
+  event_del(conn->readable);
+  event_del(conn->resume);
   if (reading && (pause || ready)) {
     const struct timeval tv = timeval_of(pause ? conn->paid_until - now - burst : 0);
-    (void)event_add(conn->resume, &tv);
+    event_add(conn->resume, &tv);
   } else if (reading) {
-    (void)event_add(conn->readable, NULL);
+    event_add(conn->readable, NULL);
   }
   if (conn->wants_write)
-    (void)event_add(conn->writable, NULL);
+    event_add(conn->writable, NULL);
   else
-    (void)event_del(conn->writable);
+    event_del(conn->writable);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *ctx)
@@ -398,7 +396,7 @@ static bool connected(portal_conn *conn, int fd)
   const net_tls_io io = {conn, socket_send, socket_recv};
   conn->fd = fd;
   conn->phase = UPGRADING;
-  if (conn->config.trust != NULL) {
+  if (conn->config.trust) {
     conn->tls = net_tls_new(conn->config.url->host, conn->config.url->host_is_ip, conn->config.trust,
                             conn->config.tls_memory, &io);
     conn->phase = HANDSHAKE;
@@ -414,7 +412,7 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
   portal_conn *conn = ctx;
   conn->inside++;
   if (fd < 0) {
-    (void)snprintf(conn->why, sizeof conn->why, "%s", error);
+    snprintf(conn->why, sizeof conn->why, "%s", error);
     lost(conn, conn->why);
   } else {
     conn->peer = *addr;
@@ -429,7 +427,7 @@ static void on_raced(void *ctx, int fd, const fzr_addr *addr, const char *error)
 portal_conn *portal_conn_new(const portal_conn_config *config)
 {
   portal_conn *conn = calloc(1, sizeof *conn);
-  if (conn == NULL)
+  if (!conn)
     return NULL;
   conn->config = *config;
   conn->fd = -1;
@@ -438,14 +436,14 @@ portal_conn *portal_conn_new(const portal_conn_config *config)
   conn->upgrade = malloc(sizeof *conn->upgrade);
   conn->resume = evtimer_new(config->base, on_ready, conn);
   conn->body_timer = evtimer_new(config->base, on_body_timeout, conn);
-  if (conn->out != NULL && conn->upgrade != NULL && conn->resume != NULL && conn->body_timer != NULL) {
+  if (conn->out && conn->upgrade && conn->resume && conn->body_timer) {
     conn->out_len = strlen(config->request);
     memcpy(conn->out, config->request, conn->out_len);
     portal_upgrade_init(conn->upgrade, config->key);
     conn->race = net_race_new(config->base, config->addrs, config->addr_count, config->connect_timeout,
                               on_raced, conn);
   }
-  if (conn->race == NULL) {
+  if (!conn->race) {
     portal_conn_free(conn);
     return NULL;
   }

@@ -4,10 +4,10 @@
 #ifndef PORTAL_CONN_H
 #define PORTAL_CONN_H
 
-#include <event2/event.h>
-
 #include "net/tls.h"
 #include "portal/url.h"
+
+#include <event2/event.h>
 
 #define PORTAL_REQUEST_MAX 16384
 

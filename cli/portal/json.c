@@ -49,10 +49,9 @@ static bool scan_escape(scanner *s)
   const char c = *s->at++;
   if (c != 'u')
     return c != '\0' && strchr("\"\\/bfnrt", c) != NULL;
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 4; i++)
     if (s->at == s->end || hex_digit(*s->at++) < 0)
       return false;
-  }
   return true;
 }
 
@@ -84,14 +83,14 @@ static bool scan_digits(scanner *s)
 
 static bool scan_number(scanner *s)
 {
-  (void)take(s, '-');
+  take(s, '-');
   if (!take(s, '0') && !scan_digits(s))
     return false;
   if (take(s, '.') && !scan_digits(s))
     return false;
   if (take(s, 'e') || take(s, 'E')) {
     if (!take(s, '+'))
-      (void)take(s, '-');
+      take(s, '-');
     return scan_digits(s);
   }
   return true;
@@ -298,7 +297,7 @@ static size_t next_char(const char **at, const char *end, char out[4])
     return utf8_encode(unicode_escape(at, end), out);
   const char *name = strchr(names, kind);
   out[0] = kind;
-  if (name != NULL)
+  if (name)
     out[0] = values[name - names];
   return 1;
 }
@@ -307,7 +306,7 @@ bool portal_json_string(const portal_json *json, portal_json_value value, char *
 {
   const jsmntok_t *token = token_of(json, value);
   out[0] = '\0';
-  if (token == NULL || token->type != JSMN_STRING)
+  if (!token || token->type != JSMN_STRING)
     return false;
   const char *at = json->text + token->start;
   const char *const end = json->text + token->end;
@@ -327,7 +326,7 @@ bool portal_json_string(const portal_json *json, portal_json_value value, char *
 bool portal_json_uint(const portal_json *json, portal_json_value value, uint64_t *out)
 {
   const jsmntok_t *token = token_of(json, value);
-  if (token == NULL || (token->type != JSMN_PRIMITIVE && token->type != JSMN_STRING))
+  if (!token || (token->type != JSMN_PRIMITIVE && token->type != JSMN_STRING))
     return false;
   return decimal_read(json->text + token->start, (size_t)(token->end - token->start), UINT64_MAX, out);
 }
@@ -338,10 +337,9 @@ portal_json_value portal_json_member(const portal_json *json, portal_json_value 
   char name[64];
   if (!portal_json_is_object(json, object))
     return found;
-  for (int i = object + 1; i < json->count && json->tokens[i].start < json->tokens[object].end; i++) {
+  for (int i = object + 1; i < json->count && json->tokens[i].start < json->tokens[object].end; i++)
     if (json->tokens[i].parent == object && portal_json_string(json, i, name, sizeof name) &&
         strcmp(name, key) == 0)
       found = i + 1; /* a key's value is the token after it */
-  }
   return found;
 }

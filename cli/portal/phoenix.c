@@ -6,14 +6,13 @@
 static void read_reply(const portal_json *json, portal_json_value payload, phoenix_message *out)
 {
   char status[16];
-  (void)portal_json_string(json, portal_json_member(json, payload, "status"), status, sizeof status);
+  portal_json_string(json, portal_json_member(json, payload, "status"), status, sizeof status);
   if (strcmp(status, "ok") == 0) {
     out->kind = PHOENIX_REPLY_OK;
   } else if (strcmp(status, "error") == 0) {
     const portal_json_value response = portal_json_member(json, payload, "response");
     out->kind = PHOENIX_REPLY_ERROR;
-    (void)portal_json_string(json, portal_json_member(json, response, "reason"), out->reason,
-                             sizeof out->reason);
+    portal_json_string(json, portal_json_member(json, response, "reason"), out->reason, sizeof out->reason);
   }
 }
 
@@ -28,8 +27,7 @@ static void read_event(const portal_json *json, portal_json_value payload, phoen
     out->kind = PHOENIX_CLOSED;
   } else if (strcmp(out->event, "disconnect") == 0) {
     out->kind = PHOENIX_DISCONNECT;
-    (void)portal_json_string(json, portal_json_member(json, payload, "reason"), out->reason,
-                             sizeof out->reason);
+    portal_json_string(json, portal_json_member(json, payload, "reason"), out->reason, sizeof out->reason);
   }
 }
 
@@ -37,13 +35,13 @@ const char *phoenix_read(portal_json *json, const char *text, size_t len, phoeni
 {
   memset(out, 0, sizeof *out);
   const char *problem = portal_json_read(json, text, len);
-  if (problem != NULL)
+  if (problem)
     return problem;
   if (!portal_json_is_object(json, 0))
     return "not a JSON object";
   if (!portal_json_string(json, portal_json_member(json, 0, "event"), out->event, sizeof out->event))
     return "no event";
-  (void)portal_json_string(json, portal_json_member(json, 0, "topic"), out->topic, sizeof out->topic);
+  portal_json_string(json, portal_json_member(json, 0, "topic"), out->topic, sizeof out->topic);
   out->has_ref = portal_json_uint(json, portal_json_member(json, 0, "ref"), &out->ref);
   read_event(json, portal_json_member(json, 0, "payload"), out);
   return NULL;

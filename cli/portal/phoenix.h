@@ -3,8 +3,8 @@
 #ifndef PORTAL_PHOENIX_H
 #define PORTAL_PHOENIX_H
 
-#include "portal/json.h"
 #include "common/text.h"
+#include "portal/json.h"
 
 #define PORTAL_TOPIC "relay"
 

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/portal.h"
 
+#include "common/clock.h"
+#include "common/strip.h"
+#include "log/log.h"
+#include "net/resolve.h"
+#include "portal/conn.h"
+#include "portal/retry_after.h"
+#include "portal/upgrade.h"
+#include "portal/websocket.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,15 +17,6 @@
 #include <sys/random.h>
 
 #include <mbedtls/platform_util.h>
-
-#include "common/clock.h"
-#include "portal/conn.h"
-#include "net/resolve.h"
-#include "portal/retry_after.h"
-#include "portal/upgrade.h"
-#include "portal/websocket.h"
-#include "common/strip.h"
-#include "log/log.h"
 
 #define TARGET         "portal"
 #define TOKEN_MAX      3072 /* three times this, escaped, fits into a request beside all else */
@@ -65,7 +65,7 @@ static void clean(const portal *p, const char *said, char out[DETAIL_MAX])
   char encoded[TOKEN_MAX * 3 + 1];
   text_out text = text_out_of(encoded, sizeof encoded);
   text_form(&text, p->token);
-  (void)snprintf(out, DETAIL_MAX, "%s", said);
+  snprintf(out, DETAIL_MAX, "%s", said);
   portal_redact(out, p->token);
   portal_redact(out, encoded);
   portal_redact(out, p->stamp_secret);
@@ -78,9 +78,9 @@ static void act(portal *p);
 
 static void drop_attempt(portal *p)
 {
-  (void)event_del(p->late);
+  event_del(p->late);
   net_resolver_cancel(p->resolver);
-  if (p->conn != NULL && !p->joined)
+  if (p->conn && !p->joined)
     p->shunned = portal_conn_peer(p->conn);
   p->joined = false;
   portal_conn_free(p->conn);
@@ -111,7 +111,7 @@ static void on_refused(void *ctx, int status, const char *detail, const char *re
   portal *p = ctx;
   char text[DETAIL_MAX];
   uint32_t seconds = 0;
-  (void)portal_retry_after(retry_after, strlen(retry_after), (int64_t)time(NULL), &seconds);
+  portal_retry_after(retry_after, strlen(retry_after), (int64_t)time(NULL), &seconds);
   clean(p, detail, text);
   session_refused(&p->session, status, text, seconds, monotonic_now(), random_bits());
   act(p);
@@ -123,7 +123,7 @@ static void on_text(void *ctx, const char *data, size_t len)
   phoenix_message message;
   char text[DETAIL_MAX];
   const char *problem = phoenix_read(p->json, data, len, &message);
-  if (problem != NULL) {
+  if (problem) {
     log_debug(TARGET, "ignored a message of %zu bytes: %s", len, problem);
     return;
   }
@@ -133,7 +133,7 @@ static void on_text(void *ctx, const char *data, size_t len)
     log_write(FZR_LOG_DEBUG, TARGET, "message from the portal", &field, 1);
   }
   clean(p, message.reason, text);
-  (void)snprintf(message.reason, sizeof message.reason, "%.*s", (int)sizeof message.reason - 1, text);
+  snprintf(message.reason, sizeof message.reason, "%.*s", (int)sizeof message.reason - 1, text);
   session_message(&p->session, &message, monotonic_now(), random_bits());
   act(p);
 }
@@ -200,7 +200,7 @@ static void connect_to(portal *p, const fzr_addr *addrs, size_t count)
   };
   p->conn = portal_conn_new(&config);
   mbedtls_platform_zeroize(request, sizeof request);
-  if (p->conn == NULL)
+  if (!p->conn)
     attempt_failed(p, "out of memory");
 }
 
@@ -215,14 +215,14 @@ static void on_resolved(void *ctx, const fzr_addr *addrs, size_t count, const ch
 {
   portal *p = ctx;
   char text[DETAIL_MAX];
-  (void)event_del(p->late);
+  event_del(p->late);
   if (count > 0) {
     memcpy(p->addrs, addrs, count * sizeof addrs[0]);
     p->addr_count = count;
     connect_to(p, p->addrs, count);
     return;
   }
-  (void)snprintf(text, sizeof text, "cannot look up %s: %s", p->url.host, error);
+  snprintf(text, sizeof text, "cannot look up %s: %s", p->url.host, error);
   if (p->good_count == 0) {
     attempt_failed(p, text);
     return;
@@ -239,7 +239,7 @@ static void on_late(evutil_socket_t fd, short what, void *ctx)
   (void)what;
   net_resolver_cancel(p->resolver);
   char text[DETAIL_MAX];
-  (void)snprintf(text, sizeof text, "looking up %s takes long", p->url.host);
+  snprintf(text, sizeof text, "looking up %s takes long", p->url.host);
   warn_of_lookup(p, text);
   connect_to(p, p->good, p->good_count);
 }
@@ -255,7 +255,7 @@ static void begin_attempt(portal *p)
     on_resolved(p, NULL, 0, strerror(errno));
   } else if (p->good_count > 0) {
     const struct timeval tv = timeval_of(p->session.timing.lookup);
-    (void)event_add(p->late, &tv);
+    event_add(p->late, &tv);
   }
 }
 
@@ -268,10 +268,9 @@ static void remember_good(portal *p)
     return;
   p->good[0] = peer;
   p->good_count = 1;
-  for (size_t i = 0; i < p->addr_count && p->good_count < NET_MAX_ADDRS; i++) {
+  for (size_t i = 0; i < p->addr_count && p->good_count < NET_MAX_ADDRS; i++)
     if (!fzr_addr_equal(&p->addrs[i], &peer))
       p->good[p->good_count++] = p->addrs[i];
-  }
 }
 
 /* --- what the session says is to be done --- */
@@ -292,13 +291,13 @@ static void set_timer(portal *p)
 {
   const fzr_time deadline = session_deadline(&p->session);
   const fzr_time now = monotonic_now();
-  (void)event_del(p->timer);
+  event_del(p->timer);
   if (deadline == FZR_TIME_NEVER)
     return;
   /* Rounded up: a timer that fires early would find nothing due. */
   const fzr_time wait = deadline > now ? deadline - now + 999 : 0;
   const struct timeval tv = timeval_of(wait);
-  (void)event_add(p->timer, &tv);
+  event_add(p->timer, &tv);
 }
 
 static void went_up(portal *p)
@@ -308,7 +307,7 @@ static void went_up(portal *p)
   p->joined = true;
   p->lookup_told = false;
   remember_good(p);
-  (void)fzr_addr_format(&peer, true, addr, sizeof addr);
+  fzr_addr_format(&peer, true, addr, sizeof addr);
   log_info(TARGET, "connected to the portal %s at %s", p->shown_url, addr);
 }
 
@@ -329,11 +328,11 @@ static void act_on(portal *p, const session_action *action)
     begin_attempt(p);
     break;
   case SESSION_SEND:
-    if (p->conn != NULL)
-      (void)portal_conn_send(p->conn, action->text, strlen(action->text));
+    if (p->conn)
+      portal_conn_send(p->conn, action->text, strlen(action->text));
     break;
   case SESSION_CLOSE:
-    if (p->conn != NULL)
+    if (p->conn)
       portal_conn_close(p->conn, CLOSE_NORMALLY);
     break;
   case SESSION_DROP:
@@ -343,7 +342,7 @@ static void act_on(portal *p, const session_action *action)
     went_up(p);
     break;
   case SESSION_INIT:
-    if (action->text[0] != '\0')
+    if (action->text[0])
       log_warn(TARGET, "%s: relaying begins all the same", action->text);
     else
       log_info(TARGET, "the portal says that relaying may begin");
@@ -369,8 +368,7 @@ static void act(portal *p)
   if (p->acting)
     return;
   p->acting = true;
-  for (const session_action *next = session_next(&p->session); next != NULL;
-       next = session_next(&p->session)) {
+  for (const session_action *next = session_next(&p->session); next; next = session_next(&p->session)) {
     session_action action = *next;
     act_on(p, &action);
     mbedtls_platform_zeroize(&action, sizeof action); /* a join holds the secret */
@@ -389,10 +387,9 @@ const char *portal_check_url(const char *url)
 
 static bool is_header_text(const char *text)
 {
-  for (; *text != '\0'; text++) {
+  for (; *text; text++)
     if ((unsigned char)*text < ' ' || *text == 0x7f)
       return false;
-  }
   return true;
 }
 
@@ -434,12 +431,12 @@ static bool copy(char *out, size_t cap, const char *text)
 static const char *take_options(portal *p, const portal_options *o)
 {
   text_out shown = text_out_of(p->shown_url, sizeof p->shown_url);
-  if (portal_url_parse(o->api_url != NULL ? o->api_url : PORTAL_DEFAULT_URL, &p->url) != NULL)
+  if (portal_url_parse(o->api_url ? o->api_url : PORTAL_DEFAULT_URL, &p->url))
     return "--api-url: expected a URL such as " PORTAL_DEFAULT_URL;
   portal_url_display(&p->url, &shown);
   if (!copy_token(p, o->token))
     return "FIREZONE_TOKEN: invalid value (not shown): expected " PORTAL_TOKEN_EXPECTED;
-  if (!copy(p->name, sizeof p->name, o->name != NULL ? o->name : "") ||
+  if (!copy(p->name, sizeof p->name, o->name ? o->name : "") ||
       !copy(p->version, sizeof p->version, o->version) || !is_header_text(p->version))
     return "FIREZONE_NAME: expected at most 255 bytes";
   if (!copy(p->stamp_secret, sizeof p->stamp_secret, o->stamp_secret))
@@ -468,7 +465,7 @@ static const char *try_out(const portal *p, char error[NET_TLS_ERROR_MAX])
     return NULL;
   net_trust *trust = net_trust_load(getenv, error);
   net_trust_free(trust);
-  return trust != NULL ? NULL : error;
+  return trust ? NULL : error;
 }
 
 portal *portal_start(const portal_options *options, struct event_base *base,
@@ -477,23 +474,22 @@ portal *portal_start(const portal_options *options, struct event_base *base,
   char trust_error[NET_TLS_ERROR_MAX];
   const struct timeval at_once = {0, 0};
   portal *p = calloc(1, sizeof *p);
-  const char *problem = p != NULL ? take_options(p, options) : "out of memory";
-  if (problem == NULL)
+  const char *problem = p ? take_options(p, options) : "out of memory";
+  if (!problem)
     problem = try_out(p, trust_error);
-  if (problem == NULL) {
+  if (!problem) {
     p->base = base;
     p->callbacks = *callbacks;
     p->json = portal_json_new();
     p->resolver = net_resolver_new(base, p->url.host, p->url.port, NULL);
     p->timer = evtimer_new(base, on_timer, p);
     p->late = evtimer_new(base, on_late, p);
-    if (p->json == NULL || p->resolver == NULL || p->timer == NULL || p->late == NULL ||
-        event_add(p->timer, &at_once) != 0)
+    if (!p->json || !p->resolver || !p->timer || !p->late || event_add(p->timer, &at_once) != 0)
       problem = "out of memory";
   }
-  if (problem == NULL)
+  if (!problem)
     return p;
-  (void)snprintf(error, PORTAL_ERROR_MAX, "%s", problem);
+  snprintf(error, PORTAL_ERROR_MAX, "%s", problem);
   portal_free(p);
   return NULL;
 }
@@ -511,15 +507,15 @@ bool portal_is_closed(const portal *p)
 
 void portal_free(portal *p)
 {
-  if (p == NULL)
+  if (!p)
     return;
-  if (p->resolver != NULL && p->late != NULL)
+  if (p->resolver && p->late)
     drop_attempt(p);
   net_resolver_free(p->resolver);
   portal_json_free(p->json);
-  if (p->timer != NULL)
+  if (p->timer)
     event_free(p->timer);
-  if (p->late != NULL)
+  if (p->late)
     event_free(p->late);
   mbedtls_platform_zeroize(p, sizeof *p);
   free(p);

@@ -4,10 +4,10 @@
 #ifndef PORTAL_PORTAL_H
 #define PORTAL_PORTAL_H
 
-#include <event2/event.h>
-
 #include "firezone_relay/types.h"
 #include "portal/session.h"
+
+#include <event2/event.h>
 
 #define PORTAL_DEFAULT_URL "wss://api.firezone.dev"
 #define PORTAL_ERROR_MAX   512

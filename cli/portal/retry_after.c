@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/retry_after.h"
 
-#include <string.h>
-#include <strings.h>
-
 #include "common/decimal.h"
 #include "common/strip.h"
+
+#include <string.h>
+#include <strings.h>
 
 /* What is left to read. Each step takes its part off the front, or fails for good. */
 typedef struct cursor {
@@ -74,7 +74,7 @@ static void time_of_day(cursor *c, date *d)
 static date imf_fixdate(cursor *c)
 {
   date d = {0};
-  (void)one_of(c, days[0], sizeof days[0], 7);
+  one_of(c, days[0], sizeof days[0], 7);
   skip_text(c, ", ");
   d.day = number(c, 2);
   skip_text(c, " ");
@@ -91,7 +91,7 @@ static date imf_fixdate(cursor *c)
 static date rfc850_date(cursor *c)
 {
   date d = {0};
-  (void)one_of(c, long_days[0], sizeof long_days[0], 7);
+  one_of(c, long_days[0], sizeof long_days[0], 7);
   skip_text(c, ", ");
   d.day = number(c, 2);
   skip_text(c, "-");
@@ -108,7 +108,7 @@ static date rfc850_date(cursor *c)
 static date asctime_date(cursor *c)
 {
   date d = {0};
-  (void)one_of(c, days[0], sizeof days[0], 7);
+  one_of(c, days[0], sizeof days[0], 7);
   skip_text(c, " ");
   d.month = one_of(c, months[0], sizeof months[0], 12);
   skip_text(c, " ");
@@ -164,7 +164,7 @@ bool portal_retry_after(const char *text, size_t len, int64_t unix_now, uint32_t
   if (s.len == 0)
     return false;
   if (decimal_digits(s.text, s.len) == s.len) {
-    (void)decimal_read(s.text, s.len, PORTAL_RETRY_AFTER_MAX, &wait);
+    decimal_read(s.text, s.len, PORTAL_RETRY_AFTER_MAX, &wait);
   } else {
     int64_t when;
     if (!portal_http_date(s.text, s.len, &when))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/session.h"
 
+#include "common/decimal.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "common/decimal.h"
 
 static fzr_time or_default(fzr_time given, fzr_time normal)
 {
@@ -41,10 +41,9 @@ static fzr_time *timing_field(portal_timing *t, const char *name, size_t len)
       {"close", &t->close},         {"lookup", &t->lookup},
       {"stable", &t->stable},
   };
-  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
     if (strlen(fields[i].name) == len && memcmp(fields[i].name, name, len) == 0)
       return fields[i].field;
-  }
   return NULL;
 }
 
@@ -72,10 +71,10 @@ static bool read_time(const char *text, fzr_time *out)
 
 bool portal_timing_parse(const char *text, portal_timing *timing)
 {
-  while (*text != '\0') {
+  while (*text) {
     const size_t name = strcspn(text, "=");
     fzr_time *field = timing_field(timing, text, name);
-    if (field == NULL || text[name] != '=' || !read_time(text + name + 1, field))
+    if (!field || text[name] != '=' || !read_time(text + name + 1, field))
       return false;
     text += strcspn(text, ",");
     text += *text == ',';
@@ -109,7 +108,7 @@ static session_action *push(session *s, enum session_action_kind kind)
 
 static void push_text(session *s, enum session_action_kind kind, const char *text)
 {
-  (void)snprintf(push(s, kind)->text, SESSION_TEXT_MAX, "%s", text);
+  snprintf(push(s, kind)->text, SESSION_TEXT_MAX, "%s", text);
 }
 
 const session_action *session_next(session *s)
@@ -152,7 +151,7 @@ static void fatal(session *s, const char *why)
 static void fatal_reason(session *s, const char *what, const char *reason)
 {
   char text[SESSION_TEXT_MAX];
-  (void)snprintf(text, sizeof text, "%s: %s", what, reason[0] != '\0' ? reason : "no reason given");
+  snprintf(text, sizeof text, "%s: %s", what, reason[0] != '\0' ? reason : "no reason given");
   fatal(s, text);
 }
 
@@ -204,8 +203,7 @@ static void retry_for(session *s, const char *reason, const char *why, fzr_time 
   session_action *action = push(s, SESSION_RETRY);
   action->delay = s->deadline - now;
   action->repeated = !is_news(s, reason) && !was_joined;
-  (void)snprintf(action->text, sizeof action->text, "%s%s", why,
-                 young ? ", soon after it had taken the join" : "");
+  snprintf(action->text, sizeof action->text, "%s%s", why, young ? ", soon after it had taken the join" : "");
 }
 
 static void retry(session *s, const char *why, fzr_time now, uint32_t random)
@@ -249,15 +247,15 @@ static void describe_refusal(int status, const char *detail, char text[SESSION_T
 {
   const char *colon = detail[0] != '\0' ? ": " : "";
   if (status >= 300 && status < 400)
-    (void)snprintf(text, SESSION_TEXT_MAX,
-                   "the portal answered with status %d, a redirect to \"%s\"; redirects are not followed",
-                   status, detail);
+    snprintf(text, SESSION_TEXT_MAX,
+             "the portal answered with status %d, a redirect to \"%s\"; redirects are not followed", status,
+             detail);
   else if (status < 300)
-    (void)snprintf(text, SESSION_TEXT_MAX,
-                   "not a portal, but something else (a proxy, a login page) answered with status %d%s%s",
-                   status, colon, detail);
+    snprintf(text, SESSION_TEXT_MAX,
+             "not a portal, but something else (a proxy, a login page) answered with status %d%s%s", status,
+             colon, detail);
   else
-    (void)snprintf(text, SESSION_TEXT_MAX, "the portal answered with status %d%s%s", status, colon, detail);
+    snprintf(text, SESSION_TEXT_MAX, "the portal answered with status %d%s%s", status, colon, detail);
 }
 
 void session_refused(session *s, int status, const char *detail, uint32_t retry_after, fzr_time now,
@@ -267,12 +265,12 @@ void session_refused(session *s, int status, const char *detail, uint32_t retry_
   if (s->state != SESSION_CONNECTING)
     return;
   describe_refusal(status, detail, text);
-  (void)snprintf(reason, sizeof reason, "status %d", status);
+  snprintf(reason, sizeof reason, "status %d", status);
   if ((status == 401 || status == 400) && !s->taken && !s->token_in_query) {
     /* Older portals look into the query alone. It is not sent there unasked, and each time for one try, for it may not have been the
      * portal that refused: proxies write queries into their logs. */
     const size_t len = strlen(text);
-    (void)snprintf(text + len, sizeof text - len, "; the next try has the token in the URL as well");
+    snprintf(text + len, sizeof text - len, "; the next try has the token in the URL as well");
     retry_for(s, s->query_told ? reason : text, text, 0, now, random);
     s->token_in_query = s->query_told = true;
   } else if (status == 401) {
@@ -299,8 +297,8 @@ static void joined(session *s, fzr_time now)
 static void rejoin_refused(session *s, const char *reason, fzr_time now, uint32_t random)
 {
   char text[SESSION_TEXT_MAX];
-  (void)snprintf(text, sizeof text, "the portal refused to take this relay back: %s",
-                 reason[0] != '\0' ? reason : "no reason given");
+  snprintf(text, sizeof text, "the portal refused to take this relay back: %s",
+           reason[0] != '\0' ? reason : "no reason given");
   retry(s, text, now, random);
 }
 
@@ -356,9 +354,9 @@ static void init_overdue(session *s)
 {
   s->initialised = true;
   s->deadline = FZR_TIME_NEVER;
-  (void)snprintf(push(s, SESSION_INIT)->text, SESSION_TEXT_MAX,
-                 "the portal took the join, but said nothing of init for %llu s",
-                 (unsigned long long)(s->timing.init / FZR_SECOND));
+  snprintf(push(s, SESSION_INIT)->text, SESSION_TEXT_MAX,
+           "the portal took the join, but said nothing of init for %llu s",
+           (unsigned long long)(s->timing.init / FZR_SECOND));
 }
 
 void session_message(session *s, const phoenix_message *message, fzr_time now, uint32_t random)
@@ -392,8 +390,8 @@ void session_message(session *s, const phoenix_message *message, fzr_time now, u
 static void partition_over(session *s)
 {
   char text[SESSION_TEXT_MAX];
-  (void)snprintf(text, sizeof text, "no connection to the portal for %llu s (--max-partition-time)",
-                 (unsigned long long)(s->timing.partition / FZR_SECOND));
+  snprintf(text, sizeof text, "no connection to the portal for %llu s (--max-partition-time)",
+           (unsigned long long)(s->timing.partition / FZR_SECOND));
   fatal(s, text);
 }
 

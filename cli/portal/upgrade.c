@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/upgrade.h"
 
+#include "common/decimal.h"
+#include "common/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,9 +11,6 @@
 #include <mbedtls/base64.h>
 #include <mbedtls/sha1.h>
 #include <mbedtls/version.h>
-
-#include "common/decimal.h"
-#include "common/utf8.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3
 #define mbedtls_sha1 mbedtls_sha1_ret /* 2.28's plain one is deprecated */
@@ -24,7 +24,7 @@ enum { STATUS_LINE, HEADERS, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, DONE };
 void portal_upgrade_key(const uint8_t random[16], char key[PORTAL_WS_KEY_LEN + 1])
 {
   size_t len;
-  (void)mbedtls_base64_encode((unsigned char *)key, PORTAL_WS_KEY_LEN + 1, &len, random, 16);
+  mbedtls_base64_encode((unsigned char *)key, PORTAL_WS_KEY_LEN + 1, &len, random, 16);
 }
 
 static void accept_for(const char *key, char out[32])
@@ -36,8 +36,8 @@ static void accept_for(const char *key, char out[32])
   text_out text = text_out_of(joined, sizeof joined);
   text_puts(&text, key);
   text_puts(&text, guid);
-  (void)mbedtls_sha1((const unsigned char *)joined, text.len, hash);
-  (void)mbedtls_base64_encode((unsigned char *)out, 32, &len, hash, sizeof hash);
+  mbedtls_sha1((const unsigned char *)joined, text.len, hash);
+  mbedtls_base64_encode((unsigned char *)out, 32, &len, hash, sizeof hash);
 }
 
 void portal_upgrade_request(const portal_url *url, const portal_login *login, const char *version,
@@ -53,10 +53,9 @@ void portal_upgrade_request(const portal_url *url, const portal_login *login, co
   text_puts(text, "\r\nUser-Agent: relay/");
   text_puts(text, version);
   text_puts(text, "\r\nX-Authorization: Bearer ");
-  for (const char *token = login->token; *token != '\0'; token++) {
+  for (const char *token = login->token; *token; token++)
     if (*token != '\r' && *token != '\n')
       text_put(text, token, 1);
-  }
   text_puts(text, "\r\n\r\n");
 }
 
@@ -107,10 +106,10 @@ static bool read_status_line(portal_upgrade *upgrade)
   if (!decimal_read(line, strnlen(line, 3), 999, &status))
     return false;
   upgrade->status = (int)status;
-  if (status < 100 || (line[3] != ' ' && line[3] != '\0'))
+  if (status < 100 || (line[3] != ' ' && line[3]))
     return false;
   if (line[3] == ' ')
-    (void)copy_printable(upgrade->reason, sizeof upgrade->reason, 0, line + 4, strlen(line + 4));
+    copy_printable(upgrade->reason, sizeof upgrade->reason, 0, line + 4, strlen(line + 4));
   return true;
 }
 
@@ -118,7 +117,7 @@ static bool read_status_line(portal_upgrade *upgrade)
 static bool lists_token(const char *list, const char *token)
 {
   const size_t want = strlen(token);
-  while (*list != '\0') {
+  while (*list) {
     list += strspn(list, " \t,");
     const size_t len = strcspn(list, " \t,");
     if (len == want && strncasecmp(list, token, len) == 0)
@@ -130,7 +129,7 @@ static bool lists_token(const char *list, const char *token)
 
 static void keep_location(portal_upgrade *upgrade, const char *value)
 {
-  (void)copy_printable(upgrade->location, sizeof upgrade->location, 0, value, strcspn(value, "?#"));
+  copy_printable(upgrade->location, sizeof upgrade->location, 0, value, strcspn(value, "?#"));
 }
 
 /* One header field. Returns what is wrong with it, or NULL. */
@@ -148,7 +147,7 @@ static const char *read_field(portal_upgrade *upgrade, const char *name, const c
   } else if (strcasecmp(name, "Location") == 0) {
     keep_location(upgrade, value);
   } else if (strcasecmp(name, "Retry-After") == 0) {
-    (void)copy_printable(upgrade->retry_after, sizeof upgrade->retry_after, 0, value, strlen(value));
+    copy_printable(upgrade->retry_after, sizeof upgrade->retry_after, 0, value, strlen(value));
   } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
     upgrade->chunked = lists_token(value, "chunked");
   } else if (strcasecmp(name, "Content-Length") == 0) {
@@ -162,10 +161,10 @@ static const char *read_field(portal_upgrade *upgrade, const char *name, const c
 static const char *read_header_line(portal_upgrade *upgrade)
 {
   char *colon = strchr(upgrade->line, ':');
-  if (colon == NULL || colon == upgrade->line)
+  if (!colon || colon == upgrade->line)
     return "a header line has no name";
   *colon = '\0';
-  if (strpbrk(upgrade->line, " \t") != NULL)
+  if (strpbrk(upgrade->line, " \t"))
     return "a header line has a space in its name"; /* obsolete line folding too: RFC 9112 section 5.2 */
   char *value = colon + 1;
   value += strspn(value, " \t");
@@ -247,7 +246,7 @@ static enum portal_upgrade_result line_done(portal_upgrade *upgrade)
     if (upgrade->line_len == 0)
       return headers_done(upgrade);
     problem = has_zero ? "a header line holds a zero byte" : read_header_line(upgrade);
-    return problem != NULL ? bad(upgrade, problem) : PORTAL_UPGRADE_MORE;
+    return problem ? bad(upgrade, problem) : PORTAL_UPGRADE_MORE;
   default:
     return chunk_line(upgrade);
   }
@@ -292,12 +291,11 @@ enum portal_upgrade_result portal_upgrade_feed(portal_upgrade *upgrade, const ui
 {
   enum portal_upgrade_result result = PORTAL_UPGRADE_MORE;
   size_t at = 0;
-  while (at < len && result == PORTAL_UPGRADE_MORE) {
+  while (at < len && result == PORTAL_UPGRADE_MORE)
     if (upgrade->state == BODY || upgrade->state == CHUNK_DATA)
       at += body_bytes(upgrade, data + at, len - at, &result);
     else
       result = line_byte(upgrade, (char)data[at++]);
-  }
   *used = at;
   return result;
 }
@@ -319,7 +317,7 @@ void portal_redact(char *text, const char *secret)
   const size_t whole = strlen(secret);
   if (whole == 0)
     return;
-  while (*text != '\0') {
+  while (*text) {
     size_t len = 0;
     while (len < whole && text[len] == secret[len])
       len++;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/url.h"
 
+#include "common/decimal.h"
+#include "net/host.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#include "common/decimal.h"
-#include "net/host.h"
 
 #define PORT_EXPECTED "a URL whose port is a number from 1 to 65535"
 
@@ -51,7 +51,7 @@ static bool is_label_char(char c)
 static bool is_host_name(const char *host)
 {
   size_t label = 0;
-  for (; *host != '\0'; host++) {
+  for (; *host; host++) {
     if (*host == '.') {
       if (label == 0)
         return false;
@@ -117,7 +117,7 @@ static void parse_path(span path, portal_url *out)
 
 const char *portal_url_parse(const char *text, portal_url *out)
 {
-  while (*text != '\0' && (unsigned char)*text <= ' ')
+  while (*text && (unsigned char)*text <= ' ')
     text++;
   size_t len = strlen(text);
   while (len > 0 && (unsigned char)text[len - 1] <= ' ')
@@ -126,24 +126,23 @@ const char *portal_url_parse(const char *text, portal_url *out)
     return "a URL of at most 1023 bytes";
   const char *const end = text + len;
   const char *at = skip_scheme(text, out);
-  if (at == NULL || at > end)
+  if (!at || at > end)
     return "a URL that begins with wss://, https://, ws:// or http://";
   size_t authority = 0;
-  while (at + authority < end && strchr("/?#", at[authority]) == NULL)
+  while (at + authority < end && !strchr("/?#", at[authority]))
     authority++;
-  if (memchr(at, '@', authority) != NULL)
+  if (memchr(at, '@', authority))
     return "a URL without a user name";
   /* The port is what follows the last colon, unless that stands within an IPv6 address's brackets. */
   size_t host = authority;
-  for (size_t i = authority; i > 0 && at[i - 1] != ']'; i--) {
+  for (size_t i = authority; i > 0 && at[i - 1] != ']'; i--)
     if (at[i - 1] == ':')
       host = i - 1;
-  }
   const span port = {at + host + (host < authority), authority - host - (host < authority)};
   const char *wrong = parse_host((span){at, host}, out);
-  if (wrong == NULL)
+  if (!wrong)
     wrong = parse_port(port, out);
-  if (wrong != NULL)
+  if (wrong)
     return wrong;
   at += authority;
   size_t path = 0;
@@ -156,7 +155,7 @@ const char *portal_url_parse(const char *text, portal_url *out)
 static void put_token(const char *token, text_out *text)
 {
   char one[2] = {0};
-  for (; *token != '\0'; token++) {
+  for (; *token; token++) {
     one[0] = *token;
     if (*token != '\r' && *token != '\n')
       text_form(text, one);
@@ -189,7 +188,7 @@ void portal_url_target(const portal_url *url, const portal_login *login, text_ou
     put_key("token=", &separator, text);
     put_token(login->token, text);
   }
-  if (login->name != NULL) {
+  if (login->name) {
     put_key("name=", &separator, text);
     text_form(text, login->name);
   }

@@ -3,8 +3,8 @@
 #ifndef PORTAL_URL_H
 #define PORTAL_URL_H
 
-#include "firezone_relay/types.h"
 #include "common/text.h"
+#include "firezone_relay/types.h"
 
 #define PORTAL_URL_MAX 1024 /* longest base URL */
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/websocket.h"
 
+#include "common/utf8.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <wslay/wslay.h>
-
-#include "common/utf8.h"
 
 /* More unsent messages than this stop the reading. */
 #define MAX_QUEUED 16
@@ -86,7 +86,7 @@ static bool reserve(portal_ws *ws, size_t need)
   if (cap == ws->message_cap)
     return true;
   uint8_t *grown = realloc(ws->message, cap);
-  if (grown == NULL)
+  if (!grown)
     return false;
   ws->message = grown;
   ws->message_cap = cap;
@@ -124,7 +124,7 @@ static void set_reason(portal_ws *ws, unsigned code, const uint8_t *text, size_t
   }
   why[at] = '\0';
   ws->close_code = code;
-  (void)snprintf(ws->reason, sizeof ws->reason, "close %u%s%s", code, at > 0 ? ": " : "", why);
+  snprintf(ws->reason, sizeof ws->reason, "close %u%s%s", code, at > 0 ? ": " : "", why);
 }
 
 /* Takes a piece of the peer's close. wslay would answer codes that it does not know with 1002, as if the peer had broken the protocol:
@@ -142,7 +142,7 @@ static void close_chunk(portal_ws *ws, wslay_event_context_ptr wslay, const uint
     return;
   set_reason(ws, code, ws->close + 2, ws->close_len - 2);
   ws->state = PORTAL_WS_CLOSED;
-  (void)wslay_event_queue_close(wslay, WSLAY_CODE_NORMAL_CLOSURE, NULL, 0);
+  wslay_event_queue_close(wslay, WSLAY_CODE_NORMAL_CLOSURE, NULL, 0);
 }
 
 static void on_frame_chunk(wslay_event_context_ptr wslay,
@@ -197,7 +197,7 @@ portal_ws *portal_ws_new(const portal_ws_handler *handler)
       on_recv, on_send, on_mask, on_frame_start, on_frame_chunk, NULL, on_message,
   };
   portal_ws *ws = calloc(1, sizeof *ws);
-  if (ws == NULL)
+  if (!ws)
     return NULL;
   ws->handler = *handler;
   if (wslay_event_context_client_init(&ws->wslay, &callbacks, ws) != 0) {
@@ -212,7 +212,7 @@ portal_ws *portal_ws_new(const portal_ws_handler *handler)
 
 void portal_ws_free(portal_ws *ws)
 {
-  if (ws == NULL)
+  if (!ws)
     return;
   wslay_event_context_free(ws->wslay);
   free(ws->message);
@@ -222,9 +222,9 @@ void portal_ws_free(portal_ws *ws)
 static void fail(portal_ws *ws, uint16_t code, const char *why)
 {
   ws->state = PORTAL_WS_FAILED;
-  (void)snprintf(ws->reason, sizeof ws->reason, "%s", why);
+  snprintf(ws->reason, sizeof ws->reason, "%s", why);
   wslay_event_shutdown_read(ws->wslay);
-  (void)wslay_event_queue_close(ws->wslay, code, NULL, 0);
+  wslay_event_queue_close(ws->wslay, code, NULL, 0);
 }
 
 enum portal_ws_state portal_ws_feed(portal_ws *ws, const uint8_t *data, size_t len)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "export.h"
 
+#include "common/clock.h"
+#include "log/log.h"
+#include "net/backoff.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,10 +15,6 @@
 #include <unistd.h>
 
 #include <event2/util.h>
-
-#include "common/clock.h"
-#include "log/log.h"
-#include "net/backoff.h"
 
 #define TARGET        "otlp"
 #define RING_CAPACITY 1024u
@@ -364,7 +364,7 @@ static bool is_idle(const exporter *e)
 static void hurry(lane *p)
 {
   if (p->waiting)
-    (void)event_del(p->timer);
+    event_del(p->timer);
   p->waiting = false;
   step(p);
 }
@@ -375,19 +375,18 @@ void exporter_flush(exporter *e, unsigned timeout_ms)
   if (!e || e->flushing)
     return;
   e->flushing = true;
-  (void)event_del(e->interval);
+  event_del(e->interval);
   drain(e);
   e->metrics_due = e->metrics.client != NULL;
   hurry(&e->traces);
   hurry(&e->metrics);
   if (event_add(e->flush_deadline, &tv))
     return;
-  while (!is_idle(e) && !e->flush_over) {
+  while (!is_idle(e) && !e->flush_over)
     if (event_base_loop(e->config.base, EVLOOP_ONCE) != 0 || event_base_got_break(e->config.base))
       break;
-  }
-  (void)event_del(e->flush_deadline);
-  (void)event_del(e->drain);
+  event_del(e->flush_deadline);
+  event_del(e->drain);
   if (is_idle(e))
     return;
   size_t spans = 0;
@@ -486,7 +485,7 @@ void exporter_free(exporter *e)
   for (unsigned i = 0; e->rings && i < e->config.rings; i++)
     span_ring_free(e->rings[i]);
   if (e->wake_fd >= 0)
-    (void)close(e->wake_fd);
+    close(e->wake_fd);
   free(e->rings);
   for (unsigned i = 0; i < BATCHES; i++)
     otlp_spans_free(e->batches[i]);

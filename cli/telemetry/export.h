@@ -4,10 +4,10 @@
 #ifndef TELEMETRY_EXPORT_H
 #define TELEMETRY_EXPORT_H
 
-#include <event2/event.h>
-
 #include "grpc/client.h"
 #include "otlp.h"
+
+#include <event2/event.h>
 
 #define EXPORT_SPAN_QUEUE   2048u
 #define EXPORT_SPAN_BATCH   512u

@@ -107,7 +107,7 @@ static bool read_file(const char *path, char *out, size_t cap)
   if (fd < 0)
     return false;
   const ssize_t n = read(fd, out, cap - 1);
-  (void)close(fd);
+  close(fd);
   out[n > 0 ? n : 0] = 0;
   return n > 0;
 }
@@ -120,7 +120,7 @@ static uint64_t count_fds(void)
     return 0;
   for (const struct dirent *e; (e = readdir(dir)) != NULL;)
     n += e->d_name[0] != '.';
-  (void)closedir(dir);
+  closedir(dir);
   return n ? n - 1 : 0; /* without the directory's own */
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "otel_env.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <strings.h>
-
 #include "common/decimal.h"
 #include "common/hex.h"
 #include "common/strip.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #define COMPLAINTS_MAX 32
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "otlp_build.h"
 
+#include "common/utf8.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/utf8.h"
 
 #define SCOPE_NAME "firezone-relay"
 
@@ -91,7 +91,7 @@ bool otlp_read_response(const uint8_t *data, size_t len, otlp_partial *out)
   if (r->partial_success) {
     out->rejected = r->partial_success->rejected;
     const char *text = r->partial_success->error_message;
-    (void)utf8_copy((const uint8_t *)text, strlen(text), out->message, sizeof out->message);
+    utf8_copy((const uint8_t *)text, strlen(text), out->message, sizeof out->message);
   }
   otlp__export_response__free_unpacked(r, NULL);
   return true;

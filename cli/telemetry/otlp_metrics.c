@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "otlp_build.h"
 
+#include "metrics.pb-c.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "metrics.pb-c.h"
 
 #define MAX_METRICS    (44u + OFFLOADS_MAX * OFFLOAD_FIGURES)
 #define NAME_MAX_BYTES 96u

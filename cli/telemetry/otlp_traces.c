@@ -4,11 +4,11 @@
  * it the kernel's part. */
 #include "otlp_build.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/utf8.h"
 #include "wire.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* Field numbers of OTLP's messages, see proto/trace.proto and proto/common.proto. */
 enum { TRACES_RESOURCE_SPANS = 1 };

@@ -13,7 +13,7 @@ static void put(struct evbuffer *out, const char *format, ...)
 {
   va_list args;
   va_start(args, format);
-  (void)evbuffer_add_vprintf(out, format, args);
+  evbuffer_add_vprintf(out, format, args);
   va_end(args);
 }
 
@@ -39,12 +39,11 @@ static void single_double(struct evbuffer *out, const char *name, const char *ty
 static void put_quoted(struct evbuffer *out, const char *value)
 {
   put(out, "\"");
-  for (; *value; value++) {
+  for (; *value; value++)
     if (*value == '\n')
       put(out, "\\n");
     else
       put(out, *value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
-  }
   put(out, "\"");
 }
 

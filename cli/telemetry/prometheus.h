@@ -3,9 +3,9 @@
 #ifndef TELEMETRY_PROMETHEUS_H
 #define TELEMETRY_PROMETHEUS_H
 
-#include <event2/buffer.h>
-
 #include "metrics.h"
+
+#include <event2/buffer.h>
 
 #define PROMETHEUS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resource.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "common/hex.h"
 #include "common/strip.h"
 #include "common/utf8.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static struct resource_attribute *find(const resource *r, const char *key)
 {
@@ -85,7 +85,7 @@ static void set_text(resource *r, const char *key, const char *text)
   char value[RESOURCE_VALUE_MAX + 1];
   if (!text || !*text)
     return;
-  (void)utf8_copy((const uint8_t *)text, strlen(text), value, sizeof value);
+  utf8_copy((const uint8_t *)text, strlen(text), value, sizeof value);
   set(r, key, value);
 }
 

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "telemetry/telemetry.h"
 
+#include "common/clock.h"
+#include "export.h"
+#include "log/log.h"
+#include "otel_env.h"
+#include "prometheus.h"
+#include "resource.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +16,6 @@
 
 #include <event2/buffer.h>
 #include <event2/util.h>
-
-#include "common/clock.h"
-#include "export.h"
-#include "log/log.h"
-#include "otel_env.h"
-#include "prometheus.h"
-#include "resource.h"
 
 #define TARGET "otlp"
 /* Scrapes within this time get the same text: many of them can't keep the thread busy. */
@@ -53,7 +53,7 @@ static void on_metrics(void *ctx, const http_request *request, http_response *re
   if (!t->scraped || now - t->scraped >= SCRAPE_EVERY) {
     metrics_snapshot snapshot;
     take_snapshot(t, &snapshot);
-    (void)evbuffer_drain(t->scrape, evbuffer_get_length(t->scrape));
+    evbuffer_drain(t->scrape, evbuffer_get_length(t->scrape));
     prometheus_write(&snapshot, t->scrape);
     t->scraped = now;
   }

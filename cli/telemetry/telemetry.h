@@ -4,11 +4,11 @@
 #ifndef TELEMETRY_TELEMETRY_H
 #define TELEMETRY_TELEMETRY_H
 
-#include <event2/event.h>
-
 #include "http/server.h"
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
+
+#include <event2/event.h>
 
 #define TELEMETRY_ERROR_MAX 256
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In place of xdp.c in a build without clang or libbpf: everything stays in user space. */
-#include "xdp.h"
-
 #include "log/log.h"
+#include "xdp.h"
 
 static bool is_wanted(const void *settings)
 {

@@ -3,13 +3,14 @@
 
 #include "log/log.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <bpf/bpf.h>
 
 int xdp_attach(xdp_interface *i, int program, bool generic)
 {
@@ -83,7 +84,7 @@ static bool is_off(const char *family, const char *name)
     return false;
   if (read(fd, &value, 1) != 1)
     value = '1';
-  (void)close(fd);
+  close(fd);
   return value == '0';
 }
 

@@ -5,9 +5,10 @@
 #include "firezone_relay/offload.h"
 #include "net/source.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
+
+#include <bpf/bpf.h>
 
 const char *xdp_left_name(unsigned reason)
 {
@@ -94,7 +95,7 @@ static int insert(const xdp_object *o, const xdp_entry *client, const xdp_entry 
     return error;
   error = bpf_map_update_elem(map_of(o, client, true), &client->value, &client->value, BPF_NOEXIST);
   if (error)
-    (void)bpf_map_delete_elem(map_of(o, peer, false), &peer->value);
+    bpf_map_delete_elem(map_of(o, peer, false), &peer->value);
   return error;
 }
 
@@ -137,7 +138,7 @@ static void unbound(xdp_channels *c, const fzr_offload_channel *channel)
   xdp_entry_from_client(channel, any, 0, &client);
   xdp_entry_from_peer(channel, any, 0, &peer);
   const bool was_there = remove_entry(c->object, &client, true);
-  (void)remove_entry(c->object, &peer, false);
+  remove_entry(c->object, &peer, false);
   if (was_there)
     atomic_fetch_sub_explicit(&c->in_kernel, 1, memory_order_relaxed);
 }

@@ -3,9 +3,8 @@
 #ifndef XDP_CHANNELS_H
 #define XDP_CHANNELS_H
 
-#include "object.h"
-
 #include "firezone_relay/firezone_relay.h"
+#include "object.h"
 
 #include <stdatomic.h>
 

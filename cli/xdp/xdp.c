@@ -3,10 +3,9 @@
 
 #include "attach.h"
 #include "channels.h"
-#include "object.h"
 #include "log/log.h"
+#include "object.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -14,6 +13,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <bpf/bpf.h>
 
 typedef struct xdp {
   xdp_object object;
