@@ -348,6 +348,12 @@ START_TEST(a_flood_ends_none_but_its_own)
 {
   unsigned calls = 0;
   int flood[40];
+  if (_i == 1) { /* where IPv4 has addresses of IPv6 */
+    const fzr_addr all = fzt_addr("[::]:0");
+    http_server_free(server);
+    server = http_server_new(base, &all, 8);
+    ck_assert_ptr_nonnull(server);
+  }
   (void)signal(SIGPIPE, SIG_IGN); /* as in the program: one that ends may have been about to be answered */
   ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/a", echo, &calls), 0);
   const int early = dial();
@@ -655,7 +661,7 @@ int main(void)
   tcase_add_test(tc, garbage_does_no_harm);
   tcase_add_test(tc, silent_connections_are_evicted);
   tcase_add_test(tc, a_flood_does_not_end_a_check_that_is_being_made);
-  tcase_add_test(tc, a_flood_ends_none_but_its_own);
+  tcase_add_loop_test(tc, a_flood_ends_none_but_its_own, 0, 2);
   tcase_add_test(tc, the_oldest_idle_connection_goes_first);
   tcase_add_test(tc, unread_pipelined_requests_are_not_kept);
   tcase_add_test(tc, without_descriptors_checks_are_answered);
