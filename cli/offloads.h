@@ -15,7 +15,8 @@ typedef struct offloads {
   size_t count;
 } offloads;
 
-/* Opens what |o| asks for; |all| is empty. The privileges that this takes are given up by the calling thread, and so by those that it starts. */
+/* Opens what |o| asks for; |all| is empty. The privileges that this takes are given up by the calling thread, and so by those that
+ * it starts. */
 void offloads_open(offloads *all, const options *o, const offload_relay *relay);
 
 /* Tells all of them of a channel, see offload_kind. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small HTTP/1.1 server on libevent's evhttp, for health checks, metrics and control. Everything runs on the thread of its
- * event base; handlers answer at once. What a stranger can cost is bounded: 8 KiB of header, 16 KiB of body, 10 s without
- * progress, little that was read while an answer waits, and a number of connections over which one of the address (of IPv6: the /64) that has
- * the most is closed: that whose last progress (it came, a whole request, an answer) is longest ago. Without descriptors it goes on with
+/* A small HTTP/1.1 server on libevent's evhttp, for health checks, metrics and control. Everything runs on the thread of its event
+ * base; handlers answer at once. What a stranger can cost is bounded: 8 KiB of header, 16 KiB of body, 10 s without progress, little
+ * that was read while an answer waits, and a number of connections over which one of the address (of IPv6: the /64) that has the
+ * most is closed: that whose last progress (it came, a whole request, an answer) is longest ago. Without descriptors it goes on with
  * fewer connections. */
 #ifndef CLI_HTTP_SERVER_H
 #define CLI_HTTP_SERVER_H
