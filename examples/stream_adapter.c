@@ -77,7 +77,8 @@ static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time no
     connection *c = v->action == FZR_ACT_FORWARD ? connection_of(a, &v->to) : NULL;
     for (uint16_t k = 0; c && k < v->count; k++) {
       struct iovec parts[FZR_DATAGRAM_IOVECS];
-      send_parts(c, parts, fzr_verdict_iovecs(v, k, parts));
+      const size_t count = fzr_verdict_iovecs(v, k, parts);
+      send_parts(c, parts, count);
     }
   }
 }

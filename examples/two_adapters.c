@@ -163,22 +163,21 @@ static void bind_channel(const client *c, const fzr_addr *peer)
 static void talk(const client *c, int peer, const char *text)
 {
   uint8_t message[128] = {0}, got[128];
-  const size_t len = strlen(text);
+  const size_t len = (size_t)snprintf((char *)message + 4, sizeof message - 4, "%s", text);
   fzr_sockaddr name;
   socklen_t name_len = sizeof name;
   fzr_addr from;
   char from_text[FZR_ADDR_TEXT_MAX];
 
   fzr_channel_data_header(message, CHANNEL, (uint16_t)len);
-  memcpy(message + 4, text, len);
   put(c, message, c->on_stream ? 4 + (len + 3) / 4 * 4 : 4 + len);
   serve_until_readable(peer);
   const ssize_t n = recvfrom(peer, got, sizeof got, 0, &name.any, &name_len);
-  if (n != (ssize_t)len || memcmp(got, text, len) || fzr_addr_from_sockaddr(&name.any, name_len, &from) ||
-      !fzr_addr_equal(&from, &c->relayed))
+  if (n != (ssize_t)len || memcmp(got, message + 4, len) != 0 ||
+      fzr_addr_from_sockaddr(&name.any, name_len, &from) || !fzr_addr_equal(&from, &c->relayed))
     fail("data for the peer");
   sendto(peer, got, len, 0, &name.any, name_len);
-  if (get(c, got, sizeof got) < 4 + len || memcmp(got, message, 4 + len))
+  if (get(c, got, sizeof got) < 4 + len || memcmp(got, message, 4 + len) != 0)
     fail("data from the peer");
   fzr_addr_format(&c->relayed, true, from_text, sizeof from_text);
   printf("%s: \"%s\" went out from %s and came back\n", c->name, text, from_text);

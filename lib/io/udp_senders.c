@@ -81,21 +81,21 @@ static fzri_socket *open_sender(fzr_udp *udp, const fzri_socket *listener, enum 
 
 /* ---- when a sender is stuck ---- */
 
-static bool open_lanes(fzr_udp *udp, fzri_lanes *l)
+static bool open_lanes(fzr_udp *udp, fzri_lanes *l, const fzri_socket *listener)
 {
   if (!l->unreached)
-    l->unreached = open_sender(udp, l->senders[0], FZRI_LANE_UNREACHED);
+    l->unreached = open_sender(udp, listener, FZRI_LANE_UNREACHED);
   if (l->unreached && !l->strangers)
-    l->strangers = open_sender(udp, l->senders[0], FZRI_LANE_STRANGERS);
+    l->strangers = open_sender(udp, listener, FZRI_LANE_STRANGERS);
   return l->strangers;
 }
 
 /* Sender number |i|; NULL if there can be none. The host has to know it, for it may come to be blocked. */
-static fzri_socket *sender_at(fzr_udp *udp, fzri_lanes *l, unsigned i)
+static fzri_socket *sender_at(fzr_udp *udp, fzri_lanes *l, const fzri_socket *listener, unsigned i)
 {
   if (l->senders[i])
     return l->senders[i];
-  fzri_socket *s = open_sender(udp, l->senders[0], FZRI_LANE_QUEUES);
+  fzri_socket *s = open_sender(udp, listener, FZRI_LANE_QUEUES);
   if (s && fzri_socket_watch(udp, s)) {
     fzri_socket_close(udp, s);
     s = NULL;
@@ -112,10 +112,10 @@ static unsigned number_of(const fzri_lanes *l)
 }
 
 /* Has the next sender take over from the one in use, and so on until one takes all that waits, or all have refused. */
-static bool take_turns(fzr_udp *udp, fzri_lanes *l)
+static bool take_turns(fzr_udp *udp, fzri_lanes *l, const fzri_socket *listener)
 {
   for (unsigned turn = 1, at = number_of(l); turn <= FZRI_SENDERS; turn++) {
-    fzri_socket *next = sender_at(udp, l, (at + turn) % FZRI_SENDERS);
+    fzri_socket *next = sender_at(udp, l, listener, (at + turn) % FZRI_SENDERS);
     if (!next || next == l->sender)
       continue;
     fzri_socket *before = l->sender;
@@ -135,14 +135,15 @@ static void unstick(fzr_udp *udp, fzri_lanes *l)
   for (unsigned i = 0; i < FZRI_SENDERS; i++)
     if (l->senders[i] && l->senders[i] != l->sender && l->senders[i]->blocked)
       fzri_queue_move(udp, l->senders[i], l->sender);
-  if (fzri_socket_is_local(udp, l->senders[0]))
+  const fzri_socket *listener = l->senders[0];
+  if (fzri_socket_is_local(udp, listener))
     return;
   fzri_lanes_look(udp);
   if (!udp->trouble.on || udp->now < l->try_at)
     return;
-  if (!open_lanes(udp, l))
+  if (!open_lanes(udp, l, listener))
     l->try_at = udp->now + OPEN_AFTER;
-  else if (!take_turns(udp, l))
+  else if (!take_turns(udp, l, listener))
     l->try_at = udp->now + TRY_AFTER;
 }
 

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -216,6 +217,33 @@ START_TEST(test_nothing_stays_open)
 }
 END_TEST
 
+/* A process that has no descriptors left is told so, and keeps none. */
+START_TEST(test_no_descriptor_left)
+{
+  const unsigned before = open_descriptors();
+  fzr_udp_config c = fzr_udp_config_init();
+  struct rlimit limit, none;
+  ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  none = limit;
+  const int next = dup(0);
+  close(next);
+  int error = FZR_ERR_IO_NO_SOCKET;
+  unsigned failures = 0;
+  for (rlim_t more = 0; error; more++) {
+    none.rlim_cur = (rlim_t)next + more;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    error = fzr_udp_new(&c, &udp, NULL);
+    ck_assert(!error || error == FZR_ERR_IO_NO_SOCKET);
+    failures += error != 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert(!error || open_descriptors() == before);
+  }
+  ck_assert_uint_ge(failures, 2); /* that of the loop, and those of sockets */
+  fzr_udp_free(udp);
+  ck_assert_uint_eq(open_descriptors(), before);
+}
+END_TEST
+
 /* With no address to bind to, all are meant. */
 START_TEST(test_all_addresses)
 {
@@ -252,6 +280,7 @@ int main(void)
   suite_add_tcase(suite, tc);
   tc = tcase_create("udp_poll by itself");
   tcase_add_test(tc, test_nothing_stays_open);
+  tcase_add_test(tc, test_no_descriptor_left);
   tcase_add_test(tc, test_all_addresses);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
