@@ -66,7 +66,7 @@ void *fzri_pool_take(fzri_pool *pool, uint32_t *index)
     object = fzri_pool_at(pool, *index);
     memcpy(&pool->free_head, object, sizeof pool->free_head);
   } else {
-    /* The highest bit of an index is kept free for users who mark it. */
+    /* Twice an index has to fit: it names a flow. */
     if (pool->fresh >= INT32_MAX)
       return NULL;
     if (pool->fresh >> FZRI_POOL_BLOCK_SHIFT >= pool->block_count && !add_block(pool))

@@ -2,70 +2,12 @@
 #include "allocation.h"
 #include "answer.h"
 #include "channel.h"
-#include "own.h"
+#include "config.h"
+#include "recheck.h"
 #include "replace.h"
 
 #include "../base/crypto.h"
 #include "firezone_relay/firezone_relay.h"
-
-#define DEFAULT_LISTEN_PORT  3478u
-#define DEFAULT_LOWEST_PORT  49152u
-#define DEFAULT_HIGHEST_PORT 65535u
-#define DEFAULT_CHANNELS     1048576u
-#define DEFAULT_RATE         1000u
-#define DEFAULT_ANSWERS      256u
-#define MAX_ANSWERS          65536u
-
-/* Puts the defaults in place of zeros. */
-static void fill_in_defaults(fzr_config *c)
-{
-  if (!c->listen_port)
-    c->listen_port = DEFAULT_LISTEN_PORT;
-  if (!c->lowest_port)
-    c->lowest_port = DEFAULT_LOWEST_PORT;
-  if (!c->highest_port)
-    c->highest_port = DEFAULT_HIGHEST_PORT;
-  if (!c->realm)
-    c->realm = "firezone";
-  if (!c->max_channels)
-    c->max_channels = DEFAULT_CHANNELS;
-  if (!c->max_channels_per_allocation)
-    c->max_channels_per_allocation = FZR_CHANNEL_MAX - FZR_CHANNEL_MIN + 1;
-  if (!c->unauthenticated_rate)
-    c->unauthenticated_rate = DEFAULT_RATE;
-  if (!c->unauthenticated_burst)
-    c->unauthenticated_burst =
-        c->unauthenticated_rate < UINT32_MAX / 2 ? 2 * c->unauthenticated_rate : UINT32_MAX;
-  if (!c->answer_ring)
-    c->answer_ring = DEFAULT_ANSWERS;
-}
-
-static int check_addresses(const fzr_config *c)
-{
-  const bool v4 = c->public_ip4.family != FZR_FAMILY_NONE, v6 = c->public_ip6.family != FZR_FAMILY_NONE;
-  if (!v4 && !v6)
-    return FZR_ERR_CONFIG_ADDRESS;
-  if ((v4 && c->public_ip4.family != FZR_FAMILY_IPV4) || (v6 && c->public_ip6.family != FZR_FAMILY_IPV6))
-    return FZR_ERR_CONFIG_ADDRESS;
-  return 0;
-}
-
-static int check_config(const fzr_config *c)
-{
-  if (!c->random)
-    return FZR_ERR_INVALID_ARGUMENT;
-  if (c->lowest_port > c->highest_port)
-    return FZR_ERR_CONFIG_PORTS;
-  if (c->shared && !fzri_shared_covers(c->shared, c->lowest_port, c->highest_port))
-    return FZR_ERR_CONFIG_PORTS;
-  if (c->answer_ring & (c->answer_ring - 1) || c->answer_ring > MAX_ANSWERS)
-    return FZR_ERR_CONFIG_LIMIT;
-  if (c->replace_allocations > FZR_REPLACE_ALWAYS)
-    return FZR_ERR_CONFIG_LIMIT;
-  if (c->software && strlen(c->software) >= sizeof((fzr_engine *)0)->software)
-    return FZR_ERR_CONFIG_LIMIT;
-  return check_addresses(c);
-}
 
 static void set_software(fzr_engine *e, const char *software)
 {
@@ -188,8 +130,8 @@ int fzr_engine_new(const fzr_config *config, fzr_engine **out, fzr_time now)
     error = fzri_mem_init(&mem, c.mem);
   if (error)
     return error;
-  fill_in_defaults(&c);
-  error = check_config(&c);
+  fzri_config_fill_in(&c);
+  error = fzri_config_check(&c);
   if (error)
     return error;
   fzr_engine *e = fzri_mem_zalloc_lines(&mem, sizeof *e);
@@ -255,7 +197,7 @@ fzr_time fzr_engine_deadline(const fzr_engine *e)
 {
   if (!e)
     return FZR_TIME_NEVER;
-  if (fzri_own_due(e))
+  if (fzri_recheck_due(e))
     return e->now;
   const fzr_time allocations = fzri_timers_deadline(&e->allocation_timers);
   const fzr_time channels = fzri_timers_deadline(&e->channel_timers);
@@ -274,8 +216,8 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
   size_t done = fzri_allocations_expire(e, budget);
   if (done < budget)
     done += fzri_channels_expire(e, budget - done);
-  if (done < budget && fzri_own_due(e))
-    done += fzri_own_recheck(e, budget - done);
+  if (done < budget && fzri_recheck_due(e))
+    done += fzri_recheck(e, budget - done);
   return done < INT32_MAX ? (int)done : INT32_MAX;
 }
 

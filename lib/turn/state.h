@@ -32,6 +32,7 @@
 #define FZRI_PORT_TRIES       64u
 #define FZRI_PORT_TRIES_KNOWN 4u
 #define FZRI_CODE_MAX         16u
+#define FZRI_SOFTWARE_MAX     63u
 
 /* Bits of families. */
 #define FZRI_V4 0x1u
@@ -186,7 +187,7 @@ struct fzr_engine {
   uint8_t families; /* bits offered */
   uint8_t log_level;
   fzr_addr public_addr[2]; /* by fzri_family_slot, port 0 */
-  char software[64];
+  char software[FZRI_SOFTWARE_MAX + 1];
   uint8_t software_len;
 
   uint32_t max_allocations_per_user;

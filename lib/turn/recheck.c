@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recheck.h"
+
+#include "channel.h"
+#include "log.h"
+#include "request.h"
+
+/* To look at a channel is a small part of the work of expiring one. */
+#define LOOKS_PER_ITEM 16u
+
+void fzri_recheck_start(fzr_engine *e)
+{
+  e->recheck = fzri_pool_end(&e->channels) ? 0 : FZRI_POOL_NONE;
+}
+
+static void log_ended(const fzr_engine *e, const fzri_channel *c)
+{
+  if (!c->relaying || !fzri_log_wants(e, FZR_LOG_INFO))
+    return;
+  const fzri_allocation *a = fzri_allocation_at(e, c->allocation);
+  fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, FZR_LOG_CHANNEL_REVOKED);
+  record.client = &a->client;
+  record.peer = &c->peer;
+  record.port = a->port;
+  record.channel = c->number;
+  e->log(e->log_ctx, &record);
+}
+
+/* |c|'s peer may be the relay's own by now, or no longer. */
+static void recheck_channel(fzr_engine *e, fzri_channel *c)
+{
+  fzri_peer_judgement judgement;
+  const fzr_addr *client = &fzri_allocation_at(e, c->allocation)->client;
+  const bool own = fzri_peer_policy_is_own(&e->policy, &c->peer);
+  /* The listen port's number is no peer's, at whatever address. */
+  const bool listens = fzri_peer_policy_listens(&e->policy, c->peer.port);
+  if ((own || listens) && fzri_peer_check(e, client, &c->peer, false, &judgement)) {
+    log_ended(e, c);
+    fzri_channel_end(e, c);
+    return;
+  }
+  fzri_channel_set_own(e, c, own);
+}
+
+size_t fzri_recheck(fzr_engine *e, size_t budget)
+{
+  size_t looks = 0;
+  const uint32_t end = fzri_pool_end(&e->channels);
+  while (e->recheck < end && looks / LOOKS_PER_ITEM < budget) {
+    fzri_channel *c = fzri_channel_at(e, e->recheck++);
+    looks++;
+    /* Those of a closing allocation end with its events. */
+    if (c->number && !c->dead && fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_CLOSING)
+      recheck_channel(e, c);
+  }
+  if (e->recheck >= end)
+    e->recheck = FZRI_POOL_NONE;
+  return looks / LOOKS_PER_ITEM + (looks % LOOKS_PER_ITEM != 0);
+}

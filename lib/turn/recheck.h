@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Channels that are bound, held against what clients may reach now. */
+#ifndef FZRI_RECHECK_H
+#define FZRI_RECHECK_H
+
+#include "state.h"
+
+/* What is own has changed: all channels are looked at, from the first on, also where that had begun before. */
+void fzri_recheck_start(fzr_engine *e);
+
+/* Whether there are channels to be looked at. */
+static inline bool fzri_recheck_due(const fzr_engine *e)
+{
+  return e->recheck != FZRI_POOL_NONE;
+}
+
+/* Looks at channels, up to |budget| items: those whose peer no client may reach any more end. Returns how many items it handled. */
+size_t fzri_recheck(fzr_engine *e, size_t budget);
+
+#endif
