@@ -20,6 +20,7 @@ static const char *message_of(const fzr_log_record *r)
   case FZR_LOG_ALLOCATION_DELETED:
   case FZR_LOG_ALLOCATION_EXPIRED:
   case FZR_LOG_ALLOCATION_REPLACED:
+  case FZR_LOG_ALLOCATION_ENDED:
     return "Deleted allocation";
   case FZR_LOG_CHANNEL_BOUND:
     return "Successfully bound channel";
@@ -201,8 +202,11 @@ static const char *end_of(const fzr_log_record *r)
     return "it was not refreshed";
   case FZR_LOG_ALLOCATION_REPLACED:
     return "a newer one of the same user replaces it";
+  case FZR_LOG_ALLOCATION_ENDED:
+    return "this relay was told to end it";
   case FZR_LOG_CHANNEL_REVOKED:
-    return "its peer is on an address of this host by now";
+    return r->peer_reason == FZR_PEER_OWN ? "its peer is on an address of this host by now"
+                                          : "its peer is out of reach by now";
   default:
     return NULL;
   }

@@ -95,7 +95,8 @@ FZR_API int fzr_peer_rule_format(const fzr_peer_rule *rule, char *out, size_t ca
 
 /**
  * Decides whether the client at |client| may reach |peer|. |by_default| is what the built-in policy says. Called for
- * each ChannelBind and CreatePermission, and for channels whose peer's address became one of the relay's own; must not block and not call into the engine.
+ * each ChannelBind and CreatePermission, for channels whose peer's address became one of the relay's own, and for all
+ * channels after fzr_engine_set_peer_rules. Must not block and not call into the engine.
  */
 typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default);
 
@@ -443,6 +444,76 @@ FZR_API bool fzr_engine_port_is_live(const fzr_engine *engine, uint16_t port, en
 /** `fzr_engine_set_draining`: while |draining|, new Allocates get 508 and all else goes on. */
 FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
 
+/**
+ * `fzr_engine_set_secrets` puts |secret| and |second| in place of the secrets of FZR_AUTH_STAMP or
+ * FZR_AUTH_REST: `auth_secret` and `auth_second_secret` of the configuration. Both are zero-terminated, 1 to
+ * 255 bytes, and copied. |second| may be NULL. To change a secret while clients have credentials of the old
+ * one, give the new one as |secret| and the old one as |second|, and later the new one alone.
+ *
+ * Allocations live on. The credential that one was used with last stays good for it until its time is over;
+ * whoever must not wait for that ends it by fzr_engine_end_allocation. Takes no memory. O(1). Each engine of
+ * an fzr_shared has to be told, on its own thread. RFC 8489 section 9.2.
+ *
+ * Returns 0, or, with nothing changed:
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| or |secret| is NULL. Mend the call.
+ * - FZR_ERR_CONFIG_AUTH: a secret is empty or too long. Tell the operator.
+ * - FZR_ERR_UNSUPPORTED: the engine has another scheme. Mend the call.
+ */
+FZR_API int fzr_engine_set_secrets(fzr_engine *engine, const char *secret, const char *second);
+
+/**
+ * `fzr_engine_set_users` puts the |count| users at |users| in place of those of FZR_AUTH_STATIC. All of it is
+ * copied. With none nobody can log in.
+ *
+ * Allocations live on, but each request is looked up anew: that of a user who is gone, or whose password has
+ * changed, gets 401, and his allocation ends when its lifetime is over. To end it at once, see
+ * fzr_engine_user. O(n log n) in |count|; takes memory before it gives that of the old users back. Each engine
+ * of an fzr_shared has to be told, on its own thread.
+ *
+ * Returns 0, or, with nothing changed:
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |users| is and |count| is not 0. Mend the call.
+ * - FZR_ERR_CONFIG_AUTH: a name is empty, too long or there twice, or has no password. Tell the operator.
+ * - FZR_ERR_NO_MEMORY: try again later.
+ * - FZR_ERR_UNSUPPORTED: the engine has another scheme. Mend the call.
+ */
+FZR_API int fzr_engine_set_users(fzr_engine *engine, const fzr_user *users, size_t count);
+
+/**
+ * `fzr_engine_set_peer_rules` puts the |count| rules at |rules| in place of those that there are:
+ * `peer_rules` of the configuration. They are copied. What the policy does without rules stays.
+ *
+ * All channels are judged anew, by the application's `peer_policy`, too. Those whose peer may not be reached
+ * any more end within the next calls of fzr_engine_on_deadline, which are due at once, with CHANNEL_UNBOUND
+ * and FZR_LOG_CHANNEL_REVOKED; their numbers and peers are free then. O(|count|), and O(channels) within the
+ * budget of fzr_engine_on_deadline; each judgement is O(rules). Each engine of an fzr_shared has to be told,
+ * on its own thread.
+ *
+ * Returns 0, or, with nothing changed:
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |rules| is and |count| is not 0. Mend the call.
+ * - FZR_ERR_CONFIG_RULE: a rule's prefix does not fit its address, or it names a transport. Tell the operator.
+ * - FZR_ERR_NO_MEMORY: try again later.
+ */
+FZR_API int fzr_engine_set_peer_rules(fzr_engine *engine, const fzr_peer_rule *rules, size_t count);
+
+/**
+ * `fzr_engine_set_limits` takes these members of |config| over, with 0 and FZR_UNLIMITED as they are there:
+ * max_allocations_per_user, max_channels_per_allocation, max_channels, max_bandwidth_per_allocation,
+ * unauthenticated_rate, unauthenticated_burst, error_rate and integrity_rate. The others are not looked at,
+ * but for `size`. So the caller keeps the fzr_config of fzr_engine_new and changes what he wants other.
+ *
+ * What there is more of than is allowed from now on stays; there will be no more of it. Allocations that
+ * were made without a limit for their user are not counted for him. Rates begin anew: everybody has what he
+ * may have at once; but who has used up the bandwidth of his allocation waits as he would have, at most as
+ * long as an empty bucket takes to fill. O(1). Takes memory for the rates, some 130 kB, before it gives that of the
+ * old ones back. Each engine of an fzr_shared has to be told, on its own thread.
+ *
+ * Returns 0, or, with nothing changed:
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| or |config| is NULL, or `size` is too small. Mend the call.
+ * - FZR_ERR_NO_MEMORY: try again later.
+ * - FZR_ERR_UNSUPPORTED: |config| is of a later release and sets what this one does not know.
+ */
+FZR_API int fzr_engine_set_limits(fzr_engine *engine, const fzr_config *config);
+
 /** `fzr_engine_set_log_level` makes |level| the last one that the configuration's `log` gets, from now on. */
 FZR_API void fzr_engine_set_log_level(fzr_engine *engine, enum fzr_log_level level);
 
@@ -453,6 +524,59 @@ FZR_API void fzr_engine_set_log_level(fzr_engine *engine, enum fzr_log_level lev
  */
 FZR_API size_t fzr_engine_list_channels(const fzr_engine *engine, uint32_t *cursor, fzr_event *out,
                                         size_t max);
+
+/** What there is to know of an allocation. The struct is frozen: it will not grow. */
+typedef struct fzr_allocation {
+  /** The client's address. */
+  fzr_addr client;
+  /** The relay's address that the client talks to. With `client` it is the 5-tuple. */
+  fzr_addr server;
+  /** The relayed addresses, IPv4 and IPv6; family FZR_FAMILY_NONE where there is none. Both have one port. */
+  fzr_addr relayed[2];
+  /** When it ends if it is not refreshed: 10 s later than the client was told. */
+  fzr_time expires;
+  /** Whose it is: what fzr_engine_user returns for the username that it was used with last. */
+  uint64_t user;
+  /** How many channels it has, those included whose number rests. */
+  uint32_t channels;
+  /** 0 */
+  uint32_t reserved;
+} fzr_allocation;
+
+/**
+ * `fzr_engine_list_allocations` writes up to |max| allocations that live now to |out|, the caller's. |cursor|
+ * starts at 0 and is moved on; the walk is over when it returns 0. Allocations that come or go between calls
+ * may or may not be listed. O(|max|), and a walk is O(allocations that lived at once, at most).
+ *
+ * Returns how many were written; 0 also if a pointer is NULL.
+ */
+FZR_API size_t fzr_engine_list_allocations(const fzr_engine *engine, uint32_t *cursor, fzr_allocation *out,
+                                           size_t max);
+
+/**
+ * `fzr_engine_user` returns the number by which |engine| knows the user whom the |username_len| bytes
+ * |username| name: of the schemes with an expiry, what follows it. It is the same as long as the engine
+ * lives, and another one in other engines. So all allocations of a user can be found in a list, and ended.
+ * Returns 0 if a pointer is NULL.
+ */
+FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *username, size_t username_len);
+
+/**
+ * `fzr_engine_end_allocation` ends at |now| the allocation of the 5-tuple of |client| and |server|: its channels relay
+ * no more, and its client gets 437. Take events after it, as after input: the CHANNEL_UNBOUND of its channels
+ * and its PORT_CLOSE come then; fzr_engine_on_deadline is due at once, so that a driver does. The log is
+ * told (FZR_LOG_ALLOCATION_ENDED). The client may allocate anew: to keep a user out, change users, secrets or
+ * what the callback says. O(1), and O(its channels) while events are taken. Takes no memory.
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
+ * - FZR_ERR_INVALID_STATE: this engine has no such allocation. Another one of the same fzr_shared may have it.
+ */
+FZR_API int fzr_engine_end_allocation(fzr_engine *engine, const fzr_addr *client, const fzr_addr *server,
+                                      fzr_time now);
+
+/** `fzr_engine_end_allocation_at` is the same for the allocation with the relayed port |port|. */
+FZR_API int fzr_engine_end_allocation_at(fzr_engine *engine, uint16_t port, fzr_time now);
 
 /** Boundaries of fzr_stats.packet_sizes: class i holds payloads up to (i + 1) * 100 bytes, the last the rest. */
 #define FZR_SIZE_CLASSES 16

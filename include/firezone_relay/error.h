@@ -23,7 +23,8 @@ enum fzr_error {
   FZR_ERR_INVALID_ARGUMENT = -101, /**< an argument is NULL or out of its range */
   FZR_ERR_BUFFER_TOO_SMALL = -102, /**< the output did not fit; nothing usable was written */
   FZR_ERR_INVALID_STATE = -103,    /**< not now: call order, or nothing by that name is pending */
-  FZR_ERR_UNSUPPORTED = -104, /**< a config struct is longer than this library knows, with non-zero tail */
+  /** A config struct is longer than this library knows, with non-zero tail; or the engine's scheme has no such thing. */
+  FZR_ERR_UNSUPPORTED = -104,
 
   /* -2xx: the configuration is wrong. */
   FZR_ERR_CONFIG_ADDRESS =

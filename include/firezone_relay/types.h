@@ -110,7 +110,8 @@ enum fzr_log_event {
   FZR_LOG_PORT_UNAVAILABLE = 11, /**< the adapter could not open a port; another one is tried, or 508 */
   /** The same as FZR_LOG_PEER_REFUSED, which comes before it, but once an hour for each reason and scope (info). */
   FZR_LOG_PEER_OUT_OF_REACH = 12,
-  FZR_LOG_CHANNEL_REVOKED = 13, /**< relaying ended: the peer became one of the relay's own */
+  /** Relaying ended, because the peer may not be reached any more: for `peer_reason`. */
+  FZR_LOG_CHANNEL_REVOKED = 13,
   /** Requests of strangers in `client`'s /24 or /48 are not answered, because they exceed the rate. Once a minute for each such
    * prefix, over all engines of one fzr_shared, and for 64 of them at most (warn). */
   FZR_LOG_STRANGERS_LIMITED = 14,
@@ -125,7 +126,9 @@ enum fzr_log_event {
   FZR_LOG_TLS_GREETING = 18,
   /** Requests are not answered because as many as `integrity_rate` allows had a MESSAGE-INTEGRITY for nothing, all senders together.
    * Once a minute, over all engines of one fzr_shared (warn). */
-  FZR_LOG_PROOFS_LIMITED = 19
+  FZR_LOG_PROOFS_LIMITED = 19,
+  /** By fzr_engine_end_allocation or fzr_engine_end_allocation_at (info). */
+  FZR_LOG_ALLOCATION_ENDED = 20
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */
@@ -185,7 +188,7 @@ typedef struct fzr_log_record {
   const uint8_t *software; /**< the request's SOFTWARE, not terminated; NULL if none */
   uint16_t username_len;
   uint16_t software_len;
-  uint8_t peer_reason;        /**< FZR_LOG_PEER_…: enum fzr_peer_reason */
+  uint8_t peer_reason;        /**< FZR_LOG_PEER_…, FZR_LOG_CHANNEL_REVOKED: enum fzr_peer_reason */
   uint8_t refusal;            /**< FZR_LOG_REQUEST: enum fzr_refusal */
   uint16_t attribute;         /**< FZR_LOG_REQUEST: the type that `refusal` is about, 0 if none */
   const fzr_addr *peer_inner; /**< FZR_LOG_PEER_…: the IPv4 address in `peer` that was refused, or NULL */

@@ -7,21 +7,47 @@
 
 #include <string.h>
 
-static int copy_secret(char out[FZRI_SECRET_MAX + 1], const char *secret)
+static bool is_secret(const char *secret)
 {
   const size_t len = secret ? strlen(secret) : 0;
-  if (!len || len > FZRI_SECRET_MAX)
+  return len && len <= FZRI_SECRET_MAX;
+}
+
+static void copy_secret(char out[FZRI_SECRET_MAX + 1], const char *secret)
+{
+  fzri_wipe(out, FZRI_SECRET_MAX + 1);
+  if (secret)
+    memcpy(out, secret, strlen(secret));
+}
+
+/* Whether there are secrets, of which passwords are made. */
+static bool has_secrets(const fzri_scheme *scheme)
+{
+  return scheme->kind == FZR_AUTH_STAMP || scheme->kind == FZR_AUTH_REST;
+}
+
+int fzri_scheme_set_secrets(fzri_scheme *scheme, const char *secret, const char *second)
+{
+  if (!has_secrets(scheme))
+    return FZR_ERR_UNSUPPORTED;
+  if (!is_secret(secret) || (second && !is_secret(second)))
     return FZR_ERR_CONFIG_AUTH;
-  memcpy(out, secret, len + 1);
+  copy_secret(scheme->secret, secret);
+  copy_secret(scheme->second_secret, second);
   return 0;
 }
 
-static int copy_secrets(fzri_scheme *scheme, const fzr_config *config)
+int fzri_scheme_set_users(fzri_scheme *scheme, const fzr_user *users, size_t count)
 {
-  const int error = copy_secret(scheme->secret, config->auth_secret);
-  return error || !config->auth_second_secret
-             ? error
-             : copy_secret(scheme->second_secret, config->auth_second_secret);
+  fzri_static_users other;
+  if (scheme->kind != FZR_AUTH_STATIC)
+    return FZR_ERR_UNSUPPORTED;
+  const int error = fzri_static_init(&other, scheme->mem, scheme->realm, users, count);
+  if (error)
+    return error;
+  fzri_static_free(&scheme->users, scheme->mem);
+  scheme->users = other;
+  return 0;
 }
 
 static int init_kind(fzri_scheme *scheme, const fzr_config *config)
@@ -29,11 +55,11 @@ static int init_kind(fzri_scheme *scheme, const fzr_config *config)
   switch (config->auth) {
   case FZR_AUTH_STAMP:
   case FZR_AUTH_REST:
-    return copy_secrets(scheme, config);
+    return fzri_scheme_set_secrets(scheme, config->auth_secret, config->auth_second_secret);
   case FZR_AUTH_STATIC:
-    return config->users && config->user_count ? fzri_static_init(&scheme->users, scheme->mem, scheme->realm,
-                                                                  config->users, config->user_count)
-                                               : FZR_ERR_CONFIG_AUTH;
+    return config->users && config->user_count
+               ? fzri_scheme_set_users(scheme, config->users, config->user_count)
+               : FZR_ERR_CONFIG_AUTH;
   case FZR_AUTH_CALLBACK:
     scheme->fn = config->auth_fn;
     scheme->fn_ctx = config->auth_ctx;
@@ -108,7 +134,7 @@ fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, 
 {
   uint64_t expiry;
   size_t skip = 0;
-  if (scheme->kind == FZR_AUTH_STAMP || scheme->kind == FZR_AUTH_REST)
+  if (has_secrets(scheme))
     fzri_expiry_username(username, len, &expiry, &skip);
   return (fzri_slice){username + skip, len - skip};
 }
@@ -120,7 +146,7 @@ bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t use
 
 bool fzri_scheme_keys_stay(const fzri_scheme *scheme)
 {
-  return scheme->kind == FZR_AUTH_STAMP || scheme->kind == FZR_AUTH_REST;
+  return has_secrets(scheme);
 }
 
 bool fzri_scheme_user_is_client(const fzri_scheme *scheme)

@@ -28,6 +28,14 @@ int fzri_scheme_init(fzri_scheme *scheme, fzri_mem *mem, const fzr_config *confi
 /* Wipes the secrets and frees. */
 void fzri_scheme_free(fzri_scheme *scheme);
 
+/* Puts other secrets in place of those that there are; |second| may be NULL. Returns 0; FZR_ERR_UNSUPPORTED, if the scheme has none; or
+ * FZR_ERR_CONFIG_AUTH, if one is empty or too long. After an error nothing has changed. */
+int fzri_scheme_set_secrets(fzri_scheme *scheme, const char *secret, const char *second);
+
+/* Puts other users in place of those that there are. Returns 0; FZR_ERR_UNSUPPORTED, if the scheme has no table of them; or as
+ * fzri_static_init. After an error nothing has changed. */
+int fzri_scheme_set_users(fzri_scheme *scheme, const fzr_user *users, size_t count);
+
 /* Looks up |username|'s key at |unix_now|. |out| is zeroed first. */
 enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t *username,
                                         size_t username_len, uint64_t unix_now, fzr_auth_key *out);

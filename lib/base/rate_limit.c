@@ -42,8 +42,13 @@ bool fzri_bucket_has(const fzri_bucket *bucket, uint64_t rate, uint64_t burst, u
 bool fzri_bucket_take(fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now)
 {
   const fzr_time capacity = time_for(burst, rate), cost = time_for(amount, rate);
-  /* What is missing from a full bucket is the time until it is full again. */
-  const fzr_time missing = bucket->full_at > now ? bucket->full_at - now : 0;
+  /* What is missing from a full bucket is the time until it is full again: no longer than it takes to fill an empty one, though what
+   * was taken was taken at another rate. */
+  fzr_time missing = bucket->full_at > now ? bucket->full_at - now : 0;
+  if (missing > capacity) {
+    missing = capacity;
+    bucket->full_at = now + capacity;
+  }
   if (cost > capacity || missing > capacity - cost)
     return false;
   const fzr_time full_in = missing + cost;

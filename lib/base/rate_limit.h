@@ -12,7 +12,8 @@ typedef struct fzri_bucket {
 } fzri_bucket;
 
 /* Takes |amount| tokens at |now| from a bucket that refills at |rate| a second (not 0) and holds |burst|. Returns whether
- * they were there; if not, none is taken. Exact to 1 ns per token, no overflow for any argument. */
+ * they were there; if not, none is taken. Exact to 1 ns per token, no overflow for any argument. Rate and burst may change between
+ * calls: a bucket is then as empty as it was, or empty. */
 bool fzri_bucket_take(fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now);
 /* Whether they are there, taking none. */
 bool fzri_bucket_has(const fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now);

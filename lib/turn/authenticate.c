@@ -44,6 +44,12 @@ static bool verify_second(const fzr_engine *e, fzri_request *r, enum fzr_auth_re
   return verified;
 }
 
+uint64_t fzri_user_of(const fzr_engine *e, const uint8_t *username, size_t len)
+{
+  const fzri_slice user = fzri_scheme_user(&e->scheme, username, len);
+  return fzri_siphash13(&e->hash_key, user.data, user.len);
+}
+
 /* Computes the MESSAGE-INTEGRITY. Returns what the scheme says of the username; r->verified says whether its key was used. */
 static enum fzr_auth_result prove(const fzr_engine *e, fzri_request *r)
 {
@@ -52,10 +58,8 @@ static enum fzr_auth_result prove(const fzr_engine *e, fzri_request *r)
       result != FZR_AUTH_UNKNOWN && fzr_stun_verify(&r->msg, r->credential.key, r->credential.key_len);
   if (!r->verified && !is_of_allocation(r))
     r->verified = verify_second(e, r, &result);
-  if (r->verified) {
-    const fzri_slice user = fzri_scheme_user(&e->scheme, r->username.value, r->username.len);
-    r->user = fzri_siphash13(&e->hash_key, user.data, user.len);
-  }
+  if (r->verified)
+    r->user = fzri_user_of(e, r->username.value, r->username.len);
   return result;
 }
 

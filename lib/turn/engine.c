@@ -97,12 +97,14 @@ static int init_security(fzr_engine *e, const fzr_config *c)
     error = fzri_scheme_init(&e->scheme, &e->mem, c);
   if (!error)
     error = fzri_peer_policy_init(&e->policy, &e->mem, c);
+  if (!error)
+    error = fzri_limits_init(&e->limits, &e->mem, c, &e->hash_key);
   if (error)
     return error;
   e->limits.proof_tries = fzri_scheme_keys_of_user(&e->scheme);
   e->replaces = c->replace_allocations == FZR_REPLACE_DEFAULT ? fzri_scheme_user_is_client(&e->scheme)
                                                               : c->replace_allocations == FZR_REPLACE_ALWAYS;
-  return fzri_limits_init(&e->limits, &e->mem, c, &e->hash_key);
+  return 0;
 }
 
 static int init_shared(fzr_engine *e, const fzr_config *c)
@@ -197,7 +199,7 @@ fzr_time fzr_engine_deadline(const fzr_engine *e)
 {
   if (!e)
     return FZR_TIME_NEVER;
-  if (fzri_recheck_due(e))
+  if (e->due || fzri_recheck_due(e))
     return e->now;
   const fzr_time allocations = fzri_timers_deadline(&e->allocation_timers);
   const fzr_time channels = fzri_timers_deadline(&e->channel_timers);
@@ -211,6 +213,7 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
   if (!e)
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
+  e->due = false;
   fzri_replace_look(e);
   /* Allocations first: they take their channels along. */
   size_t done = fzri_allocations_expire(e, budget);

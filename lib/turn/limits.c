@@ -14,23 +14,28 @@
  * it, and who is reached at one need not have a key. */
 enum { OF_ANYONE, OF_THE_REACHED, OF_THE_AUTHENTICATED };
 
+static uint64_t proof_rate(const fzr_config *config)
+{
+  if (config->integrity_rate)
+    return config->integrity_rate == FZR_UNLIMITED ? 0 : config->integrity_rate;
+  return config->unauthenticated_rate == FZR_UNLIMITED ? 0 : PROOF_RATE;
+}
+
 int fzri_limits_init(fzri_limits *limits, fzri_mem *mem, const fzr_config *config,
                      const fzri_siphash_key *key)
 {
-  const bool limited = config->unauthenticated_rate != FZR_UNLIMITED;
+  const uint64_t strangers = config->unauthenticated_rate == FZR_UNLIMITED ? 0 : config->unauthenticated_rate;
   uint64_t errors = config->error_rate ? config->error_rate : ERROR_RATE;
   if (config->error_rate == FZR_UNLIMITED)
     errors = 0;
-  if (config->integrity_rate)
-    limits->proof_rate = config->integrity_rate == FZR_UNLIMITED ? 0 : config->integrity_rate;
-  else
-    limits->proof_rate = limited ? PROOF_RATE : 0;
-  const int error =
+  *limits = (fzri_limits){.proof_rate = proof_rate(config), .proof_tries = 1};
+  int error =
       fzri_rate_limit_init(&limits->tuples, mem, errors * ERROR_COST, ERROR_BURST * errors * ERROR_COST, key);
+  if (!error)
+    error = fzri_rate_limit_init(&limits->prefixes, mem, strangers, config->unauthenticated_burst, key);
   if (error)
-    return error;
-  return fzri_rate_limit_init(&limits->prefixes, mem, limited ? config->unauthenticated_rate : 0,
-                              config->unauthenticated_burst, key);
+    fzri_limits_free(limits);
+  return error;
 }
 
 void fzri_limits_free(fzri_limits *limits)

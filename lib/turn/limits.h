@@ -17,7 +17,7 @@ typedef struct fzri_limits {
   fzri_bucket proofs[2];    /* [1]: for those whose nonce shows that they can be reached */
 } fzri_limits;
 
-/* Returns 0 or FZR_ERR_NO_MEMORY. */
+/* Of one key for a username. Returns 0 or FZR_ERR_NO_MEMORY. */
 int fzri_limits_init(fzri_limits *limits, fzri_mem *mem, const fzr_config *config,
                      const fzri_siphash_key *key);
 void fzri_limits_free(fzri_limits *limits);

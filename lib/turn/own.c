@@ -16,7 +16,7 @@ int fzr_engine_set_own_addrs(fzr_engine *e, const fzr_addr *addrs, size_t count)
   fzri_addr_set_free(&e->policy.host, &e->mem);
   e->policy.host = set;
   if (news)
-    fzri_recheck_start(e);
+    fzri_recheck_start(e, false);
   return 0;
 }
 
@@ -27,7 +27,7 @@ int fzr_engine_add_own_addrs(fzr_engine *e, const fzr_addr *addrs, size_t count)
   const uint32_t before = e->policy.host.count;
   const int error = fzri_addr_set_add(&e->policy.host, &e->mem, addrs, count);
   if (e->policy.host.count != before)
-    fzri_recheck_start(e);
+    fzri_recheck_start(e, false);
   return error;
 }
 
@@ -39,7 +39,7 @@ int fzr_engine_add_listen_port(fzr_engine *e, uint16_t port)
   if (added < 0)
     return added;
   if (added)
-    fzri_recheck_start(e);
+    fzri_recheck_start(e, false);
   return 0;
 }
 

@@ -17,18 +17,21 @@ static void add_own(fzri_peer_policy *p, const fzr_addr *addr)
   own->transport = 0;
 }
 
-static int copy_rules(fzri_peer_policy *p, const fzr_config *config)
+int fzri_peer_policy_set_rules(fzri_peer_policy *p, const fzr_peer_rule *rules, size_t count)
 {
-  for (size_t i = 0; i < config->peer_rule_count; i++)
-    if (!fzri_peer_rule_is_sound(&config->peer_rules[i]))
+  fzr_peer_rule *copy = NULL;
+  for (size_t i = 0; i < count; i++)
+    if (!fzri_peer_rule_is_sound(&rules[i]))
       return FZR_ERR_CONFIG_RULE;
-  if (!config->peer_rule_count)
-    return 0;
-  p->rules = fzri_mem_calloc(p->mem, config->peer_rule_count, sizeof *p->rules);
-  if (!p->rules)
-    return FZR_ERR_NO_MEMORY;
-  memcpy(p->rules, config->peer_rules, config->peer_rule_count * sizeof *p->rules);
-  p->rule_count = config->peer_rule_count;
+  if (count) {
+    copy = fzri_mem_calloc(p->mem, count, sizeof *copy);
+    if (!copy)
+      return FZR_ERR_NO_MEMORY;
+    memcpy(copy, rules, count * sizeof *copy);
+  }
+  fzri_mem_free(p->mem, p->rules, p->rule_count * sizeof *p->rules);
+  p->rules = copy;
+  p->rule_count = count;
   return 0;
 }
 
@@ -55,7 +58,7 @@ int fzri_peer_policy_init(fzri_peer_policy *p, fzri_mem *mem, const fzr_config *
   /* A wildcard, say: everything would be in reach. */
   if (p->scope[FZR_FAMILY_IPV4] == FZRI_SCOPE_NONE || p->scope[FZR_FAMILY_IPV6] == FZRI_SCOPE_NONE)
     return FZR_ERR_CONFIG_ADDRESS;
-  const int error = copy_rules(p, config);
+  const int error = fzri_peer_policy_set_rules(p, config->peer_rules, config->peer_rule_count);
   if (error)
     return error;
   p->own_room = own_room(config);

@@ -29,6 +29,10 @@ typedef struct fzri_peer_policy {
 int fzri_peer_policy_init(fzri_peer_policy *policy, fzri_mem *mem, const fzr_config *config);
 void fzri_peer_policy_free(fzri_peer_policy *policy);
 
+/* Puts the |count| rules at |rules| in place of those that there are. Returns 0, FZR_ERR_CONFIG_RULE or FZR_ERR_NO_MEMORY; after an
+ * error nothing has changed. */
+int fzri_peer_policy_set_rules(fzri_peer_policy *policy, const fzr_peer_rule *rules, size_t count);
+
 /* Adds a port that the relay listens on. Returns 1 if it was added, 0 if it was there, or FZR_ERR_NO_MEMORY. */
 int fzri_peer_policy_add_port(fzri_peer_policy *policy, uint16_t port);
 /* Whether the relay listens on |port|. */

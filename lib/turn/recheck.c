@@ -8,12 +8,15 @@
 /* To look at a channel is a small part of the work of expiring one. */
 #define LOOKS_PER_ITEM 16u
 
-void fzri_recheck_start(fzr_engine *e)
+void fzri_recheck_start(fzr_engine *e, bool all)
 {
-  e->recheck = fzri_pool_end(&e->channels) ? 0 : FZRI_POOL_NONE;
+  if (!fzri_pool_end(&e->channels))
+    return;
+  e->recheck = 0;
+  e->recheck_all = e->recheck_all || all; /* what one pass has not judged, the next one has to */
 }
 
-static void log_ended(const fzr_engine *e, const fzri_channel *c)
+static void log_ended(const fzr_engine *e, const fzri_channel *c, const fzri_peer_judgement *judged)
 {
   if (!c->relaying || !fzri_log_wants(e, FZR_LOG_INFO))
     return;
@@ -23,10 +26,11 @@ static void log_ended(const fzr_engine *e, const fzri_channel *c)
   record.peer = &c->peer;
   record.port = a->port;
   record.channel = c->number;
+  record.peer_reason = (uint8_t)judged->reason;
   e->log(e->log_ctx, &record);
 }
 
-/* |c|'s peer may be the relay's own by now, or no longer. */
+/* |c|'s peer may be the relay's own by now, or no longer, or out of reach for whatever reason. */
 static void recheck_channel(fzr_engine *e, fzri_channel *c)
 {
   fzri_peer_judgement judgement;
@@ -34,8 +38,8 @@ static void recheck_channel(fzr_engine *e, fzri_channel *c)
   const bool own = fzri_peer_policy_is_own(&e->policy, &c->peer);
   /* The listen port's number is no peer's, at whatever address. */
   const bool listens = fzri_peer_policy_listens(&e->policy, c->peer.port);
-  if ((own || listens) && fzri_peer_check(e, client, &c->peer, false, &judgement)) {
-    log_ended(e, c);
+  if ((own || listens || e->recheck_all) && fzri_peer_check(e, client, &c->peer, false, &judgement)) {
+    log_ended(e, c, &judgement);
     fzri_channel_end(e, c);
     return;
   }
@@ -53,7 +57,9 @@ size_t fzri_recheck(fzr_engine *e, size_t budget)
     if (c->number && !c->dead && fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_CLOSING)
       recheck_channel(e, c);
   }
-  if (e->recheck >= end)
+  if (e->recheck >= end) {
     e->recheck = FZRI_POOL_NONE;
+    e->recheck_all = false;
+  }
   return looks / LOOKS_PER_ITEM + (looks % LOOKS_PER_ITEM != 0);
 }

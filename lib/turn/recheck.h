@@ -5,8 +5,9 @@
 
 #include "state.h"
 
-/* What is own has changed: all channels are looked at, from the first on, also where that had begun before. */
-void fzri_recheck_start(fzr_engine *e);
+/* What is own has changed: all channels are looked at, from the first on, also where that had begun before. Those whose peer is own or
+ * has the number of a listen port are judged; |all|: each is, for the rules have changed. */
+void fzri_recheck_start(fzr_engine *e, bool all);
 
 /* Whether there are channels to be looked at. */
 static inline bool fzri_recheck_due(const fzr_engine *e)

@@ -173,6 +173,8 @@ struct fzr_engine {
   fzri_limits limits;
   fzri_peer_policy policy;
   uint32_t recheck; /* the next channel to look at since what is own has changed; FZRI_POOL_NONE: none */
+  bool recheck_all; /* rules have changed, too: each is judged */
+  bool due;         /* the application has changed something, and is to take events */
   fzr_peer_policy_fn policy_fn;
   void *policy_ctx;
   fzr_shared *shared;

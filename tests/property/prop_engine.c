@@ -32,6 +32,8 @@ static fzt_prng prng;
 
 static fzr_time last_expiry;
 static bool replaces; /* a new allocation of a user ends the other */
+static bool allowed[PEERS];
+static bool secret_is_good; /* of which all credentials are made */
 
 static bool alive(int c)
 {
@@ -106,6 +108,12 @@ static void replace_other(int c)
     memset(&model[(c + USERS) % CLIENTS], 0, sizeof *model);
 }
 
+/* What anyone gets whose credential is good for nothing, and else what |code| says. Of an allocation that lives it stays good. */
+static int unless_locked_out(int c, int code)
+{
+  return secret_is_good || alive(c) ? code : 401;
+}
+
 static void step_allocate(int c)
 {
   const bool dual = fzt_below(&prng, 2);
@@ -114,6 +122,10 @@ static void step_allocate(int c)
   const bool full = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
   const bool stays = alive(c) && !lapsed(c);
   const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &dual);
+  if (unless_locked_out(c, 0)) {
+    fzt_check(code == 401);
+    return;
+  }
   /* Who has another one that makes room for the next try is told nothing. */
   const int none = replaces && alive((c + USERS) % CLIENTS) ? -1 : 508;
   fzt_check(code == (stays ? 437 : full ? none : 0) || (code == none && maybe_full && !stays));
@@ -137,7 +149,7 @@ static void add_lifetime(fzr_stun_builder *b, const void *ctx)
 
 static void refresh(int c, uint32_t lifetime)
 {
-  const int expected = alive(c) ? 0 : 437;
+  const int expected = alive(c) ? 0 : unless_locked_out(c, 437);
   fzt_check(ask(c, FZR_STUN_REFRESH, add_lifetime, &lifetime) == expected);
   if (expected)
     return;
@@ -168,7 +180,7 @@ static void add_binding(fzr_stun_builder *b, const void *ctx)
 static int expected_bind(int c, int channel, int peer)
 {
   if (!alive(c))
-    return 437;
+    return unless_locked_out(c, 437);
   if (peer == PEERS - 1 && !model[c].dual)
     return 443;
   for (int i = 0; i < CHANNELS; i++) {
@@ -176,7 +188,7 @@ static int expected_bind(int c, int channel, int peer)
     if (reserved(ch) && ((i == channel) != (ch->peer == peer)))
       return 400;
   }
-  return peer == PEERS - 2 ? 403 : 0;
+  return allowed[peer] ? 0 : 403;
 }
 
 static void step_bind(int c)
@@ -234,7 +246,9 @@ static void check_burst_answer(const burst *b, int c, int i, const fzt_answer *a
     clients[c].nonce_len = nonce.len;
     return;
   }
-  fzt_check(code == (channel >= 0 ? expected_bind(c, channel, b->peer[i]) : alive(c) ? 0 : 437));
+  fzt_check(code == (channel >= 0 ? expected_bind(c, channel, b->peer[i])
+                     : alive(c)   ? 0
+                                  : unless_locked_out(c, 437)));
   if (!code && channel >= 0)
     model[c].channels[channel] = (model_channel){b->peer[i], relay.now};
   else if (!code)
@@ -309,6 +323,87 @@ static void step_peer_data(int c)
   fzt_check(((unsigned)v->hdr[0] << 8 | v->hdr[1]) == 0x4000u + (unsigned)channel);
 }
 
+/* Other rules: those of the peers that have no rule are as they were at the start. Channels to who is out of reach end. */
+static void step_rules(void)
+{
+  fzr_peer_rule rules[PEERS];
+  size_t n = 0;
+  for (int p = 0; p < PEERS; p++) {
+    const bool by_default = p != PEERS - 2;
+    allowed[p] = fzt_below(&prng, 4) ? by_default : !by_default;
+    if (allowed[p] == by_default)
+      continue;
+    const uint8_t prefix = peers[p].family == FZR_FAMILY_IPV4 ? 32 : 128;
+    rules[n++] = (fzr_peer_rule){.net = peers[p], .prefix = prefix, .allow = allowed[p]};
+  }
+  fzt_check(fzr_engine_set_peer_rules(relay.engine, rules, n) == 0);
+  fzt_pass(&relay, 0);
+  for (int c = 0; c < CLIENTS; c++)
+    for (int i = 0; model[c].allocated && i < CHANNELS; i++)
+      if (model[c].channels[i].peer >= 0 && !allowed[model[c].channels[i].peer])
+        model[c].channels[i].peer = -1;
+}
+
+/* The secret of all credentials is the first, the second, or none. */
+static void step_secrets(void)
+{
+  const uint64_t which = fzt_below(&prng, 4);
+  secret_is_good = which != 0;
+  fzt_check(fzr_engine_set_secrets(relay.engine, which == 1 || which == 3 ? FZT_SECRET : "another",
+                                   which == 2   ? FZT_SECRET
+                                   : which == 3 ? "another"
+                                                : NULL) == 0);
+}
+
+static void step_end(int c)
+{
+  const uint16_t port = clients[c].relayed_port;
+  const int expected = alive(c) ? 0 : FZR_ERR_INVALID_STATE;
+  int owner = -1;
+  for (int i = 0; i < CLIENTS; i++)
+    if (alive(i) && clients[i].relayed_port == port)
+      owner = i;
+  if (fzt_below(&prng, 2)) {
+    fzt_check(fzr_engine_end_allocation(relay.engine, &clients[c].addr, &clients[c].server, relay.now) ==
+              expected);
+    owner = expected ? -1 : c;
+  } else { /* which may be another client's by now */
+    fzt_check(fzr_engine_end_allocation_at(relay.engine, port, relay.now) ==
+              (owner < 0 ? FZR_ERR_INVALID_STATE : 0));
+  }
+  if (owner >= 0)
+    memset(&model[owner], 0, sizeof model[owner]);
+  fzt_pass(&relay, 0);
+}
+
+/* All that live are listed, each once; |exact|: nothing else is. */
+static void check_list(bool exact)
+{
+  fzr_allocation list[2];
+  uint32_t cursor = 0;
+  size_t n;
+  unsigned found[CLIENTS] = {0}, others = 0;
+  while ((n = fzr_engine_list_allocations(relay.engine, &cursor, list, 2)) != 0)
+    for (size_t i = 0; i < n; i++) {
+      int c = 0;
+      while (c < CLIENTS && !(alive(c) && fzr_addr_equal(&clients[c].addr, &list[i].client)))
+        c++;
+      if (c == CLIENTS) {
+        others++;
+        continue;
+      }
+      found[c]++;
+      fzt_check(list[i].expires == model[c].expires);
+      fzt_check(list[i].relayed[0].port == clients[c].relayed_port);
+      fzt_check((list[i].relayed[1].family == FZR_FAMILY_IPV6) == model[c].dual);
+      fzt_check(list[i].user == fzr_engine_user(relay.engine, (const uint8_t *)clients[c].username,
+                                                strlen(clients[c].username)));
+    }
+  for (int c = 0; c < CLIENTS; c++)
+    fzt_check(found[c] == alive(c));
+  fzt_check(!exact || !others);
+}
+
 static void step_time(void)
 {
   static const uint32_t seconds[] = {1, 10, 59, 300, 599, 600, 610, 900, 910, 3600};
@@ -334,6 +429,7 @@ static void check_gauges(void)
   /* What ended within the last tick may still be counted. */
   fzt_check(stats.allocations >= live_count() && stats.allocations <= CLIENTS);
   fzt_check(stats.channels >= channels);
+  check_list(stats.allocations == live_count());
   if (last_expiry + FZR_SECOND / 5 > relay.now)
     return;
   for (int c = 0; c < CLIENTS; c++)
@@ -369,6 +465,9 @@ static void set_up(void)
   fzt_relay_init(&relay, &config);
   memset(model, 0, sizeof model);
   last_expiry = 0;
+  secret_is_good = true;
+  for (int p = 0; p < PEERS; p++)
+    allowed[p] = p != PEERS - 2;
   for (int c = 0; c < CLIENTS; c++)
     make_client(c);
   for (int p = 0; p < PEERS; p++) {
@@ -386,7 +485,7 @@ START_TEST(test_engine_agrees_with_the_model)
     set_up();
     for (unsigned step = 0; step < 400; step++) {
       const int c = (int)fzt_below(&prng, CLIENTS);
-      switch (fzt_below(&prng, 9)) {
+      switch (fzt_below(&prng, 12)) {
       case 0:
         step_allocate(c);
         break;
@@ -408,6 +507,15 @@ START_TEST(test_engine_agrees_with_the_model)
         break;
       case 7:
         step_burst(c);
+        break;
+      case 8:
+        step_rules();
+        break;
+      case 9:
+        step_secrets();
+        break;
+      case 10:
+        step_end(c);
         break;
       default:
         check_gauges();

@@ -10,8 +10,6 @@
 #define PAYLOAD       24u
 #define OTHER_PORT    3479u /* of the second worker */
 
-static const char secret[] = "a simulated secret";
-
 /* ---- data: whose it is, and the how-manieth ---- */
 
 typedef struct label {
@@ -349,8 +347,8 @@ static void make_client(sim_world *w, unsigned i)
   c->refresh_every = REFRESH_EVERY;
   c->bind_every = BIND_EVERY;
   snprintf(c->username, sizeof c->username, "4000000000:client%u", i);
-  fzr_auth_stamp_password(secret, 4000000000u, (const uint8_t *)c->username + 11, strlen(c->username) - 11,
-                          password, sizeof password);
+  fzr_auth_stamp_password(SIM_SECRET, 4000000000u, (const uint8_t *)c->username + 11,
+                          strlen(c->username) - 11, password, sizeof password);
   fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)c->username, strlen(c->username), "firezone",
                          password, c->key);
   for (unsigned k = 0; k < SIM_CHANNELS; k++) {
@@ -398,7 +396,7 @@ static int make_engine(sim_world *w, uint32_t limit, fzr_engine **out)
   config.public_ip4 = w->public4;
   config.public_ip6 = w->public6;
   config.auth = FZR_AUTH_STAMP;
-  config.auth_secret = secret;
+  config.auth_secret = SIM_SECRET;
   const int error = fzr_engine_new(&config, out, memory_net_now(w->net));
   if (!error)
     fzt_check(fzr_engine_set_wallclock(*out, 1700000000, memory_net_now(w->net)) == 0);

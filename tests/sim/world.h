@@ -9,6 +9,7 @@
 #include "prng.h"
 #include "testing.h"
 
+#define SIM_SECRET   "a simulated secret"
 #define SIM_PEERS    6
 #define SIM_CLIENTS  2
 #define SIM_CHANNELS (SIM_PEERS + 1) /* the last one is the other client's relayed address */

@@ -5,6 +5,22 @@
 
 #include <stdio.h>
 
+/* What the application changes meanwhile. Where there is no memory all stays as it was. */
+static void change(fzt_relay *r, const fzr_config *config, unsigned i)
+{
+  fzr_config other = *config;
+  const fzr_peer_rule rule = {.net = fzt_addr("198.18.0.0"), .prefix = 16, .allow = true};
+  const uint64_t live = r->mem.live;
+  other.unauthenticated_rate = i % 3 ? 100000 + i : FZR_UNLIMITED;
+  int error = fzr_engine_set_limits(r->engine, &other);
+  ck_assert(error == 0 || (error == FZR_ERR_NO_MEMORY && r->mem.live == live));
+  const uint64_t before = r->mem.live;
+  error = fzr_engine_set_peer_rules(r->engine, &rule, i % 2);
+  ck_assert(error == 0 || (error == FZR_ERR_NO_MEMORY && r->mem.live == before));
+  ck_assert_int_eq(fzr_engine_set_secrets(r->engine, FZT_SECRET, i % 2 ? "other" : NULL), 0);
+  fzt_pass(r, 0);
+}
+
 /* A life of a relay: clients come, bind, talk, go. Whatever fails is answered, or not, but never fatal. */
 static void live(fzt_relay *r, const fzr_config *config)
 {
@@ -28,8 +44,11 @@ static void live(fzt_relay *r, const fzr_config *config)
       ck_assert_uint_eq(r->verdict_count, 1);
       ck_assert_uint_eq(r->verdicts[0].action, bound == 0 ? FZR_ACT_FORWARD : FZR_ACT_DROP);
     }
-    if (code == 0 && i % 2)
+    if (code == 0 && i % 3 == 1)
       ck_assert_int_eq(fzt_refresh(r, &c, 0), 0);
+    else if (code == 0 && i % 3 == 2)
+      ck_assert_int_eq(fzr_engine_end_allocation_at(r->engine, c.relayed_port, r->now), 0);
+    change(r, config, i);
   }
 }
 
@@ -82,6 +101,14 @@ START_TEST(test_static_users)
     ck_assert(error == 0 || error == FZR_ERR_NO_MEMORY);
     if (error)
       ck_assert_uint_eq(r.mem.live, 0);
+  }
+  /* Others in their place: the old ones stay where there is no memory. */
+  error = FZR_ERR_NO_MEMORY;
+  for (uint64_t n = 1; error; n++) {
+    const uint64_t live = r.mem.live;
+    r.mem.fail_from = r.mem.count + n;
+    error = fzr_engine_set_users(r.engine, users, 2);
+    ck_assert(error == 0 || (error == FZR_ERR_NO_MEMORY && r.mem.live == live));
   }
   fzt_relay_free(&r);
 }

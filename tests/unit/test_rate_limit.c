@@ -38,11 +38,27 @@ START_TEST(test_bucket_extremes)
 }
 END_TEST
 
+/* The rate changes: who has used up a bucket of a low one waits no longer than an empty bucket of the high one takes to fill. */
+START_TEST(test_another_rate)
+{
+  fzri_bucket b = {0};
+  ck_assert(fzri_bucket_take(&b, 1, 1000, 1000, 0)); /* full again in 1000 s */
+  ck_assert(!fzri_bucket_take(&b, 1000, 1000, 1, 0));
+  ck_assert(!fzri_bucket_has(&b, 1000, 1000, 1000, FZR_SECOND - 1));
+  ck_assert(fzri_bucket_has(&b, 1000, 1000, 500, FZR_SECOND / 2));
+  ck_assert(fzri_bucket_take(&b, 1000, 1000, 1000, FZR_SECOND));
+  /* And back: it is as empty as the time until it would have been full says. */
+  ck_assert(!fzri_bucket_take(&b, 1, 1000, 1000, FZR_SECOND));
+  ck_assert(fzri_bucket_take(&b, 1, 1000, 999, FZR_SECOND));
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("rate_limit");
   TCase *tc = tcase_create("rate_limit");
   tcase_add_test(tc, test_bucket_extremes);
+  tcase_add_test(tc, test_another_rate);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
