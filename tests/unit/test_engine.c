@@ -61,6 +61,15 @@ START_TEST(test_statistics)
   ck_assert_uint_eq(tiny.allocations, 0);
   ck_assert_uint_eq(tiny.channels, UINT64_MAX);
   ck_assert_int_eq(fzr_engine_stats_sized(relay.engine, &tiny, 1), FZR_ERR_INVALID_ARGUMENT);
+  struct {
+    fzr_stats known;
+    uint64_t later;
+  } longer;
+  memset(&longer, 0xff, sizeof longer);
+  ck_assert_int_eq(fzr_engine_stats_sized(relay.engine, &longer.known, sizeof longer), 0);
+  ck_assert_uint_eq(longer.known.size, sizeof longer.known);
+  ck_assert_uint_eq(longer.known.allocations_ended, 1);
+  ck_assert_uint_eq(longer.later, 0);
   ck_assert_int_eq(fzr_engine_stats(NULL, &tiny), FZR_ERR_INVALID_ARGUMENT);
   ck_assert_int_eq(fzr_engine_stats(relay.engine, NULL), FZR_ERR_INVALID_ARGUMENT);
   fzt_relay_free(&relay);
@@ -536,11 +545,14 @@ START_TEST(test_forged_requests)
 }
 END_TEST
 
+static uint16_t asked_port;
+
 static bool only_port_80(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default)
 {
   ck_assert_ptr_eq(ctx, &relay);
   ck_assert_uint_eq(client->port, 4000);
   ck_assert(by_default == (peer->ip[0] != 10));
+  asked_port = peer->port;
   return peer->port == 80;
 }
 
@@ -556,6 +568,15 @@ START_TEST(test_policy_callback)
   ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
   ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &good), 0);
   ck_assert_int_eq(fzt_bind(&relay, &c, 0x4001, &bad), 403);
+  /* A permission may name no port: the application is asked about one that a peer could have. */
+  uint8_t buffer[512];
+  fzr_stun_builder b;
+  const fzr_addr no_port = fzt_addr("203.0.113.9");
+  asked_port = 0;
+  fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_CREATE_PERMISSION);
+  fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &no_port);
+  ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 403);
+  ck_assert_uint_eq(asked_port, 49152);
   fzt_relay_free(&relay);
 }
 END_TEST

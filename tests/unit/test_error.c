@@ -18,6 +18,7 @@ START_TEST(test_error_texts)
       FZR_ERR_NO_MEMORY,
       FZR_ERR_NO_RANDOM,
       FZR_ERR_NO_PORT,
+      FZR_ERR_NO_CHANNEL,
       FZR_ERR_IO,
       FZR_ERR_IO_IN_USE,
       FZR_ERR_IO_NO_SOCKET,

@@ -38,6 +38,14 @@ START_TEST(test_memory)
   ck_assert_uint_eq(mem.used, 0);
   ck_assert_uint_eq(hooks.live_blocks, 0);
 
+  /* Without hooks it is the C library's. */
+  ck_assert_int_eq(fzri_mem_init(&mem, NULL), 0);
+  buffer = fzri_mem_alloc_lines(&mem, 4096);
+  ck_assert_ptr_nonnull(buffer);
+  ck_assert_uint_eq((uintptr_t)buffer % 64, 0);
+  fzri_mem_free_lines(&mem, buffer, 4096);
+  ck_assert_uint_eq(mem.used, 0);
+
   fzr_mem bad = hooks.hooks;
   bad.alloc = NULL;
   ck_assert_int_eq(fzri_mem_init(&mem, &bad), FZR_ERR_INVALID_ARGUMENT);

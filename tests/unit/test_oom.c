@@ -3,6 +3,8 @@
  * goes on with what it has. */
 #include "relay.h"
 
+#include "turn/state.h"
+
 #include <stdio.h>
 
 /* What the application changes meanwhile. Where there is no memory all stays as it was. */
@@ -86,6 +88,31 @@ START_TEST(test_every_allocation_fails_once)
 }
 END_TEST
 
+/* The port that an Allocate was to have is held, and there is no memory to try another one: 508, and both ports are free again. */
+START_TEST(test_another_port)
+{
+  enum { BLOCK = 128 }; /* allocations that fit what was taken for the first one */
+  static fzt_relay r;
+  static fzt_client_state c;
+  fzr_config config = fzt_config(&r);
+  fzt_relay_init(&r, &config);
+  for (unsigned i = 0; i < BLOCK; i++) {
+    fzt_client_init(&c, "198.51.100.1:4000");
+    c.addr.port = (uint16_t)(c.addr.port + i);
+    if (i == BLOCK - 1) {
+      r.open_errors[0] = FZR_ERR_IO_IN_USE;
+      r.open_error_count = 1;
+      r.mem.fail_from = r.mem.count + 1;
+    }
+    ck_assert_int_eq(fzt_allocate(&r, &c), i < BLOCK - 1 ? 0 : 508);
+  }
+  ck_assert_uint_eq(fzr_shared_ports_in_use(r.engine->shared), BLOCK - 1);
+  r.mem.fail_from = 0;
+  ck_assert_int_eq(fzt_allocate(&r, &c), 0);
+  fzt_relay_free(&r);
+}
+END_TEST
+
 START_TEST(test_static_users)
 {
   static const fzr_user users[] = {{"alice", "a"}, {"bob", "b"}, {"carol", "c"}};
@@ -120,6 +147,7 @@ int main(void)
   TCase *tc = tcase_create("oom");
   tcase_set_timeout(tc, 120);
   tcase_add_test(tc, test_every_allocation_fails_once);
+  tcase_add_test(tc, test_another_port);
   tcase_add_test(tc, test_static_users);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

@@ -25,6 +25,14 @@ static fzt_client_state client_of(const char *name, uint16_t port)
   return c;
 }
 
+static unsigned replaced_logs;
+
+static void note(void *ctx, const fzr_log_record *record)
+{
+  (void)ctx;
+  replaced_logs += record->event == FZR_LOG_ALLOCATION_REPLACED;
+}
+
 /* Two shards with |ports| ports; each user may have |limit| allocations. */
 static void begin(uint16_t ports, enum fzr_replace replace, uint32_t limit)
 {
@@ -38,6 +46,8 @@ static void begin(uint16_t ports, enum fzr_replace replace, uint32_t limit)
     config.highest_port = (uint16_t)(50000 + ports - 1);
     config.replace_allocations = (uint8_t)replace;
     config.max_allocations_per_user = limit;
+    config.log = note;
+    config.log_level = FZR_LOG_INFO;
     fzt_relay_init(r, &config);
   }
 }
@@ -87,6 +97,41 @@ START_TEST(test_the_key_of_users)
   fzt_relay_init(&other, &config);
   ck_assert_uint_ne(user, fzri_request_user(other.engine, &r));
   fzt_relay_free(&other);
+}
+END_TEST
+
+/* Another shard has written down a newer one, and comes to mark the older one only after a request for that. */
+START_TEST(test_before_the_mark)
+{
+  uint16_t older;
+  begin(100, FZR_REPLACE_ALWAYS, 1);
+  fzt_client_state c = client_of("ann", 4000);
+  ck_assert_int_eq(fzt_allocate(&one, &c), 0);
+  const fzri_request r = {
+      .username = {.value = (const uint8_t *)c.username, .len = (uint16_t)strlen(c.username)}};
+  const uint64_t user = fzri_request_user(two.engine, &r);
+  const uint16_t newer = c.relayed_port == 50000 ? 50001 : 50000;
+  ck_assert(fzri_shared_set_newest(shared, user, newer, &older));
+  ck_assert_uint_eq(older, c.relayed_port);
+  replaced_logs = 0;
+  ck_assert_int_eq(fzt_refresh(&one, &c, 600), 437);
+  ck_assert_uint_eq(replaced_logs, 1);
+  ck_assert_uint_eq(allocations(&one), 0);
+  fzri_shared_unset_newest(shared, user, newer);
+  end();
+}
+END_TEST
+
+/* A mark that comes late, for what is the newest one by now, is taken away. */
+START_TEST(test_a_mark_for_the_newest)
+{
+  begin(100, FZR_REPLACE_ALWAYS, 1);
+  fzt_client_state c = client_of("ann", 4000);
+  ck_assert_int_eq(fzt_allocate(&one, &c), 0);
+  fzri_shared_mark(shared, c.relayed_port);
+  ck_assert_int_eq(fzt_refresh(&one, &c, 600), 0);
+  ck_assert_uint_eq(fzri_shared_next_mark(shared, 0), 0);
+  end();
 }
 END_TEST
 
@@ -294,6 +339,8 @@ int main(void)
   Suite *suite = suite_create("replace");
   TCase *tc = tcase_create("replace");
   tcase_add_test(tc, test_the_key_of_users);
+  tcase_add_test(tc, test_before_the_mark);
+  tcase_add_test(tc, test_a_mark_for_the_newest);
   tcase_add_test(tc, test_in_one_shard);
   tcase_add_test(tc, test_in_two_shards);
   tcase_add_test(tc, test_newest_goes_first);
