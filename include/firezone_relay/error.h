@@ -41,7 +41,7 @@ enum fzr_error {
   FZR_ERR_NO_CHANNEL = -304, /**< there are as many channels as there may be */
 
   /* -4xx: an IO adapter reports a failure. */
-  FZR_ERR_IO = -401,           /**< the system refused; fzr_udp_last_errno has the errno value */
+  FZR_ERR_IO = -401,           /**< the system refused; errno says why, or what fzr_udp_new gave for it */
   FZR_ERR_IO_IN_USE = -402,    /**< that address and port belong to another socket */
   FZR_ERR_IO_NO_SOCKET = -403, /**< no descriptor or buffer space left */
   FZR_ERR_IO_PENDING = -404,   /**< begun; the result comes later */
