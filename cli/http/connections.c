@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/connections.h"
 
+#include "firezone_relay/socket.h"
 #include "http/refusal.h"
-#include "net/sockaddr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,12 +51,12 @@ static ino_t inode_of(int fd)
 /* Who has connected: an IPv4 address, or the network that one has in IPv6. */
 static uint64_t peer_of(int fd)
 {
-  struct sockaddr_storage ss;
-  socklen_t len = sizeof ss;
+  fzr_sockaddr name;
+  socklen_t len = sizeof name;
   fzr_addr addr;
   uint64_t net;
   uint32_t v4;
-  if (getpeername(fd, (struct sockaddr *)&ss, &len) != 0 || !from_sockaddr((struct sockaddr *)&ss, &addr))
+  if (getpeername(fd, &name.any, &len) != 0 || fzr_addr_from_sockaddr(&name.any, len, &addr))
     return 0;
   memcpy(&net, addr.ip, sizeof net);
   if (addr.family == FZR_FAMILY_IPV6 && !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(void *)addr.ip))

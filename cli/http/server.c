@@ -2,8 +2,8 @@
 #include "http/server.h"
 
 #include "common/clock.h"
+#include "firezone_relay/socket.h"
 #include "http/connections.h"
-#include "net/sockaddr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,22 +176,21 @@ const char *http_query(const http_request *request, const char *name)
 /* A listening socket on server->addr, whose port is then the real one; or -1 with errno set. */
 static int listen_on(http_server *server)
 {
-  struct sockaddr_storage ss;
-  socklen_t len = to_sockaddr(&server->addr, &ss);
+  fzr_sockaddr name;
+  socklen_t len = fzr_addr_to_sockaddr(&server->addr, &name);
   int on = 1;
-  int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  int fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0)
     return -1;
-  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      bind(fd, (const struct sockaddr *)&ss, len) != 0 || listen(fd, BACKLOG) != 0 ||
-      getsockname(fd, (struct sockaddr *)&ss, &len) != 0) {
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 || bind(fd, &name.any, len) != 0 ||
+      listen(fd, BACKLOG) != 0 || getsockname(fd, &name.any, &len) != 0) {
     int err = errno;
     close(fd);
     errno = err;
     return -1;
   }
   fzr_addr real;
-  if (from_sockaddr((const struct sockaddr *)&ss, &real))
+  if (!fzr_addr_from_sockaddr(&name.any, len, &real))
     server->addr.port = real.port;
   return fd;
 }

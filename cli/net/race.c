@@ -2,8 +2,8 @@
 #include "net/race.h"
 
 #include "common/clock.h"
+#include "firezone_relay/socket.h"
 #include "net/resolve.h"
-#include "net/sockaddr.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -96,12 +96,12 @@ static void on_connected(evutil_socket_t fd, short what, void *ctx)
 /* Returns 0, or what went wrong. */
 static int runner_start(runner *r)
 {
-  struct sockaddr_storage to;
-  const socklen_t len = to_sockaddr(&r->addr, &to);
-  r->fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  fzr_sockaddr to;
+  const socklen_t len = fzr_addr_to_sockaddr(&r->addr, &to);
+  r->fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (r->fd < 0)
     return errno;
-  if (connect(r->fd, (const struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS)
+  if (connect(r->fd, &to.any, len) != 0 && errno != EINPROGRESS)
     return errno;
   r->event = event_new(r->race->base, r->fd, EV_WRITE, on_connected, r);
   if (!r->event || event_add(r->event, &r->race->timeout) != 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/resolve.h"
 
-#include "net/sockaddr.h"
+#include "firezone_relay/socket.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -64,7 +64,7 @@ static void job_run(job *j)
   }
   for (const struct addrinfo *ai = list; ai && j->count < NET_MAX_ADDRS; ai = ai->ai_next) {
     fzr_addr addr;
-    if (!from_sockaddr(ai->ai_addr, &addr))
+    if (fzr_addr_from_sockaddr(ai->ai_addr, ai->ai_addrlen, &addr))
       continue;
     addr.port = j->port;
     if (!have_address(j, &addr))

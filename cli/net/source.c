@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/source.h"
 
-#include "net/sockaddr.h"
+#include "firezone_relay/socket.h"
 
 #include <unistd.h>
 
@@ -17,18 +17,17 @@ static void read_mtu(int fd, int family, unsigned *mtu)
 bool source_towards(const fzr_addr *peer, fzr_addr *out, unsigned *mtu)
 {
   static const uint8_t zero[16];
-  struct sockaddr_storage sa;
-  const socklen_t len = to_sockaddr(peer, &sa);
-  const int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+  fzr_sockaddr sa;
+  const socklen_t len = fzr_addr_to_sockaddr(peer, &sa);
+  const int fd = socket(sa.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0)
     return false;
   socklen_t got = sizeof sa;
-  const bool known =
-      !connect(fd, (const struct sockaddr *)&sa, len) && !getsockname(fd, (struct sockaddr *)&sa, &got);
+  const bool known = !connect(fd, &sa.any, len) && !getsockname(fd, &sa.any, &got);
   if (known && mtu)
-    read_mtu(fd, sa.ss_family, mtu);
+    read_mtu(fd, sa.any.sa_family, mtu);
   close(fd);
-  if (!known || !from_sockaddr((const struct sockaddr *)&sa, out))
+  if (!known || fzr_addr_from_sockaddr(&sa.any, got, out))
     return false;
   out->port = 0;
   return memcmp(out->ip, zero, sizeof zero) != 0;

@@ -20,7 +20,7 @@ CLI = {
     "log": ("common",),
     "net": ("common",),
     "grpc": ("common", "net"),
-    "http": ("common", "log", "net"),
+    "http": ("common", "log"),
     "portal": ("common", "log", "net"),
     "telemetry": ("common", "log", "net", "grpc", "http"),
     "xdp": ("common", "log", "net"),

@@ -12,7 +12,7 @@
 
 #include "net/race.h"
 #include "net/resolve.h"
-#include "net/sockaddr.h"
+#include "firezone_relay/socket.h"
 #include "testing.h"
 
 static struct event_base *base;
@@ -204,28 +204,28 @@ END_TEST
 
 static int listener(fzr_addr *addr)
 {
-  struct sockaddr_storage ss;
+  fzr_sockaddr ss;
   *addr = fzt_addr("127.0.0.1");
-  socklen_t len = to_sockaddr(addr, &ss);
+  socklen_t len = fzr_addr_to_sockaddr(addr, &ss);
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   ck_assert_int_ge(fd, 0);
-  ck_assert_int_eq(bind(fd, (const struct sockaddr *)&ss, len), 0);
+  ck_assert_int_eq(bind(fd, &ss.any, len), 0);
   ck_assert_int_eq(listen(fd, 8), 0);
-  ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
-  ck_assert(from_sockaddr((const struct sockaddr *)&ss, addr));
+  ck_assert_int_eq(getsockname(fd, &ss.any, &len), 0);
+  ck_assert_int_eq(fzr_addr_from_sockaddr(&ss.any, len, addr), 0);
   return fd;
 }
 
 /* A port that takes no connection and refuses none: a listener whose queue is full. */
 static int full_listener(fzr_addr *addr, int fillers[8])
 {
-  struct sockaddr_storage ss;
+  fzr_sockaddr ss;
   const int fd = listener(addr);
   ck_assert_int_eq(listen(fd, 0), 0);
-  const socklen_t len = to_sockaddr(addr, &ss);
+  const socklen_t len = fzr_addr_to_sockaddr(addr, &ss);
   for (int i = 0; i < 8; i++) {
     fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    (void)connect(fillers[i], (const struct sockaddr *)&ss, len);
+    (void)connect(fillers[i], &ss.any, len);
   }
   return fd;
 }
