@@ -16,8 +16,8 @@ static inline size_t decimal_digits(const char *text, size_t len)
   return n;
 }
 
-/* Reads the |len| bytes at |text|, all of which have to be digits, and one at the least. Returns whether they are a number of at most |most|;
- * |out| is set only then. */
+/* Reads the |len| bytes at |text|, all of which have to be digits, and one at the least. Returns whether they are a number of at most
+ * |most|; |out| is set only then. */
 static inline bool decimal_read(const char *text, size_t len, uint64_t most, uint64_t *out)
 {
   uint64_t value = 0;

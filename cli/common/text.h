@@ -32,8 +32,9 @@ void text_percent(text_out *text, const char *string);
 /* Adds |string| as a JSON string with its quotes (RFC 8259 section 7), see text_json_escape. */
 void text_json(text_out *text, const char *string);
 
-/* Writes what stands in a JSON string for the character |code|: an escape, for those that have to have one and for those that utf8_is_unsafe.
- * Returns its length, or 0 if |code| can stand for itself. A byte that is no UTF-8, |valid| false, can't be in JSON: U+FFFD is. */
+/* Writes what stands in a JSON string for the character |code|: an escape, for those that have to have one and for those that
+ * utf8_is_unsafe. Returns its length, or 0 if |code| can stand for itself. A byte that is no UTF-8, |valid| false, can't be in JSON:
+ * U+FFFD is. */
 #define TEXT_ESCAPE_MAX 16u
 size_t text_json_escape(uint32_t code, bool valid, char out[TEXT_ESCAPE_MAX]);
 

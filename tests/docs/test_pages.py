@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The pages for developers name what is there: files, and names in the sources."""
+import pathlib
+import re
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = ("docs/internals.md", "docs/hacking.md")
+TOPS = ("cli", "docs", "examples", "findings", "include", "lib", "packaging", "scripts", "tests")
+
+
+def named_in(page):
+    """Words in backquotes, and targets of links."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.S)
+    return re.findall(r"`([^`\n]+)`", text), re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
+
+
+def is_path(word):
+    return word.split("/")[0] in TOPS and "/" in word and "…" not in word and " " not in word
+
+
+class Pages(unittest.TestCase):
+    def test_files_exist(self):
+        checked = 0
+        for page in PAGES:
+            words, targets = named_in(page)
+            for path in [ROOT / w for w in words if is_path(w)] + [(ROOT / page).parent / t for t in targets if "://" not in t]:
+                checked += 1
+                self.assertTrue(path.exists(), f"{page}: {path}")
+        self.assertGreater(checked, 60)
+
+    def test_names_exist(self):
+        sources = "\n".join(p.read_text(encoding="utf-8") for top in ("cli", "include", "lib")
+                            for p in sorted((ROOT / top).rglob("*.[ch]")))
+        known, checked = set(re.findall(r"\w+", sources)), 0
+        for page in PAGES:
+            for word in named_in(page)[0]:
+                name = re.fullmatch(r"(?:enum )?([a-z]+(?:_\w+)+|(?:FZR|COMMAND)_\w+)(…)?", word)
+                if not name or name.group(1) in ("fzr_noun_verb", "FZR_NOUN"):
+                    continue
+                checked += 1
+                found = any(k.startswith(name.group(1)) for k in known) if name.group(2) else name.group(1) in known
+                self.assertTrue(found, f"{page}: {word}")
+        self.assertGreater(checked, 20)
+
+    def test_every_folder_of_the_sources_is_told_of(self):
+        words = set(named_in("docs/internals.md")[0])
+        for top in ("lib", "cli"):
+            for folder in sorted(p for p in (ROOT / top).iterdir() if p.is_dir() and any(p.rglob("*.[ch]"))):
+                self.assertIn(f"{top}/{folder.name}", words)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
