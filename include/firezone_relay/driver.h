@@ -39,13 +39,14 @@ typedef struct fzr_io_ops {
   void (*close_port)(void *io, uint16_t port, enum fzr_family family, void *cookie);
 
   /**
-   * Carries out the FZR_ACT_FORWARD verdicts among |n| verdicts, in order. The bytes they point to stay valid until
-   * the fzr_driver_rx call returns; what can't be sent until then must be copied, or dropped. |now|
-   * is that of the call from which they follow, for an adapter that lets them wait. Required.
+   * Carries out the FZR_ACT_FORWARD verdicts among |n| verdicts, in order. Their headers stay valid until it
+   * returns, their payloads until the fzr_driver_rx call returns; what can't be sent until then must be
+   * copied, or dropped. |now| is that of the call from which they follow, for an adapter that lets them
+   * wait. Required.
    */
   void (*forward)(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now);
 
-  /** Sends |n| answers; the same holds for their bytes. Required. */
+  /** Sends |n| answers, whose bytes stay valid until it returns. Required. */
   void (*transmit)(void *io, const fzr_transmit *answers, size_t n, fzr_time now);
 
   /**

@@ -256,34 +256,71 @@ enum fzr_action {
   FZR_ACT_FORWARD = 2  /**< send `count` datagrams */
 };
 
+/** The longest header that a verdict puts in front of a payload. */
+#define FZR_HEADER_MAX 64u
+/** The most bytes that a verdict puts behind one. */
+#define FZR_PAD_MAX 3u
+
+/** fzr_verdict.flags: `to` is one of the relay's own addresses, so an allocation's port. */
+#define FZR_VERDICT_TO_OWN 0x01u
+/** fzr_verdict.flags: the last datagram has a header of its own, which follows the other one at `hdr` + `hdr_len`. */
+#define FZR_VERDICT_TAIL_HDR 0x02u
+
 /**
  * What to do with `count` consecutive datagrams of one flow. They may have come in several fzr_pkt, where those lie in memory at
  * equal distances, as slots of a receive buffer do.
  *
- * To forward: datagram i is the header `hdr` (`hdr_len` bytes, 0 or 4), then `len` bytes at `data` + i * `stride`; of
- * the last one (i == count - 1) the header is `tail_hdr` and the length `tail_len`, which may be shorter than `len`
- * but is never longer, and is 0 only if `len` is (GSO can send no empty tail). Send them from local port `from.port` (and address, where bound to a wildcard) to `to`.
+ * To forward: datagram i is a header, then `len` bytes at `data` + i * `stride`, then `pad` bytes that are 0; at most
+ * FZR_UDP_PAYLOAD_MAX bytes together. Of the last one (i == `count` - 1) the payload has `tail_len` bytes, and `tail_pad` bytes follow.
+ * Its payload and the whole of it may be shorter, but are never longer, and the payload is empty only if all are (GSO
+ * can send no empty tail). Its header has the same length, but may be another one (FZR_VERDICT_TAIL_HDR); fzr_verdict_header
+ * returns that of any datagram. Send them from local port `from.port` (and address, where bound to a wildcard) to `to`.
+ *
+ * The struct is frozen: it will not grow.
  */
 typedef struct fzr_verdict {
-  const uint8_t *data; /**< inside the fzr_pkt's bytes */
-  void *
-      io; /**< the cookie of the socket to send from, as given to fzr_engine_port_result; NULL: a listen socket */
+  /** The first payload; inside the fzr_pkt's bytes. */
+  const uint8_t *data;
+  /** The header of all datagrams but the last: the engine's, valid until its next input, as a transmit's bytes are. */
+  const uint8_t *hdr;
+  /** The cookie of the socket to send from, as given to fzr_engine_port_result; NULL: a listen socket. */
+  void *io;
+  /** Bytes from one payload's begin to the next one's. */
   uint32_t stride;
-  uint32_t flow;   /**< names the channel while it lives: equal for all of one flow and direction */
-  uint32_t in_idx; /**< which fzr_pkt of the batch the first of them came from */
+  /** Names the channel while it lives: equal for all of one flow and direction. */
+  uint32_t flow;
+  /** Which fzr_pkt of the batch the first of them came from. */
+  uint32_t in_idx;
+  /** How many datagrams there are. */
   uint16_t count;
+  /** Bytes of each payload but the last. */
   uint16_t len;
+  /** Bytes of the last payload. */
   uint16_t tail_len;
-  uint8_t action; /**< enum fzr_action */
-  uint8_t reason; /**< enum fzr_drop_reason */
+  /** enum fzr_action */
+  uint8_t action;
+  /** enum fzr_drop_reason */
+  uint8_t reason;
+  /** Bytes of each header, up to FZR_HEADER_MAX; 0: there is none, and `hdr` is not to be read. */
   uint8_t hdr_len;
-  uint8_t to_own; /**< 1: `to` is one of the relay's own addresses, so an allocation's port; else 0 */
-  uint8_t reserved[2];
-  uint8_t hdr[4];
-  uint8_t tail_hdr[4];
+  /** Bytes behind each payload but the last, up to FZR_PAD_MAX. */
+  uint8_t pad;
+  /** Bytes behind the last payload, likewise. */
+  uint8_t tail_pad;
+  /** FZR_VERDICT_… */
+  uint8_t flags;
+  /** Where to send them. */
   fzr_addr to;
+  /** Where to send them from. */
   fzr_addr from;
 } fzr_verdict;
+
+/** `fzr_verdict_header` returns the `hdr_len` bytes of the header of datagram |i| of |verdict|, which has more than |i|. */
+static inline const uint8_t *fzr_verdict_header(const fzr_verdict *verdict, size_t i)
+{
+  const bool own = (verdict->flags & FZR_VERDICT_TAIL_HDR) && i + 1 == verdict->count;
+  return own ? verdict->hdr + verdict->hdr_len : verdict->hdr;
+}
 
 /**
  * Packets for fzr_engine_rx, and room for its verdicts. The struct and both arrays are the caller's, and the engine keeps none of them.
@@ -309,7 +346,7 @@ typedef struct fzr_batch {
  * |side|: FZR_SIDE_CLIENT those at listen ports, FZR_SIDE_PEER those at ports of allocations, where `to.port` and `to.family`
  * say at which.
  *
- * It stops early when the verdicts fill their room, or, on the side of clients, answers their ring. The first packet that is
+ * It stops early when the verdicts fill their room, their headers the engine's, or answers their ring. The first packet that is
  * not done may then be partly done: its `data` and `len` were moved on. So after each call, act on the verdicts, take events and
  * transmits, and call again while `consumed` is less than `count`. If the ring is full when it is called, it does not
  * stop but drops answers and counts them; so each call gets on.

@@ -52,11 +52,15 @@ int fzr_addr_from_sockaddr(const struct sockaddr *sa, socklen_t len, fzr_addr *o
 
 size_t fzr_verdict_iovecs(const fzr_verdict *v, uint16_t i, struct iovec *out)
 {
+  static const uint8_t zeros[FZR_PAD_MAX];
   size_t n = 0;
   const bool tail = i + 1u == v->count;
+  const uint8_t pad = tail ? v->tail_pad : v->pad;
   if (v->hdr_len)
-    out[n++] = (struct iovec){(void *)(uintptr_t)(tail ? v->tail_hdr : v->hdr), v->hdr_len};
+    out[n++] = (struct iovec){(void *)(uintptr_t)fzr_verdict_header(v, i), v->hdr_len};
   out[n++] =
       (struct iovec){(void *)(uintptr_t)(v->data + (size_t)i * v->stride), tail ? v->tail_len : v->len};
+  if (pad)
+    out[n++] = (struct iovec){(void *)(uintptr_t)zeros, pad};
   return n;
 }

@@ -36,7 +36,7 @@ static uint32_t fitting(const fzr_udp *udp, const fzri_queue *q, uint32_t count,
   return seg_len ? left / seg_len : 0;
 }
 
-/* Copies segments |from| to |from| + |count| - 1 of |run|, headers included, one behind the other. */
+/* Copies segments |from| to |from| + |count| - 1 of |run|, with all that is in front of and behind payloads, one behind the other. */
 static uint32_t copy_segments(const fzr_udp *udp, const fzri_run *run, uint32_t from, uint32_t count,
                               uint8_t *out)
 {
@@ -44,9 +44,12 @@ static uint32_t copy_segments(const fzr_udp *udp, const fzri_run *run, uint32_t 
   fzri_segment segment;
   for (fzri_segments walk = fzri_segments_from(&udp->send.runs, run, from);
        count && fzri_segments_next(&walk, &segment); count--) {
-    memcpy(out + n, segment.hdr, segment.hdr_len);
+    if (segment.hdr_len)
+      memcpy(out + n, segment.hdr, segment.hdr_len);
     memcpy(out + n + segment.hdr_len, segment.data, segment.len);
     n += (uint32_t)segment.hdr_len + segment.len;
+    memset(out + n, 0, segment.pad);
+    n += segment.pad;
   }
   return n;
 }

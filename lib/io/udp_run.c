@@ -63,7 +63,13 @@ static void add_piece(fzri_runs *r, fzri_run *run, const fzri_piece *piece, uint
   if (count < piece->count) {
     added->count = count;
     added->tail_len = piece->len;
-    memcpy(added->tail_hdr, piece->hdr, sizeof added->tail_hdr);
+    added->tail_pad = piece->pad;
+    added->tail_hdr = 0;
+  }
+  if (piece->hdr_len) {
+    added->hdr = r->headers + r->header_bytes;
+    memcpy(r->headers + r->header_bytes, piece->hdr, (size_t)piece->hdr_len + added->tail_hdr);
+    r->header_bytes += (uint32_t)piece->hdr_len + added->tail_hdr;
   }
   if (run->first_piece == FZRI_NO_RUN)
     run->first_piece = index;
@@ -71,16 +77,18 @@ static void add_piece(fzri_runs *r, fzri_run *run, const fzri_piece *piece, uint
     r->pieces[run->last_piece].next = index;
   run->last_piece = index;
   run->count = (uint16_t)(run->count + count);
-  run->bytes += (count - 1u) * (uint32_t)run->seg_len + piece->hdr_len + added->tail_len;
-  if (added->tail_len != piece->len)
+  const uint32_t last = (uint32_t)piece->hdr_len + added->tail_len + added->tail_pad;
+  run->bytes += (count - 1u) * (uint32_t)run->seg_len + last;
+  if (last != run->seg_len)
     run->closed = true;
 }
 
 bool fzri_runs_put(fzri_runs *r, fzri_run_list *list, fzri_piece *piece, const fzri_path *path)
 {
-  const uint16_t seg_len = (uint16_t)(piece->hdr_len + piece->len);
+  const uint16_t seg_len = (uint16_t)(piece->hdr_len + piece->len + piece->pad);
   while (piece->count) {
-    if (r->run_count == FZRI_RUNS || r->piece_count == FZRI_PIECES)
+    if (r->run_count == FZRI_RUNS || r->piece_count == FZRI_PIECES ||
+        FZRI_HEADERS - r->header_bytes < 2u * piece->hdr_len)
       return false;
     fzri_run *run = run_for(r, list, seg_len, path);
     const uint16_t count = fitting(run, piece->count);

@@ -13,20 +13,24 @@
 /* Runs held until the end of a batch, and the pieces they are made of. */
 #define FZRI_RUNS   256u
 #define FZRI_PIECES 512u
+/* Bytes of their headers: of all pieces if these are of ChannelData, of 64 if they are as long as can be. */
+#define FZRI_HEADERS (FZRI_PIECES * 2 * 8)
 
 #define FZRI_NO_RUN UINT16_MAX
 
 /* A piece of a run: what one verdict said, in as far as it is needed to send. */
 typedef struct fzri_piece {
   const uint8_t *data;
+  const uint8_t *hdr;
   uint32_t stride;
   uint16_t count;
   uint16_t len;
   uint16_t tail_len;
   uint16_t next;
   uint8_t hdr_len;
-  uint8_t hdr[4];
-  uint8_t tail_hdr[4];
+  uint8_t tail_hdr; /* the last one's header is that far behind the others': 0 or hdr_len */
+  uint8_t pad;
+  uint8_t tail_pad;
 } fzri_piece;
 
 /* What all segments of a run have in common. */
@@ -41,7 +45,7 @@ typedef struct fzri_run {
   fzr_addr to;
   fzr_addr from;
   uint32_t bytes;
-  uint16_t seg_len; /* header and payload of all but the last */
+  uint16_t seg_len; /* header, payload and what is behind it, of all but the last */
   uint16_t count;
   uint16_t first_piece;
   uint16_t last_piece;
@@ -59,8 +63,10 @@ typedef struct fzri_run_list {
 typedef struct fzri_runs {
   uint16_t run_count;
   uint16_t piece_count;
+  uint32_t header_bytes;
   fzri_run runs[FZRI_RUNS];
   fzri_piece pieces[FZRI_PIECES];
+  uint8_t headers[FZRI_HEADERS];
 } fzri_runs;
 
 static inline fzri_run_list fzri_run_list_none(void)
@@ -72,19 +78,24 @@ static inline fzri_run_list fzri_run_list_none(void)
 static inline void fzri_runs_clear(fzri_runs *r)
 {
   r->run_count = r->piece_count = 0;
+  r->header_bytes = 0;
 }
 
 /* Puts |piece| into runs at the end of |list|, as many as it takes. Returns false when there is no more room; |piece| is what is left of
- * it then. Its bytes are not copied. */
+ * it then. Headers are copied, payloads are not. */
 bool fzri_runs_put(fzri_runs *r, fzri_run_list *list, fzri_piece *piece, const fzri_path *path);
 
-/* A datagram of a run: its header, if `hdr_len` is not 0, and its payload. */
+/* A datagram of a run: its header, if `hdr_len` is not 0, its payload, and `pad` bytes that are 0. */
 typedef struct fzri_segment {
   const uint8_t *hdr;
   const uint8_t *data;
   uint16_t hdr_len;
   uint16_t len;
+  uint16_t pad;
 } fzri_segment;
+
+/* The iovecs that a segment takes at most. */
+#define FZRI_SEGMENT_IOVS 3u
 
 /* A walk over the segments of a run. */
 typedef struct fzri_segments {
@@ -109,8 +120,9 @@ static inline bool fzri_segments_next(fzri_segments *walk, fzri_segment *out)
     return false;
   const fzri_piece *piece = &walk->pieces[walk->piece];
   const bool tail = walk->at + 1u == piece->count;
-  out->hdr = tail ? piece->tail_hdr : piece->hdr;
+  out->hdr = tail && piece->tail_hdr ? piece->hdr + piece->tail_hdr : piece->hdr;
   out->hdr_len = piece->hdr_len;
+  out->pad = tail ? piece->tail_pad : piece->pad;
   out->data = piece->data + (size_t)walk->at * piece->stride;
   out->len = tail ? piece->tail_len : piece->len;
   walk->at++;

@@ -28,7 +28,7 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_ad
                     bool to_stranger)
 {
   const fzri_path path = {to, from, fzri_gso_limit(&udp->gso, to), to_stranger};
-  if (piece.count > 1 && piece.hdr_len + piece.len >= path.limit)
+  if (piece.count > 1 && piece.hdr_len + piece.len + piece.pad >= path.limit)
     fzri_gso_single(&udp->gso, to, piece.count);
   note_pending(udp, s);
   while (!fzri_runs_put(&udp->send.runs, &s->runs, &piece, &path)) {
@@ -48,11 +48,18 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_tim
     fzri_socket *s = v->io ? v->io : fzri_lane(udp, &v->to, false);
     if (!s)
       continue;
-    fzri_piece piece = {v->data, v->stride, v->count, v->len, v->tail_len, FZRI_NO_RUN, v->hdr_len, {0}, {0}};
-    memcpy(piece.hdr, v->hdr, sizeof piece.hdr);
-    memcpy(piece.tail_hdr, v->tail_hdr, sizeof piece.tail_hdr);
+    const fzri_piece piece = {.data = v->data,
+                              .hdr = v->hdr,
+                              .stride = v->stride,
+                              .count = v->count,
+                              .len = v->len,
+                              .tail_len = v->tail_len,
+                              .hdr_len = v->hdr_len,
+                              .tail_hdr = v->flags & FZR_VERDICT_TAIL_HDR ? v->hdr_len : 0,
+                              .pad = v->pad,
+                              .tail_pad = v->tail_pad};
     fzr_addr inside;
-    const fzr_addr *to = v->to_own ? fzri_inside_to(udp, &v->to, &inside) : &v->to;
+    const fzr_addr *to = v->flags & FZR_VERDICT_TO_OWN ? fzri_inside_to(udp, &v->to, &inside) : &v->to;
     collect(udp, s, piece, to, &v->from, false);
     if (s->listens && s->lane == FZRI_LANE_QUEUES)
       udp->send.to_clients = s;
@@ -70,7 +77,8 @@ void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n, fzr_time
     fzri_socket *s = fzri_lane(udp, &t->to, t->to_stranger);
     if (!s)
       continue;
-    const fzri_piece piece = {t->data, t->len, 1, t->len, t->len, FZRI_NO_RUN, 0, {0}, {0}};
+    const fzri_piece piece = {
+        .data = t->data, .stride = t->len, .count = 1, .len = t->len, .tail_len = t->len};
     collect(udp, s, piece, &t->to, &t->from, t->to_stranger);
   }
   /* The engine may overwrite its answers with the next input. */
@@ -78,6 +86,9 @@ void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n, fzr_time
 }
 
 /* ---- sending ---- */
+
+/* What is put behind payloads. */
+static const uint8_t zeros[FZR_PAD_MAX];
 
 /* Appends the iovecs of the next |count| segments of |walk|. Payloads that lie one behind the other with nothing between them take one
  * iovec. Returns how many there are. */
@@ -93,6 +104,8 @@ static size_t fill_iovs(fzri_segments walk, uint32_t count, struct iovec *iovs)
       iovs[n - 1].iov_len += segment.len;
     else
       iovs[n++] = (struct iovec){data, segment.len};
+    if (segment.pad)
+      iovs[n++] = (struct iovec){(void *)(uintptr_t)zeros, segment.pad};
   }
   return n;
 }
@@ -102,7 +115,7 @@ static size_t fill_iovs(fzri_segments walk, uint32_t count, struct iovec *iovs)
 static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from)
 {
   while (from < run->count) {
-    struct iovec iovs[2];
+    struct iovec iovs[FZRI_SEGMENT_IOVS];
     struct msghdr msg;
     fzri_msg_address(&msg, &run->to, fzri_socket_choice(s, &run->from), 0, &udp->send.names[0],
                      &udp->send.controls[0]);
@@ -155,7 +168,7 @@ static unsigned fill_messages(fzr_udp *udp, const fzri_socket *s, uint16_t run)
   size_t iovs = 0;
   for (; run != FZRI_NO_RUN && n < FZRI_SEND_MSGS; run = udp->send.runs.runs[run].next, n++) {
     const fzri_run *r = &udp->send.runs.runs[run];
-    if (FZRI_SEND_IOVS - iovs < (size_t)2 * r->count)
+    if (FZRI_SEND_IOVS - iovs < (size_t)FZRI_SEGMENT_IOVS * r->count)
       break;
     struct msghdr *msg = &udp->send.msgs[n].msg_hdr;
     fzri_msg_address(msg, &r->to, fzri_socket_choice(s, &r->from), r->count > 1 ? r->seg_len : 0,
@@ -195,8 +208,8 @@ static uint16_t after_error(fzr_udp *udp, fzri_socket *s, uint16_t run, int erro
  * does. It is the usual case of many clients that send singly. */
 static bool is_alone(const fzr_udp *udp, const fzri_socket *s, const fzri_run *r)
 {
-  return r->next == FZRI_NO_RUN && r->count == 1 && !s->listens &&
-         !udp->send.runs.pieces[r->first_piece].hdr_len;
+  const fzri_piece *piece = &udp->send.runs.pieces[r->first_piece];
+  return r->next == FZRI_NO_RUN && r->count == 1 && !s->listens && !piece->hdr_len && !piece->tail_pad;
 }
 
 static uint16_t send_alone(fzr_udp *udp, fzri_socket *s, uint16_t run)

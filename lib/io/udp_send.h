@@ -6,7 +6,7 @@
 #include "udp_msg.h"
 #include "udp_socket.h"
 
-/* Messages and iovecs of one sendmmsg. A message has at most two iovecs for each of its segments. */
+/* Messages and iovecs of one sendmmsg. A message has up to FZRI_SEGMENT_IOVS for each of its segments, most have two or less. */
 #define FZRI_SEND_MSGS 32u
 #define FZRI_SEND_IOVS (FZRI_SEND_MSGS * 2 * FZRI_GSO_SEGMENTS / 4)
 

@@ -36,6 +36,7 @@ typedef struct batch {
   size_t n;
   const fzr_pkt *pkt; /* being worked on */
   uint32_t in_idx;
+  uint8_t *hdr;       /* where the next verdict's headers go */
   uint32_t forwarded; /* 1 + the last input that was part of the last verdict, which forwards; 0: none */
   bool answered;      /* some input of this call is done: a full ring of answers may stop it */
 } batch;
@@ -138,6 +139,15 @@ FAST bool joins(const batch *b, const uint8_t *data, uint16_t len)
          (v->count == 1 || step == v->stride);
 }
 
+/* Gives the last datagram of |v|, a run on channel |number| to its client, a header of its own: its length is another. */
+FAST void put_tail_header(batch *b, fzr_verdict *v, uint16_t number)
+{
+  uint8_t *hdr = b->hdr - FZR_CHANNEL_HEADER_LEN;
+  fzri_put16(hdr, number);
+  fzri_put16(hdr + 2, v->tail_len);
+  v->flags |= FZR_VERDICT_TAIL_HDR;
+}
+
 /* Appends it. A shorter one ends the run. */
 FAST void join(batch *b, const uint8_t *data, uint16_t len)
 {
@@ -146,28 +156,30 @@ FAST void join(batch *b, const uint8_t *data, uint16_t len)
     v->stride = (uint32_t)((uintptr_t)data - (uintptr_t)v->data);
   v->count++;
   v->tail_len = len;
-  if (v->hdr_len)
-    fzri_put16(v->tail_hdr + 2, len);
+  if (v->hdr_len && len != v->len)
+    put_tail_header(b, v, fzri_get16(v->hdr));
   b->forwarded = b->in_idx + 1;
 }
 
 /* Where |v| goes from and to. */
-FAST void address(const batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
+FAST void address(batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
                   fzr_verdict *v)
 {
   if (direction == 0) {
     v->io = a->io[fzri_family_slot(c->peer.family)];
-    v->to_own = c->own;
+    v->flags = c->own ? FZR_VERDICT_TO_OWN : 0;
     v->to = c->peer;
     v->from = b->e->public_addr[fzri_family_slot(c->peer.family)];
     v->from.port = a->port;
     return;
   }
   v->hdr_len = FZR_CHANNEL_HEADER_LEN;
-  fzri_put16(v->hdr, c->number);
-  fzri_put16(v->hdr + 2, v->len);
-  fzri_put16(v->tail_hdr, c->number);
-  fzri_put16(v->tail_hdr + 2, v->tail_len);
+  v->hdr = b->hdr;
+  fzri_put16(b->hdr, c->number);
+  fzri_put16(b->hdr + 2, v->len);
+  b->hdr += 2 * FZR_CHANNEL_HEADER_LEN; /* a shorter one may still join */
+  if (v->tail_len != v->len)
+    put_tail_header(b, v, c->number);
   v->to = a->client;
   v->from = a->server;
 }
@@ -449,6 +461,12 @@ static void take_peer_packet(batch *b, const fzr_pkt *pkt, fzri_guess *g)
   forward(b, a, c, 1, &r);
 }
 
+/* Whether there is no room for a further verdict, and the headers that one to a client has. */
+FAST bool is_full(const batch *b)
+{
+  return b->n == b->max || b->e->headers + FZRI_HEADERS_BYTES - b->hdr < 2 * (ptrdiff_t)FZR_HEADER_MAX;
+}
+
 /* As take_client_packets. */
 static size_t take_peer_packets(batch *b, const fzr_pkt *in, size_t n, size_t done, fzri_ahead *l)
 {
@@ -456,7 +474,7 @@ static size_t take_peer_packets(batch *b, const fzr_pkt *in, size_t n, size_t do
     b->in_idx = (uint32_t)(done + i);
     if (i && l->of[i] == l->of[i - 1] && peer_goes_on(b, &in[i]))
       continue;
-    if (b->n == b->max)
+    if (is_full(b))
       return i;
     take_peer_packet(b, &in[i], &l->guesses[l->of[i]]);
   }
@@ -490,7 +508,7 @@ int fzr_engine_rx(fzr_engine *e, enum fzr_side side, fzr_batch *rx, fzr_time now
   if (!e || !rx->in || !rx->out || !rx->room || (side != FZR_SIDE_CLIENT && side != FZR_SIDE_PEER))
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
-  batch b = {.e = e, .out = rx->out, .max = rx->room};
+  batch b = {.e = e, .out = rx->out, .max = rx->room, .hdr = e->headers};
   rx->consumed = side == FZR_SIDE_CLIENT ? rx_clients(&b, rx->in, rx->count, rx->consumed)
                                          : rx_peers(&b, rx->in, rx->count, rx->consumed);
   rx->written = b.n;

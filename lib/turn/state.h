@@ -140,6 +140,9 @@ typedef struct fzri_answer {
   uint8_t data[FZRI_ANSWER_MAX + 5];
 } fzri_answer;
 
+/* Room for the headers of one call's verdicts: of a thousand runs of ChannelData, and of 64 runs if both of a run's are the longest. */
+#define FZRI_HEADERS_BYTES (64 * 2 * FZR_HEADER_MAX)
+
 struct fzr_engine {
   _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* a shard's counters share no line with another's */
   fzr_time now;
@@ -203,6 +206,8 @@ struct fzr_engine {
   void *log_ctx;
 
   fzr_stats stats; /* gauges of memory are filled in by fzr_engine_stats */
+
+  _Alignas(FZRI_CACHE_LINE) uint8_t headers[FZRI_HEADERS_BYTES]; /* what verdicts put in front of payloads */
 };
 
 /* The object with an index that is known to be in use: fzri_pool_at with a size that the compiler knows. */

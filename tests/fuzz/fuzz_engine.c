@@ -109,7 +109,13 @@ static void check_verdict(const fzr_verdict *v, const uint8_t *data, size_t len)
   FUZZ_CHECK(v->count >= 1 && v->tail_len <= v->len);
   const uint8_t *end = v->data + (size_t)(v->count - 1) * v->stride + v->tail_len;
   FUZZ_CHECK(v->data >= data && end <= data + len);
-  FUZZ_CHECK(v->hdr_len == 0 || (v->hdr_len == 4 && (v->hdr[0] & 0xf0) == 0x40));
+  FUZZ_CHECK(v->hdr_len == 0 || v->hdr_len == FZR_CHANNEL_HEADER_LEN);
+  FUZZ_CHECK(v->pad == 0 && v->tail_pad == 0);
+  for (unsigned i = 0; v->hdr_len && i < v->count; i++) {
+    const uint8_t *hdr = fzr_verdict_header(v, i);
+    const unsigned payload = i + 1u == v->count ? v->tail_len : v->len;
+    FUZZ_CHECK((hdr[0] & 0xf0) == 0x40 && (unsigned)(hdr[2] << 8 | hdr[3]) == payload);
+  }
   FUZZ_CHECK(v->to.family == FZR_FAMILY_IPV4 || v->to.family == FZR_FAMILY_IPV6);
   FUZZ_CHECK(v->to.port && v->from.port);
 }

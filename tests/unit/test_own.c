@@ -321,7 +321,7 @@ START_TEST(test_live_ports)
   for (unsigned i = 0; i < 2; i++) {
     fzt_client(&relay, &client.addr, &client.server, data[i], sizeof data[i]);
     ck_assert_uint_eq(relay.verdicts[0].action, FZR_ACT_FORWARD);
-    ck_assert_uint_eq(relay.verdicts[0].to_own, i == 0);
+    ck_assert_uint_eq(relay.verdicts[0].flags, i == 0 ? FZR_VERDICT_TO_OWN : 0);
   }
   ck_assert_int_eq(fzt_refresh(&relay, &client, 0), 0);
   ck_assert(!fzr_engine_port_is_live(other.engine, port, FZR_FAMILY_IPV4));

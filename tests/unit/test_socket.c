@@ -99,12 +99,20 @@ START_TEST(test_datagrams)
   ck_assert_uint_eq(gather(&v, 2, got), 1);
   ck_assert_mem_eq(got, "g", 1);
   v.hdr_len = 4;
-  memcpy(v.hdr, "HEAD", 4);
-  memcpy(v.tail_hdr, "TAIL", 4);
+  v.hdr = (const uint8_t *)"HEADTAIL";
+  ck_assert_uint_eq(gather(&v, 2, got), 5);
+  ck_assert_mem_eq(got, "HEADg", 5);
+  v.flags = FZR_VERDICT_TAIL_HDR;
   ck_assert_uint_eq(gather(&v, 1, got), 7);
   ck_assert_mem_eq(got, "HEADdef", 7);
   ck_assert_uint_eq(gather(&v, 2, got), 5);
   ck_assert_mem_eq(got, "TAILg", 5);
+  v.pad = 1;
+  v.tail_pad = 3;
+  ck_assert_uint_eq(gather(&v, 1, got), 8);
+  ck_assert_mem_eq(got, "HEADdef", 8); /* its zero as well */
+  ck_assert_uint_eq(gather(&v, 2, got), 8);
+  ck_assert_mem_eq(got, "TAILg\0\0", 8);
 }
 END_TEST
 

@@ -105,8 +105,8 @@ END_TEST
 /* ---- whatever is put comes out, in order ---- */
 
 typedef struct datagram {
-  uint8_t hdr[4];
-  uint16_t hdr_len, len;
+  uint8_t hdr[FZR_HEADER_MAX];
+  uint16_t hdr_len, len, pad;
   const uint8_t *data;
   const fzr_addr *to;
 } datagram;
@@ -114,22 +114,30 @@ typedef struct datagram {
 static datagram want[4096];
 static unsigned wanted;
 
+/* Its headers are overwritten with the next one's. */
 static fzri_piece random_piece(fzt_prng *prng, const fzr_addr *dest)
 {
+  static uint8_t hdr[2 * FZR_HEADER_MAX];
+  for (unsigned i = 0; i < sizeof hdr; i++)
+    hdr[i] = (uint8_t)fzt_below(prng, 256);
+  const uint8_t lengths[4] = {0, 4, 36, (uint8_t)fzt_below(prng, FZR_HEADER_MAX + 1)};
   fzri_piece piece = {.data = bytes + fzt_below(prng, 1000),
+                      .hdr = hdr,
                       .count = (uint16_t)(1 + fzt_below(prng, fzt_below(prng, 2) ? 3 : 100)),
-                      .hdr_len = fzt_below(prng, 2) ? 4 : 0,
-                      .hdr = {0x40, 0, (uint8_t)wanted, 1},
-                      .tail_hdr = {0x40, 0, (uint8_t)wanted, 2}};
+                      .hdr_len = lengths[fzt_below(prng, 4)]};
+  piece.tail_hdr = fzt_below(prng, 2) ? piece.hdr_len : 0;
+  piece.pad = (uint8_t)(fzt_below(prng, 2) ? fzt_below(prng, FZR_PAD_MAX + 1) : 0);
   piece.len = (uint16_t)(fzt_below(prng, 4) ? 100 : fzt_below(prng, 1200));
   piece.tail_len =
       (uint16_t)(piece.len && fzt_below(prng, 3) == 0 ? 1 + fzt_below(prng, piece.len) : piece.len);
   piece.stride = (uint32_t)(piece.len + fzt_below(prng, 2) * 4);
+  piece.tail_pad = piece.tail_len == piece.len ? piece.pad : piece.pad / 2;
   for (unsigned i = 0; i < piece.count; i++) {
     const bool tail = i + 1u == piece.count;
     datagram *d = &want[wanted++];
-    memcpy(d->hdr, tail ? piece.tail_hdr : piece.hdr, sizeof d->hdr);
+    memcpy(d->hdr, piece.hdr + (tail ? piece.tail_hdr : 0), piece.hdr_len);
     d->hdr_len = piece.hdr_len;
+    d->pad = tail ? piece.tail_pad : piece.pad;
     d->len = tail ? piece.tail_len : piece.len;
     d->data = piece.data + (size_t)i * piece.stride;
     d->to = dest;
@@ -139,7 +147,7 @@ static fzri_piece random_piece(fzt_prng *prng, const fzr_addr *dest)
 
 static void check_segment(const fzri_segment *s, const datagram *d)
 {
-  fzt_check(s->len == d->len && s->data == d->data && s->hdr_len == d->hdr_len);
+  fzt_check(s->len == d->len && s->data == d->data && s->hdr_len == d->hdr_len && s->pad == d->pad);
   /* Of one that was cut from the end of a piece, the header is that of all but the last. */
   fzt_check(!s->hdr_len || memcmp(s->hdr, d->hdr, s->hdr_len) == 0);
 }
@@ -158,7 +166,7 @@ static unsigned check_run(fzt_prng *prng, const fzri_run *run, unsigned at)
     fzt_check(fzri_segments_next(&walk, &s));
     check_segment(&s, d);
     fzt_check(memcmp(&run->to, d->to, sizeof run->to) == 0);
-    const unsigned len = (unsigned)d->hdr_len + d->len;
+    const unsigned len = (unsigned)d->hdr_len + d->len + d->pad;
     fzt_check(i + 1u == run->count ? len <= run->seg_len : len == run->seg_len);
     sum += len;
   }
