@@ -93,7 +93,7 @@ int main(void)
   fzr_stun_add_integrity(&b, key, sizeof key);
   const int code = ask(engine, &b, &answer);
   printf("with credentials: %d\n", code);
-  if (code == 0 && fzr_stun_get_addr(&answer, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed) == 0 &&
+  if (code == 0 && fzr_stun_get_addr(&answer, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed) &&
       fzr_addr_format(&relayed, true, text, sizeof text) > 0)
     printf("relayed address: %s\n", text);
   fzr_engine_free(engine);

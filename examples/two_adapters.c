@@ -143,7 +143,7 @@ static void allocate(client *c)
   begin(c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
   fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
   if (ask(c, &b, answer, sizeof answer, &msg) ||
-      fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &c->relayed))
+      !fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &c->relayed))
     fail("the second Allocate");
 }
 

@@ -13,8 +13,9 @@
  *   only one that several threads may use at once. There is no global state.
  * - Time. Monotonic nanoseconds, passed in with each call that depends on it; the library reads no clock, but for
  *   fzr_udp_poll. Lifetimes are measured from those. Unix time comes in through fzr_engine_set_wallclock and matters for credentials only.
- * - Errors. 0 (or a count) or a negative enum fzr_error; fzr_strerror has its text. No errno, no abort, whatever comes
- *   in. What a stranger sends is no error but a drop reason or an error response.
+ * - Success. An int is 0, a count or a length on success, else a negative enum fzr_error; fzr_strerror has its
+ *   text. A bool tells whether there was something to get. What a stranger sends is no error: functions that
+ *   read it return an enum fzr_drop_reason, FZR_DROP_NONE if it is good. No errno, no abort, whatever comes in.
  * - Sizes. Structs that begin with `size` may grow. Where the library reads one, set `size` to the sizeof you were compiled with
  *   (their _init does): a shorter one than the library's means defaults for the rest; a longer one is taken if its tail is
  *   zero. Where the library writes one (statistics), its size is an argument, which an inline function passes for you, and

@@ -105,11 +105,16 @@ typedef struct fzr_stun_msg {
  * describes it in |msg|, which keeps pointing into |data|. A FINGERPRINT, if present, is verified. A first byte
  * above 3 belongs to other protocols (RFC 7983), so methods from 0x100 on, which nobody has defined, are not read.
  *
- * Returns 0, or the enum fzr_drop_reason (a positive number) for which this is no valid message:
- * FZR_DROP_NOT_STUN, FZR_DROP_STUN_TRUNCATED, FZR_DROP_STUN_COOKIE, FZR_DROP_STUN_LENGTH,
- * FZR_DROP_STUN_ATTRIBUTE, FZR_DROP_STUN_FINGERPRINT. RFC 8489 section 6.3.
+ * Returns FZR_DROP_NONE, or why this is no valid message, which nobody need answer. |msg| is not to be used
+ * then. RFC 8489 section 6.3:
+ * - FZR_DROP_NOT_STUN: the first byte is another protocol's, or there is none.
+ * - FZR_DROP_STUN_TRUNCATED: |len| is less than a header, or not what the header says.
+ * - FZR_DROP_STUN_COOKIE: the magic cookie is missing.
+ * - FZR_DROP_STUN_LENGTH: the length in the header is no multiple of 4.
+ * - FZR_DROP_STUN_ATTRIBUTE: an attribute is longer than the message, or of a length that it can't have.
+ * - FZR_DROP_STUN_FINGERPRINT: the FINGERPRINT is wrong, or not the last attribute.
  */
-FZR_API int fzr_stun_read(const uint8_t *data, size_t len, fzr_stun_msg *msg);
+FZR_API enum fzr_drop_reason fzr_stun_read(const uint8_t *data, size_t len, fzr_stun_msg *msg);
 
 /** `fzr_stun_has` tells whether |msg| has the known attribute |type| (enum fzr_stun_attr_type). */
 FZR_API bool fzr_stun_has(const fzr_stun_msg *msg, uint16_t type);
@@ -130,20 +135,23 @@ FZR_API bool fzr_stun_next(const fzr_stun_msg *msg, uint16_t *offset, fzr_stun_a
 FZR_API const uint8_t *fzr_stun_txid(const fzr_stun_msg *msg);
 
 /**
- * `fzr_stun_get_u32` reads the attribute |type| of |msg| as a 32-bit number (LIFETIME and the like; for
- * CHANNEL-NUMBER and REQUESTED-TRANSPORT the value stands in the upper bits). Returns 0, or a positive drop
- * reason: FZR_DROP_STUN_ATTRIBUTE if it is absent or not 4 bytes long.
+ * `fzr_stun_get_u32` reads the known attribute |type| of |msg| as a 32-bit number into |value| (LIFETIME and
+ * the like; for CHANNEL-NUMBER and REQUESTED-TRANSPORT the value stands in the upper bits). Returns true, or
+ * false (|value| untouched) if |msg| has none, or one that is not 4 bytes long.
  */
-FZR_API int fzr_stun_get_u32(const fzr_stun_msg *msg, uint16_t type, uint32_t *value);
+FZR_API bool fzr_stun_get_u32(const fzr_stun_msg *msg, uint16_t type, uint32_t *value);
 
 /**
  * `fzr_stun_attr_addr` decodes |attr|, an XOR-…-ADDRESS of |msg|, into |addr| (RFC 8489 section 14.2).
- * Returns 0, or FZR_DROP_STUN_ATTRIBUTE if its family or size is not that of an address.
+ * Returns true, or false (|addr| untouched) if its family or length is not that of an address.
  */
-FZR_API int fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_addr *addr);
+FZR_API bool fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_addr *addr);
 
-/** `fzr_stun_get_addr` is fzr_stun_get and fzr_stun_attr_addr in one; absent is FZR_DROP_STUN_ATTRIBUTE. */
-FZR_API int fzr_stun_get_addr(const fzr_stun_msg *msg, uint16_t type, fzr_addr *addr);
+/**
+ * `fzr_stun_get_addr` is fzr_stun_get and fzr_stun_attr_addr in one: it decodes the known attribute |type| of
+ * |msg| into |addr|. Returns true, or false (|addr| untouched) if |msg| has none, or one that is no address.
+ */
+FZR_API bool fzr_stun_get_addr(const fzr_stun_msg *msg, uint16_t type, fzr_addr *addr);
 
 /** `fzr_stun_error_code` returns the number in |msg|'s ERROR-CODE (300 to 699), or 0 if it has none. */
 FZR_API unsigned fzr_stun_error_code(const fzr_stun_msg *msg);
@@ -206,10 +214,13 @@ FZR_API const char *fzr_stun_error_reason(unsigned code);
  * payload is passed over. |channel| gets the number, |payload_len| the payload's length; the payload begins
  * at |data| + FZR_CHANNEL_HEADER_LEN.
  *
- * Returns 0, or FZR_DROP_NOT_STUN (number outside 0x4000-0x4FFF) or FZR_DROP_CHANNEL_DATA_TRUNCATED.
- * RFC 8656 sections 12.4 and 12.5.
+ * Returns FZR_DROP_NONE, or why these are no ChannelData; |channel| and |payload_len| are untouched then. RFC
+ * 8656 sections 12.4 and 12.5:
+ * - FZR_DROP_NOT_STUN: the number is not within 0x4000 to 0x4FFF.
+ * - FZR_DROP_CHANNEL_DATA_TRUNCATED: |len| is less than a header, or than the payload that it tells of.
  */
-FZR_API int fzr_channel_data_read(const uint8_t *data, size_t len, uint16_t *channel, uint16_t *payload_len);
+FZR_API enum fzr_drop_reason fzr_channel_data_read(const uint8_t *data, size_t len, uint16_t *channel,
+                                                   uint16_t *payload_len);
 
 /** `fzr_channel_data_header` writes the 4 header bytes of |payload_len| bytes on |channel| to |out|. */
 FZR_API void fzr_channel_data_header(uint8_t out[4], uint16_t channel, uint16_t payload_len);

@@ -3,7 +3,8 @@
 
 #include "../base/bytes.h"
 
-int fzr_channel_data_read(const uint8_t *data, size_t len, uint16_t *channel, uint16_t *payload_len)
+enum fzr_drop_reason fzr_channel_data_read(const uint8_t *data, size_t len, uint16_t *channel,
+                                           uint16_t *payload_len)
 {
   if (len == 0 || (data[0] & 0xf0) != 0x40)
     return FZR_DROP_NOT_STUN;
@@ -14,7 +15,7 @@ int fzr_channel_data_read(const uint8_t *data, size_t len, uint16_t *channel, ui
     return FZR_DROP_CHANNEL_DATA_TRUNCATED;
   *channel = fzri_get16(data);
   *payload_len = payload;
-  return 0;
+  return FZR_DROP_NONE;
 }
 
 void fzr_channel_data_header(uint8_t out[4], uint16_t channel, uint16_t payload_len)

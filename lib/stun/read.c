@@ -35,7 +35,7 @@ int fzri_attr_index(uint16_t type)
 #define INDEX_FINGERPRINT  25
 
 /* RFC 8489 section 5: the 20-byte header. */
-static int read_header(const uint8_t *data, size_t len, fzr_stun_msg *msg)
+static enum fzr_drop_reason read_header(const uint8_t *data, size_t len, fzr_stun_msg *msg)
 {
   if (len == 0 || data[0] > 0x03)
     return FZR_DROP_NOT_STUN;
@@ -54,7 +54,7 @@ static int read_header(const uint8_t *data, size_t len, fzr_stun_msg *msg)
   msg->len = (uint16_t)len;
   msg->cls = (uint8_t)((type >> 4 & 1) | (type >> 7 & 2));
   msg->method = (uint16_t)((type & 0xf) | (type >> 1 & 0x70) | (type >> 2 & 0xf80));
-  return 0;
+  return FZR_DROP_NONE;
 }
 
 static bool fingerprint_matches(const fzr_stun_msg *msg, size_t at)
@@ -62,8 +62,8 @@ static bool fingerprint_matches(const fzr_stun_msg *msg, size_t at)
   return (fzri_crc32(msg->data, at) ^ FINGERPRINT_XOR) == fzri_get32(msg->data + at + ATTR_HEADER);
 }
 
-/* Notes one attribute. Returns 0 or the reason to drop the message. */
-static int note(fzr_stun_msg *msg, size_t at, uint16_t type, uint16_t len)
+/* Notes one attribute. Returns FZR_DROP_NONE or the reason to drop the message. */
+static enum fzr_drop_reason note(fzr_stun_msg *msg, size_t at, uint16_t type, uint16_t len)
 {
   const int index = fzri_attr_index(type);
   const bool behind_integrity = msg->at[INDEX_INTEGRITY] != 0;
@@ -73,7 +73,7 @@ static int note(fzr_stun_msg *msg, size_t at, uint16_t type, uint16_t len)
     if (at + ATTR_HEADER + FINGERPRINT_LEN != msg->len || !fingerprint_matches(msg, at))
       return FZR_DROP_STUN_FINGERPRINT;
   } else if (behind_integrity && index != INDEX_INTEGRITY256) {
-    return 0;
+    return FZR_DROP_NONE;
   } else if (index == INDEX_INTEGRITY && len != INTEGRITY_LEN) {
     return FZR_DROP_STUN_ATTRIBUTE;
   }
@@ -86,13 +86,13 @@ static int note(fzr_stun_msg *msg, size_t at, uint16_t type, uint16_t len)
     if (msg->unknown_count < UINT8_MAX)
       msg->unknown_count++;
   }
-  return 0;
+  return FZR_DROP_NONE;
 }
 
-int fzr_stun_read(const uint8_t *data, size_t len, fzr_stun_msg *msg)
+enum fzr_drop_reason fzr_stun_read(const uint8_t *data, size_t len, fzr_stun_msg *msg)
 {
   memset(msg, 0, sizeof *msg);
-  int reason = read_header(data, len, msg);
+  enum fzr_drop_reason reason = read_header(data, len, msg);
   if (reason)
     return reason;
   for (size_t at = FZR_STUN_HEADER_LEN; at < len;) {
@@ -106,7 +106,7 @@ int fzr_stun_read(const uint8_t *data, size_t len, fzr_stun_msg *msg)
       return reason;
     at += ATTR_HEADER + padded;
   }
-  return 0;
+  return FZR_DROP_NONE;
 }
 
 bool fzr_stun_has(const fzr_stun_msg *msg, uint16_t type)
@@ -146,36 +146,34 @@ const uint8_t *fzr_stun_txid(const fzr_stun_msg *msg)
   return msg->data + 8;
 }
 
-int fzr_stun_get_u32(const fzr_stun_msg *msg, uint16_t type, uint32_t *value)
+bool fzr_stun_get_u32(const fzr_stun_msg *msg, uint16_t type, uint32_t *value)
 {
   fzr_stun_attr attr;
   if (!fzr_stun_get(msg, type, &attr) || attr.len != 4)
-    return FZR_DROP_STUN_ATTRIBUTE;
+    return false;
   *value = fzri_get32(attr.value);
-  return 0;
+  return true;
 }
 
-int fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_addr *addr)
+bool fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_addr *addr)
 {
   const uint8_t *value = attr->value;
   const uint8_t family = attr->len >= 4 ? value[1] : FZR_FAMILY_NONE;
   const size_t ip_len = family == FZR_FAMILY_IPV4 ? 4 : 16;
   if ((family != FZR_FAMILY_IPV4 && family != FZR_FAMILY_IPV6) || attr->len != 4 + ip_len)
-    return FZR_DROP_STUN_ATTRIBUTE;
+    return false;
   memset(addr, 0, sizeof *addr);
   addr->family = family;
   addr->port = (uint16_t)(fzri_get16(value + 2) ^ FZR_STUN_COOKIE >> 16);
   for (size_t i = 0; i < ip_len; i++)
     addr->ip[i] = value[4 + i] ^ msg->data[4 + i]; /* cookie and transaction id */
-  return 0;
+  return true;
 }
 
-int fzr_stun_get_addr(const fzr_stun_msg *msg, uint16_t type, fzr_addr *addr)
+bool fzr_stun_get_addr(const fzr_stun_msg *msg, uint16_t type, fzr_addr *addr)
 {
   fzr_stun_attr attr;
-  if (!fzr_stun_get(msg, type, &attr))
-    return FZR_DROP_STUN_ATTRIBUTE;
-  return fzr_stun_attr_addr(msg, &attr, addr);
+  return fzr_stun_get(msg, type, &attr) && fzr_stun_attr_addr(msg, &attr, addr);
 }
 
 unsigned fzr_stun_error_code(const fzr_stun_msg *msg)

@@ -95,9 +95,9 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
                                        const fzr_addr *to)
 {
   fzri_request r;
-  const int reason = fzr_stun_read(data, len, &r.msg);
+  const enum fzr_drop_reason reason = fzr_stun_read(data, len, &r.msg);
   if (reason)
-    return (enum fzr_drop_reason)reason;
+    return reason;
   if (r.msg.cls != FZR_STUN_REQUEST)
     return FZR_DROP_STUN_NOT_REQUEST;
   r.method = find_method(r.msg.method);

@@ -18,7 +18,7 @@ typedef struct wanted {
 static unsigned read_byte(fzri_request *r, uint16_t type, uint8_t *value)
 {
   uint32_t word;
-  if (fzr_stun_get_u32(&r->msg, type, &word))
+  if (!fzr_stun_get_u32(&r->msg, type, &word))
     return fzri_refuse_attribute(r, type);
   *value = (uint8_t)(word >> 24);
   return 0;

@@ -8,10 +8,10 @@
 static unsigned read_binding(fzri_request *r, uint16_t *number, fzr_addr *peer)
 {
   uint32_t value;
-  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_CHANNEL_NUMBER, &value))
+  if (!fzr_stun_get_u32(&r->msg, FZR_ATTR_CHANNEL_NUMBER, &value))
     return fzri_refuse_attribute(r, FZR_ATTR_CHANNEL_NUMBER);
   r->channel = *number = (uint16_t)(value >> 16);
-  if (fzr_stun_get_addr(&r->msg, FZR_ATTR_XOR_PEER_ADDRESS, peer))
+  if (!fzr_stun_get_addr(&r->msg, FZR_ATTR_XOR_PEER_ADDRESS, peer))
     return fzri_refuse_attribute(r, FZR_ATTR_XOR_PEER_ADDRESS);
   r->peer = peer;
   if (*number < FZR_CHANNEL_MIN || *number > FZR_CHANNEL_MAX)

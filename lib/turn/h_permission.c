@@ -7,7 +7,7 @@
 static unsigned check_peer(const fzr_engine *e, fzri_request *r, const fzri_allocation *a,
                            const fzr_stun_attr *attr, fzr_addr *peer, fzri_peer_judgement *judged)
 {
-  if (fzr_stun_attr_addr(&r->msg, attr, peer))
+  if (!fzr_stun_attr_addr(&r->msg, attr, peer))
     return fzri_refuse_attribute(r, FZR_ATTR_XOR_PEER_ADDRESS);
   if (fzri_peer_family(a, peer))
     return 443;

@@ -12,7 +12,7 @@ static unsigned read_family(fzri_request *r, const fzri_allocation *a, uint8_t *
   *family = FZR_FAMILY_NONE;
   if (!fzr_stun_has(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY))
     return 0;
-  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, &value))
+  if (!fzr_stun_get_u32(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, &value))
     return fzri_refuse_attribute(r, FZR_ATTR_REQUESTED_ADDRESS_FAMILY);
   *family = (uint8_t)(value >> 24);
   return a->families & fzri_family_bit(*family) ? 0 : 443;

@@ -50,7 +50,7 @@ unsigned fzri_request_lifetime(fzri_request *r, uint32_t *lifetime)
   *lifetime = FZRI_LIFETIME_DEFAULT;
   if (!fzr_stun_has(&r->msg, FZR_ATTR_LIFETIME))
     return 0;
-  if (fzr_stun_get_u32(&r->msg, FZR_ATTR_LIFETIME, lifetime))
+  if (!fzr_stun_get_u32(&r->msg, FZR_ATTR_LIFETIME, lifetime))
     return fzri_refuse_attribute(r, FZR_ATTR_LIFETIME);
   if (*lifetime > FZRI_LIFETIME_MAX)
     *lifetime = FZRI_LIFETIME_MAX;

@@ -191,7 +191,7 @@ static void allocate(world *w, unsigned i)
   memcpy(w->nonce[i % REQUESTS], nonce.value, nonce.len);
   w->nonce_len = nonce.len;
   build(w, i, FZR_STUN_ALLOCATE, NO_LIFETIME, &r);
-  if (ask(w, &c->addr, &r, &msg, answer) || fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed))
+  if (ask(w, &c->addr, &r, &msg, answer) || !fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed))
     die("an allocation was refused");
   c->port = relayed.port;
 }

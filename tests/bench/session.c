@@ -167,8 +167,8 @@ static void fail(session *s, unsigned code)
 
 static void succeed(session *s, const fzr_stun_msg *msg)
 {
-  if (s->state == SESSION_ALLOCATING && (fzr_stun_get_addr(msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &s->relayed) ||
-                                         fzr_stun_get_addr(msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &s->mapped))) {
+  if (s->state == SESSION_ALLOCATING && (!fzr_stun_get_addr(msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &s->relayed) ||
+                                         !fzr_stun_get_addr(msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &s->mapped))) {
     fail(s, 0);
     return;
   }

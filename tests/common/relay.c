@@ -200,7 +200,7 @@ int fzt_allocate(fzt_relay *relay, fzt_client_state *client)
       keep_nonce(client, &msg);
   }
   fzr_addr relayed;
-  if (code == 0 && fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed) == 0)
+  if (code == 0 && fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed))
     client->relayed_port = relayed.port;
   return code;
 }

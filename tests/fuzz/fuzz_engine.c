@@ -70,7 +70,7 @@ static void note_answer(fuzz_engine *f, const fzr_transmit *t)
       memcpy(f->nonce[i], nonce.value, nonce.len);
       f->nonce_len[i] = nonce.len;
     }
-    if (fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed) == 0)
+    if (fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed))
       f->port[i] = relayed.port;
   }
 }

@@ -81,7 +81,7 @@ static int ask(int c, uint16_t method, void (*add)(fzr_stun_builder *, const voi
     const int code = fzt_finish(&relay, &clients[c], &b, &msg);
     if (code == 0 && method == FZR_STUN_ALLOCATE) {
       fzr_addr relayed;
-      fzt_check(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed) == 0);
+      fzt_check(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed));
       clients[c].relayed_port = relayed.port;
     }
     const bool first = code == 401 && !clients[c].nonce_len;

@@ -151,9 +151,9 @@ static void on_success(sim_client *c, const fzr_stun_msg *msg)
   switch (c->method) {
   case FZR_STUN_ALLOCATE:
     while (fzr_stun_next(msg, &offset, &attr))
-      if (attr.type == FZR_ATTR_XOR_RELAYED_ADDRESS && fzr_stun_attr_addr(msg, &attr, &addr) == 0)
+      if (attr.type == FZR_ATTR_XOR_RELAYED_ADDRESS && fzr_stun_attr_addr(msg, &attr, &addr))
         c->relayed[addr.family == FZR_FAMILY_IPV6] = addr;
-    fzt_check(fzr_stun_get_addr(msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr) == 0);
+    fzt_check(fzr_stun_get_addr(msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr));
     fzt_check(fzr_addr_equal(&addr, &c->addr));
     c->allocated = true;
     c->allocations++;

@@ -223,7 +223,7 @@ START_TEST(test_families)
     ck_assert(fzr_stun_get(&msg, FZR_ATTR_ADDRESS_ERROR_CODE, &error));
     ck_assert_uint_eq(error.value[0], off);
     fzr_addr relayed;
-    ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed), 0);
+    ck_assert(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed));
     ck_assert_uint_eq(relayed.family, on);
     fzt_refresh(&relay, &client, 0);
     /* None at all. */

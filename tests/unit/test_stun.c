@@ -62,7 +62,7 @@ START_TEST(test_first_of_two_counts)
   fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, 7);
   fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, 8);
   ck_assert_int_eq(finish_and_read(), 0);
-  ck_assert_int_eq(fzr_stun_get_u32(&msg, FZR_ATTR_LIFETIME, &value), 0);
+  ck_assert(fzr_stun_get_u32(&msg, FZR_ATTR_LIFETIME, &value));
   ck_assert_uint_eq(value, 7);
 }
 END_TEST
@@ -133,7 +133,8 @@ END_TEST
 START_TEST(test_getters)
 {
   fzr_stun_attr attr = {NULL, 5, 6};
-  fzr_addr addr;
+  const fzr_addr before = fzt_addr("192.0.2.1:7");
+  fzr_addr addr = before;
   uint32_t value = 77;
   begin(FZR_STUN_BINDING, FZR_STUN_REQUEST);
   fzr_stun_add(&b, FZR_ATTR_LIFETIME, "abc", 3);
@@ -143,10 +144,12 @@ START_TEST(test_getters)
   ck_assert(!fzr_stun_get(&msg, 0x7777, &attr));
   ck_assert(!fzr_stun_has(&msg, 0x7777));
   ck_assert_uint_eq(attr.type, 5);
-  ck_assert_int_eq(fzr_stun_get_u32(&msg, FZR_ATTR_LIFETIME, &value), FZR_DROP_STUN_ATTRIBUTE);
-  ck_assert_int_eq(fzr_stun_get_u32(&msg, FZR_ATTR_CHANNEL_NUMBER, &value), FZR_DROP_STUN_ATTRIBUTE);
-  ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, &addr), FZR_DROP_STUN_ATTRIBUTE);
-  ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr), FZR_DROP_STUN_ATTRIBUTE);
+  ck_assert(!fzr_stun_get_u32(&msg, FZR_ATTR_LIFETIME, &value));
+  ck_assert(!fzr_stun_get_u32(&msg, FZR_ATTR_CHANNEL_NUMBER, &value));
+  ck_assert(!fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, &addr));
+  ck_assert(!fzr_stun_get_addr(&msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr));
+  ck_assert_uint_eq(value, 77);
+  ck_assert(fzr_addr_equal(&addr, &before));
   ck_assert(!fzr_stun_verify(&msg, buffer, FZR_STUN_KEY_LEN)); /* has none */
   ck_assert_uint_eq(fzr_stun_error_code(&msg), 0);
 }
@@ -166,7 +169,7 @@ START_TEST(test_addresses)
     begin(FZR_STUN_BINDING, FZR_STUN_SUCCESS);
     fzr_stun_add_addr(&b, FZR_ATTR_XOR_MAPPED_ADDRESS, &given);
     ck_assert_int_eq(finish_and_read(), 0);
-    ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr), 0);
+    ck_assert(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr));
     ck_assert(fzr_addr_equal(&addr, &given));
   }
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -174,7 +177,7 @@ START_TEST(test_addresses)
     begin(FZR_STUN_BINDING, FZR_STUN_SUCCESS);
     fzr_stun_add(&b, FZR_ATTR_XOR_MAPPED_ADDRESS, value, bad[i].len);
     ck_assert_int_eq(finish_and_read(), 0);
-    ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr), FZR_DROP_STUN_ATTRIBUTE);
+    ck_assert(!fzr_stun_get_addr(&msg, FZR_ATTR_XOR_MAPPED_ADDRESS, &addr));
   }
 }
 END_TEST

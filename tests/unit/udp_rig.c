@@ -273,7 +273,7 @@ static void allocate_and_bind(const char *addr)
   memcpy(rig.client.nonce, nonce.value, nonce.len);
   rig.client.nonce_len = nonce.len;
   ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 0);
-  ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &rig.relayed), 0);
+  ck_assert(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &rig.relayed));
   ck_assert_int_eq(rig_ask(FZR_STUN_CHANNEL_BIND, add_binding, &msg), 0);
 }
 

@@ -13,7 +13,7 @@ static int allocate_both(fzt_relay *relay, fzt_client_state *client)
   fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
   fzr_stun_add_u32(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, (uint32_t)FZR_FAMILY_IPV6 << 24);
   const int code = fzt_finish(relay, client, &b, &msg);
-  ck_assert_int_eq(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed), 0);
+  ck_assert(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed));
   client->relayed_port = relayed.port;
   return code;
 }
