@@ -183,7 +183,9 @@ class Lives(PortalTest):
 
     def test_two_relays_with_one_secret(self):
         portal = self.portal()
-        subjects = [self.start(portal, PORTAL_TIMING=timing(heartbeat="50ms"))[0] for _ in range(2)]
+        # Who watches for long does so with the relay's own times: a portal in Python may well be late by 150 ms once in an hour.
+        times = timing(heartbeat="50ms") if SIDE_BY_SIDE <= 1 else ""
+        subjects = [self.start(portal, PORTAL_TIMING=times)[0] for _ in range(2)]
         end = time.monotonic() + SIDE_BY_SIDE
         heard = 0
         while heard < 20 or time.monotonic() < end:
