@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file auth.h
- * Long-term credentials (RFC 8489 section 9.2): the schemes an engine can check, and how to make credentials
- * that they accept.
+ * Long-term credentials (RFC 8489 section 9.2): the schemes an engine can check, and how to make
+ * credentials that they accept.
  */
 #ifndef FIREZONE_RELAY_AUTH_H
 #define FIREZONE_RELAY_AUTH_H
@@ -18,25 +18,38 @@ extern "C" {
 /** "For ever", as an expiry in unix seconds. */
 #define FZR_NO_EXPIRY UINT64_MAX
 
+/** The schemes: what usernames look like, and where passwords come from. */
 enum fzr_auth_kind {
-  FZR_AUTH_NONE = 0,    /**< not set: fzr_engine_new refuses it */
-  FZR_AUTH_STAMP = 1,   /**< "{expiry}:{salt}", password of a shared secret by SHA-256: Firezone's */
-  FZR_AUTH_STATIC = 2,  /**< a table of users and passwords */
-  FZR_AUTH_REST = 3,    /**< "{expiry}:{name}", password of a shared secret by HMAC-SHA1: coturn's REST API */
-  FZR_AUTH_CALLBACK = 4 /**< ask the application */
+  /** Not set: fzr_engine_new refuses it. */
+  FZR_AUTH_NONE = 0,
+  /** "{expiry}:{salt}", password of a shared secret by SHA-256: Firezone's. */
+  FZR_AUTH_STAMP = 1,
+  /** A table of users and passwords. */
+  FZR_AUTH_STATIC = 2,
+  /** "{expiry}:{name}", password of a shared secret by HMAC-SHA1: coturn's REST API. */
+  FZR_AUTH_REST = 3,
+  /** Ask the application. */
+  FZR_AUTH_CALLBACK = 4
 };
 
 /** What a scheme says of a username. */
 enum fzr_auth_result {
-  FZR_AUTH_OK = 0,      /**< the key is filled in; whether the request was made with it, the engine checks */
-  FZR_AUTH_EXPIRED = 1, /**< the key is filled in, but its time is over: 401 */
-  FZR_AUTH_UNKNOWN = 2  /**< malformed username or no such user: 401 */
+  /** The key is filled in; whether the request was made with it, the engine checks. */
+  FZR_AUTH_OK = 0,
+  /** The key is filled in, but its time is over: 401. */
+  FZR_AUTH_EXPIRED = 1,
+  /** Malformed username or no such user: 401. */
+  FZR_AUTH_UNKNOWN = 2
 };
 
-/** By what a long-term key is made of a password. The numbers are those of RFC 8489 section 18.5. */
+/**
+ * By what a long-term key is made of a password. The numbers are those of RFC 8489 section 18.5.
+ */
 enum fzr_password_algorithm {
-  FZR_PASSWORD_MD5 = 1,   /**< keys of 16 bytes: what all clients know */
-  FZR_PASSWORD_SHA256 = 2 /**< keys of 32 bytes */
+  /** Keys of 16 bytes: what all clients know. */
+  FZR_PASSWORD_MD5 = 1,
+  /** Keys of 32 bytes. */
+  FZR_PASSWORD_SHA256 = 2
 };
 
 /** The key of a username and how the engine may use it. */
@@ -48,10 +61,10 @@ typedef struct fzr_auth_key {
   /** The enum fzr_password_algorithm that it was made by. */
   uint8_t algorithm;
   /**
-   * Sign also a 401 or 438, if the request's MESSAGE-INTEGRITY was made with this key. All other errors
-   * then are signed anyway, and nothing is for a sender who has not shown that he knows the key. Firezone's
-   * clients need it. Others do not expect it (RFC 8489 section 9.2.5), and some take such an answer for a
-   * forgery.
+   * Sign also a 401 or 438, if the request's MESSAGE-INTEGRITY was made with this key. All other
+   * errors then are signed anyway, and nothing is for a sender who has not shown that he knows the
+   * key. Firezone's clients need it. Others do not expect it (RFC 8489 section 9.2.5), and some
+   * take such an answer for a forgery.
    */
   bool sign_unauthenticated;
   /** 0 */
@@ -61,17 +74,20 @@ typedef struct fzr_auth_key {
 } fzr_auth_key;
 
 /**
- * Looks up the key for the |username_len| bytes |username| in the zero-terminated |realm| at |unix_now|
- * (seconds). Fills all of |out|, which comes zeroed. FZR_AUTH_OK of a key whose time is over counts as
- * FZR_AUTH_EXPIRED, and a key whose length is not that of its algorithm as FZR_AUTH_UNKNOWN. Must not block
- * and not call into the engine. A result is used for this one request.
+ * Looks up the key for the |username_len| bytes |username| in the zero-terminated |realm| at
+ * |unix_now| (seconds). Fills all of |out|, which comes zeroed. FZR_AUTH_OK of a key whose time is
+ * over counts as FZR_AUTH_EXPIRED, and a key whose length is not that of its algorithm as
+ * FZR_AUTH_UNKNOWN. Must not block and not call into the engine. A result is used for this one
+ * request.
  */
 typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const uint8_t *username, size_t username_len,
                                             const char *realm, uint64_t unix_now, fzr_auth_key *out);
 
 /** A row of FZR_AUTH_STATIC. */
 typedef struct fzr_user {
+  /** Zero-terminated, 1 byte or more. Requests have at most 508 bytes of it. */
   const char *username;
+  /** Zero-terminated. */
   const char *password;
 } fzr_user;
 
@@ -81,9 +97,10 @@ typedef struct fzr_user {
 #define FZR_REST_PASSWORD_LEN 28u
 
 /**
- * `fzr_auth_long_term_key` computes the digest |algorithm| of username ":" realm ":" password into |key|
- * (RFC 8489 section 9.2.2). |username| has |username_len| bytes; |realm| and |password| are zero-terminated.
- * |key| is the caller's, with room for FZR_STUN_KEY_LEN bytes by MD5 and for FZR_STUN_KEY_MAX by SHA-256.
+ * `fzr_auth_long_term_key` computes the digest |algorithm| of username ":" realm ":" password into
+ * |key| (RFC 8489 section 9.2.2). |username| has |username_len| bytes; |realm| and |password| are
+ * zero-terminated. |key| is the caller's, with room for FZR_STUN_KEY_LEN bytes by MD5 and for
+ * FZR_STUN_KEY_MAX by SHA-256.
  *
  * Returns the length of the key, 16 or 32, or
  * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, or |algorithm| is none. Mend the call.
@@ -94,20 +111,24 @@ FZR_API int fzr_auth_long_term_key(enum fzr_password_algorithm algorithm, const 
 
 /**
  * `fzr_auth_stamp_password` computes the stamp scheme's password, base64 without padding of
- * SHA-256("{expiry}:{secret}:{salt}"), for the zero-terminated |secret|, the unix time |expiry| in seconds and the
- * |salt_len| bytes |salt|, into |out|, zero-terminated. |cap| must be at least FZR_STAMP_PASSWORD_LEN + 1.
+ * SHA-256("{expiry}:{secret}:{salt}"), for the zero-terminated |secret|, the unix time |expiry| in
+ * seconds and the |salt_len| bytes |salt|. It goes, zero-terminated, into the |cap| bytes at |out|.
  *
- * Returns FZR_STAMP_PASSWORD_LEN, FZR_ERR_INVALID_ARGUMENT on NULL, or FZR_ERR_BUFFER_TOO_SMALL.
+ * Returns FZR_STAMP_PASSWORD_LEN, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
+ * - FZR_ERR_BUFFER_TOO_SMALL: |cap| is less than FZR_STAMP_PASSWORD_LEN + 1. Give it more room.
  */
 FZR_API int fzr_auth_stamp_password(const char *secret, uint64_t expiry, const uint8_t *salt, size_t salt_len,
                                     char *out, size_t cap);
 
 /**
- * `fzr_auth_rest_password` computes base64(HMAC-SHA1(secret, username)) for the zero-terminated |secret| and the
- * |username_len| bytes |username| ("{expiry}:{name}"), into |out|, zero-terminated. |cap| must be at least
- * FZR_REST_PASSWORD_LEN + 1.
+ * `fzr_auth_rest_password` computes base64(HMAC-SHA1(secret, username)) for the zero-terminated
+ * |secret| and the |username_len| bytes |username| ("{expiry}:{name}"). It goes, zero-terminated,
+ * into the |cap| bytes at |out|.
  *
- * Returns FZR_REST_PASSWORD_LEN, FZR_ERR_INVALID_ARGUMENT on NULL, or FZR_ERR_BUFFER_TOO_SMALL.
+ * Returns FZR_REST_PASSWORD_LEN, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
+ * - FZR_ERR_BUFFER_TOO_SMALL: |cap| is less than FZR_REST_PASSWORD_LEN + 1. Give it more room.
  */
 FZR_API int fzr_auth_rest_password(const char *secret, const uint8_t *username, size_t username_len,
                                    char *out, size_t cap);

@@ -32,22 +32,28 @@ typedef uint64_t fzr_time;
 
 /** Address families, numbered as STUN does (RFC 8489 section 14.1). */
 enum fzr_family {
-  FZR_FAMILY_NONE = 0, /**< no address */
+  /** No address. */
+  FZR_FAMILY_NONE = 0,
   FZR_FAMILY_IPV4 = 1,
   FZR_FAMILY_IPV6 = 2
 };
 
-/** Transports between a client and the relay (RFC 8656 section 3.1). Between relay and peer it is UDP. */
+/**
+ * Transports between a client and the relay (RFC 8656 section 3.1). Between relay and peer it is
+ * UDP.
+ */
 enum fzr_transport {
   FZR_TRANSPORT_UDP = 0,
   FZR_TRANSPORT_TCP = 1,
-  FZR_TRANSPORT_TLS = 2, /**< TLS over TCP */
-  FZR_TRANSPORT_DTLS = 3 /**< DTLS over UDP */
+  /** TLS over TCP. */
+  FZR_TRANSPORT_TLS = 2,
+  /** DTLS over UDP. */
+  FZR_TRANSPORT_DTLS = 3
 };
 
 /**
- * A transport address. Two of them are equal when all their bytes are. Unused bytes must be zero: the
- * last 12 of `ip` for IPv4, and `scope_id` where it has no meaning.
+ * A transport address. Two of them are equal when all their bytes are. Unused bytes must be zero:
+ * the last 12 of `ip` for IPv4, and `scope_id` where it has no meaning.
  */
 typedef struct fzr_addr {
   /** In network order. IPv4 stands in the first four bytes. */
@@ -59,28 +65,31 @@ typedef struct fzr_addr {
   /** An enum fzr_family. */
   uint8_t family;
   /**
-   * An enum fzr_transport: of a client, how it talks to the relay; of the relay's address that it talks to,
-   * the same. So one address and port may be two clients, with an allocation each. 0 of all others: peers,
-   * relayed addresses, addresses of a configuration. fzr_addr_parse gives 0, and fzr_addr_format leaves it out.
+   * An enum fzr_transport: of a client, how it talks to the relay; of the relay's address that it
+   * talks to, the same. So one address and port may be two clients, with an allocation each. 0 of
+   * all others: peers, relayed addresses, addresses of a configuration. fzr_addr_parse gives 0, and
+   * fzr_addr_format leaves it out.
    */
   uint8_t transport;
 } fzr_addr;
 
 /**
- * Memory hooks. The engine takes memory when it is created and while it handles control requests, never on
- * the data path.
+ * Memory hooks. The engine takes memory when it is created and while it handles control requests,
+ * never on the data path.
  */
 typedef struct fzr_mem {
-  size_t size; /**< sizeof(fzr_mem) */
-  void *ctx;   /**< passed to both functions */
-  /** Returns `size` bytes aligned for any type, or NULL: the request is then refused, nothing is lost. */
+  /** sizeof(fzr_mem). */
+  size_t size;
+  /** Passed to both functions. */
+  void *ctx;
+  /** Returns `size` bytes aligned for any type, or NULL: the request is then refused. */
   void *(*alloc)(void *ctx, size_t size);
   /** Takes back `ptr`, which alloc returned for `size` bytes. Never called with NULL. */
   void (*free)(void *ctx, void *ptr, size_t size);
 } fzr_mem;
 
 /**
- * Fills `len` bytes at `out` with cryptographically strong random bytes.
+ * Fills |len| bytes at |out| with cryptographically strong random bytes. |ctx| is the application's.
  * Returns 0, or any other value if it can't; the library then refuses what it needed them for.
  */
 typedef int (*fzr_random_fn)(void *ctx, uint8_t *out, size_t len);
@@ -97,103 +106,180 @@ enum fzr_log_level {
 
 /** What a log record tells. */
 enum fzr_log_event {
-  FZR_LOG_REQUEST = 1,            /**< a request was answered; `error_code` is 0 for success */
-  FZR_LOG_ALLOCATION_CREATED = 2, /**< an Allocate succeeded (info) */
+  /** A request was answered; `error_code` is 0 for success. */
+  FZR_LOG_REQUEST = 1,
+  /** An Allocate succeeded (info). */
+  FZR_LOG_ALLOCATION_CREATED = 2,
+  /** A Refresh succeeded (info). */
   FZR_LOG_ALLOCATION_REFRESHED = 3,
-  FZR_LOG_ALLOCATION_DELETED = 4, /**< by a Refresh with lifetime 0 */
+  /** A Refresh with lifetime 0 has ended an allocation (info). */
+  FZR_LOG_ALLOCATION_DELETED = 4,
+  /** An allocation was not refreshed, and is over (info). */
   FZR_LOG_ALLOCATION_EXPIRED = 5,
+  /** A ChannelBind has made a binding (info). */
   FZR_LOG_CHANNEL_BOUND = 6,
+  /** A ChannelBind has refreshed a binding (debug). */
   FZR_LOG_CHANNEL_REBOUND = 7,
-  FZR_LOG_CHANNEL_EXPIRED = 8,   /**< relaying ended, 610 s after the last bind */
-  FZR_LOG_PERMISSION = 9,        /**< a CreatePermission succeeded */
-  FZR_LOG_PEER_REFUSED = 10,     /**< a request was answered with 403 for `peer_reason` */
-  FZR_LOG_PORT_UNAVAILABLE = 11, /**< the adapter could not open a port; another one is tried, or 508 */
-  /** The same as FZR_LOG_PEER_REFUSED, which comes before it, but once an hour for each reason and scope (info). */
+  /** Relaying ended, 610 s after the last bind. */
+  FZR_LOG_CHANNEL_EXPIRED = 8,
+  /** A CreatePermission succeeded. */
+  FZR_LOG_PERMISSION = 9,
+  /** A request was answered with 403 for `peer_reason`. */
+  FZR_LOG_PEER_REFUSED = 10,
+  /** The adapter could not open a port; another one is tried, or 508. */
+  FZR_LOG_PORT_UNAVAILABLE = 11,
+  /**
+   * The same as FZR_LOG_PEER_REFUSED, which comes before it, but once an hour for each reason and
+   * scope (info).
+   */
   FZR_LOG_PEER_OUT_OF_REACH = 12,
-  /** Relaying ended, because the peer may not be reached any more: for `peer_reason`. */
+  /** Relaying ended, because the peer may not be reached any more, for `peer_reason` (info). */
   FZR_LOG_CHANNEL_REVOKED = 13,
-  /** Requests of strangers in `client`'s /24 or /48 are not answered, because they exceed the rate. Once a minute for each such
-   * prefix, over all engines of one fzr_shared, and for 64 of them at most (warn). */
+  /**
+   * Requests of strangers in `client`'s /24 or /48 are not answered, because they exceed the rate.
+   * Once a minute for each such prefix, over all engines of one fzr_shared, and for 64 of them at
+   * most (warn).
+   */
   FZR_LOG_STRANGERS_LIMITED = 14,
-  FZR_LOG_ALLOCATION_REPLACED = 15, /**< ended by a newer one of the same user */
-  /** Requests are answered with 508 because there are `max_channels` channels (`adapter_error` is FZR_ERR_NO_CHANNEL), or no memory
-   * (FZR_ERR_NO_MEMORY). Once a minute for each of both, over all engines of one fzr_shared (warn). */
+  /** An allocation was ended by a newer one of the same user (info). */
+  FZR_LOG_ALLOCATION_REPLACED = 15,
+  /**
+   * Requests are answered with 508 because there are `max_channels` channels (`adapter_error` is
+   * FZR_ERR_NO_CHANNEL), or no memory (FZR_ERR_NO_MEMORY). Once a minute for each of both, over all
+   * engines of one fzr_shared (warn).
+   */
   FZR_LOG_SHORT_OF_MEMORY = 16,
-  /** Binding requests of clients without allocation are not answered: `silent_when_full` is set, and what `adapter_error` says is
-   * missing. Once an hour, over all engines of one fzr_shared (warn). */
+  /**
+   * Binding requests of clients without allocation are not answered: `silent_when_full` is set, and
+   * what `adapter_error` says is missing. Once an hour, over all engines of one fzr_shared (warn).
+   */
   FZR_LOG_FULL = 17,
-  /** `client` speaks DTLS or TLS to a port where neither is spoken. Once an hour, likewise (info). */
+  /**
+   * `client` speaks DTLS or TLS to a port where neither is spoken. Once an hour, likewise (info).
+   */
   FZR_LOG_TLS_GREETING = 18,
-  /** Requests are not answered because as many as `integrity_rate` allows had a MESSAGE-INTEGRITY for nothing, all senders together.
-   * Once a minute, over all engines of one fzr_shared (warn). */
+  /**
+   * Requests are not answered because as many as `integrity_rate` allows had a MESSAGE-INTEGRITY
+   * for nothing, all senders together. Once a minute, over all engines of one fzr_shared (warn).
+   */
   FZR_LOG_PROOFS_LIMITED = 19,
-  /** By fzr_engine_end_allocation or fzr_engine_end_allocation_at (info). */
+  /** The application has ended an allocation: see fzr_engine_end_allocation (info). */
   FZR_LOG_ALLOCATION_ENDED = 20
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */
 enum fzr_peer_reason {
-  FZR_PEER_ALLOWED = 0, /**< it was not */
-  FZR_PEER_NOBODY = 1,  /**< port 0, or an address that no peer can have: unspecified, multicast, reserved */
-  FZR_PEER_OWN = 2,     /**< an address of the relay, and not a port for allocations */
-  FZR_PEER_DENIED = 3,  /**< a rule denies it */
-  FZR_PEER_RELAY = 4,   /**< a port at which relays listen, 3478 or the relay's own, and no rule opens it */
-  FZR_PEER_SCOPE = 5,   /**< nearer than the relay's own public address: loopback, link-local, private */
-  FZR_PEER_APPLICATION = 6 /**< fzr_config.peer_policy said no */
+  /** It was not. */
+  FZR_PEER_ALLOWED = 0,
+  /** Port 0, or an address that no peer can have: unspecified, multicast, reserved. */
+  FZR_PEER_NOBODY = 1,
+  /** An address of the relay, and not a port for allocations. */
+  FZR_PEER_OWN = 2,
+  /** A rule denies it. */
+  FZR_PEER_DENIED = 3,
+  /** A port at which relays listen, 3478 or the relay's own, and no rule opens it. */
+  FZR_PEER_RELAY = 4,
+  /** Nearer than the relay's own public address: loopback, link-local, private. */
+  FZR_PEER_SCOPE = 5,
+  /** fzr_config.peer_policy said no. */
+  FZR_PEER_APPLICATION = 6
 };
 #define FZR_PEER_REASONS 7
 
-/** Why a request was refused, where its error code has more than one cause. For the log alone: nobody is told of it. */
+/**
+ * Why a request was refused, where its error code has more than one cause. For the log alone:
+ * nobody is told of it.
+ */
 enum fzr_refusal {
-  FZR_REFUSAL_NONE = 0,           /**< the code says it */
-  FZR_REFUSAL_NO_CREDENTIALS = 1, /**< 401: no USERNAME or no MESSAGE-INTEGRITY, as all clients begin */
-  FZR_REFUSAL_NO_NONCE = 2,       /**< 401: likewise, of clients that know the realm */
-  FZR_REFUSAL_USERNAME = 3,       /**< 401: nobody has that name, or it is not of the scheme's form */
-  FZR_REFUSAL_PASSWORD = 4,       /**< 401: MESSAGE-INTEGRITY was made with another one */
-  FZR_REFUSAL_REALM = 5,          /**< 401: it is of another realm */
-  FZR_REFUSAL_EXPIRED = 6,        /**< 401: the credential's time is over */
-  FZR_REFUSAL_NONCE_FOREIGN = 7,  /**< 438: the nonce is none of this engine for the client's address */
-  FZR_REFUSAL_NONCE_OLD = 8,      /**< 438: it was, for too long */
-  FZR_REFUSAL_USERNAME_TEXT = 9,  /**< 400: USERNAME is too long or not UTF-8 */
-  FZR_REFUSAL_METHOD = 10,        /**< 400: nothing is known of that method */
-  FZR_REFUSAL_MISSING = 11,       /**< 400: no `attribute` */
-  FZR_REFUSAL_VALUE =
-      12, /**< 400: `attribute` has a value that it can't have, or none with what else there is */
-  FZR_REFUSAL_CHANNEL_TAKEN = 13, /**< 400: the channel has another peer, or the peer another channel */
-  FZR_REFUSAL_UNKNOWN = 14,       /**< 420: `attribute`, the first such one, is unknown or not supported */
-  FZR_REFUSAL_DRAINING = 15,      /**< 508: there are no new allocations any more */
-  FZR_REFUSAL_CHANNELS = 16,      /**< 508: the allocation has as many channels as one may have */
-  FZR_REFUSAL_LACK = 17           /**< 508: `adapter_error` says for want of what */
+  /** The code says it. */
+  FZR_REFUSAL_NONE = 0,
+  /** 401: no USERNAME or no MESSAGE-INTEGRITY, as all clients begin. */
+  FZR_REFUSAL_NO_CREDENTIALS = 1,
+  /** 401: likewise, of clients that know the realm. */
+  FZR_REFUSAL_NO_NONCE = 2,
+  /** 401: nobody has that name, or it is not of the scheme's form. */
+  FZR_REFUSAL_USERNAME = 3,
+  /** 401: MESSAGE-INTEGRITY was made with another one. */
+  FZR_REFUSAL_PASSWORD = 4,
+  /** 401: it is of another realm. */
+  FZR_REFUSAL_REALM = 5,
+  /** 401: the credential's time is over. */
+  FZR_REFUSAL_EXPIRED = 6,
+  /** 438: the nonce is none of this engine for the client's address. */
+  FZR_REFUSAL_NONCE_FOREIGN = 7,
+  /** 438: it was, for too long. */
+  FZR_REFUSAL_NONCE_OLD = 8,
+  /** 400: USERNAME is too long or not UTF-8. */
+  FZR_REFUSAL_USERNAME_TEXT = 9,
+  /** 400: nothing is known of that method. */
+  FZR_REFUSAL_METHOD = 10,
+  /** 400: no `attribute`. */
+  FZR_REFUSAL_MISSING = 11,
+  /** 400: `attribute` has a value that it can't have, or none with what else there is. */
+  FZR_REFUSAL_VALUE = 12,
+  /** 400: the channel has another peer, or the peer another channel. */
+  FZR_REFUSAL_CHANNEL_TAKEN = 13,
+  /** 420: `attribute`, the first such one, is unknown or not supported. */
+  FZR_REFUSAL_UNKNOWN = 14,
+  /** 508: there are no new allocations any more. */
+  FZR_REFUSAL_DRAINING = 15,
+  /** 508: the allocation has as many channels as one may have. */
+  FZR_REFUSAL_CHANNELS = 16,
+  /** 508: `adapter_error` says for want of what. */
+  FZR_REFUSAL_LACK = 17
 };
 
 /**
- * One log record: facts, no text. Pointers are valid during the call only. Bytes that came off the network
- * (username, software) are as they came: escape them before they are shown.
+ * One log record: facts, no text. Pointers are valid during the call only. Bytes that came off the
+ * network (username, software) are as they came: escape them before they are shown.
  */
 typedef struct fzr_log_record {
-  uint8_t level;       /**< enum fzr_log_level */
-  uint8_t family;      /**< FZR_LOG_PORT_UNAVAILABLE: whose socket */
-  uint16_t event;      /**< enum fzr_log_event */
-  uint16_t method;     /**< STUN method of the request, 0 where there was none */
-  uint16_t error_code; /**< STUN error code of the answer, 0 for success */
-  uint16_t port;       /**< relayed port, 0 if none */
-  uint16_t channel;    /**< channel number, 0 if none; as asked for where the request was refused */
-  uint32_t lifetime;   /**< seconds granted */
-  int adapter_error; /**< FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given; or an enum fzr_error */
+  /** An enum fzr_log_level. */
+  uint8_t level;
+  /** FZR_LOG_PORT_UNAVAILABLE: whose socket. */
+  uint8_t family;
+  /** An enum fzr_log_event. */
+  uint16_t event;
+  /** STUN method of the request, 0 where there was none. */
+  uint16_t method;
+  /** STUN error code of the answer, 0 for success. */
+  uint16_t error_code;
+  /** Relayed port, 0 if none. */
+  uint16_t port;
+  /** Channel number, 0 if none; as asked for where the request was refused. */
+  uint16_t channel;
+  /** Seconds granted. */
+  uint32_t lifetime;
+  /** FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given; or an enum fzr_error. */
+  int adapter_error;
+  /** The engine's time. */
   fzr_time now;
-  const fzr_addr *client;  /**< NULL if none */
-  const fzr_addr *peer;    /**< NULL if none; of a CreatePermission the last one looked at */
-  const uint8_t *txid;     /**< 12 bytes, or NULL */
-  const uint8_t *username; /**< not terminated; NULL if none */
-  const uint8_t *software; /**< the request's SOFTWARE, not terminated; NULL if none */
+  /** The client's address, NULL if none. */
+  const fzr_addr *client;
+  /** The peer's address, NULL if none; of a CreatePermission the last one looked at. */
+  const fzr_addr *peer;
+  /** The transaction id of the request, 12 bytes, or NULL. */
+  const uint8_t *txid;
+  /** The request's USERNAME, not terminated; NULL if none. */
+  const uint8_t *username;
+  /** The request's SOFTWARE, not terminated; NULL if none. */
+  const uint8_t *software;
+  /** Bytes of `username`. */
   uint16_t username_len;
+  /** Bytes of `software`. */
   uint16_t software_len;
-  uint8_t peer_reason;        /**< FZR_LOG_PEER_…, FZR_LOG_CHANNEL_REVOKED: enum fzr_peer_reason */
-  uint8_t refusal;            /**< FZR_LOG_REQUEST: enum fzr_refusal */
-  uint16_t attribute;         /**< FZR_LOG_REQUEST: the type that `refusal` is about, 0 if none */
-  const fzr_addr *peer_inner; /**< FZR_LOG_PEER_…: the IPv4 address in `peer` that was refused, or NULL */
-  const struct fzr_peer_rule *peer_rule; /**< FZR_LOG_PEER_…: the rule that denies it, or NULL */
-  const fzr_addr *relayed[2]; /**< FZR_LOG_ALLOCATION_CREATED: its IPv4 and IPv6 relayed addresses, or NULL */
+  /** FZR_LOG_PEER_…, FZR_LOG_CHANNEL_REVOKED: enum fzr_peer_reason. */
+  uint8_t peer_reason;
+  /** FZR_LOG_REQUEST: enum fzr_refusal. */
+  uint8_t refusal;
+  /** FZR_LOG_REQUEST: the type that `refusal` is about, 0 if none. */
+  uint16_t attribute;
+  /** FZR_LOG_PEER_…: the IPv4 address in `peer` that was refused, or NULL. */
+  const fzr_addr *peer_inner;
+  /** FZR_LOG_PEER_…: the rule that denies it, or NULL. */
+  const struct fzr_peer_rule *peer_rule;
+  /** FZR_LOG_ALLOCATION_CREATED: its IPv4 and IPv6 relayed addresses, or NULL. */
+  const fzr_addr *relayed[2];
 } fzr_log_record;
 
 /** Takes one record. Must not call back into the engine it came from. */
@@ -223,17 +309,23 @@ static inline fzr_addr fzr_addr_ipv6(const uint8_t ip[16], uint16_t port)
 
 /**
  * `fzr_addr_parse` reads an address from the zero-terminated |text|: "192.0.2.1", "192.0.2.1:3478",
- * "2001:db8::1", "[2001:db8::1]:3478". The port is 0 where none is given. |out| is written on success only.
+ * "2001:db8::1", "[2001:db8::1]:3478". The port is 0 where none is given. |out| is written on
+ * success only.
  *
- * Returns 0, or FZR_ERR_INVALID_ARGUMENT if |text| is no such address (host names are not looked up).
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: |text| is no such address, or a pointer is NULL. Host names are not
+ *   looked up. Tell whoever wrote it.
  */
 FZR_API int fzr_addr_parse(const char *text, fzr_addr *out);
 
 /**
- * `fzr_addr_format` writes |addr| as text, zero-terminated, into the |cap| bytes at |out|: "192.0.2.1:3478",
- * "[2001:db8::1]:3478" (RFC 5952); without ":port" and brackets where |with_port| is false.
+ * `fzr_addr_format` writes |addr| as text, zero-terminated, into the |cap| bytes at |out|:
+ * "192.0.2.1:3478", "[2001:db8::1]:3478" (RFC 5952); without ":port" and brackets where |with_port|
+ * is false.
  *
- * Returns the length written without the zero, or FZR_ERR_BUFFER_TOO_SMALL (FZR_ADDR_TEXT_MAX always does).
+ * Returns the length written without the zero, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
+ * - FZR_ERR_BUFFER_TOO_SMALL: give it more room; FZR_ADDR_TEXT_MAX bytes always do.
  */
 FZR_API int fzr_addr_format(const fzr_addr *addr, bool with_port, char *out, size_t cap);
 
