@@ -45,9 +45,6 @@ enum fzr_error {
   FZR_ERR_IO_IN_USE = -402,    /**< that address and port belong to another socket */
   FZR_ERR_IO_NO_SOCKET = -403, /**< no descriptor or buffer space left */
   FZR_ERR_IO_PENDING = -404,   /**< begun; the result comes later */
-
-  /* -9xx: only freeing the object is allowed now. */
-  FZR_ERR_FATAL = -900
 };
 
 /** Why a datagram (or one segment of a run) was dropped. 0 is no reason. */
@@ -92,12 +89,6 @@ FZR_API const char *fzr_strerror(int error);
  * enum fzr_drop_reason: static memory, never NULL, "unknown" for other numbers.
  */
 FZR_API const char *fzr_drop_reason_name(unsigned reason);
-
-/** `fzr_err_is_fatal` tells whether |error| leaves nothing to do but free the object. */
-static inline bool fzr_err_is_fatal(int error)
-{
-  return error <= FZR_ERR_FATAL;
-}
 
 #ifdef __cplusplus
 }

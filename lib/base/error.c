@@ -40,8 +40,6 @@ const char *fzr_strerror(int error)
     return "out of descriptors or socket buffers";
   case FZR_ERR_IO_PENDING:
     return "operation pending";
-  case FZR_ERR_FATAL:
-    return "fatal error";
   default:
     return "unknown error";
   }

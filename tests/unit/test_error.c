@@ -23,12 +23,10 @@ START_TEST(test_error_texts)
       FZR_ERR_IO_IN_USE,
       FZR_ERR_IO_NO_SOCKET,
       FZR_ERR_IO_PENDING,
-      FZR_ERR_FATAL,
   };
   const size_t n = sizeof errors / sizeof *errors;
   for (size_t i = 0; i < n; i++) {
     ck_assert_str_ne(fzr_strerror(errors[i]), "unknown error");
-    ck_assert_int_eq(fzr_err_is_fatal(errors[i]), errors[i] == FZR_ERR_FATAL);
     for (size_t k = 0; k < i; k++)
       ck_assert_str_ne(fzr_strerror(errors[i]), fzr_strerror(errors[k]));
   }
