@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grpc/internal.h"
 
-#include "common/decimal.h"
 #include "net/host.h"
 
 #include <arpa/inet.h>
@@ -23,15 +22,6 @@
 /* Types of TLS records (RFC 8446 section 5.1). */
 #define TLS_ALERT     21
 #define TLS_HANDSHAKE 22
-
-static bool read_port(const char *text, size_t len, uint16_t *port)
-{
-  uint64_t value;
-  if (!decimal_read(text, len, UINT16_MAX, &value))
-    return false;
-  *port = (uint16_t)value;
-  return value > 0;
-}
 
 static bool is_host(const char *text, size_t len)
 {
@@ -75,7 +65,7 @@ const char *grpc_parse_endpoint(const char *endpoint, char host[GRPC_HOST_MAX + 
   if (!colon && !*port)
     return "a port is missing: expected host:port";
   size_t host_len = colon ? (size_t)(colon - endpoint) : len;
-  if (colon && !read_port(colon + 1, len - host_len - 1, port))
+  if (colon && !net_read_port(colon + 1, len - host_len - 1, port))
     return "the port is not a number from 1 to 65535";
   if (bracket && endpoint[0] == '[' && bracket == endpoint + host_len - 1) {
     endpoint++;

@@ -153,28 +153,27 @@ static void put_addr(text *t, const fzr_addr *addr)
     put_text(t, buffer);
 }
 
+/* What is the same in all styles: bytes and numbers. */
+static void put_value(text *t, escape how, const log_field *f)
+{
+  if (f->kind == LOG_BYTES)
+    put_quoted(t, how, f->v.bytes.data, f->v.bytes.len);
+  else if (f->kind == LOG_INT)
+    put(t, "%" PRId64, f->v.i);
+  else if (f->kind == LOG_UINT)
+    put(t, "%" PRIu64, f->v.u);
+  else if (f->kind == LOG_STR && f->v.str)
+    put_quoted(t, how, (const uint8_t *)f->v.str, strlen(f->v.str));
+  else if (f->kind == LOG_ADDR)
+    put_addr(t, f->v.addr);
+}
+
 static void put_human_value(text *t, const log_field *f)
 {
-  switch (f->kind) {
-  case LOG_STR:
-    if (f->v.str && is_plain(f->v.str) && strlen(f->v.str) <= VALUE_MAX)
-      put_text(t, f->v.str);
-    else if (f->v.str)
-      put_quoted(t, escape_human, (const uint8_t *)f->v.str, strlen(f->v.str));
-    break;
-  case LOG_BYTES:
-    put_quoted(t, escape_human, f->v.bytes.data, f->v.bytes.len);
-    break;
-  case LOG_INT:
-    put(t, "%" PRId64, f->v.i);
-    break;
-  case LOG_UINT:
-    put(t, "%" PRIu64, f->v.u);
-    break;
-  case LOG_ADDR:
-    put_addr(t, f->v.addr);
-    break;
-  }
+  if (f->kind == LOG_STR && f->v.str && is_plain(f->v.str) && strlen(f->v.str) <= VALUE_MAX)
+    put_text(t, f->v.str);
+  else
+    put_value(t, escape_human, f);
 }
 
 static void format_human(const log_look *look, const log_line *line, text *t)
@@ -210,28 +209,13 @@ static void put_json_string(text *t, const char *key, const char *value)
 
 static void put_json_value(text *t, const log_field *f)
 {
-  switch (f->kind) {
-  case LOG_STR:
-    if (f->v.str)
-      put_quoted(t, text_json_escape, (const uint8_t *)f->v.str, strlen(f->v.str));
-    else
-      put_text(t, "null");
-    break;
-  case LOG_BYTES:
-    put_quoted(t, text_json_escape, f->v.bytes.data, f->v.bytes.len);
-    break;
-  case LOG_INT:
-    put(t, "%" PRId64, f->v.i);
-    break;
-  case LOG_UINT:
-    put(t, "%" PRIu64, f->v.u);
-    break;
-  case LOG_ADDR:
-    put_text(t, "\"");
-    put_addr(t, f->v.addr);
-    put_text(t, "\"");
-    break;
-  }
+  const char *quote = f->kind == LOG_ADDR ? "\"" : "";
+  put_text(t, quote);
+  if (f->kind == LOG_STR && !f->v.str)
+    put_text(t, "null");
+  else
+    put_value(t, text_json_escape, f);
+  put_text(t, quote);
 }
 
 static void put_hex(text *t, const uint8_t *bytes, size_t len)

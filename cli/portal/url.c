@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/url.h"
 
-#include "common/decimal.h"
 #include "net/host.h"
 
 #include <stdlib.h>
@@ -34,10 +33,10 @@ static const char *skip_scheme(const char *text, portal_url *out)
 static const char *parse_port(span text, portal_url *out)
 {
   const uint16_t standard = out->tls ? 443 : 80;
-  uint64_t port = standard;
-  if (text.len > 0 && (!decimal_read(text.at, text.len, UINT16_MAX, &port) || port == 0))
+  uint16_t port = standard;
+  if (text.len > 0 && !net_read_port(text.at, text.len, &port))
     return PORT_EXPECTED;
-  out->port = (uint16_t)port;
+  out->port = port;
   out->default_port = port == standard;
   return NULL;
 }
