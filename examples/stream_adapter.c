@@ -36,7 +36,7 @@ static connection *connection_of(const stream_adapter *a, const fzr_addr *client
   for (size_t i = 0; i < MAX_CONNECTIONS; i++)
     if (a->connections[i] && fzr_addr_equal(&a->connections[i]->from, client))
       return a->connections[i];
-  return NULL; /* it has gone; its allocation ends by itself */
+  return NULL; /* it has gone, and its allocation is about to */
 }
 
 static void write_left(connection *c)
@@ -184,21 +184,23 @@ stream_adapter *stream_adapter_new(fzr_driver *driver, const fzr_addr *listen, i
   return NULL;
 }
 
-static void end_connection(stream_adapter *a, size_t i)
+/* The client has gone: on a stream its allocation ends with the connection. */
+static void end_connection(stream_adapter *a, size_t i, fzr_time now)
 {
+  fzr_engine_end_allocation(fzr_driver_engine(a->driver), &a->connections[i]->from, &a->listen, now);
   close(a->connections[i]->fd);
   free(a->connections[i]);
   a->connections[i] = NULL;
 }
 
-void stream_adapter_free(stream_adapter *a)
+void stream_adapter_free(stream_adapter *a, fzr_time now)
 {
   if (!a)
     return;
   fzr_driver_remove(a->driver, (enum fzr_transport)a->listen.transport);
   for (size_t i = 0; i < MAX_CONNECTIONS; i++)
     if (a->connections[i])
-      end_connection(a, i);
+      end_connection(a, i, now);
   free(a);
 }
 
@@ -242,7 +244,7 @@ void stream_adapter_on_ready(stream_adapter *a, const struct pollfd *fds, size_t
       if (fds[k].revents & POLLOUT)
         write_left(c);
       if (fds[k].revents & ~POLLOUT && read_some(a, c, now))
-        end_connection(a, i);
+        end_connection(a, i, now);
       break;
     }
 }

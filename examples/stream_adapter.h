@@ -13,8 +13,8 @@ typedef struct stream_adapter stream_adapter;
 /* Makes an adapter and adds it to |driver|, for the transport that |listen| names: the address which clients connect to. Both stay the
  * caller's. Returns NULL and an FZR_ERR_… in *|error| if that can't be. */
 stream_adapter *stream_adapter_new(fzr_driver *driver, const fzr_addr *listen, int *error);
-/* Leaves the driver, which still lives, and closes all connections. */
-void stream_adapter_free(stream_adapter *a);
+/* Leaves the driver, which still lives, and closes all connections; their allocations end. */
+void stream_adapter_free(stream_adapter *a, fzr_time now);
 /* Takes over |fd|, a connection of the client at |from| that does not block. Returns 0, or -1 if there are too many; |fd| stays the
  * caller's then. */
 int stream_adapter_add(stream_adapter *a, int fd, const fzr_addr *from);

@@ -64,6 +64,22 @@ static void serve_until_readable(int fd)
   }
 }
 
+/* Serves both until |port| is no live allocation's. */
+static void serve_until_ended(const fzr_engine *engine, uint16_t port)
+{
+  const fzr_time end = fzr_udp_now() + PATIENCE;
+  while (fzr_engine_port_is_live(engine, port, FZR_FAMILY_IPV4)) {
+    struct pollfd fds[64];
+    const size_t n = stream_adapter_poll_fds(streams, fds, 64);
+    poll(fds, (nfds_t)n, 0);
+    stream_adapter_on_ready(streams, fds, n, fzr_udp_now());
+    if (fzr_udp_poll(udp, FZR_MILLISECOND))
+      fail("the UDP adapter");
+    if (fzr_udp_now() >= end)
+      fail("an allocation stays");
+  }
+}
+
 /* ---- a client ---- */
 
 static void put(const client *c, const uint8_t *data, size_t len)
@@ -284,10 +300,14 @@ int main(void)
   talk(&clients[1], peer_fd, "again, and longer");
   talk(&clients[0], peer_fd, "again");
 
-  close(clients[0].fd);
   close(clients[1].fd);
+  serve_until_ended(engine, clients[1].relayed.port);
+  printf("the stream has ended, and its allocation with it\n");
+  talk(&clients[0], peer_fd, "and still by UDP");
+
+  close(clients[0].fd);
   close(peer_fd);
-  stream_adapter_free(streams);
+  stream_adapter_free(streams, fzr_udp_now());
   fzr_udp_free(udp);
   fzr_driver_free(driver);
   fzr_engine_free(engine);

@@ -19,7 +19,7 @@ struct fzr_udp {
   fzr_driver *driver;     /* NULL: not attached */
   fzr_driver *own_driver; /* the same, where the adapter made it */
   fzr_engine *engine;
-  fzr_time now; /* of the turn */
+  fzr_time now; /* of the turn, or of what another adapter relays */
   uint16_t port;
   uint64_t serials; /* sockets that were opened */
   fzri_pool sockets;

@@ -12,11 +12,13 @@
 
 typedef struct fzri_sending {
   fzri_runs runs;
-  bool may_wait; /* what is collected, for it is this adapter that reads: else its bytes are another one's */
-  fzri_socket *pending; /* sockets with runs, in order of their first one */
+  /* What is collected may wait: this adapter has read it. Else the bytes are another one's. */
+  bool may_wait;
+  /* Sockets with runs, in order of their first one. */
+  fzri_socket *pending;
   fzri_socket *last_pending;
-  fzri_socket
-      *to_clients; /* by which the last of what peers sent left; NULL: none did since that was cleared */
+  /* The one by which the last of what peers sent left; NULL: none did since that was cleared. */
+  fzri_socket *to_clients;
   struct mmsghdr msgs[FZRI_SEND_MSGS];
   struct iovec iovs[FZRI_SEND_IOVS];
   fzr_sockaddr names[FZRI_SEND_MSGS];

@@ -64,7 +64,7 @@ typedef struct fzri_rearm {
 /* Opens a socket and binds it to |addr| (port 0: any); a listening one of a group joins it where |join|. Returns 0 with it
  * in *|out|, or FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE, FZR_ERR_IO_NO_SOCKET, FZR_ERR_IO with errno left as it was. */
 int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out);
-/* An object for |fd|, of the open descriptor that is the caller's without memory (NULL). */
+/* Makes an object for |fd|. Returns NULL without memory; |fd| stays the caller's then. */
 fzri_socket *fzri_socket_new(fzr_udp *udp, int fd);
 /* Forgets it, and closes its descriptor. Nothing may wait for it, or in it: see fzri_flow_leave, fzri_queue_free. */
 void fzri_socket_close(fzr_udp *udp, fzri_socket *s);
