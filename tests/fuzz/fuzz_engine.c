@@ -175,6 +175,60 @@ void fuzz_own(fuzz_engine *f, uint8_t how)
   }
 }
 
+static void set_limits(fuzz_engine *f, uint32_t allocations, uint64_t bandwidth)
+{
+  fzr_config config = fzr_config_init();
+  config.max_channels_per_allocation = 8;
+  config.max_allocations_per_user = allocations;
+  config.max_bandwidth_per_allocation = bandwidth;
+  FUZZ_CHECK(fzr_engine_set_limits(f->engine, &config) == 0);
+}
+
+/* As many are listed as are counted. */
+static void check_list(const fuzz_engine *f)
+{
+  fzr_allocation list[3];
+  fzr_stats stats;
+  uint32_t cursor = 0;
+  uint64_t count = 0;
+  for (size_t n; (n = fzr_engine_list_allocations(f->engine, &cursor, list, 3)) != 0; count += n)
+    FUZZ_CHECK(n <= 3 && list[0].client.family && list[0].expires && list[0].channels <= 8);
+  FUZZ_CHECK(fzr_engine_stats(f->engine, &stats) == 0 && stats.allocations == count);
+}
+
+void fuzz_change(fuzz_engine *f, unsigned client, uint8_t how)
+{
+  const fzr_addr from = fuzz_client_addr(client), peer = fuzz_peer_addr(how);
+  const fzr_peer_rule rule = {.net = peer, .prefix = peer.family == FZR_FAMILY_IPV4 ? 32 : 128};
+  fzr_addr to;
+  int ended = 0;
+  switch (how >> 3 & 7) {
+  case 0:
+  case 1:
+    FUZZ_CHECK(fzr_engine_set_peer_rules(f->engine, &rule, how >> 3 & 1) == 0);
+    break;
+  case 2:
+  case 3:
+    set_limits(f, how & 1 ? 2 : 0, how & 2 ? 2000 : 0);
+    break;
+  case 4:
+    FUZZ_CHECK(fzr_engine_set_secrets(f->engine, FUZZ_SECRET, how & 1 ? "other" : NULL) == 0);
+    break;
+  case 5:
+    FUZZ_CHECK(fzr_engine_set_secrets(f->engine, "other", how & 1 ? FUZZ_SECRET : NULL) == 0);
+    break;
+  case 6:
+    FUZZ_CHECK(fzr_addr_parse(client & 1 ? "[2001:db8::1]:3478" : "192.0.2.1:3478", &to) == 0);
+    ended = fzr_engine_end_allocation(f->engine, &from, &to, f->now);
+    break;
+  default:
+    ended = fzr_engine_end_allocation_at(f->engine, f->port[client], f->now);
+  }
+  FUZZ_CHECK(ended == 0 || ended == FZR_ERR_INVALID_STATE);
+  check_list(f);
+  drain(f);
+}
+
 void fuzz_pass(fuzz_engine *f, fzr_time by)
 {
   const fzr_time end = f->now + by;

@@ -36,6 +36,8 @@ void fuzz_from_peer(fuzz_engine *f, unsigned peer, uint16_t port, const uint8_t 
                     uint16_t seg);
 /* Changes what is the relay's own, as |how| says: addresses of peers, a listen port, families. */
 void fuzz_own(fuzz_engine *f, uint8_t how);
+/* Changes rules, limits or secrets, or ends client |client|'s allocation, as |how| says; and lists what lives. */
+void fuzz_change(fuzz_engine *f, unsigned client, uint8_t how);
 /* Lets |by| pass. */
 void fuzz_pass(fuzz_engine *f, fzr_time by);
 /* Lets |by| pass without seeing to any deadline. */

@@ -39,6 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_own(&f, fuzz_byte(&in));
       else
         f.next_open_error = errors[len & 3];
+      if (len >= 0xc0 && !(len & 4))
+        fuzz_change(&f, client, (uint8_t)len);
       break;
     default:
       fuzz_from_peer(&f, (unsigned)len, f.port[client], bytes, fuzz_bytes(&in, bytes, fuzz_byte(&in)), 0);
