@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file engine.h
- * The sans-IO STUN/TURN engine: datagrams go in, and for each it says "drop", "handled" or "forward these
- * bytes from that port to this address". It makes no system call, reads no clock, and takes no memory on the
- * data path. One engine is one shard: not thread-safe, sharing nothing but an fzr_shared.
+ * The sans-IO STUN/TURN engine: datagrams go in, and for each it says "drop", "handled" or "forward
+ * these bytes from that port to this address". It makes no system call, reads no clock, and takes
+ * no memory on the data path. One engine is one shard: not thread-safe, sharing nothing but an
+ * fzr_shared.
  *
- * Allocations and channels live 10 s longer than clients are told, because many refresh them on the last second, or a bit late.
+ * Allocations and channels live 10 s longer than clients are told, because many refresh them on the
+ * last second, or a bit late.
  *
- * How to drive it, after every call that gives it input (fzr_engine_rx, _on_deadline, _port_result): act on the
- * verdicts, take all events, then take all transmits. driver.h does that for you.
+ * How to drive it, after every call that gives it input (fzr_engine_rx, _on_deadline,
+ * _port_result): act on the verdicts, take all events, then take all transmits. driver.h does that
+ * for you.
  */
 #ifndef FIREZONE_RELAY_ENGINE_H
 #define FIREZONE_RELAY_ENGINE_H
@@ -27,20 +30,22 @@ extern "C" {
 typedef struct fzr_engine fzr_engine;
 
 /**
- * What the shards of one relay share: the pool of free ports of the range, which of them live allocations have,
- * how many allocations each user has or which is his newest, how many channels there are (max_channels), what the
- * relay lacks (fzr_shared_lacks), and what the log was told lately, which limits FZR_LOG_PEER_OUT_OF_REACH and
- * FZR_LOG_STRANGERS_LIMITED for all of them together.
+ * What the shards of one relay share: the pool of free ports of the range, which of them live
+ * allocations have, how many allocations each user has or which is his newest, how many channels
+ * there are (max_channels), what the relay lacks (fzr_shared_lacks), and what the log was told
+ * lately, which limits FZR_LOG_PEER_OUT_OF_REACH and FZR_LOG_STRANGERS_LIMITED for all of them
+ * together.
  *
- * Lock-free; any number of engines on any threads may use one, if they are told the time by one clock: a port that
- * was given back rests for 10 s before it is given out again, and one that another program was seen to hold is
- * passed over for a minute, both as long as there are others.
+ * Lock-free; any number of engines on any threads may use one, if they are told the time by one
+ * clock: a port that was given back rests for 10 s before it is given out again, and one that
+ * another program was seen to hold is passed over for a minute, both as long as there are others.
  */
 typedef struct fzr_shared fzr_shared;
 
 /**
- * `fzr_shared_new` makes the pool for ports |lowest| to |highest|, both included. |mem| is copied; NULL means
- * malloc and free. On success *|out| is the caller's; free it after the last engine that uses it.
+ * `fzr_shared_new` makes the pool for ports |lowest| to |highest|, both included. |mem| is copied;
+ * NULL means malloc and free. On success *|out| is the caller's; free it after the last engine that
+ * uses it.
  *
  * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_CONFIG_PORTS (|lowest| is 0 or above |highest|),
  * FZR_ERR_UNSUPPORTED, or FZR_ERR_NO_MEMORY.
@@ -54,30 +59,38 @@ FZR_API void fzr_shared_free(fzr_shared *shared);
 FZR_API uint32_t fzr_shared_ports_in_use(const fzr_shared *shared);
 
 /**
- * `fzr_shared_lacks` returns what the engines of |shared| lack for a further allocation at |now| (their time): FZR_ERR_NO_PORT if
- * all ports are taken; or what an Allocate or a ChannelBind was refused with 508 for in the last 30 s, if no allocation has ended
- * since: FZR_ERR_NO_PORT (other programs hold them), FZR_ERR_IO_NO_SOCKET, FZR_ERR_NO_MEMORY or FZR_ERR_NO_CHANNEL. 0 if there
- * is room, as far as is known, and for NULL. Any thread.
+ * `fzr_shared_lacks` returns what the engines of |shared| lack for a further allocation at |now|
+ * (their time): FZR_ERR_NO_PORT if all ports are taken; or what an Allocate or a ChannelBind was
+ * refused with 508 for in the last 30 s, if no allocation has ended since: FZR_ERR_NO_PORT (other
+ * programs hold them), FZR_ERR_IO_NO_SOCKET, FZR_ERR_NO_MEMORY or FZR_ERR_NO_CHANNEL. 0 if there is
+ * room, as far as is known, and for NULL. Any thread.
  */
 FZR_API int fzr_shared_lacks(const fzr_shared *shared, fzr_time now);
 
 /**
- * A rule of the peer policy: may users reach peers within this prefix, at all ports or at one? The longest matching prefix decides; of
- * two equal ones that which names a port, and then deny.
+ * A rule of the peer policy: may users reach peers within this prefix, at all ports or at one? The
+ * longest matching prefix decides; of two equal ones that which names a port, and then deny.
  */
 typedef struct fzr_peer_rule {
-  /** Family and address, bits past the prefix 0; transport 0. Port: the only one that is meant, 0: all. */
+  /**
+   * Family and address, bits past the prefix 0; transport 0. Port: the only one that is meant, 0:
+   * all.
+   */
   fzr_addr net;
-  uint8_t prefix; /**< 0-32 or 0-128 */
+  /** 0-32 or 0-128. */
+  uint8_t prefix;
   bool allow;
-  uint8_t reserved[2]; /**< 0 */
+  /** 0. */
+  uint8_t reserved[2];
 } fzr_peer_rule;
 
 /**
- * `fzr_peer_rule_parse` reads "192.0.2.0/24" or "2001:db8::/32" (a bare address is a host) from the zero-terminated
- * |text|; with a port "192.0.2.0/24:3478", "[2001:db8::1]:3478" or "[2001:db8::/32]:3478". |out| is written on success only.
+ * `fzr_peer_rule_parse` reads "192.0.2.0/24" or "2001:db8::/32" (a bare address is a host) from the
+ * zero-terminated |text|; with a port "192.0.2.0/24:3478", "[2001:db8::1]:3478" or
+ * "[2001:db8::/32]:3478". |out| is written on success only.
  *
- * Returns 0, or FZR_ERR_CONFIG_RULE if it is no CIDR, its prefix is too long, bits past the prefix are set, or the port is none.
+ * Returns 0, or FZR_ERR_CONFIG_RULE if it is no CIDR, its prefix is too long, bits past the prefix
+ * are set, or the port is none.
  */
 FZR_API int fzr_peer_rule_parse(const char *text, bool allow, fzr_peer_rule *out);
 
@@ -85,130 +98,185 @@ FZR_API int fzr_peer_rule_parse(const char *text, bool allow, fzr_peer_rule *out
 #define FZR_PEER_RULE_TEXT_MAX (FZR_ADDR_TEXT_MAX + 12)
 
 /**
- * `fzr_peer_rule_format` writes network and port of |rule|, as fzr_peer_rule_parse reads them, zero-terminated, into the |cap| bytes at
- * |out|.
+ * `fzr_peer_rule_format` writes network and port of |rule|, as fzr_peer_rule_parse reads them,
+ * zero-terminated, into the |cap| bytes at |out|.
  *
- * Returns the length written without the zero, FZR_ERR_INVALID_ARGUMENT, or FZR_ERR_BUFFER_TOO_SMALL (FZR_PEER_RULE_TEXT_MAX
- * always does).
+ * Returns the length written without the zero, FZR_ERR_INVALID_ARGUMENT, or
+ * FZR_ERR_BUFFER_TOO_SMALL (FZR_PEER_RULE_TEXT_MAX always does).
  */
 FZR_API int fzr_peer_rule_format(const fzr_peer_rule *rule, char *out, size_t cap);
 
 /**
- * Decides whether the client at |client| may reach |peer|. |by_default| is what the built-in policy says. Called for
- * each ChannelBind and CreatePermission, for channels whose peer's address became one of the relay's own, and for all
- * channels after fzr_engine_set_peer_rules. Must not block and not call into the engine.
+ * Decides whether the client at |client| may reach |peer|. |by_default| is what the built-in policy
+ * says. Called for each ChannelBind and CreatePermission, for channels whose peer's address became
+ * one of the relay's own, and for all channels after fzr_engine_set_peer_rules. Must not block and
+ * not call into the engine.
  */
 typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default);
 
 /**
- * Whether a new allocation ends the older one that the same user has on another 5-tuple, in whichever of the engines that share an
- * fzr_shared: a client whose NAT has given it another port cannot use that any more, and must not find it as it was when the
- * NAT gives it the first port back. Requests on the older 5-tuple then get 437, and clients allocate anew. A user is a username,
- * of the schemes with an expiry what follows it. max_allocations_per_user does not matter where allocations are replaced: users have
- * one. All engines that share an fzr_shared must be set alike.
+ * Whether a new allocation ends the older one that the same user has on another 5-tuple, in
+ * whichever of the engines that share an fzr_shared: a client whose NAT has given it another port
+ * cannot use that any more, and must not find it as it was when the NAT gives it the first port
+ * back. Requests on the older 5-tuple then get 437, and clients allocate anew. A user is a
+ * username, of the schemes with an expiry what follows it. max_allocations_per_user does not matter
+ * where allocations are replaced: users have one. All engines that share an fzr_shared must be set
+ * alike.
  */
 enum fzr_replace {
-  FZR_REPLACE_DEFAULT =
-      0, /**< with FZR_AUTH_STAMP, where each client has credentials of its own; not with others */
+  /** With FZR_AUTH_STAMP, where each client has credentials of its own; not with others. */
+  FZR_REPLACE_DEFAULT = 0,
   FZR_REPLACE_NEVER = 1,
-  FZR_REPLACE_ALWAYS =
-      2 /**< right only where no two clients have one username, and each has one allocation */
+  /** Right only where no two clients have one username, and each has one allocation. */
+  FZR_REPLACE_ALWAYS = 2
 };
 
 /** For limits of fzr_config whose 0 means "the default": no limit. */
 #define FZR_UNLIMITED UINT32_MAX
 
 /**
- * How to make an engine. Start from zero with `size` set (fzr_config_init); 0 and NULL mean the default. Everything it
- * points to is copied, but for `shared` and the contexts.
+ * How to make an engine. Start from zero with `size` set (fzr_config_init); 0 and NULL mean the
+ * default. Everything it points to is copied, but for `shared` and the contexts.
  */
 typedef struct fzr_config {
-  size_t size; /**< sizeof(fzr_config) */
+  /** sizeof(fzr_config) */
+  size_t size;
 
-  const fzr_mem *mem;   /**< NULL: malloc and free */
-  fzr_random_fn random; /**< required */
+  /** Where memory comes from; NULL: malloc and free. */
+  const fzr_mem *mem;
+  /** Where random bytes come from. It is required. */
+  fzr_random_fn random;
+  /** What `random` is called with. */
   void *random_ctx;
-  fzr_log_fn log; /**< NULL: no records */
+  /** What takes log records; NULL: there are none. */
+  fzr_log_fn log;
+  /** What `log` is called with. */
   void *log_ctx;
-  uint8_t log_level; /**< the last level that `log` gets: records of others are not even made */
+  /** The last level that `log` gets: records of others are not even made. */
+  uint8_t log_level;
 
-  bool draining;               /**< begin refusing new allocations, see fzr_engine_set_draining */
-  uint8_t replace_allocations; /**< enum fzr_replace */
+  /** Begin refusing new allocations, see fzr_engine_set_draining. */
+  bool draining;
+  /** An enum fzr_replace. */
+  uint8_t replace_allocations;
+  /** 0. */
   uint8_t reserved;
 
-  /** What clients are told as relayed address; family NONE: not offered. Port and transport are ignored. */
-  fzr_addr public_ip4;
-  fzr_addr public_ip6; /**< at least one of both is required */
-  uint16_t
-      listen_port; /**< 0: 3478; only the peer policy uses it: no peer has it. See fzr_engine_add_listen_port */
-  uint16_t lowest_port;  /**< 0: 49152 */
-  uint16_t highest_port; /**< 0: 65535 */
-  uint16_t reserved2;
-  fzr_shared
-      *shared; /**< NULL: a pool of its own; else made for exactly this range, and outlives the engine */
-
-  enum fzr_auth_kind auth; /**< required */
   /**
-   * FZR_AUTH_STAMP, FZR_AUTH_REST: 1 to 255 bytes. Everybody who has a username and its password can guess the secret at the speed
-   * of a hash: use 16 random bytes or more.
+   * What clients are told as relayed address; family NONE: not offered. Port and transport are
+   * ignored.
+   */
+  fzr_addr public_ip4;
+  /** Likewise. At least one of both is required. */
+  fzr_addr public_ip6;
+  /**
+   * The port that clients talk to; 0: 3478. The peer policy alone uses it: no peer has it. See
+   * fzr_engine_add_listen_port.
+   */
+  uint16_t listen_port;
+  /** The first port for allocations; 0: 49152. */
+  uint16_t lowest_port;
+  /** The last port for allocations; 0: 65535. */
+  uint16_t highest_port;
+  /** 0. */
+  uint16_t reserved2;
+  /**
+   * What the shards of one relay share: made for exactly this range of ports, and it outlives the
+   * engine. NULL: the engine has one of its own.
+   */
+  fzr_shared *shared;
+
+  /** How users are authenticated. It is required. */
+  enum fzr_auth_kind auth;
+  /**
+   * FZR_AUTH_STAMP, FZR_AUTH_REST: 1 to 255 bytes. Everybody who has a username and its password
+   * can guess the secret at the speed of a hash: use 16 random bytes or more.
    */
   const char *auth_secret;
-  const fzr_user *users; /**< FZR_AUTH_STATIC */
+  /** FZR_AUTH_STATIC: the users, one at least. See fzr_engine_set_users. */
+  const fzr_user *users;
+  /** How many there are. */
   size_t user_count;
-  fzr_auth_fn auth_fn; /**< FZR_AUTH_CALLBACK */
+  /** FZR_AUTH_CALLBACK: who is asked. */
+  fzr_auth_fn auth_fn;
+  /** What `auth_fn` is called with. */
   void *auth_ctx;
-  const char *realm; /**< NULL: "firezone"; at most 127 bytes */
-  const char
-      *software; /**< SOFTWARE of answers; NULL: "firezone-relay/" and the version; "": none; at most 63 */
+  /** The realm, at most 127 bytes; NULL: "firezone". */
+  const char *realm;
+  /** SOFTWARE of answers; NULL: "firezone-relay/" and the version; "": none; at most 63. */
+  const char *software;
 
+  /** Rules of the peer policy; NULL: none. See fzr_engine_set_peer_rules. */
   const fzr_peer_rule *peer_rules;
+  /** How many there are. */
   size_t peer_rule_count;
-  fzr_peer_policy_fn peer_policy; /**< NULL: the built-in policy alone */
+  /** Who is asked beside the built-in policy; NULL: nobody. */
+  fzr_peer_policy_fn peer_policy;
+  /** What `peer_policy` is called with. */
   void *peer_policy_ctx;
   /** Further addresses of this relay (bind addresses). Ports and transports are ignored. */
   const fzr_addr *own_addrs;
+  /** How many there are. */
   size_t own_addr_count;
-  const uint16_t *own_ports; /**< further ports no peer may have on own addresses (health, control) */
+  /** Further ports that no peer may have on own addresses (health, control). */
+  const uint16_t *own_ports;
+  /** How many there are. */
   size_t own_port_count;
 
-  uint32_t max_allocations_per_user;    /**< 0: no limit; over it 486 */
-  uint32_t max_channels_per_allocation; /**< 0: 4096; over it 508 */
   /**
-   * Channels, those whose number rests included, of all engines that share `shared`: a bound on memory, for one takes up to 200
-   * bytes. 0: 1048576, about 200 MB; FZR_UNLIMITED: none. Over it 508, and FZR_LOG_SHORT_OF_MEMORY.
+   * How many allocations a user may have; 0: no limit. Over it 486. This and the limits that follow
+   * may change: see fzr_engine_set_limits.
+   */
+  uint32_t max_allocations_per_user;
+  /** How many channels an allocation may have; 0: 4096. Over it 508. */
+  uint32_t max_channels_per_allocation;
+  /**
+   * Channels, those whose number rests included, of all engines that share `shared`: a bound on
+   * memory, for one takes up to 200 bytes. 0: 1048576, about 200 MB; FZR_UNLIMITED: none. Over it
+   * 508, and FZR_LOG_SHORT_OF_MEMORY.
    */
   uint32_t max_channels;
-  uint64_t
-      max_bandwidth_per_allocation; /**< bytes of payload a second, both directions together; 0: no limit */
-  uint32_t
-      unauthenticated_rate; /**< answers to strangers a second per /24 or /48; 0: 1000; FZR_UNLIMITED: no limit */
-  uint32_t unauthenticated_burst; /**< 0: twice the rate */
-  uint32_t answer_ring;           /**< answers held until taken; 0: 256; a power of two */
+  /** Bytes of payload a second, both directions together; 0: no limit. */
+  uint64_t max_bandwidth_per_allocation;
+  /** Answers to strangers a second per /24 or /48; 0: 1000; FZR_UNLIMITED: no limit. */
+  uint32_t unauthenticated_rate;
+  /** How many of them at once; 0: twice the rate. */
+  uint32_t unauthenticated_burst;
+  /** Answers held until taken; 0: 256; a power of two. */
+  uint32_t answer_ring;
   /**
-   * Error answers a second for a 5-tuple, so that a client which asks again and again waits for its own time-out: 0: 10;
-   * FZR_UNLIMITED: no limit. Ten times that at once, and a hundred times that for peers that an allocation's client may not have.
+   * Error answers a second for a 5-tuple, so that a client which asks again and again waits for its
+   * own time-out: 0: 10; FZR_UNLIMITED: no limit. Ten times that at once, and a hundred times that
+   * for peers that an allocation's client may not have.
    */
   uint32_t error_rate;
 
-  const char *
-      auth_second_secret; /**< FZR_AUTH_STAMP, FZR_AUTH_REST: another secret, as good as `auth_secret`; NULL: none */
   /**
-   * How many MESSAGE-INTEGRITYs a second are computed for requests that then turn out to be no authenticated ones, so that forged
-   * requests cannot use up the time of those who relay. 0: 20000, or no limit where unauthenticated_rate has none;
-   * FZR_UNLIMITED: no limit. Twice that at once. Requests over it are dropped.
+   * FZR_AUTH_STAMP, FZR_AUTH_REST: another secret, as good as `auth_secret`; NULL: none. See
+   * fzr_engine_set_secrets.
+   */
+  const char *auth_second_secret;
+  /**
+   * How many MESSAGE-INTEGRITYs a second are computed for requests that then turn out to be no
+   * authenticated ones, so that forged requests cannot use up the time of those who relay. 0:
+   * 20000, or no limit where unauthenticated_rate has none; FZR_UNLIMITED: no limit. Twice that at
+   * once. Requests over it are dropped.
    */
   uint32_t integrity_rate;
   /**
-   * A credential whose time is over goes on being good for the allocation that it was used with, so that a call does not end with
-   * it: it is the one that made or last refreshed the allocation, and no other that has expired does, of the same user or not. Always so
-   * with FZR_AUTH_REST, whose clients cannot change credentials in a session.
+   * A credential whose time is over goes on being good for the allocation that it was used with, so
+   * that a call does not end with it: it is the one that made or last refreshed the allocation, and
+   * no other that has expired does, of the same user or not. Always so with FZR_AUTH_REST, whose
+   * clients cannot change credentials in a session.
    */
   bool allocations_outlive_credentials;
   /**
-   * While there is no room for a further allocation (see fzr_shared_lacks), or the engine is draining, Binding requests of clients
-   * without one are not answered (FZR_DROP_FULL): where clients know several relays, they turn to another one.
+   * While there is no room for a further allocation (see fzr_shared_lacks), or the engine is
+   * draining, Binding requests of clients without one are not answered (FZR_DROP_FULL): where
+   * clients know several relays, they turn to another one.
    */
   bool silent_when_full;
+  /** 0. */
   uint8_t reserved3[2];
 } fzr_config;
 
@@ -222,38 +290,57 @@ static inline fzr_config fzr_config_init(void)
 }
 
 /**
- * `fzr_engine_new` makes an engine. |now| is the moment it starts from; no later call may pass an earlier one (an
- * earlier one counts as the latest seen). Until fzr_engine_set_wallclock is called, credentials that expire
- * are judged as if it were 1970. On success *|out| is the caller's.
+ * `fzr_engine_new` makes an engine. |now| is the moment it starts from; no later call may pass an
+ * earlier one (an earlier one counts as the latest seen). Until fzr_engine_set_wallclock is called,
+ * credentials that expire are judged as if it were 1970. On success *|out| is the caller's.
  *
- * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_UNSUPPORTED, an FZR_ERR_CONFIG_…, FZR_ERR_NO_MEMORY, or
- * FZR_ERR_NO_RANDOM.
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, or `size` is too small. Mend the call.
+ * - FZR_ERR_UNSUPPORTED: |config| is of a later release and sets what this one does not know.
+ * - FZR_ERR_CONFIG_…: a member is out of its range, and the code says which. Tell the operator.
+ * - FZR_ERR_NO_MEMORY: try again later.
+ * - FZR_ERR_NO_RANDOM: `random` failed. Try again later.
  */
 FZR_API int fzr_engine_new(const fzr_config *config, fzr_engine **out, fzr_time now);
 
-/** `fzr_engine_free` frees |engine| and all it holds and wipes its secrets; NULL is fine. Sockets stay the caller's. */
+/**
+ * `fzr_engine_free` frees |engine| and all it holds and wipes its secrets; NULL is fine. Sockets
+ * stay the caller's.
+ */
 FZR_API void fzr_engine_free(fzr_engine *engine);
 
 /** Whose datagrams they are. */
 enum fzr_side {
-  FZR_SIDE_CLIENT = 0, /**< came to a listen port */
-  FZR_SIDE_PEER = 1    /**< came to an allocation's port */
+  /** Came to a listen port. */
+  FZR_SIDE_CLIENT = 0,
+  /** Came to an allocation's port. */
+  FZR_SIDE_PEER = 1
 };
 
 /** What came in: a datagram, or a run of them as GRO delivers it. */
 typedef struct fzr_pkt {
-  const uint8_t *data; /**< the caller's; never kept past the call */
-  uint32_t len;        /**< bytes of all segments */
-  uint16_t seg;        /**< size of each segment but the last; 0: `data` is one datagram */
-  uint16_t reserved;   /**< 0 */
-  fzr_addr from;       /**< who sent it */
-  fzr_addr to;         /**< local address and port it came to; of FZR_SIDE_PEER only family and port matter */
+  /** The caller's; never kept past the call. */
+  const uint8_t *data;
+  /** Bytes of all segments. */
+  uint32_t len;
+  /** Size of each segment but the last; 0: `data` is one datagram. */
+  uint16_t seg;
+  /** 0. */
+  uint16_t reserved;
+  /** Who sent it. */
+  fzr_addr from;
+  /** Local address and port it came to; of FZR_SIDE_PEER only family and port matter. */
+  fzr_addr to;
 } fzr_pkt;
 
+/** What a verdict says. */
 enum fzr_action {
-  FZR_ACT_DROP = 0,    /**< `reason` says why; `count` segments */
-  FZR_ACT_HANDLED = 1, /**< a request; its answer, if any, comes from fzr_engine_next_transmit */
-  FZR_ACT_FORWARD = 2  /**< send `count` datagrams */
+  /** `reason` says why; `count` segments. */
+  FZR_ACT_DROP = 0,
+  /** A request; its answer, if any, comes from fzr_engine_next_transmit. */
+  FZR_ACT_HANDLED = 1,
+  /** Send `count` datagrams. */
+  FZR_ACT_FORWARD = 2
 };
 
 /** The longest header that a verdict puts in front of a payload. */
@@ -263,27 +350,38 @@ enum fzr_action {
 
 /** fzr_verdict.flags: `to` is one of the relay's own addresses, so an allocation's port. */
 #define FZR_VERDICT_TO_OWN 0x01u
-/** fzr_verdict.flags: the last datagram has a header of its own, which follows the other one at `hdr` + `hdr_len`. */
+/**
+ * fzr_verdict.flags: the last datagram has a header of its own, which follows the other one at
+ * `hdr` + `hdr_len`.
+ */
 #define FZR_VERDICT_TAIL_HDR 0x02u
 
 /**
- * What to do with `count` consecutive datagrams of one flow. They may have come in several fzr_pkt, where those lie in memory at
- * equal distances, as slots of a receive buffer do.
+ * What to do with `count` consecutive datagrams of one flow. They may have come in several fzr_pkt,
+ * where those lie in memory at equal distances, as slots of a receive buffer do.
  *
- * To forward: datagram i is a header, then `len` bytes at `data` + i * `stride`, then `pad` bytes that are 0; at most
- * FZR_UDP_PAYLOAD_MAX bytes together. Of the last one (i == `count` - 1) the payload has `tail_len` bytes, and `tail_pad` bytes follow.
- * Its payload and the whole of it may be shorter, but are never longer, and the payload is empty only if all are (GSO
- * can send no empty tail). Its header has the same length, but may be another one (FZR_VERDICT_TAIL_HDR); fzr_verdict_header
- * returns that of any datagram. Send them from local port `from.port` (and address, where bound to a wildcard) to `to`.
+ * To forward: datagram i is a header, then `len` bytes at `data` + i * `stride`, then `pad` bytes
+ * that are 0; at most FZR_UDP_PAYLOAD_MAX bytes together. Of the last one (i == `count` - 1) the
+ * payload has `tail_len` bytes, and `tail_pad` bytes follow. Its payload and the whole of it may be
+ * shorter, but are never longer, and the payload is empty only if all are (GSO can send no empty
+ * tail). Its header has the same length, but may be another one (FZR_VERDICT_TAIL_HDR);
+ * fzr_verdict_header returns that of any datagram. Send them from local port `from.port` (and
+ * address, where bound to a wildcard) to `to`.
  *
  * The struct is frozen: it will not grow.
  */
 typedef struct fzr_verdict {
   /** The first payload; inside the fzr_pkt's bytes. */
   const uint8_t *data;
-  /** The header of all datagrams but the last: the engine's, valid until its next input, as a transmit's bytes are. */
+  /**
+   * The header of all datagrams but the last: the engine's, valid until its next input, as a
+   * transmit's bytes are.
+   */
   const uint8_t *hdr;
-  /** The cookie of the socket to send from, as given to fzr_engine_port_result; NULL: a listen socket. */
+  /**
+   * The cookie of the socket to send from, as given to fzr_engine_port_result; NULL: a listen
+   * socket.
+   */
   void *io;
   /** Bytes from one payload's begin to the next one's. */
   uint32_t stride;
@@ -297,9 +395,9 @@ typedef struct fzr_verdict {
   uint16_t len;
   /** Bytes of the last payload. */
   uint16_t tail_len;
-  /** enum fzr_action */
+  /** An enum fzr_action. */
   uint8_t action;
-  /** enum fzr_drop_reason */
+  /** An enum fzr_drop_reason. */
   uint8_t reason;
   /** Bytes of each header, up to FZR_HEADER_MAX; 0: there is none, and `hdr` is not to be read. */
   uint8_t hdr_len;
@@ -315,7 +413,10 @@ typedef struct fzr_verdict {
   fzr_addr from;
 } fzr_verdict;
 
-/** `fzr_verdict_header` returns the `hdr_len` bytes of the header of datagram |i| of |verdict|, which has more than |i|. */
+/**
+ * `fzr_verdict_header` returns the `hdr_len` bytes of the header of datagram |i| of |verdict|,
+ * which has more than |i|.
+ */
 static inline const uint8_t *fzr_verdict_header(const fzr_verdict *verdict, size_t i)
 {
   const bool own = (verdict->flags & FZR_VERDICT_TAIL_HDR) && i + 1 == verdict->count;
@@ -323,8 +424,9 @@ static inline const uint8_t *fzr_verdict_header(const fzr_verdict *verdict, size
 }
 
 /**
- * Packets for fzr_engine_rx, and room for its verdicts. The struct and both arrays are the caller's, and the engine keeps none of them.
- * Set the first four members and let the others be zero. The struct is frozen: it will not grow.
+ * Packets for fzr_engine_rx, and room for its verdicts. The struct and both arrays are the
+ * caller's, and the engine keeps none of them. Set the first four members and let the others be
+ * zero. The struct is frozen: it will not grow.
  */
 typedef struct fzr_batch {
   /** The packets, in the order in which they came. */
@@ -335,146 +437,188 @@ typedef struct fzr_batch {
   fzr_verdict *out;
   /** How many verdicts fit there; at least 1. */
   size_t room;
-  /** How many packets are done. A call begins with this one and moves it on: all are done when it is `count`. */
+  /**
+   * How many packets are done. A call begins with this one and moves it on: all are done when it is
+   * `count`.
+   */
   size_t consumed;
   /** How many verdicts the last call wrote, from the first one on. */
   size_t written;
 } fzr_batch;
 
 /**
- * `fzr_engine_rx` takes the packets of |batch| that are not done yet, in order, and writes a verdict for each run of them. All came to
- * |side|: FZR_SIDE_CLIENT those at listen ports, FZR_SIDE_PEER those at ports of allocations, where `to.port` and `to.family`
- * say at which.
+ * `fzr_engine_rx` takes the packets of |batch| that are not done yet, in order, and writes a
+ * verdict for each run of them. All came to |side|: FZR_SIDE_CLIENT those at listen ports,
+ * FZR_SIDE_PEER those at ports of allocations, where `to.port` and `to.family` say at which.
  *
- * It stops early when the verdicts fill their room, their headers the engine's, or answers their ring. The first packet that is
- * not done may then be partly done: its `data` and `len` were moved on. So after each call, act on the verdicts, take events and
- * transmits, and call again while `consumed` is less than `count`. If the ring is full when it is called, it does not
- * stop but drops answers and counts them; so each call gets on.
+ * It stops early when the verdicts fill their room, their headers the engine's, or answers their
+ * ring. The first packet that is not done may then be partly done: its `data` and `len` were moved
+ * on. So after each call, act on the verdicts, take events and transmits, and call again while
+ * `consumed` is less than `count`. If the ring is full when it is called, it does not stop but
+ * drops answers and counts them; so each call gets on.
  *
  * Nothing that a packet holds makes it fail. RFC 8656 sections 7 to 12.
  *
- * Returns 0; or FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, there is no room for a verdict, or |side| is none. That is a mistake of the
- * caller; `written` is then 0, and no packet was looked at.
+ * Returns 0; or FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, there is no room for a verdict, or
+ * |side| is none. That is a mistake of the caller; `written` is then 0, and no packet was looked
+ * at.
  */
 FZR_API int fzr_engine_rx(fzr_engine *engine, enum fzr_side side, fzr_batch *batch, fzr_time now);
 
 enum fzr_event_type {
-  FZR_EVENT_PORT_OPEN = 1, /**< open a socket for `family` and `port`, then call fzr_engine_port_result */
-  FZR_EVENT_PORT_CLOSE =
-      2, /**< close it: `io` is its cookie. The port may be reused after the next call of fzr_engine_next_event */
-  FZR_EVENT_CHANNEL_BOUND = 3,  /**< a channel began to relay */
-  FZR_EVENT_CHANNEL_UNBOUND = 4 /**< it ended */
+  /** Open a socket for `family` and `port`, then call fzr_engine_port_result. */
+  FZR_EVENT_PORT_OPEN = 1,
+  /**
+   * Close it: `io` is its cookie. The port may be reused after the next call of
+   * fzr_engine_next_event.
+   */
+  FZR_EVENT_PORT_CLOSE = 2,
+  /** A channel began to relay. */
+  FZR_EVENT_CHANNEL_BOUND = 3,
+  /** It ended. */
+  FZR_EVENT_CHANNEL_UNBOUND = 4
 };
 
-/** The channel's peer is one of the relay's own addresses: an offload must leave it to the engine. */
+/**
+ * The channel's peer is one of the relay's own addresses: an offload must leave it to the engine.
+ */
 #define FZR_EVENT_PEER_IS_OWN 0x01u
 
 /** Something the application has to do. */
 typedef struct fzr_event {
-  void *io;         /**< PORT_CLOSE, CHANNEL_…: cookie of the allocation's socket of `family` */
-  uint16_t type;    /**< enum fzr_event_type */
-  uint16_t port;    /**< relayed port */
-  uint16_t channel; /**< CHANNEL_…: its number */
-  uint8_t family;   /**< enum fzr_family of the relayed address */
-  uint8_t flags;    /**< FZR_EVENT_PEER_IS_OWN */
-  uint32_t
-      flow; /**< CHANNEL_…: that of its verdicts from the client; those from the peer have this plus one */
+  /** PORT_CLOSE, CHANNEL_…: cookie of the allocation's socket of `family`. */
+  void *io;
+  /** An enum fzr_event_type. */
+  uint16_t type;
+  /** Relayed port. */
+  uint16_t port;
+  /** CHANNEL_…: its number. */
+  uint16_t channel;
+  /** An enum fzr_family of the relayed address. */
+  uint8_t family;
+  /** FZR_EVENT_PEER_IS_OWN. */
+  uint8_t flags;
+  /** CHANNEL_…: that of its verdicts from the client; those from the peer have this plus one. */
+  uint32_t flow;
   uint32_t reserved;
-  fzr_addr client; /**< CHANNEL_… */
-  fzr_addr local;  /**< CHANNEL_…: the listen address the client talks to */
-  fzr_addr peer;   /**< CHANNEL_… */
+  /** Of CHANNEL_… events. */
+  fzr_addr client;
+  /** CHANNEL_…: the listen address the client talks to. */
+  fzr_addr local;
+  /** Of CHANNEL_… events. */
+  fzr_addr peer;
 } fzr_event;
 
 /**
- * `fzr_engine_next_event` takes the next event into |event|. Events are never lost and come in order: BOUND before the
- * bind's answer can be taken if events are drained first, UNBOUND before its PORT_CLOSE and before a new BOUND of
- * the same key. Returns false when there is none.
+ * `fzr_engine_next_event` takes the next event into |event|. Events are never lost and come in
+ * order: BOUND before the bind's answer can be taken if events are drained first, UNBOUND before
+ * its PORT_CLOSE and before a new BOUND of the same key. Returns false when there is none.
  */
 FZR_API bool fzr_engine_next_event(fzr_engine *engine, fzr_event *event);
 
 /** An answer to send. */
 typedef struct fzr_transmit {
-  const uint8_t *data; /**< the engine's; valid until its next input (rx, on_deadline, port_result) */
+  /** The engine's; valid until its next input (rx, on_deadline, port_result) */
+  const uint8_t *data;
   uint16_t len;
-  bool
-      to_stranger; /**< who asked has proved nothing: others do not wait for this answer, and it may be dropped */
+  /** Who asked has proved nothing: others do not wait for this answer, and it may be dropped. */
+  bool to_stranger;
   uint8_t reserved[5];
   fzr_addr to;
-  fzr_addr from; /**< local address and port the request came to */
+  /** Local address and port the request came to. */
+  fzr_addr from;
 } fzr_transmit;
 
-/** `fzr_engine_next_transmit` takes the next answer into |transmit|. Returns false when there is none. */
+/**
+ * `fzr_engine_next_transmit` takes the next answer into |transmit|. Returns false when there is
+ * none.
+ */
 FZR_API bool fzr_engine_next_transmit(fzr_engine *engine, fzr_transmit *transmit);
 
 /**
- * `fzr_engine_deadline` returns when fzr_engine_on_deadline wants to be called next, FZR_TIME_NEVER if not at all. It
- * may be early, never late by more than 150 ms. O(1).
+ * `fzr_engine_deadline` returns when fzr_engine_on_deadline wants to be called next, FZR_TIME_NEVER
+ * if not at all. It may be early, never late by more than 150 ms. O(1).
  */
 FZR_API fzr_time fzr_engine_deadline(const fzr_engine *engine);
 
 /**
- * `fzr_engine_on_deadline` expires what is due at |now|, about |budget| items at most, so that data need not wait for
- * thousands of them; what is left keeps the deadline in the past. Returns how many items it handled, or
- * FZR_ERR_INVALID_ARGUMENT.
+ * `fzr_engine_on_deadline` expires what is due at |now|, about |budget| items at most, so that data
+ * need not wait for thousands of them; what is left keeps the deadline in the past. Returns how
+ * many items it handled, or FZR_ERR_INVALID_ARGUMENT: |engine| is NULL.
  */
 FZR_API int fzr_engine_on_deadline(fzr_engine *engine, size_t budget, fzr_time now);
 
 /**
- * `fzr_engine_port_result` reports what became of an FZR_EVENT_PORT_OPEN: |error| is 0 and |io| the socket's cookie
- * (any value; it comes back in verdicts and events), or |error| is a negative number and |io| is ignored:
- * FZR_ERR_IO_IN_USE makes the engine try another port, up to 64 of them, anything else ends in 508. Every open needs its result, also
- * that of an allocation which has ended meanwhile: its port is nobody else's until then.
+ * `fzr_engine_port_result` reports what became of an FZR_EVENT_PORT_OPEN: |error| is 0 and |io| the
+ * socket's cookie (any value; it comes back in verdicts and events), or |error| is a negative
+ * number and |io| is ignored. FZR_ERR_IO_IN_USE makes the engine try another port, up to 64 of them;
+ * anything else ends in 508. Every open needs its result, also that of an allocation which has ended
+ * meanwhile: its port is nobody else's until then.
  *
- * Returns 0; FZR_ERR_INVALID_ARGUMENT; FZR_ERR_INVALID_STATE if no such open is pending (a socket that was opened must
- * then be closed by the caller).
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, |family| is none, or |error| is positive.
+ * - FZR_ERR_INVALID_STATE: no such open is pending. Close the socket, if one was opened.
  */
 FZR_API int fzr_engine_port_result(fzr_engine *engine, uint16_t port, enum fzr_family family, int error,
                                    void *io, fzr_time now);
 
 /**
- * `fzr_engine_set_wallclock` tells that it is |unix_seconds| at |now|; call it at the start and every few minutes.
+ * `fzr_engine_set_wallclock` tells that it is |unix_seconds| at |now|; call it at the start and
+ * every few minutes.
  * Returns 0 or FZR_ERR_INVALID_ARGUMENT (negative time).
  */
 FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, int64_t unix_seconds, fzr_time now);
 
 /**
- * `fzr_engine_set_own_addrs` tells which addresses the host has now: the |count| at |addrs|, which are copied, take the place of those
- * that were told before. Those of the configuration stay, too. Ports, scopes and transports are ignored; addresses of no family are passed over.
+ * `fzr_engine_set_own_addrs` tells which addresses the host has now: the |count| at |addrs|, which
+ * are copied, take the place of those that were told before. Those of the configuration stay, too.
+ * Ports, scopes and transports are ignored; addresses of no family are passed over.
  *
- * On own addresses clients reach the ports of allocations, and nothing else. That holds for channels that are bound, too: what has
- * to end ends within the next calls of fzr_engine_on_deadline, which are due at once, with CHANNEL_UNBOUND; a channel that may stay
- * is told of anew, as one whose peer is own. fzr_udp does this by itself. O(|count|), and O(channels) within on_deadline's budget.
+ * On own addresses clients reach the ports of allocations, and nothing else. That holds for
+ * channels that are bound, too: what has to end ends within the next calls of
+ * fzr_engine_on_deadline, which are due at once, with CHANNEL_UNBOUND; a channel that may stay is
+ * told of anew, as one whose peer is own. fzr_udp does this by itself. O(|count|), and O(channels)
+ * within on_deadline's budget.
  *
  * Returns 0; FZR_ERR_INVALID_ARGUMENT; FZR_ERR_NO_MEMORY: nothing has changed, try again.
  */
 FZR_API int fzr_engine_set_own_addrs(fzr_engine *engine, const fzr_addr *addrs, size_t count);
 
-/** `fzr_engine_add_own_addrs` is the same for addresses that come to those which were told before. O(|count|). Same errors. */
+/**
+ * `fzr_engine_add_own_addrs` is the same for addresses that come to those which were told before.
+ * O(|count|). Same errors.
+ */
 FZR_API int fzr_engine_add_own_addrs(fzr_engine *engine, const fzr_addr *addrs, size_t count);
 
 /**
- * `fzr_engine_add_listen_port` tells of a port that the relay listens on, beside the configuration's `listen_port`: no client may
- * reach it on own addresses, as above. fzr_udp does this by itself. Telling it again changes nothing.
+ * `fzr_engine_add_listen_port` tells of a port that the relay listens on, beside the
+ * configuration's `listen_port`: no client may reach it on own addresses, as above. fzr_udp does
+ * this by itself. Telling it again changes nothing.
  *
- * Returns 0; FZR_ERR_INVALID_ARGUMENT (|port| is 0); FZR_ERR_NO_MEMORY: nothing has changed, try again.
+ * Returns 0; FZR_ERR_INVALID_ARGUMENT (|port| is 0); FZR_ERR_NO_MEMORY: nothing has changed, try
+ * again.
  */
 FZR_API int fzr_engine_add_listen_port(fzr_engine *engine, uint16_t port);
 
 /**
- * `fzr_engine_set_offered` says whether relayed addresses of |family| can be had at present; at first those of all public addresses
- * are. While they are not, Allocates that ask for that family alone get 440 (Address Family not Supported, RFC 8656 section 7.2), those
- * that ask for both get the other one. Allocations that live go on. fzr_udp does this by itself.
+ * `fzr_engine_set_offered` says whether relayed addresses of |family| can be had at present; at
+ * first those of all public addresses are. While they are not, Allocates that ask for that family
+ * alone get 440 (Address Family not Supported, RFC 8656 section 7.2), those that ask for both get
+ * the other one. Allocations that live go on. fzr_udp does this by itself.
  *
  * Returns 0 or FZR_ERR_INVALID_ARGUMENT.
  */
 FZR_API int fzr_engine_set_offered(fzr_engine *engine, enum fzr_family family, bool offered);
 
-/** `fzr_engine_public_addr` writes the public address of |family|, port 0, to |out|. Returns whether there is one. */
+/**
+ * `fzr_engine_public_addr` writes the public address of |family|, port 0, to |out|. Returns whether
+ * there is one.
+ */
 FZR_API bool fzr_engine_public_addr(const fzr_engine *engine, enum fzr_family family, fzr_addr *out);
 
 /**
- * `fzr_engine_port_is_live` tells whether |port| is that of a live allocation with a relayed address of |family|, of this engine or of
- * another one with the same fzr_shared. Any thread. O(1).
+ * `fzr_engine_port_is_live` tells whether |port| is that of a live allocation with a relayed
+ * address of |family|, of this engine or of another one with the same fzr_shared. Any thread. O(1).
  */
 FZR_API bool fzr_engine_port_is_live(const fzr_engine *engine, uint16_t port, enum fzr_family family);
 
@@ -483,13 +627,14 @@ FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
 
 /**
  * `fzr_engine_set_secrets` puts |secret| and |second| in place of the secrets of FZR_AUTH_STAMP or
- * FZR_AUTH_REST: `auth_secret` and `auth_second_secret` of the configuration. Both are zero-terminated, 1 to
- * 255 bytes, and copied. |second| may be NULL. To change a secret while clients have credentials of the old
- * one, give the new one as |secret| and the old one as |second|, and later the new one alone.
+ * FZR_AUTH_REST: `auth_secret` and `auth_second_secret` of the configuration. Both are
+ * zero-terminated, 1 to 255 bytes, and copied. |second| may be NULL. To change a secret while
+ * clients have credentials of the old one, give the new one as |secret| and the old one as
+ * |second|, and later the new one alone.
  *
- * Allocations live on. The credential that one was used with last stays good for it until its time is over;
- * whoever must not wait for that ends it by fzr_engine_end_allocation. Takes no memory. O(1). Each engine of
- * an fzr_shared has to be told, on its own thread. RFC 8489 section 9.2.
+ * Allocations live on. The credential that one was used with last stays good for it until its time
+ * is over; whoever must not wait for that ends it by fzr_engine_end_allocation. Takes no memory.
+ * O(1). Each engine of an fzr_shared has to be told, on its own thread. RFC 8489 section 9.2.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| or |secret| is NULL. Mend the call.
@@ -499,17 +644,18 @@ FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
 FZR_API int fzr_engine_set_secrets(fzr_engine *engine, const char *secret, const char *second);
 
 /**
- * `fzr_engine_set_users` puts the |count| users at |users| in place of those of FZR_AUTH_STATIC. All of it is
- * copied. With none nobody can log in.
+ * `fzr_engine_set_users` puts the |count| users at |users| in place of those of FZR_AUTH_STATIC.
+ * All of it is copied. With none nobody can log in.
  *
- * Allocations live on, but each request is looked up anew: that of a user who is gone, or whose password has
- * changed, gets 401, and his allocation ends when its lifetime is over. To end it at once, see
- * fzr_engine_user. O(n log n) in |count|; takes memory before it gives that of the old users back. Each engine
- * of an fzr_shared has to be told, on its own thread.
+ * Allocations live on, but each request is looked up anew: that of a user who is gone, or whose
+ * password has changed, gets 401, and his allocation ends when its lifetime is over. To end it at
+ * once, see fzr_engine_user. O(n log n) in |count|; takes memory before it gives that of the old
+ * users back. Each engine of an fzr_shared has to be told, on its own thread.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |users| is and |count| is not 0. Mend the call.
- * - FZR_ERR_CONFIG_AUTH: a name is empty, too long or there twice, or has no password. Tell the operator.
+ * - FZR_ERR_CONFIG_AUTH: a name is empty, too long or there twice, or has no password. Tell the
+ *   operator.
  * - FZR_ERR_NO_MEMORY: try again later.
  * - FZR_ERR_UNSUPPORTED: the engine has another scheme. Mend the call.
  */
@@ -519,30 +665,33 @@ FZR_API int fzr_engine_set_users(fzr_engine *engine, const fzr_user *users, size
  * `fzr_engine_set_peer_rules` puts the |count| rules at |rules| in place of those that there are:
  * `peer_rules` of the configuration. They are copied. What the policy does without rules stays.
  *
- * All channels are judged anew, by the application's `peer_policy`, too. Those whose peer may not be reached
- * any more end within the next calls of fzr_engine_on_deadline, which are due at once, with CHANNEL_UNBOUND
- * and FZR_LOG_CHANNEL_REVOKED; their numbers and peers are free then. O(|count|), and O(channels) within the
- * budget of fzr_engine_on_deadline; each judgement is O(rules). Each engine of an fzr_shared has to be told,
- * on its own thread.
+ * All channels are judged anew, by the application's `peer_policy`, too. Those whose peer may not
+ * be reached any more end within the next calls of fzr_engine_on_deadline, which are due at once,
+ * with CHANNEL_UNBOUND and FZR_LOG_CHANNEL_REVOKED; their numbers and peers are free then.
+ * O(|count|), and O(channels) within the budget of fzr_engine_on_deadline; each judgement is
+ * O(rules). Each engine of an fzr_shared has to be told, on its own thread.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |rules| is and |count| is not 0. Mend the call.
- * - FZR_ERR_CONFIG_RULE: a rule's prefix does not fit its address, or it names a transport. Tell the operator.
+ * - FZR_ERR_CONFIG_RULE: a rule's prefix does not fit its address, or it names a transport. Tell
+ *   the operator.
  * - FZR_ERR_NO_MEMORY: try again later.
  */
 FZR_API int fzr_engine_set_peer_rules(fzr_engine *engine, const fzr_peer_rule *rules, size_t count);
 
 /**
- * `fzr_engine_set_limits` takes these members of |config| over, with 0 and FZR_UNLIMITED as they are there:
- * max_allocations_per_user, max_channels_per_allocation, max_channels, max_bandwidth_per_allocation,
- * unauthenticated_rate, unauthenticated_burst, error_rate and integrity_rate. The others are not looked at,
- * but for `size`. So the caller keeps the fzr_config of fzr_engine_new and changes what he wants other.
+ * `fzr_engine_set_limits` takes these members of |config| over, with 0 and FZR_UNLIMITED as they
+ * are there: max_allocations_per_user, max_channels_per_allocation, max_channels,
+ * max_bandwidth_per_allocation, unauthenticated_rate, unauthenticated_burst, error_rate and
+ * integrity_rate. The others are not looked at, but for `size`. So the caller keeps the fzr_config
+ * of fzr_engine_new and changes what he wants other.
  *
- * What there is more of than is allowed from now on stays; there will be no more of it. Allocations that
- * were made without a limit for their user are not counted for him. Rates begin anew: everybody has what he
- * may have at once; but who has used up the bandwidth of his allocation waits as he would have, at most as
- * long as an empty bucket takes to fill. O(1). Takes memory for the rates, some 130 kB, before it gives that of the
- * old ones back. Each engine of an fzr_shared has to be told, on its own thread.
+ * What there is more of than is allowed from now on stays; there will be no more of it. Allocations
+ * that were made without a limit for their user are not counted for him. Rates begin anew:
+ * everybody has what he may have at once; but who has used up the bandwidth of his allocation waits
+ * as he would have, at most as long as an empty bucket takes to fill. O(1). Takes memory for the
+ * rates, some 130 kB, before it gives that of the old ones back. Each engine of an fzr_shared has
+ * to be told, on its own thread.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| or |config| is NULL, or `size` is too small. Mend the call.
@@ -551,13 +700,16 @@ FZR_API int fzr_engine_set_peer_rules(fzr_engine *engine, const fzr_peer_rule *r
  */
 FZR_API int fzr_engine_set_limits(fzr_engine *engine, const fzr_config *config);
 
-/** `fzr_engine_set_log_level` makes |level| the last one that the configuration's `log` gets, from now on. */
+/**
+ * `fzr_engine_set_log_level` makes |level| the last one that the configuration's `log` gets, from
+ * now on.
+ */
 FZR_API void fzr_engine_set_log_level(fzr_engine *engine, enum fzr_log_level level);
 
 /**
- * `fzr_engine_list_channels` writes up to |max| channels that relay now to |out|, as FZR_EVENT_CHANNEL_BOUND events.
- * |cursor| starts at 0 and is moved on; the walk is over when it returns 0. Channels that come or go between calls may or may
- * not be listed.
+ * `fzr_engine_list_channels` writes up to |max| channels that relay now to |out|, as
+ * FZR_EVENT_CHANNEL_BOUND events. |cursor| starts at 0 and is moved on; the walk is over when it
+ * returns 0. Channels that come or go between calls may or may not be listed.
  */
 FZR_API size_t fzr_engine_list_channels(const fzr_engine *engine, uint32_t *cursor, fzr_event *out,
                                         size_t max);
@@ -568,7 +720,10 @@ typedef struct fzr_allocation {
   fzr_addr client;
   /** The relay's address that the client talks to. With `client` it is the 5-tuple. */
   fzr_addr server;
-  /** The relayed addresses, IPv4 and IPv6; family FZR_FAMILY_NONE where there is none. Both have one port. */
+  /**
+   * The relayed addresses, IPv4 and IPv6; family FZR_FAMILY_NONE where there is none. Both have one
+   * port.
+   */
   fzr_addr relayed[2];
   /** When it ends if it is not refreshed: 10 s later than the client was told. */
   fzr_time expires;
@@ -581,9 +736,10 @@ typedef struct fzr_allocation {
 } fzr_allocation;
 
 /**
- * `fzr_engine_list_allocations` writes up to |max| allocations that live now to |out|, the caller's. |cursor|
- * starts at 0 and is moved on; the walk is over when it returns 0. Allocations that come or go between calls
- * may or may not be listed. O(|max|), and a walk is O(allocations that lived at once, at most).
+ * `fzr_engine_list_allocations` writes up to |max| allocations that live now to |out|, the
+ * caller's. |cursor| starts at 0 and is moved on; the walk is over when it returns 0. Allocations
+ * that come or go between calls may or may not be listed. O(|max|), and a walk is O(allocations
+ * that lived at once, at most).
  *
  * Returns how many were written; 0 also if a pointer is NULL.
  */
@@ -591,23 +747,26 @@ FZR_API size_t fzr_engine_list_allocations(const fzr_engine *engine, uint32_t *c
                                            size_t max);
 
 /**
- * `fzr_engine_user` returns the number by which |engine| knows the user whom the |username_len| bytes
- * |username| name: of the schemes with an expiry, what follows it. It is the same as long as the engine
- * lives, and another one in other engines. So all allocations of a user can be found in a list, and ended.
+ * `fzr_engine_user` returns the number by which |engine| knows the user whom the |username_len|
+ * bytes |username| name: of the schemes with an expiry, what follows it. It is the same as long as
+ * the engine lives, and another one in other engines. So all allocations of a user can be found in
+ * a list, and ended.
  * Returns 0 if a pointer is NULL.
  */
 FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *username, size_t username_len);
 
 /**
- * `fzr_engine_end_allocation` ends at |now| the allocation of the 5-tuple of |client| and |server|: its channels relay
- * no more, and its client gets 437. Take events after it, as after input: the CHANNEL_UNBOUND of its channels
- * and its PORT_CLOSE come then; fzr_engine_on_deadline is due at once, so that a driver does. The log is
- * told (FZR_LOG_ALLOCATION_ENDED). The client may allocate anew: to keep a user out, change users, secrets or
- * what the callback says. O(1), and O(its channels) while events are taken. Takes no memory.
+ * `fzr_engine_end_allocation` ends at |now| the allocation of the 5-tuple of |client| and |server|:
+ * its channels relay no more, and its client gets 437. Take events after it, as after input: the
+ * CHANNEL_UNBOUND of its channels and its PORT_CLOSE come then; fzr_engine_on_deadline is due at
+ * once, so that a driver does. The log is told (FZR_LOG_ALLOCATION_ENDED). The client may allocate
+ * anew: to keep a user out, change users, secrets or what the callback says. O(1), and O(its
+ * channels) while events are taken. Takes no memory.
  *
  * Returns 0, or
  * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
- * - FZR_ERR_INVALID_STATE: this engine has no such allocation. Another one of the same fzr_shared may have it.
+ * - FZR_ERR_INVALID_STATE: this engine has no such allocation. Another one of the same fzr_shared
+ *   may have it.
  */
 FZR_API int fzr_engine_end_allocation(fzr_engine *engine, const fzr_addr *client, const fzr_addr *server,
                                       fzr_time now);
@@ -615,7 +774,10 @@ FZR_API int fzr_engine_end_allocation(fzr_engine *engine, const fzr_addr *client
 /** `fzr_engine_end_allocation_at` is the same for the allocation with the relayed port |port|. */
 FZR_API int fzr_engine_end_allocation_at(fzr_engine *engine, uint16_t port, fzr_time now);
 
-/** Boundaries of fzr_stats.packet_sizes: class i holds payloads up to (i + 1) * 100 bytes, the last the rest. */
+/**
+ * Boundaries of fzr_stats.packet_sizes: class i holds payloads up to (i + 1) * 100 bytes, the last
+ * the rest.
+ */
 #define FZR_SIZE_CLASSES 16
 /** Indices of fzr_stats.responses. */
 enum fzr_stat_method {
@@ -631,53 +793,67 @@ enum fzr_stat_method {
 #define FZR_STAT_CODES 16
 
 /**
- * `fzr_stat_method_of` returns under which index of fzr_stats.responses answers to the STUN method |method|
- * are counted: FZR_STAT_OTHER for those that the engine does not know.
+ * `fzr_stat_method_of` returns under which index of fzr_stats.responses answers to the STUN method
+ * |method| are counted: FZR_STAT_OTHER for those that the engine does not know.
  */
 FZR_API unsigned fzr_stat_method_of(unsigned method);
 
 /**
- * `fzr_stat_method_name` returns the name of what index |index| of fzr_stats.responses counts: "binding",
- * "channelbind" and so on; "other" for FZR_STAT_OTHER and for no index. It is constant.
+ * `fzr_stat_method_name` returns the name of what index |index| of fzr_stats.responses counts:
+ * "binding", "channelbind" and so on; "other" for FZR_STAT_OTHER and for no index. It is constant.
  */
 FZR_API const char *fzr_stat_method_name(unsigned index);
 
 /**
  * `fzr_stat_method_handler` returns what handling such a request is called in traces:
- * "handle_channel_bind_request" and so on; "handle_unknown_request" for FZR_STAT_OTHER and for no index.
- * It is constant.
+ * "handle_channel_bind_request" and so on; "handle_unknown_request" for FZR_STAT_OTHER and for no
+ * index. It is constant.
  */
 FZR_API const char *fzr_stat_method_handler(unsigned index);
 
-/** `fzr_stat_code` returns the STUN error code of index |index| of fzr_stats.responses: 0 for success, or unused. */
+/**
+ * `fzr_stat_code` returns the STUN error code of index |index| of fzr_stats.responses: 0 for
+ * success, or unused.
+ */
 FZR_API unsigned fzr_stat_code(unsigned index);
 
 /** Counters since the start, and gauges of now. */
 typedef struct fzr_stats {
-  size_t size;          /**< written by the library: bytes of this struct that it filled */
-  uint64_t allocations; /**< live now */
-  uint64_t channels;    /**< relaying now */
+  /** Written by the library: bytes of this struct that it filled. */
+  size_t size;
+  /** Live now. */
+  uint64_t allocations;
+  /** Relaying now. */
+  uint64_t channels;
   uint64_t allocations_created;
   uint64_t allocations_ended;
   uint64_t channels_bound;
-  uint64_t memory_bytes;                   /**< taken from fzr_mem now */
-  uint64_t packets[2];                     /**< relayed: [0] client to peer, [1] peer to client */
-  uint64_t bytes[2];                       /**< payload bytes of those */
-  uint64_t packet_sizes[FZR_SIZE_CLASSES]; /**< both directions */
-  uint64_t dropped[FZR_DROP_ROOM];         /**< by enum fzr_drop_reason; there is room for reasons to come */
+  /** Taken from fzr_mem now. */
+  uint64_t memory_bytes;
+  /** Relayed: [0] client to peer, [1] peer to client. */
+  uint64_t packets[2];
+  /** Payload bytes of those. */
+  uint64_t bytes[2];
+  /** Both directions. */
+  uint64_t packet_sizes[FZR_SIZE_CLASSES];
+  /** By enum fzr_drop_reason; there is room for reasons to come. */
+  uint64_t dropped[FZR_DROP_ROOM];
   uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
-  uint64_t
-      memory_refusals[2]; /**< requests answered with 508: [0] for max_channels, [1] for want of memory */
+  /** Requests answered with 508: [0] for max_channels, [1] for want of memory. */
+  uint64_t memory_refusals[2];
 } fzr_stats;
 
 /**
- * `fzr_engine_stats_sized` fills the |size| bytes at |stats|, whatever is in them: a caller that was compiled with a shorter struct gets
- * no more than that, one with a longer struct zeros for the rest. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL, or |size| too
- * small for the member `size`).
+ * `fzr_engine_stats_sized` fills the |size| bytes at |stats|, whatever is in them: a caller that
+ * was compiled with a shorter struct gets no more than that, one with a longer struct zeros for the
+ * rest. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL, or |size| too small for the member `size`).
  */
 FZR_API int fzr_engine_stats_sized(const fzr_engine *engine, fzr_stats *stats, size_t size);
 
-/** `fzr_engine_stats` fills |stats|, whatever is in it. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL). */
+/**
+ * `fzr_engine_stats` fills |stats|, whatever is in it. Returns 0 or FZR_ERR_INVALID_ARGUMENT
+ * (NULL).
+ */
 static inline int fzr_engine_stats(const fzr_engine *engine, fzr_stats *stats)
 {
   return fzr_engine_stats_sized(engine, stats, sizeof *stats);

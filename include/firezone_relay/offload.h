@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file offload.h
- * Plain keys and values that describe a bound channel to a data path outside this process, such as a BPF program. All
- * numbers in network order, no implicit padding.
+ * Plain keys and values that describe a bound channel to a data path outside this process, such as
+ * a BPF program. All numbers in network order, no implicit padding.
  */
 #ifndef FIREZONE_RELAY_OFFLOAD_H
 #define FIREZONE_RELAY_OFFLOAD_H
@@ -31,16 +31,19 @@ typedef struct fzr_offload_peer_key {
 typedef struct fzr_offload_channel {
   fzr_offload_client_key client;
   fzr_offload_peer_key peer;
-  uint8_t listen_ip[16]; /**< the address the client sends to */
+  /** The address the client sends to. */
+  uint8_t listen_ip[16];
   uint8_t listen_port[2];
-  uint8_t client_family; /**< enum fzr_family */
+  /** An enum fzr_family. */
+  uint8_t client_family;
   uint8_t peer_family;
 } fzr_offload_channel;
 
 /**
- * `fzr_offload_from_event` describes the channel of the CHANNEL_BOUND or CHANNEL_UNBOUND |event| in |out|.
- * Returns 0, FZR_ERR_INVALID_ARGUMENT (NULL, or another event), or FZR_ERR_UNSUPPORTED if the channel must stay with
- * the engine (FZR_EVENT_PEER_IS_OWN, or the client does not talk UDP).
+ * `fzr_offload_from_event` describes the channel of the CHANNEL_BOUND or CHANNEL_UNBOUND |event| in
+ * |out|.
+ * Returns 0, FZR_ERR_INVALID_ARGUMENT (NULL, or another event), or FZR_ERR_UNSUPPORTED if the
+ * channel must stay with the engine (FZR_EVENT_PEER_IS_OWN, or the client does not talk UDP).
  */
 FZR_API int fzr_offload_from_event(const fzr_event *event, fzr_offload_channel *out);
 
