@@ -120,7 +120,7 @@ static int new_engine(worker *w, const worker_config *c)
 static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
 {
   const options *o = c->options;
-  fzr_udp_config config = {.size = sizeof config};
+  fzr_udp_config config = fzr_udp_config_init();
   if (o->public_ip4.family)
     config.bind_ip4 = o->bind_ip4;
   if (o->public_ip6.family)

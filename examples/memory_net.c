@@ -312,9 +312,7 @@ memory_relay *memory_net_add_relay(memory_net *net, fzr_engine *engine, const fz
                                    const fzr_addr *listen6, const fzr_addr *public4, const fzr_addr *public6,
                                    const fzr_mem *mem, int *error)
 {
-  fzr_io_ops ops;
-  memset(&ops, 0, sizeof ops);
-  ops.size = sizeof ops;
+  fzr_io_ops ops = fzr_io_ops_init();
   ops.open_port = open_port;
   ops.close_port = close_port;
   ops.forward = forward;

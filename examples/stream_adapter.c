@@ -163,9 +163,7 @@ static int read_some(stream_adapter *a, connection *c, fzr_time now)
 
 stream_adapter *stream_adapter_new(fzr_driver *driver, const fzr_addr *listen, int *error)
 {
-  fzr_io_ops ops;
-  memset(&ops, 0, sizeof ops);
-  ops.size = sizeof ops;
+  fzr_io_ops ops = fzr_io_ops_init();
   ops.forward = forward;
   ops.transmit = transmit;
   stream_adapter *a = (stream_adapter *)calloc(1, sizeof *a);

@@ -56,6 +56,15 @@ typedef struct fzr_io_ops {
   void (*channel)(void *io, const fzr_event *event);
 } fzr_io_ops;
 
+/** `fzr_io_ops_init` returns a vtable with `size` set and no functions. */
+static inline fzr_io_ops fzr_io_ops_init(void)
+{
+  fzr_io_ops ops;
+  memset(&ops, 0, sizeof ops);
+  ops.size = sizeof ops;
+  return ops;
+}
+
 /**
  * `fzr_driver_new` makes a driver of |engine|, without adapters. The engine stays the caller's and must
  * outlive the driver. |mem| as in fzr_config.

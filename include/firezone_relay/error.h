@@ -17,8 +17,6 @@ extern "C" {
 #endif
 
 enum fzr_error {
-  FZR_OK = 0,
-
   /* -1xx: the caller misused the API; a bug to fix. */
   FZR_ERR_INVALID_ARGUMENT = -101, /**< an argument is NULL or out of its range */
   FZR_ERR_BUFFER_TOO_SMALL = -102, /**< the output did not fit; nothing usable was written */
@@ -80,7 +78,7 @@ enum fzr_drop_reason {
 
 /**
  * `fzr_strerror` returns a short English text for |error|, one of enum fzr_error: static memory, never NULL,
- * "unknown error" for other numbers.
+ * "success" for 0 and "unknown error" for other numbers.
  */
 FZR_API const char *fzr_strerror(int error);
 

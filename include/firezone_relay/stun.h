@@ -71,9 +71,8 @@ enum fzr_stun_attr_type {
   FZR_ATTR_FINGERPRINT = 0x8028
 };
 
-/** Places of the known attributes in fzr_stun_msg.at, in the order of enum fzr_stun_attr_type. */
-#define FZR_STUN_KNOWN_ATTRS 26
-#define FZR_STUN_ATTR_ROOM   40 /* how many there may be before the ABI changes */
+/** How many attributes fzr_stun_msg.at has room for: those of enum fzr_stun_attr_type, and more to come. */
+#define FZR_STUN_ATTR_ROOM 40
 /** How many unknown comprehension-required attributes a message remembers; the rest is only counted. */
 #define FZR_STUN_UNKNOWN_MAX 8
 

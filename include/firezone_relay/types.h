@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -87,6 +88,15 @@ typedef struct fzr_mem {
   /** Takes back `ptr`, which alloc returned for `size` bytes. Never called with NULL. */
   void (*free)(void *ctx, void *ptr, size_t size);
 } fzr_mem;
+
+/** `fzr_mem_init` returns hooks with `size` set and no functions: both are for the caller to fill in. */
+static inline fzr_mem fzr_mem_init(void)
+{
+  fzr_mem mem;
+  memset(&mem, 0, sizeof mem);
+  mem.size = sizeof mem;
+  return mem;
+}
 
 /**
  * Fills |len| bytes at |out| with cryptographically strong random bytes. |ctx| is the application's.

@@ -4,7 +4,7 @@
 const char *fzr_strerror(int error)
 {
   switch (error) {
-  case FZR_OK:
+  case 0:
     return "success";
   case FZR_ERR_INVALID_ARGUMENT:
     return "invalid argument";

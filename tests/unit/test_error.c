@@ -5,7 +5,7 @@
 START_TEST(test_error_texts)
 {
   static const int errors[] = {
-      FZR_OK,
+      0,
       FZR_ERR_INVALID_ARGUMENT,
       FZR_ERR_BUFFER_TOO_SMALL,
       FZR_ERR_INVALID_STATE,

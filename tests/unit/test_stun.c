@@ -40,7 +40,7 @@ END_TEST
 
 START_TEST(test_known_attributes)
 {
-  static const uint16_t known[FZR_STUN_KNOWN_ATTRS] = {
+  static const uint16_t known[FZRI_KNOWN_ATTRS] = {
       0x0006, 0x0008, 0x0009, 0x000a, 0x000c, 0x000d, 0x0012, 0x0013, 0x0014, 0x0015, 0x0016, 0x0017, 0x0018,
       0x0019, 0x001a, 0x001c, 0x001d, 0x001e, 0x0020, 0x0022, 0x8000, 0x8001, 0x8002, 0x8004, 0x8022, 0x8028};
   unsigned found = 0;
@@ -51,7 +51,7 @@ START_TEST(test_known_attributes)
     ck_assert_uint_eq(known[index], type);
     found++;
   }
-  ck_assert_uint_eq(found, FZR_STUN_KNOWN_ATTRS);
+  ck_assert_uint_eq(found, FZRI_KNOWN_ATTRS);
 }
 END_TEST
 
