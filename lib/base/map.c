@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "map.h"
 
+#include "precondition.h"
+
 #include <string.h>
 
 #define MIN_SLOTS     16u
@@ -168,6 +170,8 @@ int fzri_map_reserve(fzri_map *map, uint32_t hash)
 
 void fzri_map_insert(fzri_map *map, uint32_t hash, uint32_t value)
 {
+  FZRI_ASSERT(value != FZRI_MAP_NONE);
+  FZRI_ASSERT(header_of(fzri_map_segment(map, hash))->used < room_of(map->mask + 1));
   put(fzri_map_segment(map, hash), map->mask, hash, value);
   map->used++;
 }

@@ -7,6 +7,7 @@
 
 void fzri_pool_init(fzri_pool *pool, fzri_mem *mem, uint32_t object_size)
 {
+  FZRI_ASSERT(object_size >= sizeof pool->free_head && object_size % 8 == 0);
   memset(pool, 0, sizeof *pool);
   pool->mem = mem;
   pool->object_size = object_size;
@@ -80,6 +81,7 @@ void *fzri_pool_take(fzri_pool *pool, uint32_t *index)
 
 void fzri_pool_give(fzri_pool *pool, uint32_t index)
 {
+  FZRI_ASSERT(pool->used > 0 && index != pool->free_head);
   uint8_t *object = fzri_pool_at(pool, index);
   memset(object, 0, pool->object_size);
   memcpy(object, &pool->free_head, sizeof pool->free_head);

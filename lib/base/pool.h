@@ -4,6 +4,7 @@
 #ifndef FZRI_POOL_H
 #define FZRI_POOL_H
 
+#include "precondition.h"
 #include "mem.h"
 
 #define FZRI_POOL_BLOCK_SHIFT 7
@@ -29,7 +30,7 @@ void fzri_pool_free(fzri_pool *pool);
 
 /* Takes an object, zeroed, into *|index|. Returns it, or NULL without memory. */
 void *fzri_pool_take(fzri_pool *pool, uint32_t *index);
-/* Gives object |index| back; its memory is wiped. */
+/* Gives object |index|, which is in use, back; its memory is wiped. */
 void fzri_pool_give(fzri_pool *pool, uint32_t index);
 /* One past the highest index ever taken: for walks over all. */
 static inline uint32_t fzri_pool_end(const fzri_pool *pool)
@@ -37,8 +38,10 @@ static inline uint32_t fzri_pool_end(const fzri_pool *pool)
   return pool->fresh;
 }
 
+/* Object |index|, which was taken. */
 static inline void *fzri_pool_at(const fzri_pool *pool, uint32_t index)
 {
+  FZRI_ASSERT(index < pool->fresh);
   return pool->blocks[index >> FZRI_POOL_BLOCK_SHIFT] +
          (size_t)(index & (FZRI_POOL_BLOCK - 1)) * pool->object_size;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attr_index.h"
 
+#include "../base/precondition.h"
 #include "../base/bytes.h"
 #include "../base/crc32.h"
 #include "../base/crypto.h"
@@ -115,8 +116,10 @@ bool fzr_stun_has(const fzr_stun_msg *msg, uint16_t type)
   return index >= 0 && msg->at[index];
 }
 
+/* That at |at|, where a header is. */
 static void describe(const fzr_stun_msg *msg, size_t at, fzr_stun_attr *attr)
 {
+  FZRI_ASSERT(at >= FZR_STUN_HEADER_LEN && at + ATTR_HEADER <= msg->len);
   attr->type = fzri_get16(msg->data + at);
   attr->len = fzri_get16(msg->data + at + 2);
   attr->value = msg->data + at + ATTR_HEADER;

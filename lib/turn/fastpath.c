@@ -41,8 +41,10 @@ typedef struct batch {
   bool answered;      /* some input of this call is done: a full ring of answers may stop it */
 } batch;
 
+/* There is room for it. */
 FAST fzr_verdict *next_verdict(batch *b, enum fzr_action action, const uint8_t *data)
 {
+  FZRI_ASSERT(b->n < b->max);
   fzr_verdict *v = &b->out[b->n++];
   b->forwarded = 0;
   memset(v, 0, offsetof(fzr_verdict, to));
@@ -143,6 +145,7 @@ FAST bool joins(const batch *b, const uint8_t *data, uint16_t len)
 FAST void put_tail_header(batch *b, fzr_verdict *v, uint16_t number)
 {
   uint8_t *hdr = b->hdr - FZR_CHANNEL_HEADER_LEN;
+  FZRI_ASSERT(hdr == v->hdr + v->hdr_len);
   fzri_put16(hdr, number);
   fzri_put16(hdr + 2, v->tail_len);
   v->flags |= FZR_VERDICT_TAIL_HDR;
@@ -152,6 +155,7 @@ FAST void put_tail_header(batch *b, fzr_verdict *v, uint16_t number)
 FAST void join(batch *b, const uint8_t *data, uint16_t len)
 {
   fzr_verdict *v = &b->out[b->n - 1];
+  FZRI_ASSERT(b->n > 0 && v->action == FZR_ACT_FORWARD && v->count < UINT16_MAX && len <= v->len);
   if (v->count == 1)
     v->stride = (uint32_t)((uintptr_t)data - (uintptr_t)v->data);
   v->count++;
@@ -173,6 +177,7 @@ FAST void address(batch *b, const fzri_allocation *a, const fzri_channel *c, uns
     v->from.port = a->port;
     return;
   }
+  FZRI_ASSERT(b->e->headers + FZRI_HEADERS_BYTES - b->hdr >= 2 * (ptrdiff_t)FZR_CHANNEL_HEADER_LEN);
   v->hdr_len = FZR_CHANNEL_HEADER_LEN;
   v->hdr = b->hdr;
   fzri_put16(b->hdr, c->number);

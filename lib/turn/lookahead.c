@@ -32,6 +32,7 @@ static void look_ahead_channels(const fzr_engine *e, const fzri_map *map, fzri_a
 
 void fzri_look_ahead_clients(const fzr_engine *e, const fzr_pkt *in, size_t n, fzri_ahead *l)
 {
+  FZRI_ASSERT(n >= 1 && n <= FZRI_AHEAD);
   bool several = false;
   l->count = 0;
   for (size_t i = 0; i < n; i++) {
@@ -74,6 +75,7 @@ static bool same_peer(const fzr_pkt *a, const fzr_pkt *b)
 
 void fzri_look_ahead_peers(const fzr_engine *e, const fzr_pkt *in, size_t n, fzri_ahead *l)
 {
+  FZRI_ASSERT(n >= 1 && n <= FZRI_AHEAD);
   bool several = false;
   l->count = 0;
   for (size_t i = 0; i < n; i++) {

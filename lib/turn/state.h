@@ -213,12 +213,14 @@ struct fzr_engine {
 /* The object with an index that is known to be in use: fzri_pool_at with a size that the compiler knows. */
 static inline fzri_allocation *fzri_allocation_at(const fzr_engine *e, uint32_t index)
 {
+  FZRI_ASSERT(index < e->allocations.fresh);
   return (fzri_allocation *)(void *)e->allocations.blocks[index >> FZRI_POOL_BLOCK_SHIFT] +
          (index & (FZRI_POOL_BLOCK - 1));
 }
 
 static inline fzri_channel *fzri_channel_at(const fzr_engine *e, uint32_t index)
 {
+  FZRI_ASSERT(index < e->channels.fresh);
   return (fzri_channel *)(void *)e->channels.blocks[index >> FZRI_POOL_BLOCK_SHIFT] +
          (index & (FZRI_POOL_BLOCK - 1));
 }

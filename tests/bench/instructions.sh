@@ -13,12 +13,12 @@ set -euo pipefail
 limit_percent=110
 figures() {
   cat <<'END'
-up-gro      31   150
-up-run      135  150
+up-gro      29   150
+up-run      133  150
 up-random   369  400
 up-single   437  -
 down-gro    7    150
-down-run    109  150
+down-run    104  150
 down-random 291  400
 down-single 361  400
 binding     1378 -
