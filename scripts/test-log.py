@@ -7,8 +7,8 @@
     test-log.py passed LOG           status 0 if one test was run, and passed
     test-log.py tell LOG NAME        the end of the log of this test, in a few lines
 
-A test may be tried again if it waits for deadlines while others run beside it, and no sanitizer had something to say: what that found is
-there, whether it shows the next time or not."""
+A test may be tried again if it waits for deadlines while others run beside it, and nothing crashed: what a sanitizer, an assertion or the
+C library's allocator found is there, whether it shows the next time or not."""
 
 import json
 import re
@@ -17,7 +17,11 @@ import sys
 # End to end: these tests drive real sockets, programs and kernels against deadlines. Others do not depend on the time of day.
 AGAIN = ("e2e", "xdp", "bench-smoke")
 SANITIZERS = re.compile("AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer|UndefinedBehavior|runtime error:")
-TOLD = re.compile("(FAIL|ERROR): |" + SANITIZERS.pattern)
+# What a program of ours says or leaves that died of a fault; Python's own "AssertionError: " of a test that fails is none of it.
+# The last is a test that compared the status of a relay that it had stopped.
+CRASHES = re.compile(SANITIZERS.pattern + r"|Assertion (failed:|.* failed)|stack smashing|double free|corrupted|"
+                     r"(free|realloc|munmap_chunk)\(\): invalid|(exit|ended with) status -\d+|AssertionError: -(4|5|6|7|8|11|31) != 0\b")
+TOLD = re.compile("(FAIL|ERROR): ")
 LINES, FIRST, WIDTH = 15, 5, 300
 
 
@@ -28,6 +32,11 @@ def read(log):
 
 def output(result):
     return (result.get("stdout") or "") + (result.get("stderr") or "")
+
+
+def crashed(result):
+    """A test that meson ended, for its time was up, died by a signal, too."""
+    return CRASHES.search(output(result)) or (result["result"] != "TIMEOUT" and (result.get("returncode") or 0) < 0)
 
 
 def is_named(result, name):
@@ -50,7 +59,7 @@ def failed(log, tests):
         if result["result"] not in ("FAIL", "TIMEOUT", "ERROR"):
             continue
         suite, name = described(result, tests)
-        again = suite.split(":")[-1] in AGAIN and not SANITIZERS.search(output(result))
+        again = suite.split(":")[-1] in AGAIN and not crashed(result)
         print("again" if again else "no", suite or "-", name, sep="\t")
 
 
@@ -59,12 +68,12 @@ def passed(log):
 
 
 def tell(log, name):
-    """What names a test case or a sanitizer's finding is told wherever it is; of the rest the end."""
+    """What names a test case or a crash is told wherever it is; of the rest the end."""
     for result in read(log):
         if not is_named(result, name):
             continue
         lines = [line[:WIDTH] for line in output(result).splitlines() if line.strip()]
-        heads = [line for line in lines[:-LINES] if TOLD.match(line) or SANITIZERS.search(line)][:FIRST]
+        heads = [line for line in lines[:-LINES] if TOLD.match(line) or CRASHES.search(line)][:FIRST]
         took = "%s after %.0f s" % (result["result"], result["duration"])
         for line in [took] + heads + ["..."] * (len(lines) > LINES) + lines[-LINES:]:
             print("    " + line)

@@ -8,8 +8,8 @@
 #
 # A test of the suites e2e, xdp and bench-smoke that fails is run once more, alone: such tests wait for deadlines, on a machine where
 # another test runs beside them and which may be busy with others' work, too. What passes then counts as passed, and is named under
-# "Passed only at the second try, alone" with the end of its first log, for somebody to mend it. There is no second try for what a sanitizer
-# has reported, for other suites, and where more than five tests of a build fail: that is no accident.
+# "Passed only at the second try, alone" with the end of its first log, for somebody to mend it. There is no second try for a crash and
+# what a sanitizer has reported, for other suites, and where more than five tests of a build fail: that is no accident.
 #
 # Ends with what failed, the end of each log with it, and a line "N passed, N failed, N skipped" over all test programs, and exits 0 only if none failed.
 set -euo pipefail

@@ -62,6 +62,30 @@ class TestLog(unittest.TestCase):
                 failed = self.failed({"name": "relay:e2e / e2e-bench", "result": "FAIL", stream: "it said: " + report + "\nmore"})
                 self.assertEqual(failed, [["no", "relay:e2e", "e2e-bench"]])
 
+    def test_crashes_are_never_tried_again(self):
+        for told in ("firezone-relay: ../lib/turn/channel.c:12: fzri_channel_end: Assertion `c->number' failed.",
+                     "Assertion failed: c->number (../lib/turn/channel.c: fzri_channel_end: 12)",
+                     "*** stack smashing detected ***: terminated", "free(): double free detected in tcache 2",
+                     "double free or corruption (!prev)", "malloc(): corrupted top size", "corrupted size vs. prev_size",
+                     "free(): invalid pointer", "munmap_chunk(): invalid pointer", "AssertionError: exit status -11",
+                     "AssertionError: the relay did not start: it ended with status -6", "AssertionError: -11 != 0"):
+            for result in ("FAIL", "TIMEOUT"):
+                failed = self.failed({"name": "relay:e2e / e2e-bench", "result": result, "returncode": 1, "stdout": "it said: " + told + "\nmore"})
+                self.assertEqual(failed, [["no", "relay:e2e", "e2e-bench"]], told)
+
+    def test_a_test_that_fails_by_itself_is(self):
+        for told in ("AssertionError: timed out waiting for an answer", "AssertionError: False is not true : \"Assertion\"",
+                     "    raise AssertionError(\"the relay does not end\")", "AssertionError: exit status 1", "AssertionError: -1 != 0",
+                     "AssertionError: 'x' != 'y'\nFAILED (failures=1)"):
+            failed = self.failed({"name": "relay:e2e / e2e-bench", "result": "FAIL", "returncode": 1, "stderr": told})
+            self.assertEqual(failed, [["again", "relay:e2e", "e2e-bench"]], told)
+
+    def test_a_test_that_died_by_a_signal_is_not(self):
+        """But for one that meson has killed, since its time was up."""
+        for result, status, expected in (("FAIL", -11, "no"), ("ERROR", -6, "no"), ("FAIL", 1, "again"), ("TIMEOUT", -15, "again"), ("TIMEOUT", -9, "again")):
+            self.assertEqual(self.failed({"name": "relay:e2e / e2e-bench", "result": result, "returncode": status}),
+                             [[expected, "relay:e2e", "e2e-bench"]], (result, status))
+
     def test_passed(self):
         for results, status in ((["OK"], 0), (["FAIL"], 1), (["SKIP"], 1), (["TIMEOUT"], 1), ([], 1), (["OK", "OK"], 1)):
             log = self.log(*({"name": "relay:e2e / e2e-bench", "result": result} for result in results))
@@ -76,6 +100,11 @@ class TestLog(unittest.TestCase):
         self.assertEqual(len(told), 3 + 15)
         self.assertLess(max(map(len, told)), 310)
         self.assertEqual(self.script("tell", log, "bench").stdout, "")
+
+    def test_a_crash_is_told_wherever_it_is(self):
+        line = "firezone-relay: a.c:12: f: Assertion `x' failed."
+        log = self.log({"name": "relay:e2e / e2e-bench", "result": "FAIL", "stderr": "\n".join([line] + ["more"] * 100)})
+        self.assertIn(line, [told.strip() for told in self.script("tell", log, "e2e-bench").stdout.splitlines()])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ DEADLINE = 20.0
 SKIPPED = 77
 
 # What a sanitizer, the C library or a crash handler would print.
-BAD_OUTPUT = ("Sanitizer", "runtime error", "Assertion", "stack smashing", "double free", "corrupted")
+BAD_OUTPUT = ("Sanitizer", "runtime error", "Assertion", "stack smashing", "double free", "corrupted",
+              "(): invalid")
 
 
 def wait_for(condition, what, timeout=DEADLINE):
