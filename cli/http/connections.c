@@ -142,7 +142,7 @@ static void adopt_newcomer(http_connections *list)
   /* Room for the new one first, so that it is not the one to go. */
   const uint64_t from = peer_of(fd);
   if (list->open >= list->limit)
-    (void)end_one(list, from, true);
+    end_one(list, from, true);
   list->each[list->open++] = (connection){fd, false, inode, from};
 }
 

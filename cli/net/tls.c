@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/tls.h"
 
+#include "net/tls_alert.h"
+#include "net/trust.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +18,6 @@
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
 #include <psa/crypto.h>
 #endif
-
-#include "net/tls_alert.h"
-#include "net/trust.h"
 
 /* mbedTLS 2.28 and 3.6 differ in names, and 3.6 may have TLS 1.3. */
 #if MBEDTLS_VERSION_MAJOR < 3

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "portal/json.h"
 
+#include "common/decimal.h"
+#include "common/hex.h"
+#include "common/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,10 +12,6 @@
 #define JSMN_STRICT
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
-
-#include "common/decimal.h"
-#include "common/hex.h"
-#include "common/utf8.h"
 
 struct portal_json {
   const char *text;
