@@ -328,6 +328,11 @@ FAST uint16_t take_channel_data(batch *b, uint32_t off, uint32_t seg_len, uint16
     drop(b, data, FZR_DROP_UNKNOWN_CHANNEL, 1);
     return 1;
   }
+  /* A stream may carry more than UDP can. */
+  if (payload_len > FZR_UDP_PAYLOAD_MAX) {
+    drop(b, data, FZR_DROP_TOO_LARGE, 1);
+    return 1;
+  }
   const run r = client_run(pkt, off, payload_len, seg);
   forward(b, a, c, 0, &r);
   return r.count;

@@ -111,6 +111,7 @@ static void check_verdict(const fzr_verdict *v, const uint8_t *data, size_t len)
   FUZZ_CHECK(v->data >= data && end <= data + len);
   FUZZ_CHECK(v->hdr_len == 0 || v->hdr_len == FZR_CHANNEL_HEADER_LEN);
   FUZZ_CHECK(v->pad == 0 && v->tail_pad == 0);
+  FUZZ_CHECK(v->hdr_len + (unsigned)v->len <= FZR_UDP_PAYLOAD_MAX);
   for (unsigned i = 0; v->hdr_len && i < v->count; i++) {
     const uint8_t *hdr = fzr_verdict_header(v, i);
     const unsigned payload = i + 1u == v->count ? v->tail_len : v->len;

@@ -108,6 +108,29 @@ START_TEST(test_data)
 }
 END_TEST
 
+/* A stream may carry a ChannelData that is too long for a datagram to the peer: none is made of it. */
+START_TEST(test_more_than_a_datagram_holds)
+{
+  static uint8_t data[FZR_CHANNEL_HEADER_LEN + UINT16_MAX];
+  static const uint16_t lengths[] = {FZR_UDP_PAYLOAD_MAX, FZR_UDP_PAYLOAD_MAX + 1, UINT16_MAX};
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000");
+  fzt_client_state c;
+  fzt_client_init(&c, texts[0]);
+  c.addr.transport = c.server.transport = FZR_TRANSPORT_TCP;
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &c, 0x4000, &peer), 0);
+  for (unsigned i = 0; i < 3; i++) {
+    fzr_channel_data_header(data, 0x4000, lengths[i]);
+    fzt_client(&relay, &c.addr, &c.server, data, FZR_CHANNEL_HEADER_LEN + lengths[i]);
+    ck_assert_uint_eq(relay.verdict_count, 1);
+    ck_assert_uint_eq(relay.verdicts[0].action, i ? FZR_ACT_DROP : FZR_ACT_FORWARD);
+    ck_assert_uint_eq(relay.verdicts[0].reason, i ? FZR_DROP_TOO_LARGE : FZR_DROP_NONE);
+    if (!i)
+      ck_assert_uint_eq(relay.verdicts[0].len, FZR_UDP_PAYLOAD_MAX);
+  }
+}
+END_TEST
+
 /* A peer talks UDP: what says otherwise is of another peer. */
 START_TEST(test_peers)
 {
@@ -175,6 +198,7 @@ int main(void)
   tcase_add_loop_test(tc, test_addresses, 0, 2);
   tcase_add_loop_test(tc, test_hashes, 0, 2);
   tcase_add_loop_test(tc, test_data, 0, 2);
+  tcase_add_test(tc, test_more_than_a_datagram_holds);
   tcase_add_test(tc, test_nonces);
   tcase_add_test(tc, test_peers);
   tcase_add_test(tc, test_own_addresses);
