@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file firezone_relay.h
- * libfzrelay: an embeddable, sans-IO STUN/TURN relay. This header brings in all others but udp.h, which is an optional
- * part of the library, and socket.h, which wants POSIX headers.
+ * libfzrelay: an embeddable, sans-IO STUN/TURN relay. This header brings in all others but udp.h,
+ * which is an optional part of the library, and socket.h, which wants POSIX headers.
  *
  * Conventions, for every function of the library:
  *
- * - Pointers. NULL is allowed only where it is said, or for a `_free`. Input strings and arrays are copied or used
- *   during the call only, unless it is said that they are kept. Outputs are written on success only.
- * - Ownership. `_new` gives an object that its `_free` takes back. Callbacks' contexts stay the caller's.
- * - Threads. An object may be used by one thread at a time; different objects need no lock between them. fzr_shared is the
- *   only one that several threads may use at once. There is no global state.
- * - Time. Monotonic nanoseconds, passed in with each call that depends on it; the library reads no clock, but for
- *   fzr_udp_poll. Lifetimes are measured from those. Unix time comes in through fzr_engine_set_wallclock and matters for credentials only.
- * - Success. An int is 0, a count or a length on success, else a negative enum fzr_error; fzr_strerror has its
- *   text. A bool tells whether there was something to get. What a stranger sends is no error: functions that
- *   read it return an enum fzr_drop_reason, FZR_DROP_NONE if it is good. No errno, no abort, whatever comes in.
- * - Sizes. Structs that begin with `size` may grow. Where the library reads one, set `size` to the sizeof you were compiled with
- *   (their _init does): a shorter one than the library's means defaults for the rest; a longer one is taken if its tail is
- *   zero. Where the library writes one (statistics), its size is an argument, which an inline function passes for you, and
- *   `size` is an output: nothing need be initialised.
+ * - Pointers. NULL is allowed only where it is said, or for a `_free`. Input strings and arrays are
+ *   copied or used during the call only, unless it is said that they are kept. Outputs are written
+ *   on success only.
+ * - Ownership. `_new` gives an object that its `_free` takes back. Callbacks' contexts stay the
+ *   caller's.
+ * - Threads. An object may be used by one thread at a time; different objects need no lock between
+ *   them. fzr_shared is the only one that several threads may use at once. There is no global
+ *   state.
+ * - Time. Monotonic nanoseconds, passed in with each call that depends on it; the library reads no
+ *   clock, but for fzr_udp_poll. Lifetimes are measured from those. Unix time comes in through
+ *   fzr_engine_set_wallclock and matters for credentials only.
+ * - Success. An int is 0, a count or a length on success, else a negative enum fzr_error;
+ *   fzr_strerror has its text. A bool tells whether there was something to get. What a stranger
+ *   sends is no error: functions that read it return an enum fzr_drop_reason, FZR_DROP_NONE if it
+ *   is good. No errno, no abort, whatever comes in.
+ * - Sizes. Structs that begin with `size` may grow. Where the library reads one, set `size` to the
+ *   sizeof you were compiled with (their _init does): a shorter one than the library's means
+ *   defaults for the rest; a longer one is taken if its tail is zero. Where the library writes one
+ *   (statistics), its size is an argument, which an inline function passes for you, and `size` is
+ *   an output: nothing need be initialised.
  * - Numbers are in host order, addresses' bytes in network order.
  */
 #ifndef FIREZONE_RELAY_H

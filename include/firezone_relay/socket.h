@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file socket.h
- * What every adapter on sockets needs: addresses in the system's form, and datagrams of verdicts as the
- * parts of a message. It wants POSIX headers. Nothing here makes a system call.
+ * What every adapter on sockets needs: addresses in the system's form, and datagrams of verdicts as
+ * the parts of a message. It wants POSIX headers. Nothing here makes a system call.
  */
 #ifndef FIREZONE_RELAY_SOCKET_H
 #define FIREZONE_RELAY_SOCKET_H
@@ -25,15 +25,15 @@ typedef union fzr_sockaddr {
 } fzr_sockaddr;
 
 /**
- * `fzr_addr_to_sockaddr` writes |addr| to |out| as bind, connect and sendto take it. Its transport is not
- * part of that. Returns how many bytes of |out| count, or 0 if |addr| is of no family.
+ * `fzr_addr_to_sockaddr` writes |addr| to |out| as bind, connect and sendto take it. Its transport
+ * is not part of that. Returns how many bytes of |out| count, or 0 if |addr| is of no family.
  */
 FZR_API socklen_t fzr_addr_to_sockaddr(const fzr_addr *addr, fzr_sockaddr *out);
 
 /**
- * `fzr_addr_from_sockaddr` writes the name |sa| of |len| bytes to |out|, as one of UDP: `transport` is for
- * the caller to set. The scope is kept where it has a meaning, on link-local addresses. An IPv4-mapped
- * address stays one of IPv6.
+ * `fzr_addr_from_sockaddr` writes the name |sa| of |len| bytes to |out|, as one of UDP: `transport`
+ * is for the caller to set. The scope is kept where it has a meaning, on link-local addresses. An
+ * IPv4-mapped address stays one of IPv6.
  *
  * Returns 0, or FZR_ERR_INVALID_ARGUMENT: |sa| is neither IPv4 nor IPv6, or |len| too short for it.
  */
@@ -43,10 +43,10 @@ FZR_API int fzr_addr_from_sockaddr(const struct sockaddr *sa, socklen_t len, fzr
 #define FZR_DATAGRAM_IOVECS 3
 
 /**
- * `fzr_verdict_iovecs` points |out| at the parts of datagram |i| of |verdict|, in order. |out| has room for
- * FZR_DATAGRAM_IOVECS. The verdict is to FZR_ACT_FORWARD, and |i| is less than its `count`. Nothing is
- * copied: the parts are valid as long as |verdict| and its bytes are. Returns how many parts there are, at
- * least one.
+ * `fzr_verdict_iovecs` points |out| at the parts of datagram |i| of |verdict|, in order. |out| has
+ * room for FZR_DATAGRAM_IOVECS. The verdict is to FZR_ACT_FORWARD, and |i| is less than its
+ * `count`. Nothing is copied: the parts are valid as long as |verdict| and its bytes are. Returns
+ * how many parts there are, at least one.
  */
 FZR_API size_t fzr_verdict_iovecs(const fzr_verdict *verdict, uint16_t i, struct iovec *out);
 
