@@ -195,7 +195,7 @@ void stream_adapter_free(stream_adapter *a, fzr_time now)
 {
   if (!a)
     return;
-  fzr_driver_remove(a->driver, (enum fzr_transport)a->listen.transport);
+  fzr_driver_remove(a->driver, (enum fzr_transport)a->listen.transport, a);
   for (size_t i = 0; i < MAX_CONNECTIONS; i++)
     if (a->connections[i])
       end_connection(a, i, now);

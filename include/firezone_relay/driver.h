@@ -91,12 +91,12 @@ FZR_API int fzr_driver_new(fzr_engine *engine, const fzr_mem *mem, fzr_driver **
 FZR_API int fzr_driver_add(fzr_driver *driver, enum fzr_transport transport, const fzr_io_ops *ops, void *io);
 
 /**
- * `fzr_driver_remove` forgets the adapter for |transport|, if there is one. What is for its clients
- * is dropped from then on. Without an adapter for UDP new Allocates get 508, and no port is closed.
- * Another one must not be added before all allocations have ended, for it would get the cookies of
- * the first.
+ * `fzr_driver_remove` forgets the adapter for |transport| if it was added with this |io|; if another
+ * one has taken its place, that one stays. What is for its clients is dropped from then on. Without
+ * an adapter for UDP new Allocates get 508, and no port is closed. Another one must not be added
+ * before all allocations have ended, for it would get the cookies of the first.
  */
-FZR_API void fzr_driver_remove(fzr_driver *driver, enum fzr_transport transport);
+FZR_API void fzr_driver_remove(fzr_driver *driver, enum fzr_transport transport, const void *io);
 
 /** `fzr_driver_engine` returns the engine; NULL of NULL. */
 FZR_API fzr_engine *fzr_driver_engine(const fzr_driver *driver);

@@ -194,14 +194,15 @@ FZR_API int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine);
 /**
  * `fzr_udp_ops` returns the functions that fzr_udp_attach_to adds to a driver, with the adapter as
  * their `io`. They are for who puts functions of his own in front of them, by fzr_driver_remove and
- * fzr_driver_add after attaching. Static memory.
+ * fzr_driver_add after attaching; if these have an `io` of their own, fzr_driver_remove has to take
+ * them off again before fzr_udp_free. Static memory.
  */
 FZR_API const fzr_io_ops *fzr_udp_ops(void);
 
 /**
- * `fzr_udp_free` unwatches and closes all sockets, leaves its driver and frees |udp|; NULL is fine.
- * Allocations that live have no sockets any more: free the engine as well, or wait until they have
- * ended.
+ * `fzr_udp_free` unwatches and closes all sockets, leaves its driver, unless another adapter has
+ * taken its place there, and frees |udp|; NULL is fine. Allocations that live have no sockets any
+ * more: free the engine as well, or wait until they have ended.
  */
 FZR_API void fzr_udp_free(fzr_udp *udp);
 

@@ -70,9 +70,9 @@ int fzr_driver_add(fzr_driver *d, enum fzr_transport transport, const fzr_io_ops
   return 0;
 }
 
-void fzr_driver_remove(fzr_driver *d, enum fzr_transport transport)
+void fzr_driver_remove(fzr_driver *d, enum fzr_transport transport, const void *io)
 {
-  if (d && is_transport(transport))
+  if (d && is_transport(transport) && d->adapters[transport].io == io)
     d->adapters[transport] = (adapter){.io = NULL};
 }
 

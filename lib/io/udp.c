@@ -162,7 +162,7 @@ void fzr_udp_free(fzr_udp *udp)
     if (s->open)
       end_socket(udp, s);
   }
-  fzr_driver_remove(udp->driver, FZR_TRANSPORT_UDP);
+  fzr_driver_remove(udp->driver, FZR_TRANSPORT_UDP, udp);
   fzr_driver_free(udp->own_driver);
   fzri_neighbours_free(&udp->trouble.unresolved, &udp->mem);
   fzri_recv_free(udp);

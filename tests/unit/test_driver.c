@@ -320,7 +320,7 @@ START_TEST(test_nobody_gets_what_was_anothers)
   bind_channel();
   peer_in_turns(10, ports);
   ck_assert_uint_eq(stream.forwarded, 10);
-  fzr_driver_remove(driver, FZR_TRANSPORT_TCP);
+  fzr_driver_remove(driver, FZR_TRANSPORT_TCP, &stream);
   memset(io.trace, 0, sizeof io.trace);
   memset(stream.trace, 0, sizeof stream.trace);
   peer_in_turns(10, ports);
@@ -338,7 +338,7 @@ END_TEST
 START_TEST(test_no_ports_without_udp)
 {
   add_stream();
-  fzr_driver_remove(driver, FZR_TRANSPORT_UDP);
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP, &io);
   allocate_by(&stream);
   ck_assert_uint_eq(fzr_stun_error_code(&stream.last), 508);
   ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &ops, &io), 0);
@@ -363,10 +363,10 @@ START_TEST(test_misuse)
   ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &ops, &io), FZR_ERR_INVALID_STATE);
   broken.forward = NULL;
   ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &broken, &io), FZR_ERR_INVALID_ARGUMENT);
-  fzr_driver_remove(driver, FZR_TRANSPORT_UDP);
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP, &io);
   ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &stream_ops, &io), FZR_ERR_INVALID_ARGUMENT);
-  fzr_driver_remove(driver, (enum fzr_transport)4);
-  fzr_driver_remove(NULL, FZR_TRANSPORT_UDP);
+  fzr_driver_remove(driver, (enum fzr_transport)4, &io);
+  fzr_driver_remove(NULL, FZR_TRANSPORT_UDP, NULL);
   ck_assert_ptr_null(fzr_driver_engine(NULL));
   fzr_driver_free(NULL);
   fzr_driver_rx(NULL, FZR_SIDE_CLIENT, NULL, 0, 0);

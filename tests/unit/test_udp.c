@@ -3,6 +3,7 @@
 #include "udp_rig.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const size_t lengths[] = {0,  1,    3,    4,    5, 99, 100, 100,  100,  100,
@@ -470,50 +471,102 @@ static void other_transmit(void *io, const fzr_transmit *answers, size_t n, fzr_
   *(size_t *)io += n;
 }
 
+static unsigned refused;
+
 static int refuse_ports(void *io, uint16_t port, enum fzr_family family, void **cookie)
 {
-  (void)io;
+  ck_assert_ptr_eq(io, rig.udp);
   (void)port;
   (void)family;
   (void)cookie;
+  refused++;
   return FZR_ERR_IO_NO_SOCKET;
+}
+
+/* An engine, its driver with an adapter for streams, and two for UDP that are not attached yet: the rig's, and *|second|. */
+static fzr_driver *shared_driver(rig_host *h, fzr_udp **second, size_t *taken)
+{
+  static const fzr_io_ops other = {
+      .size = sizeof other, .forward = other_forward, .transmit = other_transmit};
+  fzr_driver *driver;
+  memset(&rig, 0, sizeof rig);
+  fzr_config config = fzt_config(&rig.relay);
+  config.public_ip4 = fzt_addr("127.0.0.1");
+  fzt_relay_init(&rig.relay, &config);
+  ck_assert_int_eq(fzr_driver_new(rig.relay.engine, NULL, &driver), 0);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &other, taken), 0);
+  fzr_udp_config c = {.size = sizeof c, .watch = rig_watch, .unwatch = rig_unwatch, .watch_ctx = &rig.host};
+  c.bind_ip4 = rig.listen = fzt_addr("127.0.0.1");
+  ck_assert_int_eq(fzr_udp_new(&c, &rig.udp, NULL), 0);
+  c.watch_ctx = h;
+  ck_assert_int_eq(fzr_udp_new(&c, second, NULL), 0);
+  rig.listen.port = fzr_udp_listen_port(rig.udp);
+  rig.client_fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+  ck_assert_int_ge(rig.client_fd, 0);
+  return driver;
 }
 
 START_TEST(test_shared_driver)
 {
-  static const fzr_io_ops other = {
-      .size = sizeof other, .forward = other_forward, .transmit = other_transmit};
   rig_host h = {.count = 0};
-  fzt_relay relay;
-  fzr_driver *driver;
-  fzr_udp *udp[2];
+  fzr_udp *udp;
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
   size_t taken = 0;
-  fzr_config config = fzt_config(&relay);
-  fzt_relay_init(&relay, &config);
-  fzr_udp_config c = {.size = sizeof c, .watch = rig_watch, .unwatch = rig_unwatch, .watch_ctx = &h};
-  c.bind_ip4 = fzt_addr("127.0.0.1");
-  ck_assert_int_eq(fzr_driver_new(relay.engine, NULL, &driver), 0);
-  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &other, &taken), 0);
-  for (unsigned i = 0; i < 2; i++)
-    ck_assert_int_eq(fzr_udp_new(&c, &udp[i], NULL), 0);
+  fzr_driver *driver = shared_driver(&h, &udp, &taken);
   ck_assert_int_eq(fzr_udp_attach_to(NULL, driver), FZR_ERR_INVALID_ARGUMENT);
-  ck_assert_int_eq(fzr_udp_attach_to(udp[0], NULL), FZR_ERR_INVALID_ARGUMENT);
-  ck_assert_int_eq(fzr_udp_attach_to(udp[0], driver), 0);
-  ck_assert_int_eq(fzr_udp_attach_to(udp[0], driver), FZR_ERR_INVALID_STATE);
-  ck_assert_int_eq(fzr_udp_attach(udp[0], relay.engine), FZR_ERR_INVALID_STATE);
-  ck_assert_int_eq(fzr_udp_attach_to(udp[1], driver), FZR_ERR_INVALID_STATE); /* there is one */
-  ck_assert_uint_eq(fzr_udp_deadline(udp[0]), fzr_driver_deadline(driver));
-  /* It gives its place back, and so another one, or functions in front of its own, can have it. */
-  fzr_udp_free(udp[0]);
-  ck_assert_int_eq(fzr_udp_attach_to(udp[1], driver), 0);
+  ck_assert_int_eq(fzr_udp_attach_to(udp, NULL), FZR_ERR_INVALID_ARGUMENT);
+  ck_assert_int_eq(fzr_udp_attach_to(udp, driver), 0);
+  ck_assert_int_eq(fzr_udp_attach_to(udp, driver), FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_udp_attach(udp, rig.relay.engine), FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_udp_attach_to(rig.udp, driver), FZR_ERR_INVALID_STATE); /* there is one */
+  ck_assert_uint_eq(fzr_udp_deadline(udp), fzr_driver_deadline(driver));
+  /* It gives its place to another one, and then functions in front of those come. When it ends it takes away neither. */
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP, udp);
+  ck_assert_int_eq(fzr_udp_attach_to(rig.udp, driver), 0);
   fzr_io_ops in_front = *fzr_udp_ops();
   in_front.open_port = refuse_ports;
-  fzr_driver_remove(driver, FZR_TRANSPORT_UDP);
-  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &in_front, udp[1]), 0);
-  fzr_udp_free(udp[1]);
-  fzr_driver_free(driver);
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP, rig.udp);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &in_front, rig.udp), 0);
+  fzr_udp_free(udp);
+  fzt_client_init(&rig.client, "127.0.0.1:1");
+  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 401);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+  memcpy(rig.client.nonce, nonce.value, nonce.len);
+  rig.client.nonce_len = nonce.len;
+  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 508);
+  ck_assert_uint_gt(refused, 0);
+  ck_assert_uint_eq(rig_stats().sockets, 1);
+  /* Without them there are ports. */
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP, rig.udp);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, fzr_udp_ops(), rig.udp), 0);
+  ck_assert_int_eq(rig_ask(FZR_STUN_ALLOCATE, rig_add_transport, &msg), 0);
+  ck_assert_uint_eq(rig_stats().sockets, 2);
   ck_assert_uint_eq(taken, 0);
-  fzt_relay_free(&relay);
+  fzr_udp_free(rig.udp);
+  fzr_driver_free(driver);
+  fzt_relay_free(&rig.relay);
+  close(rig.client_fd);
+}
+END_TEST
+
+/* Nobody takes an adapter off but who says which one it is; in the end it leaves by itself. */
+START_TEST(test_freed_adapter_leaves_its_driver)
+{
+  rig_host h = {.count = 0};
+  fzr_udp *udp;
+  size_t taken = 0;
+  fzr_driver *driver = shared_driver(&h, &udp, &taken);
+  ck_assert_int_eq(fzr_udp_attach_to(udp, driver), 0);
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP, rig.udp);
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP, NULL);
+  ck_assert_int_eq(fzr_udp_attach_to(rig.udp, driver), FZR_ERR_INVALID_STATE);
+  fzr_udp_free(udp);
+  ck_assert_int_eq(fzr_udp_attach_to(rig.udp, driver), 0);
+  fzr_udp_free(rig.udp);
+  fzr_driver_free(driver);
+  fzt_relay_free(&rig.relay);
+  close(rig.client_fd);
 }
 END_TEST
 
@@ -609,6 +662,7 @@ int main(void)
   tcase_add_test(tc, test_port_taken_in_one_family);
   tcase_add_test(tc, test_a_taken_port_is_refused);
   tcase_add_test(tc, test_shared_driver);
+  tcase_add_test(tc, test_freed_adapter_leaves_its_driver);
   tcase_add_loop_test(tc, test_what_another_adapter_relays_leaves_at_once, 0, 2);
   tcase_add_test(tc, test_config);
   suite_add_tcase(suite, tc);
