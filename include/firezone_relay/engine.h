@@ -266,8 +266,10 @@ typedef struct fzr_config {
   /**
    * A credential whose time is over goes on being good for the allocation that it was used with, so
    * that a call does not end with it: it is the one that made or last refreshed the allocation, and
-   * no other that has expired does, of the same user or not. Always so with FZR_AUTH_REST, whose
-   * clients cannot change credentials in a session.
+   * no other that has expired does, of the same user or not; and its secret has to be one of those
+   * that there are. Once the client was told that the allocation is over, an Allocate on its 5-tuple
+   * takes a credential that is good by itself. Always so with FZR_AUTH_REST, whose clients cannot
+   * change credentials in a session.
    */
   bool allocations_outlive_credentials;
   /**
@@ -633,8 +635,10 @@ FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
  * |second|, and later the new one alone.
  *
  * Allocations live on. The credential that one was used with last stays good for it until its time
- * is over; whoever must not wait for that ends it by fzr_engine_end_allocation. Takes no memory.
- * O(1). Each engine of an fzr_shared has to be told, on its own thread. RFC 8489 section 9.2.
+ * is over, of whichever secret it was made; whoever must not wait for that ends it by
+ * fzr_engine_end_allocation. It is good for no new allocation, and beyond its time only while its
+ * secret is one of both (allocations_outlive_credentials). A client may go on with the password that
+ * another secret makes for the same username. Takes no memory. O(1). Each engine of an fzr_shared has to be told, on its own thread. RFC 8489 section 9.2.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| or |secret| is NULL. Mend the call.

@@ -130,6 +130,19 @@ enum fzr_auth_result fzri_scheme_lookup_second(const fzri_scheme *scheme, const 
              : fzri_rest_lookup(scheme->second_secret, scheme->realm, username, username_len, unix_now, out);
 }
 
+bool fzri_scheme_makes(const fzri_scheme *scheme, const uint8_t *username, size_t username_len,
+                       const fzr_auth_key *key)
+{
+  fzr_auth_key made[2];
+  const bool first = fzri_scheme_lookup(scheme, username, username_len, 0, &made[0]) != FZR_AUTH_UNKNOWN &&
+                     fzri_equal_ct(made[0].key, key->key, sizeof key->key);
+  const bool second =
+      fzri_scheme_lookup_second(scheme, username, username_len, 0, &made[1]) != FZR_AUTH_UNKNOWN &&
+      fzri_equal_ct(made[1].key, key->key, sizeof key->key);
+  fzri_wipe(made, sizeof made);
+  return first || second;
+}
+
 fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, size_t len)
 {
   uint64_t expiry;

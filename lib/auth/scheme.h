@@ -44,6 +44,10 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
 enum fzr_auth_result fzri_scheme_lookup_second(const fzri_scheme *scheme, const uint8_t *username,
                                                size_t username_len, uint64_t unix_now, fzr_auth_key *out);
 
+/* Whether |key| is, for the scheme's first secret or its second, the key of |username|, whatever the time. */
+bool fzri_scheme_makes(const fzri_scheme *scheme, const uint8_t *username, size_t username_len,
+                       const fzr_auth_key *key);
+
 /* Whom |username| names, whatever credential he has now: the part of it that stays. With an expiry that is what follows its colon,
  * if there is one; else all of it. */
 fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, size_t len);

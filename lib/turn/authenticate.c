@@ -5,27 +5,25 @@
 
 #define USERNAME_MAX 508u /* RFC 8489 section 14.3: fewer than 509 bytes */
 
-/* Whether the credential is the one that the allocation was used with last; its key is at hand then. */
-static bool is_of_allocation(const fzri_request *r)
+/* Whether the credential is the one that the allocation was used with last; its key is at hand then. For an Allocate to which the
+ * allocation gives way it is as if there were none: a new allocation takes a credential that is good by itself. */
+static bool is_of_allocation(const fzr_engine *e, const fzri_request *r)
 {
   const fzri_allocation *a = r->allocation;
-  return a && memcmp(a->credential_tag, r->credential_tag, sizeof a->credential_tag) == 0;
+  return a && memcmp(a->credential_tag, r->credential_tag, sizeof a->credential_tag) == 0 &&
+         !fzri_request_takes_over(e, r);
 }
 
-/* Finds the key of the request's username. The key of an allocation's credential is the one that it was used with, of whichever secret,
- * if it can't be another by now; of other usernames it is that of the first secret. */
-static enum fzr_auth_result find_credential(const fzr_engine *e, fzri_request *r)
+/* Makes the key that the allocation was used with, of whichever secret, the one of the request. */
+static enum fzr_auth_result take_key_of_allocation(const fzr_engine *e, fzri_request *r)
 {
   const fzri_allocation *a = r->allocation;
-  const uint64_t unix_now = fzri_unix_now(e);
-  if (!is_of_allocation(r) || !fzri_scheme_keys_stay(&e->scheme))
-    return fzri_scheme_lookup(&e->scheme, r->username.value, r->username.len, unix_now, &r->credential);
   memcpy(r->credential.key, a->key, sizeof a->key);
   r->credential.key_len = a->key_len;
   r->credential.algorithm = a->key_algorithm;
   r->credential.expires = a->key_expires;
   r->credential.sign_unauthenticated = fzri_scheme_signs_challenges(&e->scheme);
-  return a->key_expires < unix_now ? FZR_AUTH_EXPIRED : FZR_AUTH_OK;
+  return a->key_expires < fzri_unix_now(e) ? FZR_AUTH_EXPIRED : FZR_AUTH_OK;
 }
 
 /* Whether the MESSAGE-INTEGRITY verifies with the key of the second secret, which is then the credential: nothing else tells of which
@@ -50,17 +48,48 @@ uint64_t fzri_user_of(const fzr_engine *e, const uint8_t *username, size_t len)
   return fzri_siphash13(&e->hash_key, user.data, user.len);
 }
 
-/* Computes the MESSAGE-INTEGRITY. Returns what the scheme says of the username; r->verified says whether its key was used. */
-static enum fzr_auth_result prove(const fzr_engine *e, fzri_request *r)
+/* Computes the MESSAGE-INTEGRITY with the keys that the scheme has for the username. */
+static enum fzr_auth_result prove_by_scheme(const fzr_engine *e, fzri_request *r)
 {
-  enum fzr_auth_result result = find_credential(e, r);
+  enum fzr_auth_result result =
+      fzri_scheme_lookup(&e->scheme, r->username.value, r->username.len, fzri_unix_now(e), &r->credential);
   r->verified =
       result != FZR_AUTH_UNKNOWN && fzr_stun_verify(&r->msg, r->credential.key, r->credential.key_len);
-  if (!r->verified && !is_of_allocation(r))
+  if (!r->verified)
     r->verified = verify_second(e, r, &result);
+  return result;
+}
+
+/* Computes the MESSAGE-INTEGRITY. Returns what the scheme says of the username; r->verified says whether a key of it was used. That of
+ * an allocation is tried first where it can't be another by now; then those of secrets that have come since, which is no longer
+ * |*excused| from what proofs in vain cost. */
+static enum fzr_auth_result prove(const fzr_engine *e, fzri_request *r, bool *excused)
+{
+  enum fzr_auth_result result = FZR_AUTH_UNKNOWN;
+  if (r->of_allocation && fzri_scheme_keys_stay(&e->scheme)) {
+    result = take_key_of_allocation(e, r);
+    r->verified = fzr_stun_verify(&r->msg, r->credential.key, r->credential.key_len);
+    if (!r->verified && *excused && !fzri_limits_may_prove(&e->limits, r, e->now))
+      return result;
+  }
+  if (!r->verified) {
+    *excused = *excused && !fzri_scheme_keys_stay(&e->scheme);
+    result = prove_by_scheme(e, r);
+  }
   if (r->verified)
     r->user = fzri_user_of(e, r->username.value, r->username.len);
   return result;
+}
+
+/* Whether a credential whose time is over is the one that the allocation was used with last, and made by a secret that is still good: who
+ * takes a secret away means what was made of it. */
+static bool is_outlived(const fzr_engine *e, const fzri_request *r)
+{
+  if (!r->of_allocation || !fzri_scheme_outlives(&e->scheme))
+    return false;
+  return !fzri_scheme_keys_stay(&e->scheme) ||
+         (fzri_equal_ct(r->allocation->key, r->credential.key, sizeof r->credential.key) &&
+          fzri_scheme_makes(&e->scheme, r->username.value, r->username.len, &r->credential));
 }
 
 static bool realm_is_ours(const fzr_engine *e, const fzr_stun_msg *msg)
@@ -81,16 +110,14 @@ static unsigned judge(const fzr_engine *e, fzri_request *r, bool has_nonce, enum
     return fzri_refuse(r, 401, FZR_REFUSAL_NO_NONCE);
   if (nonce == FZRI_NONCE_FOREIGN)
     return fzri_refuse(r, 438, FZR_REFUSAL_NONCE_FOREIGN);
-  if (nonce == FZRI_NONCE_OLD && !(r->verified && is_of_allocation(r)))
+  if (nonce == FZRI_NONCE_OLD && !(r->verified && r->of_allocation))
     return fzri_refuse(r, 438, FZR_REFUSAL_NONCE_OLD);
   if (!r->verified)
     return fzri_refuse(r, 401, result == FZR_AUTH_UNKNOWN ? FZR_REFUSAL_USERNAME : FZR_REFUSAL_PASSWORD);
   if (!realm_is_ours(e, &r->msg))
     return fzri_refuse(r, 401, FZR_REFUSAL_REALM);
-  if (result == FZR_AUTH_OK)
-    return 0;
   /* Whoever has another credential has to have one that is valid. */
-  if (is_of_allocation(r) && fzri_scheme_outlives(&e->scheme))
+  if (result == FZR_AUTH_OK || is_outlived(e, r))
     return 0;
   return fzri_refuse(r, 401, FZR_REFUSAL_EXPIRED);
 }
@@ -110,17 +137,18 @@ unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
     nonce = fzri_nonce_check(&e->nonces, r->from, attr.value, attr.len, e->now);
   r->reached = nonce != FZRI_NONCE_FOREIGN;
   fzri_siphash24_128(&e->hash_key, r->username.value, r->username.len, r->credential_tag);
-  const bool own = r->reached && is_of_allocation(r) && fzri_limits_excuse(r);
+  r->of_allocation = is_of_allocation(e, r);
+  bool excused = r->reached && r->of_allocation && fzri_limits_excuse(r);
   /* Without a good nonce it is 401 or 438 either way; it is computed if that may have to be signed. */
-  const bool wanted = own || nonce == FZRI_NONCE_FRESH || fzri_scheme_signs_challenges(&e->scheme);
-  if (wanted && !own && !fzri_limits_may_prove(&e->limits, r, e->now)) {
+  const bool wanted = excused || nonce == FZRI_NONCE_FRESH || fzri_scheme_signs_challenges(&e->scheme);
+  if (wanted && !excused && !fzri_limits_may_prove(&e->limits, r, e->now)) {
     r->dropped = FZR_DROP_RATE_LIMITED;
     return 401;
   }
   if (wanted)
-    result = prove(e, r);
+    result = prove(e, r, &excused);
   const unsigned code = judge(e, r, has_nonce, nonce, result);
-  if (code && wanted && !own)
+  if (code && wanted && !excused)
     fzri_limits_proved_in_vain(&e->limits, r, e->now);
   r->authenticated = !code;
   return code;

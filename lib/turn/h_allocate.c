@@ -136,14 +136,6 @@ static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t 
   return 0;
 }
 
-/* Whether the client has an allocation that it was not told to be over. One that it was told is over gives way to a new one, although a
- * Refresh could still save it; not to the Allocate that made it, which has been on its way for long. */
-static bool has_one(const fzr_engine *e, const fzri_request *r)
-{
-  const fzri_allocation *a = r->allocation;
-  return a && (!fzri_allocation_lapsed(e, a) || memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) == 0);
-}
-
 /* The client has an allocation. The Allocate that made it may come again, if its answer was lost. */
 static void answer_existing(fzr_engine *e, fzri_request *r)
 {
@@ -162,7 +154,7 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
   wanted w;
   uint32_t lifetime;
   uint16_t types[3];
-  if (has_one(e, r)) {
+  if (r->allocation && !fzri_request_takes_over(e, r)) {
     answer_existing(e, r);
     return;
   }

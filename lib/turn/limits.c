@@ -99,9 +99,10 @@ bool fzri_limits_late_error(fzri_limits *limits, const fzr_addr *client, const f
   return fzri_rate_limit_take_own(&limits->tuples, tuple, ERROR_COST, now);
 }
 
+/* The key that an allocation was used with is tried, too. */
 static uint64_t proof_cost(const fzri_limits *limits, const fzri_request *r)
 {
-  return limits->proof_tries * (1 + r->msg.len / PROOF_SIZE);
+  return (limits->proof_tries + r->of_allocation) * (1 + r->msg.len / PROOF_SIZE);
 }
 
 bool fzri_limits_excuse(const fzri_request *r)

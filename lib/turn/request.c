@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "request.h"
 
+#include "allocation.h"
 #include "answer.h"
 #include "peer_scope.h"
 #include "replace.h"
@@ -11,6 +12,13 @@ uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r)
   /* Not the engine's own key: all shards must count the same user alike. */
   const uint64_t user = fzri_siphash13(&e->user_key, name.data, name.len);
   return user ? user : 1;
+}
+
+bool fzri_request_takes_over(const fzr_engine *e, const fzri_request *r)
+{
+  const fzri_allocation *a = r->allocation;
+  return a && r->msg.method == FZR_STUN_ALLOCATE && fzri_allocation_lapsed(e, a) &&
+         memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) != 0;
 }
 
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)

@@ -29,6 +29,7 @@ struct fzri_request {
   uint8_t credential_tag[16];  /* keyed hash of the username, once it was looked at */
   uint64_t user;               /* keyed hash of whom it names, if verified */
   fzr_auth_key credential;     /* of the username, if verified */
+  bool of_allocation;          /* it has the credential that `allocation` was used with last */
   bool reached;                /* the sender has a nonce of ours: the source address is not forged */
   bool verified;               /* MESSAGE-INTEGRITY is that of the username's key */
   bool authenticated;
@@ -60,6 +61,10 @@ static inline unsigned fzri_refuse_attribute(fzri_request *r, uint16_t type)
   r->attribute = type;
   return fzri_refuse(r, 400, fzr_stun_has(&r->msg, type) ? FZR_REFUSAL_VALUE : FZR_REFUSAL_MISSING);
 }
+
+/* Whether |r| is an Allocate to which the allocation of its 5-tuple gives way: the client was told that this is over, although a Refresh
+ * could still save it. Not to the Allocate that made it, which has been on its way for long. */
+bool fzri_request_takes_over(const fzr_engine *e, const fzri_request *r);
 
 /* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);

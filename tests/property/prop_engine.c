@@ -20,6 +20,7 @@ typedef struct model_channel {
 typedef struct model_client {
   bool allocated;
   bool dual;
+  int secret; /* of which the credential was made that it was used with last */
   fzr_time expires;
   model_channel channels[CHANNELS];
 } model_client;
@@ -33,7 +34,10 @@ static fzt_prng prng;
 static fzr_time last_expiry;
 static bool replaces; /* a new allocation of a user ends the other */
 static bool allowed[PEERS];
-static bool secret_is_good; /* of which all credentials are made */
+static const char *const secrets[2] = {FZT_SECRET, "another"};
+static bool secret_is_good[2];
+static uint8_t keys[CLIENTS][2][FZR_STUN_KEY_LEN]; /* of each client's username, by those secrets */
+static int used[CLIENTS];                          /* which one of them he has at present */
 
 static bool alive(int c)
 {
@@ -108,10 +112,11 @@ static void replace_other(int c)
     memset(&model[(c + USERS) % CLIENTS], 0, sizeof *model);
 }
 
-/* What anyone gets whose credential is good for nothing, and else what |code| says. Of an allocation that lives it stays good. */
+/* What anyone gets whose credential is good for nothing, and else what |code| says. For an allocation that lives the one stays good that
+ * it was used with last. */
 static int unless_locked_out(int c, int code)
 {
-  return secret_is_good || alive(c) ? code : 401;
+  return secret_is_good[used[c]] || (alive(c) && model[c].secret == used[c]) ? code : 401;
 }
 
 static void step_allocate(int c)
@@ -122,7 +127,7 @@ static void step_allocate(int c)
   const bool full = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
   const bool stays = alive(c) && !lapsed(c);
   const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &dual);
-  if (unless_locked_out(c, 0)) {
+  if (stays ? unless_locked_out(c, 0) : secret_is_good[used[c]] ? 0 : 401) {
     fzt_check(code == 401);
     return;
   }
@@ -137,7 +142,8 @@ static void step_allocate(int c)
   }
   if (code)
     return;
-  model[c] = (model_client){.allocated = true, .dual = dual, .expires = relay.now + 600 * FZR_SECOND + GRACE};
+  model[c] = (model_client){
+      .allocated = true, .dual = dual, .secret = used[c], .expires = relay.now + 600 * FZR_SECOND + GRACE};
   for (int i = 0; i < CHANNELS; i++)
     model[c].channels[i].peer = -1;
 }
@@ -149,10 +155,11 @@ static void add_lifetime(fzr_stun_builder *b, const void *ctx)
 
 static void refresh(int c, uint32_t lifetime)
 {
-  const int expected = alive(c) ? 0 : unless_locked_out(c, 437);
+  const int expected = unless_locked_out(c, alive(c) ? 0 : 437);
   fzt_check(ask(c, FZR_STUN_REFRESH, add_lifetime, &lifetime) == expected);
   if (expected)
     return;
+  model[c].secret = used[c];
   if (lifetime)
     model[c].expires = relay.now + (lifetime < 3600 ? lifetime : 3600) * FZR_SECOND + GRACE;
   else
@@ -179,7 +186,7 @@ static void add_binding(fzr_stun_builder *b, const void *ctx)
 
 static int expected_bind(int c, int channel, int peer)
 {
-  if (!alive(c))
+  if (!alive(c) || unless_locked_out(c, 0))
     return unless_locked_out(c, 437);
   if (peer == PEERS - 1 && !model[c].dual)
     return 443;
@@ -197,8 +204,10 @@ static void step_bind(int c)
   const binding wanted = {(uint16_t)(0x4000 + channel), &peers[peer]};
   const int expected = expected_bind(c, channel, peer);
   fzt_check(ask(c, FZR_STUN_CHANNEL_BIND, add_binding, &wanted) == expected);
-  if (!expected)
-    model[c].channels[channel] = (model_channel){peer, relay.now};
+  if (expected)
+    return;
+  model[c].channels[channel] = (model_channel){peer, relay.now};
+  model[c].secret = used[c];
 }
 
 /* Some requests of a client in one call, perhaps after a time in which no deadline was seen to; events are taken after all of
@@ -247,8 +256,9 @@ static void check_burst_answer(const burst *b, int c, int i, const fzt_answer *a
     return;
   }
   fzt_check(code == (channel >= 0 ? expected_bind(c, channel, b->peer[i])
-                     : alive(c)   ? 0
-                                  : unless_locked_out(c, 437)));
+                                  : unless_locked_out(c, alive(c) ? 0 : 437)));
+  if (!code)
+    model[c].secret = used[c];
   if (!code && channel >= 0)
     model[c].channels[channel] = (model_channel){b->peer[i], relay.now};
   else if (!code)
@@ -344,15 +354,22 @@ static void step_rules(void)
         model[c].channels[i].peer = -1;
 }
 
-/* The secret of all credentials is the first, the second, or none. */
+/* One of both secrets, the other, both in either order, or none. */
 static void step_secrets(void)
 {
-  const uint64_t which = fzt_below(&prng, 4);
-  secret_is_good = which != 0;
-  fzt_check(fzr_engine_set_secrets(relay.engine, which == 1 || which == 3 ? FZT_SECRET : "another",
-                                   which == 2   ? FZT_SECRET
-                                   : which == 3 ? "another"
-                                                : NULL) == 0);
+  const unsigned which = (unsigned)fzt_below(&prng, 5);
+  const char *const first = which == 4 ? "third" : secrets[which & 1];
+  secret_is_good[0] = which == 0 || which == 2 || which == 3;
+  secret_is_good[1] = which == 1 || which == 2 || which == 3;
+  fzt_check(fzr_engine_set_secrets(relay.engine, first,
+                                   which == 2 || which == 3 ? secrets[!(which & 1)] : NULL) == 0);
+}
+
+/* The client gets the password that another secret makes for its username. */
+static void step_password(int c)
+{
+  used[c] = (int)fzt_below(&prng, 2);
+  memcpy(clients[c].key, keys[c][used[c]], sizeof clients[c].key);
 }
 
 static void step_end(int c)
@@ -448,10 +465,14 @@ static void make_client(int c)
   clients[c].addr.port = (uint16_t)(4000 + c);
   snprintf(salt, sizeof salt, "user%d", c % USERS);
   snprintf(clients[c].username, sizeof clients[c].username, "1892160000:%s", salt);
-  fzr_auth_stamp_password(FZT_SECRET, 1892160000, (const uint8_t *)salt, strlen(salt), password,
-                          sizeof password);
-  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)clients[c].username, strlen(clients[c].username),
-                         "firezone", password, clients[c].key);
+  for (unsigned i = 0; i < 2; i++) {
+    fzr_auth_stamp_password(secrets[i], 1892160000, (const uint8_t *)salt, strlen(salt), password,
+                            sizeof password);
+    fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)clients[c].username,
+                           strlen(clients[c].username), "firezone", password, keys[c][i]);
+  }
+  used[c] = 0;
+  memcpy(clients[c].key, keys[c][0], sizeof clients[c].key);
 }
 
 static void set_up(void)
@@ -465,7 +486,8 @@ static void set_up(void)
   fzt_relay_init(&relay, &config);
   memset(model, 0, sizeof model);
   last_expiry = 0;
-  secret_is_good = true;
+  secret_is_good[0] = true;
+  secret_is_good[1] = false;
   for (int p = 0; p < PEERS; p++)
     allowed[p] = p != PEERS - 2;
   for (int c = 0; c < CLIENTS; c++)
@@ -485,7 +507,7 @@ START_TEST(test_engine_agrees_with_the_model)
     set_up();
     for (unsigned step = 0; step < 400; step++) {
       const int c = (int)fzt_below(&prng, CLIENTS);
-      switch (fzt_below(&prng, 12)) {
+      switch (fzt_below(&prng, 13)) {
       case 0:
         step_allocate(c);
         break;
@@ -516,6 +538,9 @@ START_TEST(test_engine_agrees_with_the_model)
         break;
       case 10:
         step_end(c);
+        break;
+      case 11:
+        step_password(c);
         break;
       default:
         check_gauges();

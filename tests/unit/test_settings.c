@@ -67,6 +67,128 @@ START_TEST(test_secrets)
 }
 END_TEST
 
+/* A client with a credential of |secret| for |name| that is good until |expiry|. */
+static fzt_client_state client_until(const fzr_config *config, const char *secret, uint64_t expiry)
+{
+  char password[FZR_STAMP_PASSWORD_LEN + 1];
+  fzt_client_state c;
+  fzt_client_init(&c, "198.51.100.1:4000");
+  snprintf(c.username, sizeof c.username, "%llu:joe", (unsigned long long)expiry);
+  const uint8_t *name = (const uint8_t *)c.username;
+  if (config->auth == FZR_AUTH_STAMP)
+    fzr_auth_stamp_password(secret, expiry, (const uint8_t *)"joe", 3, password, sizeof password);
+  else
+    fzr_auth_rest_password(secret, name, strlen(c.username), password, sizeof password);
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, name, strlen(c.username), "firezone", password, c.key);
+  return c;
+}
+
+/* The schemes whose credentials an allocation may outlive. */
+static fzr_config outliving(int scheme)
+{
+  fzr_config config = fzt_config(&relay);
+  config.auth = scheme ? FZR_AUTH_STAMP : FZR_AUTH_REST;
+  config.allocations_outlive_credentials = true;
+  return config;
+}
+
+static void pass(unsigned seconds)
+{
+  static unsigned passed;
+  if (relay.now == 1000 * FZR_SECOND)
+    passed = 0;
+  passed += seconds;
+  fzt_pass(&relay, seconds * FZR_SECOND);
+  ck_assert_int_eq(fzr_engine_set_wallclock(relay.engine, FZT_UNIX_NOW + passed, relay.now), 0);
+}
+
+/* A credential that its allocation outlives is good as long as its secret is: it does not outlive that. */
+START_TEST(test_outlived_credentials_of_another_secret)
+{
+  fzr_config config = outliving(_i);
+  make(&config);
+  fzt_client_state c = client_until(&config, FZT_SECRET, FZT_UNIX_NOW + 1000);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  /* Within its time no secret matters; after it that of old does, as the first or the second. */
+  ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, "another", NULL), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  pass(2000);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 401);
+  ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, "another", FZT_SECRET), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, FZT_SECRET, "another"), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, "another", "third"), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 401);
+  /* The same username with the password of a secret that is good is another credential, and its time is over. */
+  fzt_client_state other = client_until(&config, "third", FZT_UNIX_NOW + 1000);
+  memcpy(other.nonce, c.nonce, other.nonce_len = c.nonce_len);
+  ck_assert_int_eq(fzt_refresh(&relay, &other, 3600), 401);
+}
+END_TEST
+
+/* Once a client was told that its allocation is over, a new one takes a credential that is good by itself. */
+START_TEST(test_allocate_anew_with_a_credential_of_old)
+{
+  fzr_config config = outliving(_i);
+  make(&config);
+  fzt_client_state c = client_until(&config, FZT_SECRET, FZT_UNIX_NOW + 10000);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, "another", NULL), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 437);
+  pass(605);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 401);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0); /* that still saves it, as ever */
+  ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, "another", FZT_SECRET), 0);
+  pass(605);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  /* The same for one whose time is over, whatever the secrets: it is good for the allocation that it was used with. */
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  pass(3600);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  pass(3600);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 3600), 0);
+  pass(3605);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 401);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
+}
+END_TEST
+
+/* The portal gives a client the same username with another password once it has another secret. */
+START_TEST(test_the_same_username_of_another_secret)
+{
+  fzr_config config = outliving(_i);
+  config.error_rate = 10;
+  make(&config);
+  fzt_client_state old = client_until(&config, FZT_SECRET, FZT_UNIX_NOW + 10000);
+  fzt_client_state young = client_until(&config, "another", FZT_UNIX_NOW + 10000);
+  ck_assert_int_eq(fzt_allocate(&relay, &old), 0);
+  memcpy(young.nonce, old.nonce, young.nonce_len = old.nonce_len);
+  ck_assert_int_eq(fzt_refresh(&relay, &young, 600), 401);
+  for (unsigned second = 0; second < 2; second++) {
+    ck_assert_int_eq(
+        fzr_engine_set_secrets(relay.engine, second ? "third" : "another", second ? "another" : NULL), 0);
+    ck_assert_int_eq(fzt_refresh(&relay, &old, 600), 0);
+    ck_assert_int_eq(fzt_refresh(&relay, &young, 600), 0);
+    ck_assert_int_eq(fzt_refresh(&relay, &old, 600),
+                     401); /* the allocation was used with another one since */
+    ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, FZT_SECRET, NULL), 0);
+    ck_assert_int_eq(fzt_refresh(&relay, &old, 600), 0);
+  }
+  /* What is tried in vain is limited, but never the key that the allocation was used with. */
+  ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, "another", NULL), 0);
+  fzt_client_state forged = old;
+  forged.key[0] ^= 1;
+  for (unsigned i = 0; i < 200; i++)
+    ck_assert_int_eq(fzt_refresh(&relay, &forged, 600), i < 97 ? 401 : -1);
+  ck_assert_int_eq(fzt_refresh(&relay, &old, 600), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &young, 600), -1);
+  pass(1);
+  ck_assert_int_eq(fzt_refresh(&relay, &young, 600), 0);
+}
+END_TEST
+
 START_TEST(test_secrets_that_are_none)
 {
   fzt_client_state c;
@@ -548,6 +670,9 @@ int main(void)
   TCase *tc = tcase_create("settings");
   tcase_add_checked_fixture(tc, NULL, tear_down);
   tcase_add_test(tc, test_secrets);
+  tcase_add_loop_test(tc, test_outlived_credentials_of_another_secret, 0, 2);
+  tcase_add_loop_test(tc, test_allocate_anew_with_a_credential_of_old, 0, 2);
+  tcase_add_loop_test(tc, test_the_same_username_of_another_secret, 0, 2);
   tcase_add_test(tc, test_secrets_that_are_none);
   tcase_add_test(tc, test_users);
   tcase_add_test(tc, test_users_that_are_none);
