@@ -191,8 +191,19 @@ static const char *refusal_of(const fzr_log_record *r, char *out, size_t cap)
   return r->adapter_error ? fzr_strerror(r->adapter_error) : meaning_of(r->error_code, r->method);
 }
 
-/* Why something ended, where the message does not say it; NULL: it does. */
-static const char *end_of(const fzr_log_record *r)
+/* Why a channel ended whose client may have done nothing wrong, into |out|. */
+static const char *revocation_of(const fzr_log_record *r, char *out, size_t cap)
+{
+  static const char begin[] = "its peer is out of reach by now: ";
+  if (r->peer_reason == FZR_PEER_OWN)
+    return "its peer is on an address of this host by now";
+  snprintf(out, cap, "%s", begin);
+  explain_refusal(r, out + sizeof begin - 1, cap - sizeof begin + 1);
+  return out;
+}
+
+/* Why something ended, where the message does not say it, into |out| or a text of its own; NULL: it does. */
+static const char *end_of(const fzr_log_record *r, char *out, size_t cap)
 {
   switch (r->event) {
   case FZR_LOG_ALLOCATION_DELETED:
@@ -205,8 +216,7 @@ static const char *end_of(const fzr_log_record *r)
   case FZR_LOG_ALLOCATION_ENDED:
     return "this relay was told to end it";
   case FZR_LOG_CHANNEL_REVOKED:
-    return r->peer_reason == FZR_PEER_OWN ? "its peer is on an address of this host by now"
-                                          : "its peer is out of reach by now";
+    return revocation_of(r, out, cap);
   default:
     return NULL;
   }
@@ -286,8 +296,10 @@ static void add_request(writing *w, const fzr_log_record *r)
 
 static void add_reason(writing *w, const fzr_log_record *r)
 {
-  const char *end = end_of(r);
-  if (r->peer && r->peer_reason) {
+  const char *end = end_of(r, w->why, sizeof w->why);
+  if (end) {
+    add_text(w, "reason", end);
+  } else if (r->peer && r->peer_reason) {
     explain_refusal(r, w->why, sizeof w->why);
     add_text(w, "reason", w->why);
   } else if (r->event == FZR_LOG_REQUEST) {
@@ -296,8 +308,6 @@ static void add_reason(writing *w, const fzr_log_record *r)
       add_text(w, "reason", refusal);
   } else if (r->adapter_error) {
     add_text(w, "reason", fzr_strerror(r->adapter_error));
-  } else if (end) {
-    add_text(w, "reason", end);
   }
 }
 

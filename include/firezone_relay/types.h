@@ -284,9 +284,9 @@ typedef struct fzr_log_record {
   uint8_t refusal;
   /** FZR_LOG_REQUEST: the type that `refusal` is about, 0 if none. */
   uint16_t attribute;
-  /** FZR_LOG_PEER_…: the IPv4 address in `peer` that was refused, or NULL. */
+  /** FZR_LOG_PEER_…, FZR_LOG_CHANNEL_REVOKED: the IPv4 address in `peer` it is about, or NULL. */
   const fzr_addr *peer_inner;
-  /** FZR_LOG_PEER_…: the rule that denies it, or NULL. */
+  /** FZR_LOG_PEER_…, FZR_LOG_CHANNEL_REVOKED: the rule that denies it, or NULL. */
   const struct fzr_peer_rule *peer_rule;
   /** FZR_LOG_ALLOCATION_CREATED: its IPv4 and IPv6 relayed addresses, or NULL. */
   const fzr_addr *relayed[2];

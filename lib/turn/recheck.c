@@ -27,6 +27,8 @@ static void log_ended(const fzr_engine *e, const fzri_channel *c, const fzri_pee
   record.port = a->port;
   record.channel = c->number;
   record.peer_reason = (uint8_t)judged->reason;
+  record.peer_rule = judged->reason == FZR_PEER_DENIED ? judged->rule : NULL;
+  record.peer_inner = judged->about.family != c->peer.family ? &judged->about : NULL;
   e->log(e->log_ctx, &record);
 }
 

@@ -252,7 +252,7 @@ class Later(Case):
         client.allocate()
         channel = client.bind(("203.0.113.8", 53))
         add("203.0.113.8/24")
-        line = r"Deleted channel binding sender=%s:%d allocation=%d peer=203\.0\.113\.8:53 channel=%d " % (
+        line = r'Deleted channel binding sender=%s:%d allocation=%d peer=203\.0\.113\.8:53 channel=%d reason="its peer is on an address of this host by now"$' % (
             *client.socket.getsockname()[:2], client.relayed[4][1], channel)
         wait_for(lambda: relay.find(line), "the channel's end")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:

@@ -337,6 +337,8 @@ static bool relays(uint16_t channel)
 }
 
 static fzr_log_record logged;
+static fzr_peer_rule logged_rule; /* the record's are the engine's */
+static fzr_addr logged_inner;
 static unsigned logs;
 
 static void note(void *ctx, const fzr_log_record *record)
@@ -345,6 +347,10 @@ static void note(void *ctx, const fzr_log_record *record)
   if (record->event != FZR_LOG_CHANNEL_REVOKED)
     return;
   logged = *record;
+  if (record->peer_rule)
+    logged_rule = *record->peer_rule;
+  if (record->peer_inner)
+    logged_inner = *record->peer_inner;
   logs++;
 }
 
@@ -369,6 +375,9 @@ START_TEST(test_rules_end_channels)
   ck_assert_uint_eq(logs, 1);
   ck_assert_uint_eq(logged.channel, 0x4001);
   ck_assert_uint_eq(logged.peer_reason, FZR_PEER_DENIED);
+  ck_assert_ptr_nonnull(logged.peer_rule);
+  ck_assert(!logged_rule.allow && logged_rule.prefix == 32 && logged_rule.net.ip[3] == 9);
+  ck_assert_ptr_null(logged.peer_inner);
   ck_assert(relays(0x4000) && !relays(0x4001) && relays(0x4002));
   /* The rules are in force at once, and the number is free. */
   ck_assert_int_eq(bind_to(0x4003, "203.0.113.9:53"), 403);
@@ -379,8 +388,37 @@ START_TEST(test_rules_end_channels)
   ck_assert_uint_eq(relay.event_count, 1);
   ck_assert_uint_eq(relay.events[0].channel, 0x4001);
   ck_assert_uint_eq(logged.peer_reason, FZR_PEER_SCOPE);
+  ck_assert_ptr_null(logged.peer_rule);
   ck_assert(relays(0x4000) && relays(0x4002));
   ck_assert_int_eq(bind_to(0x4001, "203.0.113.9:53"), 0);
+}
+END_TEST
+
+/* The log has the rule, and the address in the peer's that it is about. */
+START_TEST(test_rules_end_what_carries_an_address)
+{
+  fzr_stun_builder b;
+  uint8_t buffer[512];
+  fzr_config config = fzt_config(&relay);
+  config.log = note;
+  config.log_level = FZR_LOG_INFO;
+  logs = 0;
+  make_with_client(&config);
+  ck_assert_int_eq(fzt_refresh(&relay, &client, 0), 0); /* it was for the nonce; now one with both families */
+  fzt_begin(&relay, &client, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add_u32(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
+  ck_assert_int_eq(fzt_finish(&relay, &client, &b, NULL), 0);
+  ck_assert_int_eq(bind_to(0x4000, "[64:ff9b::198.51.100.7]:53"), 0);
+  const fzr_peer_rule denied = rule("198.51.100.0/24", false);
+  ck_assert_int_eq(fzr_engine_set_peer_rules(relay.engine, &denied, 1), 0);
+  fzt_pass(&relay, 0);
+  ck_assert_uint_eq(logs, 1);
+  ck_assert_ptr_nonnull(logged.peer_rule);
+  ck_assert_uint_eq(logged_rule.prefix, 24);
+  ck_assert_ptr_nonnull(logged.peer_inner);
+  const fzr_addr inner = fzt_addr("198.51.100.7:53");
+  ck_assert(fzr_addr_equal(&logged_inner, &inner));
 }
 END_TEST
 
@@ -678,6 +716,7 @@ int main(void)
   tcase_add_test(tc, test_users_that_are_none);
   tcase_add_test(tc, test_of_other_schemes);
   tcase_add_test(tc, test_rules_end_channels);
+  tcase_add_test(tc, test_rules_end_what_carries_an_address);
   tcase_add_test(tc, test_rules_end_what_rests);
   tcase_add_test(tc, test_rules_keep_to_the_budget);
   tcase_add_test(tc, test_rules_that_are_none);
