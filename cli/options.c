@@ -94,7 +94,8 @@ static int read_flag(reader *r, int argc, char **argv, int *i)
   const option_spec *s = find_flag(text, len);
   const enum sub_command command = r->o->command;
   if (!s || (command == COMMAND_RELAY && !option_is_of(s, command)))
-    return complain(r, "unknown option '%.*s': see --help", option_len(argv[*i]), argv[*i]);
+    return complain(r, "unknown option '%.*s': see %s%s--help", option_len(argv[*i]), argv[*i],
+                    name_of(r) ? name_of(r) : "", name_of(r) ? " " : "");
   if (!option_is_of(s, command))
     return complain(r, "%s: not an option of %s: see %s --help", display_name(s), name_of(r), name_of(r));
   const char *value = "true";

@@ -68,10 +68,15 @@ static bool is_usual_word(const char *word)
   return false;
 }
 
+static bool is_mistyped(const char *word, const char *name)
+{
+  return strlen(word) < WORD_MAX && strlen(name) < WORD_MAX && edit_distance(word, name) <= MISTYPED;
+}
+
 bool command_is_mistaken(const char *word)
 {
-  for (unsigned i = 0; i < COMMANDS && strlen(word) < WORD_MAX; i++)
-    if (command_specs[i].name && edit_distance(word, command_specs[i].name) <= MISTYPED)
+  for (unsigned i = 0; i < COMMANDS; i++)
+    if (command_specs[i].name && is_mistyped(word, command_specs[i].name))
       return true;
   return is_usual_word(word);
 }

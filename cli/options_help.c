@@ -43,7 +43,7 @@ static void put_spec(text *t, const option_spec *s, enum sub_command command)
     snprintf(left, sizeof left, "    --%s%s%s", s->flag, s->value ? " " : "", s->value ? s->value : "");
   else
     snprintf(left, sizeof left, "    (environment) %s=%s", s->env, s->value);
-  put(t, "  %s\n          %s", left, s->help);
+  put(t, "  %s\n          %s", left, command != COMMAND_RELAY && s->command_help ? s->command_help : s->help);
   if (s->alias && strlen(s->alias) > 1)
     put(t, " [alias: --%s]", s->alias);
   if (s->flag && s->env)

@@ -28,9 +28,10 @@ typedef struct option_spec {
   const char *shown;    /* shown in the help as the default where `fallback` does not say it */
   option_setter set;
   enum option_group group;
-  bool repeats;      /* an environment variable holds several, separated by commas */
-  const char *help;  /* NULL: hidden, for tests */
-  unsigned commands; /* that take it, a bit of each; 0: the relay alone */
+  bool repeats;             /* an environment variable holds several, separated by commas */
+  const char *help;         /* NULL: hidden, for tests */
+  unsigned commands;        /* that take it, a bit of each; 0: the relay alone */
+  const char *command_help; /* in place of `help` where that is true of the relay alone; NULL: it is of all */
 } option_spec;
 
 #define OF(command)      (1u << (command))

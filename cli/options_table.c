@@ -2,6 +2,7 @@
 #include "options_internal.h"
 
 #include "common/strip.h"
+#include "common/utf8.h"
 #include "portal/portal.h"
 #include "telemetry/telemetry.h"
 
@@ -332,8 +333,13 @@ static const char *set_ttl(options *o, const char *t)
 
 static const char *set_salt(options *o, const char *t)
 {
-  return *t && strlen(t) <= SALT_MAX && !strchr(t, ':') ? value_text(&o->salt, t)
-                                                        : "a text of 1 to 500 bytes without a colon";
+  const uint8_t *p = (const uint8_t *)t;
+  size_t left = strlen(t);
+  const bool fits = left > 0 && left <= SALT_MAX && !strchr(t, ':');
+  /* The relay refuses a username that is anything else. */
+  for (size_t len; left && (len = utf8_length(p, left)) > 0; left -= len)
+    p += len;
+  return fits && !left ? value_text(&o->salt, t) : "1 to 500 bytes of UTF-8 without a colon";
 }
 
 static const char *set_format(options *o, const char *t)
@@ -348,15 +354,17 @@ static const char *set_format(options *o, const char *t)
 const option_spec option_specs[] = {
     {"public-ip4-addr", NULL, "PUBLIC_IP4_ADDR", "ADDR", NULL, NULL, set_public_ip4, GROUP_NETWORK, false,
      "the IPv4 address that clients and peers reach the relay at; this or the IPv6 one is required",
-     AND_CREDENTIALS},
+     AND_CREDENTIALS, "the relay's IPv4 address, for --format url"},
     {"public-ip6-addr", NULL, "PUBLIC_IP6_ADDR", "ADDR", NULL, NULL, set_public_ip6, GROUP_NETWORK, false,
-     "the IPv6 address that clients and peers reach the relay at", AND_CREDENTIALS},
+     "the IPv6 address that clients and peers reach the relay at", AND_CREDENTIALS,
+     "the relay's IPv6 address, for --format url without an IPv4 one"},
     {"bind-ip4-addr", NULL, "BIND_IP4_ADDR", "ADDR", "0.0.0.0", NULL, set_bind_ip4, GROUP_NETWORK, false,
      "local IPv4 address of all sockets; used with --public-ip4-addr"},
     {"bind-ip6-addr", NULL, "BIND_IP6_ADDR", "ADDR", "::", NULL, set_bind_ip6, GROUP_NETWORK, false,
      "local IPv6 address of all sockets; used with --public-ip6-addr"},
     {"listen-port", NULL, "LISTEN_PORT", "PORT", "3478", NULL, set_listen_port, GROUP_NETWORK, false,
-     "UDP port for STUN and TURN; 0 takes a free one and logs it", AND_CREDENTIALS},
+     "UDP port for STUN and TURN; 0 takes a free one and logs it", AND_CREDENTIALS,
+     "the relay's UDP port, for --format url"},
     {"lowest-port", NULL, "LOWEST_PORT", "PORT", "49152", NULL, set_lowest_port, GROUP_NETWORK, false,
      "first port of the range for allocations"},
     {"highest-port", NULL, "HIGHEST_PORT", "PORT", "65535", NULL, set_highest_port, GROUP_NETWORK, false,
@@ -451,7 +459,7 @@ const option_spec option_specs[] = {
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
      "how long the credentials are valid", ONLY_CREDENTIALS},
     {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
-     "what follows the expiry in the username: up to 500 bytes, no colon", ONLY_CREDENTIALS},
+     "what follows the expiry in the username: up to 500 bytes of UTF-8, no colon", ONLY_CREDENTIALS},
     {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, "text, json or url",
      ONLY_CREDENTIALS},
     {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the words of a command line are taken for: options with and without effect, tokens and names, and the sub-command. */
+#include "options_internal.h"
 #include "options_rig.h"
 
 #include <stdio.h>
@@ -217,6 +218,37 @@ START_TEST(test_mistyped_sub_commands)
 }
 END_TEST
 
+/* Each of the table: what looks for mistyped words has room for their names. */
+START_TEST(test_names_of_sub_commands)
+{
+  unsigned names = 0;
+  for (unsigned i = 0; i < COMMANDS; i++) {
+    const char *name = command_specs[i].name;
+    char word[64];
+    if (!name)
+      continue;
+    names++;
+    ck_assert_uint_eq(command_named(name), i);
+    snprintf(word, sizeof word, "%.*s", (int)strlen(name) - 1, name);
+    ck_assert_msg(command_is_mistaken(word), "%s", word);
+  }
+  ck_assert_uint_eq(names, COMMANDS - 1);
+}
+END_TEST
+
+/* What is said of an option that is the relay's, too, has to be true where it is the sub-command's. */
+START_TEST(test_help_of_credentials)
+{
+  char text[8192];
+  ck_assert_uint_lt(options_help(COMMAND_CREDENTIALS, text, sizeof text), sizeof text);
+  ck_assert_ptr_null(strstr(text, "required"));
+  ck_assert_ptr_null(strstr(text, "takes a free one"));
+  ck_assert_ptr_nonnull(strstr(text, "the relay's IPv4 address, for --format url"));
+  ck_assert_ptr_nonnull(
+      strstr(text, "the relay's UDP port, for --format url [env: LISTEN_PORT] [default: 3478]"));
+}
+END_TEST
+
 START_TEST(test_secrets_are_not_repeated)
 {
   clear_env();
@@ -273,8 +305,17 @@ START_TEST(test_credentials)
     ck_assert_int_eq(READ("credentials", bad[i].flag, bad[i].bad), -1);
     check_complaint(bad[i].flag, bad[i].bad);
   }
+  ck_assert_int_eq(READ("credentials", "--nope"), -1);
+  ck_assert_str_eq(error, "unknown option '--nope': see credentials --help");
   ck_assert_int_eq(READ("credentials", "--salt", too_long), -1);
   check_complaint("--salt", "xxx");
+  /* The relay would refuse the username. */
+  static const char *const no_text[] = {"a\xff", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"};
+  for (size_t i = 0; i < sizeof no_text / sizeof *no_text; i++) {
+    ck_assert_msg(READ("credentials", "--salt", no_text[i]) == -1, "%zu", i);
+    check_complaint("--salt", "UTF-8");
+  }
+  ck_assert_int_eq(READ("credentials", "--salt", "Zo\xc3\xab \xf0\x9f\x98\x80"), 0);
   ck_assert_int_eq(READ("credentials", "--salt", too_long + 1), 0);
 }
 END_TEST
@@ -289,6 +330,8 @@ int main(void)
   tcase_add_test(tc, test_flags_of_firezones_relay);
   tcase_add_test(tc, test_words);
   tcase_add_test(tc, test_mistyped_sub_commands);
+  tcase_add_test(tc, test_names_of_sub_commands);
+  tcase_add_test(tc, test_help_of_credentials);
   tcase_add_test(tc, test_secrets_are_not_repeated);
   tcase_add_test(tc, test_credentials);
   suite_add_tcase(suite, tc);
