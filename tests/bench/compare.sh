@@ -182,6 +182,8 @@ measure() {
     # A server may still hold an allocation of the same client port, or have lost too much.
     tries=$((tries - 1))
     if [ "$tries" != 0 ]; then continue; fi
+    echo "compare.sh: what $server said:" >&2
+    cat "$state/$server.log" >&2
     case "$server" in relay | *-worker*) status=1 ;; esac
     return
   done

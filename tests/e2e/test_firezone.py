@@ -156,6 +156,7 @@ class Requests(WithRelay):
         transaction = stun.new_transaction()
         first = client.request_once(stun.ALLOCATE, ASK_BOTH, transaction)
         second = client.request_once(stun.ALLOCATE, ASK_BOTH, transaction)
+        self.assertEqual((first.kind, second.kind), (stun.SUCCESS, stun.SUCCESS))
         self.assertEqual((first.error(), second.error()), (0, 0))
         self.assertEqual(first.addresses(stun.XOR_RELAYED_ADDRESS), second.addresses(stun.XOR_RELAYED_ADDRESS))
         client.relayed = first.addresses(stun.XOR_RELAYED_ADDRESS)

@@ -15,7 +15,7 @@ import unittest
 
 import stun
 from firezone_client import Client
-from harness import DEADLINE, EchoPeers, Relay, answers_binding, clean_environment, main, wait_for
+from harness import DEADLINE, EchoPeers, Relay, answers_binding, clean_environment, main, sanitizers_report, wait_for
 from watch import Metrics, bytes_told, control_port, endpoint, parse_metrics, request
 
 BINARY = sys.argv.pop(1)
@@ -526,9 +526,14 @@ class Reader:
                    "--lowest-port", str(port[0]), "--highest-port", str(port[1]), "--workers", "1", "--unauthenticated-rate", "0"]
         if shell:
             command = ["sh", "-c", shell, "sh"] + command
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")  # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors,
                                         env=clean_environment(env))
-        wait_for(lambda: answers_binding(V4, *self.address, 0.2), "the relay")
+        try:
+            wait_for(lambda: answers_binding(V4, *self.address, 0.2), "the relay")
+        except AssertionError:
+            self.kill()
+            raise
 
     def bindings(self, count):
         with socket.socket(V4, socket.SOCK_DGRAM) as s:
@@ -549,13 +554,20 @@ class Reader:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        self.process.stdout.close()
+        self._close()
 
     def end(self):
         self.process.terminate()
         status = self.process.wait(DEADLINE)
-        self.process.stdout.close()
+        self._close()
         return status
+
+    def _close(self):
+        self.process.stdout.close()
+        if not self.errors.closed:
+            self.errors.seek(0)
+            sys.stderr.write("".join(sanitizers_report(self.errors.readlines())))
+            self.errors.close()
 
 
 class Readers(unittest.TestCase):
