@@ -121,7 +121,8 @@ typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_
  * back. Requests on the older 5-tuple then get 437, and clients allocate anew. A user is a
  * username, of the schemes with an expiry what follows it. max_allocations_per_user does not matter
  * where allocations are replaced: users have one. All engines that share an fzr_shared must be set
- * alike.
+ * alike. Each transport of clients counts by itself (fzr_addr.transport), one allocation each: a
+ * client that tries UDP and TCP at once, because it does not know which gets through, keeps both.
  */
 enum fzr_replace {
   /** With FZR_AUTH_STAMP, where each client has credentials of its own; not with others. */

@@ -10,7 +10,11 @@ uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r)
 {
   const fzri_slice name = fzri_scheme_user(&e->scheme, r->username.value, r->username.len);
   /* Not the engine's own key: all shards must count the same user alike. */
-  const uint64_t user = fzri_siphash13(&e->user_key, name.data, name.len);
+  uint64_t user = fzri_siphash13(&e->user_key, name.data, name.len);
+  /* A client that does not know which transport will get through tries all of them at once: each has its own newest allocation. How
+   * many allocations a user has is counted over all of them. */
+  if (e->replaces)
+    user ^= r->from->transport * UINT64_C(0x9e3779b97f4a7c15);
   return user ? user : 1;
 }
 

@@ -88,7 +88,9 @@ unsigned fzri_peer_family(const fzri_allocation *a, fzr_addr *peer);
  * the reason in |out|; or 443 for a mapped IPv4 address of an allocation without IPv4. */
 unsigned fzri_peer_check(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer, bool any_port,
                          fzri_peer_judgement *out);
-/* Who the user of an authenticated request is, whom fzr_shared knows by this. Never 0. */
+
+/* Who the user of an authenticated request is, whom fzr_shared knows by this: where a newer allocation replaces the older, one for each
+ * transport that his client uses. Never 0. */
 uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r);
 
 #endif

@@ -10,6 +10,7 @@
 #define PEERS    5
 #define PORTS    4
 #define USERS    3                 /* with two clients each, that is addresses of one */
+#define BY_TCP   2                 /* the user whose clients talk by two transports */
 #define GRACE    (10 * FZR_SECOND) /* beyond what clients are told */
 
 typedef struct model_channel {
@@ -105,10 +106,16 @@ static void add_allocate(fzr_stun_builder *b, const void *ctx)
     fzr_stun_add_u32(b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
 }
 
-/* The other one of the two clients of |c|'s user loses what he has. */
+/* Whether what the one of the two clients of |c|'s user gets ends what the other has: each transport counts by itself. */
+static bool replaces_other(int c)
+{
+  return replaces && c % USERS != BY_TCP;
+}
+
+/* The other one of the two loses what he has. */
 static void replace_other(int c)
 {
-  if (replaces)
+  if (replaces_other(c))
     memset(&model[(c + USERS) % CLIENTS], 0, sizeof *model);
 }
 
@@ -132,7 +139,7 @@ static void step_allocate(int c)
     return;
   }
   /* Who has another one that makes room for the next try is told nothing. */
-  const int none = replaces && alive((c + USERS) % CLIENTS) ? -1 : 508;
+  const int none = replaces_other(c) && alive((c + USERS) % CLIENTS) ? -1 : 508;
   fzt_check(code == (stays ? 437 : full ? none : 0) || (code == none && maybe_full && !stays));
   if (!code || (code == -1 && !stays))
     replace_other(c);
@@ -463,6 +470,8 @@ static void make_client(int c)
   char password[FZR_STAMP_PASSWORD_LEN + 1], salt[16];
   fzt_client_init(&clients[c], "198.51.100.1:4000");
   clients[c].addr.port = (uint16_t)(4000 + c);
+  if (c == BY_TCP)
+    clients[c].addr.transport = clients[c].server.transport = FZR_TRANSPORT_TCP;
   snprintf(salt, sizeof salt, "user%d", c % USERS);
   snprintf(clients[c].username, sizeof clients[c].username, "1892160000:%s", salt);
   for (unsigned i = 0; i < 2; i++) {

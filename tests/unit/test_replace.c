@@ -86,7 +86,7 @@ static void expect_events(const fzt_relay *r, const uint16_t *types, size_t n)
 /* Who a user is cannot be told from his name: it takes the shards' key, which all of them have. */
 START_TEST(test_the_key_of_users)
 {
-  const fzri_request r = {.username = {.value = (const uint8_t *)"1892160000:ann", .len = 14}};
+  const fzri_request r = {.username = {.value = (const uint8_t *)"1892160000:ann", .len = 14}, .from = &peer};
   begin(100, FZR_REPLACE_ALWAYS, 1);
   const uint64_t user = fzri_request_user(one.engine, &r);
   ck_assert_uint_eq(user, fzri_request_user(two.engine, &r));
@@ -108,7 +108,8 @@ START_TEST(test_before_the_mark)
   fzt_client_state c = client_of("ann", 4000);
   ck_assert_int_eq(fzt_allocate(&one, &c), 0);
   const fzri_request r = {
-      .username = {.value = (const uint8_t *)c.username, .len = (uint16_t)strlen(c.username)}};
+      .username = {.value = (const uint8_t *)c.username, .len = (uint16_t)strlen(c.username)},
+      .from = &c.addr};
   const uint64_t user = fzri_request_user(two.engine, &r);
   const uint16_t newer = c.relayed_port == 50000 ? 50001 : 50000;
   ck_assert(fzri_shared_set_newest(shared, user, newer, &older));
@@ -159,6 +160,39 @@ START_TEST(test_in_one_shard)
   ck_assert_int_eq(fzt_refresh(&one, &second, 600), 437);
   ck_assert_int_eq(fzt_refresh(&one, &other, 600), 0);
   ck_assert_uint_eq(allocations(&one), 2);
+  end();
+}
+END_TEST
+
+/* A client tries all transports at once: what it gets by one does not end what it has by another. */
+START_TEST(test_transports)
+{
+  static const uint8_t transports[] = {FZR_TRANSPORT_UDP, FZR_TRANSPORT_TCP, FZR_TRANSPORT_TLS,
+                                       FZR_TRANSPORT_DTLS};
+  fzt_client_state c[4], moved[4];
+  begin(100, FZR_REPLACE_DEFAULT, 1);
+  for (unsigned i = 0; i < 4; i++) {
+    c[i] = client_of("ann", 4000);
+    moved[i] = client_of("ann", 4001);
+    c[i].addr.transport = c[i].server.transport = transports[i];
+    moved[i].addr.transport = moved[i].server.transport = transports[i];
+    ck_assert_int_eq(fzt_allocate(i & 1 ? &two : &one, &c[i]), 0);
+  }
+  for (unsigned i = 0; i < 4; i++)
+    ck_assert_int_eq(fzt_refresh(i & 1 ? &two : &one, &c[i], 600), 0);
+  /* Of each of them the newest one counts, in whichever shard. */
+  for (unsigned i = 0; i < 4; i++) {
+    ck_assert_int_eq(fzt_allocate(i & 2 ? &two : &one, &moved[i]), 0);
+    for (unsigned k = 0; k < 4; k++)
+      ck_assert_int_eq(fzt_refresh(k & 1 ? &two : &one, &c[k], 600), k <= i ? 437 : 0);
+  }
+  end();
+  /* Where none is replaced, a user may have so many over all transports. */
+  begin(100, FZR_REPLACE_NEVER, 2);
+  for (unsigned i = 0; i < 4; i++) {
+    c[i].nonce_len = 0;
+    ck_assert_int_eq(fzt_allocate(i & 1 ? &two : &one, &c[i]), i < 2 ? 0 : 486);
+  }
   end();
 }
 END_TEST
@@ -342,6 +376,7 @@ int main(void)
   tcase_add_test(tc, test_before_the_mark);
   tcase_add_test(tc, test_a_mark_for_the_newest);
   tcase_add_test(tc, test_in_one_shard);
+  tcase_add_test(tc, test_transports);
   tcase_add_test(tc, test_in_two_shards);
   tcase_add_test(tc, test_newest_goes_first);
   tcase_add_test(tc, test_failures);
