@@ -736,15 +736,20 @@ typedef struct fzr_allocation {
   uint64_t user;
   /** How many channels it has, those included whose number rests. */
   uint32_t channels;
-  /** 0 */
-  uint32_t reserved;
+  /**
+   * It does not live yet: its port is being opened (FZR_EVENT_PORT_OPEN), and its Allocate was not
+   * answered. fzr_stats.allocations does not count it.
+   */
+  bool opening;
+  /** 0: for what is to come. */
+  uint8_t reserved[35];
 } fzr_allocation;
 
 /**
- * `fzr_engine_list_allocations` writes up to |max| allocations that live now to |out|, the
- * caller's. |cursor| starts at 0 and is moved on; the walk is over when it returns 0. Allocations
+ * `fzr_engine_list_allocations` writes up to |max| allocations that live now, or are being
+ * opened, to |out|, the caller's. |cursor| starts at 0 and is moved on; the walk is over when it returns 0. Allocations
  * that come or go between calls may or may not be listed. O(|max|), and a walk is O(allocations
- * that lived at once, at most).
+ * that there were at once, at most).
  *
  * Returns how many were written; 0 also if a pointer is NULL.
  */
@@ -762,7 +767,8 @@ FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *userna
 
 /**
  * `fzr_engine_end_allocation` ends at |now| the allocation of the 5-tuple of |client| and |server|:
- * its channels relay no more, and its client gets 437. Take events after it, as after input: the
+ * its channels relay no more, and its client gets 437. One that is being opened ends, too: its
+ * Allocate gets no answer, and fzr_engine_port_result says FZR_ERR_INVALID_STATE. Take events after it, as after input: the
  * CHANNEL_UNBOUND of its channels and its PORT_CLOSE come then; fzr_engine_on_deadline is due at
  * once, so that a driver does. The log is told (FZR_LOG_ALLOCATION_ENDED). The client may allocate
  * anew: to keep a user out, change users, secrets or what the callback says. O(1), and O(its

@@ -6,7 +6,13 @@
 
 #include <assert.h>
 
-static_assert(sizeof(fzr_allocation) == 120, "frozen");
+static_assert(sizeof(fzr_allocation) == 152, "frozen");
+
+/* Not one that is out of all look-ups, nor what is no allocation at present. */
+static bool is_there(const fzri_allocation *a)
+{
+  return a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_OPENING;
+}
 
 static void describe(const fzr_engine *e, const fzri_allocation *a, fzr_allocation *out)
 {
@@ -22,6 +28,7 @@ static void describe(const fzr_engine *e, const fzri_allocation *a, fzr_allocati
   out->expires = a->expires;
   out->user = a->user;
   out->channels = a->channel_count;
+  out->opening = a->state == FZRI_ALLOCATION_OPENING;
 }
 
 size_t fzr_engine_list_allocations(const fzr_engine *e, uint32_t *cursor, fzr_allocation *out, size_t max)
@@ -31,7 +38,7 @@ size_t fzr_engine_list_allocations(const fzr_engine *e, uint32_t *cursor, fzr_al
   size_t n = 0;
   for (; *cursor < fzri_pool_end(&e->allocations) && n < max; (*cursor)++) {
     const fzri_allocation *a = fzri_allocation_at(e, *cursor);
-    if (a->state == FZRI_ALLOCATION_LIVE)
+    if (is_there(a))
       describe(e, a, &out[n++]);
   }
   return n;
@@ -47,7 +54,7 @@ uint64_t fzr_engine_user(const fzr_engine *e, const uint8_t *username, size_t us
 static int end(fzr_engine *e, fzri_allocation *a)
 {
   e->due = true; /* also for what the search has found to be over */
-  if (!a || a->state != FZRI_ALLOCATION_LIVE)
+  if (!a)
     return FZR_ERR_INVALID_STATE;
   if (fzri_log_wants(e, FZR_LOG_INFO)) {
     fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, FZR_LOG_ALLOCATION_ENDED);

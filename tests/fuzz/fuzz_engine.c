@@ -192,8 +192,12 @@ static void check_list(const fuzz_engine *f)
   fzr_stats stats;
   uint32_t cursor = 0;
   uint64_t count = 0;
-  for (size_t n; (n = fzr_engine_list_allocations(f->engine, &cursor, list, 3)) != 0; count += n)
-    FUZZ_CHECK(n <= 3 && list[0].client.family && list[0].expires && list[0].channels <= 8);
+  for (size_t n; (n = fzr_engine_list_allocations(f->engine, &cursor, list, 3)) != 0;)
+    for (size_t i = 0; i < n; i++) {
+      FUZZ_CHECK(n <= 3 && list[i].client.family && list[i].expires && list[i].channels <= 8);
+      FUZZ_CHECK(!list[i].opening || !list[i].channels);
+      count += !list[i].opening;
+    }
   FUZZ_CHECK(fzr_engine_stats(f->engine, &stats) == 0 && stats.allocations == count);
 }
 

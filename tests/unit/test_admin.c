@@ -65,8 +65,6 @@ START_TEST(test_list)
   bind(2, 0x4000, "203.0.113.9:53");
   bind(2, 0x4001, "203.0.113.9:54");
   ck_assert_int_eq(fzt_refresh(&relay, &c[3], 0), 0);
-  relay.hold_opens = true; /* one that waits for its socket does not live yet */
-  ck_assert_int_eq(fzt_allocate(&relay, &c[5]), -1);
   for (size_t step = 1; step < 7; step++) {
     memset(all, 0xff, sizeof all);
     ck_assert_uint_eq(list(all, step), 4);
@@ -81,7 +79,9 @@ START_TEST(test_list)
       ck_assert_uint_eq(a->relayed[1].family, FZR_FAMILY_NONE);
       ck_assert_uint_eq(a->expires, relay.now + 610 * FZR_SECOND);
       ck_assert_uint_eq(a->channels, i == 2 ? 2 : 0);
-      ck_assert_uint_eq(a->reserved, 0);
+      ck_assert(!a->opening);
+      for (size_t k = 0; k < sizeof a->reserved; k++)
+        ck_assert_uint_eq(a->reserved[k], 0);
     }
   }
   uint32_t cursor = 0;
@@ -210,12 +210,67 @@ START_TEST(test_none)
   ck_assert_int_eq(fzr_engine_end_allocation_at(relay.engine, 1, relay.now), FZR_ERR_INVALID_STATE);
   ck_assert_int_eq(fzr_engine_end_allocation_at(relay.engine, c[0].relayed_port ^ 1, relay.now),
                    FZR_ERR_INVALID_STATE);
-  /* One that waits for its socket is not there yet. */
-  relay.hold_opens = true;
-  ck_assert_int_eq(fzt_allocate(&relay, &c[1]), -1);
-  ck_assert_int_eq(fzr_engine_end_allocation(relay.engine, &c[1].addr, &s, relay.now), FZR_ERR_INVALID_STATE);
   ck_assert_int_eq(fzt_refresh(&relay, &c[0], 600), 0);
   ck_assert_uint_eq(ended_logs, 0);
+}
+END_TEST
+
+/* One that waits for its socket is listed, and ends; its port is nobody else's until it is known what became of that. */
+START_TEST(test_opening)
+{
+  fzr_allocation all[4];
+  fzr_event event;
+  fzr_stats stats;
+  relay.hold_opens = true;
+  ck_assert_int_eq(fzt_allocate(&relay, &c[1]), -1);
+  const uint16_t port = c[1].relayed_port = relay.events[0].port;
+  ck_assert_uint_eq(list(all, 4), 1);
+  ck_assert(all[0].opening && fzr_addr_equal(&all[0].client, &c[1].addr) && all[0].relayed[0].port == port);
+  ck_assert_int_eq(end_it(1, _i), 0);
+  ck_assert_uint_eq(ended_logs, 1);
+  ck_assert_int_eq(end_it(1, _i), FZR_ERR_INVALID_STATE);
+  ck_assert_uint_eq(list(all, 4), 0);
+  ck_assert(!fzr_engine_next_event(relay.engine, &event));
+  /* It may allocate anew, while that socket is still being opened. */
+  ck_assert_int_eq(fzt_allocate(&relay, &c[1]), -1);
+  ck_assert_uint_eq(relay.event_count, 1);
+  const uint16_t other = c[1].relayed_port = relay.events[0].port;
+  ck_assert_uint_ne(other, port);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, port, FZR_FAMILY_IPV4, 0, NULL, relay.now),
+                   FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_engine_port_result(relay.engine, other, FZR_FAMILY_IPV4, 0,
+                                          (void *)((uintptr_t)other << 2 | FZR_FAMILY_IPV4), relay.now),
+                   0);
+  ck_assert_uint_eq(list(all, 4), 1);
+  ck_assert(!all[0].opening && all[0].relayed[0].port == other);
+  ck_assert_int_eq(fzt_refresh(&relay, &c[1], 600), 0);
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
+  ck_assert(stats.allocations == 1 && stats.allocations_created == 1 && stats.allocations_ended == 0);
+}
+END_TEST
+
+/* Before its PORT_OPEN was taken there is no socket to wait for. */
+START_TEST(test_opening_before_the_events)
+{
+  uint8_t buffer[512];
+  fzr_stun_builder b;
+  fzr_allocation a;
+  fzr_event event;
+  fzr_verdict verdict;
+  ck_assert_int_eq(fzt_allocate(&relay, &c[1]), 0); /* for the nonce */
+  ck_assert_int_eq(fzt_refresh(&relay, &c[1], 0), 0);
+  fzt_begin(&relay, &c[1], &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add_integrity(&b, c[1].key, sizeof c[1].key);
+  fzr_pkt pkt = {
+      .data = buffer, .len = (uint32_t)fzr_stun_build_finish(&b), .from = c[1].addr, .to = c[1].server};
+  fzr_batch batch = {.in = &pkt, .count = 1, .out = &verdict, .room = 1};
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+  ck_assert_uint_eq(list(&a, 1), 1);
+  c[1].relayed_port = a.relayed[0].port;
+  ck_assert_int_eq(fzr_engine_end_allocation(relay.engine, &c[1].addr, &c[1].server, relay.now), 0);
+  ck_assert(!fzr_engine_next_event(relay.engine, &event));
+  ck_assert_int_eq(fzt_allocate(&relay, &c[1]), 0);
 }
 END_TEST
 
@@ -259,6 +314,8 @@ int main(void)
   tcase_add_loop_test(tc, test_end, 0, 2);
   tcase_add_loop_test(tc, test_before_the_events, 0, 2);
   tcase_add_test(tc, test_none);
+  tcase_add_loop_test(tc, test_opening, 0, 2);
+  tcase_add_test(tc, test_opening_before_the_events);
   tcase_add_test(tc, test_a_port_that_is_not_given_back);
   tcase_add_loop_test(tc, test_too_late, 0, 2);
   suite_add_tcase(suite, tc);
