@@ -140,7 +140,8 @@ FZR_API bool fzr_stun_get(const fzr_stun_msg *msg, uint16_t type, fzr_stun_attr 
 
 /**
  * `fzr_stun_next` walks all attributes of |msg|, unknown and repeated ones included. |offset|
- * starts at 0 and is moved on. Returns true with the next one in |attr|, or false at the end.
+ * starts at 0 and is moved on. Returns true with the next one in |attr|; or false, with |attr| and
+ * |offset| untouched, at the end, and where an attribute at |offset| would reach beyond it.
  */
 FZR_API bool fzr_stun_next(const fzr_stun_msg *msg, uint16_t *offset, fzr_stun_attr *attr);
 

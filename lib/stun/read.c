@@ -136,7 +136,9 @@ bool fzr_stun_get(const fzr_stun_msg *msg, uint16_t type, fzr_stun_attr *attr)
 bool fzr_stun_next(const fzr_stun_msg *msg, uint16_t *offset, fzr_stun_attr *attr)
 {
   const uint32_t at = *offset ? *offset : FZR_STUN_HEADER_LEN;
-  if (at >= msg->len)
+  /* The end; or an offset that is no attribute's, which the application may pass. */
+  if (at < FZR_STUN_HEADER_LEN || at + ATTR_HEADER > msg->len ||
+      at + ATTR_HEADER + fzri_get16(msg->data + at + 2) > msg->len)
     return false;
   describe(msg, at, attr);
   const uint32_t next = at + ATTR_HEADER + ((attr->len + 3u) & ~3u);

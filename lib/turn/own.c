@@ -59,8 +59,11 @@ bool fzr_engine_public_addr(const fzr_engine *e, enum fzr_family family, fzr_add
 {
   if (!e || !out || !fzri_family_bit((uint8_t)family))
     return false;
-  *out = e->public_addr[fzri_family_slot((uint8_t)family)];
-  return out->family != FZR_FAMILY_NONE;
+  const fzr_addr *addr = &e->public_addr[fzri_family_slot((uint8_t)family)];
+  if (addr->family == FZR_FAMILY_NONE)
+    return false;
+  *out = *addr;
+  return true;
 }
 
 bool fzr_engine_port_is_live(const fzr_engine *e, uint16_t port, enum fzr_family family)

@@ -250,7 +250,9 @@ START_TEST(test_no_public_address)
   ck_assert_int_eq(fzt_allocate(&relay, &client), 0);
   ck_assert_int_eq(fzt_refresh(&relay, &client, 0), 0);
   ck_assert_int_eq(ask_for(FZR_ATTR_REQUESTED_ADDRESS_FAMILY, FZR_FAMILY_IPV6, NULL), 440);
+  const fzr_addr untouched = addr = fzt_addr("192.0.2.9:9");
   ck_assert(!fzr_engine_public_addr(relay.engine, FZR_FAMILY_IPV6, &addr));
+  ck_assert(fzr_addr_equal(&addr, &untouched));
   ck_assert(fzr_engine_public_addr(relay.engine, FZR_FAMILY_IPV4, &addr));
   ck_assert(fzr_addr_equal(&addr, &config.public_ip4));
   ck_assert(!fzr_engine_public_addr(relay.engine, FZR_FAMILY_NONE, &addr));

@@ -98,6 +98,36 @@ START_TEST(test_unknown_attributes)
 }
 END_TEST
 
+/* An offset that is none of the walk's reads nothing that is not the message's. */
+START_TEST(test_walk_from_anywhere)
+{
+  begin(FZR_STUN_BINDING, FZR_STUN_REQUEST);
+  fzr_stun_add(&b, 0x7777, "abcdefgh", 8);
+  fzr_stun_add(&b, 0xf000, NULL, 0);
+  ck_assert_int_eq(finish_and_read(), 0);
+  unsigned found = 0;
+  for (unsigned from = 0; from <= UINT16_MAX; from++) {
+    const fzr_stun_attr none = {0};
+    fzr_stun_attr attr = none;
+    uint16_t offset = (uint16_t)from;
+    if (fzr_stun_next(&msg, &offset, &attr)) {
+      found++;
+      ck_assert(attr.value >= msg.data + FZR_STUN_HEADER_LEN + 4);
+      ck_assert(attr.value + attr.len <= msg.data + msg.len);
+      ck_assert(offset > from && offset <= msg.len);
+    } else {
+      ck_assert(offset == from && !attr.value && !attr.len);
+    }
+  }
+  ck_assert_uint_ge(found, 3); /* 0, and both */
+  for (uint16_t at = (uint16_t)(msg.len - 3); at < msg.len; at++) {
+    uint16_t offset = at;
+    fzr_stun_attr attr;
+    ck_assert(!fzr_stun_next(&msg, &offset, &attr));
+  }
+}
+END_TEST
+
 START_TEST(test_behind_integrity)
 {
   static const uint8_t key[FZR_STUN_KEY_LEN] = {9};
@@ -317,6 +347,7 @@ int main(void)
   tcase_add_test(tc, test_known_attributes);
   tcase_add_test(tc, test_first_of_two_counts);
   tcase_add_test(tc, test_unknown_attributes);
+  tcase_add_test(tc, test_walk_from_anywhere);
   tcase_add_test(tc, test_behind_integrity);
   tcase_add_test(tc, test_fingerprint_must_be_last);
   tcase_add_test(tc, test_getters);
