@@ -798,10 +798,14 @@ enum fzr_stat_method {
   FZR_STAT_CHANNEL_BIND = 3,
   FZR_STAT_CREATE_PERMISSION = 4,
   FZR_STAT_OTHER = 5,
-  FZR_STAT_METHODS = 6
+  FZR_STAT_METHODS = 6,
+  /** How many there may be before the ABI changes. */
+  FZR_STAT_METHOD_ROOM = 16
 };
 /** Indices of fzr_stats.responses: 0 success, then one per error code; fzr_stat_code names them. */
 #define FZR_STAT_CODES 16
+/** How many there may be before the ABI changes. */
+#define FZR_STAT_CODE_ROOM 32
 
 /**
  * `fzr_stat_method_of` returns under which index of fzr_stats.responses answers to the STUN method
@@ -849,7 +853,8 @@ typedef struct fzr_stats {
   uint64_t packet_sizes[FZR_SIZE_CLASSES];
   /** By enum fzr_drop_reason; there is room for reasons to come. */
   uint64_t dropped[FZR_DROP_ROOM];
-  uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
+  /** By enum fzr_stat_method, and by success or error code; there is room for both to come. */
+  uint64_t responses[FZR_STAT_METHOD_ROOM][FZR_STAT_CODE_ROOM];
   /** Requests answered with 508: [0] for max_channels, [1] for want of memory. */
   uint64_t memory_refusals[2];
 } fzr_stats;
