@@ -8,19 +8,19 @@
 #include <string.h>
 
 /* Here a user's password is his name backwards; yours comes from a table that is in memory: this must not block. */
-static enum fzr_auth_result look_up(void *ctx, const uint8_t *username, size_t len, const char *realm,
-                                    uint64_t unix_now, fzr_auth_key *out)
+static enum fzr_auth_result look_up(void *ctx, const fzr_auth_request *request, fzr_auth_key *out)
 {
+  const size_t len = request->username_len;
   char password[64];
   (void)ctx;
-  (void)unix_now;
   if (len == 0 || len >= sizeof password)
     return FZR_AUTH_UNKNOWN;
   for (size_t i = 0; i < len; i++)
-    password[i] = (char)username[len - 1 - i];
+    password[i] = (char)request->username[len - 1 - i];
   password[len] = 0;
-  out->algorithm = FZR_PASSWORD_MD5;
-  out->key_len = (uint8_t)fzr_auth_long_term_key(FZR_PASSWORD_MD5, username, len, realm, password, out->key);
+  out->algorithm = request->algorithm;
+  out->key_len = (uint8_t)fzr_auth_long_term_key((enum fzr_password_algorithm)request->algorithm,
+                                                 request->username, len, request->realm, password, out->key);
   out->expires = FZR_NO_EXPIRY;
   return FZR_AUTH_OK;
 }

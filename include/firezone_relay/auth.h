@@ -74,14 +74,34 @@ typedef struct fzr_auth_key {
 } fzr_auth_key;
 
 /**
- * Looks up the key for the |username_len| bytes |username| in the zero-terminated |realm| at
- * |unix_now| (seconds). Fills all of |out|, which comes zeroed. FZR_AUTH_OK of a key whose time is
- * over counts as FZR_AUTH_EXPIRED, and a key whose length is not that of its algorithm as
- * FZR_AUTH_UNKNOWN. Must not block and not call into the engine. A result is used for this one
- * request.
+ * Whose key the engine asks for. The pointers are the engine's, valid during the call only. The
+ * struct will not grow: what is to come takes reserved bytes, which are 0 now.
  */
-typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const uint8_t *username, size_t username_len,
-                                            const char *realm, uint64_t unix_now, fzr_auth_key *out);
+typedef struct fzr_auth_request {
+  /** As it came off the network: UTF-8, at most 508 bytes, not zero-terminated. */
+  const uint8_t *username;
+  /** How many bytes it has. */
+  size_t username_len;
+  /** The engine's realm, zero-terminated. */
+  const char *realm;
+  /** The time as the engine knows it, in unix seconds. */
+  uint64_t unix_now;
+  /**
+   * The enum fzr_password_algorithm to make the key by. FZR_PASSWORD_MD5 today, for clients are not
+   * offered another one (PASSWORD-ALGORITHMS, RFC 8489 section 9.2.1).
+   */
+  uint8_t algorithm;
+  /** 0. */
+  uint8_t reserved[31];
+} fzr_auth_request;
+
+/**
+ * Looks up the key that |request| asks for. |ctx| is the `auth_ctx` of the configuration. Fills all
+ * of |out|, the engine's, which comes zeroed. FZR_AUTH_OK of a key whose time is over counts as
+ * FZR_AUTH_EXPIRED, and a key whose length is not that of its algorithm as FZR_AUTH_UNKNOWN. Must
+ * not block and not call into the engine. A result is used for this one request.
+ */
+typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const fzr_auth_request *request, fzr_auth_key *out);
 
 /** A row of FZR_AUTH_STATIC. */
 typedef struct fzr_user {

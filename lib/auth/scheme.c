@@ -5,7 +5,10 @@
 #include "key.h"
 #include "schemes.h"
 
+#include <assert.h>
 #include <string.h>
+
+static_assert(sizeof(void *) != 8 || sizeof(fzr_auth_request) == 64, "frozen");
 
 static bool is_secret(const char *secret)
 {
@@ -96,8 +99,12 @@ void fzri_scheme_free(fzri_scheme *scheme)
 static enum fzr_auth_result ask_application(const fzri_scheme *scheme, const uint8_t *username,
                                             size_t username_len, uint64_t unix_now, fzr_auth_key *out)
 {
-  const enum fzr_auth_result result =
-      scheme->fn(scheme->fn_ctx, username, username_len, scheme->realm, unix_now, out);
+  const fzr_auth_request request = {.username = username,
+                                    .username_len = username_len,
+                                    .realm = scheme->realm,
+                                    .unix_now = unix_now,
+                                    .algorithm = FZR_PASSWORD_MD5};
+  const enum fzr_auth_result result = scheme->fn(scheme->fn_ctx, &request, out);
   if (result == FZR_AUTH_UNKNOWN || !out->key_len || out->key_len != fzri_key_len(out->algorithm))
     return FZR_AUTH_UNKNOWN;
   return result == FZR_AUTH_OK && out->expires < unix_now ? FZR_AUTH_EXPIRED : result;

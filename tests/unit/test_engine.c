@@ -346,14 +346,19 @@ END_TEST
 static unsigned asked;
 static uint64_t answered_expiry = FZR_NO_EXPIRY;
 
-static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, const char *realm,
-                                uint64_t unix_now, fzr_auth_key *out)
+static uint64_t asked_at;
+
+static enum fzr_auth_result ask(void *ctx, const fzr_auth_request *request, fzr_auth_key *out)
 {
-  (void)ctx;
+  static const uint8_t zeros[sizeof request->reserved];
+  ck_assert_ptr_eq(ctx, &asked);
   asked++;
-  ck_assert_str_eq(realm, "firezone");
-  ck_assert_uint_eq(unix_now, FZT_UNIX_NOW);
-  ck_assert(len == strlen(FZT_USERNAME) && memcmp(username, FZT_USERNAME, len) == 0);
+  asked_at = request->unix_now;
+  ck_assert_str_eq(request->realm, "firezone");
+  ck_assert_uint_eq(request->username_len, strlen(FZT_USERNAME));
+  ck_assert_mem_eq(request->username, FZT_USERNAME, request->username_len);
+  ck_assert_uint_eq(request->algorithm, FZR_PASSWORD_MD5);
+  ck_assert_mem_eq(request->reserved, zeros, sizeof zeros);
   fzt_client_state c;
   fzt_client_init(&c, "198.51.100.1:4000");
   memcpy(out->key, c.key, sizeof c.key);
@@ -363,19 +368,13 @@ static enum fzr_auth_result ask(void *ctx, const uint8_t *username, size_t len, 
   return FZR_AUTH_OK;
 }
 
-static enum fzr_auth_result ask_later(void *ctx, const uint8_t *username, size_t len, const char *realm,
-                                      uint64_t unix_now, fzr_auth_key *out)
-{
-  (void)unix_now;
-  return ask(ctx, username, len, realm, FZT_UNIX_NOW, out);
-}
-
 START_TEST(test_callback_scheme)
 {
   fzt_client_state c;
   fzr_config config = fzt_config(&relay);
   config.auth = FZR_AUTH_CALLBACK;
   config.auth_fn = ask;
+  config.auth_ctx = &asked;
   fzt_relay_init(&relay, &config);
   fzt_client_init(&c, "198.51.100.1:4000");
   ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
@@ -384,6 +383,7 @@ START_TEST(test_callback_scheme)
   ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
   ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
   ck_assert_uint_eq(asked, 2);
+  ck_assert_uint_eq(asked_at, FZT_UNIX_NOW);
   /* A time that is over is over, though it is called a good one; its last second still counts. */
   answered_expiry = FZT_UNIX_NOW - 1;
   ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 401);
@@ -397,10 +397,9 @@ END_TEST
 static uint8_t given_len, given_algorithm;
 
 /* A key of ones. */
-static enum fzr_auth_result give(void *ctx, const uint8_t *username, size_t len, const char *realm,
-                                 uint64_t unix_now, fzr_auth_key *out)
+static enum fzr_auth_result give(void *ctx, const fzr_auth_request *request, fzr_auth_key *out)
 {
-  (void)ctx, (void)username, (void)len, (void)realm, (void)unix_now;
+  (void)ctx, (void)request;
   memset(out->key, 1, sizeof out->key);
   out->key_len = given_len;
   out->algorithm = given_algorithm;
@@ -491,7 +490,8 @@ START_TEST(test_callback_scheme_in_long_calls)
   for (unsigned outlive = 0; outlive < 2; outlive++) {
     fzr_config config = fzt_config(&relay);
     config.auth = FZR_AUTH_CALLBACK;
-    config.auth_fn = ask_later;
+    config.auth_fn = ask;
+    config.auth_ctx = &asked;
     config.allocations_outlive_credentials = outlive;
     fzt_relay_init(&relay, &config);
     fzt_client_init(&c, "198.51.100.1:4000");
