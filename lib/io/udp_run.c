@@ -23,14 +23,15 @@ static fzri_run *run_for(fzri_runs *r, fzri_run_list *list, uint16_t seg_len, co
     return &r->runs[list->last];
   const uint16_t index = r->run_count++;
   fzri_run *run = &r->runs[index];
-  *run = (fzri_run){.to = *path->to,
-                    .from = *path->from,
-                    .seg_len = seg_len,
-                    .first_piece = FZRI_NO_RUN,
-                    .last_piece = FZRI_NO_RUN,
-                    .next = FZRI_NO_RUN,
-                    .closed = seg_len == 0 || seg_len >= path->limit,
-                    .to_stranger = path->to_stranger};
+  /* One by one: as a whole it would be built on the stack, zeroed and copied. */
+  run->to = *path->to;
+  run->from = *path->from;
+  run->bytes = 0;
+  run->seg_len = seg_len;
+  run->count = 0;
+  run->first_piece = run->last_piece = run->next = FZRI_NO_RUN;
+  run->closed = seg_len == 0 || seg_len >= path->limit;
+  run->to_stranger = path->to_stranger;
   if (list->first == FZRI_NO_RUN)
     list->first = index;
   else
@@ -42,7 +43,7 @@ static fzri_run *run_for(fzri_runs *r, fzri_run_list *list, uint16_t seg_len, co
 /* How many of |count| segments |run| takes: at least the one that it was looked for. */
 static uint16_t fitting(const fzri_run *run, uint16_t count)
 {
-  if (run->closed)
+  if (run->closed || count == 1)
     return 1;
   uint32_t fits = FZRI_GSO_SEGMENTS - run->count;
   const uint32_t by_bytes = (FZRI_GSO_BYTES - run->bytes) / run->seg_len;
@@ -51,6 +52,17 @@ static uint16_t fitting(const fzri_run *run, uint16_t count)
   if (!fits)
     return 1; /* one segment alone, larger than the bound for GSO */
   return fits < count ? (uint16_t)fits : count;
+}
+
+/* Copies headers. Those of ChannelData, one or two, are of a length that the compiler knows, which is a move or two. */
+static inline void copy_headers(uint8_t *out, const uint8_t *in, uint32_t bytes)
+{
+  if (bytes == 4)
+    memcpy(out, in, 4);
+  else if (bytes == 8)
+    memcpy(out, in, 8);
+  else
+    memcpy(out, in, bytes);
 }
 
 /* Adds the first |count| segments of |piece| to |run|; there is room. */
@@ -67,9 +79,11 @@ static void add_piece(fzri_runs *r, fzri_run *run, const fzri_piece *piece, uint
     added->tail_hdr = 0;
   }
   if (piece->hdr_len) {
-    added->hdr = r->headers + r->header_bytes;
-    memcpy(r->headers + r->header_bytes, piece->hdr, (size_t)piece->hdr_len + added->tail_hdr);
-    r->header_bytes += (uint32_t)piece->hdr_len + added->tail_hdr;
+    const uint32_t bytes = (uint32_t)piece->hdr_len + added->tail_hdr;
+    uint8_t *hdr = r->headers + r->header_bytes;
+    copy_headers(hdr, piece->hdr, bytes);
+    added->hdr = hdr;
+    r->header_bytes += bytes;
   }
   if (run->first_piece == FZRI_NO_RUN)
     run->first_piece = index;

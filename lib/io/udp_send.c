@@ -23,15 +23,13 @@ static void note_pending(fzr_udp *udp, fzri_socket *s)
   udp->send.last_pending = s;
 }
 
-/* Puts |piece| into runs of |s|, as many as it takes. */
-static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece piece, const fzr_addr *to, const fzr_addr *from,
-                    bool to_stranger)
+/* Puts |piece|, which is used up, into runs of |s|, as many as it takes. */
+static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece *piece, const fzri_path *path)
 {
-  const fzri_path path = {to, from, fzri_gso_limit(&udp->gso, to), to_stranger};
-  if (piece.count > 1 && piece.hdr_len + piece.len + piece.pad >= path.limit)
-    fzri_gso_single(&udp->gso, to, piece.count);
+  if (piece->count > 1 && piece->hdr_len + piece->len + piece->pad >= path->limit)
+    fzri_gso_single(&udp->gso, path->to, piece->count);
   note_pending(udp, s);
-  while (!fzri_runs_put(&udp->send.runs, &s->runs, &piece, &path)) {
+  while (!fzri_runs_put(&udp->send.runs, &s->runs, piece, path)) {
     fzri_send_flush(udp);
     note_pending(udp, s);
   }
@@ -48,19 +46,20 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_tim
     fzri_socket *s = v->io ? v->io : fzri_lane(udp, &v->to, false);
     if (!s)
       continue;
-    const fzri_piece piece = {.data = v->data,
-                              .hdr = v->hdr,
-                              .stride = v->stride,
-                              .count = v->count,
-                              .len = v->len,
-                              .tail_len = v->tail_len,
-                              .hdr_len = v->hdr_len,
-                              .tail_hdr = v->flags & FZR_VERDICT_TAIL_HDR ? v->hdr_len : 0,
-                              .pad = v->pad,
-                              .tail_pad = v->tail_pad};
+    fzri_piece piece = {.data = v->data,
+                        .hdr = v->hdr,
+                        .stride = v->stride,
+                        .count = v->count,
+                        .len = v->len,
+                        .tail_len = v->tail_len,
+                        .hdr_len = v->hdr_len,
+                        .tail_hdr = v->flags & FZR_VERDICT_TAIL_HDR ? v->hdr_len : 0,
+                        .pad = v->pad,
+                        .tail_pad = v->tail_pad};
     fzr_addr inside;
     const fzr_addr *to = v->flags & FZR_VERDICT_TO_OWN ? fzri_inside_to(udp, &v->to, &inside) : &v->to;
-    collect(udp, s, piece, to, &v->from, false);
+    const fzri_path path = {to, &v->from, fzri_gso_limit(&udp->gso, to), false};
+    collect(udp, s, &piece, &path);
     if (s->listens && s->lane == FZRI_LANE_QUEUES)
       udp->send.to_clients = s;
   }
@@ -77,9 +76,9 @@ void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n, fzr_time
     fzri_socket *s = fzri_lane(udp, &t->to, t->to_stranger);
     if (!s)
       continue;
-    const fzri_piece piece = {
-        .data = t->data, .stride = t->len, .count = 1, .len = t->len, .tail_len = t->len};
-    collect(udp, s, piece, &t->to, &t->from, t->to_stranger);
+    fzri_piece piece = {.data = t->data, .stride = t->len, .count = 1, .len = t->len, .tail_len = t->len};
+    const fzri_path path = {&t->to, &t->from, fzri_gso_limit(&udp->gso, &t->to), t->to_stranger};
+    collect(udp, s, &piece, &path);
   }
   /* The engine may overwrite its answers with the next input. */
   fzri_send_flush(udp);
