@@ -11,44 +11,36 @@
 #define UDP_GRO 104
 #endif
 
-void fzri_msg_address(struct msghdr *msg, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
-                      fzr_sockaddr *name, fzri_control *control)
+/* Appends a control message with |len| bytes of |data| behind the first |used| bytes. Returns how many are used now. No more than these are
+ * written: the kernel reads no others. */
+static inline size_t append(fzri_control *control, size_t used, int level, int type, const void *data,
+                            size_t len)
 {
-  memset(msg, 0, sizeof *msg);
-  msg->msg_name = name;
-  msg->msg_namelen = fzr_addr_to_sockaddr(to, name);
-  if (!from && !seg_len)
-    return;
-  msg->msg_control = control;
-  msg->msg_controllen = sizeof *control;
-  memset(control, 0, sizeof *control);
-  struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+  struct cmsghdr *c = (struct cmsghdr *)(void *)(control->bytes + used);
+  memset(c, 0, CMSG_SPACE(len));
+  c->cmsg_level = level;
+  c->cmsg_type = type;
+  c->cmsg_len = CMSG_LEN(len);
+  memcpy(CMSG_DATA(c), data, len);
+  return used + CMSG_SPACE(len);
+}
+
+void fzri_msg_control(struct msghdr *msg, const fzr_addr *to, const fzr_addr *from, uint16_t seg_len,
+                      fzri_control *control)
+{
   size_t used = 0;
-  if (seg_len) {
-    c->cmsg_level = IPPROTO_UDP;
-    c->cmsg_type = UDP_SEGMENT;
-    c->cmsg_len = CMSG_LEN(sizeof seg_len);
-    memcpy(CMSG_DATA(c), &seg_len, sizeof seg_len);
-    used += CMSG_SPACE(sizeof seg_len);
-    c = (struct cmsghdr *)(void *)(control->bytes + used);
-  }
+  if (seg_len)
+    used = append(control, used, IPPROTO_UDP, UDP_SEGMENT, &seg_len, sizeof seg_len);
   if (from && to->family == FZR_FAMILY_IPV4) {
     struct in_pktinfo info = {0};
     memcpy(&info.ipi_spec_dst, from->ip, 4);
-    c->cmsg_level = IPPROTO_IP;
-    c->cmsg_type = IP_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof info);
-    memcpy(CMSG_DATA(c), &info, sizeof info);
-    used += CMSG_SPACE(sizeof info);
+    used = append(control, used, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
   } else if (from) {
     struct in6_pktinfo info = {.ipi6_ifindex = from->scope_id};
     memcpy(&info.ipi6_addr, from->ip, 16);
-    c->cmsg_level = IPPROTO_IPV6;
-    c->cmsg_type = IPV6_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof info);
-    memcpy(CMSG_DATA(c), &info, sizeof info);
-    used += CMSG_SPACE(sizeof info);
+    used = append(control, used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
   }
+  msg->msg_control = control;
   msg->msg_controllen = used;
 }
 
