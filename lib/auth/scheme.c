@@ -20,7 +20,7 @@ static void copy_secret(char out[FZRI_SECRET_MAX + 1], const char *secret)
 {
   fzri_wipe(out, FZRI_SECRET_MAX + 1);
   if (secret)
-    memcpy(out, secret, strlen(secret));
+    memcpy(out, secret, strlen(secret) + 1);
 }
 
 /* Whether there are secrets, of which passwords are made. */

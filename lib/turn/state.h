@@ -141,7 +141,7 @@ typedef struct fzri_answer {
 } fzri_answer;
 
 /* Room for the headers of one call's verdicts: of a thousand runs of ChannelData, and of 64 runs if both of a run's are the longest. */
-#define FZRI_HEADERS_BYTES (64 * 2 * FZR_HEADER_MAX)
+#define FZRI_HEADERS_BYTES ((size_t)64 * 2 * FZR_HEADER_MAX)
 
 struct fzr_engine {
   _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* a shard's counters share no line with another's */
