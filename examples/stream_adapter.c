@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 64
@@ -41,7 +42,8 @@ static connection *connection_of(const stream_adapter *a, const fzr_addr *client
 
 static void write_left(connection *c)
 {
-  const ssize_t n = c->left ? write(c->fd, c->out, c->left) : 0;
+  /* To one who has gone write would raise SIGPIPE, which ends the process. */
+  const ssize_t n = c->left ? send(c->fd, c->out, c->left, MSG_NOSIGNAL) : 0;
   if (n <= 0)
     return; /* full, or gone: reading will tell */
   c->left -= (size_t)n;
