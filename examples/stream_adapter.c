@@ -174,10 +174,8 @@ stream_adapter *stream_adapter_new(fzr_driver *driver, const fzr_addr *listen, i
     return NULL;
   a->driver = driver;
   a->listen = *listen;
-  /* No client may reach this port by way of the relay, either. */
-  *error = fzr_engine_add_listen_port(fzr_driver_engine(driver), listen->port);
-  if (!*error)
-    *error = fzr_driver_add(driver, (enum fzr_transport)listen->transport, &ops, a);
+  /* fzr_engine_add_listen_port is not for this port: what is relayed is UDP, and never comes here. */
+  *error = fzr_driver_add(driver, (enum fzr_transport)listen->transport, &ops, a);
   if (!*error)
     return a;
   free(a);

@@ -595,8 +595,12 @@ FZR_API int fzr_engine_add_own_addrs(fzr_engine *engine, const fzr_addr *addrs, 
 
 /**
  * `fzr_engine_add_listen_port` tells of a port that the relay listens on, beside the
- * configuration's `listen_port`: no client may reach it on own addresses, as above. fzr_udp does
- * this by itself. Telling it again changes nothing.
+ * configuration's `listen_port`. It is for listeners of UDP and DTLS only: no peer anywhere may
+ * have that port, unless a rule of the peer policy allows this very port, and on own addresses not
+ * even then. For relays listen there, and between two that were each other's peers a datagram would
+ * go round for ever. Channels that are bound end as above. A listener of TCP or TLS needs none of
+ * this, for relayed data is UDP; if its port is told all the same, clients lose all peers on it,
+ * such as those on 443. fzr_udp does this by itself. Telling it again changes nothing.
  *
  * Returns 0; FZR_ERR_INVALID_ARGUMENT (|port| is 0); FZR_ERR_NO_MEMORY: nothing has changed, try
  * again.

@@ -70,12 +70,25 @@ START_TEST(test_client_that_does_not_wait)
 }
 END_TEST
 
+/* What is relayed is UDP: the port of a stream's listener leads a client nowhere here, and elsewhere it is a peer's like any. */
+START_TEST(test_its_port_may_be_a_peers)
+{
+  fzt_client_state client;
+  const fzr_addr own = fzt_addr("203.0.113.1:443"), peer = fzt_addr("203.0.113.8:443");
+  fzt_client_init(&client, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &client), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4001, &own), 403);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("stream_adapter");
   TCase *tc = tcase_create("stream_adapter");
   tcase_add_checked_fixture(tc, set_up, tear_down);
   tcase_add_test(tc, test_client_that_does_not_wait);
+  tcase_add_test(tc, test_its_port_may_be_a_peers);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
