@@ -6,6 +6,7 @@
 #include <firezone_relay/socket.h>
 #include <firezone_relay/udp.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,17 @@ static int wait_ms(fzr_time end)
   return until <= now ? 0 : (int)((until - now) / FZR_MILLISECOND) + 1;
 }
 
+/* Waits until one of |fds| is ready, |ms| milliseconds at most. If a signal comes first, none is: poll leaves `revents` alone then. */
+static void wait_for(struct pollfd *fds, size_t n, int ms)
+{
+  if (poll(fds, (nfds_t)n, ms) >= 0)
+    return;
+  if (errno != EINTR)
+    fail("waiting");
+  for (size_t i = 0; i < n; i++)
+    fds[i].revents = 0;
+}
+
 /* Serves both until |fd|, which is a client's or peer's, has something to read. */
 static void serve_until_readable(int fd)
 {
@@ -53,7 +65,7 @@ static void serve_until_readable(int fd)
     fds[1].fd = fzr_udp_poll_fd(udp);
     fds[0].events = fds[1].events = POLLIN;
     const size_t n = stream_adapter_poll_fds(streams, fds + 2, 64);
-    poll(fds, (nfds_t)(2 + n), wait_ms(end));
+    wait_for(fds, 2 + n, wait_ms(end));
     stream_adapter_on_ready(streams, fds + 2, n, fzr_udp_now());
     if (fzr_udp_poll(udp, 0))
       fail("the UDP adapter");
@@ -71,7 +83,7 @@ static void serve_until_ended(const fzr_engine *engine, uint16_t port)
   while (fzr_engine_port_is_live(engine, port, FZR_FAMILY_IPV4)) {
     struct pollfd fds[64];
     const size_t n = stream_adapter_poll_fds(streams, fds, 64);
-    poll(fds, (nfds_t)n, 0);
+    wait_for(fds, n, 0);
     stream_adapter_on_ready(streams, fds, n, fzr_udp_now());
     if (fzr_udp_poll(udp, FZR_MILLISECOND))
       fail("the UDP adapter");
