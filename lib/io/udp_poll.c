@@ -5,33 +5,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <time.h>
 
 /* Descriptors of one turn; those beyond are found by the next. */
 #define READY 64
 /* Clocks drift, and are set. */
 #define WALLCLOCK_EVERY (60 * FZR_SECOND)
-
-fzr_time fzr_udp_now(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (fzr_time)t.tv_sec * FZR_SECOND + (fzr_time)t.tv_nsec;
-}
-
-int fzr_udp_random(void *ctx, uint8_t *out, size_t len)
-{
-  (void)ctx;
-  while (len) {
-    const ssize_t n = getrandom(out, len, 0);
-    if (n < 0 && errno != EINTR)
-      return -1;
-    out += n > 0 ? n : 0;
-    len -= n > 0 ? (size_t)n : 0;
-  }
-  return 0;
-}
 
 /* For epoll_wait: until |udp| has something to do by itself, but |timeout| at most; not too early. */
 static int wait_ms(const fzr_udp *udp, fzr_time now, fzr_time timeout)
