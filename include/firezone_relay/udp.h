@@ -242,8 +242,9 @@ FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
 
 /**
  * `fzr_udp_poll` waits for something to do and does it: one turn of a loop. It is for an adapter
- * without `watch` and `unwatch`. It waits |timeout| nanoseconds at most; FZR_TIME_NEVER is no
- * bound. The engine has to be on the clock of fzr_udp_now. It is told the Unix time every minute.
+ * without `watch` and `unwatch`. It waits |timeout| nanoseconds at most, rounded up to whole
+ * milliseconds; 0 does not wait, FZR_TIME_NEVER is no bound. The engine has to be on the clock of
+ * fzr_udp_now. It is told the Unix time by attaching, and here every minute.
  *
  * Returns 0, also when a signal came or nothing did, or:
  * FZR_ERR_INVALID_ARGUMENT: |udp| is NULL.

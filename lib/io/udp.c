@@ -250,6 +250,8 @@ static int begin(fzr_udp *udp, fzr_driver *driver)
     return error;
   udp->driver = driver;
   udp->engine = fzr_driver_engine(driver);
+  if (udp->epoll.fd >= 0)
+    fzri_epoll_tell_wallclock(udp, fzr_udp_now()); /* other adapters may have input before the first turn */
   error = fzr_engine_add_listen_port(udp->engine, udp->port);
   for (unsigned i = 0; i < 2 && !error; i++)
     if (udp->listen[i])

@@ -5,7 +5,11 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Clocks drift, and are set. */
+#define WALLCLOCK_EVERY (60 * FZR_SECOND)
 
 static int watch(void *ctx, int fd, unsigned events, void *token, void **slot)
 {
@@ -34,6 +38,14 @@ int fzri_epoll_open(fzr_udp *udp)
   udp->config.unwatch = unwatch;
   udp->config.watch_ctx = udp;
   return 0;
+}
+
+void fzri_epoll_tell_wallclock(fzr_udp *udp, fzr_time now)
+{
+  if (now < udp->epoll.wallclock_at)
+    return;
+  fzr_engine_set_wallclock(udp->engine, (int64_t)time(NULL), now);
+  udp->epoll.wallclock_at = now + WALLCLOCK_EVERY;
 }
 
 void fzri_epoll_close(fzr_udp *udp)

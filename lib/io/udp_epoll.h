@@ -12,6 +12,8 @@ typedef struct fzri_epoll {
 
 /* Has the adapter watch its sockets itself. Returns 0, or FZR_ERR_IO_NO_SOCKET or FZR_ERR_IO with errno. */
 int fzri_epoll_open(fzr_udp *udp);
+/* Tells the engine, which is there, the Unix time, if that is due at |now|. */
+void fzri_epoll_tell_wallclock(fzr_udp *udp, fzr_time now);
 void fzri_epoll_close(fzr_udp *udp);
 
 #endif

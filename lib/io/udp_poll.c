@@ -5,12 +5,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 /* Descriptors of one turn; those beyond are found by the next. */
 #define READY 64
-/* Clocks drift, and are set. */
-#define WALLCLOCK_EVERY (60 * FZR_SECOND)
 
 /* For epoll_wait: until |udp| has something to do by itself, but |timeout| at most; not too early. */
 static int wait_ms(const fzr_udp *udp, fzr_time now, fzr_time timeout)
@@ -25,14 +22,6 @@ static int wait_ms(const fzr_udp *udp, fzr_time now, fzr_time timeout)
     return -1;
   const fzr_time ms = wait / FZR_MILLISECOND + (wait % FZR_MILLISECOND != 0);
   return ms > INT_MAX ? INT_MAX : (int)ms;
-}
-
-static void tell_wallclock(fzr_udp *udp, fzr_time now)
-{
-  if (now < udp->epoll.wallclock_at)
-    return;
-  fzr_engine_set_wallclock(udp->engine, (int64_t)time(NULL), now);
-  udp->epoll.wallclock_at = now + WALLCLOCK_EVERY;
 }
 
 int fzr_udp_poll_fd(const fzr_udp *udp)
@@ -52,7 +41,7 @@ int fzr_udp_poll(fzr_udp *udp, fzr_time timeout)
   if (n < 0 && errno != EINTR)
     return FZR_ERR_IO;
   const fzr_time now = fzr_udp_now();
-  tell_wallclock(udp, now);
+  fzri_epoll_tell_wallclock(udp, now);
   for (int i = 0; i < n; i++) {
     /* What is neither is an error or a hang-up: it is found by reading. */
     const unsigned events = (found[i].events & ~(uint32_t)EPOLLOUT ? FZR_WATCH_READ : 0) |
