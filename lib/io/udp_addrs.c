@@ -39,6 +39,17 @@ typedef struct question {
   } body;
 } question;
 
+/* Waits for an answer on |fd|, also when signals come. Returns whether there is one. */
+static bool is_answered(int fd)
+{
+  struct pollfd ready = {.fd = fd, .events = POLLIN};
+  int n;
+  do
+    n = poll(&ready, 1, WAIT_MS);
+  while (n < 0 && errno == EINTR);
+  return n == 1;
+}
+
 /* ---- whether an address is the host's ---- */
 
 /* Asks where packets to |addr| go: for an address of the host's own, however it came by it, to itself. Returns 1, 0, or -1 if
@@ -57,8 +68,7 @@ static int asks_itself(int fd, const fzr_addr *addr)
   q.body.to.route = (struct rtmsg){.rtm_family = v4 ? AF_INET : AF_INET6, .rtm_dst_len = (uint8_t)(len * 8)};
   q.body.to.attr = (struct rtattr){.rta_len = (uint16_t)RTA_LENGTH(len), .rta_type = RTA_DST};
   memcpy(q.body.to.ip, addr->ip, len);
-  struct pollfd ready = {.fd = fd, .events = POLLIN};
-  if (!fzri_netlink_put(fd, &q.header) || poll(&ready, 1, WAIT_MS) != 1)
+  if (!fzri_netlink_put(fd, &q.header) || !is_answered(fd))
     return -1;
   const ssize_t n = fzri_netlink_take(fd, &answer, sizeof answer);
   if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct rtmsg)))
@@ -317,13 +327,12 @@ void fzri_addrs_ready(fzr_udp *udp, fzr_time now)
 /* Waits for the first list. Returns 0 or a negative FZR_ERR_…. */
 static int first_list(fzr_udp *udp)
 {
-  struct pollfd ready = {.fd = udp->addrs.socket->fd, .events = POLLIN};
   for (unsigned tries = 0; tries < FIRST_TRIES && !udp->addrs.known; tries++) {
     ask(udp, 0);
     if (!udp->addrs.asked)
       return FZR_ERR_IO;
     while (udp->addrs.asked) {
-      if (poll(&ready, 1, WAIT_MS) != 1)
+      if (!is_answered(udp->addrs.socket->fd))
         return FZR_ERR_IO;
       const int error = read_some(udp, 0);
       if (error && error != EINTR && error != ENOBUFS)

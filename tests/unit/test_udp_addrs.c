@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 /* ---- a kernel without netlink: --wrap=bind ---- */
@@ -27,6 +28,33 @@ int __wrap_bind(int fd, const struct sockaddr *addr, socklen_t len)
   }
   return __real_bind(fd, addr, len);
 }
+
+/* ---- signals: --wrap=poll ---- */
+
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout);
+
+static unsigned signals; /* that come while the next calls wait */
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+  if (!signals)
+    return __real_poll(fds, n, timeout);
+  signals--;
+  errno = EINTR;
+  return -1;
+}
+
+/* A host with timers or children gets them whenever it likes: also while the adapter begins. */
+START_TEST(test_signals_while_it_begins)
+{
+  signals = 3;
+  rig_start(false, false, _i);
+  ck_assert_uint_eq(signals, 0);
+  ck_assert(rig_stats().follows_addrs);
+  rig_stop();
+}
+END_TEST
 
 static const fzr_addr *to_bind;
 
@@ -228,6 +256,7 @@ int main(void)
   Suite *suite = suite_create("udp-addrs");
   TCase *tc = tcase_create("udp-addrs");
   tcase_set_timeout(tc, 60);
+  tcase_add_loop_test(tc, test_signals_while_it_begins, 0, 2);
   tcase_add_loop_test(tc, test_the_listen_port_is_out_of_reach, 0, 4);
   tcase_add_loop_test(tc, test_an_adapter_of_one_family, 0, 2);
   tcase_add_loop_test(tc, test_where_sockets_are_bound, 0, 4);
