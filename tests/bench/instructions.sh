@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Counts the instructions that the engine takes for each packet, in user mode, under valgrind, and fails when there are more than
-# 110 % of what was committed. A count does not depend on the machine's speed or load.
+# Counts the instructions that the engine takes for each packet, and the UDP adapter with it for a turn that finds one datagram, in user
+# mode, under valgrind, and fails when there are more than 110 % of what was committed. A count does not depend on the machine's speed or
+# load.
 #
-#   tests/bench/instructions.sh FZR-BENCH-ENGINE
+#   tests/bench/instructions.sh FZR-BENCH-ENGINE FZR-BENCH-TURN
 #
 # The figures are of gcc 12 at -O2, the default build; a build that is not optimised can't be compared. Exit status 77: can't be run.
 set -euo pipefail
@@ -23,18 +24,24 @@ down-random 291  400
 down-single 361  400
 binding     1378 -
 refresh     20836 -
+turn-up     1514 -
+turn-down   1594 -
 END
 }
 
-bench=$1 allocations=200 packets=8000 requests=640
+engine=$1 turn=$2 allocations=200 packets=8000 requests=640 turns=500
 command -v valgrind >/dev/null || exit 77
 valgrind --tool=callgrind --callgrind-out-file=/dev/null true 2>/dev/null || exit 77
 
 count() {
-  local n=$packets
-  case "$1" in binding | refresh) n=$requests ;; esac
+  local n=$packets command
+  case "$1" in binding | refresh) n=$requests ;; turn-*) n=$turns ;; esac
+  case "$1" in
+    turn-*) command=("$turn" "${1#turn-}" "$n") ;;
+    *) command=("$engine" --case "$1" --allocations "$allocations" --packets "$n") ;;
+  esac
   valgrind --tool=callgrind --callgrind-out-file=/dev/null --collect-atstart=no --toggle-collect='bench_measured*' \
-    "$bench" --case "$1" --allocations "$allocations" --packets "$n" 2>&1 >/dev/null |
+    "${command[@]}" 2>&1 >/dev/null |
     awk -v n="$n" '/Collected/ { printf "%d\n", $NF / n + 0.5; found = 1 } END { exit !found }'
 }
 
