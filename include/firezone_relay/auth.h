@@ -67,7 +67,7 @@ typedef struct fzr_auth_key {
    * take such an answer for a forgery.
    */
   bool sign_unauthenticated;
-  /** 0 */
+  /** 0. */
   uint8_t reserved[5];
   /** Unix seconds, after which the answer is 401; FZR_NO_EXPIRY if it never is. */
   uint64_t expires;
@@ -101,7 +101,8 @@ typedef struct fzr_auth_request {
  * FZR_AUTH_EXPIRED, and a key whose length is not that of its algorithm as FZR_AUTH_UNKNOWN. Must
  * not block and not call into the engine. A result is used for this one request.
  */
-typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const fzr_auth_request *request, fzr_auth_key *out);
+typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const fzr_auth_request *request,
+                                            fzr_auth_key *out);
 
 /** A row of FZR_AUTH_STATIC. */
 typedef struct fzr_user {
@@ -138,8 +139,8 @@ FZR_API int fzr_auth_long_term_key(enum fzr_password_algorithm algorithm, const 
  * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
  * - FZR_ERR_BUFFER_TOO_SMALL: |cap| is less than FZR_STAMP_PASSWORD_LEN + 1. Give it more room.
  */
-FZR_API int fzr_auth_stamp_password(const char *secret, uint64_t expiry, const uint8_t *salt, size_t salt_len,
-                                    char *out, size_t cap);
+FZR_API int fzr_auth_stamp_password(const char *secret, uint64_t expiry, const uint8_t *salt,
+                                    size_t salt_len, char *out, size_t cap);
 
 /**
  * `fzr_auth_rest_password` computes base64(HMAC-SHA1(secret, username)) for the zero-terminated

@@ -27,6 +27,9 @@
 extern "C" {
 #endif
 
+/**
+ * One engine: its allocations, channels and answers. It is opaque, and for one thread at a time.
+ */
 typedef struct fzr_engine fzr_engine;
 
 /**
@@ -47,8 +50,12 @@ typedef struct fzr_shared fzr_shared;
  * NULL means malloc and free. On success *|out| is the caller's; free it after the last engine that
  * uses it.
  *
- * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_CONFIG_PORTS (|lowest| is 0 or above |highest|),
- * FZR_ERR_UNSUPPORTED, or FZR_ERR_NO_MEMORY.
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: |out| is NULL, or |mem| lacks a function or is too short. Mend the
+ *   call.
+ * - FZR_ERR_CONFIG_PORTS: |lowest| is 0 or above |highest|. Tell the operator.
+ * - FZR_ERR_UNSUPPORTED: |mem| is of a later release and sets what this one does not know.
+ * - FZR_ERR_NO_MEMORY: try again later.
  */
 FZR_API int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *mem, fzr_shared **out);
 
@@ -77,8 +84,9 @@ typedef struct fzr_peer_rule {
    * all.
    */
   fzr_addr net;
-  /** 0-32 or 0-128. */
+  /** How many bits of the address count: 0 to 32, or 0 to 128. */
   uint8_t prefix;
+  /** Whether peers within are allowed, or denied. */
   bool allow;
   /** 0. */
   uint8_t reserved[2];
@@ -89,8 +97,9 @@ typedef struct fzr_peer_rule {
  * zero-terminated |text|; with a port "192.0.2.0/24:3478", "[2001:db8::1]:3478" or
  * "[2001:db8::/32]:3478". |out| is written on success only.
  *
- * Returns 0, or FZR_ERR_CONFIG_RULE if it is no CIDR, its prefix is too long, bits past the prefix
- * are set, or the port is none.
+ * Returns 0, or
+ * - FZR_ERR_CONFIG_RULE: a pointer is NULL, |text| is no CIDR, its prefix is too long, bits past
+ *   the prefix are set, or the port is none. Tell whoever wrote it.
  */
 FZR_API int fzr_peer_rule_parse(const char *text, bool allow, fzr_peer_rule *out);
 
@@ -101,8 +110,9 @@ FZR_API int fzr_peer_rule_parse(const char *text, bool allow, fzr_peer_rule *out
  * `fzr_peer_rule_format` writes network and port of |rule|, as fzr_peer_rule_parse reads them,
  * zero-terminated, into the |cap| bytes at |out|.
  *
- * Returns the length written without the zero, FZR_ERR_INVALID_ARGUMENT, or
- * FZR_ERR_BUFFER_TOO_SMALL (FZR_PEER_RULE_TEXT_MAX always does).
+ * Returns the length written without the zero, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
+ * - FZR_ERR_BUFFER_TOO_SMALL: give it more room; FZR_PEER_RULE_TEXT_MAX bytes always do.
  */
 FZR_API int fzr_peer_rule_format(const fzr_peer_rule *rule, char *out, size_t cap);
 
@@ -112,7 +122,8 @@ FZR_API int fzr_peer_rule_format(const fzr_peer_rule *rule, char *out, size_t ca
  * one of the relay's own, and for all channels after fzr_engine_set_peer_rules. Must not block and
  * not call into the engine.
  */
-typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default);
+typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_addr *peer,
+                                   bool by_default);
 
 /**
  * Whether a new allocation ends the older one that the same user has on another 5-tuple, in
@@ -127,6 +138,7 @@ typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_
 enum fzr_replace {
   /** With FZR_AUTH_STAMP, where each client has credentials of its own; not with others. */
   FZR_REPLACE_DEFAULT = 0,
+  /** With no scheme: users may have several allocations. */
   FZR_REPLACE_NEVER = 1,
   /** Right only where no two clients have one username, and each has one allocation. */
   FZR_REPLACE_ALWAYS = 2
@@ -140,7 +152,7 @@ enum fzr_replace {
  * default. Everything it points to is copied, but for `shared` and the contexts.
  */
 typedef struct fzr_config {
-  /** sizeof(fzr_config) */
+  /** sizeof(fzr_config); fzr_config_init sets it. */
   size_t size;
 
   /** Where memory comes from; NULL: malloc and free. */
@@ -266,11 +278,13 @@ typedef struct fzr_config {
   uint32_t integrity_rate;
   /**
    * A credential whose time is over goes on being good for the allocation that it was used with, so
-   * that a call does not end with it: it is the one that made or last refreshed the allocation, and
-   * no other that has expired does, of the same user or not; and its secret has to be one of those
-   * that there are. Once the client was told that the allocation is over, an Allocate on its 5-tuple
-   * takes a credential that is good by itself. Always so with FZR_AUTH_REST, whose clients cannot
-   * change credentials in a session.
+   * that a call does not end with it. It is the one that made or last refreshed the allocation. No
+   * other that has expired does, of the same user or not; and its secret has to be one of those
+   * that there are.
+   *
+   * Once the client was told that the allocation is over, an Allocate on its 5-tuple takes a
+   * credential that is good by itself. Always so with FZR_AUTH_REST, whose clients cannot change
+   * credentials in a session. Default: false.
    */
   bool allocations_outlive_credentials;
   /**
@@ -283,7 +297,7 @@ typedef struct fzr_config {
   uint8_t reserved3[2];
 } fzr_config;
 
-/** `fzr_config_init` returns a config of defaults. */
+/** `fzr_config_init` returns a config of defaults, with `size` set. */
 static inline fzr_config fzr_config_init(void)
 {
   fzr_config config;
@@ -462,12 +476,13 @@ typedef struct fzr_batch {
  *
  * Nothing that a packet holds makes it fail. RFC 8656 sections 7 to 12.
  *
- * Returns 0; or FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, there is no room for a verdict, or
- * |side| is none. That is a mistake of the caller; `written` is then 0, and no packet was looked
- * at.
+ * Returns 0, or, with `written` 0 and no packet looked at:
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, there is no room for a verdict, or |side| is none.
+ *   Mend the call.
  */
 FZR_API int fzr_engine_rx(fzr_engine *engine, enum fzr_side side, fzr_batch *batch, fzr_time now);
 
+/** What the application has to do, or is told. */
 enum fzr_event_type {
   /** Open a socket for `family` and `port`, then call fzr_engine_port_result. */
   FZR_EVENT_PORT_OPEN = 1,
@@ -503,38 +518,46 @@ typedef struct fzr_event {
   uint8_t flags;
   /** CHANNEL_…: that of its verdicts from the client; those from the peer have this plus one. */
   uint32_t flow;
+  /** 0. */
   uint32_t reserved;
-  /** Of CHANNEL_… events. */
+  /** CHANNEL_…: the client's address. */
   fzr_addr client;
   /** CHANNEL_…: the listen address the client talks to. */
   fzr_addr local;
-  /** Of CHANNEL_… events. */
+  /** CHANNEL_…: the peer's address. */
   fzr_addr peer;
 } fzr_event;
 
 /**
  * `fzr_engine_next_event` takes the next event into |event|. Events are never lost and come in
  * order: BOUND before the bind's answer can be taken if events are drained first, UNBOUND before
- * its PORT_CLOSE and before a new BOUND of the same key. Returns false when there is none.
+ * its PORT_CLOSE and before a new BOUND of the same key. |event| is the caller's.
+ *
+ * Returns true, or false when there is none, or a pointer is NULL.
  */
 FZR_API bool fzr_engine_next_event(fzr_engine *engine, fzr_event *event);
 
 /** An answer to send. */
 typedef struct fzr_transmit {
-  /** The engine's; valid until its next input (rx, on_deadline, port_result) */
+  /** The engine's; valid until its next input (rx, on_deadline, port_result). */
   const uint8_t *data;
+  /** Bytes of the answer. */
   uint16_t len;
   /** Who asked has proved nothing: others do not wait for this answer, and it may be dropped. */
   bool to_stranger;
+  /** 0. */
   uint8_t reserved[5];
+  /** The client that asked. */
   fzr_addr to;
   /** Local address and port the request came to. */
   fzr_addr from;
 } fzr_transmit;
 
 /**
- * `fzr_engine_next_transmit` takes the next answer into |transmit|. Returns false when there is
- * none.
+ * `fzr_engine_next_transmit` takes the next answer into |transmit|, the caller's. Take the events
+ * first, so that no client is told of a channel that an offload does not know yet.
+ *
+ * Returns true, or false when there is none, or a pointer is NULL.
  */
 FZR_API bool fzr_engine_next_transmit(fzr_engine *engine, fzr_transmit *transmit);
 
@@ -554,28 +577,30 @@ FZR_API int fzr_engine_on_deadline(fzr_engine *engine, size_t budget, fzr_time n
 /**
  * `fzr_engine_port_result` reports what became of an FZR_EVENT_PORT_OPEN: |error| is 0 and |io| the
  * socket's cookie (any value; it comes back in verdicts and events), or |error| is a negative
- * number and |io| is ignored. FZR_ERR_IO_IN_USE makes the engine try another port, up to 64 of them;
- * anything else ends in 508. Every open needs its result, also that of an allocation which has ended
- * meanwhile: its port is nobody else's until then.
+ * number and |io| is ignored. FZR_ERR_IO_IN_USE makes the engine try another port, up to 64 of
+ * them; anything else ends in 508. Every open needs its result, also that of an allocation which
+ * has ended meanwhile: its port is nobody else's until then.
  *
  * Returns 0, or
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, |family| is none, or |error| is positive.
  * - FZR_ERR_INVALID_STATE: no such open is pending. Close the socket, if one was opened.
  */
-FZR_API int fzr_engine_port_result(fzr_engine *engine, uint16_t port, enum fzr_family family, int error,
-                                   void *io, fzr_time now);
+FZR_API int fzr_engine_port_result(fzr_engine *engine, uint16_t port, enum fzr_family family,
+                                   int error, void *io, fzr_time now);
 
 /**
  * `fzr_engine_set_wallclock` tells that it is |unix_seconds| at |now|; call it at the start and
- * every few minutes.
- * Returns 0 or FZR_ERR_INVALID_ARGUMENT (negative time).
+ * every few minutes. It matters for credentials that expire, and for nothing else.
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |unix_seconds| is negative. Mend the call.
  */
 FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, int64_t unix_seconds, fzr_time now);
 
 /**
  * `fzr_engine_set_own_addrs` tells which addresses the host has now: the |count| at |addrs|, which
  * are copied, take the place of those that were told before. Those of the configuration stay, too.
- * Ports, scopes and transports are ignored; addresses of no family are passed over.
+ * Ports, scopes and transports are ignored; 0.0.0.0, :: and addresses of no family are passed over.
  *
  * On own addresses clients reach the ports of allocations, and nothing else. That holds for
  * channels that are bound, too: what has to end ends within the next calls of
@@ -583,27 +608,34 @@ FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, int64_t unix_seconds, f
  * told of anew, as one whose peer is own. fzr_udp does this by itself. O(|count|), and O(channels)
  * within on_deadline's budget.
  *
- * Returns 0; FZR_ERR_INVALID_ARGUMENT; FZR_ERR_NO_MEMORY: nothing has changed, try again.
+ * Returns 0, or, with nothing changed:
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |addrs| is and |count| is not 0. Mend the call.
+ * - FZR_ERR_NO_MEMORY: try again later.
  */
 FZR_API int fzr_engine_set_own_addrs(fzr_engine *engine, const fzr_addr *addrs, size_t count);
 
 /**
  * `fzr_engine_add_own_addrs` is the same for addresses that come to those which were told before.
- * O(|count|). Same errors.
+ * O(|count|).
+ *
+ * Returns 0, or what fzr_engine_set_own_addrs returns, for the same reasons.
  */
 FZR_API int fzr_engine_add_own_addrs(fzr_engine *engine, const fzr_addr *addrs, size_t count);
 
 /**
  * `fzr_engine_add_listen_port` tells of a port that the relay listens on, beside the
- * configuration's `listen_port`. It is for listeners of UDP and DTLS only: no peer anywhere may
- * have that port, unless a rule of the peer policy allows this very port, and on own addresses not
- * even then. For relays listen there, and between two that were each other's peers a datagram would
- * go round for ever. Channels that are bound end as above. A listener of TCP or TLS needs none of
- * this, for relayed data is UDP; if its port is told all the same, clients lose all peers on it,
- * such as those on 443. fzr_udp does this by itself. Telling it again changes nothing.
+ * configuration's `listen_port`. It is for listeners of UDP and DTLS only. No peer anywhere may
+ * have that port, unless a rule of the peer policy allows this very port; on own addresses not even
+ * then. For relays listen there, and between two that were each other's peers a datagram would go
+ * round for ever. Channels that are bound end as above.
  *
- * Returns 0; FZR_ERR_INVALID_ARGUMENT (|port| is 0); FZR_ERR_NO_MEMORY: nothing has changed, try
- * again.
+ * A listener of TCP or TLS needs none of this, for relayed data is UDP. If its port is told all the
+ * same, clients lose all peers on it, such as those on 443. fzr_udp does this by itself. Telling it
+ * again changes nothing.
+ *
+ * Returns 0, or, with nothing changed:
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |port| is 0. Mend the call.
+ * - FZR_ERR_NO_MEMORY: try again later.
  */
 FZR_API int fzr_engine_add_listen_port(fzr_engine *engine, uint16_t port);
 
@@ -613,23 +645,31 @@ FZR_API int fzr_engine_add_listen_port(fzr_engine *engine, uint16_t port);
  * alone get 440 (Address Family not Supported, RFC 8656 section 7.2), those that ask for both get
  * the other one. Allocations that live go on. fzr_udp does this by itself.
  *
- * Returns 0 or FZR_ERR_INVALID_ARGUMENT.
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |family| is none. Mend the call.
  */
 FZR_API int fzr_engine_set_offered(fzr_engine *engine, enum fzr_family family, bool offered);
 
 /**
- * `fzr_engine_public_addr` writes the public address of |family|, port 0, to |out|. Returns whether
- * there is one.
+ * `fzr_engine_public_addr` writes the public address of |family|, as it was configured, to |out|,
+ * the caller's. O(1).
+ *
+ * Returns whether there is one. If not, |out| is untouched.
  */
-FZR_API bool fzr_engine_public_addr(const fzr_engine *engine, enum fzr_family family, fzr_addr *out);
+FZR_API bool fzr_engine_public_addr(const fzr_engine *engine, enum fzr_family family,
+                                    fzr_addr *out);
 
 /**
  * `fzr_engine_port_is_live` tells whether |port| is that of a live allocation with a relayed
  * address of |family|, of this engine or of another one with the same fzr_shared. Any thread. O(1).
  */
-FZR_API bool fzr_engine_port_is_live(const fzr_engine *engine, uint16_t port, enum fzr_family family);
+FZR_API bool fzr_engine_port_is_live(const fzr_engine *engine, uint16_t port,
+                                     enum fzr_family family);
 
-/** `fzr_engine_set_draining`: while |draining|, new Allocates get 508 and all else goes on. */
+/**
+ * `fzr_engine_set_draining` begins or ends draining: while |draining|, new Allocates get 508 and
+ * all else goes on. NULL is fine. O(1).
+ */
 FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
 
 /**
@@ -640,10 +680,13 @@ FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
  * |second|, and later the new one alone.
  *
  * Allocations live on. The credential that one was used with last stays good for it until its time
- * is over, of whichever secret it was made; whoever must not wait for that ends it by
- * fzr_engine_end_allocation. It is good for no new allocation, and beyond its time only while its
- * secret is one of both (allocations_outlive_credentials). A client may go on with the password that
- * another secret makes for the same username. Takes no memory. O(1). Each engine of an fzr_shared has to be told, on its own thread. RFC 8489 section 9.2.
+ * is over, of whichever secret it was made. Whoever must not wait for that ends the allocation by
+ * fzr_engine_end_allocation. The credential is good for no new allocation, and beyond its time only
+ * while its secret is one of both (allocations_outlive_credentials). A client may go on with the
+ * password that another secret makes for the same username.
+ *
+ * Takes no memory. O(1). Each engine of an fzr_shared has to be told, on its own thread. RFC 8489
+ * section 9.2.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| or |secret| is NULL. Mend the call.
@@ -719,6 +762,8 @@ FZR_API void fzr_engine_set_log_level(fzr_engine *engine, enum fzr_log_level lev
  * `fzr_engine_list_channels` writes up to |max| channels that relay now to |out|, as
  * FZR_EVENT_CHANNEL_BOUND events. |cursor| starts at 0 and is moved on; the walk is over when it
  * returns 0. Channels that come or go between calls may or may not be listed.
+ *
+ * Returns how many were written; 0 also if a pointer is NULL.
  */
 FZR_API size_t fzr_engine_list_channels(const fzr_engine *engine, uint32_t *cursor, fzr_event *out,
                                         size_t max);
@@ -750,15 +795,15 @@ typedef struct fzr_allocation {
 } fzr_allocation;
 
 /**
- * `fzr_engine_list_allocations` writes up to |max| allocations that live now, or are being
- * opened, to |out|, the caller's. |cursor| starts at 0 and is moved on; the walk is over when it returns 0. Allocations
- * that come or go between calls may or may not be listed. O(|max|), and a walk is O(allocations
- * that there were at once, at most).
+ * `fzr_engine_list_allocations` writes up to |max| allocations that live now, or are being opened,
+ * to |out|, the caller's. |cursor| starts at 0 and is moved on; the walk is over when it returns 0.
+ * Allocations that come or go between calls may or may not be listed. O(|max|), and a walk is
+ * O(allocations that there were at once, at most).
  *
  * Returns how many were written; 0 also if a pointer is NULL.
  */
-FZR_API size_t fzr_engine_list_allocations(const fzr_engine *engine, uint32_t *cursor, fzr_allocation *out,
-                                           size_t max);
+FZR_API size_t fzr_engine_list_allocations(const fzr_engine *engine, uint32_t *cursor,
+                                           fzr_allocation *out, size_t max);
 
 /**
  * `fzr_engine_user` returns the number by which |engine| knows the user whom the |username_len|
@@ -767,46 +812,68 @@ FZR_API size_t fzr_engine_list_allocations(const fzr_engine *engine, uint32_t *c
  * a list, and ended.
  * Returns 0 if a pointer is NULL.
  */
-FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *username, size_t username_len);
+FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *username,
+                                 size_t username_len);
 
 /**
  * `fzr_engine_end_allocation` ends at |now| the allocation of the 5-tuple of |client| and |server|:
  * its channels relay no more, and its client gets 437. One that is being opened ends, too: its
- * Allocate gets no answer, and fzr_engine_port_result says FZR_ERR_INVALID_STATE. Take events after it, as after input: the
- * CHANNEL_UNBOUND of its channels and its PORT_CLOSE come then; fzr_engine_on_deadline is due at
- * once, so that a driver does. The log is told (FZR_LOG_ALLOCATION_ENDED). The client may allocate
- * anew: to keep a user out, change users, secrets or what the callback says. O(1), and O(its
- * channels) while events are taken. Takes no memory.
+ * Allocate gets no answer, and fzr_engine_port_result says FZR_ERR_INVALID_STATE.
+ *
+ * Take events after it, as after input: the CHANNEL_UNBOUND of its channels and its PORT_CLOSE come
+ * then. fzr_engine_on_deadline is due at once, so that a driver does. The log is told
+ * (FZR_LOG_ALLOCATION_ENDED). The client may allocate anew: to keep a user out, change users,
+ * secrets or what the callback says. O(1), and O(its channels) while events are taken. Takes no
+ * memory.
  *
  * Returns 0, or
  * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
  * - FZR_ERR_INVALID_STATE: this engine has no such allocation. Another one of the same fzr_shared
  *   may have it.
  */
-FZR_API int fzr_engine_end_allocation(fzr_engine *engine, const fzr_addr *client, const fzr_addr *server,
-                                      fzr_time now);
+FZR_API int fzr_engine_end_allocation(fzr_engine *engine, const fzr_addr *client,
+                                      const fzr_addr *server, fzr_time now);
 
-/** `fzr_engine_end_allocation_at` is the same for the allocation with the relayed port |port|. */
+/**
+ * `fzr_engine_end_allocation_at` is the same as fzr_engine_end_allocation for the allocation with
+ * the relayed port |port|.
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL. Mend the call.
+ * - FZR_ERR_INVALID_STATE: this engine has no live allocation with that port.
+ */
 FZR_API int fzr_engine_end_allocation_at(fzr_engine *engine, uint16_t port, fzr_time now);
 
 /**
- * Boundaries of fzr_stats.packet_sizes: class i holds payloads up to (i + 1) * 100 bytes, the last
- * the rest.
+ * How many classes fzr_stats.packet_sizes has: class i holds payloads up to (i + 1) * 100 bytes,
+ * the last one the rest.
  */
 #define FZR_SIZE_CLASSES 16
-/** Indices of fzr_stats.responses. */
+
+/** The first index of fzr_stats.responses: what the request asked for. */
 enum fzr_stat_method {
+  /** FZR_STUN_BINDING. */
   FZR_STAT_BINDING = 0,
+  /** FZR_STUN_ALLOCATE. */
   FZR_STAT_ALLOCATE = 1,
+  /** FZR_STUN_REFRESH. */
   FZR_STAT_REFRESH = 2,
+  /** FZR_STUN_CHANNEL_BIND. */
   FZR_STAT_CHANNEL_BIND = 3,
+  /** FZR_STUN_CREATE_PERMISSION. */
   FZR_STAT_CREATE_PERMISSION = 4,
+  /** Any other method. */
   FZR_STAT_OTHER = 5,
+  /** How many there are in this release. */
   FZR_STAT_METHODS = 6,
   /** How many there may be before the ABI changes. */
   FZR_STAT_METHOD_ROOM = 16
 };
-/** Indices of fzr_stats.responses: 0 success, then one per error code; fzr_stat_code names them. */
+
+/**
+ * How many values the second index of fzr_stats.responses has in this release: 0 is success, and
+ * each error code has one. fzr_stat_code names them.
+ */
 #define FZR_STAT_CODES 16
 /** How many there may be before the ABI changes. */
 #define FZR_STAT_CODE_ROOM 32
@@ -836,28 +903,34 @@ FZR_API const char *fzr_stat_method_handler(unsigned index);
  */
 FZR_API unsigned fzr_stat_code(unsigned index);
 
-/** Counters since the start, and gauges of now. */
+/** Counters since the engine was made, and gauges of now. The library writes them. */
 typedef struct fzr_stats {
-  /** Written by the library: bytes of this struct that it filled. */
+  /** An output: how many bytes of this struct were filled. */
   size_t size;
-  /** Live now. */
+  /** Allocations that live now. */
   uint64_t allocations;
-  /** Relaying now. */
+  /** Channels that relay now. */
   uint64_t channels;
+  /** Allocations that were made. */
   uint64_t allocations_created;
+  /** Allocations that have ended, for whatever reason. */
   uint64_t allocations_ended;
+  /** Channels that were bound; refreshes are not counted. */
   uint64_t channels_bound;
-  /** Taken from fzr_mem now. */
+  /** Bytes that are taken from fzr_mem now; those of `shared` only where it is the engine's own. */
   uint64_t memory_bytes;
-  /** Relayed: [0] client to peer, [1] peer to client. */
+  /** Datagrams that were relayed: [0] from clients to peers, [1] from peers to clients. */
   uint64_t packets[2];
   /** Payload bytes of those. */
   uint64_t bytes[2];
-  /** Both directions. */
+  /** The same datagrams by the size of their payload, both directions together. */
   uint64_t packet_sizes[FZR_SIZE_CLASSES];
-  /** By enum fzr_drop_reason; there is room for reasons to come. */
+  /** Datagrams that were dropped, by enum fzr_drop_reason; there is room for reasons to come. */
   uint64_t dropped[FZR_DROP_ROOM];
-  /** By enum fzr_stat_method, and by success or error code; there is room for both to come. */
+  /**
+   * Answers, by enum fzr_stat_method, and by success or error code (fzr_stat_code). There is room
+   * for both to come.
+   */
   uint64_t responses[FZR_STAT_METHOD_ROOM][FZR_STAT_CODE_ROOM];
   /** Requests answered with 508: [0] for max_channels, [1] for want of memory. */
   uint64_t memory_refusals[2];
@@ -866,13 +939,19 @@ typedef struct fzr_stats {
 /**
  * `fzr_engine_stats_sized` fills the |size| bytes at |stats|, whatever is in them: a caller that
  * was compiled with a shorter struct gets no more than that, one with a longer struct zeros for the
- * rest. Returns 0 or FZR_ERR_INVALID_ARGUMENT (NULL, or |size| too small for the member `size`).
+ * rest. O(1).
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, or |size| is too small for the member `size`. Mend
+ *   the call.
  */
 FZR_API int fzr_engine_stats_sized(const fzr_engine *engine, fzr_stats *stats, size_t size);
 
 /**
- * `fzr_engine_stats` fills |stats|, whatever is in it. Returns 0 or FZR_ERR_INVALID_ARGUMENT
- * (NULL).
+ * `fzr_engine_stats` fills |stats|, the caller's, whatever is in it. O(1).
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
  */
 static inline int fzr_engine_stats(const fzr_engine *engine, fzr_stats *stats)
 {

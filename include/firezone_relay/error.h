@@ -16,118 +16,131 @@
 extern "C" {
 #endif
 
+/**
+ * What went wrong. The numbers do not change. A caller that meets one it does not know can go by
+ * the hundreds.
+ */
 enum fzr_error {
   /* -1xx: the caller misused the API; a bug to fix. */
-  /** An argument is NULL or out of its range. */
+  /** An argument is NULL or out of its range. Mend the call. */
   FZR_ERR_INVALID_ARGUMENT = -101,
-  /** The output did not fit; nothing usable was written. */
+  /** The output did not fit, and nothing usable was written. Give it more room. */
   FZR_ERR_BUFFER_TOO_SMALL = -102,
-  /** Not now: call order, or nothing by that name is pending. */
+  /** Not now: calls came in the wrong order, or nothing by that name is pending. */
   FZR_ERR_INVALID_STATE = -103,
   /**
-   * A config struct is longer than this library knows, with non-zero tail; or the engine's scheme
-   * has no such thing.
+   * A struct is longer than this library knows it, and what is beyond is not zero. Or the object
+   * cannot do it: its engine has another authentication scheme, say.
    */
   FZR_ERR_UNSUPPORTED = -104,
 
-  /* -2xx: the configuration is wrong. */
-  /** No public address, one of the wrong family, or one that nobody can have. */
+  /* -2xx: the configuration is wrong; tell the operator. */
+  /** There is no public address, one of the wrong family, or one that nobody can have. */
   FZR_ERR_CONFIG_ADDRESS = -201,
-  /** Port range empty, holding 0, or not that of the shared pool. */
+  /** The range of ports is empty, holds 0, or is not that of the fzr_shared. */
   FZR_ERR_CONFIG_PORTS = -202,
-  /** No usable authentication scheme. */
+  /** There is no usable authentication scheme: no secret, no users or no callback. */
   FZR_ERR_CONFIG_AUTH = -203,
-  /** A CIDR rule that is none. */
+  /** A rule of the peer policy is none: no CIDR, or its prefix does not fit the address. */
   FZR_ERR_CONFIG_RULE = -204,
-  /** A limit, realm or software string out of its range. */
+  /** A limit is out of its range, the realm is empty or too long, or the software too long. */
   FZR_ERR_CONFIG_LIMIT = -205,
 
   /* -3xx: a resource ran out; try again later. */
+  /** The memory hook returned NULL. */
   FZR_ERR_NO_MEMORY = -301,
   /** The random hook failed. */
   FZR_ERR_NO_RANDOM = -302,
   /** Every port of the range is in use. */
   FZR_ERR_NO_PORT = -303,
-  /** There are as many channels as there may be. */
+  /** There are as many channels as fzr_config.max_channels allows. */
   FZR_ERR_NO_CHANNEL = -304,
 
   /* -4xx: an IO adapter reports a failure. */
-  /** The system refused; errno says why, or what fzr_udp_new gave for it. */
+  /** The system refused. errno says why, or what fzr_udp_new gave for it. */
   FZR_ERR_IO = -401,
   /** That address and port belong to another socket. */
   FZR_ERR_IO_IN_USE = -402,
-  /** No descriptor or buffer space left. */
+  /** The system has no descriptor or buffer space left. */
   FZR_ERR_IO_NO_SOCKET = -403,
-  /** Begun; the result comes later. */
+  /** The operation has begun, and its result comes later. No failure. */
   FZR_ERR_IO_PENDING = -404,
 };
 
-/** Why a datagram (or one segment of a run) was dropped. 0 is no reason. */
+/**
+ * Why a datagram, or one segment of a run, was dropped. The numbers do not change. They are indices
+ * of fzr_stats.dropped; fzr_drop_reason_name has a name for each.
+ */
 enum fzr_drop_reason {
+  /** It was not dropped. */
   FZR_DROP_NONE = 0,
-  /** From port 0: nothing could be answered. */
+  /** It came from port 0, where nothing could be sent. */
   FZR_DROP_SOURCE_PORT_ZERO = 1,
-  /** First byte neither STUN nor ChannelData, or empty. */
+  /** It is empty, or its first byte is neither STUN's nor ChannelData's (RFC 7983). */
   FZR_DROP_NOT_STUN = 2,
-  /** Shorter than a header, or than its length field says, or longer. */
+  /** A STUN message is shorter than its header, or not as long as its length field says. */
   FZR_DROP_STUN_TRUNCATED = 3,
-  /** Wrong magic cookie. */
+  /** A STUN message has another magic cookie (RFC 8489 section 5). */
   FZR_DROP_STUN_COOKIE = 4,
-  /** Length is no multiple of 4. */
+  /** The length field of a STUN message is no multiple of 4. */
   FZR_DROP_STUN_LENGTH = 5,
-  /** An attribute runs past the end, or has an impossible size. */
+  /** An attribute runs past the end of its message, or has a length that it cannot have. */
   FZR_DROP_STUN_ATTRIBUTE = 6,
-  /** FINGERPRINT is wrong or not last. */
+  /** FINGERPRINT is wrong, or not the last attribute (RFC 8489 section 14.7). */
   FZR_DROP_STUN_FINGERPRINT = 7,
-  /** Indications and responses are never answered. */
+  /** A STUN indication or response: the relay answers requests only. */
   FZR_DROP_STUN_NOT_REQUEST = 8,
-  /** Shorter than its header or its length field. */
+  /** ChannelData is shorter than its header, or than its length field says. */
   FZR_DROP_CHANNEL_DATA_TRUNCATED = 9,
-  /** ChannelData from a client without allocation. */
+  /** ChannelData came from a client without an allocation. */
   FZR_DROP_UNKNOWN_CLIENT = 10,
-  /** No such channel, or its 600 s and the grace are over. */
+  /** ChannelData for a number that is not bound, or whose binding has expired. */
   FZR_DROP_UNKNOWN_CHANNEL = 11,
-  /** To a relayed address, from a peer without channel. */
+  /** It came to a relayed address, from a peer without a channel. */
   FZR_DROP_UNKNOWN_PEER = 12,
-  /** To a port that has no allocation. */
+  /** It came to a port that has no allocation of that family. */
   FZR_DROP_UNKNOWN_PORT = 13,
-  /** An unauthenticated request over the rate of its prefix. */
+  /** A request over unauthenticated_rate, error_rate or integrity_rate of the fzr_config. */
   FZR_DROP_RATE_LIMITED = 14,
-  /** Over the allocation's bandwidth. */
+  /** Data over the max_bandwidth_per_allocation of the fzr_config. */
   FZR_DROP_BANDWIDTH = 15,
-  /** Payload does not fit a datagram with its ChannelData header. */
+  /** A peer's payload that does not fit into a datagram behind a ChannelData header. */
   FZR_DROP_TOO_LARGE = 16,
-  /** An answer, not a datagram: the caller does not drain. */
+  /** An answer, not a datagram: the caller does not take transmits. */
   FZR_DROP_ANSWER_RING_FULL = 17,
-  /** Counted by the adapter: back-pressure bound reached. */
+  /** The adapter counts it: a socket's queue of unsent datagrams is full. */
   FZR_DROP_SEND_QUEUE_FULL = 18,
-  /** Counted by the adapter: the system refused the datagram. */
+  /** The adapter counts it: the system refused to send. */
   FZR_DROP_SEND_ERROR = 19,
-  /** Counted by the adapter: waited too long for a socket that takes nothing. */
+  /** The adapter counts it: it waited too long for a socket that takes nothing. */
   FZR_DROP_SEND_EXPIRED = 20,
-  /** Counted by the adapter: for a host on the link that does not answer. */
+  /** The adapter counts it: it was for a host on the link that does not answer. */
   FZR_DROP_UNREACHED = 21,
-  /** Counted by the adapter: an answer to a stranger, and no room for it. */
+  /** The adapter counts it: an answer to a stranger, for which there was no room. */
   FZR_DROP_ANSWER_WOULD_WAIT = 22,
-  /** A Binding request of a client without allocation, while there is no room for one. */
+  /**
+   * A Binding request of a client without an allocation, while there is no room for one: see
+   * silent_when_full of fzr_config.
+   */
   FZR_DROP_FULL = 23,
-  /** Begins as DTLS or TLS does. */
+  /** It begins as DTLS or TLS does: with a handshake. */
   FZR_DROP_TLS = 24,
-  /** How many there are. */
+  /** How many reasons there are in this release. */
   FZR_DROP_REASONS = 25,
   /** How many there may be before the ABI changes. */
   FZR_DROP_ROOM = 32
 };
 
 /**
- * `fzr_strerror` returns a short English text for |error|, one of enum fzr_error: static memory,
- * never NULL, "success" for 0 and "unknown error" for other numbers.
+ * `fzr_strerror` returns a short English text for |error|, one of enum fzr_error: "success" for 0,
+ * "unknown error" for other numbers. The text is never NULL and lives for ever. Any thread.
  */
 FZR_API const char *fzr_strerror(int error);
 
 /**
- * `fzr_drop_reason_name` returns a name fit for a metric's label ("unknown_channel") for |reason|,
- * one of enum fzr_drop_reason: static memory, never NULL, "unknown" for other numbers.
+ * `fzr_drop_reason_name` returns a name for |reason|, one of enum fzr_drop_reason, that is fit for
+ * the label of a metric: "unknown_channel", say. It is "none" for FZR_DROP_NONE and "unknown" for
+ * other numbers. The text is never NULL and lives for ever. Any thread.
  */
 FZR_API const char *fzr_drop_reason_name(unsigned reason);
 

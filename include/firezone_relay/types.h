@@ -27,15 +27,18 @@ typedef uint64_t fzr_time;
 
 /** "At no time": what a deadline is when nothing is due. */
 #define FZR_TIME_NEVER UINT64_MAX
-/** One second and one millisecond as a difference of two fzr_time. */
-#define FZR_SECOND      ((fzr_time)1000000000u)
+/** One second, as a difference of two fzr_time. */
+#define FZR_SECOND ((fzr_time)1000000000u)
+/** One millisecond, likewise. */
 #define FZR_MILLISECOND ((fzr_time)1000000u)
 
 /** Address families, numbered as STUN does (RFC 8489 section 14.1). */
 enum fzr_family {
-  /** No address. */
+  /** No address. An fzr_addr of zeros is of this family. */
   FZR_FAMILY_NONE = 0,
+  /** IPv4: addresses of 4 bytes. */
   FZR_FAMILY_IPV4 = 1,
+  /** IPv6: addresses of 16 bytes. */
   FZR_FAMILY_IPV6 = 2
 };
 
@@ -44,7 +47,9 @@ enum fzr_family {
  * UDP.
  */
 enum fzr_transport {
+  /** UDP: the default, and what udp.h speaks. */
   FZR_TRANSPORT_UDP = 0,
+  /** TCP. */
   FZR_TRANSPORT_TCP = 1,
   /** TLS over TCP. */
   FZR_TRANSPORT_TLS = 2,
@@ -79,9 +84,9 @@ typedef struct fzr_addr {
  * never on the data path.
  */
 typedef struct fzr_mem {
-  /** sizeof(fzr_mem). */
+  /** sizeof(fzr_mem); fzr_mem_init sets it. */
   size_t size;
-  /** Passed to both functions. */
+  /** What both functions are called with. The application's. */
   void *ctx;
   /** Returns `size` bytes aligned for any type, or NULL: the request is then refused. */
   void *(*alloc)(void *ctx, size_t size);
@@ -89,7 +94,10 @@ typedef struct fzr_mem {
   void (*free)(void *ctx, void *ptr, size_t size);
 } fzr_mem;
 
-/** `fzr_mem_init` returns hooks with `size` set and no functions: both are for the caller to fill in. */
+/**
+ * `fzr_mem_init` returns hooks with `size` set and no functions: both are for the caller to fill
+ * in.
+ */
 static inline fzr_mem fzr_mem_init(void)
 {
   fzr_mem mem;
@@ -99,24 +107,31 @@ static inline fzr_mem fzr_mem_init(void)
 }
 
 /**
- * Fills |len| bytes at |out| with cryptographically strong random bytes. |ctx| is the application's.
+ * Fills |len| bytes at |out| with cryptographically strong random bytes. |ctx| is the
+ * application's.
  * Returns 0, or any other value if it can't; the library then refuses what it needed them for.
  */
 typedef int (*fzr_random_fn)(void *ctx, uint8_t *out, size_t len);
 
 /** Levels of log records; each includes those before it. */
 enum fzr_log_level {
+  /** Nothing is logged. */
   FZR_LOG_OFF = 0,
+  /** The relay cannot do its work. The engine makes no such records; a host may. */
   FZR_LOG_ERROR = 1,
+  /** The operator may have to do something: something is short, or a limit is hit. */
   FZR_LOG_WARN = 2,
+  /** What becomes of allocations and channels. */
   FZR_LOG_INFO = 3,
+  /** Each request, and why it was refused. */
   FZR_LOG_DEBUG = 4,
+  /** All there is. The engine makes no such records; a host may. */
   FZR_LOG_TRACE = 5
 };
 
 /** What a log record tells. */
 enum fzr_log_event {
-  /** A request was answered; `error_code` is 0 for success. */
+  /** A request was answered; `error_code` is 0 for success (debug). */
   FZR_LOG_REQUEST = 1,
   /** An Allocate succeeded (info). */
   FZR_LOG_ALLOCATION_CREATED = 2,
@@ -130,13 +145,13 @@ enum fzr_log_event {
   FZR_LOG_CHANNEL_BOUND = 6,
   /** A ChannelBind has refreshed a binding (debug). */
   FZR_LOG_CHANNEL_REBOUND = 7,
-  /** Relaying ended, 610 s after the last bind. */
+  /** Relaying ended, 610 s after the last ChannelBind (info). */
   FZR_LOG_CHANNEL_EXPIRED = 8,
-  /** A CreatePermission succeeded. */
+  /** A CreatePermission succeeded (debug). */
   FZR_LOG_PERMISSION = 9,
-  /** A request was answered with 403 for `peer_reason`. */
+  /** A request was answered with 403 for `peer_reason` (debug). */
   FZR_LOG_PEER_REFUSED = 10,
-  /** The adapter could not open a port; another one is tried, or 508. */
+  /** The adapter could not open a port; another one is tried, or the client gets 508 (debug). */
   FZR_LOG_PORT_UNAVAILABLE = 11,
   /**
    * The same as FZR_LOG_PEER_REFUSED, which comes before it, but once an hour for each reason and
@@ -194,6 +209,7 @@ enum fzr_peer_reason {
   /** fzr_config.peer_policy said no. */
   FZR_PEER_APPLICATION = 6
 };
+/** How many reasons there are. */
 #define FZR_PEER_REASONS 7
 
 /**
@@ -246,7 +262,7 @@ enum fzr_refusal {
 typedef struct fzr_log_record {
   /** An enum fzr_log_level. */
   uint8_t level;
-  /** FZR_LOG_PORT_UNAVAILABLE: whose socket. */
+  /** FZR_LOG_PORT_UNAVAILABLE: an enum fzr_family, that of the socket. */
   uint8_t family;
   /** An enum fzr_log_event. */
   uint16_t event;
@@ -258,7 +274,9 @@ typedef struct fzr_log_record {
   uint16_t port;
   /** Channel number, 0 if none; as asked for where the request was refused. */
   uint16_t channel;
-  /** Seconds granted. */
+  /**
+   * FZR_LOG_ALLOCATION_CREATED, FZR_LOG_ALLOCATION_REFRESHED: what the client was told, seconds.
+   */
   uint32_t lifetime;
   /** FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given; or an enum fzr_error. */
   int adapter_error;
@@ -292,21 +310,30 @@ typedef struct fzr_log_record {
   const fzr_addr *relayed[2];
 } fzr_log_record;
 
-/** Takes one record. Must not call back into the engine it came from. */
+/**
+ * Takes one |record|, which is valid during the call only. |ctx| is the application's. It is called
+ * on the engine's thread, and packets wait meanwhile. It must not call back into the engine.
+ */
 typedef void (*fzr_log_fn)(void *ctx, const fzr_log_record *record);
 
-/** Makes an IPv4 address of four bytes in network order and a port in host order. */
+/**
+ * `fzr_addr_ipv4` returns an IPv4 address of the four bytes |ip| in network order and a |port| in
+ * host order. Its transport is FZR_TRANSPORT_UDP.
+ */
 static inline fzr_addr fzr_addr_ipv4(const uint8_t ip[4], uint16_t port)
 {
   fzr_addr a = {{ip[0], ip[1], ip[2], ip[3]}, 0, port, FZR_FAMILY_IPV4, 0};
   return a;
 }
 
-/** Makes an IPv6 address (no scope) of 16 bytes in network order and a port in host order. */
+/**
+ * `fzr_addr_ipv6` returns an IPv6 address of the 16 bytes |ip| in network order and a |port| in
+ * host order. It has no scope, and its transport is FZR_TRANSPORT_UDP.
+ */
 static inline fzr_addr fzr_addr_ipv6(const uint8_t ip[16], uint16_t port)
 {
-  fzr_addr a = {{ip[0], ip[1], ip[2], ip[3], ip[4], ip[5], ip[6], ip[7], ip[8], ip[9], ip[10], ip[11], ip[12],
-                 ip[13], ip[14], ip[15]},
+  fzr_addr a = {{ip[0], ip[1], ip[2], ip[3], ip[4], ip[5], ip[6], ip[7], ip[8], ip[9], ip[10],
+                 ip[11], ip[12], ip[13], ip[14], ip[15]},
                 0,
                 port,
                 FZR_FAMILY_IPV6,
@@ -339,7 +366,10 @@ FZR_API int fzr_addr_parse(const char *text, fzr_addr *out);
  */
 FZR_API int fzr_addr_format(const fzr_addr *addr, bool with_port, char *out, size_t cap);
 
-/** `fzr_addr_equal` tells whether |a| and |b| are the same transport address. */
+/**
+ * `fzr_addr_equal` tells whether |a| and |b| are the same transport address: family, address,
+ * scope, port and transport. O(1).
+ */
 FZR_API bool fzr_addr_equal(const fzr_addr *a, const fzr_addr *b);
 
 #ifdef __cplusplus

@@ -19,16 +19,23 @@
 extern "C" {
 #endif
 
+/** The adapter: the sockets of one engine. It is opaque, and for the thread of its engine. */
 typedef struct fzr_udp fzr_udp;
 
-/** Bits of what to wait for, and of what happened. */
-#define FZR_WATCH_READ  0x1u
+/** A bit of what to wait for, and of what happened: there is something to read, or an error. */
+#define FZR_WATCH_READ 0x1u
+/** Likewise: there is room to write. */
 #define FZR_WATCH_WRITE 0x2u
 
+/**
+ * How to make an adapter. Start from zero with `size` set (fzr_udp_config_init); 0, false and NULL
+ * mean the default. It is copied, and so are the hooks of `mem`; `group` and `watch_ctx` stay the
+ * caller's.
+ */
 typedef struct fzr_udp_config {
-  /** sizeof(fzr_udp_config) */
+  /** sizeof(fzr_udp_config); fzr_udp_config_init sets it. */
   size_t size;
-  /** NULL: malloc and free. */
+  /** Where memory comes from; NULL: malloc and free. */
   const fzr_mem *mem;
 
   /**
@@ -38,24 +45,36 @@ typedef struct fzr_udp_config {
    * routes choose. Where neither this nor bind_ip6 has a family, they are 0.0.0.0 and ::.
    */
   fzr_addr bind_ip4;
-  /** The same of IPv6; sockets are IPV6_V6ONLY. */
+  /** The same of IPv6, with :: for 0.0.0.0. Sockets are IPV6_V6ONLY. */
   fzr_addr bind_ip6;
-  /** 0: any free one, the same for both families; see fzr_udp_listen_port. */
+  /**
+   * The port that clients send to. 0: any free one, the same for both families; fzr_udp_listen_port
+   * tells which.
+   */
   uint16_t listen_port;
-  /** The shards of one relay share the port: others may join as a group. */
+  /**
+   * The shards of one relay share the port (SO_REUSEPORT): further adapters may join as a group.
+   * Default: they may not.
+   */
   bool reuse_port;
   /**
-   * Join the listen port of this one, which has reuse_port; NULL: the port must be free, whoever
-   * holds it.
+   * Join the listen port of this adapter, which has reuse_port. It is looked at in fzr_udp_new
+   * alone. NULL: the port must be free, whoever holds it.
    */
   const fzr_udp *group;
-  /** For tests: as if the kernel had neither GSO nor GRO. */
+  /**
+   * For tests: as if the kernel had neither GSO nor GRO. Default: both are used where the kernel
+   * has them.
+   */
   bool disable_gso;
   /** SO_RCVBUF of listen sockets in bytes; 0: 4 MiB, as far as the kernel grants it. */
   uint32_t receive_buffer;
   /** SO_SNDBUF of all sockets; 0: 1 MiB for listen sockets, the kernel's default for ports. */
   uint32_t send_buffer;
-  /** Bound of one socket's queue of unsent datagrams; 0: 1 MiB. */
+  /**
+   * Bytes of unsent datagrams that may wait for one socket; 0: 1 MiB. What comes beyond is dropped
+   * and counted in queue_dropped.
+   */
   uint32_t queue_bytes;
   /**
    * Datagrams read from one socket in one turn, those of runs counted singly; 0: 256. The batch
@@ -64,23 +83,28 @@ typedef struct fzr_udp_config {
   uint32_t budget;
 
   /**
-   * Watch |fd| for |events| (FZR_WATCH_…; 0: none for now, but it stays known); replaces what was
-   * asked before. Level triggered. *|slot| is the host's own, NULL at first and kept for this
-   * descriptor. |token| goes into fzr_udp_on_ready. Returns 0, or a negative FZR_ERR_…: on it a
-   * socket that was not watched yet is closed again; for one that was, what it was watched for
-   * still holds, and the same is asked again after some milliseconds. NULL, and `unwatch` as well:
-   * the adapter watches its descriptors itself, see fzr_udp_poll.
+   * Watches |fd| for |events|, level triggered. They are bits FZR_WATCH_…; 0: none for now, but the
+   * descriptor stays known. That replaces what was asked before. |token| is what to pass to
+   * fzr_udp_on_ready. *|slot| is the host's own: NULL at first, and kept for this descriptor.
+   *
+   * NULL, and `unwatch` as well: the adapter watches its descriptors itself, see fzr_udp_poll.
+   *
+   * Returns 0, or a negative FZR_ERR_…. A socket that was not watched yet is closed again on it.
+   * For one that was, what it was watched for still holds, and the same is asked again after some
+   * milliseconds.
    */
   int (*watch)(void *ctx, int fd, unsigned events, void *token, void **slot);
-  /** Forget |fd|; it is closed right after. */
+  /** Forgets |fd|, which is closed right after. |slot| is what `watch` has left there. */
   void (*unwatch)(void *ctx, int fd, void *slot);
+  /** What `watch` and `unwatch` are called with as |ctx|. The caller's. */
   void *watch_ctx;
 
   /**
-   * Relay from whichever address the routes choose, even where the host has the public one; for
-   * bind_ip4 0.0.0.0 and bind_ip6 ::.
+   * Relay IPv4 from whichever address the routes choose, even where the host has the public one.
+   * Matters for bind_ip4 0.0.0.0 alone. Default: from the public one.
    */
   bool any_ip4;
+  /** The same for IPv6 and bind_ip6 ::. */
   bool any_ip6;
   /**
    * Do not ask the host for its addresses. By default the adapter tells the engine all of them, and
@@ -91,7 +115,7 @@ typedef struct fzr_udp_config {
   bool ignore_host_addrs;
 } fzr_udp_config;
 
-/** `fzr_udp_config_init` returns a config of defaults. */
+/** `fzr_udp_config_init` returns a config of defaults, with `size` set. */
 static inline fzr_udp_config fzr_udp_config_init(void)
 {
   fzr_udp_config config;
@@ -100,15 +124,15 @@ static inline fzr_udp_config fzr_udp_config_init(void)
   return config;
 }
 
-/** Counters since the start, and gauges of now. */
+/** Counters since the adapter was made, and gauges of now. The library writes them. */
 typedef struct fzr_udp_stats {
-  /** Written by the library: bytes of this struct that it filled. */
+  /** An output: how many bytes of this struct were filled. */
   size_t size;
-  /** Open now. */
+  /** Sockets that are open now: those that clients send to, and those of allocations. */
   uint64_t sockets;
-  /** Waiting to be sent now. */
+  /** Datagrams that wait to be sent now. */
   uint64_t queued_packets;
-  /** Of those. */
+  /** Bytes of those. */
   uint64_t queued_bytes;
   /** Datagrams that a full queue refused. */
   uint64_t queue_dropped;
@@ -116,28 +140,33 @@ typedef struct fzr_udp_stats {
   uint64_t send_errors;
   /** Errors read from sockets (ICMP and the like) */
   uint64_t receive_errors;
-  /** Recvmmsg. */
+  /** Calls of recvmmsg. */
   uint64_t receive_calls;
-  /** Sendmmsg. */
+  /** System calls that sent. */
   uint64_t send_calls;
-  /** Datagrams, segments of runs counted singly. */
+  /** Datagrams that were read; segments of runs are counted singly. */
   uint64_t received;
-  /** Likewise. */
+  /** Datagrams that were sent, likewise. */
   uint64_t sent;
-  /** What the kernel granted to listen sockets, bytes. */
+  /** SO_RCVBUF of listen sockets as the kernel granted it, bytes. */
   uint32_t receive_buffer;
+  /** SO_SNDBUF of listen sockets, likewise. */
   uint32_t send_buffer;
-  /** In use. */
+  /** Whether GRO is in use: the kernel hands over runs of datagrams. */
   bool gro;
+  /** Whether GSO is in use: the kernel takes runs of datagrams. */
   bool gso;
-  /** The system tells when an address of the host comes or goes. */
+  /** Whether the system tells when an address of the host comes or goes. */
   bool follows_addrs;
-  /** Relayed data leaves from the public IPv4 address, which is the host's own. */
+  /** Whether relayed data leaves from the public IPv4 address, which is the host's own. */
   bool own_ip4;
+  /** The same of IPv6. */
   bool own_ip6;
-  /** Relayed IPv4 addresses can be had: the host has IPv4, see fzr_engine_set_offered. */
+  /** Whether relayed IPv4 addresses can be had: the host has IPv4. See fzr_engine_set_offered. */
   bool offered_ip4;
+  /** The same of IPv6. */
   bool offered_ip6;
+  /** 0. */
   uint8_t reserved[1];
   /** Runs that a path or device refused, and which then went one by one. */
   uint64_t gso_refused;
@@ -152,19 +181,28 @@ typedef struct fzr_udp_stats {
    * by the same socket; the most of all interfaces; 0: not known, or bound to loopback.
    */
   uint32_t neighbour_queue;
+  /** 0. */
   uint32_t reserved2;
 } fzr_udp_stats;
 
 /**
  * `fzr_udp_new` opens the listen sockets and makes an adapter. |config| is copied. On success
- * *|out| is the caller's. If the kernel does not have one of two families, the adapter does without
- * it.
+ * *|out| is the caller's: fzr_udp_free takes it back. If the kernel does not have one of two
+ * families, the adapter does without it. Nothing is read before fzr_udp_attach or
+ * fzr_udp_attach_to.
  *
- * Returns 0, FZR_ERR_INVALID_ARGUMENT, FZR_ERR_UNSUPPORTED, FZR_ERR_CONFIG_ADDRESS (a bind address
- * of the other family),
- * FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE (the port belongs to another process, also to another relay
- * of the same user),
- * FZR_ERR_IO_NO_SOCKET or FZR_ERR_IO; of the last ones *|sys_errno|, if not NULL, gets errno.
+ * Returns 0, or:
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, `size` is too small, `mem` lacks a function, or
+ *   one of `watch` and `unwatch` is missing. Mend the call.
+ * - FZR_ERR_UNSUPPORTED: |config| is of a later release and sets what this one does not know.
+ * - FZR_ERR_CONFIG_ADDRESS: a bind address is of the other family. Tell the operator.
+ * - FZR_ERR_NO_MEMORY: try again later.
+ * - FZR_ERR_IO_IN_USE: the port belongs to another process, also to another relay of the same user.
+ *   Tell the operator.
+ * - FZR_ERR_IO_NO_SOCKET: no descriptor or buffer space is left. Try again later.
+ * - FZR_ERR_IO: the system refused. Tell the operator what *|sys_errno| says.
+ *
+ * |sys_errno| may be NULL. With one of the last three *|sys_errno| gets errno.
  */
 FZR_API int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno);
 
@@ -177,50 +215,58 @@ FZR_API int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_er
  * those.
  *
  * Returns 0, or:
- * FZR_ERR_INVALID_ARGUMENT: a pointer is NULL.
- * FZR_ERR_INVALID_STATE: the adapter is attached already, or the driver has one for UDP.
- * FZR_ERR_NO_MEMORY.
- * FZR_ERR_IO: the host's addresses can't be listed; errno says why. What `watch` returned. After
- * one of the last three only fzr_udp_free is allowed.
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
+ * - FZR_ERR_INVALID_STATE: the adapter is attached already, or the driver has one for UDP.
+ * - FZR_ERR_NO_MEMORY: call fzr_udp_free, and try again later.
+ * - FZR_ERR_IO: the host's addresses cannot be listed, and errno says why. Call fzr_udp_free.
+ * - what `watch` returned, another FZR_ERR_…: call fzr_udp_free.
  */
 FZR_API int fzr_udp_attach_to(fzr_udp *udp, fzr_driver *driver);
 
 /**
- * `fzr_udp_attach` is the same with a driver of the adapter's own, for |engine|, which stays the
- * caller's and must outlive the adapter. Same errors.
+ * `fzr_udp_attach` begins relaying with a driver of the adapter's own, for |engine|. The engine
+ * stays the caller's and must outlive the adapter. All else is as with fzr_udp_attach_to.
+ *
+ * Returns 0, or what fzr_udp_attach_to returns, for the same reasons.
  */
 FZR_API int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine);
 
 /**
  * `fzr_udp_ops` returns the functions that fzr_udp_attach_to adds to a driver, with the adapter as
- * their `io`. They are for who puts functions of his own in front of them, by fzr_driver_remove and
- * fzr_driver_add after attaching; if these have an `io` of their own, fzr_driver_remove has to take
- * them off again before fzr_udp_free. Static memory.
+ * their `io`. It is constant. Any thread.
+ *
+ * They are for who puts functions of his own in front of them, by fzr_driver_remove and
+ * fzr_driver_add after attaching. If these have an `io` of their own, take them off again by
+ * fzr_driver_remove before fzr_udp_free.
  */
 FZR_API const fzr_io_ops *fzr_udp_ops(void);
 
 /**
- * `fzr_udp_free` unwatches and closes all sockets, leaves its driver, unless another adapter has
- * taken its place there, and frees |udp|; NULL is fine. Allocations that live have no sockets any
- * more: free the engine as well, or wait until they have ended.
+ * `fzr_udp_free` unwatches and closes all sockets and frees |udp|; NULL is fine. It leaves its
+ * driver, unless another adapter has taken its place there.
+ *
+ * Allocations that live have no sockets any more. Free the engine as well, or wait until they have
+ * ended.
  */
 FZR_API void fzr_udp_free(fzr_udp *udp);
 
-/** `fzr_udp_listen_port` returns the port of the listen sockets. */
+/** `fzr_udp_listen_port` returns the port of the listen sockets, or 0 of NULL. */
 FZR_API uint16_t fzr_udp_listen_port(const fzr_udp *udp);
 
 /**
- * `fzr_udp_on_ready` does what is to do on the descriptor of |token|: reads up to the budget,
- * relays, flushes. |events| says what it is ready for. The token, and others, may be gone when it
- * returns.
+ * `fzr_udp_on_ready` does what is to do on the descriptor of |token|: it reads up to the budget,
+ * relays, and flushes. |events| are bits FZR_WATCH_… of what it is ready for. The token, and
+ * others, may be gone when it returns. It does nothing before the adapter is attached.
  */
 FZR_API void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now);
 
 /** A descriptor that is ready: its token, and what it is ready for. */
 typedef struct fzr_udp_ready {
+  /** What `watch` was given for it. */
   void *token;
-  /** FZR_WATCH_…. */
+  /** Bits FZR_WATCH_…. */
   unsigned events;
+  /** 0. */
   unsigned reserved;
 } fzr_udp_ready;
 
@@ -230,14 +276,18 @@ typedef struct fzr_udp_ready {
  * system call. |ready| stays the caller's. A token that an earlier one of the same batch has closed
  * is harmless. All has been sent or queued when it returns.
  */
-FZR_API void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, fzr_time now);
+FZR_API void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n,
+                                    fzr_time now);
 
 /**
  * `fzr_udp_deadline` returns when fzr_udp_on_deadline wants to be called, or FZR_TIME_NEVER. O(1).
  */
 FZR_API fzr_time fzr_udp_deadline(const fzr_udp *udp);
 
-/** `fzr_udp_on_deadline` does the timers' work that is due at |now|. */
+/**
+ * `fzr_udp_on_deadline` does the timers' work that is due at |now|: that of fzr_driver_on_deadline,
+ * and the adapter's own. It may be called early. It does nothing before the adapter is attached.
+ */
 FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
 
 /**
@@ -247,46 +297,61 @@ FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
  * fzr_udp_now. It is told the Unix time by attaching, and here every minute.
  *
  * Returns 0, also when a signal came or nothing did, or:
- * FZR_ERR_INVALID_ARGUMENT: |udp| is NULL.
- * FZR_ERR_INVALID_STATE: the host watches by itself, or the adapter is not attached.
- * FZR_ERR_IO: the system failed, errno says how; end the loop.
+ * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL. Mend the call.
+ * - FZR_ERR_INVALID_STATE: the host watches by itself, or the adapter is not attached. Mend the
+ *   call.
+ * - FZR_ERR_IO: the system failed, and errno says how. End the loop.
  */
 FZR_API int fzr_udp_poll(fzr_udp *udp, fzr_time timeout);
 
 /**
- * `fzr_udp_poll_fd` returns a descriptor that is readable when fzr_udp_poll has something to do,
- * before it is due by fzr_udp_deadline: to wait for it together with others. It stays the
- * adapter's. -1: the host watches by itself, or |udp| is NULL.
+ * `fzr_udp_poll_fd` returns a descriptor to wait for together with others. It is readable when
+ * fzr_udp_poll has something to do, before it is due by fzr_udp_deadline. It stays the adapter's.
+ *
+ * Returns -1 if the host watches by itself, or |udp| is NULL.
  */
 FZR_API int fzr_udp_poll_fd(const fzr_udp *udp);
 
-/** `fzr_udp_now` returns the time of the system's monotonic clock (CLOCK_MONOTONIC). */
+/**
+ * `fzr_udp_now` returns the time of the system's monotonic clock (CLOCK_MONOTONIC), in nanoseconds.
+ * Any thread.
+ */
 FZR_API fzr_time fzr_udp_now(void);
 
 /**
- * `fzr_udp_random` is a fzr_random_fn for fzr_config: bytes of the system's generator (getrandom).
- * |ctx| is ignored. Early in the system's life it waits until the generator is seeded. Returns 0,
- * or -1 where the system has none.
+ * `fzr_udp_random` is a fzr_random_fn for fzr_config. It fills the |len| bytes at |out|, the
+ * caller's, with bytes of the system's generator (getrandom). |ctx| is ignored. Early in the
+ * system's life it waits until the generator is seeded. Any thread.
+ *
+ * Returns 0, or -1 where the system has no such generator.
  */
 FZR_API int fzr_udp_random(void *ctx, uint8_t *out, size_t len);
 
 /**
  * `fzr_udp_port_addr` writes to |out| which local address and port the socket of an allocation is
- * bound to, 0.0.0.0 or :: where it has all; |io| is its cookie, as in events. Returns 0 or
- * FZR_ERR_INVALID_ARGUMENT.
+ * bound to: 0.0.0.0 or :: where it has all. |io| is its cookie, as in events. O(1).
+ *
+ * Returns 0, or:
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
  */
 FZR_API int fzr_udp_port_addr(const fzr_udp *udp, const void *io, fzr_addr *out);
 
 /**
- * `fzr_udp_get_stats_sized` fills the |size| bytes at |stats|, whatever is in them: as
- * fzr_engine_stats_sized does. Returns 0 or
- * FZR_ERR_INVALID_ARGUMENT (NULL, or |size| too small for the member `size`).
+ * `fzr_udp_get_stats_sized` fills the |size| bytes at |stats|, whatever is in them. A caller that
+ * was compiled with a shorter struct gets no more than that, one with a longer struct zeros for the
+ * rest. O(1).
+ *
+ * Returns 0, or:
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, or |size| is too small for the member `size`. Mend
+ *   the call.
  */
 FZR_API int fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, size_t size);
 
 /**
- * `fzr_udp_get_stats` fills |stats|, whatever is in it. Returns 0 or FZR_ERR_INVALID_ARGUMENT
- * (NULL).
+ * `fzr_udp_get_stats` fills |stats|, the caller's, whatever is in it. O(1).
+ *
+ * Returns 0, or:
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
  */
 static inline int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
 {
@@ -294,8 +359,10 @@ static inline int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
 }
 
 /**
- * `fzr_udp_set_channel_hook` has |hook| called with each CHANNEL_BOUND and CHANNEL_UNBOUND event,
- * for an offload; NULL ends it. |hook| must not call into the adapter, but for fzr_udp_port_addr.
+ * `fzr_udp_set_channel_hook` has |hook| called with |ctx| and each FZR_EVENT_CHANNEL_BOUND and
+ * FZR_EVENT_CHANNEL_UNBOUND, for an offload. |hook| NULL ends it. The event is valid during the
+ * call only. |hook| must not call into the adapter, but for fzr_udp_port_addr. |ctx| stays the
+ * caller's.
  */
 FZR_API void fzr_udp_set_channel_hook(fzr_udp *udp, void (*hook)(void *ctx, const fzr_event *event),
                                       void *ctx);
