@@ -182,7 +182,7 @@ FAST void address(batch *b, const fzri_allocation *a, const fzri_channel *c, uns
   v->hdr = b->hdr;
   fzri_put16(b->hdr, c->number);
   fzri_put16(b->hdr + 2, v->len);
-  b->hdr += 2 * FZR_CHANNEL_HEADER_LEN; /* a shorter one may still join */
+  b->hdr += (size_t)2 * FZR_CHANNEL_HEADER_LEN; /* a shorter one may still join */
   if (v->tail_len != v->len)
     put_tail_header(b, v, c->number);
   v->to = a->client;
