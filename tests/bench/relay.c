@@ -411,11 +411,27 @@ static bool turn_set_up(relay_run *r)
   return ok;
 }
 
+/* Of a relay behind a NAT the host does not have the address that the relay names, and nothing goes there from loopback. */
+static bool connect_peer(const relay_run *r, unsigned client)
+{
+  char peer[FZR_ADDR_TEXT_MAX] = "", relayed[FZR_ADDR_TEXT_MAX] = "";
+  if (connect_to(r->peer_fds[client], &r->sessions[client].relayed) == 0)
+    return true;
+  const int error = errno;
+  fzr_addr_format(&r->b->peer_host, false, peer, sizeof peer);
+  fzr_addr_format(&r->sessions[client].relayed, false, relayed, sizeof relayed);
+  fprintf(stderr,
+          "fzr-bench: peers at %s can't reach the relayed address %s: %s. This host has to have it:\n"
+          "fzr-bench: behind a NAT measure a relay started with --public-ip4-addr 127.0.0.1\n",
+          peer, relayed, strerror(error));
+  return false;
+}
+
 static bool set_up(relay_run *r)
 {
   bool ok = r->b->floor ? floor_set_up(r) : turn_set_up(r);
   for (unsigned i = 0; ok && i < r->b->clients; i++) {
-    ok = connect_to(r->peer_fds[i], &r->sessions[i].relayed) == 0;
+    ok = connect_peer(r, i);
     r->up[i].out = r->sessions[i].fd;
     r->up[i].channel = r->sessions[i].channel;
     r->down[i].out = r->peer_fds[i];

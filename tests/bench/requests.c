@@ -154,7 +154,7 @@ void bench_explain(const bench *b, const session *sessions, unsigned n)
       stderr,
       "fzr-bench: its users may not send to %s, where fzr-bench's peers are: start firezone-relay with "
       "--allow-peer %s "
-      "while you measure\n"
+      "while you measure (embedded: fzr_config.peer_rules)\n"
       "fzr-bench: (its log says why; coturn: --allow-loopback-peers). A relay on this host reaches this "
       "host's other\n"
       "fzr-bench: addresses at the ports for allocations alone, whatever its rules are: without --peer it "

@@ -77,6 +77,19 @@ class Binding(unittest.TestCase):
         self.assertLess(time.monotonic() - begin, 10, "it ends before its time is over")
 
 
+class Relayed(unittest.TestCase):
+    def test_an_address_that_the_host_does_not_have(self):
+        """As behind a NAT: what can't be reached, why, and what to measure instead."""
+        with Relay(BINARY, "--public-ip4-addr", "203.0.113.7", "--bind-ip4-addr", "127.0.0.1", "--allow-peer", "127.0.0.1", v4=None, v6=None,
+                   probe=False) as relay:
+            done = subprocess.run([BENCH, "relay", "--server", "127.0.0.1:%d" % relay.port, "--stamp-secret-file", relay.secret_file.name,
+                                   "--packets", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                                  timeout=DEADLINE)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertRegex(done.stdout, r"peers at 127\.0\.0\.1 can't reach the relayed address 203\.0\.113\.7: (Invalid arg|Network is unr)")
+            self.assertIn("--public-ip4-addr 127.0.0.1", done.stdout)
+
+
 class Refresh(unittest.TestCase):
     def test_as_many_as_asked_for(self):
         with Relay(BINARY) as relay:
