@@ -56,6 +56,7 @@ if [ -e /proc/sys/net/ipv6/conf/lo/disable_ipv6 ] && [ "$(cat /proc/sys/net/ipv6
 fi
 
 echo "== starting the relay on 127.0.0.1"
+: >"$state/log" # it is looked at before the relay's shell may have opened it
 build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 "${ipv6[@]}" \
   --health-check-addr 127.0.0.1:0 --control-endpoint 127.0.0.1:0 --listen-port "$port" --auth-secret-file "$secret" >"$state/log" &
 relay=$!
