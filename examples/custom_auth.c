@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An engine that asks the application for credentials, driven by hand without any sockets: a client's first request comes in as
- * bytes, the answers go out as bytes. Shows what a scheme of one's own has to do. */
+ * bytes, the answers go out as bytes. Shows what a scheme of one's own has to do.
+ *
+ *   cc custom_auth.c $(pkg-config --cflags --libs libfzrelay) -o custom_auth
+ *   ./custom_auth
+ */
 #include <firezone_relay/firezone_relay.h>
 
 #include <stdio.h>

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two clients and a relay in memory, in virtual time, on memory_net.c: an adapter that has no sockets. The first client's relayed
- * address is the second's peer, so what they send each other passes the relay twice. A day goes by in an instant. */
+ * address is the second's peer, so what they send each other passes the relay twice. A day goes by in an instant.
+ *
+ *   cc simulate.c memory_net.c $(pkg-config --cflags --libs libfzrelay) -o simulate
+ *   ./simulate
+ */
 #include "memory_net.h"
 
 #include <stdio.h>

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One engine, two adapters: clients by UDP, and clients on streams, here one at the other end of a socket pair. Each gets an
- * allocation, and each talks to the same peer, who by UDP sees no difference. Ends by itself. */
+ * allocation, and each talks to the same peer, who by UDP sees no difference. Ends by itself.
+ *
+ *   cc two_adapters.c stream_adapter.c $(pkg-config --cflags --libs libfzrelay) -o two_adapters
+ *   ./two_adapters
+ */
 #include "stream_adapter.h"
 
 #include <firezone_relay/socket.h>
