@@ -85,6 +85,17 @@ static const char *name_of(const reader *r)
   return command_specs[r->o->command].name;
 }
 
+/* |text| without its dashes, of |len| up to a value. A secret on the command line could be read by every user of the host. */
+static int complain_of_unknown(reader *r, const char *argument, const char *text, size_t len)
+{
+  const char *command = name_of(r) ? name_of(r) : "", *space = name_of(r) ? " " : "";
+  if (len == strlen("auth-secret") && strncmp(text, "auth-secret", len) == 0)
+    return complain(
+        r, "unknown option '--auth-secret': expected --auth-secret-file or AUTH_SECRET: see %s%s--help",
+        command, space);
+  return complain(r, "unknown option '%.*s': see %s%s--help", option_len(argument), argument, command, space);
+}
+
 /* Reads one argument that begins with a dash; *|i| moves over a value of its own. */
 static int read_flag(reader *r, int argc, char **argv, int *i)
 {
@@ -94,8 +105,7 @@ static int read_flag(reader *r, int argc, char **argv, int *i)
   const option_spec *s = find_flag(text, len);
   const enum sub_command command = r->o->command;
   if (!s || (command == COMMAND_RELAY && !option_is_of(s, command)))
-    return complain(r, "unknown option '%.*s': see %s%s--help", option_len(argv[*i]), argv[*i],
-                    name_of(r) ? name_of(r) : "", name_of(r) ? " " : "");
+    return complain_of_unknown(r, argv[*i], text, len);
   if (!option_is_of(s, command))
     return complain(r, "%s: not an option of %s: see %s --help", display_name(s), name_of(r), name_of(r));
   const char *value = "true";
@@ -119,6 +129,8 @@ static int check_word(reader *r, const char *word)
     return 0;
   if (command_named(word) != COMMAND_RELAY)
     return complain(r, "%s: a sub-command has to be the first word: see --help", word);
+  if (strcmp(word, "help") == 0 || strcmp(word, "version") == 0)
+    return complain(r, "unknown sub-command '%s': there is --%s", word, word);
   command_list(names, sizeof names);
   if (command_is_mistaken(word))
     return complain(r, "unknown sub-command '%s': expected %s: see --help", word, names);

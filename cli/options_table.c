@@ -328,7 +328,7 @@ static const char *set_version(options *o, const char *t)
 
 static const char *set_ttl(options *o, const char *t)
 {
-  return value_duration(&o->ttl_seconds, t, 0);
+  return value_duration(&o->ttl_seconds, t, 1);
 }
 
 static const char *set_salt(options *o, const char *t)
@@ -457,7 +457,7 @@ const option_spec option_specs[] = {
     {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text", OF_ALL},
     {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version", OF_ALL},
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
-     "how long the credentials are valid", ONLY_CREDENTIALS},
+     "how long the credentials are valid, from 1s", ONLY_CREDENTIALS},
     {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
      "what follows the expiry in the username: up to 500 bytes of UTF-8, no colon", ONLY_CREDENTIALS},
     {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, "text, json or url",

@@ -200,7 +200,7 @@ class Credentials(unittest.TestCase):
 
     def test_expired_ones_are_refused(self):
         with Relay(BINARY, workers=WORKERS) as relay:
-            made = json.loads(self.make(relay, "--format", "json", "--ttl", "0"))
+            made = json.loads(self.make(relay, "--format", "json", "--ttl", "1"))
             # The relay counts whole seconds from when it last looked at the clock.
             wait_for(lambda: time.time() > made["expires_at"] + 2.1, "them to expire")
             with self.assertRaises(Refused) as caught:

@@ -386,7 +386,10 @@ START_TEST(test_durations)
   ck_assert_int_eq(READ(PUBLIC, "--shutdown-timeout", "49711d"), -1);
   check_complaint("--shutdown-timeout", "from 0 to 49710d");
   ck_assert_int_eq(READ("credentials", "--ttl", "49711d"), -1);
-  check_complaint("--ttl", "from 0 to 49710d");
+  check_complaint("--ttl", "from 1s to 49710d");
+  ck_assert_int_eq(READ("credentials", "--ttl", "0"), -1); /* they would be of no use */
+  check_complaint("--ttl", "from 1s to 49710d");
+  ck_assert_int_eq(READ("credentials", "--ttl", "1"), 0);
 }
 END_TEST
 
