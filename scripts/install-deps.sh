@@ -23,6 +23,10 @@ for group in "$@"; do
   case "$group" in
   build) packages+=("${build_packages[@]}") ;;
   test) packages+=("${test_packages[@]}") ;;
+  -h | --help)
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
   *)
     echo "install-deps.sh: unknown group '$group': expected build or test" >&2
     exit 2

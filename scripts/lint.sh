@@ -4,8 +4,14 @@
 #
 #   scripts/lint.sh BUILD-FOLDER
 set -euo pipefail
-cd "$(dirname "$0")/.."
+case "${1:-}" in
+-h | --help)
+  sed -n '2,5s/^# \{0,1\}//p' "$0"
+  exit 0
+  ;;
+esac
 build=${1:?usage: scripts/lint.sh BUILD-FOLDER}
+cd "$(dirname "$0")/.."
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 
 mapfile -t sources < <(git ls-files 'lib/*.c' 'cli/*.c' ':!cli/xdp/*.bpf.c' 'examples/*.c' 'tests/bench/*.c')

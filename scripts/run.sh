@@ -68,7 +68,7 @@ for _ in $(seq 100); do
 done
 if ! grep -q 'Listening on' "$state/log"; then
   cat "$state/log" >&2
-  echo "run.sh: the relay did not start" >&2
+  echo "run.sh: the relay did not start; if its port is taken: RELAY_PORT=0 $0" >&2
   exit 1
 fi
 
@@ -84,11 +84,15 @@ fi
 health=$(sed -n 's/.*Health and metrics on //p' "$state/log")
 control=$(sed -n 's/.*Control of the log filter on //p' "$state/log")
 
+credentials=$(build/cli/firezone-relay credentials --auth-secret-file "$secret")
+user=$(sed -n 's/^username: *//p' <<<"$credentials")
+password=$(sed -n 's/^password: *//p' <<<"$credentials")
+
 cat <<END
 
 The relay runs. Credentials for any TURN client, valid for a day:
 
-$(build/cli/firezone-relay credentials --auth-secret-file "$secret" | sed 's/^/    /')
+$(printf '%s\n' "$credentials" | sed 's/^/    /')
     server:   127.0.0.1:$port (UDP)
     health:   $health/healthz
     metrics:  $health/metrics
@@ -96,7 +100,7 @@ $(build/cli/firezone-relay credentials --auth-secret-file "$secret" | sed 's/^/ 
 
 See it relay ten packets, from another terminal in $PWD:
 
-    ${prove[*]}
+    build/tests/bench/fzr-bench relay --server 127.0.0.1:$port --user '$user' --password '$password' --packets 10
 
 Stop it with Ctrl-C. Its log follows.
 

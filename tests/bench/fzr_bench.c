@@ -20,7 +20,7 @@ static const char help[] =
     "Modes:\n"
     "  relay       clients and peers, all of this process, send to each other through the server\n"
     "  binding     Binding requests\n"
-    "  allocate    full Allocate cycles; the allocations are kept until all are made\n"
+    "  allocate    full Allocate cycles, --clients of them; the allocations are kept until all are made\n"
     "  refresh     authenticated Refresh requests\n"
     "\n"
     "Logging in, one of:\n"
