@@ -292,9 +292,11 @@ FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
 
 /**
  * `fzr_udp_poll` waits for something to do and does it: one turn of a loop. It is for an adapter
- * without `watch` and `unwatch`. It waits |timeout| nanoseconds at most, rounded up to whole
- * milliseconds; 0 does not wait, FZR_TIME_NEVER is no bound. The engine has to be on the clock of
- * fzr_udp_now. It is told the Unix time by attaching, and here every minute.
+ * without `watch` and `unwatch`. |timeout| is a duration, not a moment: it waits that many
+ * nanoseconds at most, rounded up to whole milliseconds. 0 does not wait, FZR_TIME_NEVER is no
+ * bound. Any other above INT64_MAX counts as 0: a moment that has just passed, less fzr_udp_now(),
+ * is one. The engine has to be on the clock of fzr_udp_now. It is told the Unix time by attaching,
+ * and here every minute.
  *
  * Returns 0, also when a signal came or nothing did, or:
  * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL. Mend the call.

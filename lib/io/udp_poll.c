@@ -9,11 +9,17 @@
 /* Descriptors of one turn; those beyond are found by the next. */
 #define READY 64
 
+/* What a host gets that subtracts now from a moment that has passed: no one waits for centuries. */
+static bool is_wrapped(fzr_time timeout)
+{
+  return timeout > INT64_MAX && timeout != FZR_TIME_NEVER;
+}
+
 /* For epoll_wait: until |udp| has something to do by itself, but |timeout| at most; not too early. */
 static int wait_ms(const fzr_udp *udp, fzr_time now, fzr_time timeout)
 {
   const fzr_time deadline = fzr_udp_deadline(udp);
-  if (deadline <= now)
+  if (deadline <= now || is_wrapped(timeout))
     return 0;
   fzr_time wait = deadline == FZR_TIME_NEVER ? FZR_TIME_NEVER : deadline - now;
   if (timeout < wait)

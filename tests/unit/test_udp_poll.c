@@ -196,6 +196,21 @@ START_TEST(test_waits)
 }
 END_TEST
 
+/* Of a moment that has passed nothing is left to wait for. */
+START_TEST(test_passed_moment)
+{
+  static const fzr_time wrapped[] = {(fzr_time)-1 - 1, (fzr_time)-20 * FZR_MILLISECOND,
+                                     (fzr_time)INT64_MAX + 1};
+  for (unsigned i = 0; i < sizeof wrapped / sizeof *wrapped; i++) {
+    while (fzr_udp_deadline(udp) <= fzr_udp_now() + FZR_SECOND)
+      ck_assert_int_eq(fzr_udp_poll(udp, 0), 0);
+    const fzr_time deadline = fzr_udp_deadline(udp);
+    ck_assert_int_eq(fzr_udp_poll(udp, wrapped[i]), 0);
+    ck_assert_uint_lt(fzr_udp_now(), deadline);
+  }
+}
+END_TEST
+
 static void on_alarm(int number)
 {
   (void)number;
@@ -336,6 +351,7 @@ int main(void)
   tcase_add_test(tc, test_answers);
   tcase_add_test(tc, test_knows_what_time_it_is);
   tcase_add_test(tc, test_waits);
+  tcase_add_test(tc, test_passed_moment);
   tcase_add_test(tc, test_signal_ends_the_waiting);
   tcase_add_test(tc, test_misuse);
   suite_add_tcase(suite, tc);
