@@ -106,9 +106,12 @@ typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const fzr_auth_request *r
 
 /** A row of FZR_AUTH_STATIC. */
 typedef struct fzr_user {
-  /** Zero-terminated, 1 byte or more. Requests have at most 508 bytes of it. */
+  /**
+   * Zero-terminated, 1 to 508 bytes: a request can carry no more. Requests are refused whose
+   * username is not UTF-8, so nobody can log in by such a name.
+   */
   const char *username;
-  /** Zero-terminated. */
+  /** Zero-terminated, 1 byte or more. */
   const char *password;
 } fzr_user;
 

@@ -706,8 +706,8 @@ FZR_API int fzr_engine_set_secrets(fzr_engine *engine, const char *secret, const
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |users| is and |count| is not 0. Mend the call.
- * - FZR_ERR_CONFIG_AUTH: a name is empty, too long or there twice, or has no password. Tell the
- *   operator.
+ * - FZR_ERR_CONFIG_AUTH: a name is empty, longer than 508 bytes or there twice, or its password is
+ *   empty or NULL. Tell the operator.
  * - FZR_ERR_NO_MEMORY: try again later.
  * - FZR_ERR_UNSUPPORTED: the engine has another scheme. Mend the call.
  */

@@ -51,7 +51,8 @@ static int measure(const fzr_user *from, size_t count, size_t *total)
   *total = 0;
   for (size_t i = 0; i < count; i++) {
     const size_t len = from[i].username ? strlen(from[i].username) : 0;
-    if (!len || len > UINT16_MAX || !from[i].password || __builtin_add_overflow(*total, len, total))
+    const bool has_password = from[i].password && *from[i].password;
+    if (!len || len > FZRI_USERNAME_MAX || !has_password || __builtin_add_overflow(*total, len, total))
       return FZR_ERR_CONFIG_AUTH;
   }
   return 0;

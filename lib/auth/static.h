@@ -6,6 +6,9 @@
 #include "../base/mem.h"
 #include "firezone_relay/auth.h"
 
+/* Bytes of a name: requests have no more of it (RFC 8489 section 14.3: fewer than 509). */
+#define FZRI_USERNAME_MAX 508u
+
 typedef struct fzri_static_user {
   const char *name; /* in `names` */
   uint32_t len;
@@ -20,7 +23,7 @@ typedef struct fzri_static_users {
 } fzri_static_users;
 
 /* Makes |users| of the |count| at |from|, with keys for |realm|. Returns 0; FZR_ERR_CONFIG_AUTH (an empty name, a name twice, one that
- * no attribute can hold, no password); or FZR_ERR_NO_MEMORY. |users| is empty after an error. O(n log n). */
+ * is too long, no password or an empty one); or FZR_ERR_NO_MEMORY. |users| is empty after an error. O(n log n). */
 int fzri_static_init(fzri_static_users *users, fzri_mem *mem, const char *realm, const fzr_user *from,
                      size_t count);
 /* Wipes the keys and gives the memory back; |users| is empty then. */

@@ -3,8 +3,6 @@
 
 #include "../base/utf8.h"
 
-#define USERNAME_MAX 508u /* RFC 8489 section 14.3: fewer than 509 bytes */
-
 /* Whether the credential is the one that the allocation was used with last; its key is at hand then. For an Allocate to which the
  * allocation gives way it is as if there were none: a new allocation takes a credential that is good by itself. */
 static bool is_of_allocation(const fzr_engine *e, const fzri_request *r)
@@ -128,7 +126,7 @@ unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
   enum fzri_nonce_kind nonce = FZRI_NONCE_FOREIGN;
   enum fzr_auth_result result = FZR_AUTH_UNKNOWN;
   /* What follows hashes the username, and more than once. */
-  if (r->username.len > USERNAME_MAX || !fzri_utf8_valid(r->username.value, r->username.len))
+  if (r->username.len > FZRI_USERNAME_MAX || !fzri_utf8_valid(r->username.value, r->username.len))
     return fzri_refuse(r, 400, FZR_REFUSAL_USERNAME_TEXT);
   if (!fzr_stun_has(&r->msg, FZR_ATTR_MESSAGE_INTEGRITY) || !r->username.value)
     return fzri_refuse(r, 401, FZR_REFUSAL_NO_CREDENTIALS);

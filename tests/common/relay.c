@@ -188,7 +188,7 @@ static void keep_nonce(fzt_client_state *client, const fzr_stun_msg *msg)
 
 int fzt_allocate(fzt_relay *relay, fzt_client_state *client)
 {
-  uint8_t buffer[512];
+  uint8_t buffer[FZT_USERNAME_MAX + 512];
   fzr_stun_builder b;
   fzr_stun_msg msg;
   int code = 401;

@@ -276,13 +276,15 @@ START_TEST(test_users_that_are_none)
 {
   fzt_client_state alice;
   static const fzr_user twice[] = {{"a", "x"}, {"b", "x"}, {"a", "y"}}, empty[] = {{"", "x"}},
-                        none[] = {{"a", NULL}}, nobody[] = {{NULL, "x"}}, good[] = {{"a", "b"}};
+                        none[] = {{"a", NULL}}, blank[] = {{"b", "x"}, {"a", ""}}, nobody[] = {{NULL, "x"}},
+                        good[] = {{"a", "b"}};
   make_static();
   ck_assert_int_eq(fzr_engine_set_users(NULL, good, 1), FZR_ERR_INVALID_ARGUMENT);
   ck_assert_int_eq(fzr_engine_set_users(relay.engine, NULL, 1), FZR_ERR_INVALID_ARGUMENT);
   ck_assert_int_eq(fzr_engine_set_users(relay.engine, twice, 3), FZR_ERR_CONFIG_AUTH);
   ck_assert_int_eq(fzr_engine_set_users(relay.engine, empty, 1), FZR_ERR_CONFIG_AUTH);
   ck_assert_int_eq(fzr_engine_set_users(relay.engine, none, 1), FZR_ERR_CONFIG_AUTH);
+  ck_assert_int_eq(fzr_engine_set_users(relay.engine, blank, 2), FZR_ERR_CONFIG_AUTH);
   ck_assert_int_eq(fzr_engine_set_users(relay.engine, nobody, 1), FZR_ERR_CONFIG_AUTH);
   for (uint64_t n = 1; n <= 2; n++) {
     const uint64_t live = relay.mem.live;
@@ -292,6 +294,23 @@ START_TEST(test_users_that_are_none)
   }
   static_client(&alice, "198.51.100.1:4000", "alice", "a");
   ck_assert_int_eq(fzt_allocate(&relay, &alice), 0);
+}
+END_TEST
+
+/* As long as a request can carry it, and no longer. */
+START_TEST(test_longest_name)
+{
+  fzt_client_state c;
+  char name[510];
+  const fzr_user users[] = {{name, "a"}};
+  memset(name, 'n', sizeof name - 1);
+  name[509] = 0;
+  make_static();
+  ck_assert_int_eq(fzr_engine_set_users(relay.engine, users, 1), FZR_ERR_CONFIG_AUTH);
+  name[508] = 0;
+  ck_assert_int_eq(fzr_engine_set_users(relay.engine, users, 1), 0);
+  static_client(&c, "198.51.100.1:4000", name, "a");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
 }
 END_TEST
 
@@ -714,6 +733,7 @@ int main(void)
   tcase_add_test(tc, test_secrets_that_are_none);
   tcase_add_test(tc, test_users);
   tcase_add_test(tc, test_users_that_are_none);
+  tcase_add_test(tc, test_longest_name);
   tcase_add_test(tc, test_of_other_schemes);
   tcase_add_test(tc, test_rules_end_channels);
   tcase_add_test(tc, test_rules_end_what_carries_an_address);
