@@ -39,7 +39,10 @@ enum fzr_error {
   FZR_ERR_CONFIG_ADDRESS = -201,
   /** The range of ports is empty, holds 0, or is not that of the fzr_shared. */
   FZR_ERR_CONFIG_PORTS = -202,
-  /** There is no usable authentication scheme: no secret, no users or no callback. */
+  /**
+   * There is no usable authentication scheme: no callback, or a secret or a user that is
+   * missing, empty, too long or there twice.
+   */
   FZR_ERR_CONFIG_AUTH = -203,
   /** A rule of the peer policy is none: no CIDR, or its prefix does not fit the address. */
   FZR_ERR_CONFIG_RULE = -204,

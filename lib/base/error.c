@@ -11,15 +11,15 @@ const char *fzr_strerror(int error)
   case FZR_ERR_BUFFER_TOO_SMALL:
     return "buffer too small";
   case FZR_ERR_INVALID_STATE:
-    return "not possible in this state";
+    return "not possible in this state, or nothing by that name";
   case FZR_ERR_UNSUPPORTED:
-    return "not supported by this version of the library";
+    return "not supported by this version of the library, or not by this engine";
   case FZR_ERR_CONFIG_ADDRESS:
-    return "no usable address configured";
+    return "no usable address configured, or one of the wrong family";
   case FZR_ERR_CONFIG_PORTS:
     return "invalid port range";
   case FZR_ERR_CONFIG_AUTH:
-    return "no usable authentication configured";
+    return "authentication scheme, secret or users are wrong";
   case FZR_ERR_CONFIG_RULE:
     return "invalid peer rule";
   case FZR_ERR_CONFIG_LIMIT:
