@@ -94,13 +94,13 @@ class Readme(unittest.TestCase):
             self.assertNotIn("refused", done.stdout)
         self.stop(relay)
 
-    def test_embed_it(self):
-        """The relay that stands there, as it stands there, and what README says will make allocations on it."""
+    def embedded(self, change=lambda source, section: source):
+        """Starts the relay that stands there, as it stands there or changed; returns it and the command that README has for it."""
         with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as readme:
             section = readme.read().split("\n## Embed it\n")[1].split("\n## ")[0]
         program, built = (os.path.join(self.folder.name, name) for name in ("relay.c", "relay"))
         with open(program, "w", encoding="utf-8") as out:
-            out.write(re.search(r"```c\n(.*?)```", section, re.S).group(1))
+            out.write(change(re.search(r"```c\n(.*?)```", section, re.S).group(1), section))
         library = os.path.join(os.path.dirname(BENCH), "..", "..", "lib", "libfzrelay.a")
         made = subprocess.run(["cc", program, "-I", os.path.join(SOURCE, "include"), library, "-lmbedcrypto", "-o", built],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=DEADLINE, check=False)
@@ -111,15 +111,34 @@ class Readme(unittest.TestCase):
         self.addCleanup(relay.kill)
         command = re.search(r"`(fzr-bench allocate [^`]*)`", section).group(1) + " --seconds 1"
         def allocates():
-            done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.env,
-                                  timeout=DEADLINE, check=False)
+            done = self.run_command(command)
             self.assertIsNone(relay.process.poll(), relay.output())
             return done.returncode == 0 and done.stdout
         print(wait_for(allocates, "allocations on README's relay"))
+        return relay, command
+
+    def run_command(self, command):
+        return subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.env,
+                              timeout=DEADLINE, check=False)
+
+    def test_embed_it(self):
+        _, command = self.embedded()
         # The host's own address is out of reach, with nothing said about it.
-        done = subprocess.run(["bash", "-c", command.replace("allocate", "relay")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, env=self.env, timeout=DEADLINE, check=False)
+        done = self.run_command(command.replace("allocate", "relay"))
         self.assertIn("403 Forbidden", done.stdout)
+        self.assertIn("fzr_config.peer_rules", done.stdout)
+
+    def test_embed_it_and_see_it_relay(self):
+        """On loopback, or with the rule that README has for it."""
+        def with_rule(source, section):
+            rule = re.search(r"`(fzr_peer_rule rule; [^`]*)`", section).group(1)
+            return source.replace("  fzr_udp_config adapter", "  %s\n  fzr_udp_config adapter" % rule)
+
+        for change in (lambda source, section: source.replace(ADDRESS, "127.0.0.1"), with_rule):
+            relay, command = self.embedded(change)
+            done = self.run_command(command.replace("allocate", "relay"))
+            relay.kill()
+            self.assertEqual(done.returncode, 0, done.stdout)
 
     def test_measuring_a_relay_that_was_not_told(self):
         """403, and both sides say what would help. What fzr-bench had allocated is given back."""
