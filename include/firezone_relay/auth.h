@@ -67,7 +67,7 @@ typedef struct fzr_auth_key {
    * take such an answer for a forgery.
    */
   bool sign_unauthenticated;
-  /** 0. */
+  /** It comes as 0; leave it so. This release does not look at it. */
   uint8_t reserved[5];
   /** Unix seconds, after which the answer is 401; FZR_NO_EXPIRY if it never is. */
   uint64_t expires;
@@ -91,7 +91,7 @@ typedef struct fzr_auth_request {
    * offered another one (PASSWORD-ALGORITHMS, RFC 8489 section 9.2.1).
    */
   uint8_t algorithm;
-  /** 0. */
+  /** The library writes 0. */
   uint8_t reserved[31];
 } fzr_auth_request;
 

@@ -88,7 +88,7 @@ typedef struct fzr_peer_rule {
   uint8_t prefix;
   /** Whether peers within are allowed, or denied. */
   bool allow;
-  /** 0. */
+  /** Set it to 0. This release does not look at it. */
   uint8_t reserved[2];
 } fzr_peer_rule;
 
@@ -161,18 +161,21 @@ typedef struct fzr_config {
   fzr_random_fn random;
   /** What `random` is called with. */
   void *random_ctx;
-  /** What takes log records; NULL: there are none. */
+  /** What takes log records, those up to `log_level`; NULL: there are none. */
   fzr_log_fn log;
   /** What `log` is called with. */
   void *log_ctx;
-  /** The last level that `log` gets: records of others are not even made. */
+  /**
+   * The last level that `log` gets, an enum fzr_log_level: records of others are not even made. 0
+   * is FZR_LOG_OFF, no records: set it, too. What is above FZR_LOG_TRACE lets all through.
+   */
   uint8_t log_level;
 
   /** Begin refusing new allocations, see fzr_engine_set_draining. */
   bool draining;
   /** An enum fzr_replace. */
   uint8_t replace_allocations;
-  /** 0. */
+  /** Set it to 0. This release does not look at it. */
   uint8_t reserved;
 
   /**
@@ -183,15 +186,15 @@ typedef struct fzr_config {
   /** Likewise. At least one of both is required. */
   fzr_addr public_ip6;
   /**
-   * The port that clients talk to; 0: 3478. The peer policy alone uses it: no peer has it. See
-   * fzr_engine_add_listen_port.
+   * The port that clients talk to; 0: 3478. The peer policy alone uses it: no peer has it. With
+   * fzr_udp leave it 0: the adapter tells the engine its own port. See fzr_engine_add_listen_port.
    */
   uint16_t listen_port;
   /** The first port for allocations; 0: 49152. */
   uint16_t lowest_port;
   /** The last port for allocations; 0: 65535. */
   uint16_t highest_port;
-  /** 0. */
+  /** Set it to 0. This release does not look at it. */
   uint16_t reserved2;
   /**
    * What the shards of one relay share: made for exactly this range of ports, and it outlives the
@@ -293,7 +296,7 @@ typedef struct fzr_config {
    * clients know several relays, they turn to another one.
    */
   bool silent_when_full;
-  /** 0. */
+  /** Set it to 0. This release does not look at it. */
   uint8_t reserved3[2];
 } fzr_config;
 
@@ -342,7 +345,7 @@ typedef struct fzr_pkt {
   uint32_t len;
   /** Size of each segment but the last; 0: `data` is one datagram. */
   uint16_t seg;
-  /** 0. */
+  /** Set it to 0. This release does not look at it. */
   uint16_t reserved;
   /** Who sent it. */
   fzr_addr from;
@@ -518,7 +521,7 @@ typedef struct fzr_event {
   uint8_t flags;
   /** CHANNEL_…: that of its verdicts from the client; those from the peer have this plus one. */
   uint32_t flow;
-  /** 0. */
+  /** The library writes 0. */
   uint32_t reserved;
   /** CHANNEL_…: the client's address. */
   fzr_addr client;
@@ -545,7 +548,7 @@ typedef struct fzr_transmit {
   uint16_t len;
   /** Who asked has proved nothing: others do not wait for this answer, and it may be dropped. */
   bool to_stranger;
-  /** 0. */
+  /** The library writes 0. */
   uint8_t reserved[5];
   /** The client that asked. */
   fzr_addr to;
@@ -781,7 +784,11 @@ typedef struct fzr_allocation {
   fzr_addr relayed[2];
   /** When it ends if it is not refreshed: 10 s later than the client was told. */
   fzr_time expires;
-  /** Whose it is: what fzr_engine_user returns for the username that it was used with last. */
+  /**
+   * Whose it is: what fzr_engine_user returns for the username that it was used with last. The
+   * engine keeps no names. Who wants them asks fzr_engine_user for the names that he knows, or
+   * remembers it of the username in FZR_LOG_ALLOCATION_CREATED, which is cut after 128 bytes.
+   */
   uint64_t user;
   /** How many channels it has, those included whose number rests. */
   uint32_t channels;
@@ -790,7 +797,7 @@ typedef struct fzr_allocation {
    * answered. fzr_stats.allocations does not count it.
    */
   bool opening;
-  /** 0: for what is to come. */
+  /** The library writes 0. It is for what is to come. */
   uint8_t reserved[35];
 } fzr_allocation;
 

@@ -166,7 +166,7 @@ typedef struct fzr_udp_stats {
   bool offered_ip4;
   /** The same of IPv6. */
   bool offered_ip6;
-  /** 0. */
+  /** The library writes 0. */
   uint8_t reserved[1];
   /** Runs that a path or device refused, and which then went one by one. */
   uint64_t gso_refused;
@@ -181,7 +181,7 @@ typedef struct fzr_udp_stats {
    * by the same socket; the most of all interfaces; 0: not known, or bound to loopback.
    */
   uint32_t neighbour_queue;
-  /** 0. */
+  /** The library writes 0. */
   uint32_t reserved2;
 } fzr_udp_stats;
 
@@ -266,7 +266,7 @@ typedef struct fzr_udp_ready {
   void *token;
   /** Bits FZR_WATCH_…. */
   unsigned events;
-  /** 0. */
+  /** Set it to 0. This release does not look at it. */
   unsigned reserved;
 } fzr_udp_ready;
 
