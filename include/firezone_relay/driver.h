@@ -11,7 +11,8 @@
  * follows from. So an adapter sets `from.transport` and `to.transport` of the packets of its
  * clients to its own.
  *
- * udp.h is one adapter, for UDP.
+ * An engine has one driver at a time: it takes all events and answers. udp.h is one adapter, for
+ * UDP.
  */
 #ifndef FIREZONE_RELAY_DRIVER_H
 #define FIREZONE_RELAY_DRIVER_H
@@ -108,7 +109,9 @@ FZR_API int fzr_driver_new(fzr_engine *engine, const fzr_mem *mem, fzr_driver **
  * - FZR_ERR_INVALID_ARGUMENT: |driver| or |ops| is NULL, |transport| is none, `size` is too small,
  *   or a function is missing. Mend the call.
  * - FZR_ERR_UNSUPPORTED: |ops| has functions that this library does not know.
- * - FZR_ERR_INVALID_STATE: there is one for |transport|. Remove it first.
+ * - FZR_ERR_INVALID_STATE: there is one for |transport|: remove it first. Or |transport| is UDP and
+ *   the engine has allocations, whose cookies are another adapter's: wait until they have ended, or
+ *   end them (fzr_engine_end_allocation).
  */
 FZR_API int fzr_driver_add(fzr_driver *driver, enum fzr_transport transport, const fzr_io_ops *ops,
                            void *io);
@@ -118,8 +121,8 @@ FZR_API int fzr_driver_add(fzr_driver *driver, enum fzr_transport transport, con
  * this |io|. If another one has taken its place, that one stays. NULL for |driver| is fine.
  *
  * What is for its clients is dropped from then on. Without an adapter for UDP new Allocates get
- * 508, and no port is closed. Another one for UDP must not be added before all allocations have
- * ended, for it would get the cookies of the first.
+ * 508, and no port is closed. Another one for UDP can't be added before all allocations have ended,
+ * for it would get the cookies of the first.
  */
 FZR_API void fzr_driver_remove(fzr_driver *driver, enum fzr_transport transport, const void *io);
 

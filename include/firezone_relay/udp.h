@@ -216,7 +216,8 @@ FZR_API int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_er
  *
  * Returns 0, or:
  * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
- * - FZR_ERR_INVALID_STATE: the adapter is attached already, or the driver has one for UDP.
+ * - FZR_ERR_INVALID_STATE: the adapter is attached already, the driver has one for UDP, or the
+ *   engine has allocations of an earlier one. See fzr_driver_add.
  * - FZR_ERR_NO_MEMORY: call fzr_udp_free, and try again later.
  * - FZR_ERR_IO: the host's addresses cannot be listed, and errno says why. Call fzr_udp_free.
  * - what `watch` returned, another FZR_ERR_…: call fzr_udp_free.
@@ -236,8 +237,8 @@ FZR_API int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine);
  * their `io`. It is constant. Any thread.
  *
  * They are for who puts functions of his own in front of them, by fzr_driver_remove and
- * fzr_driver_add after attaching. If these have an `io` of their own, take them off again by
- * fzr_driver_remove before fzr_udp_free.
+ * fzr_driver_add right after attaching, when there are no allocations yet. If these have an `io` of
+ * their own, take them off again by fzr_driver_remove before fzr_udp_free.
  */
 FZR_API const fzr_io_ops *fzr_udp_ops(void);
 

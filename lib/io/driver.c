@@ -53,6 +53,20 @@ static bool is_transport(enum fzr_transport transport)
   return (unsigned)transport < TRANSPORTS;
 }
 
+/* Whether allocations have sockets of an adapter that was there before. Those that have ended have none any more: what events
+ * are left of them is for nobody. */
+static bool has_ports_of_another(fzr_driver *d)
+{
+  fzr_allocation first;
+  fzr_event event;
+  uint32_t cursor = 0;
+  if (fzr_engine_list_allocations(d->engine, &cursor, &first, 1))
+    return true;
+  while (fzr_engine_next_event(d->engine, &event))
+    ;
+  return false;
+}
+
 int fzr_driver_add(fzr_driver *d, enum fzr_transport transport, const fzr_io_ops *ops, void *io)
 {
   fzr_io_ops copy = {0};
@@ -64,7 +78,7 @@ int fzr_driver_add(fzr_driver *d, enum fzr_transport transport, const fzr_io_ops
   const bool opens = copy.open_port && copy.close_port;
   if (!copy.forward || !copy.transmit || (transport == FZR_TRANSPORT_UDP && !opens))
     return FZR_ERR_INVALID_ARGUMENT;
-  if (d->adapters[transport].ops.forward)
+  if (d->adapters[transport].ops.forward || (transport == FZR_TRANSPORT_UDP && has_ports_of_another(d)))
     return FZR_ERR_INVALID_STATE;
   d->adapters[transport] = (adapter){copy, io};
   return 0;

@@ -274,8 +274,15 @@ int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine)
     return FZR_ERR_INVALID_ARGUMENT;
   if (udp->driver)
     return FZR_ERR_INVALID_STATE;
-  const int error = fzr_driver_new(engine, &udp->mem.hooks, &udp->own_driver);
-  return error ? error : begin(udp, udp->own_driver);
+  int error = fzr_driver_new(engine, &udp->mem.hooks, &udp->own_driver);
+  if (error)
+    return error;
+  error = begin(udp, udp->own_driver);
+  if (!udp->driver) { /* not even added: it may be tried again */
+    fzr_driver_free(udp->own_driver);
+    udp->own_driver = NULL;
+  }
+  return error;
 }
 
 /* ---- what the host calls ---- */

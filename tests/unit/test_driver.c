@@ -348,6 +348,29 @@ START_TEST(test_no_ports_without_udp)
 }
 END_TEST
 
+/* The cookies of ports are those of the adapter that opened them: no other one gets them. */
+START_TEST(test_no_other_adapter_while_there_are_ports)
+{
+  adapter second = {.now = relay.now};
+  fzr_driver *other;
+  io.open_result = FZR_ERR_IO_PENDING;
+  allocate();
+  fzr_driver_remove(driver, FZR_TRANSPORT_UDP, &io);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &ops, &second), FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_driver_port_result(driver, io.pending_port, FZR_FAMILY_IPV4, 0, &io, relay.now), 0);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &ops, &second), FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_driver_new(relay.engine, NULL, &other), 0);
+  ck_assert_int_eq(fzr_driver_add(other, FZR_TRANSPORT_UDP, &ops, &second), FZR_ERR_INVALID_STATE);
+  fzr_driver_free(other);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &stream_ops, &stream), 0);
+  /* What is left of one that has ended goes to nobody. */
+  ck_assert_int_eq(fzr_engine_end_allocation(relay.engine, &client.addr, &client.server, relay.now), 0);
+  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, &ops, &second), 0);
+  fzr_driver_on_deadline(driver, relay.now);
+  ck_assert_str_eq(second.trace, "");
+}
+END_TEST
+
 START_TEST(test_misuse)
 {
   fzr_driver *d;
@@ -391,6 +414,7 @@ int main(void)
   tcase_add_test(tc, test_data_go_by_transport);
   tcase_add_test(tc, test_nobody_gets_what_was_anothers);
   tcase_add_test(tc, test_no_ports_without_udp);
+  tcase_add_test(tc, test_no_other_adapter_while_there_are_ports);
   tcase_add_test(tc, test_misuse);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The UDP adapter on real loopback sockets: byte for byte, in order, nothing twice, nothing lost; errors, and how it begins. */
+#include "io/udp_internal.h"
 #include "udp_rig.h"
 
 #include <errno.h>
@@ -578,10 +579,7 @@ START_TEST(test_what_another_adapter_relays_leaves_at_once)
   size_t taken = 0;
   uint8_t bytes[64];
   rig_start(false, _i, false);
-  /* The rig's adapter made its driver: one of the test's own takes its place, for its engine. */
-  fzr_driver *driver;
-  ck_assert_int_eq(fzr_driver_new(rig.relay.engine, NULL, &driver), 0);
-  ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_UDP, fzr_udp_ops(), rig.udp), 0);
+  fzr_driver *driver = rig.udp->driver; /* the rig's adapter made it */
   ck_assert_int_eq(fzr_driver_add(driver, FZR_TRANSPORT_TCP, &other, &taken), 0);
   fzr_pkt pkts[3];
   for (unsigned i = 0; i < 3; i++) {
@@ -593,7 +591,28 @@ START_TEST(test_what_another_adapter_relays_leaves_at_once)
   memset(bytes, 0, sizeof bytes);
   for (unsigned i = 0; i < 3; i++)
     rig_expect(rig.peer_fd, i, 16, false);
-  fzr_driver_free(driver);
+  rig_stop();
+}
+END_TEST
+
+/* One that comes after another finds the ports of that: it may begin when they are over, and has kept nothing until then. */
+START_TEST(test_next_adapter_waits_for_the_end)
+{
+  rig_host h = {.count = 0};
+  fzr_udp *next;
+  rig_start(false, false, false);
+  fzr_udp_config c = {.size = sizeof c, .watch = rig_watch, .unwatch = rig_unwatch, .watch_ctx = &h};
+  c.bind_ip4 = fzt_addr("127.0.0.1");
+  ck_assert_int_eq(fzr_udp_new(&c, &next, NULL), 0);
+  fzr_udp_free(rig.udp);
+  rig.udp = next;
+  ck_assert_int_eq(fzr_udp_attach(next, rig.relay.engine), FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_udp_attach(next, rig.relay.engine), FZR_ERR_INVALID_STATE);
+  fzr_allocation one;
+  uint32_t cursor = 0;
+  while (fzr_engine_list_allocations(rig.relay.engine, &cursor, &one, 1))
+    ck_assert_int_eq(fzr_engine_end_allocation(rig.relay.engine, &one.client, &one.server, rig.relay.now), 0);
+  ck_assert_int_eq(fzr_udp_attach(next, rig.relay.engine), 0);
   rig_stop();
 }
 END_TEST
@@ -664,6 +683,7 @@ int main(void)
   tcase_add_test(tc, test_shared_driver);
   tcase_add_test(tc, test_freed_adapter_leaves_its_driver);
   tcase_add_loop_test(tc, test_what_another_adapter_relays_leaves_at_once, 0, 2);
+  tcase_add_test(tc, test_next_adapter_waits_for_the_end);
   tcase_add_test(tc, test_config);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
