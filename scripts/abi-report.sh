@@ -45,6 +45,7 @@ build() {
 mkdir "$work/old" "$work/new"
 git archive "$old" | tar -x -C "$work/old"
 # What is here, changes that are not committed included.
+# shellcheck disable=SC2016
 git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' - |
   tar -c --null -T - | tar -x -C "$work/new"
 build "$work/old"

@@ -19,15 +19,15 @@ exported=$(nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | sort
 declared=$(sed -nE 's/^FZR_API [^(]*\b(fzr_[a-z0-9_]+)\(.*/\1/p' "$@" | sort)
 [ -n "$named" ] || complain "$map names nothing"
 diff <(echo "$named") <(echo "$exported") >&2 || complain "the exported symbols are not those of $map (< named, > exported)"
-diff <(sed 's/@@.*//' <<<"$named") <(echo "$declared") >&2 ||
+diff <(echo "$named" | cut -d @ -f 1) <(echo "$declared") >&2 ||
   complain "the headers declare other functions than $map names (< named, > declared)"
 
 # A struct that may grow begins with its size: it has an initialiser, or is filled by a function that is told the size.
-for struct in $(awk '/^typedef struct fzr_[a-z_]+ \{/ { name = $3; next } /^}/ { name = "" }
-    name != "" && !/^ *(\/\*|\*)/ && /;/ { if (/ size_t size;/) print name; name = "" }' "$@"); do
+while read -r struct; do
   grep -qE "^static inline $struct ${struct}_init\(void\)|^FZR_API int fzr_[a-z_]+_sized\(.*\b$struct \*" "$@" ||
     complain "struct $struct has a size, and neither ${struct}_init nor a function …_sized"
-done
+done < <(awk '/^typedef struct fzr_[a-z_]+ \{/ { name = $3; next } /^}/ { name = "" }
+    name != "" && !/^ *(\/\*|\*)/ && /;/ { if (/ size_t size;/) print name; name = "" }' "$@")
 
 newest=$(sed -nE 's/^FZRELAY_([0-9.]+) .*/\1/p' "$map" | sort -V | tail -n 1)
 [ "$newest" = "${version%.*}" ] || complain "the newest node of $map is of $newest, the project is $version"
