@@ -148,8 +148,8 @@ FZR_API void fzr_driver_rx(fzr_driver *driver, enum fzr_side side, fzr_pkt *in, 
                            fzr_time now);
 
 /**
- * `fzr_driver_deadline` returns when fzr_driver_on_deadline wants to be called, or FZR_TIME_NEVER.
- * It changes with each call that gives input, so ask again after it. O(1).
+ * `fzr_driver_deadline` returns when fzr_driver_on_deadline wants to be called, or FZR_TIME_NEVER,
+ * also of NULL. It changes with each call that gives input, so ask again after it. O(1).
  */
 FZR_API fzr_time fzr_driver_deadline(const fzr_driver *driver);
 

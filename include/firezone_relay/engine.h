@@ -62,7 +62,9 @@ FZR_API int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *mem
 /** `fzr_shared_free` frees |shared|; NULL is fine. No engine may use it any more. */
 FZR_API void fzr_shared_free(fzr_shared *shared);
 
-/** `fzr_shared_ports_in_use` returns how many ports of |shared| are taken, a snapshot. */
+/**
+ * `fzr_shared_ports_in_use` returns how many ports of |shared| are taken, a snapshot; 0 of NULL.
+ */
 FZR_API uint32_t fzr_shared_ports_in_use(const fzr_shared *shared);
 
 /**
@@ -566,7 +568,7 @@ FZR_API bool fzr_engine_next_transmit(fzr_engine *engine, fzr_transmit *transmit
 
 /**
  * `fzr_engine_deadline` returns when fzr_engine_on_deadline wants to be called next, FZR_TIME_NEVER
- * if not at all. It may be early, never late by more than 150 ms. O(1).
+ * if not at all, or of NULL. It may be early, never late by more than 150 ms. O(1).
  */
 FZR_API fzr_time fzr_engine_deadline(const fzr_engine *engine);
 
@@ -657,14 +659,15 @@ FZR_API int fzr_engine_set_offered(fzr_engine *engine, enum fzr_family family, b
  * `fzr_engine_public_addr` writes the public address of |family|, as it was configured, to |out|,
  * the caller's. O(1).
  *
- * Returns whether there is one. If not, |out| is untouched.
+ * Returns whether there is one; false also if a pointer is NULL. If not, |out| is untouched.
  */
 FZR_API bool fzr_engine_public_addr(const fzr_engine *engine, enum fzr_family family,
                                     fzr_addr *out);
 
 /**
  * `fzr_engine_port_is_live` tells whether |port| is that of a live allocation with a relayed
- * address of |family|, of this engine or of another one with the same fzr_shared. Any thread. O(1).
+ * address of |family|, of this engine or of another one with the same fzr_shared; false of NULL.
+ * Any thread. O(1).
  */
 FZR_API bool fzr_engine_port_is_live(const fzr_engine *engine, uint16_t port,
                                      enum fzr_family family);
@@ -757,7 +760,7 @@ FZR_API int fzr_engine_set_limits(fzr_engine *engine, const fzr_config *config);
 
 /**
  * `fzr_engine_set_log_level` makes |level| the last one that the configuration's `log` gets, from
- * now on.
+ * now on. NULL is fine.
  */
 FZR_API void fzr_engine_set_log_level(fzr_engine *engine, enum fzr_log_level level);
 

@@ -257,7 +257,7 @@ FZR_API uint16_t fzr_udp_listen_port(const fzr_udp *udp);
 /**
  * `fzr_udp_on_ready` does what is to do on the descriptor of |token|: it reads up to the budget,
  * relays, and flushes. |events| are bits FZR_WATCH_… of what it is ready for. The token, and
- * others, may be gone when it returns. It does nothing before the adapter is attached.
+ * others, may be gone when it returns. It does nothing before the adapter is attached, or of NULL.
  */
 FZR_API void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now);
 
@@ -275,19 +275,22 @@ typedef struct fzr_udp_ready {
  * `fzr_udp_on_ready_batch` is fzr_udp_on_ready for the |n| descriptors of |ready|, which one turn
  * of the host's loop found ready; what comes on many of them and leaves by one socket leaves in one
  * system call. |ready| stays the caller's. A token that an earlier one of the same batch has closed
- * is harmless. All has been sent or queued when it returns.
+ * is harmless. All has been sent or queued when it returns. It does nothing if |udp| or |ready| is
+ * NULL.
  */
 FZR_API void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n,
                                     fzr_time now);
 
 /**
- * `fzr_udp_deadline` returns when fzr_udp_on_deadline wants to be called, or FZR_TIME_NEVER. O(1).
+ * `fzr_udp_deadline` returns when fzr_udp_on_deadline wants to be called, or FZR_TIME_NEVER, also
+ * of NULL. O(1).
  */
 FZR_API fzr_time fzr_udp_deadline(const fzr_udp *udp);
 
 /**
  * `fzr_udp_on_deadline` does the timers' work that is due at |now|: that of fzr_driver_on_deadline,
- * and the adapter's own. It may be called early. It does nothing before the adapter is attached.
+ * and the adapter's own. It may be called early. It does nothing before the adapter is attached, or
+ * of NULL.
  */
 FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
 
@@ -365,7 +368,7 @@ static inline int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
  * `fzr_udp_set_channel_hook` has |hook| called with |ctx| and each FZR_EVENT_CHANNEL_BOUND and
  * FZR_EVENT_CHANNEL_UNBOUND, for an offload. |hook| NULL ends it. The event is valid during the
  * call only. |hook| must not call into the adapter, but for fzr_udp_port_addr. |ctx| stays the
- * caller's.
+ * caller's. |udp| NULL is fine.
  */
 FZR_API void fzr_udp_set_channel_hook(fzr_udp *udp, void (*hook)(void *ctx, const fzr_event *event),
                                       void *ctx);
