@@ -44,6 +44,10 @@ if [ "$lines" -le 10 ] || [ "$lines" -gt 25 ]; then
 fi
 # shellcheck disable=SC2046
 $cc -std=c11 -pedantic-errors -Wall -Wextra -Werror "$root/relay.c" -o "$root/relay" $(pkg-config --cflags --libs libfzrelay)
+if command -v "${CXX:-c++}" >/dev/null; then
+  # shellcheck disable=SC2046
+  ${CXX:-c++} -x c++ -std=c++17 -pedantic-errors -Wall -Wextra -Werror "$root/relay.c" -o "$root/relay-c++" $(pkg-config --cflags --libs libfzrelay)
+fi
 for example in custom_auth simulate two_adapters; do
   LD_LIBRARY_PATH=$libdir "$root/$example" >/dev/null
   "$root/$example-static" >/dev/null

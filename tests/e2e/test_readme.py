@@ -13,6 +13,8 @@ import time
 import unittest
 
 import netns
+import stun
+from firezone_client import Client, Refused
 from harness import DEADLINE, Process, main, wait_for
 
 BINARY, BENCH, SOURCE = (os.path.abspath(sys.argv.pop(1)) for _ in range(3))
@@ -139,6 +141,61 @@ class Readme(unittest.TestCase):
             done = self.run_command(command.replace("allocate", "relay"))
             relay.kill()
             self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_what_the_embedded_relay_keeps_out_of_reach(self):
+        """No line of it is about the host's addresses, and yet: all of them, and the ports at which relays listen."""
+        self.out_of_reach(["203.0.113.8", "198.51.100.4"], ["198.51.100.5", "198.51.100.6"], ("192.0.2.77", 5000), "")
+
+    def test_what_it_keeps_out_of_reach_with_ipv6(self):
+        self.out_of_reach(["203.0.113.8", "2001:db8:7::1", "2001:db8:7::2"], ["2001:db8:7::3", "198.51.100.5"], ("2001:db8:8::8", 5000),
+                          '  fzr_addr_parse("2001:db8:7::1", &config.public_ip6);\n')
+
+    def out_of_reach(self, there, later, foreign, more):
+        """`there` are addresses of the host from the start on, beside those of loopback and the public one."""
+        for address in there:
+            self.add_address(address)
+        own = ["127.0.0.1", "127.1.2.3", ADDRESS] + (["::1"] if more else []) + there
+        relay, command = self.embedded(lambda source, section: source.replace("  fzr_udp_config adapter", more + "  fzr_udp_config adapter"))
+        username, password = re.search(r"--user (\w+) --password (\w+)", command).groups()
+        with Client(("127.0.0.1", 3478), username, password) as client:
+            self.first_nonce(client)
+            client.allocate()
+            self.assertEqual(sorted(client.relayed), [4, 6] if more else [4])
+            for address in own:
+                for port in (22, 3478, 5000):
+                    self.assertTrue(self.is_refused(client, (address, port)), (address, port))
+            self.assertTrue(self.is_refused(client, (foreign[0], 3478)))
+            client.bind(foreign)
+            client.bind((later[0], 5000))
+            for address in later:
+                self.add_address(address)
+                wait_for(lambda peer=(address, 5001): self.is_refused(client, peer), "%s to be out of reach" % address)
+                self.assertTrue(self.is_refused(client, (address, 22)), address)
+            # The channel that was bound before is gone, and does not come back; the foreign one goes on.
+            self.assertTrue(self.is_refused(client, (later[0], 5000)))
+            client.bind(foreign)
+        self.assertIsNone(relay.process.poll(), relay.output())
+
+    def first_nonce(self, client):
+        """That of a 401, which nobody can sign: as clients other than Firezone's begin."""
+        transaction = stun.new_transaction()
+        request = stun.build(stun.ALLOCATE, stun.REQUEST, transaction, [(stun.REQUESTED_TRANSPORT, stun.UDP)])
+        answer = client._exchange(request, transaction, None)
+        self.assertEqual((answer.error(), answer.get(stun.REALM)), (401, b"firezone"))
+        client.nonce = answer.get(stun.NONCE)
+
+    def add_address(self, address):
+        prefix = ("%s/128" if ":" in address else "%s/32") % address
+        netns.run("ip", "addr", "add", prefix, "dev", "lo")
+        self.addCleanup(netns.run, "ip", "addr", "del", prefix, "dev", "lo")
+
+    def is_refused(self, client, peer):
+        try:
+            client.bind(peer)
+        except Refused as error:
+            self.assertEqual(error.code, 403, peer)
+            return True
+        return False
 
     def test_measuring_a_relay_that_was_not_told(self):
         """403, and both sides say what would help. What fzr-bench had allocated is given back."""
