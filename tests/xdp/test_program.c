@@ -42,7 +42,8 @@ static void compare_with_engine(const fzt_relay_case *c, unsigned index)
   ck_assert(fzt_sums_are_right(&scene.out));
   /* Byte for byte what the engine says: header, payload, and where to. */
   ck_assert_uint_eq(scene.out.len, udp + 8 + v->hdr_len + v->tail_len + v->tail_pad);
-  ck_assert(!v->hdr_len || !memcmp(scene.out.data + udp + 8, fzr_verdict_header(v, v->count - 1u), v->hdr_len));
+  ck_assert(!v->hdr_len ||
+            !memcmp(scene.out.data + udp + 8, fzr_verdict_header(v, v->count - 1u), v->hdr_len));
   ck_assert(!v->tail_len || !memcmp(scene.out.data + udp + 8 + v->hdr_len, v->data, v->tail_len));
   ck_assert_uint_eq(fzt_get16(scene.out.data + udp + 2), v->to.port);
   ck_assert_uint_eq(fzt_get16(scene.out.data + udp), v->from.port);
