@@ -46,7 +46,7 @@ START_TEST(test_ends)
       {FZR_LOG_CHANNEL_EXPIRED, "Deleted channel binding", "it was not refreshed"},
   };
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-    const fzr_log_record record = {.level = FZR_LOG_INFO, .event = ends[i].event, .port = 50000};
+    const fzr_log_record record = {.level = FZR_LOG_INFO, .event = (uint16_t)ends[i].event, .port = 50000};
     expect_end(&record, ends[i].message, ends[i].reason);
   }
 }

@@ -57,7 +57,7 @@ static void check_short_term(const uint8_t *data, size_t len, fzr_stun_msg *msg)
     fzr_stun_msg changed;
     memcpy(copy, data, len);
     copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    const int reason = fzr_stun_read(copy, len, &changed);
+    const enum fzr_drop_reason reason = fzr_stun_read(copy, len, &changed);
     if (reason == 0)
       ck_assert(!fzr_stun_has(&changed, FZR_ATTR_FINGERPRINT));
   }

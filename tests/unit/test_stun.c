@@ -15,7 +15,7 @@ static void begin(uint16_t method, enum fzr_stun_class cls)
   fzr_stun_build(&b, buffer, sizeof buffer, method, cls, txid);
 }
 
-static int finish_and_read(void)
+static enum fzr_drop_reason finish_and_read(void)
 {
   const int len = fzr_stun_build_finish(&b);
   ck_assert_int_gt(len, 0);
