@@ -165,7 +165,7 @@ static void turn(world *w, bool down)
 int main(int argc, char **argv)
 {
   static world w;
-  if (argc != 3 || (strcmp(argv[1], "up") && strcmp(argv[1], "down")))
+  if (argc != 3 || (strcmp(argv[1], "up") != 0 && strcmp(argv[1], "down") != 0))
     die("usage: fzr-bench-turn up|down TURNS");
   const bool down = !strcmp(argv[1], "down");
   start(&w);
