@@ -3,6 +3,8 @@
 
 #include "prng.h"
 
+#include <stdio.h>
+
 int fzt_run(Suite *suite)
 {
   SRunner *runner = srunner_create(suite);
@@ -17,6 +19,18 @@ fzr_addr fzt_addr(const char *text)
   fzr_addr addr = {0};
   ck_assert_msg(fzr_addr_parse(text, &addr) == 0, "no address: %s", text);
   return addr;
+}
+
+const char *fzt_hex(const uint8_t *data, size_t len)
+{
+  static char out[2][129];
+  static unsigned turn;
+  char *text = out[turn++ & 1];
+  ck_assert_uint_le(len, 64);
+  text[0] = '\0';
+  for (size_t i = 0; i < len; i++)
+    sprintf(text + 2 * i, "%02x", data[i]);
+  return text;
 }
 
 int fzt_random(void *ctx, uint8_t *out, size_t len)

@@ -23,6 +23,9 @@ int fzt_run(Suite *suite);
 /* An address from its text; fails the test if it is none. */
 fzr_addr fzt_addr(const char *text);
 
+/* At most 64 bytes as text in hex; good until the next call but one. */
+const char *fzt_hex(const uint8_t *data, size_t len);
+
 /* A fzr_random_fn for tests: repeatable bytes; ctx is an fzt_prng, see prng.h. */
 int fzt_random(void *ctx, uint8_t *out, size_t len);
 

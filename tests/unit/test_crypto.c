@@ -4,28 +4,16 @@
 
 #include "base/crypto.h"
 
-#include <stdio.h>
-
-static const char *hex(const uint8_t *data, size_t len)
-{
-  static char out[2][129];
-  static unsigned turn;
-  char *text = out[turn++ & 1];
-  for (size_t i = 0; i < len; i++)
-    sprintf(text + 2 * i, "%02x", data[i]);
-  return text;
-}
-
 START_TEST(test_digests)
 {
   uint8_t out[32];
   const fzri_slice abc[] = {{"a", 1}, {"", 0}, {"bc", 2}};
   fzri_md5(abc, 3, out); /* RFC 1321 */
-  ck_assert_str_eq(hex(out, 16), "900150983cd24fb0d6963f7d28e17f72");
+  ck_assert_str_eq(fzt_hex(out, 16), "900150983cd24fb0d6963f7d28e17f72");
   fzri_md5(NULL, 0, out);
-  ck_assert_str_eq(hex(out, 16), "d41d8cd98f00b204e9800998ecf8427e");
+  ck_assert_str_eq(fzt_hex(out, 16), "d41d8cd98f00b204e9800998ecf8427e");
   fzri_sha256(abc, 3, out); /* FIPS 180-2 */
-  ck_assert_str_eq(hex(out, 32), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  ck_assert_str_eq(fzt_hex(out, 32), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 END_TEST
 
@@ -54,7 +42,7 @@ START_TEST(test_hmac_sha1)
     const size_t len = strlen(cases[i].data), half = len / 2;
     const fzri_slice parts[] = {{cases[i].data, half}, {cases[i].data + half, len - half}};
     fzri_hmac_sha1(key, cases[i].key_len, parts, 2, mac);
-    ck_assert_str_eq(hex(mac, sizeof mac), cases[i].mac);
+    ck_assert_str_eq(fzt_hex(mac, sizeof mac), cases[i].mac);
   }
 }
 END_TEST

@@ -4,18 +4,6 @@
 
 #include "base/siphash.h"
 
-#include <stdio.h>
-
-static const char *hex(const uint8_t *data, size_t len)
-{
-  static char out[2][129];
-  static unsigned turn;
-  char *text = out[turn++ & 1];
-  for (size_t i = 0; i < len; i++)
-    sprintf(text + 2 * i, "%02x", data[i]);
-  return text;
-}
-
 START_TEST(test_siphash)
 {
   /* The vectors of the reference implementation: key 00 to 0f, input 00, 01, ... */
@@ -28,7 +16,7 @@ START_TEST(test_siphash)
     input[i] = (uint8_t)i;
   for (unsigned i = 0; i < 3; i++) {
     fzri_siphash24_128(&key, input, i, out);
-    ck_assert_str_eq(hex(out, sizeof out), mac[i]);
+    ck_assert_str_eq(fzt_hex(out, sizeof out), mac[i]);
   }
   for (unsigned i = 0; i < 2; i++)
     ck_assert_uint_eq(fzri_siphash13(&key, input, i), table[i]);
