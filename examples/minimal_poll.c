@@ -22,7 +22,7 @@ static void on_signal(int number)
 
 int main(int argc, char **argv)
 {
-  static const fzr_user users[] = {{"alice", "wonderland"}};
+  static const fzr_user users[] = {{"alice", "wonderland", NULL}};
   fzr_engine *engine = NULL;
   fzr_udp *udp = NULL;
   int system_error = 0;

@@ -86,7 +86,7 @@ static void serve(fzr_udp *udp, fzr_engine *engine, watched *w)
 int main(int argc, char **argv)
 {
   static watched w;
-  static const fzr_user users[] = {{"alice", "wonderland"}};
+  static const fzr_user users[] = {{"alice", "wonderland", NULL}};
   fzr_engine *engine = NULL;
   fzr_udp *udp = NULL;
   int system_error = 0;

@@ -118,7 +118,7 @@ static int run(memory_net *net, client clients[CLIENTS], const fzr_engine *engin
 
 int main(void)
 {
-  static const fzr_user users[] = {{"user", "password"}};
+  static const fzr_user users[] = {{"user", "password", NULL}};
   static const char *const addresses[CLIENTS] = {"198.51.100.1:1000", "198.51.100.2:2000"};
   const memory_link link = {20 * FZR_MILLISECOND, 0, 0, 0};
   client clients[CLIENTS];

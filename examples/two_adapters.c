@@ -263,7 +263,7 @@ static client stream_client(void)
 
 static fzr_engine *new_engine(void)
 {
-  static const fzr_user users[] = {{"alice", "wonderland"}};
+  static const fzr_user users[] = {{"alice", "wonderland", NULL}};
   fzr_engine *engine = NULL;
   fzr_peer_rule rule;
   memset(&rule, 0, sizeof rule);

@@ -24,7 +24,7 @@ enum fzr_auth_kind {
   FZR_AUTH_NONE = 0,
   /** "{expiry}:{salt}", password of a shared secret by SHA-256: Firezone's. */
   FZR_AUTH_STAMP = 1,
-  /** A table of users and passwords. */
+  /** A table of users and passwords, which may also stand beside FZR_AUTH_REST. */
   FZR_AUTH_STATIC = 2,
   /** "{expiry}:{name}", password of a shared secret by HMAC-SHA1: coturn's REST API. */
   FZR_AUTH_REST = 3,
@@ -104,15 +104,22 @@ typedef struct fzr_auth_request {
 typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const fzr_auth_request *request,
                                             fzr_auth_key *out);
 
-/** A row of FZR_AUTH_STATIC. */
+/** A user with a password of his own. It begins all zero. */
 typedef struct fzr_user {
   /**
    * Zero-terminated, 1 to 508 bytes: a request can carry no more. Requests are refused whose
-   * username is not UTF-8, so nobody can log in by such a name.
+   * username is not UTF-8, so nobody can log in by such a name. Beside FZR_AUTH_REST it must not
+   * look like a name of that scheme: digits, alone or before a colon.
    */
   const char *username;
-  /** Zero-terminated, 1 byte or more. */
+  /** Zero-terminated, 1 byte or more; NULL: there is `key`. */
   const char *password;
+  /**
+   * In place of the password the FZR_STUN_KEY_LEN bytes that fzr_auth_long_term_key makes of user,
+   * realm and password by FZR_PASSWORD_MD5, for those who do not keep passwords. NULL: there is a
+   * password.
+   */
+  const uint8_t *key;
 } fzr_user;
 
 /** Length of a stamp password: base64 without padding of 32 bytes. */

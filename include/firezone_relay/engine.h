@@ -211,7 +211,10 @@ typedef struct fzr_config {
    * can guess the secret at the speed of a hash: use 16 random bytes or more.
    */
   const char *auth_secret;
-  /** FZR_AUTH_STATIC: the users, one at least. See fzr_engine_set_users. */
+  /**
+   * FZR_AUTH_STATIC: the users, one at least. FZR_AUTH_REST: users beside those that the secret
+   * makes; NULL: none. See fzr_engine_set_users.
+   */
   const fzr_user *users;
   /** How many there are. */
   size_t user_count;
@@ -702,8 +705,8 @@ FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
 FZR_API int fzr_engine_set_secrets(fzr_engine *engine, const char *secret, const char *second);
 
 /**
- * `fzr_engine_set_users` puts the |count| users at |users| in place of those of FZR_AUTH_STATIC.
- * All of it is copied. With none nobody can log in.
+ * `fzr_engine_set_users` puts the |count| users at |users| in place of those of FZR_AUTH_STATIC, or
+ * of those beside FZR_AUTH_REST. All of it is copied. With none nobody can log in, but by a secret.
  *
  * Allocations live on, but each request is looked up anew: that of a user who is gone, or whose
  * password has changed, gets 401, and his allocation ends when its lifetime is over. To end it at
@@ -712,8 +715,9 @@ FZR_API int fzr_engine_set_secrets(fzr_engine *engine, const char *secret, const
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |users| is and |count| is not 0. Mend the call.
- * - FZR_ERR_CONFIG_AUTH: a name is empty, longer than 508 bytes or there twice, or its password is
- *   empty or NULL. Tell the operator.
+ * - FZR_ERR_CONFIG_AUTH: a name is empty, longer than 508 bytes, there twice or, beside
+ *   FZR_AUTH_REST, one of that scheme; or it has an empty password, none and no key, or both. Tell
+ *   the operator.
  * - FZR_ERR_NO_MEMORY: try again later.
  * - FZR_ERR_UNSUPPORTED: the engine has another scheme. Mend the call.
  */

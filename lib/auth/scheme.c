@@ -40,11 +40,29 @@ int fzri_scheme_set_secrets(fzri_scheme *scheme, const char *secret, const char 
   return 0;
 }
 
+/* Whether |username| has the form that the REST scheme gives to its own, which is how they are told from users beside it. */
+static bool is_rest_username(const uint8_t *username, size_t len)
+{
+  uint64_t expiry;
+  size_t name;
+  return fzri_expiry_username(username, len, &expiry, &name);
+}
+
+static bool has_rest_username(const fzr_user *users, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (users[i].username && is_rest_username((const uint8_t *)users[i].username, strlen(users[i].username)))
+      return true;
+  return false;
+}
+
 int fzri_scheme_set_users(fzri_scheme *scheme, const fzr_user *users, size_t count)
 {
   fzri_static_users other;
-  if (scheme->kind != FZR_AUTH_STATIC)
+  if (scheme->kind != FZR_AUTH_STATIC && scheme->kind != FZR_AUTH_REST)
     return FZR_ERR_UNSUPPORTED;
+  if (scheme->kind == FZR_AUTH_REST && has_rest_username(users, count))
+    return FZR_ERR_CONFIG_AUTH;
   const int error = fzri_static_init(&other, scheme->mem, scheme->realm, users, count);
   if (error)
     return error;
@@ -55,9 +73,14 @@ int fzri_scheme_set_users(fzri_scheme *scheme, const fzr_user *users, size_t cou
 
 static int init_kind(fzri_scheme *scheme, const fzr_config *config)
 {
+  int error;
   switch (config->auth) {
-  case FZR_AUTH_STAMP:
   case FZR_AUTH_REST:
+    error = fzri_scheme_set_users(scheme, config->users, config->users ? config->user_count : 0);
+    if (error)
+      return error;
+    __attribute__((fallthrough));
+  case FZR_AUTH_STAMP:
     return fzri_scheme_set_secrets(scheme, config->auth_secret, config->auth_second_secret);
   case FZR_AUTH_STATIC:
     return config->users && config->user_count
@@ -118,7 +141,9 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
   case FZR_AUTH_STAMP:
     return fzri_stamp_lookup(scheme->secret, scheme->realm, username, username_len, unix_now, out);
   case FZR_AUTH_REST:
-    return fzri_rest_lookup(scheme->secret, scheme->realm, username, username_len, unix_now, out);
+    if (is_rest_username(username, username_len))
+      return fzri_rest_lookup(scheme->secret, scheme->realm, username, username_len, unix_now, out);
+    return fzri_static_lookup(&scheme->users, username, username_len, out);
   case FZR_AUTH_STATIC:
     return fzri_static_lookup(&scheme->users, username, username_len, out);
   default:
@@ -164,9 +189,9 @@ bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t use
   return scheme->kind == FZR_AUTH_STAMP || owner == user;
 }
 
-bool fzri_scheme_keys_stay(const fzri_scheme *scheme)
+bool fzri_scheme_keys_stay(const fzri_scheme *scheme, const uint8_t *username, size_t len)
 {
-  return has_secrets(scheme);
+  return scheme->kind == FZR_AUTH_STAMP || (scheme->kind == FZR_AUTH_REST && is_rest_username(username, len));
 }
 
 bool fzri_scheme_user_is_client(const fzri_scheme *scheme)

@@ -17,7 +17,7 @@ typedef struct fzri_scheme {
   char realm[FZRI_REALM_MAX + 1];
   char secret[FZRI_SECRET_MAX + 1];
   char second_secret[FZRI_SECRET_MAX + 1]; /* as good as the first; "": none */
-  fzri_static_users users;                 /* FZR_AUTH_STATIC */
+  fzri_static_users users;                 /* FZR_AUTH_STATIC, FZR_AUTH_REST */
   fzr_auth_fn fn;
   void *fn_ctx;
   fzri_mem *mem;
@@ -32,8 +32,8 @@ void fzri_scheme_free(fzri_scheme *scheme);
  * FZR_ERR_CONFIG_AUTH, if one is empty or too long. After an error nothing has changed. */
 int fzri_scheme_set_secrets(fzri_scheme *scheme, const char *secret, const char *second);
 
-/* Puts other users in place of those that there are. Returns 0; FZR_ERR_UNSUPPORTED, if the scheme has no table of them; or as
- * fzri_static_init. After an error nothing has changed. */
+/* Puts other users in place of those that there are. Returns 0; FZR_ERR_UNSUPPORTED, if the scheme has no table of them;
+ * FZR_ERR_CONFIG_AUTH, if the name of one is also one that a secret makes; or as fzri_static_init. After an error nothing has changed. */
 int fzri_scheme_set_users(fzri_scheme *scheme, const fzr_user *users, size_t count);
 
 /* Looks up |username|'s key at |unix_now|. |out| is zeroed first. */
@@ -59,9 +59,9 @@ fzri_slice fzri_scheme_user(const fzri_scheme *scheme, const uint8_t *username, 
  * portal hands a client fresh credentials while its allocation lives. */
 bool fzri_scheme_may_use(const fzri_scheme *scheme, uint64_t owner, uint64_t user);
 
-/* Whether the key of a username stays what it was until it expires: then whoever has it need not look it up again. Of the others
+/* Whether the key of |username| stays what it was until it expires: then whoever has it need not look it up again. Of the others
  * users come and go. */
-bool fzri_scheme_keys_stay(const fzri_scheme *scheme);
+bool fzri_scheme_keys_stay(const fzri_scheme *scheme, const uint8_t *username, size_t len);
 
 /* Whether a user is one client with one allocation, unless the configuration says otherwise: with the stamp scheme, where each client
  * has credentials of its own. */

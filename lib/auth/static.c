@@ -51,8 +51,8 @@ static int measure(const fzr_user *from, size_t count, size_t *total)
   *total = 0;
   for (size_t i = 0; i < count; i++) {
     const size_t len = from[i].username ? strlen(from[i].username) : 0;
-    const bool has_password = from[i].password && *from[i].password;
-    if (!len || len > FZRI_USERNAME_MAX || !has_password || __builtin_add_overflow(*total, len, total))
+    const bool has_one = from[i].password ? *from[i].password && !from[i].key : from[i].key != NULL;
+    if (!len || len > FZRI_USERNAME_MAX || !has_one || __builtin_add_overflow(*total, len, total))
       return FZR_ERR_CONFIG_AUTH;
   }
   return 0;
@@ -67,8 +67,11 @@ static void fill(fzri_static_users *users, const char *realm, const fzr_user *fr
     row->len = (uint32_t)strlen(from[i].username);
     /* Counted, not terminated. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(at, from[i].username, row->len);
-    fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)at, row->len, realm, from[i].password,
-                           row->key);
+    if (from[i].key)
+      memcpy(row->key, from[i].key, sizeof row->key);
+    else
+      fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)at, row->len, realm, from[i].password,
+                             row->key);
     at += row->len;
   }
 }

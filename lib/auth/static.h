@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Users with passwords of their own, for FZR_AUTH_STATIC: their keys, sorted by name. */
+/* Users with passwords of their own, for FZR_AUTH_STATIC and beside FZR_AUTH_REST: their keys, sorted by name. */
 #ifndef FZRI_STATIC_H
 #define FZRI_STATIC_H
 
@@ -23,7 +23,7 @@ typedef struct fzri_static_users {
 } fzri_static_users;
 
 /* Makes |users| of the |count| at |from|, with keys for |realm|. Returns 0; FZR_ERR_CONFIG_AUTH (an empty name, a name twice, one that
- * is too long, no password or an empty one); or FZR_ERR_NO_MEMORY. |users| is empty after an error. O(n log n). */
+ * is too long, no password and no key, both, or an empty password); or FZR_ERR_NO_MEMORY. |users| is empty after an error. O(n log n). */
 int fzri_static_init(fzri_static_users *users, fzri_mem *mem, const char *realm, const fzr_user *from,
                      size_t count);
 /* Wipes the keys and gives the memory back; |users| is empty then. */

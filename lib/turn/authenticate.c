@@ -64,14 +64,15 @@ static enum fzr_auth_result prove_by_scheme(const fzr_engine *e, fzri_request *r
 static enum fzr_auth_result prove(const fzr_engine *e, fzri_request *r, bool *excused)
 {
   enum fzr_auth_result result = FZR_AUTH_UNKNOWN;
-  if (r->of_allocation && fzri_scheme_keys_stay(&e->scheme)) {
+  const bool stays = fzri_scheme_keys_stay(&e->scheme, r->username.value, r->username.len);
+  if (r->of_allocation && stays) {
     result = take_key_of_allocation(e, r);
     r->verified = fzr_stun_verify(&r->msg, r->credential.key, r->credential.key_len);
     if (!r->verified && *excused && !fzri_limits_may_prove(&e->limits, r, e->now))
       return result;
   }
   if (!r->verified) {
-    *excused = *excused && !fzri_scheme_keys_stay(&e->scheme);
+    *excused = *excused && !stays;
     result = prove_by_scheme(e, r);
   }
   if (r->verified)
@@ -85,7 +86,7 @@ static bool is_outlived(const fzr_engine *e, const fzri_request *r)
 {
   if (!r->of_allocation || !fzri_scheme_outlives(&e->scheme))
     return false;
-  return !fzri_scheme_keys_stay(&e->scheme) ||
+  return !fzri_scheme_keys_stay(&e->scheme, r->username.value, r->username.len) ||
          (fzri_equal_ct(r->allocation->key, r->credential.key, sizeof r->credential.key) &&
           fzri_scheme_makes(&e->scheme, r->username.value, r->username.len, &r->credential));
 }

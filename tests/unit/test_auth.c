@@ -210,12 +210,14 @@ START_TEST(test_static_users)
   fzri_scheme_free(&scheme);
   ck_assert_uint_eq(mem.used, 0);
 
-  static const fzr_user twice[] = {{"a", "x"}, {"a", "y"}}, empty[] = {{"", "x"}}, none[] = {{"a", NULL}};
+  static const uint8_t one[FZR_STUN_KEY_LEN] = {1};
+  static const fzr_user twice[] = {{"a", "x"}, {"a", "y"}}, empty[] = {{"", "x"}}, none[] = {{"a", NULL}},
+                        both[] = {{"a", "x", one}};
   const struct {
     const fzr_user *users;
     size_t n;
-  } wrong[] = {{twice, 2}, {empty, 1}, {none, 1}, {twice, 0}, {NULL, 1}};
-  for (size_t i = 0; i < 5; i++) {
+  } wrong[] = {{twice, 2}, {empty, 1}, {none, 1}, {twice, 0}, {NULL, 1}, {both, 1}};
+  for (size_t i = 0; i < 6; i++) {
     fzr_config config = fzr_config_init();
     config.auth = FZR_AUTH_STATIC;
     config.realm = "firezone";
@@ -224,6 +226,62 @@ START_TEST(test_static_users)
     ck_assert_int_eq(fzri_scheme_init(&scheme, &mem, &config), FZR_ERR_CONFIG_AUTH);
     ck_assert_uint_eq(mem.used, 0);
   }
+}
+END_TEST
+
+/* Whoever keeps no passwords has their keys. */
+START_TEST(test_keys_of_users)
+{
+  uint8_t made[FZR_STUN_KEY_MAX];
+  fzr_auth_key key;
+  fzr_config config = fzr_config_init();
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes("alice"), 5, "example.org", "wonderland", made);
+  const fzr_user users[] = {{.username = "alice", .key = made}, {"bob", "builder"}};
+  config.auth = FZR_AUTH_STATIC;
+  config.realm = "example.org";
+  config.users = users;
+  config.user_count = 2;
+  fzri_mem_init(&mem, NULL);
+  ck_assert_int_eq(fzri_scheme_init(&scheme, &mem, &config), 0);
+  ck_assert_int_eq(look_up("alice", 1, &key), FZR_AUTH_OK);
+  ck_assert_uint_eq(key.key_len, FZR_STUN_KEY_LEN);
+  ck_assert_uint_eq(key.algorithm, FZR_PASSWORD_MD5);
+  ck_assert_mem_eq(key.key, made, FZR_STUN_KEY_LEN);
+  ck_assert_int_eq(look_up("bob", 1, &key), FZR_AUTH_OK);
+  fzri_scheme_free(&scheme);
+  ck_assert_uint_eq(mem.used, 0);
+}
+END_TEST
+
+/* Their form tells the names of the one scheme from those of the other. */
+START_TEST(test_users_beside_rest)
+{
+  static const char *const alike[] = {"100", "0", "100:joe", "100:", "5551234"};
+  static const char *const unlike[] = {"joe", "joe:100", "100x:joe", "-100", "99999999999999999999999"};
+  fzr_auth_key key;
+  init(FZR_AUTH_REST);
+  ck_assert_int_eq(look_up("alice", 100, &key), FZR_AUTH_OK);
+  ck_assert_uint_eq(key.expires, FZR_NO_EXPIRY);
+  ck_assert_int_eq(look_up("100:alice", 100, &key), FZR_AUTH_OK);
+  ck_assert_uint_eq(key.expires, 100);
+  ck_assert(!fzri_scheme_keys_stay(&scheme, bytes("alice"), 5));
+  ck_assert(fzri_scheme_keys_stay(&scheme, bytes("100:alice"), 9));
+  check_user("alice", "alice");
+  for (size_t i = 0; i < sizeof alike / sizeof *alike; i++) {
+    const fzr_user users[] = {{"carol", "c"}, {alike[i], "x"}};
+    ck_assert_int_eq(fzri_scheme_set_users(&scheme, users, 2), FZR_ERR_CONFIG_AUTH);
+    ck_assert_int_eq(look_up("alice", 100, &key), FZR_AUTH_OK);
+  }
+  for (size_t i = 0; i < sizeof unlike / sizeof *unlike; i++) {
+    const fzr_user users[] = {{unlike[i], "x"}};
+    ck_assert_int_eq(fzri_scheme_set_users(&scheme, users, 1), 0);
+    ck_assert_int_eq(look_up(unlike[i], 100, &key), FZR_AUTH_OK);
+    ck_assert_int_eq(look_up("alice", 100, &key), FZR_AUTH_UNKNOWN);
+  }
+  ck_assert_int_eq(fzri_scheme_set_users(&scheme, NULL, 0), 0);
+  ck_assert_int_eq(look_up("joe", 100, &key), FZR_AUTH_UNKNOWN);
+  fzri_scheme_free(&scheme);
+  ck_assert_uint_eq(mem.used, 0);
 }
 END_TEST
 
@@ -348,6 +406,8 @@ int main(void)
   tcase_add_test(tc, test_whom_usernames_name);
   tcase_add_test(tc, test_static_users);
   tcase_add_test(tc, test_static_tables);
+  tcase_add_test(tc, test_keys_of_users);
+  tcase_add_test(tc, test_users_beside_rest);
   tcase_add_test(tc, test_nonces);
   tcase_add_test(tc, test_old_nonces);
   suite_add_tcase(suite, tc);

@@ -325,7 +325,41 @@ START_TEST(test_of_other_schemes)
   config.auth = FZR_AUTH_REST;
   make(&config);
   ck_assert_int_eq(fzr_engine_set_secrets(relay.engine, "a", "b"), 0);
+  ck_assert_int_eq(fzr_engine_set_users(relay.engine, good, 1), 0);
+  tear_down();
+  config.auth = FZR_AUTH_STAMP;
+  make(&config);
   ck_assert_int_eq(fzr_engine_set_users(relay.engine, good, 1), FZR_ERR_UNSUPPORTED);
+}
+END_TEST
+
+/* A user who is gone is gone, also where the keys of others stay. */
+START_TEST(test_users_beside_rest)
+{
+  static const fzr_user users[] = {{"alice", "a"}, {"bob", "b"}};
+  fzt_client_state alice, bob, joe, again;
+  char password[FZR_REST_PASSWORD_LEN + 1];
+  fzr_config config = fzt_config(&relay);
+  config.auth = FZR_AUTH_REST;
+  config.users = users;
+  config.user_count = 2;
+  make(&config);
+  fzr_auth_rest_password(config.auth_secret, (const uint8_t *)"4000000000:joe", 14, password,
+                         sizeof password);
+  static_client(&alice, "198.51.100.1:4000", "alice", "a");
+  static_client(&bob, "198.51.100.2:4000", "bob", "b");
+  static_client(&again, "198.51.100.2:4000", "bob", "B");
+  static_client(&joe, "198.51.100.3:4000", "4000000000:joe", password);
+  ck_assert_int_eq(fzt_allocate(&relay, &alice), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &bob), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &joe), 0);
+  const fzr_user others[] = {{"bob", "B"}};
+  ck_assert_int_eq(fzr_engine_set_users(relay.engine, others, 1), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &alice, 600), 401);
+  ck_assert_int_eq(fzt_refresh(&relay, &bob, 600), 401);
+  memcpy(again.nonce, bob.nonce, again.nonce_len = bob.nonce_len);
+  ck_assert_int_eq(fzt_refresh(&relay, &again, 600), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &joe, 600), 0);
 }
 END_TEST
 
@@ -735,6 +769,7 @@ int main(void)
   tcase_add_test(tc, test_users_that_are_none);
   tcase_add_test(tc, test_longest_name);
   tcase_add_test(tc, test_of_other_schemes);
+  tcase_add_test(tc, test_users_beside_rest);
   tcase_add_test(tc, test_rules_end_channels);
   tcase_add_test(tc, test_rules_end_what_carries_an_address);
   tcase_add_test(tc, test_rules_end_what_rests);
