@@ -304,6 +304,21 @@ static uint64_t relay_run(int from, const fzr_addr *to, unsigned n)
   return rig_stats().send_calls - calls;
 }
 
+/* 8 runs of 64 datagrams, each of which gets a header, are as much as one call has. */
+START_TEST(test_eight_whole_runs_to_a_client_leave_in_one_call)
+{
+  static const uint8_t buffer[64 * 500];
+  rig_start(false, false, false);
+  for (unsigned i = 0; i < 8; i++)
+    rig_send_run(rig.peer_fd, &rig.relayed, buffer, 500, 64, 500);
+  const fzr_udp_stats before = rig_stats();
+  rig_serve(&rig.host, rig.udp, rig.relay.now);
+  ck_assert_uint_eq(rig_stats().sent - before.sent, 8 * 64);
+  ck_assert_uint_eq(rig_stats().send_calls - before.send_calls, 1);
+  rig_stop();
+}
+END_TEST
+
 /* A path that takes no runs is one client's: another one's still leave as runs, and so do the first one's after a while. */
 START_TEST(test_gso_refused_to_one_of_two)
 {
@@ -673,6 +688,7 @@ int main(void)
   tcase_add_test(tc, test_errors_are_counted_and_go_on);
   tcase_add_loop_test(tc, test_a_datagram_alone, 0, 4);
   tcase_add_test(tc, test_what_many_sockets_received_leaves_in_one_call);
+  tcase_add_test(tc, test_eight_whole_runs_to_a_client_leave_in_one_call);
   tcase_add_test(tc, test_gso_refused_to_one_of_two);
   tcase_add_test(tc, test_deleting_an_allocation_closes_its_socket);
   tcase_add_test(tc, test_host_that_can_watch_no_more);
