@@ -308,8 +308,9 @@ FAST bool peer_goes_on(batch *b, const fzr_pkt *pkt)
   return true;
 }
 
-/* ChannelData at |off|. Returns how many segments were done. */
-FAST uint16_t take_channel_data(batch *b, uint32_t off, uint32_t seg_len, uint16_t seg, fzri_guess *g)
+/* ChannelData at |off|, of a packet that is_plain_data if |plain|. Returns how many segments were done. */
+FAST uint16_t take_channel_data(batch *b, uint32_t off, uint32_t seg_len, uint16_t seg, bool plain,
+                                fzri_guess *g)
 {
   const fzr_pkt *pkt = b->pkt;
   const uint8_t *data = pkt->data + off;
@@ -331,7 +332,7 @@ FAST uint16_t take_channel_data(batch *b, uint32_t off, uint32_t seg_len, uint16
     return 1;
   }
   /* A stream may carry more than UDP can. */
-  if (RARE(payload_len > FZR_UDP_PAYLOAD_MAX)) {
+  if (!plain && RARE(payload_len > FZR_UDP_PAYLOAD_MAX)) {
     drop(b, data, FZR_DROP_TOO_LARGE, 1);
     return 1;
   }
@@ -375,7 +376,7 @@ static bool take_client_packet(batch *b, fzr_pkt *pkt, fzri_guess *g)
     else if (stun)
       take_stun(b, pkt->data + off, seg_len);
     else if ((first & 0xf0) == 0x40)
-      count = take_channel_data(b, off, seg_len, pkt->seg, g);
+      count = take_channel_data(b, off, seg_len, pkt->seg, false, g);
     else
       drop(b, pkt->data + off, fzri_foreign_take(b->e, pkt->data + off, seg_len, &pkt->from), 1);
     b->answered = true;
@@ -385,10 +386,11 @@ static bool take_client_packet(batch *b, fzr_pkt *pkt, fzri_guess *g)
   return true;
 }
 
-/* One ChannelData that is no run. */
+/* One ChannelData that is no run, and has no more payload than UDP can carry. */
 FAST bool is_plain_data(const fzr_pkt *pkt)
 {
-  return !pkt->seg && pkt->len && (pkt->data[0] & 0xf0) == 0x40 && pkt->from.port;
+  return !pkt->seg && pkt->len - 1u < FZR_CHANNEL_HEADER_LEN + FZR_UDP_PAYLOAD_MAX &&
+         (pkt->data[0] & 0xf0) == 0x40 && pkt->from.port;
 }
 
 /* Goes through |n| packets that were looked ahead at, from the |done|-th of the batch on. Returns how many are done. */
@@ -401,7 +403,7 @@ static size_t take_client_packets(batch *b, fzr_pkt *in, size_t n, size_t done, 
       continue;
     fzri_guess *g = &l->guesses[l->of[i]];
     if (is_plain_data(&in[i]) && b->n < b->max) {
-      take_channel_data(b, 0, in[i].len, 0, g);
+      take_channel_data(b, 0, in[i].len, 0, true, g);
       b->answered = true;
     } else if (!take_client_packet(b, &in[i], g)) {
       return i;
