@@ -52,6 +52,17 @@ enum fzr_password_algorithm {
   FZR_PASSWORD_SHA256 = 2
 };
 
+/**
+ * What a server offers to clients that know it, in the nonce (RFC 8489 section 9.2): the bits of
+ * its 24 STUN security features, of which bit 0 is the highest (section 18.1).
+ */
+enum fzr_security_feature {
+  /** Bit 0: it sends PASSWORD-ALGORITHMS. */
+  FZR_FEATURE_PASSWORD_ALGORITHMS = 0x800000,
+  /** Bit 1: clients send USERHASH in place of USERNAME. */
+  FZR_FEATURE_USERNAME_ANONYMITY = 0x400000
+};
+
 /** The key of a username and how the engine may use it. */
 typedef struct fzr_auth_key {
   /** What fzr_auth_long_term_key makes of user, realm and password. */
@@ -139,6 +150,24 @@ typedef struct fzr_user {
 FZR_API int fzr_auth_long_term_key(enum fzr_password_algorithm algorithm, const uint8_t *username,
                                    size_t username_len, const char *realm, const char *password,
                                    uint8_t *key);
+
+/**
+ * `fzr_auth_userhash` computes the FZR_STUN_USERHASH_LEN bytes of a USERHASH, the SHA-256 of
+ * username ":" realm, into |out|, the caller's. |username| has |username_len| bytes; |realm| is
+ * zero-terminated. RFC 8489 section 14.4.
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
+ */
+FZR_API int fzr_auth_userhash(const uint8_t *username, size_t username_len, const char *realm,
+                              uint8_t out[FZR_STUN_USERHASH_LEN]);
+
+/**
+ * `fzr_auth_nonce_features` returns what the |len| bytes |nonce|, the value of a NONCE, say that
+ * their server offers: bits of enum fzr_security_feature and others of the 24. It is 0 also where
+ * the nonce does not begin with the cookie of RFC 8489 section 9.2. For clients.
+ */
+FZR_API uint32_t fzr_auth_nonce_features(const uint8_t *nonce, size_t len);
 
 /**
  * `fzr_auth_stamp_password` computes the stamp scheme's password, base64 without padding of

@@ -27,6 +27,8 @@ extern "C" {
 #define FZR_STUN_KEY_LEN 16u
 /** Bytes of the longest long-term key: one made by SHA-256. */
 #define FZR_STUN_KEY_MAX 32u
+/** Bytes of a USERHASH: SHA-256 of username ":" realm (RFC 8489 section 14.4). */
+#define FZR_STUN_USERHASH_LEN 32u
 /** Bytes of the header of ChannelData: channel number and length (RFC 8656 section 12.4). */
 #define FZR_CHANNEL_HEADER_LEN 4u
 /** The lowest channel number (RFC 8656 section 12). */
@@ -146,8 +148,9 @@ typedef struct fzr_stun_attr {
 /**
  * A message that was read: a view into the caller's bytes, valid as long as they are.
  *
- * Of an attribute that comes twice, the first counts. Attributes after MESSAGE-INTEGRITY are passed
- * over, but for MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 section 14.5).
+ * Of an attribute that comes twice, the first counts. Attributes after MESSAGE-INTEGRITY or
+ * MESSAGE-INTEGRITY-SHA256 are passed over, but for the other of both and FINGERPRINT (RFC 8489
+ * section 9).
  */
 typedef struct fzr_stun_msg {
   /** The first byte of the header. The bytes are the caller's. */
@@ -177,7 +180,8 @@ typedef struct fzr_stun_msg {
  * describes it in |msg|. Both are the caller's; |msg| keeps pointing into |data|. It makes one pass
  * and takes no memory. O(|len|). RFC 8489 sections 5 and 6.3.
  *
- * A FINGERPRINT, if present, is verified. MESSAGE-INTEGRITY is not: see fzr_stun_verify. A first
+ * A FINGERPRINT, if present, is verified. MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256 are not:
+ * see fzr_stun_verify and fzr_stun_verify_sha256. A first
  * byte above 3 belongs to other protocols (RFC 7983). So methods from 0x100 on, which nobody has
  * defined, are not read.
  *
@@ -268,6 +272,29 @@ FZR_API unsigned fzr_stun_error_code(const fzr_stun_msg *msg);
 FZR_API bool fzr_stun_verify(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len);
 
 /**
+ * `fzr_stun_verify_sha256` is fzr_stun_verify for MESSAGE-INTEGRITY-SHA256: one HMAC-SHA256 of the
+ * message. The attribute may be cut short, to a multiple of 4 bytes, at least 16. |least| says how
+ * many bytes of it the caller asks for, 16 to 32: 32 unless what STUN is used for says otherwise,
+ * and TURN says nothing. RFC 8489 section 14.6.
+ *
+ * Returns false also if |msg| has none, or one of a length that is not allowed.
+ */
+FZR_API bool fzr_stun_verify_sha256(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len,
+                                    size_t least);
+
+/**
+ * `fzr_stun_next_algorithm` walks the list in |attr|, a PASSWORD-ALGORITHMS, or a
+ * PASSWORD-ALGORITHM, which is a list of one. *|offset| starts at 0 and is moved on; it is bytes
+ * from the begin of the value. *|algorithm| gets the number, an enum fzr_password_algorithm or one
+ * that is not known; its parameters are passed over. RFC 8489 sections 14.11 and 14.12.
+ *
+ * Returns true, or false, with |offset| and |algorithm| untouched, at the end, and where what
+ * follows is no algorithm.
+ */
+FZR_API bool fzr_stun_next_algorithm(const fzr_stun_attr *attr, uint16_t *offset,
+                                     uint16_t *algorithm);
+
+/**
  * Builds a message into memory of the caller. The first call that fails marks the builder, and all
  * later ones do nothing: only the result of fzr_stun_build_finish needs to be looked at. The
  * members are for reading; the library sets them.
@@ -325,10 +352,28 @@ FZR_API void fzr_stun_add_address_error(fzr_stun_builder *b, enum fzr_family fam
 
 /**
  * `fzr_stun_add_integrity` appends to |b| a MESSAGE-INTEGRITY over what is there, made with the
- * |key_len| bytes |key|. Only a FINGERPRINT may follow it: readers pass all else over. RFC 8489
- * section 14.5.
+ * |key_len| bytes |key|. Only a MESSAGE-INTEGRITY-SHA256 and a FINGERPRINT may follow it: readers
+ * pass all else over. RFC 8489 section 14.5.
  */
 FZR_API void fzr_stun_add_integrity(fzr_stun_builder *b, const uint8_t *key, size_t key_len);
+
+/**
+ * `fzr_stun_add_integrity_sha256` appends to |b| a MESSAGE-INTEGRITY-SHA256 over what is there,
+ * made with the |key_len| bytes |key|. |len| says how many bytes of it are written: 32 unless what
+ * STUN is used for allows fewer, 16 or more and a multiple of 4; another makes the builder fail.
+ * Only a FINGERPRINT may follow it. RFC 8489 section 14.6.
+ */
+FZR_API void fzr_stun_add_integrity_sha256(fzr_stun_builder *b, const uint8_t *key, size_t key_len,
+                                           size_t len);
+
+/**
+ * `fzr_stun_add_algorithms` appends to |b| a PASSWORD-ALGORITHMS, or with |type|
+ * FZR_ATTR_PASSWORD_ALGORITHM and a |count| of 1 a PASSWORD-ALGORITHM: the |count| numbers at
+ * |algorithms|, each an enum fzr_password_algorithm, which has no parameters. RFC 8489 sections
+ * 14.11 and 14.12.
+ */
+FZR_API void fzr_stun_add_algorithms(fzr_stun_builder *b, uint16_t type, const uint16_t *algorithms,
+                                     size_t count);
 
 /**
  * `fzr_stun_add_fingerprint` appends to |b| a FINGERPRINT over what is there. Nothing may follow

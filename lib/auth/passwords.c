@@ -21,6 +21,16 @@ int fzr_auth_long_term_key(enum fzr_password_algorithm algorithm, const uint8_t 
   return (int)len;
 }
 
+int fzr_auth_userhash(const uint8_t *username, size_t username_len, const char *realm,
+                      uint8_t out[FZR_STUN_USERHASH_LEN])
+{
+  if (!username || !realm || !out)
+    return FZR_ERR_INVALID_ARGUMENT;
+  const fzri_slice parts[] = {{username, username_len}, {":", 1}, {realm, strlen(realm)}};
+  fzri_sha256(parts, 3, out);
+  return 0;
+}
+
 int fzr_auth_stamp_password(const char *secret, uint64_t expiry, const uint8_t *salt, size_t salt_len,
                             char *out, size_t cap)
 {

@@ -22,7 +22,7 @@
 #define mbedtls_sha256_finish mbedtls_sha256_finish_ret
 #endif
 
-#define SHA1_BLOCK 64u
+#define BLOCK 64u /* of SHA-1 and of SHA-256 */
 
 /* mbedTLS's software hashes return errors for the sake of hardware that may fail; with contexts on the stack and valid
  * arguments they return 0. */
@@ -38,15 +38,22 @@ void fzri_md5(const fzri_slice *parts, size_t n, uint8_t out[16])
   mbedtls_md5_free(&ctx);
 }
 
-void fzri_sha256(const fzri_slice *parts, size_t n, uint8_t out[32])
+static void sha256(const uint8_t *first, size_t first_len, const fzri_slice *parts, size_t n, uint8_t out[32])
 {
   mbedtls_sha256_context ctx;
   mbedtls_sha256_init(&ctx);
   mbedtls_sha256_starts(&ctx, 0);
+  if (first_len)
+    mbedtls_sha256_update(&ctx, first, first_len);
   for (size_t i = 0; i < n; i++)
     mbedtls_sha256_update(&ctx, parts[i].data, parts[i].len);
   mbedtls_sha256_finish(&ctx, out);
   mbedtls_sha256_free(&ctx);
+}
+
+void fzri_sha256(const fzri_slice *parts, size_t n, uint8_t out[32])
+{
+  sha256(NULL, 0, parts, n, out);
 }
 
 static void sha1(const uint8_t *first, size_t first_len, const fzri_slice *parts, size_t n, uint8_t out[20])
@@ -62,24 +69,38 @@ static void sha1(const uint8_t *first, size_t first_len, const fzri_slice *parts
   mbedtls_sha1_free(&ctx);
 }
 
-/* RFC 2104. Written out because mbedtls_md_hmac takes memory. */
-void fzri_hmac_sha1(const uint8_t *key, size_t key_len, const fzri_slice *parts, size_t n, uint8_t out[20])
+/* RFC 2104, for either hash. Written out because mbedtls_md_hmac takes memory. */
+typedef void (*hash_fn)(const uint8_t *first, size_t first_len, const fzri_slice *parts, size_t n,
+                        uint8_t *out);
+
+static void hmac(hash_fn hash, size_t out_len, const uint8_t *key, size_t key_len, const fzri_slice *parts,
+                 size_t n, uint8_t *out)
 {
-  uint8_t pad[SHA1_BLOCK] = {0};
-  uint8_t inner[20];
+  uint8_t pad[BLOCK] = {0};
+  uint8_t inner[32];
   if (key_len > sizeof pad)
-    sha1(key, key_len, NULL, 0, pad);
+    hash(key, key_len, NULL, 0, pad);
   else if (key_len)
     memcpy(pad, key, key_len);
   for (size_t i = 0; i < sizeof pad; i++)
     pad[i] ^= 0x36;
-  sha1(pad, sizeof pad, parts, n, inner);
+  hash(pad, sizeof pad, parts, n, inner);
   for (size_t i = 0; i < sizeof pad; i++)
     pad[i] ^= 0x36 ^ 0x5c;
-  const fzri_slice rest = {inner, sizeof inner};
-  sha1(pad, sizeof pad, &rest, 1, out);
+  const fzri_slice rest = {inner, out_len};
+  hash(pad, sizeof pad, &rest, 1, out);
   fzri_wipe(pad, sizeof pad);
   fzri_wipe(inner, sizeof inner);
+}
+
+void fzri_hmac_sha1(const uint8_t *key, size_t key_len, const fzri_slice *parts, size_t n, uint8_t out[20])
+{
+  hmac(sha1, 20, key, key_len, parts, n, out);
+}
+
+void fzri_hmac_sha256(const uint8_t *key, size_t key_len, const fzri_slice *parts, size_t n, uint8_t out[32])
+{
+  hmac(sha256, 32, key, key_len, parts, n, out);
 }
 
 static char digit(unsigned value, bool url)

@@ -16,6 +16,7 @@ typedef struct fzri_slice {
 void fzri_md5(const fzri_slice *parts, size_t n, uint8_t out[16]);
 void fzri_sha256(const fzri_slice *parts, size_t n, uint8_t out[32]);
 void fzri_hmac_sha1(const uint8_t *key, size_t key_len, const fzri_slice *parts, size_t n, uint8_t out[20]);
+void fzri_hmac_sha256(const uint8_t *key, size_t key_len, const fzri_slice *parts, size_t n, uint8_t out[32]);
 
 /* Base64 (RFC 4648 section 4, or 5 with |url|) of |len| bytes, with or without padding, zero-terminated. |out| has room for
  * 4 * ((len + 2) / 3) + 1. Returns the length without the zero. */

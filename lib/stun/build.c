@@ -7,9 +7,11 @@
 
 #include <string.h>
 
-#define ATTR_HEADER     4u
-#define INTEGRITY_LEN   20u
-#define FINGERPRINT_XOR 0x5354554eu
+#define ATTR_HEADER      4u
+#define INTEGRITY_LEN    20u
+#define INTEGRITY256_MIN 16u
+#define INTEGRITY256_LEN 32u
+#define FINGERPRINT_XOR  0x5354554eu
 /* The length field counts what follows the header, in 16 bits, and is a multiple of 4. */
 #define MESSAGE_MAX (FZR_STUN_HEADER_LEN + 0xfffcu)
 
@@ -135,6 +137,35 @@ void fzr_stun_add_integrity(fzr_stun_builder *b, const uint8_t *key, size_t key_
   /* The length field counts this attribute already, as it must. */
   const fzri_slice part = {b->data, covered};
   fzri_hmac_sha1(key, key_len, &part, 1, at);
+}
+
+void fzr_stun_add_integrity_sha256(fzr_stun_builder *b, const uint8_t *key, size_t key_len, size_t len)
+{
+  uint8_t mac[INTEGRITY256_LEN];
+  if (len < INTEGRITY256_MIN || len > sizeof mac || len % 4) {
+    fail(b, FZR_ERR_INVALID_ARGUMENT);
+    return;
+  }
+  const uint32_t covered = b->len;
+  uint8_t *at = add_header(b, FZR_ATTR_MESSAGE_INTEGRITY_SHA256, len);
+  if (!at)
+    return;
+  const fzri_slice part = {b->data, covered};
+  fzri_hmac_sha256(key, key_len, &part, 1, mac);
+  memcpy(at, mac, len);
+}
+
+void fzr_stun_add_algorithms(fzr_stun_builder *b, uint16_t type, const uint16_t *algorithms, size_t count)
+{
+  if (count > UINT16_MAX / 4 || (type == FZR_ATTR_PASSWORD_ALGORITHM && count != 1)) {
+    fail(b, FZR_ERR_INVALID_ARGUMENT);
+    return;
+  }
+  uint8_t *at = add_header(b, type, 4 * count);
+  for (size_t i = 0; at && i < count; i++, at += 4) {
+    fzri_put16(at, algorithms[i]);
+    fzri_put16(at + 2, 0); /* bytes of parameters */
+  }
 }
 
 void fzr_stun_add_fingerprint(fzr_stun_builder *b)

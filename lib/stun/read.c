@@ -8,10 +8,12 @@
 
 #include <string.h>
 
-#define ATTR_HEADER     4u
-#define INTEGRITY_LEN   20u
-#define FINGERPRINT_LEN 4u
-#define FINGERPRINT_XOR 0x5354554eu
+#define ATTR_HEADER      4u
+#define INTEGRITY_LEN    20u
+#define INTEGRITY256_MIN 16u
+#define INTEGRITY256_LEN 32u
+#define FINGERPRINT_LEN  4u
+#define FINGERPRINT_XOR  0x5354554eu
 
 /* The tables hold place + 1 of each known type of the two ranges, 0x00xx and 0x80xx; 0 is unknown. */
 int fzri_attr_index(uint16_t type)
@@ -67,16 +69,18 @@ static bool fingerprint_matches(const fzr_stun_msg *msg, size_t at)
 static enum fzr_drop_reason note(fzr_stun_msg *msg, size_t at, uint16_t type, uint16_t len)
 {
   const int index = fzri_attr_index(type);
-  const bool behind_integrity = msg->at[INDEX_INTEGRITY] != 0;
+  const bool behind_integrity = msg->at[INDEX_INTEGRITY] || msg->at[INDEX_INTEGRITY256];
   if (index == INDEX_FINGERPRINT) {
     if (len != FINGERPRINT_LEN)
       return FZR_DROP_STUN_ATTRIBUTE;
     if (at + ATTR_HEADER + FINGERPRINT_LEN != msg->len || !fingerprint_matches(msg, at))
       return FZR_DROP_STUN_FINGERPRINT;
+  } else if (index == INDEX_INTEGRITY) {
+    /* Behind another one it would not be looked at. */
+    if (len != INTEGRITY_LEN && !msg->at[INDEX_INTEGRITY])
+      return FZR_DROP_STUN_ATTRIBUTE;
   } else if (behind_integrity && index != INDEX_INTEGRITY256) {
     return FZR_DROP_NONE;
-  } else if (index == INDEX_INTEGRITY && len != INTEGRITY_LEN) {
-    return FZR_DROP_STUN_ATTRIBUTE;
   }
   if (index >= 0) {
     if (!msg->at[index])
@@ -190,16 +194,49 @@ unsigned fzr_stun_error_code(const fzr_stun_msg *msg)
   return hundreds >= 3 && hundreds <= 6 && rest < 100 ? hundreds * 100 + rest : 0;
 }
 
+bool fzr_stun_next_algorithm(const fzr_stun_attr *attr, uint16_t *offset, uint16_t *algorithm)
+{
+  const size_t at = *offset;
+  if (at + ATTR_HEADER > attr->len)
+    return false;
+  const size_t next = at + ATTR_HEADER + ((fzri_get16(attr->value + at + 2) + (size_t)3) & ~(size_t)3);
+  if (next > attr->len)
+    return false;
+  *algorithm = fzri_get16(attr->value + at);
+  *offset = (uint16_t)next;
+  return true;
+}
+
+/* What the MAC in the attribute at |at|, of |len| bytes, was made over: the message ended with it then, as its length field said. */
+static void covered(const fzr_stun_msg *msg, size_t at, size_t len, uint8_t head[4], fzri_slice parts[2])
+{
+  memcpy(head, msg->data, 2);
+  fzri_put16(head + 2, (uint16_t)(at + ATTR_HEADER + len - FZR_STUN_HEADER_LEN));
+  parts[0] = (fzri_slice){head, 4};
+  parts[1] = (fzri_slice){msg->data + 4, at - 4};
+}
+
 bool fzr_stun_verify(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len)
 {
   uint8_t mac[INTEGRITY_LEN], head[4];
+  fzri_slice parts[2];
   const size_t at = msg->at[INDEX_INTEGRITY];
   if (!at)
     return false;
-  /* The MAC was made when the message ended with this attribute: its length field said so. */
-  memcpy(head, msg->data, 2);
-  fzri_put16(head + 2, (uint16_t)(at + ATTR_HEADER + INTEGRITY_LEN - FZR_STUN_HEADER_LEN));
-  const fzri_slice parts[] = {{head, sizeof head}, {msg->data + 4, at - 4}};
+  covered(msg, at, INTEGRITY_LEN, head, parts);
   fzri_hmac_sha1(key, key_len, parts, 2, mac);
   return fzri_equal_ct(mac, msg->data + at + ATTR_HEADER, sizeof mac);
+}
+
+bool fzr_stun_verify_sha256(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len, size_t least)
+{
+  uint8_t mac[INTEGRITY256_LEN], head[4];
+  fzri_slice parts[2];
+  const size_t at = msg->at[INDEX_INTEGRITY256];
+  const size_t len = at ? fzri_get16(msg->data + at + 2) : 0;
+  if (len < INTEGRITY256_MIN || len < least || len > sizeof mac || len % 4)
+    return false;
+  covered(msg, at, len, head, parts);
+  fzri_hmac_sha256(key, key_len, parts, 2, mac);
+  return fzri_equal_ct(mac, msg->data + at + ATTR_HEADER, len);
 }

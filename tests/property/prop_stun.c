@@ -55,6 +55,13 @@ static void read_all(const uint8_t *data, size_t len)
   fzr_stun_error_code(&msg);
   fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN);
   fzr_stun_verify(&msg, key, 0);
+  fzr_stun_verify_sha256(&msg, key, FZR_STUN_KEY_LEN, 0);
+  for (unsigned i = 0; i < 2; i++) {
+    if (!fzr_stun_get(&msg, i ? FZR_ATTR_PASSWORD_ALGORITHM : FZR_ATTR_PASSWORD_ALGORITHMS, &attr))
+      continue;
+    for (offset = 0; fzr_stun_next_algorithm(&attr, &offset, &channel);)
+      fzt_check(offset && offset % 4 == 0 && offset <= attr.len);
+  }
 }
 
 typedef struct written {
@@ -64,17 +71,28 @@ typedef struct written {
 
 static uint16_t random_type(fzt_prng *prng)
 {
-  static const uint16_t known[] = {
-      FZR_ATTR_USERNAME,         FZR_ATTR_LIFETIME,   FZR_ATTR_CHANNEL_NUMBER,
-      FZR_ATTR_XOR_PEER_ADDRESS, FZR_ATTR_REALM,      FZR_ATTR_NONCE,
-      FZR_ATTR_SOFTWARE,         FZR_ATTR_ERROR_CODE, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY};
+  static const uint16_t known[] = {FZR_ATTR_USERNAME,
+                                   FZR_ATTR_LIFETIME,
+                                   FZR_ATTR_CHANNEL_NUMBER,
+                                   FZR_ATTR_XOR_PEER_ADDRESS,
+                                   FZR_ATTR_REALM,
+                                   FZR_ATTR_NONCE,
+                                   FZR_ATTR_SOFTWARE,
+                                   FZR_ATTR_ERROR_CODE,
+                                   FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY,
+                                   FZR_ATTR_USERHASH,
+                                   FZR_ATTR_PASSWORD_ALGORITHM,
+                                   FZR_ATTR_PASSWORD_ALGORITHMS};
   if (fzt_below(prng, 4))
     return known[fzt_below(prng, sizeof known / sizeof *known)];
   return (uint16_t)((fzt_below(prng, 2) ? 0x7000 : 0x9000) + fzt_below(prng, 0x1000)); /* unknown ones */
 }
 
+/* Which of the two a message is signed with. */
+enum { BY_SHA1 = 1, BY_SHA256 = 2 };
+
 static size_t build_random(fzt_prng *prng, uint8_t out[ROOM], written *attrs, size_t *n, const uint8_t *key,
-                           fzr_stun_builder *b)
+                           unsigned by, fzr_stun_builder *b)
 {
   uint8_t txid[FZR_STUN_TXID_LEN];
   fzt_fill(prng, txid, sizeof txid);
@@ -87,8 +105,10 @@ static size_t build_random(fzt_prng *prng, uint8_t out[ROOM], written *attrs, si
     fzt_fill(prng, attrs[i].value, attrs[i].len);
     fzr_stun_add(b, attrs[i].type, attrs[i].value, attrs[i].len);
   }
-  if (key)
+  if (by & BY_SHA1)
     fzr_stun_add_integrity(b, key, FZR_STUN_KEY_LEN);
+  if (by & BY_SHA256)
+    fzr_stun_add_integrity_sha256(b, key, FZR_STUN_KEY_LEN, 16 + 4 * (size_t)fzt_below(prng, 5));
   if (fzt_below(prng, 2))
     fzr_stun_add_fingerprint(b);
   const int len = fzr_stun_build_finish(b);
@@ -126,14 +146,16 @@ START_TEST(test_reads_what_was_built)
     fzr_stun_msg msg;
     size_t n;
     fzt_fill(&prng, key, sizeof key);
-    const bool keyed = fzt_below(&prng, 2);
-    const size_t len = build_random(&prng, buffer, attrs, &n, keyed ? key : NULL, &b);
+    const unsigned by = (unsigned)fzt_below(&prng, 4);
+    const size_t len = build_random(&prng, buffer, attrs, &n, key, by, &b);
     fzt_check(fzr_stun_read(at_edge(buffer, len), len, &msg) == 0);
     fzt_check(msg.len == len);
     check_attributes(&msg, attrs, n);
-    fzt_check(fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN) == keyed);
+    fzt_check(fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN) == !!(by & BY_SHA1));
+    fzt_check(fzr_stun_verify_sha256(&msg, key, FZR_STUN_KEY_LEN, 16) == !!(by & BY_SHA256));
     key[fzt_below(&prng, sizeof key)] ^= (uint8_t)(1u << fzt_below(&prng, 8));
     fzt_check(!fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN));
+    fzt_check(!fzr_stun_verify_sha256(&msg, key, FZR_STUN_KEY_LEN, 16));
     read_all(edge - len, len);
   }
 }
@@ -151,13 +173,15 @@ START_TEST(test_every_flipped_bit_is_noticed)
     fzr_stun_msg msg;
     size_t n;
     fzt_fill(&prng, key, sizeof key);
-    const size_t len = build_random(&prng, buffer, attrs, &n, key, &b);
+    const unsigned by = round % 2 ? BY_SHA1 : BY_SHA256 | (unsigned)fzt_below(&prng, 2);
+    const size_t len = build_random(&prng, buffer, attrs, &n, key, by, &b);
     fzt_check(fzr_stun_read(buffer, len, &msg) == 0);
     const size_t covered = fzr_stun_has(&msg, FZR_ATTR_FINGERPRINT) ? len - 8 : len;
     for (size_t bit = 0; bit < 8 * covered; bit++) {
       buffer[bit / 8] ^= (uint8_t)(1u << bit % 8);
       if (fzr_stun_read(at_edge(buffer, len), len, &msg) == 0)
-        fzt_check(!fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN));
+        fzt_check(!(by & BY_SHA256 ? fzr_stun_verify_sha256(&msg, key, FZR_STUN_KEY_LEN, 16)
+                                   : fzr_stun_verify(&msg, key, FZR_STUN_KEY_LEN)));
       buffer[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
   }
@@ -174,7 +198,7 @@ START_TEST(test_never_reads_past_the_end)
     fzr_stun_builder b;
     size_t n;
     static const uint8_t key[FZR_STUN_KEY_LEN] = {7};
-    size_t len = build_random(&prng, buffer, attrs, &n, fzt_below(&prng, 2) ? key : NULL, &b);
+    size_t len = build_random(&prng, buffer, attrs, &n, key, (unsigned)fzt_below(&prng, 4), &b);
     /* Damaged, cut off, with a length that matches all the same, or nothing but noise. */
     for (uint64_t hits = fzt_below(&prng, 6); hits; hits--)
       buffer[fzt_below(&prng, len)] = (uint8_t)fzt_next(&prng);

@@ -47,6 +47,40 @@ START_TEST(test_hmac_sha1)
 }
 END_TEST
 
+START_TEST(test_hmac_sha256)
+{
+  /* RFC 4231 cases 1, 2, 6 and 7. */
+  static const struct {
+    const char *key;
+    uint8_t key_byte;
+    size_t key_len;
+    const char *data;
+    const char *mac;
+  } cases[] = {
+      {NULL, 0x0b, 20, "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+      {"Jefe", 0, 4, "what do ya want for nothing?",
+       "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+      {NULL, 0xaa, 131, "Test Using Larger Than Block-Size Key - Hash Key First",
+       "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+      {NULL, 0xaa, 131,
+       "This is a test using a larger than block-size key and a larger than block-size data. The key needs "
+       "to "
+       "be hashed before being used by the HMAC algorithm.",
+       "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    uint8_t key[131], mac[32];
+    memset(key, cases[i].key_byte, sizeof key);
+    if (cases[i].key)
+      memcpy(key, cases[i].key, cases[i].key_len);
+    const size_t len = strlen(cases[i].data), half = len / 2;
+    const fzri_slice parts[] = {{cases[i].data, half}, {cases[i].data + half, len - half}};
+    fzri_hmac_sha256(key, cases[i].key_len, parts, 2, mac);
+    ck_assert_str_eq(fzt_hex(mac, sizeof mac), cases[i].mac);
+  }
+}
+END_TEST
+
 START_TEST(test_base64)
 {
   /* RFC 4648 section 10. */
@@ -100,6 +134,7 @@ int main(void)
   TCase *tc = tcase_create("crypto");
   tcase_add_test(tc, test_digests);
   tcase_add_test(tc, test_hmac_sha1);
+  tcase_add_test(tc, test_hmac_sha256);
   tcase_add_test(tc, test_base64);
   tcase_add_test(tc, test_compare_and_wipe);
   suite_add_tcase(suite, tc);

@@ -101,6 +101,20 @@ static void null_fzr_auth_rest_password(void)
   INVALID(fzr_auth_rest_password("x", user, 1, NULL, sizeof out));
 }
 
+static void null_fzr_auth_userhash(void)
+{
+  const uint8_t *user = (const uint8_t *)"u";
+  INVALID(fzr_auth_userhash(NULL, 1, "r", untouched()));
+  INVALID(fzr_auth_userhash(user, 1, NULL, untouched()));
+  check_untouched();
+  INVALID(fzr_auth_userhash(user, 1, "r", NULL));
+}
+
+static void null_fzr_auth_nonce_features(void)
+{
+  ck_assert_uint_eq(fzr_auth_nonce_features(NULL, 13), 0);
+}
+
 static void null_fzr_driver_new(void)
 {
   INVALID(fzr_driver_new(NULL, NULL, untouched()));
@@ -487,8 +501,10 @@ static const struct row {
     {"fzr_addr_parse", null_fzr_addr_parse, NULL},
     {"fzr_addr_to_sockaddr", NULL, NOT_SAID},
     {"fzr_auth_long_term_key", null_fzr_auth_long_term_key, NULL},
+    {"fzr_auth_nonce_features", null_fzr_auth_nonce_features, NULL},
     {"fzr_auth_rest_password", null_fzr_auth_rest_password, NULL},
     {"fzr_auth_stamp_password", null_fzr_auth_stamp_password, NULL},
+    {"fzr_auth_userhash", null_fzr_auth_userhash, NULL},
     {"fzr_channel_data_header", NULL, OF_STUN},
     {"fzr_channel_data_read", NULL, OF_STUN},
     {"fzr_driver_add", null_fzr_driver_add, NULL},
@@ -543,9 +559,11 @@ static const struct row {
     {"fzr_stun_add", null_fzr_stun_add, NULL},
     {"fzr_stun_add_addr", NULL, OF_STUN},
     {"fzr_stun_add_address_error", NULL, OF_STUN},
+    {"fzr_stun_add_algorithms", NULL, OF_STUN},
     {"fzr_stun_add_error", NULL, OF_STUN},
     {"fzr_stun_add_fingerprint", NULL, OF_STUN},
     {"fzr_stun_add_integrity", NULL, OF_STUN},
+    {"fzr_stun_add_integrity_sha256", NULL, OF_STUN},
     {"fzr_stun_add_u32", NULL, OF_STUN},
     {"fzr_stun_attr_addr", NULL, OF_STUN},
     {"fzr_stun_build", NULL, OF_STUN},
@@ -558,9 +576,11 @@ static const struct row {
     {"fzr_stun_has", NULL, OF_STUN},
     {"fzr_stun_method_name", NULL, NO_POINTERS},
     {"fzr_stun_next", NULL, OF_STUN},
+    {"fzr_stun_next_algorithm", NULL, OF_STUN},
     {"fzr_stun_read", NULL, OF_STUN},
     {"fzr_stun_txid", NULL, OF_STUN},
     {"fzr_stun_verify", NULL, OF_STUN},
+    {"fzr_stun_verify_sha256", NULL, OF_STUN},
     {"fzr_udp_attach", null_fzr_udp_attach, NULL},
     {"fzr_udp_attach_to", null_fzr_udp_attach, NULL},
     {"fzr_udp_deadline", null_fzr_udp_deadline, NULL},
@@ -834,6 +854,7 @@ START_TEST(test_outputs_of_plain_functions)
   WHOLE(fzr_addr, fzr_addr_from_sockaddr(&name6.any, len6, p) == 0);
   SAME(text, 16, fzr_auth_long_term_key(FZR_PASSWORD_MD5, bytes, 1, "r", "p", (uint8_t *)p) == 16);
   SAME(text, 32, fzr_auth_long_term_key(FZR_PASSWORD_SHA256, bytes, 1, "r", "p", (uint8_t *)p) == 32);
+  SAME(text, 32, fzr_auth_userhash(bytes, 1, "r", (uint8_t *)p) == 0);
   SAME(text, FZR_STAMP_PASSWORD_LEN + 1,
        fzr_auth_stamp_password("x", 1, bytes, 1, p->s, sizeof p->s) == FZR_STAMP_PASSWORD_LEN);
   SAME(text, FZR_REST_PASSWORD_LEN + 1,

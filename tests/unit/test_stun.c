@@ -151,6 +151,93 @@ START_TEST(test_behind_integrity)
 }
 END_TEST
 
+/* The same behind MESSAGE-INTEGRITY-SHA256; what is between both is covered by it, but not by the other. */
+START_TEST(test_behind_integrity_sha256)
+{
+  static const uint8_t key[FZR_STUN_KEY_MAX] = {9};
+  begin(FZR_STUN_REFRESH, FZR_STUN_REQUEST);
+  fzr_stun_add_integrity_sha256(&b, key, sizeof key, 32);
+  fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, 7);
+  fzr_stun_add(&b, 0x7777, NULL, 0);
+  fzr_stun_add(&b, FZR_ATTR_MESSAGE_INTEGRITY_SHA256, "second", 6);
+  fzr_stun_add_integrity(&b, key, sizeof key);
+  fzr_stun_add_fingerprint(&b);
+  ck_assert_int_eq(finish_and_read(), 0);
+  ck_assert(!fzr_stun_has(&msg, FZR_ATTR_LIFETIME));
+  ck_assert_uint_eq(msg.unknown_count, 0);
+  ck_assert(fzr_stun_has(&msg, FZR_ATTR_FINGERPRINT));
+  ck_assert(fzr_stun_verify(&msg, key, sizeof key));
+  ck_assert(fzr_stun_verify_sha256(&msg, key, sizeof key, 32));
+
+  begin(FZR_STUN_REFRESH, FZR_STUN_REQUEST);
+  fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, 7);
+  fzr_stun_add_integrity(&b, key, sizeof key);
+  fzr_stun_add_integrity_sha256(&b, key, sizeof key, 20);
+  ck_assert_int_eq(finish_and_read(), 0);
+  ck_assert(fzr_stun_has(&msg, FZR_ATTR_LIFETIME));
+  ck_assert(fzr_stun_verify(&msg, key, sizeof key));
+  ck_assert(fzr_stun_verify_sha256(&msg, key, sizeof key, 16));
+  ck_assert(!fzr_stun_verify_sha256(&msg, key, sizeof key, 32));
+  begin(FZR_STUN_REFRESH, FZR_STUN_REQUEST);
+  ck_assert_int_eq(finish_and_read(), 0);
+  ck_assert(!fzr_stun_verify_sha256(&msg, key, sizeof key, 16));
+}
+END_TEST
+
+static unsigned walk(const uint8_t *value, size_t len, uint16_t *last)
+{
+  const fzr_stun_attr attr = {value, FZR_ATTR_PASSWORD_ALGORITHMS, (uint16_t)len};
+  uint16_t offset = 0;
+  unsigned n = 0;
+  while (fzr_stun_next_algorithm(&attr, &offset, last)) {
+    ck_assert(offset <= len);
+    n++;
+  }
+  return n;
+}
+
+START_TEST(test_password_algorithms)
+{
+  static const uint16_t two[] = {2, 1};
+  static const uint8_t parameters[] = {0, 9, 0, 5, 'a', 'b', 'c', 'd', 'e', 0, 0, 0, 0, 1, 0, 0};
+  fzr_stun_attr attr;
+  uint16_t algorithm = 77, offset = 0;
+  begin(FZR_STUN_ALLOCATE, FZR_STUN_ERROR);
+  fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHMS, two, 2);
+  fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHM, two, 1);
+  ck_assert_int_eq(finish_and_read(), 0);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_PASSWORD_ALGORITHMS, &attr));
+  ck_assert_str_eq(fzt_hex(attr.value, attr.len), "0002000000010000");
+  ck_assert(fzr_stun_next_algorithm(&attr, &offset, &algorithm));
+  ck_assert_uint_eq(algorithm, 2);
+  ck_assert(fzr_stun_next_algorithm(&attr, &offset, &algorithm));
+  ck_assert_uint_eq(algorithm, 1);
+  ck_assert(!fzr_stun_next_algorithm(&attr, &offset, &algorithm));
+  ck_assert(offset == 8 && algorithm == 1);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_PASSWORD_ALGORITHM, &attr));
+  ck_assert_str_eq(fzt_hex(attr.value, attr.len), "00020000");
+  /* Parameters are passed over, with their padding; where that is cut off, the list ends. */
+  for (size_t len = 0; len <= sizeof parameters; len++) {
+    const unsigned n = walk(parameters, len, &algorithm);
+    ck_assert_uint_eq(n, len < 12 ? 0 : len < 16 ? 1 : 2);
+    if (n)
+      ck_assert_uint_eq(algorithm, n == 1 ? 9 : 1);
+  }
+  static const uint8_t too_long[] = {0, 1, 0xff, 0xff, 0, 0, 0, 0};
+  ck_assert_uint_eq(walk(too_long, sizeof too_long, &algorithm), 0);
+  /* One algorithm is one. */
+  begin(FZR_STUN_ALLOCATE, FZR_STUN_REQUEST);
+  fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHM, two, 2);
+  ck_assert_int_eq(fzr_stun_build_finish(&b), FZR_ERR_INVALID_ARGUMENT);
+  begin(FZR_STUN_ALLOCATE, FZR_STUN_REQUEST);
+  fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHMS, two, UINT16_MAX / 4 + 1);
+  ck_assert_int_eq(fzr_stun_build_finish(&b), FZR_ERR_INVALID_ARGUMENT);
+  fzr_stun_build(&b, buffer, 27, FZR_STUN_ALLOCATE, FZR_STUN_REQUEST, txid);
+  fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHMS, two, 2);
+  ck_assert_int_eq(fzr_stun_build_finish(&b), FZR_ERR_BUFFER_TOO_SMALL);
+}
+END_TEST
+
 START_TEST(test_fingerprint_must_be_last)
 {
   begin(FZR_STUN_BINDING, FZR_STUN_REQUEST);
@@ -349,6 +436,8 @@ int main(void)
   tcase_add_test(tc, test_unknown_attributes);
   tcase_add_test(tc, test_walk_from_anywhere);
   tcase_add_test(tc, test_behind_integrity);
+  tcase_add_test(tc, test_behind_integrity_sha256);
+  tcase_add_test(tc, test_password_algorithms);
   tcase_add_test(tc, test_fingerprint_must_be_last);
   tcase_add_test(tc, test_getters);
   tcase_add_test(tc, test_addresses);
