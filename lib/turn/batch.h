@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one call of fzr_engine_rx works on: the verdicts that it has written, and how datagrams join them. */
+#ifndef FZRI_BATCH_H
+#define FZRI_BATCH_H
+
+#include "state.h"
+
+/* For what a packet goes through: a call costs as much as what is in it. */
+#define FZRI_FAST static inline __attribute__((always_inline))
+/* What ends in a drop: the compiler keeps it out of the way of packets that go on. */
+#define FZRI_RARE(condition) __builtin_expect(!!(condition), 0)
+
+/* One call of fzr_engine_rx. */
+typedef struct fzri_batch {
+  fzr_engine *e;
+  fzr_verdict *out;
+  size_t max;
+  size_t n;
+  const fzr_pkt *pkt; /* being worked on */
+  uint32_t in_idx;
+  uint8_t *hdr;       /* where the next verdict's headers go */
+  uint32_t forwarded; /* 1 + the last input that was part of the last verdict, which forwards; 0: none */
+  bool answered;      /* some input of this call is done: a full ring of answers may stop it */
+} fzri_batch;
+
+/* There is room for it. */
+FZRI_FAST fzr_verdict *fzri_next_verdict(fzri_batch *b, enum fzr_action action, const uint8_t *data)
+{
+  FZRI_ASSERT(b->n < b->max);
+  fzr_verdict *v = &b->out[b->n++];
+  b->forwarded = 0;
+  memset(v, 0, offsetof(fzr_verdict, to));
+  v->data = data;
+  v->in_idx = b->in_idx;
+  v->count = 1;
+  v->action = (uint8_t)action;
+  return v;
+}
+
+/* Counts |count| dropped datagrams, in the verdict before this one if that is about the same. Where the bandwidth cut a run
+ * and the verdicts are full, the counter alone tells. */
+static inline void fzri_drop(fzri_batch *b, const uint8_t *data, enum fzr_drop_reason reason, uint16_t count)
+{
+  b->e->stats.dropped[reason] += count;
+  if (b->n) {
+    fzr_verdict *last = &b->out[b->n - 1];
+    if (last->action == FZR_ACT_DROP && last->reason == (uint8_t)reason && last->in_idx == b->in_idx &&
+        last->count <= UINT16_MAX - count) {
+      last->count = (uint16_t)(last->count + count);
+      return;
+    }
+  }
+  if (b->n == b->max)
+    return;
+  fzr_verdict *v = fzri_next_verdict(b, FZR_ACT_DROP, data);
+  v->reason = (uint8_t)reason;
+  v->count = count;
+}
+
+FZRI_FAST void fzri_count_sizes(fzr_engine *e, uint16_t len, uint32_t count)
+{
+  const unsigned size_class = len ? (len - 1u) / 100u : 0;
+  e->stats.packet_sizes[size_class < FZR_SIZE_CLASSES ? size_class : FZR_SIZE_CLASSES - 1] += count;
+}
+
+/* Counts what the verdicts forward: once a call, for each run may go over many packets. */
+FZRI_FAST void fzri_count_relayed(const fzri_batch *b, unsigned direction)
+{
+  fzr_engine *e = b->e;
+  for (size_t i = 0; i < b->n; i++) {
+    const fzr_verdict *v = &b->out[i];
+    if (v->action != FZR_ACT_FORWARD)
+      continue;
+    const uint32_t full = v->count - 1u;
+    e->stats.packets[direction] += v->count;
+    e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;
+    if (full)
+      fzri_count_sizes(e, v->len, full);
+    fzri_count_sizes(e, v->tail_len, 1);
+  }
+}
+
+/* How many of |count| payloads the allocation's bandwidth allows now: all, unless there is a limit. */
+FZRI_FAST uint16_t fzri_within_bandwidth(fzr_engine *e, fzri_allocation *a, uint16_t count, uint16_t len,
+                                         uint16_t tail_len)
+{
+  if (!e->bandwidth)
+    return count;
+  /* A second's worth may come in one burst, but a full datagram always passes an idle bucket. */
+  const uint64_t burst = e->bandwidth > FZR_UDP_PAYLOAD_MAX ? e->bandwidth : FZR_UDP_PAYLOAD_MAX;
+  for (uint16_t i = 0; i < count; i++)
+    if (!fzri_bucket_take(&a->bandwidth, e->bandwidth, burst, i + 1 == count ? tail_len : len, e->now))
+      return i;
+  return count;
+}
+
+/* A run of equal payloads that was found in the input. */
+typedef struct fzri_run_in {
+  const uint8_t *data; /* first payload */
+  uint32_t stride;
+  uint16_t count;
+  uint16_t len;
+  uint16_t tail_len;
+} fzri_run_in;
+
+/* Whether the last verdict forwards what the packet before this one ended with. */
+FZRI_FAST bool fzri_may_join(const fzri_batch *b)
+{
+  return b->forwarded && b->forwarded == b->in_idx;
+}
+
+/* Forward only: where pointers have 32 bits, a step back is one that wraps. */
+#define FZRI_MAX_STRIDE (UINTPTR_MAX > UINT32_MAX ? UINT32_MAX : (uint32_t)INT32_MAX)
+
+/* Whether the payload of |len| bytes at |data| can go on the last verdict's run then: it is not longer, and lies where the
+ * run's stride leads. */
+FZRI_FAST bool fzri_joins(const fzri_batch *b, const uint8_t *data, uint16_t len)
+{
+  const fzr_verdict *v = &b->out[b->n - 1];
+  const uintptr_t last = (uintptr_t)v->data + (size_t)(v->count - 1u) * v->stride;
+  const uintptr_t step = (uintptr_t)data - last;
+  return len && len <= v->len && v->tail_len == v->len && v->count < UINT16_MAX && step <= FZRI_MAX_STRIDE &&
+         (v->count == 1 || step == v->stride);
+}
+
+#endif
