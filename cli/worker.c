@@ -100,6 +100,7 @@ static int new_engine(worker *w, const worker_config *c)
   config.highest_port = o->highest_port;
   config.shared = c->shared;
   config.silent_when_full = o->token != NULL; /* its clients know other relays */
+  config.relay_mode = FZR_RELAY_CHANNELS;
   config.auth = FZR_AUTH_STAMP;
   config.allocations_outlive_credentials = o->outlive_credentials;
   config.auth_secret = c->secrets->first;

@@ -146,6 +146,20 @@ enum fzr_replace {
   FZR_REPLACE_ALWAYS = 2
 };
 
+/** How clients reach peers. */
+enum fzr_relay_mode {
+  /**
+   * As RFC 8656 says: through channels, and with Send and Data indications, for which a permission
+   * is enough. What browsers and other WebRTC clients need.
+   */
+  FZR_RELAY_FULL = 0,
+  /**
+   * Through channels alone. CreatePermission succeeds and opens nothing, Send indications are
+   * dropped (FZR_DROP_STUN_NOT_REQUEST), and of a peer without a channel nothing is taken.
+   */
+  FZR_RELAY_CHANNELS = 1
+};
+
 /** For limits of fzr_config whose 0 means "the default": no limit. */
 #define FZR_UNLIMITED UINT32_MAX
 
@@ -177,8 +191,8 @@ typedef struct fzr_config {
   bool draining;
   /** An enum fzr_replace. */
   uint8_t replace_allocations;
-  /** Set it to 0. This release does not look at it. */
-  uint8_t reserved;
+  /** An enum fzr_relay_mode. */
+  uint8_t relay_mode;
 
   /**
    * What clients are told as relayed address; family NONE: not offered. Port and transport are
@@ -252,9 +266,9 @@ typedef struct fzr_config {
   /** How many channels an allocation may have; 0: 4096. Over it 508. */
   uint32_t max_channels_per_allocation;
   /**
-   * Channels, those whose number rests included, of all engines that share `shared`: a bound on
-   * memory, for one takes up to 200 bytes. 0: 1048576, about 200 MB; FZR_UNLIMITED: none. Over it
-   * 508, and FZR_LOG_SHORT_OF_MEMORY.
+   * Channels, those whose number rests included, and permissions, of all engines that share
+   * `shared`: a bound on memory, for a channel takes up to 200 bytes, a permission up to 64. 0:
+   * 1048576, about 200 MB; FZR_UNLIMITED: none. Over it 508, and FZR_LOG_SHORT_OF_MEMORY.
    */
   uint32_t max_channels;
   /** Bytes of payload a second, both directions together; 0: no limit. */
@@ -303,6 +317,13 @@ typedef struct fzr_config {
   bool silent_when_full;
   /** Set it to 0. This release does not look at it. */
   uint8_t reserved3[2];
+  /**
+   * FZR_RELAY_FULL: how many permissions an allocation may have, those that ChannelBind installs
+   * included; 0: 1024; FZR_UNLIMITED: no limit. Over it 508.
+   */
+  uint32_t max_permissions_per_allocation;
+  /** Set it to 0. This release does not look at it. */
+  uint32_t reserved4;
 } fzr_config;
 
 /** `fzr_config_init` returns a config of defaults, with `size` set. */
@@ -373,6 +394,9 @@ enum fzr_action {
 /** The most bytes that a verdict puts behind one. */
 #define FZR_PAD_MAX 3u
 
+/** fzr_verdict.flow: that of Send and Data indications, which belong to no channel. */
+#define FZR_FLOW_NONE UINT32_MAX
+
 /** fzr_verdict.flags: `to` is one of the relay's own addresses, so an allocation's port. */
 #define FZR_VERDICT_TO_OWN 0x01u
 /**
@@ -380,6 +404,11 @@ enum fzr_action {
  * `hdr` + `hdr_len`.
  */
 #define FZR_VERDICT_TAIL_HDR 0x02u
+/**
+ * fzr_verdict.flags: each datagram has a header of its own. They follow each other at `hdr`,
+ * `hdr_len` bytes each. So do those of Data indications, which have a transaction id each.
+ */
+#define FZR_VERDICT_OWN_HDRS 0x04u
 
 /**
  * What to do with `count` consecutive datagrams of one flow. They may have come in several fzr_pkt,
@@ -389,9 +418,9 @@ enum fzr_action {
  * that are 0; at most FZR_UDP_PAYLOAD_MAX bytes together. Of the last one (i == `count` - 1) the
  * payload has `tail_len` bytes, and `tail_pad` bytes follow. Its payload and the whole of it may be
  * shorter, but are never longer, and the payload is empty only if all are (GSO can send no empty
- * tail). Its header has the same length, but may be another one (FZR_VERDICT_TAIL_HDR);
- * fzr_verdict_header returns that of any datagram. Send them from local port `from.port` (and
- * address, where bound to a wildcard) to `to`.
+ * tail). Headers have one length, but may be other ones (FZR_VERDICT_TAIL_HDR,
+ * FZR_VERDICT_OWN_HDRS); fzr_verdict_header returns that of any datagram. Send them from local port
+ * `from.port` (and address, where bound to a wildcard) to `to`.
  *
  * The struct is frozen: it will not grow.
  */
@@ -410,7 +439,10 @@ typedef struct fzr_verdict {
   void *io;
   /** Bytes from one payload's begin to the next one's. */
   uint32_t stride;
-  /** Names the channel while it lives: equal for all of one flow and direction. */
+  /**
+   * Names the channel while it lives: equal for all of one flow and direction. FZR_FLOW_NONE: there
+   * is no channel.
+   */
   uint32_t flow;
   /** Which fzr_pkt of the batch the first of them came from. */
   uint32_t in_idx;
@@ -444,6 +476,8 @@ typedef struct fzr_verdict {
  */
 static inline const uint8_t *fzr_verdict_header(const fzr_verdict *verdict, size_t i)
 {
+  if (verdict->flags & FZR_VERDICT_OWN_HDRS)
+    return verdict->hdr + i * verdict->hdr_len;
   const bool own = (verdict->flags & FZR_VERDICT_TAIL_HDR) && i + 1 == verdict->count;
   return own ? verdict->hdr + verdict->hdr_len : verdict->hdr;
 }
@@ -744,9 +778,9 @@ FZR_API int fzr_engine_set_peer_rules(fzr_engine *engine, const fzr_peer_rule *r
 /**
  * `fzr_engine_set_limits` takes these members of |config| over, with 0 and FZR_UNLIMITED as they
  * are there: max_allocations_per_user, max_channels_per_allocation, max_channels,
- * max_bandwidth_per_allocation, unauthenticated_rate, unauthenticated_burst, error_rate and
- * integrity_rate. The others are not looked at, but for `size`. So the caller keeps the fzr_config
- * of fzr_engine_new and changes what he wants other.
+ * max_permissions_per_allocation, max_bandwidth_per_allocation, unauthenticated_rate,
+ * unauthenticated_burst, error_rate and integrity_rate. The others are not looked at, but for
+ * `size`. So the caller keeps the fzr_config of fzr_engine_new and changes what he wants other.
  *
  * What there is more of than is allowed from now on stays; there will be no more of it. Allocations
  * that were made without a limit for their user are not counted for him. Rates begin anew:
@@ -948,6 +982,12 @@ typedef struct fzr_stats {
   uint64_t responses[FZR_STAT_METHOD_ROOM][FZR_STAT_CODE_ROOM];
   /** Requests answered with 508: [0] for max_channels, [1] for want of memory. */
   uint64_t memory_refusals[2];
+  /** Permissions that there are now, of FZR_RELAY_FULL. */
+  uint64_t permissions;
+  /** Permissions that were installed; refreshes are not counted. */
+  uint64_t permissions_installed;
+  /** Of `packets`: [0] came in Send indications, [1] left in Data indications. */
+  uint64_t indications[2];
 } fzr_stats;
 
 /**

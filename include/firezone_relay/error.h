@@ -91,7 +91,7 @@ enum fzr_drop_reason {
   FZR_DROP_STUN_ATTRIBUTE = 6,
   /** FINGERPRINT is wrong, or not the last attribute (RFC 8489 section 14.7). */
   FZR_DROP_STUN_FINGERPRINT = 7,
-  /** A STUN indication or response: the relay answers requests only. */
+  /** A STUN indication or response that the relay does not take. */
   FZR_DROP_STUN_NOT_REQUEST = 8,
   /** ChannelData is shorter than its header, or than its length field says. */
   FZR_DROP_CHANNEL_DATA_TRUNCATED = 9,
@@ -99,7 +99,7 @@ enum fzr_drop_reason {
   FZR_DROP_UNKNOWN_CLIENT = 10,
   /** ChannelData for a number that is not bound, or whose binding has expired. */
   FZR_DROP_UNKNOWN_CHANNEL = 11,
-  /** It came to a relayed address, from a peer without a channel. */
+  /** It came to a relayed address, from a peer without a channel, and without a permission. */
   FZR_DROP_UNKNOWN_PEER = 12,
   /** It came to a port that has no allocation of that family. */
   FZR_DROP_UNKNOWN_PORT = 13,
@@ -107,7 +107,7 @@ enum fzr_drop_reason {
   FZR_DROP_RATE_LIMITED = 14,
   /** Data over the max_bandwidth_per_allocation of the fzr_config. */
   FZR_DROP_BANDWIDTH = 15,
-  /** A peer's payload that does not fit into a datagram behind a ChannelData header. */
+  /** A payload that does not fit into a datagram, or not behind the header that it needs. */
   FZR_DROP_TOO_LARGE = 16,
   /** An answer, not a datagram: the caller does not take transmits. */
   FZR_DROP_ANSWER_RING_FULL = 17,
@@ -128,8 +128,16 @@ enum fzr_drop_reason {
   FZR_DROP_FULL = 23,
   /** It begins as DTLS or TLS does: with a handshake. */
   FZR_DROP_TLS = 24,
+  /** A Send indication for a peer without a permission (RFC 8656 section 11.2). */
+  FZR_DROP_NO_PERMISSION = 25,
+  /** A Send indication without a valid XOR-PEER-ADDRESS, or without DATA. */
+  FZR_DROP_SEND_MALFORMED = 26,
+  /** A Send indication with an unknown comprehension-required attribute. */
+  FZR_DROP_UNKNOWN_ATTRIBUTE = 27,
+  /** To or from a port, of a peer with a permission, that the peer policy does not allow. */
+  FZR_DROP_PEER_PORT = 28,
   /** How many reasons there are in this release. */
-  FZR_DROP_REASONS = 25,
+  FZR_DROP_REASONS = 29,
   /** How many there may be before the ABI changes. */
   FZR_DROP_ROOM = 32
 };

@@ -189,7 +189,9 @@ enum fzr_log_event {
    */
   FZR_LOG_PROOFS_LIMITED = 19,
   /** The application has ended an allocation: see fzr_engine_end_allocation (info). */
-  FZR_LOG_ALLOCATION_ENDED = 20
+  FZR_LOG_ALLOCATION_ENDED = 20,
+  /** A permission ended, because the peer may not be reached any more, for `peer_reason` (info). */
+  FZR_LOG_PERMISSION_REVOKED = 21
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */
@@ -252,7 +254,9 @@ enum fzr_refusal {
   /** 508: the allocation has as many channels as one may have. */
   FZR_REFUSAL_CHANNELS = 16,
   /** 508: `adapter_error` says for want of what. */
-  FZR_REFUSAL_LACK = 17
+  FZR_REFUSAL_LACK = 17,
+  /** 508: the allocation has as many permissions as one may have. */
+  FZR_REFUSAL_PERMISSIONS = 18
 };
 
 /**
@@ -296,15 +300,15 @@ typedef struct fzr_log_record {
   uint16_t username_len;
   /** Bytes of `software`. */
   uint16_t software_len;
-  /** FZR_LOG_PEER_…, FZR_LOG_CHANNEL_REVOKED: enum fzr_peer_reason. */
+  /** FZR_LOG_PEER_…, FZR_LOG_…_REVOKED: enum fzr_peer_reason. */
   uint8_t peer_reason;
   /** FZR_LOG_REQUEST: enum fzr_refusal. */
   uint8_t refusal;
   /** FZR_LOG_REQUEST: the type that `refusal` is about, 0 if none. */
   uint16_t attribute;
-  /** FZR_LOG_PEER_…, FZR_LOG_CHANNEL_REVOKED: the IPv4 address in `peer` it is about, or NULL. */
+  /** FZR_LOG_PEER_…, FZR_LOG_…_REVOKED: the IPv4 address in `peer` it is about, or NULL. */
   const fzr_addr *peer_inner;
-  /** FZR_LOG_PEER_…, FZR_LOG_CHANNEL_REVOKED: the rule that denies it, or NULL. */
+  /** FZR_LOG_PEER_…, FZR_LOG_…_REVOKED: the rule that denies it, or NULL. */
   const struct fzr_peer_rule *peer_rule;
   /** FZR_LOG_ALLOCATION_CREATED: its IPv4 and IPv6 relayed addresses, or NULL. */
   const fzr_addr *relayed[2];

@@ -73,6 +73,10 @@ const char *fzr_drop_reason_name(unsigned reason)
       [FZR_DROP_ANSWER_WOULD_WAIT] = "answer_would_wait",
       [FZR_DROP_FULL] = "full",
       [FZR_DROP_TLS] = "tls",
+      [FZR_DROP_NO_PERMISSION] = "no_permission",
+      [FZR_DROP_SEND_MALFORMED] = "send_malformed",
+      [FZR_DROP_UNKNOWN_ATTRIBUTE] = "unknown_attribute",
+      [FZR_DROP_PEER_PORT] = "peer_port",
   };
   return reason < FZR_DROP_REASONS ? names[reason] : "unknown";
 }

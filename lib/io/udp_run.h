@@ -13,8 +13,8 @@
 /* Runs held until the end of a batch, and the pieces they are made of. */
 #define FZRI_RUNS   256u
 #define FZRI_PIECES 512u
-/* Bytes of their headers: of all pieces if these are of ChannelData, of 64 if they are as long as can be. */
-#define FZRI_HEADERS (FZRI_PIECES * 2 * 8)
+/* Bytes of their headers: of all pieces if these are of ChannelData, of 455 Data indications. */
+#define FZRI_HEADERS (FZRI_PIECES * 32)
 
 #define FZRI_NO_RUN UINT16_MAX
 
@@ -28,7 +28,8 @@ typedef struct fzri_piece {
   uint16_t tail_len;
   uint16_t next;
   uint8_t hdr_len;
-  uint8_t tail_hdr; /* the last one's header is that far behind the others': 0 or hdr_len */
+  uint8_t hdr_step; /* each header is that far behind the one before it: 0 or hdr_len */
+  uint8_t tail_hdr; /* the last one's header is that far behind the others', if these are one: 0 or hdr_len */
   uint8_t pad;
   uint8_t tail_pad;
 } fzri_piece;
@@ -120,7 +121,7 @@ static inline bool fzri_segments_next(fzri_segments *walk, fzri_segment *out)
     return false;
   const fzri_piece *piece = &walk->pieces[walk->piece];
   const bool tail = walk->at + 1u == piece->count;
-  out->hdr = tail && piece->tail_hdr ? piece->hdr + piece->tail_hdr : piece->hdr;
+  out->hdr = piece->hdr + (size_t)walk->at * piece->hdr_step + (tail ? piece->tail_hdr : 0u);
   out->hdr_len = piece->hdr_len;
   out->pad = tail ? piece->tail_pad : piece->pad;
   out->data = piece->data + (size_t)walk->at * piece->stride;

@@ -53,6 +53,7 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_tim
                         .len = v->len,
                         .tail_len = v->tail_len,
                         .hdr_len = v->hdr_len,
+                        .hdr_step = v->flags & FZR_VERDICT_OWN_HDRS ? v->hdr_len : 0,
                         .tail_hdr = v->flags & FZR_VERDICT_TAIL_HDR ? v->hdr_len : 0,
                         .pad = v->pad,
                         .tail_pad = v->tail_pad};

@@ -3,6 +3,7 @@
 
 #include "channel.h"
 #include "log.h"
+#include "permission.h"
 #include "room.h"
 
 #include "../base/crypto.h"
@@ -63,7 +64,7 @@ static int register_allocation(fzr_engine *e, const fzr_addr *client, uint16_t p
   a->client_hash = hash;
   a->port = port;
   a->state = FZRI_ALLOCATION_OPENING;
-  a->first_channel = FZRI_POOL_NONE;
+  a->first_channel = a->first_permission = FZRI_POOL_NONE;
   a->pending = FZRI_POOL_NONE;
   e->by_port[port - e->lowest_port] = index;
   *out = a;
@@ -211,6 +212,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
   fzri_timers_cancel(&e->allocation_timers, &a->timer);
   drop_pending(e, a);
   fzri_allocation_leave_user(e, a);
+  fzri_permissions_end(e, a, FZRI_V4 | FZRI_V6);
   fzri_wipe(a->key, sizeof a->key);
   fzri_event_queue_push_last(&e->events, &a->node);
 }
@@ -232,6 +234,7 @@ void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t fami
     if (c->peer.family == family)
       fzri_channel_end(e, c);
   }
+  fzri_permissions_end(e, a, fzri_family_bit(family));
   fzri_event_queue_push_last(&e->events, &a->node);
 }
 
@@ -258,8 +261,9 @@ size_t fzri_allocations_expire(fzr_engine *e, size_t budget)
       fzri_timers_set(&e->allocation_timers, &a->timer, lapsed ? a->expires : a->expires - FZRI_GRACE);
       continue;
     }
-    /* Its channels are ended when the events are taken: that is work, too. */
-    budget -= a->channel_count < budget ? a->channel_count : budget;
+    /* Its channels are ended when the events are taken: that is work, too. So are its permissions. */
+    const size_t work = (size_t)a->channel_count + a->permission_count;
+    budget -= work < budget ? work : budget;
     fzri_allocation_expire(e, a);
   }
   return before - budget;

@@ -5,6 +5,8 @@
 
 #include "state.h"
 
+#include "../base/bytes.h"
+
 /* For what a packet goes through: a call costs as much as what is in it. */
 #define FZRI_FAST static inline __attribute__((always_inline))
 /* What ends in a drop: the compiler keeps it out of the way of packets that go on. */
@@ -20,6 +22,11 @@ typedef struct fzri_batch {
   uint32_t in_idx;
   uint8_t *hdr;       /* where the next verdict's headers go */
   uint32_t forwarded; /* 1 + the last input that was part of the last verdict, which forwards; 0: none */
+  const uint8_t
+      *send; /* the last of the Send indications that the last verdict forwards; NULL: it is about others */
+  uint32_t send_len;  /* of that, its bytes */
+  uint16_t send_off;  /* and where its payload begins */
+  uint8_t send_shape; /* enum fzri_send_shape */
   bool answered;      /* some input of this call is done: a full ring of answers may stop it */
 } fzri_batch;
 
@@ -29,6 +36,7 @@ FZRI_FAST fzr_verdict *fzri_next_verdict(fzri_batch *b, enum fzr_action action, 
   FZRI_ASSERT(b->n < b->max);
   fzr_verdict *v = &b->out[b->n++];
   b->forwarded = 0;
+  b->send = NULL;
   memset(v, 0, offsetof(fzr_verdict, to));
   v->data = data;
   v->in_idx = b->in_idx;
@@ -73,6 +81,8 @@ FZRI_FAST void fzri_count_relayed(const fzri_batch *b, unsigned direction)
       continue;
     const uint32_t full = v->count - 1u;
     e->stats.packets[direction] += v->count;
+    if (v->flow == FZR_FLOW_NONE)
+      e->stats.indications[direction] += v->count;
     e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;
     if (full)
       fzri_count_sizes(e, v->len, full);
@@ -121,6 +131,30 @@ FZRI_FAST bool fzri_joins(const fzri_batch *b, const uint8_t *data, uint16_t len
   const uintptr_t step = (uintptr_t)data - last;
   return len && len <= v->len && v->tail_len == v->len && v->count < UINT16_MAX && step <= FZRI_MAX_STRIDE &&
          (v->count == 1 || step == v->stride);
+}
+
+/* Gives the last datagram of |v|, a run on channel |number| to its client, a header of its own: its length is another. */
+FZRI_FAST void fzri_put_tail_header(fzri_batch *b, fzr_verdict *v, uint16_t number)
+{
+  uint8_t *hdr = b->hdr - FZR_CHANNEL_HEADER_LEN;
+  FZRI_ASSERT(hdr == v->hdr + v->hdr_len);
+  fzri_put16(hdr, number);
+  fzri_put16(hdr + 2, v->tail_len);
+  v->flags |= FZR_VERDICT_TAIL_HDR;
+}
+
+/* Appends it. A shorter one ends the run. */
+FZRI_FAST void fzri_join(fzri_batch *b, const uint8_t *data, uint16_t len)
+{
+  fzr_verdict *v = &b->out[b->n - 1];
+  FZRI_ASSERT(b->n > 0 && v->action == FZR_ACT_FORWARD && v->count < UINT16_MAX && len <= v->len);
+  if (v->count == 1)
+    v->stride = (uint32_t)((uintptr_t)data - (uintptr_t)v->data);
+  v->count++;
+  v->tail_len = len;
+  if (v->hdr_len && len != v->len)
+    fzri_put_tail_header(b, v, fzri_get16(v->hdr));
+  b->forwarded = b->in_idx + 1;
 }
 
 #endif

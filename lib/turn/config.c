@@ -10,6 +10,7 @@
 #define DEFAULT_LOWEST_PORT  49152u
 #define DEFAULT_HIGHEST_PORT 65535u
 #define DEFAULT_CHANNELS     1048576u
+#define DEFAULT_PERMISSIONS  1024u
 #define DEFAULT_RATE         1000u
 #define DEFAULT_ANSWERS      256u
 #define MAX_ANSWERS          65536u
@@ -28,6 +29,8 @@ void fzri_config_fill_in(fzr_config *c)
     c->max_channels = DEFAULT_CHANNELS;
   if (!c->max_channels_per_allocation)
     c->max_channels_per_allocation = FZR_CHANNEL_MAX - FZR_CHANNEL_MIN + 1;
+  if (!c->max_permissions_per_allocation)
+    c->max_permissions_per_allocation = DEFAULT_PERMISSIONS;
   if (!c->unauthenticated_rate)
     c->unauthenticated_rate = DEFAULT_RATE;
   if (!c->unauthenticated_burst)
@@ -57,7 +60,7 @@ int fzri_config_check(const fzr_config *c)
     return FZR_ERR_CONFIG_PORTS;
   if (c->answer_ring & (c->answer_ring - 1) || c->answer_ring > MAX_ANSWERS)
     return FZR_ERR_CONFIG_LIMIT;
-  if (c->replace_allocations > FZR_REPLACE_ALWAYS)
+  if (c->replace_allocations > FZR_REPLACE_ALWAYS || c->relay_mode > FZR_RELAY_CHANNELS)
     return FZR_ERR_CONFIG_LIMIT;
   if (c->software && strlen(c->software) >= FZRI_SOFTWARE_MAX + 1)
     return FZR_ERR_CONFIG_LIMIT;

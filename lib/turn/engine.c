@@ -3,6 +3,7 @@
 #include "answer.h"
 #include "channel.h"
 #include "config.h"
+#include "permission.h"
 #include "recheck.h"
 #include "replace.h"
 
@@ -45,7 +46,9 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->lowest_port = c->lowest_port;
   e->highest_port = c->highest_port;
   e->release_allocation = FZRI_POOL_NONE;
-  e->recheck = FZRI_POOL_NONE;
+  e->recheck = e->recheck_permission = FZRI_POOL_NONE;
+  e->oldest_permission = e->newest_permission = FZRI_POOL_NONE;
+  e->full = c->relay_mode == FZR_RELAY_FULL;
   e->draining = c->draining;
   e->silent_when_full = c->silent_when_full;
   e->policy_fn = c->peer_policy;
@@ -53,6 +56,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->max_allocations_per_user = c->max_allocations_per_user;
   e->max_channels = c->max_channels_per_allocation;
   e->max_all_channels = c->max_channels;
+  e->max_permissions = c->max_permissions_per_allocation;
   e->bandwidth = c->max_bandwidth_per_allocation;
   e->random = c->random;
   e->random_ctx = c->random_ctx;
@@ -65,6 +69,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   fzri_timers_init(&e->channel_timers, now);
   fzri_pool_init(&e->allocations, &e->mem, sizeof(fzri_allocation));
   fzri_pool_init(&e->channels, &e->mem, sizeof(fzri_channel));
+  fzri_pool_init(&e->permissions, &e->mem, sizeof(fzri_permission));
   fzri_pool_init(&e->pendings, &e->mem, sizeof(fzri_pending));
 }
 
@@ -76,6 +81,8 @@ static int init_tables(fzr_engine *e, const fzr_config *c)
     error = fzri_map_init(&e->numbers, &e->mem);
   if (!error)
     error = fzri_map_init(&e->peers, &e->mem);
+  if (!error)
+    error = fzri_map_init(&e->permitted, &e->mem);
   if (error)
     return error;
   e->answer_cap = c->answer_ring;
@@ -92,6 +99,8 @@ static int init_security(fzr_engine *e, const fzr_config *c)
   if (e->random(e->random_ctx, (uint8_t *)&e->hash_key, sizeof e->hash_key))
     return FZR_ERR_NO_RANDOM;
   e->hash_start = fzri_sip_start(&e->hash_key);
+  e->txid_state = fzri_siphash13(&e->hash_key, "txid_state", 10);
+  e->txid_start = (uint32_t)fzri_siphash13(&e->hash_key, "txid_start", 10);
   int error = fzri_nonces_init(&e->nonces, c->random, c->random_ctx);
   if (!error)
     error = fzri_scheme_init(&e->scheme, &e->mem, c);
@@ -182,8 +191,10 @@ void fzr_engine_free(fzr_engine *e)
   fzri_scheme_free(&e->scheme);
   fzri_nonces_wipe(&e->nonces);
   fzri_pool_free(&e->pendings);
+  fzri_pool_free(&e->permissions);
   fzri_pool_free(&e->channels);
   fzri_pool_free(&e->allocations);
+  fzri_map_free(&e->permitted);
   fzri_map_free(&e->peers);
   fzri_map_free(&e->numbers);
   fzri_map_free(&e->clients);
@@ -204,7 +215,10 @@ fzr_time fzr_engine_deadline(const fzr_engine *e)
   const fzr_time allocations = fzri_timers_deadline(&e->allocation_timers);
   const fzr_time channels = fzri_timers_deadline(&e->channel_timers);
   const fzr_time look = fzri_replace_deadline(e);
-  const fzr_time first = allocations < channels ? allocations : channels;
+  const fzr_time permissions = fzri_permissions_deadline(e);
+  fzr_time first = allocations < channels ? allocations : channels;
+  if (permissions < first)
+    first = permissions;
   return first < look ? first : look;
 }
 
@@ -219,6 +233,8 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
   size_t done = fzri_allocations_expire(e, budget);
   if (done < budget)
     done += fzri_channels_expire(e, budget - done);
+  if (done < budget)
+    done += fzri_permissions_expire(e, budget - done);
   if (done < budget && fzri_recheck_due(e))
     done += fzri_recheck(e, budget - done);
   return done < INT32_MAX ? (int)done : INT32_MAX;

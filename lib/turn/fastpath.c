@@ -7,6 +7,7 @@
 #include "channel.h"
 #include "dispatch.h"
 #include "foreign.h"
+#include "indications.h"
 #include "lookahead.h"
 
 #include "../base/bytes.h"
@@ -25,30 +26,6 @@ static_assert(sizeof(fzri_allocation) + sizeof(fzri_channel) <= 512 - 3 * 32,
               "bytes per allocation with a channel");
 static_assert(offsetof(fzri_allocation, opened) < 2 * FZRI_CACHE_LINE, "what the data path reads of it");
 static_assert(offsetof(fzri_channel, next) <= FZRI_CACHE_LINE, "what the data path reads of it");
-
-/* Gives the last datagram of |v|, a run on channel |number| to its client, a header of its own: its length is another. */
-FZRI_FAST void put_tail_header(fzri_batch *b, fzr_verdict *v, uint16_t number)
-{
-  uint8_t *hdr = b->hdr - FZR_CHANNEL_HEADER_LEN;
-  FZRI_ASSERT(hdr == v->hdr + v->hdr_len);
-  fzri_put16(hdr, number);
-  fzri_put16(hdr + 2, v->tail_len);
-  v->flags |= FZR_VERDICT_TAIL_HDR;
-}
-
-/* Appends it. A shorter one ends the run. */
-FZRI_FAST void join(fzri_batch *b, const uint8_t *data, uint16_t len)
-{
-  fzr_verdict *v = &b->out[b->n - 1];
-  FZRI_ASSERT(b->n > 0 && v->action == FZR_ACT_FORWARD && v->count < UINT16_MAX && len <= v->len);
-  if (v->count == 1)
-    v->stride = (uint32_t)((uintptr_t)data - (uintptr_t)v->data);
-  v->count++;
-  v->tail_len = len;
-  if (v->hdr_len && len != v->len)
-    put_tail_header(b, v, fzri_get16(v->hdr));
-  b->forwarded = b->in_idx + 1;
-}
 
 /* Where |v| goes from and to. */
 FZRI_FAST void address(fzri_batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
@@ -69,7 +46,7 @@ FZRI_FAST void address(fzri_batch *b, const fzri_allocation *a, const fzri_chann
   fzri_put16(b->hdr + 2, v->len);
   b->hdr += (size_t)2 * FZR_CHANNEL_HEADER_LEN; /* a shorter one may still join */
   if (v->tail_len != v->len)
-    put_tail_header(b, v, c->number);
+    fzri_put_tail_header(b, v, c->number);
   v->to = a->client;
   v->from = a->server;
 }
@@ -83,7 +60,7 @@ FZRI_FAST void forward(fzri_batch *b, fzri_allocation *a, const fzri_channel *c,
   const uint16_t allowed = fzri_within_bandwidth(b->e, a, r->count, r->len, r->tail_len);
   if (fzri_may_join(b) && b->out[b->n - 1].flow == flow && r->count == 1 && allowed &&
       fzri_joins(b, r->data, r->len)) {
-    join(b, r->data, r->len);
+    fzri_join(b, r->data, r->len);
     return;
   }
   if (allowed) {
@@ -172,24 +149,26 @@ FZRI_FAST fzri_run_in client_run(const fzr_pkt *pkt, uint32_t off, uint16_t payl
 FZRI_FAST bool goes_on(fzri_batch *b, const fzr_pkt *pkt)
 {
   const uint8_t *data = pkt->data + FZR_CHANNEL_HEADER_LEN;
-  if (!fzri_may_join(b) || pkt->seg || b->e->bandwidth || pkt->len < FZR_CHANNEL_HEADER_LEN)
+  if (b->send || !fzri_may_join(b) || pkt->seg || b->e->bandwidth || pkt->len < FZR_CHANNEL_HEADER_LEN)
     return false;
   const fzr_verdict *v = &b->out[b->n - 1];
   if (pkt->len - FZR_CHANNEL_HEADER_LEN < v->len ||
       memcmp(pkt->data, v->data - FZR_CHANNEL_HEADER_LEN, FZR_CHANNEL_HEADER_LEN) != 0 ||
       !fzri_joins(b, data, v->len))
     return false;
-  join(b, data, v->len);
+  fzri_join(b, data, v->len);
   return true;
 }
 
 /* The same for peers: their payloads have no header. */
 FZRI_FAST bool peer_goes_on(fzri_batch *b, const fzr_pkt *pkt)
 {
+  if (fzri_may_join(b) && b->out[b->n - 1].flags & FZR_VERDICT_OWN_HDRS)
+    return fzri_data_goes_on(b, pkt);
   if (!fzri_may_join(b) || pkt->seg || b->e->bandwidth || pkt->len != b->out[b->n - 1].len ||
       !fzri_joins(b, pkt->data, (uint16_t)pkt->len))
     return false;
-  join(b, pkt->data, (uint16_t)pkt->len);
+  fzri_join(b, pkt->data, (uint16_t)pkt->len);
   return true;
 }
 
@@ -258,6 +237,8 @@ static bool take_client_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
     uint16_t count = 1;
     if (pkt->from.port == 0)
       fzri_drop(b, pkt->data + off, FZR_DROP_SOURCE_PORT_ZERO, 1);
+    else if (stun && b->e->full && fzri_is_send(pkt->data + off, seg_len))
+      count = fzri_take_send(b, client_allocation(b->e, pkt, g), off, seg_len, pkt->seg);
     else if (stun)
       take_stun(b, pkt->data + off, seg_len);
     else if ((first & 0xf0) == 0x40)
@@ -284,7 +265,7 @@ static size_t take_client_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t d
   for (size_t i = 0; i < n; i++) {
     b->pkt = &in[i];
     b->in_idx = (uint32_t)(done + i);
-    if (i && l->of[i] == l->of[i - 1] && goes_on(b, &in[i]))
+    if (i && l->of[i] == l->of[i - 1] && (goes_on(b, &in[i]) || fzri_send_goes_on(b, &in[i])))
       continue;
     fzri_guess *g = &l->guesses[l->of[i]];
     if (is_plain_data(&in[i]) && b->n < b->max) {
@@ -322,15 +303,17 @@ FZRI_FAST const fzri_channel *relaying_peer(const fzr_engine *e, const fzri_allo
 {
   fzri_channel *c = a->channel_count == 1 ? fzri_channel_at(e, a->first_channel) : g->channel;
   if (!c || !c->number || c->allocation != a->index || c->dead || !fzri_addr_same(&c->peer, &pkt->from))
-    c = fzri_channel_by_peer(e, a->index, &pkt->from, fzri_hash_peer(e, a->index, &pkt->from));
+    c = a->channel_count
+            ? fzri_channel_by_peer(e, a->index, &pkt->from, fzri_hash_peer(e, a->index, &pkt->from))
+            : NULL;
   if (!c || e->now >= c->relay_until)
     return NULL;
   g->channel = c;
   return c;
 }
 
-/* One packet of a peer: all of its segments are one flow. */
-static void take_peer_packet(fzri_batch *b, const fzr_pkt *pkt, fzri_guess *g)
+/* One packet of a peer: all of its segments are one flow. Returns false if it had to stop; what is left stays in |pkt|. */
+static bool take_peer_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
 {
   const uint32_t seg_len = pkt->seg && pkt->seg < pkt->len ? pkt->seg : pkt->len;
   const uint32_t segments = seg_len ? (pkt->len + seg_len - 1) / seg_len : 1;
@@ -338,26 +321,33 @@ static void take_peer_packet(fzri_batch *b, const fzr_pkt *pkt, fzri_guess *g)
   fzri_allocation *a = g->allocation;
   if (pkt->from.port == 0) {
     fzri_drop(b, pkt->data, FZR_DROP_SOURCE_PORT_ZERO, count);
-    return;
+    return true;
   }
   if (!a || a->state != FZRI_ALLOCATION_LIVE || b->e->now >= a->expires ||
       !(a->families & fzri_family_bit(pkt->to.family))) {
     fzri_drop(b, pkt->data, FZR_DROP_UNKNOWN_PORT, count);
-    return;
+    return true;
   }
   const fzri_channel *c = relaying_peer(b->e, a, pkt, g);
+  if (!c && b->e->full) {
+    const uint16_t done = fzri_take_data(b, a, pkt, seg_len, count);
+    if (done < count)
+      keep_rest(pkt, (uint32_t)done * seg_len);
+    return done == count;
+  }
   if (!c) {
     fzri_drop(b, pkt->data, FZR_DROP_UNKNOWN_PEER, count);
-    return;
+    return true;
   }
   if (seg_len > FZR_CHANNEL_PAYLOAD_MAX) {
     fzri_drop(b, pkt->data, FZR_DROP_TOO_LARGE, count);
-    return;
+    return true;
   }
   const uint32_t rest = pkt->len - (count - 1u) * seg_len;
   const uint32_t tail_len = rest < seg_len ? rest : seg_len;
   const fzri_run_in r = {pkt->data, seg_len, count, (uint16_t)seg_len, (uint16_t)tail_len};
   forward(b, a, c, 1, &r);
+  return true;
 }
 
 /* Whether there is no room for a further verdict, and the headers that one to a client has. */
@@ -367,21 +357,20 @@ FZRI_FAST bool is_full(const fzri_batch *b)
 }
 
 /* As take_client_packets. */
-static size_t take_peer_packets(fzri_batch *b, const fzr_pkt *in, size_t n, size_t done, fzri_ahead *l)
+static size_t take_peer_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t done, fzri_ahead *l)
 {
   for (size_t i = 0; i < n; i++) {
     b->in_idx = (uint32_t)(done + i);
     if (i && l->of[i] == l->of[i - 1] && peer_goes_on(b, &in[i]))
       continue;
-    if (is_full(b))
+    if (is_full(b) || !take_peer_packet(b, &in[i], &l->guesses[l->of[i]]))
       return i;
-    take_peer_packet(b, &in[i], &l->guesses[l->of[i]]);
   }
   return n;
 }
 
 /* As rx_clients. */
-static size_t rx_peers(fzri_batch *b, const fzr_pkt *in, size_t n, size_t done)
+static size_t rx_peers(fzri_batch *b, fzr_pkt *in, size_t n, size_t done)
 {
   fzri_ahead l;
   while (done < n) {

@@ -162,7 +162,7 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
   if (!code)
     code = read_families(e, r, &w);
   if (!code)
-    code = fzri_request_lifetime(r, &lifetime);
+    code = fzri_request_lifetime(e, r, &lifetime);
   const size_t n = code ? 0 : unsupported(r, types);
   if (n) {
     fzri_answer_unknown(e, r, types, n);

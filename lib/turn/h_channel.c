@@ -3,6 +3,7 @@
 #include "channel.h"
 #include "handlers.h"
 #include "log.h"
+#include "permission.h"
 
 /* Reads CHANNEL-NUMBER and XOR-PEER-ADDRESS; the log gets what could be read. Returns 0 or 400. */
 static unsigned read_binding(fzri_request *r, uint16_t *number, fzr_addr *peer)
@@ -54,6 +55,27 @@ static unsigned code_of(fzr_engine *e, fzri_request *r, enum fzri_bind_result re
   return fzri_refuse_for_lack(r, error);
 }
 
+/* Binds, and installs a permission for the peer or renews it (RFC 8656 section 12.2), where that means something. Returns 0, or 508 with
+ * nothing changed. */
+static unsigned bind(fzr_engine *e, fzri_request *r, fzri_allocation *a, uint16_t number,
+                     const fzr_addr *peer, enum fzri_bind_result *result)
+{
+  enum fzri_permit_result permit = FZRI_PERMIT_OLD;
+  if (e->full) {
+    permit = fzri_permission_install(e, a, peer);
+    const unsigned code = fzri_permit_code(e, r, permit);
+    if (code)
+      return code;
+  }
+  *result = fzri_channel_bind(e, a, number, peer);
+  const unsigned code = code_of(e, r, *result);
+  if (code && permit == FZRI_PERMIT_NEW)
+    fzri_permissions_undo(e, a, 1);
+  if (!code && e->full)
+    fzri_permission_renew(e, a, peer);
+  return code;
+}
+
 /* ChannelBind (RFC 8656 section 12.2). */
 void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
 {
@@ -71,10 +93,8 @@ void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r)
     return;
   }
   enum fzri_bind_result result = FZRI_BIND_NEW;
-  if (!code) {
-    result = fzri_channel_bind(e, a, number, &peer);
-    code = code_of(e, r, result);
-  }
+  if (!code)
+    code = bind(e, r, a, number, &peer, &result);
   if (code) {
     fzri_answer_error(e, r, code);
     return;

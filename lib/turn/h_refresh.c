@@ -44,7 +44,7 @@ void fzri_handle_refresh(fzr_engine *e, fzri_request *r)
   fzri_allocation *a = fzri_request_allocation(e, r);
   if (!a)
     return;
-  unsigned code = fzri_request_lifetime(r, &lifetime);
+  unsigned code = fzri_request_lifetime(e, r, &lifetime);
   if (!code)
     code = read_family(r, a, &family);
   if (code) {

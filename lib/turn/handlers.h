@@ -4,6 +4,7 @@
 #ifndef FZRI_HANDLERS_H
 #define FZRI_HANDLERS_H
 
+#include "permission.h"
 #include "request.h"
 
 void fzri_handle_binding(fzr_engine *e, fzri_request *r);
@@ -11,5 +12,8 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r);
 void fzri_handle_refresh(fzr_engine *e, fzri_request *r);
 void fzri_handle_create_permission(fzr_engine *e, fzri_request *r);
 void fzri_handle_channel_bind(fzr_engine *e, fzri_request *r);
+
+/* The error code for |result|: 0, or 508. */
+unsigned fzri_permit_code(fzr_engine *e, fzri_request *r, enum fzri_permit_result result);
 
 #endif

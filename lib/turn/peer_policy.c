@@ -32,6 +32,9 @@ int fzri_peer_policy_set_rules(fzri_peer_policy *p, const fzr_peer_rule *rules, 
   fzri_mem_free(p->mem, p->rules, p->rule_count * sizeof *p->rules);
   p->rules = copy;
   p->rule_count = count;
+  p->port_rules = false;
+  for (size_t i = 0; i < count; i++)
+    p->port_rules = p->port_rules || rules[i].net.port;
   return 0;
 }
 
@@ -160,6 +163,14 @@ static bool is_relay_port(const fzri_peer_policy *p, const fzr_addr *peer)
 {
   const bool listens = fzri_peer_policy_listens(p, peer->port) || peer->port == FZRI_PORT_STUN;
   return listens && !(is_listed(p, peer) && peer->port >= p->lowest_port && peer->port <= p->highest_port);
+}
+
+/* Own and loopback addresses have ports of their own; so may what an address carries. */
+bool fzri_peer_policy_minds_ports(const fzri_peer_policy *p, const fzr_addr *peer)
+{
+  fzr_addr inner[FZRI_INNER_MAX];
+  return p->port_rules || is_listed(p, peer) || fzri_scope_of(peer) == FZRI_SCOPE_LOOPBACK ||
+         fzri_inner_addresses(peer, inner) > 0;
 }
 
 /* Whether |a| says more about a peer than |b| does, if both are about it: the longer prefix decides, then who names a port; deny

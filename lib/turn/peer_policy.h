@@ -12,7 +12,8 @@
 typedef struct fzri_peer_policy {
   fzr_peer_rule *rules;
   size_t rule_count;
-  fzr_addr *own; /* public and bind addresses, ports and transports 0; wildcards left out */
+  bool port_rules; /* some of them are about one port */
+  fzr_addr *own;   /* public and bind addresses, ports and transports 0; wildcards left out */
   size_t own_count;
   size_t own_room;     /* what `own` was taken for */
   fzri_addr_set host;  /* the host's own, as they come and go */
@@ -37,6 +38,15 @@ int fzri_peer_policy_set_rules(fzri_peer_policy *policy, const fzr_peer_rule *ru
 int fzri_peer_policy_add_port(fzri_peer_policy *policy, uint16_t port);
 /* Whether the relay listens on |port|. */
 bool fzri_peer_policy_listens(const fzri_peer_policy *policy, uint16_t port);
+
+/* Whether relays listen on |port|, this one or others. */
+static inline bool fzri_peer_policy_relays_at(const fzri_peer_policy *policy, uint16_t port)
+{
+  return port == FZRI_PORT_STUN || fzri_peer_policy_listens(policy, port);
+}
+
+/* Whether it depends on the port of |peer|, beside fzri_peer_policy_relays_at, if it may be reached. */
+bool fzri_peer_policy_minds_ports(const fzri_peer_policy *policy, const fzr_addr *peer);
 
 /* What was decided about a peer, and why. */
 typedef struct fzri_peer_judgement {

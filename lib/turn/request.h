@@ -3,6 +3,7 @@
 #ifndef FZRI_REQUEST_H
 #define FZRI_REQUEST_H
 
+#include "reach.h"
 #include "state.h"
 
 /* What the relay does about a method: a row of the table in dispatch.c. */
@@ -76,18 +77,9 @@ void fzri_request_succeeds(fzr_engine *e, const fzri_request *r, fzri_allocation
 /* Makes the credential of |r| the one that |a| was used with last. */
 void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a);
 
-/* Reads the LIFETIME that |r| asks for. Returns 0 with the seconds to grant, at most what may be granted and 0 if that was asked for;
- * or 400. */
-unsigned fzri_request_lifetime(fzri_request *r, uint32_t *lifetime);
-
-/* Brings |peer|, as the request names it, into the form that sockets know it in: a mapped IPv4 address is the IPv4 one. Returns 0; or 443 if
- * |a| has no relayed address of its family (RFC 8656 section 12.2). */
-unsigned fzri_peer_family(const fzri_allocation *a, fzr_addr *peer);
-
-/* Whether the client at |client| may name |peer|: the built-in policy, then the application's. |any_port|: whatever its port. Returns 0; 403, with
- * the reason in |out|; or 443 for a mapped IPv4 address of an allocation without IPv4. */
-unsigned fzri_peer_check(const fzr_engine *e, const fzr_addr *client, const fzr_addr *peer, bool any_port,
-                         fzri_peer_judgement *out);
+/* Reads the LIFETIME that |r| asks for. Returns 0 with the seconds to grant, at most what may be granted, in full mode at least the default
+ * (RFC 8656 section 7.2), and 0 if that was asked for; or 400. */
+unsigned fzri_request_lifetime(const fzr_engine *e, fzri_request *r, uint32_t *lifetime);
 
 /* Who the user of an authenticated request is, whom fzr_shared knows by this: where a newer allocation replaces the older, one for each
  * transport that his client uses. Never 0. */

@@ -52,6 +52,7 @@ int fzr_engine_set_limits(fzr_engine *e, const fzr_config *config)
   e->max_allocations_per_user = c.max_allocations_per_user;
   e->max_channels = c.max_channels_per_allocation;
   e->max_all_channels = c.max_channels;
+  e->max_permissions = c.max_permissions_per_allocation;
   e->bandwidth = c.max_bandwidth_per_allocation;
   return 0;
 }

@@ -26,6 +26,7 @@
 #define FZRI_CHANNEL_RELAYS                                                                                  \
   (600 * FZR_SECOND + FZRI_GRACE)                /* RFC 8656 section 12: a binding lasts 10 minutes */
 #define FZRI_CHANNEL_RESERVED (300 * FZR_SECOND) /* and its number and peer rest 5 more */
+#define FZRI_PERMISSION_LASTS (300 * FZR_SECOND + FZRI_GRACE) /* RFC 8656 section 9: 5 minutes */
 #define FZRI_ANSWER_MAX       384u /* the longest answer: 128 bytes of realm and everything else that is possible */
 /* Of ports that other programs hold, for one Allocate. One that was known to be held counts four times: where nothing else is left,
  * each Allocate would try them all again. */
@@ -90,6 +91,8 @@ typedef struct fzri_allocation {
   uint32_t index;
   uint32_t first_channel; /* head of its list; FZRI_POOL_NONE: none */
   uint32_t channel_count;
+  uint32_t first_permission; /* likewise */
+  uint32_t permission_count;
   uint16_t port;
   uint8_t state;    /* enum fzri_allocation_state */
   uint8_t families; /* bits: has a relayed address of */
@@ -132,6 +135,20 @@ typedef struct fzri_channel {
   fzri_event_node node; /* FZRI_NODE_CHANNEL */
 } fzri_channel;
 
+/* An address that an allocation may send to and receive from, at whatever port. Small, for there may be many: see permission.h. */
+typedef struct fzri_permission {
+  uint64_t ip[2];           /* as in fzr_addr; IPv4 in its mapped form, which no peer has */
+  uint32_t allocation : 24; /* an allocation has a port: there are no more than that */
+  uint32_t used : 1;        /* 0: object not in use */
+  uint32_t own : 1;         /* the address is one of the relay's own */
+  uint32_t minds_ports : 1; /* some of its ports may be out of reach, beside those at which relays listen */
+  uint32_t lapses;          /* the tick (fzri_permission_tick) at which it is over */
+  uint32_t next;            /* siblings; FZRI_POOL_NONE: end */
+  uint32_t prev;
+  uint32_t newer; /* all of the engine, in the order in which they lapse */
+  uint32_t older;
+} fzri_permission;
+
 typedef struct fzri_answer {
   fzr_addr to;
   fzr_addr from;
@@ -140,8 +157,8 @@ typedef struct fzri_answer {
   uint8_t data[FZRI_ANSWER_MAX + 5];
 } fzri_answer;
 
-/* Room for the headers of one call's verdicts: of a thousand runs of ChannelData, and of 64 runs if both of a run's are the longest. */
-#define FZRI_HEADERS_BYTES ((size_t)64 * 2 * FZR_HEADER_MAX)
+/* Room for the headers of one call's verdicts: of two thousand runs of ChannelData, and of 455 Data indications. */
+#define FZRI_HEADERS_BYTES ((size_t)16384)
 
 struct fzr_engine {
   _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* a shard's counters share no line with another's */
@@ -152,16 +169,20 @@ struct fzr_engine {
   fzri_sip hash_start; /* of the data path's hashes */
 
   /* Look-ups of the data path. */
-  fzri_map clients; /* client address -> allocation */
-  fzri_map numbers; /* allocation and channel number -> channel */
-  fzri_map peers;   /* allocation and peer address -> channel */
+  fzri_map clients;   /* client address -> allocation */
+  fzri_map numbers;   /* allocation and channel number -> channel */
+  fzri_map peers;     /* allocation and peer address -> channel */
+  fzri_map permitted; /* allocation and peer's IP address -> permission */
   fzri_pool allocations;
   fzri_pool channels;
+  fzri_pool permissions;
   uint32_t *by_port; /* allocation's index, by port - lowest_port; FZRI_POOL_NONE: none */
   uint16_t lowest_port, highest_port;
 
   fzri_timers allocation_timers;
   fzri_timers channel_timers;
+  uint32_t oldest_permission; /* FZRI_POOL_NONE: there is none */
+  uint32_t newest_permission;
   fzri_pool pendings;
   fzri_event_queue events;
   uint32_t release_allocation; /* its last PORT_CLOSE was taken: freed at the next call */
@@ -176,8 +197,9 @@ struct fzr_engine {
   fzri_limits limits;
   fzri_peer_policy policy;
   uint32_t recheck; /* the next channel to look at since what is own has changed; FZRI_POOL_NONE: none */
-  bool recheck_all; /* rules have changed, too: each is judged */
-  bool due;         /* the application has changed something, and is to take events */
+  uint32_t recheck_permission; /* likewise */
+  bool recheck_all;            /* rules have changed, too: each is judged */
+  bool due;                    /* the application has changed something, and is to take events */
   fzr_peer_policy_fn policy_fn;
   void *policy_ctx;
   fzr_shared *shared;
@@ -186,6 +208,7 @@ struct fzr_engine {
   bool owns_shared;
   bool draining;
   bool silent_when_full;
+  bool full;      /* peers are reached through permissions, too: FZR_RELAY_FULL */
   bool replaces;  /* a user's newer allocation ends the older one */
   uint32_t marks; /* of fzr_shared, when it was last looked at */
   fzr_time look_at;
@@ -197,13 +220,16 @@ struct fzr_engine {
 
   uint32_t max_allocations_per_user;
   uint32_t max_channels;     /* of an allocation */
-  uint32_t max_all_channels; /* of all shards */
+  uint32_t max_all_channels; /* of all shards, permissions included */
+  uint32_t max_permissions;  /* of an allocation */
   uint64_t bandwidth;
 
   fzr_random_fn random;
   void *random_ctx;
   fzr_log_fn log;
   void *log_ctx;
+  uint64_t txid_state; /* of the transaction ids of Data indications */
+  uint32_t txid_start;
 
   fzr_stats stats; /* gauges of memory are filled in by fzr_engine_stats */
 
@@ -222,6 +248,13 @@ static inline fzri_channel *fzri_channel_at(const fzr_engine *e, uint32_t index)
 {
   FZRI_ASSERT(index < e->channels.fresh);
   return (fzri_channel *)(void *)e->channels.blocks[index >> FZRI_POOL_BLOCK_SHIFT] +
+         (index & (FZRI_POOL_BLOCK - 1));
+}
+
+static inline fzri_permission *fzri_permission_at(const fzr_engine *e, uint32_t index)
+{
+  FZRI_ASSERT(index < e->permissions.fresh);
+  return (fzri_permission *)(void *)e->permissions.blocks[index >> FZRI_POOL_BLOCK_SHIFT] +
          (index & (FZRI_POOL_BLOCK - 1));
 }
 

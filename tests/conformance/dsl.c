@@ -167,10 +167,40 @@ static void tell_answer(script *s, const fzt_answer *answer)
     tell_attr(s, &msg, &attr);
 }
 
+/* A Data indication, which has to be a message that others can read. */
+static void tell_indication(script *s, const fzr_verdict *v)
+{
+  uint8_t bytes[UINT16_MAX + 64];
+  fzr_stun_msg msg;
+  fzr_stun_attr attr;
+  fzr_addr peer;
+  uint16_t offset = 0;
+  const size_t len = (size_t)v->hdr_len + v->len + v->pad;
+  memcpy(bytes, v->hdr, v->hdr_len);
+  memcpy(bytes + v->hdr_len, v->data, v->len);
+  memset(bytes + v->hdr_len + v->len, 0, v->pad);
+  ck_assert_uint_eq(v->count, 1);
+  ck_assert(fzr_addr_equal(&v->to, &s->client->addr));
+  ck_assert(fzr_addr_equal(&v->from, &s->client->server));
+  ck_assert_int_eq(fzr_stun_read(bytes, len, &msg), 0);
+  ck_assert_uint_eq(msg.cls, FZR_STUN_INDICATION);
+  ck_assert_uint_eq(msg.method, FZR_STUN_DATA);
+  ck_assert(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, &peer));
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_DATA, &attr));
+  ck_assert_uint_eq(attr.len, v->len);
+  unsigned attributes = 0;
+  while (fzr_stun_next(&msg, &offset, &attr))
+    attributes++;
+  ck_assert_uint_eq(attributes, 2);
+  say(s, "data %s %u", text_of(&peer, 0), v->len);
+}
+
 static void tell_verdict(script *s, const fzr_verdict *v)
 {
   if (v->action == FZR_ACT_DROP) {
     say(s, "drop %s", fzr_drop_reason_name(v->reason));
+  } else if (v->action == FZR_ACT_FORWARD && v->hdr_len > FZR_CHANNEL_HEADER_LEN) {
+    tell_indication(s, v);
   } else if (v->action == FZR_ACT_FORWARD && v->hdr_len) {
     const unsigned channel = (unsigned)v->hdr[0] << 8 | v->hdr[1];
     ck_assert_uint_eq((unsigned)v->hdr[2] << 8 | v->hdr[3], v->len);
@@ -567,7 +597,7 @@ static void run_steps(script *s, const char *steps)
 }
 
 /* Words of a config: dual (the default) v4 v6 loopback static rest draining ports=N channels=N users=N bandwidth=N rate=N
- * errors=N proofs=N outlive realm=R second */
+ * errors=N proofs=N outlive realm=R second channels-only permissions=N all-channels=N */
 static void configure(script *s, fzr_config *config, const char *words)
 {
   static const fzr_user users[] = {{"alice", "wonderland"}, {"bob", "builder"}};
@@ -608,6 +638,12 @@ static void configure(script *s, fzr_config *config, const char *words)
       config->error_rate = (uint32_t)atoi(rest);
     } else if (starts(word, "proofs=", &rest)) {
       config->integrity_rate = (uint32_t)atoi(rest);
+    } else if (strcmp(word, "channels-only") == 0) {
+      config->relay_mode = FZR_RELAY_CHANNELS;
+    } else if (starts(word, "permissions=", &rest)) {
+      config->max_permissions_per_allocation = (uint32_t)atoi(rest);
+    } else if (starts(word, "all-channels=", &rest)) {
+      config->max_channels = (uint32_t)atoi(rest);
     } else if (strcmp(word, "outlive") == 0) {
       config->allocations_outlive_credentials = true;
     } else if (starts(word, "realm=", &rest)) {

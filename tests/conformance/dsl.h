@@ -33,7 +33,7 @@
  *   fingerprint bad-fingerprint indication success late=N:HEX (behind MESSAGE-INTEGRITY) truncated
  *
  * What comes out is written in words too, and compared as text: "success" or "error CODE", then each attribute in the order of
- * the message; "nothing"; "drop REASON"; "forward PEER LENGTH"; "deliver CHANNEL LENGTH". The relayed port is written P, a
+ * the message; "nothing"; "drop REASON"; "forward PEER LENGTH"; "deliver CHANNEL LENGTH"; "data PEER LENGTH", in a Data indication. The relayed port is written P, a
  * nonce that is good for this client is "nonce", an integrity that is right under the client's key "mi". */
 #ifndef FZT_DSL_H
 #define FZT_DSL_H

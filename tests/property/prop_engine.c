@@ -487,6 +487,7 @@ static void make_client(int c)
 static void set_up(void)
 {
   fzr_config config = fzt_config(&relay);
+  config.relay_mode = FZR_RELAY_CHANNELS;
   replaces = fzt_below(&prng, 2);
   config.replace_allocations = replaces ? FZR_REPLACE_DEFAULT : FZR_REPLACE_NEVER;
   config.lowest_port = 50000;

@@ -389,6 +389,7 @@ static int make_engine(sim_world *w, uint32_t limit, fzr_engine **out)
 {
   fzr_config config = fzr_config_init();
   config.shared = w->shared;
+  config.relay_mode = FZR_RELAY_CHANNELS;
   config.max_allocations_per_user = limit;
   config.mem = &w->mem.hooks;
   config.random = fzt_random;

@@ -365,7 +365,7 @@ END_TEST
 /* However many verdicts there is room for: the engine's room for headers is another bound, and where it ends, the next call goes on. */
 START_TEST(test_stops_when_headers_are_full)
 {
-  enum { N = 3000 };
+  enum { N = 5000 };
   static fzr_pkt pkts[N];
   static fzr_verdict verdicts[N];
   const fzr_addr second = fzt_addr("203.0.113.9:5001");

@@ -14,6 +14,7 @@ static fzr_verdict out[64];
 static void set_up(void)
 {
   fzr_config config = fzt_config(&relay);
+  config.relay_mode = FZR_RELAY_CHANNELS;
   fzt_relay_init(&relay, &config);
   for (unsigned k = 0; k < CHANNELS; k++) {
     peers[k] = fzt_addr("203.0.113.9:5000");

@@ -26,6 +26,7 @@ static void begin(uint32_t limit)
   for (unsigned i = 0; i < 2; i++) {
     fzt_relay *r = i ? &two : &one;
     fzr_config config = fzt_config(r);
+    config.relay_mode = FZR_RELAY_CHANNELS; /* what is counted are channels */
     r->prng.state = 7 + i;
     config.shared = shared;
     config.lowest_port = 50000;

@@ -558,6 +558,7 @@ START_TEST(test_the_application_judges_anew)
 {
   fzr_config config = fzt_config(&relay);
   config.peer_policy = judge;
+  config.relay_mode = FZR_RELAY_CHANNELS; /* with permissions he is asked about those, too */
   answer = true;
   make_with_client(&config);
   ck_assert_int_eq(bind_to(0x4000, "203.0.113.8:53"), 0);

@@ -14,6 +14,7 @@ static const uint8_t transports[] = {FZR_TRANSPORT_UDP, FZR_TRANSPORT_TCP, FZR_T
 static void set_up(void)
 {
   fzr_config config = fzt_config(&relay);
+  config.relay_mode = FZR_RELAY_CHANNELS;
   fzt_relay_init(&relay, &config);
 }
 

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All permissions last equally long. So they stand in one list, those that were renewed last at its end, and what lapses is at its
+ * begin: no timers are needed. A permission takes 40 bytes, and up to 22 of the table, of the 64 that it may cost. */
+#include "permission.h"
+
+#include "log.h"
+#include "reach.h"
+#include "shared.h"
+
+static_assert(sizeof(fzri_permission) == 40, "bytes per permission");
+
+static uint32_t find(const fzr_engine *e, const fzri_allocation *a, const fzr_addr *peer)
+{
+  uint64_t key[2];
+  fzri_permission_key(peer, key);
+  return fzri_permission_look_up(e, a->index, key, fzri_hash_permission(e, a->index, key));
+}
+
+/* The address, with port 0. */
+static fzr_addr address_of(const fzri_permission *p)
+{
+  uint8_t ip[16];
+  memcpy(ip, p->ip, sizeof ip);
+  return fzri_permission_is_ipv4(p->ip) ? fzr_addr_ipv4(ip + 12, 0) : fzr_addr_ipv6(ip, 0);
+}
+
+/* ---- the list by age ---- */
+
+static void leave_ages(fzr_engine *e, const fzri_permission *p)
+{
+  if (p->older == FZRI_POOL_NONE)
+    e->oldest_permission = p->newer;
+  else
+    fzri_permission_at(e, p->older)->newer = p->newer;
+  if (p->newer == FZRI_POOL_NONE)
+    e->newest_permission = p->older;
+  else
+    fzri_permission_at(e, p->newer)->older = p->older;
+}
+
+static void enter_ages(fzr_engine *e, uint32_t index)
+{
+  fzri_permission *p = fzri_permission_at(e, index);
+  p->lapses = fzri_permission_tick(e->now + FZRI_PERMISSION_LASTS) + 1;
+  p->newer = FZRI_POOL_NONE;
+  p->older = e->newest_permission;
+  if (p->older == FZRI_POOL_NONE)
+    e->oldest_permission = index;
+  else
+    fzri_permission_at(e, p->older)->newer = index;
+  e->newest_permission = index;
+}
+
+/* ---- ends ---- */
+
+static void leave_allocation(fzr_engine *e, const fzri_permission *p)
+{
+  fzri_allocation *a = fzri_allocation_at(e, p->allocation);
+  if (p->prev == FZRI_POOL_NONE)
+    a->first_permission = p->next;
+  else
+    fzri_permission_at(e, p->prev)->next = p->next;
+  if (p->next != FZRI_POOL_NONE)
+    fzri_permission_at(e, p->next)->prev = p->prev;
+  a->permission_count--;
+}
+
+static void end(fzr_engine *e, uint32_t index)
+{
+  const fzri_permission *p = fzri_permission_at(e, index);
+  fzri_map_remove(&e->permitted, fzri_hash_permission(e, p->allocation, p->ip), index);
+  leave_ages(e, p);
+  leave_allocation(e, p);
+  fzri_pool_give(&e->permissions, index);
+  fzri_shared_channels_leave(e->shared, 1);
+  e->stats.permissions--;
+}
+
+void fzri_permissions_undo(fzr_engine *e, fzri_allocation *a, uint32_t count)
+{
+  for (; count; count--) {
+    end(e, a->first_permission);
+    e->stats.permissions_installed--;
+  }
+}
+
+void fzri_permissions_end(fzr_engine *e, fzri_allocation *a, uint8_t families)
+{
+  uint32_t index = a->first_permission;
+  while (index != FZRI_POOL_NONE) {
+    const fzri_permission *p = fzri_permission_at(e, index);
+    const uint32_t next = p->next;
+    if (families & (fzri_permission_is_ipv4(p->ip) ? FZRI_V4 : FZRI_V6))
+      end(e, index);
+    index = next;
+  }
+}
+
+fzr_time fzri_permissions_deadline(const fzr_engine *e)
+{
+  if (e->oldest_permission == FZRI_POOL_NONE)
+    return FZR_TIME_NEVER;
+  const int32_t left =
+      (int32_t)(fzri_permission_at(e, e->oldest_permission)->lapses - fzri_permission_tick(e->now));
+  return left <= 0 ? e->now : ((e->now >> FZRI_TICK_SHIFT) + (uint32_t)left) << FZRI_TICK_SHIFT;
+}
+
+size_t fzri_permissions_expire(fzr_engine *e, size_t budget)
+{
+  size_t done = 0;
+  for (; done < budget && e->oldest_permission != FZRI_POOL_NONE; done++) {
+    if (fzri_permission_holds(e, fzri_permission_at(e, e->oldest_permission)))
+      break;
+    end(e, e->oldest_permission);
+  }
+  return done;
+}
+
+/* ---- installing ---- */
+
+/* What of |p|'s address the policy says now. */
+static void judge(const fzr_engine *e, fzri_permission *p, const fzr_addr *peer)
+{
+  p->own = fzri_peer_policy_is_own(&e->policy, peer);
+  p->minds_ports = e->policy_fn || fzri_peer_policy_minds_ports(&e->policy, peer);
+}
+
+static enum fzri_permit_result add(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer)
+{
+  uint32_t index;
+  uint64_t key[2];
+  fzri_permission_key(peer, key);
+  const uint32_t hash = fzri_hash_permission(e, a->index, key);
+  if (fzri_map_reserve(&e->permitted, hash))
+    return FZRI_PERMIT_NO_MEMORY;
+  fzri_permission *p = fzri_pool_take(&e->permissions, &index);
+  if (!p)
+    return FZRI_PERMIT_NO_MEMORY;
+  memcpy(p->ip, key, sizeof p->ip);
+  p->allocation = a->index & 0xffffffu;
+  p->used = 1;
+  judge(e, p, peer);
+  fzri_map_insert(&e->permitted, hash, index);
+  p->prev = FZRI_POOL_NONE;
+  p->next = a->first_permission;
+  if (p->next != FZRI_POOL_NONE)
+    fzri_permission_at(e, p->next)->prev = index;
+  a->first_permission = index;
+  a->permission_count++;
+  enter_ages(e, index);
+  e->stats.permissions++;
+  e->stats.permissions_installed++;
+  return FZRI_PERMIT_NEW;
+}
+
+enum fzri_permit_result fzri_permission_install(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer)
+{
+  const uint32_t index = find(e, a, peer);
+  if (index != FZRI_POOL_NONE && fzri_permission_holds(e, fzri_permission_at(e, index)))
+    return FZRI_PERMIT_OLD;
+  if (index != FZRI_POOL_NONE)
+    end(e, index);
+  if (a->permission_count >= e->max_permissions)
+    return FZRI_PERMIT_LIMIT;
+  if (!fzri_shared_channel_enter(e->shared, e->max_all_channels))
+    return FZRI_PERMIT_FULL;
+  const enum fzri_permit_result result = add(e, a, peer);
+  if (result != FZRI_PERMIT_NEW)
+    fzri_shared_channels_leave(e->shared, 1);
+  return result;
+}
+
+void fzri_permission_renew(fzr_engine *e, const fzri_allocation *a, const fzr_addr *peer)
+{
+  const uint32_t index = find(e, a, peer);
+  FZRI_ASSERT(index != FZRI_POOL_NONE);
+  leave_ages(e, fzri_permission_at(e, index));
+  enter_ages(e, index);
+  judge(e, fzri_permission_at(e, index), peer);
+}
+
+/* ---- what may be reached ---- */
+
+bool fzri_permission_allows(const fzr_engine *e, const fzri_allocation *a, const fzri_permission *p,
+                            const fzr_addr *peer)
+{
+  fzri_peer_judgement judged;
+  if (!p->minds_ports)
+    return peer->port && !fzri_peer_policy_relays_at(&e->policy, peer->port);
+  return fzri_peer_check(e, &a->client, peer, false, &judged) == 0;
+}
+
+static void log_revoked(const fzr_engine *e, const fzri_permission *p, const fzr_addr *peer,
+                        const fzri_peer_judgement *judged)
+{
+  if (!fzri_log_wants(e, FZR_LOG_INFO))
+    return;
+  const fzri_allocation *a = fzri_allocation_at(e, p->allocation);
+  fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, FZR_LOG_PERMISSION_REVOKED);
+  record.client = &a->client;
+  record.peer = peer;
+  record.port = a->port;
+  record.peer_reason = (uint8_t)judged->reason;
+  record.peer_rule = judged->reason == FZR_PEER_DENIED ? judged->rule : NULL;
+  record.peer_inner = judged->about.family != peer->family ? &judged->about : NULL;
+  e->log(e->log_ctx, &record);
+}
+
+void fzri_permission_recheck(fzr_engine *e, uint32_t index, bool all)
+{
+  fzri_peer_judgement judged;
+  fzri_permission *p = fzri_permission_at(e, index);
+  const fzr_addr peer = address_of(p);
+  judge(e, p, &peer);
+  if (!p->own && !all)
+    return;
+  if (!fzri_peer_check(e, &fzri_allocation_at(e, p->allocation)->client, &peer, true, &judged))
+    return;
+  log_revoked(e, p, &peer, &judged);
+  end(e, index);
+}
