@@ -9,7 +9,7 @@
 /* Messages and iovecs of one sendmmsg. A message has up to FZRI_SEGMENT_IOVS for each of its segments, most have two or less: there is
  * room for 8 of those that are as long as can be, and the last one may still turn out to have the most. */
 #define FZRI_SEND_MSGS 32u
-#define FZRI_SEND_IOVS ((FZRI_SEND_MSGS / 4 * 2 + FZRI_SEGMENT_IOVS - 2) * FZRI_GSO_SEGMENTS)
+#define FZRI_SEND_IOVS ((size_t)(FZRI_SEND_MSGS / 4 * 2 + FZRI_SEGMENT_IOVS - 2) * FZRI_GSO_SEGMENTS)
 
 typedef struct fzri_sending {
   fzri_runs runs;
