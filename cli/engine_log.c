@@ -134,6 +134,10 @@ static const char *attribute_name(unsigned type)
 static const char *meaning_of(unsigned code, unsigned method)
 {
   switch (code) {
+  case 300:
+    return "it was sent to the alternate server";
+  case 405:
+    return "allocations are not moved to other addresses here";
   case 437:
     return method == FZR_STUN_ALLOCATE ? "the client has an allocation, from the same address and port"
                                        : "the client has no allocation, at this address and port";

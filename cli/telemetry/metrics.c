@@ -18,10 +18,10 @@ const char *metrics_direction(unsigned index)
 /* What a relay answers, as the RFCs and this library have it. */
 static bool is_usual(unsigned method, unsigned code)
 {
-  static const uint16_t codes[FZR_STAT_METHODS][12] = {
+  static const uint16_t codes[FZR_STAT_METHODS][14] = {
       [FZR_STAT_BINDING] = {400, 420},
-      [FZR_STAT_ALLOCATE] = {400, 401, 403, 420, 437, 438, 440, 441, 442, 486, 508},
-      [FZR_STAT_REFRESH] = {400, 401, 420, 437, 438, 441, 443},
+      [FZR_STAT_ALLOCATE] = {300, 400, 401, 403, 405, 420, 437, 438, 440, 441, 442, 486, 508},
+      [FZR_STAT_REFRESH] = {400, 401, 405, 420, 437, 438, 441, 443},
       [FZR_STAT_CHANNEL_BIND] = {400, 401, 403, 420, 437, 438, 441, 443, 508},
       [FZR_STAT_CREATE_PERMISSION] = {400, 401, 403, 420, 437, 438, 441, 443, 508},
       [FZR_STAT_OTHER] = {400},

@@ -322,8 +322,25 @@ typedef struct fzr_config {
    * included; 0: 1024; FZR_UNLIMITED: no limit. Over it 508.
    */
   uint32_t max_permissions_per_allocation;
-  /** Set it to 0. This release does not look at it. */
-  uint32_t reserved4;
+  /**
+   * From how many ports in use on (fzr_shared_ports_in_use: about as many as allocations) clients
+   * are sent to another server, see `alternate_ip4`. 0: only where the engine drains, or has no
+   * room.
+   */
+  uint32_t alternate_over;
+  /**
+   * Where else clients that talk IPv4 to this relay find one; family NONE: nowhere, the default.
+   * An Allocate of a client without allocation is then answered with 300 (Try Alternate) and this
+   * address in ALTERNATE-SERVER: while the engine drains, from `alternate_over` on, and where there
+   * is no room. RFC 8489 section 10. Its port must not be 0; its transport is ignored.
+   *
+   * Chromium, libnice, libjuice, libre and coturn's client turn to that server; pion, aioice and
+   * werift take it for a refusal, as 508 is. So it helps many, and harms nobody. Firezone's clients
+   * know their relays from the portal: leave it out there.
+   */
+  fzr_addr alternate_ip4;
+  /** The same for clients that talk IPv6 to it: a server is named to those of its family alone. */
+  fzr_addr alternate_ip6;
 } fzr_config;
 
 /** `fzr_config_init` returns a config of defaults, with `size` set. */
@@ -710,10 +727,23 @@ FZR_API bool fzr_engine_port_is_live(const fzr_engine *engine, uint16_t port,
                                      enum fzr_family family);
 
 /**
- * `fzr_engine_set_draining` begins or ends draining: while |draining|, new Allocates get 508 and
- * all else goes on. NULL is fine. O(1).
+ * `fzr_engine_set_draining` begins or ends draining: while |draining|, new Allocates get 508, or
+ * 300 where the configuration names an alternate server, and all else goes on. NULL is fine. O(1).
  */
 FZR_API void fzr_engine_set_draining(fzr_engine *engine, bool draining);
+
+/**
+ * `fzr_engine_set_alternates` takes these members of |config| over: alternate_ip4, alternate_ip6
+ * and alternate_over. The others are not looked at, but for `size`. So a relay can name another one
+ * as it begins to drain. Takes no memory. O(1). Each engine of an fzr_shared has to be told, on its
+ * own thread. RFC 8489 section 10.
+ *
+ * Returns 0, or, with nothing changed:
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| or |config| is NULL, or `size` is too small. Mend the call.
+ * - FZR_ERR_CONFIG_ADDRESS: an address is of the other family, or has port 0. Tell the operator.
+ * - FZR_ERR_UNSUPPORTED: |config| is of a later release and sets what this one does not know.
+ */
+FZR_API int fzr_engine_set_alternates(fzr_engine *engine, const fzr_config *config);
 
 /**
  * `fzr_engine_set_secrets` puts |secret| and |second| in place of the secrets of FZR_AUTH_STAMP or
@@ -922,7 +952,7 @@ enum fzr_stat_method {
  * How many values the second index of fzr_stats.responses has in this release: 0 is success, and
  * each error code has one. fzr_stat_code names them.
  */
-#define FZR_STAT_CODES 16
+#define FZR_STAT_CODES 17
 /** How many there may be before the ABI changes. */
 #define FZR_STAT_CODE_ROOM 32
 

@@ -126,8 +126,12 @@ enum fzr_stun_attr_type {
   FZR_ATTR_ICMP = 0x8004,
   /** The name and version of the sender's software. RFC 8489 section 14.14. */
   FZR_ATTR_SOFTWARE = 0x8022,
+  /** With error 300: another server, its address not XORed. RFC 8489 section 14.15. */
+  FZR_ATTR_ALTERNATE_SERVER = 0x8023,
   /** CRC-32 of the message up to here, XORed with 0x5354554E. RFC 8489 section 14.7. */
-  FZR_ATTR_FINGERPRINT = 0x8028
+  FZR_ATTR_FINGERPRINT = 0x8028,
+  /** What moves an allocation to another 5-tuple; empty: one is wanted. RFC 8016 section 4. */
+  FZR_ATTR_MOBILITY_TICKET = 0x8030
 };
 
 /** How many attributes fzr_stun_msg.at has room for: those of enum fzr_stun_attr_type, and more. */
@@ -248,6 +252,14 @@ FZR_API bool fzr_stun_get_u32(const fzr_stun_msg *msg, uint16_t type, uint32_t *
 FZR_API bool fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_addr *addr);
 
 /**
+ * `fzr_stun_attr_plain_addr` decodes |attr|, an address that is not XORed, into |addr|, which is
+ * the caller's: ALTERNATE-SERVER. RFC 8489 sections 14.1 and 14.15.
+ *
+ * Returns true, or false, with |addr| untouched, if its family or length is not that of an address.
+ */
+FZR_API bool fzr_stun_attr_plain_addr(const fzr_stun_attr *attr, fzr_addr *addr);
+
+/**
  * `fzr_stun_get_addr` is fzr_stun_get and fzr_stun_attr_addr in one: it decodes the known attribute
  * |type| of |msg| into |addr|. RFC 8489 section 14.2.
  *
@@ -338,6 +350,13 @@ FZR_API void fzr_stun_add_u32(fzr_stun_builder *b, uint16_t type, uint32_t value
 FZR_API void fzr_stun_add_addr(fzr_stun_builder *b, uint16_t type, const fzr_addr *addr);
 
 /**
+ * `fzr_stun_add_plain_addr` appends to |b| an attribute |type| with |addr|, not XORed:
+ * ALTERNATE-SERVER. Scope and transport are left out. An |addr| of no family makes the builder
+ * fail. RFC 8489 sections 14.1 and 14.15.
+ */
+FZR_API void fzr_stun_add_plain_addr(fzr_stun_builder *b, uint16_t type, const fzr_addr *addr);
+
+/**
  * `fzr_stun_add_error` appends to |b| an ERROR-CODE with |code| and its usual reason phrase. A
  * |code| that is not from 300 to 699 makes the builder fail. RFC 8489 section 14.8.
  */
@@ -400,7 +419,8 @@ FZR_API const char *fzr_stun_method_name(unsigned method);
 
 /**
  * `fzr_stun_error_reason` returns the reason phrase of |code|: "Unauthorized" for 401; "Error" for
- * codes that neither RFC 8489 section 14.8 nor RFC 8656 section 19 has. It is constant. Any thread.
+ * codes that neither RFC 8489 section 14.8 nor RFC 8656 section 19 nor RFC 8016 section 5 has. It
+ * is constant. Any thread.
  */
 FZR_API const char *fzr_stun_error_reason(unsigned code);
 

@@ -6,7 +6,7 @@
 #include "firezone_relay/stun.h"
 
 /* How many there are. */
-#define FZRI_KNOWN_ATTRS 26
+#define FZRI_KNOWN_ATTRS 28
 
 /* The place of |type|, or -1 if it is none of enum fzr_stun_attr_type. */
 int fzri_attr_index(uint16_t type);

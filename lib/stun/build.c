@@ -82,7 +82,8 @@ void fzr_stun_add_u32(fzr_stun_builder *b, uint16_t type, uint32_t value)
     fzri_put32(at, value);
 }
 
-void fzr_stun_add_addr(fzr_stun_builder *b, uint16_t type, const fzr_addr *addr)
+/* Appends an address, XORed with the 16 bytes |mask|. */
+static void add_addr(fzr_stun_builder *b, uint16_t type, const fzr_addr *addr, const uint8_t *mask)
 {
   const size_t ip_len = addr->family == FZR_FAMILY_IPV4 ? 4 : 16;
   if (addr->family != FZR_FAMILY_IPV4 && addr->family != FZR_FAMILY_IPV6) {
@@ -94,9 +95,21 @@ void fzr_stun_add_addr(fzr_stun_builder *b, uint16_t type, const fzr_addr *addr)
     return;
   at[0] = 0;
   at[1] = addr->family;
-  fzri_put16(at + 2, (uint16_t)(addr->port ^ FZR_STUN_COOKIE >> 16));
+  fzri_put16(at + 2, addr->port ^ fzri_get16(mask));
   for (size_t i = 0; i < ip_len; i++)
-    at[4 + i] = addr->ip[i] ^ b->data[4 + i]; /* cookie and transaction id */
+    at[4 + i] = addr->ip[i] ^ mask[i];
+}
+
+void fzr_stun_add_addr(fzr_stun_builder *b, uint16_t type, const fzr_addr *addr)
+{
+  if (!b->error)
+    add_addr(b, type, addr, b->data + 4); /* cookie and transaction id */
+}
+
+void fzr_stun_add_plain_addr(fzr_stun_builder *b, uint16_t type, const fzr_addr *addr)
+{
+  static const uint8_t none[16];
+  add_addr(b, type, addr, none);
 }
 
 /* The four bytes that ERROR-CODE and ADDRESS-ERROR-CODE begin with, and the reason phrase. */

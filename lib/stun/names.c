@@ -34,6 +34,8 @@ const char *fzr_stun_error_reason(unsigned code)
     return "Unauthorized";
   case 403:
     return "Forbidden";
+  case 405:
+    return "Mobility Forbidden";
   case 420:
     return "Unknown Attribute";
   case 437:

@@ -23,8 +23,8 @@ int fzri_attr_index(uint16_t type)
       [0x13] = 8,  [0x14] = 9,  [0x15] = 10, [0x16] = 11, [0x17] = 12, [0x18] = 13, [0x19] = 14,
       [0x1a] = 15, [0x1c] = 16, [0x1d] = 17, [0x1e] = 18, [0x20] = 19, [0x22] = 20,
   };
-  static const uint8_t high[0x29] = {
-      [0x00] = 21, [0x01] = 22, [0x02] = 23, [0x04] = 24, [0x22] = 25, [0x28] = 26,
+  static const uint8_t high[0x31] = {
+      [0x00] = 21, [0x01] = 22, [0x02] = 23, [0x04] = 24, [0x22] = 25, [0x28] = 26, [0x23] = 27, [0x30] = 28,
   };
   if (type < sizeof low)
     return low[type] - 1;
@@ -164,7 +164,8 @@ bool fzr_stun_get_u32(const fzr_stun_msg *msg, uint16_t type, uint32_t *value)
   return true;
 }
 
-bool fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_addr *addr)
+/* Reads an address that is XORed with the 16 bytes |mask|. */
+static bool read_addr(const fzr_stun_attr *attr, const uint8_t *mask, fzr_addr *addr)
 {
   const uint8_t *value = attr->value;
   const uint8_t family = attr->len >= 4 ? value[1] : FZR_FAMILY_NONE;
@@ -173,10 +174,21 @@ bool fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_
     return false;
   memset(addr, 0, sizeof *addr);
   addr->family = family;
-  addr->port = (uint16_t)(fzri_get16(value + 2) ^ FZR_STUN_COOKIE >> 16);
+  addr->port = fzri_get16(value + 2) ^ fzri_get16(mask);
   for (size_t i = 0; i < ip_len; i++)
-    addr->ip[i] = value[4 + i] ^ msg->data[4 + i]; /* cookie and transaction id */
+    addr->ip[i] = value[4 + i] ^ mask[i];
   return true;
+}
+
+bool fzr_stun_attr_addr(const fzr_stun_msg *msg, const fzr_stun_attr *attr, fzr_addr *addr)
+{
+  return read_addr(attr, msg->data + 4, addr); /* cookie and transaction id */
+}
+
+bool fzr_stun_attr_plain_addr(const fzr_stun_attr *attr, fzr_addr *addr)
+{
+  static const uint8_t none[16];
+  return read_addr(attr, none, addr);
 }
 
 bool fzr_stun_get_addr(const fzr_stun_msg *msg, uint16_t type, fzr_addr *addr)

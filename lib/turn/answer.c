@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answer.h"
 
+#include "alternate.h"
 #include "log.h"
 #include "room.h"
 
 #define INTEGRITY_LEN   20u /* bytes of MESSAGE-INTEGRITY */
 #define FINGERPRINT_LEN 4u
 
-static const uint16_t stat_codes[FZR_STAT_CODES] = {0,   300, 400, 401, 403, 420, 437, 438,
-                                                    440, 441, 442, 443, 486, 500, 508, 0};
+static const uint16_t stat_codes[FZR_STAT_CODES] = {0,   300, 400, 401, 403, 420, 437, 438, 440,
+                                                    441, 442, 443, 486, 500, 508, 405, 0};
 
 unsigned fzr_stat_code(unsigned index)
 {
@@ -146,6 +147,8 @@ void fzri_answer_error(fzr_engine *e, fzri_request *r, unsigned code)
     fzr_stun_add(&reply.builder, FZR_ATTR_REALM, e->scheme.realm, strlen(e->scheme.realm));
     fzr_stun_add(&reply.builder, FZR_ATTR_NONCE, nonce, sizeof nonce);
   }
+  if (code == 300)
+    fzr_stun_add_plain_addr(&reply.builder, FZR_ATTR_ALTERNATE_SERVER, fzri_alternate_for(e, r->from));
   send_reply(e, r, &reply, code);
   log_refused(e, r, code);
 }

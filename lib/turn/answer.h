@@ -31,8 +31,8 @@ void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply
 /* Begins a success for |r|; more attributes may follow before fzri_answer_success completes it. */
 void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply);
 
-/* Answers |r| with the error |code| and what belongs to it (REALM and NONCE for 401 and 438), and logs the refusal. All errors
- * keep to the limits: r->dropped says that it was not answered. */
+/* Answers |r| with the error |code| and what belongs to it (REALM and NONCE for 401 and 438, ALTERNATE-SERVER for 300, which there has
+ * to be one for), and logs the refusal. All errors keep to the limits: r->dropped says that it was not answered. */
 void fzri_answer_error(fzr_engine *e, fzri_request *r, unsigned code);
 /* The same, with UNKNOWN-ATTRIBUTES of the |n| types. */
 void fzri_answer_unknown(fzr_engine *e, fzri_request *r, const uint16_t *types, size_t n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include "alternate.h"
 #include "shared.h"
 #include "state.h"
 
@@ -64,5 +65,6 @@ int fzri_config_check(const fzr_config *c)
     return FZR_ERR_CONFIG_LIMIT;
   if (c->software && strlen(c->software) >= FZRI_SOFTWARE_MAX + 1)
     return FZR_ERR_CONFIG_LIMIT;
-  return check_addresses(c);
+  const int error = fzri_alternate_check(c);
+  return error ? error : check_addresses(c);
 }

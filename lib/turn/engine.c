@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "allocation.h"
+#include "alternate.h"
 #include "answer.h"
 #include "channel.h"
 #include "config.h"
@@ -65,6 +66,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->log_level = c->log ? c->log_level : FZR_LOG_OFF;
   set_software(e, c->software);
   set_addresses(e, c);
+  fzri_alternate_set(e, c);
   fzri_timers_init(&e->allocation_timers, now);
   fzri_timers_init(&e->channel_timers, now);
   fzri_pool_init(&e->allocations, &e->mem, sizeof(fzri_allocation));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "allocation.h"
+#include "alternate.h"
 #include "answer.h"
 #include "handlers.h"
 #include "log.h"
@@ -114,6 +115,8 @@ static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t 
   fzri_allocation *a;
   fzri_pending *pending;
   fzri_allocation_request request = {r->from, r->to, w->families, w->missing, lifetime, 0};
+  if (fzri_alternate_wanted(e, r))
+    return 300;
   if (e->draining)
     return fzri_refuse(r, 508, FZR_REFUSAL_DRAINING);
   if (r->allocation)
@@ -130,6 +133,8 @@ static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t 
     /* No answer where a port is about to become free: the client asks again within moments, but 508 would be the end of it. */
     if (error == FZR_ERR_NO_PORT && fzri_replace_make_room(e, request.user))
       return 0;
+    if (fzri_alternate_for(e, r->from))
+      return 300;
     return fzri_refuse_for_lack(r, error);
   }
   remember(r, a, pending);

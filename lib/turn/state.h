@@ -215,6 +215,8 @@ struct fzr_engine {
   uint8_t families; /* bits offered */
   uint8_t log_level;
   fzr_addr public_addr[2]; /* by fzri_family_slot, port 0 */
+  fzr_addr alternate[2];   /* by fzri_family_slot: where else a client of this family finds a relay */
+  uint32_t alternate_over; /* from how many ports in use on; 0: never for that */
   char software[FZRI_SOFTWARE_MAX + 1];
   uint8_t software_len;
 

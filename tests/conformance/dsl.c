@@ -141,6 +141,10 @@ static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *a
   case FZR_ATTR_FINGERPRINT:
     say(s, "fingerprint");
     return;
+  case FZR_ATTR_ALTERNATE_SERVER:
+    ck_assert(fzr_stun_attr_plain_addr(attr, &addr));
+    say(s, "alternate=%s", text_of(&addr, 0));
+    return;
   default:
     say(s, "attribute-%04x", attr->type);
   }
@@ -597,7 +601,7 @@ static void run_steps(script *s, const char *steps)
 }
 
 /* Words of a config: dual (the default) v4 v6 loopback static rest draining ports=N channels=N users=N bandwidth=N rate=N
- * errors=N proofs=N outlive realm=R second channels-only permissions=N all-channels=N */
+ * errors=N proofs=N outlive realm=R second channels-only permissions=N all-channels=N alternate4=ADDR alternate6=ADDR over=N */
 static void configure(script *s, fzr_config *config, const char *words)
 {
   static const fzr_user users[] = {{"alice", "wonderland"}, {"bob", "builder"}};
@@ -644,6 +648,12 @@ static void configure(script *s, fzr_config *config, const char *words)
       config->max_permissions_per_allocation = (uint32_t)atoi(rest);
     } else if (starts(word, "all-channels=", &rest)) {
       config->max_channels = (uint32_t)atoi(rest);
+    } else if (starts(word, "alternate4=", &rest)) {
+      config->alternate_ip4 = fzt_addr(rest);
+    } else if (starts(word, "alternate6=", &rest)) {
+      config->alternate_ip6 = fzt_addr(rest);
+    } else if (starts(word, "over=", &rest)) {
+      config->alternate_over = (uint32_t)atoi(rest);
     } else if (strcmp(word, "outlive") == 0) {
       config->allocations_outlive_credentials = true;
     } else if (starts(word, "realm=", &rest)) {

@@ -294,6 +294,13 @@ static void null_fzr_engine_set_draining(void)
   fzr_engine_set_draining(NULL, true);
 }
 
+static void null_fzr_engine_set_alternates(void)
+{
+  const fzr_config config = fzr_config_init();
+  INVALID(fzr_engine_set_alternates(NULL, &config));
+  INVALID(fzr_engine_set_alternates(engine, NULL));
+}
+
 static void null_fzr_engine_set_limits(void)
 {
   const fzr_config config = fzr_config_init();
@@ -533,6 +540,7 @@ static const struct row {
     {"fzr_engine_port_result", null_fzr_engine_port_result, NULL},
     {"fzr_engine_public_addr", null_fzr_engine_public_addr, NULL},
     {"fzr_engine_rx", null_fzr_engine_rx, NULL},
+    {"fzr_engine_set_alternates", null_fzr_engine_set_alternates, NULL},
     {"fzr_engine_set_draining", null_fzr_engine_set_draining, NULL},
     {"fzr_engine_set_limits", null_fzr_engine_set_limits, NULL},
     {"fzr_engine_set_log_level", null_fzr_engine_set_log_level, NULL},
@@ -564,8 +572,10 @@ static const struct row {
     {"fzr_stun_add_fingerprint", NULL, OF_STUN},
     {"fzr_stun_add_integrity", NULL, OF_STUN},
     {"fzr_stun_add_integrity_sha256", NULL, OF_STUN},
+    {"fzr_stun_add_plain_addr", NULL, OF_STUN},
     {"fzr_stun_add_u32", NULL, OF_STUN},
     {"fzr_stun_attr_addr", NULL, OF_STUN},
+    {"fzr_stun_attr_plain_addr", NULL, OF_STUN},
     {"fzr_stun_build", NULL, OF_STUN},
     {"fzr_stun_build_finish", NULL, OF_STUN},
     {"fzr_stun_error_code", NULL, OF_STUN},
@@ -895,6 +905,7 @@ START_TEST(test_outputs_of_stun)
   WHOLE(fzr_addr, fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, p));
   ck_assert(fzr_stun_get(&msg, FZR_ATTR_XOR_PEER_ADDRESS, &attr));
   WHOLE(fzr_addr, fzr_stun_attr_addr(&msg, &attr, p));
+  WHOLE(fzr_addr, fzr_stun_attr_plain_addr(&attr, p));
   /* What is not there leaves them as they are. */
   ck_assert(!fzr_stun_get(&msg, FZR_ATTR_NONCE, untouched()));
   ck_assert(!fzr_stun_get_u32(&msg, FZR_ATTR_XOR_PEER_ADDRESS, untouched()));

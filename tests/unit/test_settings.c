@@ -575,6 +575,36 @@ START_TEST(test_the_application_judges_anew)
 }
 END_TEST
 
+/* ---- alternate servers ---- */
+
+START_TEST(test_alternates)
+{
+  static fzt_client_state c;
+  fzr_config config = fzt_config(&relay);
+  make(&config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzr_engine_set_draining(relay.engine, true);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 508);
+  config.alternate_ip4 = fzt_addr("192.0.2.77:3478");
+  ck_assert_int_eq(fzr_engine_set_alternates(relay.engine, &config), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 300);
+  config.alternate_ip4.port = 0;
+  ck_assert_int_eq(fzr_engine_set_alternates(relay.engine, &config), FZR_ERR_CONFIG_ADDRESS);
+  config.alternate_ip4 = fzt_addr("[2001:db8::77]:3478");
+  ck_assert_int_eq(fzr_engine_set_alternates(relay.engine, &config), FZR_ERR_CONFIG_ADDRESS);
+  config.alternate_ip4 = fzt_addr("192.0.2.77:3478");
+  config.alternate_ip6 = config.alternate_ip4;
+  ck_assert_int_eq(fzr_engine_set_alternates(relay.engine, &config), FZR_ERR_CONFIG_ADDRESS);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 300); /* as before */
+  memset(&config.alternate_ip6, 0, sizeof config.alternate_ip6);
+  memset(&config.alternate_ip4, 0, sizeof config.alternate_ip4);
+  ck_assert_int_eq(fzr_engine_set_alternates(relay.engine, &config), 0);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 508);
+  fzr_engine_set_draining(relay.engine, false);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+}
+END_TEST
+
 /* ---- limits ---- */
 
 START_TEST(test_allocations_of_a_user)
@@ -781,6 +811,7 @@ int main(void)
   tcase_add_test(tc, test_channels);
   tcase_add_test(tc, test_bandwidth);
   tcase_add_test(tc, test_rates);
+  tcase_add_test(tc, test_alternates);
   tcase_add_test(tc, test_limits_that_are_none);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

@@ -95,7 +95,7 @@ START_TEST(test_known_responses)
   for (unsigned m = 0; m < FZR_STAT_METHODS; m++)
     for (unsigned c = 0; c < FZR_STAT_CODES; c++)
       known += metrics_has_responses(&t, m, c);
-  ck_assert_uint_eq(known, 5 + 2 + 11 + 7 + 9 + 9 + 1);
+  ck_assert_uint_eq(known, 5 + 2 + 13 + 8 + 9 + 9 + 1);
   ck_assert(metrics_has_responses(&t, FZR_STAT_BINDING, 0));
   ck_assert(!metrics_has_responses(&t, FZR_STAT_OTHER, 0));
   ck_assert(!metrics_has_responses(&t, FZR_STAT_BINDING, code_437));

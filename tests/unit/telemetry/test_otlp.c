@@ -117,13 +117,13 @@ START_TEST(test_metrics)
   ck_assert_int_eq(sum(m, "data_relayed_bytes", "b", true)->data_points[0]->as_int, 1500);
   const Otlp__Sum *responses = sum(m, "responses_total", "", true);
   ck_assert_uint_eq(responses->n_data_points,
-                    5 + 2 + 11 + 7 + 9 + 9 + 1);          /* all that can be expected, most at 0 */
+                    5 + 2 + 13 + 8 + 9 + 9 + 1);          /* all that can be expected, most at 0 */
   const Otlp__NumberPoint *p = responses->data_points[3]; /* after those to Binding */
   ck_assert_int_eq(p->as_int, 6);
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "response_class"), "success");
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "message_type"), "allocate");
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "error_code"), "-");
-  p = responses->data_points[5];
+  p = responses->data_points[6];
   ck_assert_int_eq(p->as_int, 8);
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "response_class"), "error");
   ck_assert_str_eq(find(p->attributes, p->n_attributes, "error_code"), "#401");
