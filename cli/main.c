@@ -2,10 +2,10 @@
 /* firezone-relay: reads its options, sets up the process, and runs the relay. */
 #include "credentials.h"
 #include "log/log.h"
+#include "logins.h"
 #include "options.h"
 #include "process.h"
 #include "relay.h"
-#include "secret.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -47,35 +47,9 @@ static int show_help(enum sub_command command)
   return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Takes the secret, or makes one. A portal takes a secret that it has seen before for the same relay, and tells no client that this one
- * knows nothing of what it did in an earlier life; two relays with one secret it takes for one. So it gets one of this life, beside which
- * the operator's stays good. Returns 0 or the exit status. */
-static int prepare_secrets(const options *o, secret_pair *out, enum secret_source *source)
-{
-  char error[OPTIONS_ERROR_MAX];
-  memset(out, 0, sizeof *out);
-  if (secret_read(o, o->token ? out->second : out->first, source, error)) {
-    fprintf(stderr, "firezone-relay: %s\n", error);
-    return EXIT_USAGE;
-  }
-  if (o->token ? secret_of_a_life(out->second, out->first)
-               : *source == SECRET_NONE && secret_make(out->first)) {
-    fprintf(stderr, "firezone-relay: no random bytes to be had\n");
-    return EXIT_FAILURE;
-  }
-  return 0;
-}
-
 /* What the options allow, and are better without. */
-static void log_warnings(const options *o, const secret_pair *s, enum secret_source source)
+static void log_warnings(const options *o)
 {
-  const char *odd = source == SECRET_NONE ? NULL : secret_oddity(o->token ? s->second : s->first);
-  if (odd)
-    log_warn("relay", "The secret of %s looks wrong: %s",
-             source == SECRET_FILE ? "--auth-secret-file" : "AUTH_SECRET", odd);
-  if (source == SECRET_FILE && secret_file_is_public(o->auth_secret_file))
-    log_warn("relay", "Everybody on this host can read %s, and make credentials with it: chmod o-r",
-             o->auth_secret_file);
   if (o->token_oddity)
     log_warn("relay", "The token looks wrong: %s", o->token_oddity);
   if (o->token && o->listen_port != 3478)
@@ -93,33 +67,53 @@ static void log_warnings(const options *o, const secret_pair *s, enum secret_sou
     log_warn("relay", "--rng-seed makes everything secret guessable: use it for tests only");
   for (size_t i = 0; i < o->idle_count; i++)
     log_warn("relay", "%s has no effect: %s", o->idle[i].name, o->idle[i].because);
-  if (source == SECRET_NONE && !o->token)
+  if (logins_are_nobodys(o))
     log_warn("relay",
              "No secret is set, so nobody can make credentials for this relay: set --auth-secret-file "
              "or AUTH_SECRET");
 }
 
+/* Who can log in, and how clients reach peers: neither is to be guessed by whoever looks for a reason why clients do not. */
+static void log_policy(const options *o, const logins *l)
+{
+  char schemes[64], users[64] = "";
+  options_schemes(o, schemes, sizeof schemes);
+  if (o->auth & AUTH_STATIC)
+    snprintf(users, sizeof users, ", %zu users in --users-file", l->users.count);
+  log_info("relay", "Clients log in by --auth %s, realm '%s'%s", schemes, o->realm, users);
+  log_info("relay", "Relay mode %s (%s%s): %s", o->relay_mode == RELAY_MODE_FULL ? "full" : "channels",
+           o->relay_mode_given ? "--relay-mode" : "the default with --auth ",
+           o->relay_mode_given ? "" : schemes,
+           o->relay_mode == RELAY_MODE_FULL
+               ? "peers are reached through channels, and through permissions by Send and Data indications"
+               : "peers are reached through channels alone; browsers need --relay-mode full");
+}
+
 static int relay_main(const options *o)
 {
-  static secret_pair secrets;
-  enum secret_source source;
+  static notes found;
+  char error[OPTIONS_ERROR_MAX];
+  logins *first = NULL;
   process_hold_signals(true); /* until the relay waits for them */
   signal(SIGTERM, SIG_DFL);
   signal(SIGINT, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
-  const int unusable =
-      prepare_secrets(o, &secrets, &source); /* before the log: a mistake is one line, and no more */
-  if (unusable)
+  /* Before the log: a mistake is one line, and no more. */
+  const int unusable = logins_read(o, NULL, &first, &found, error);
+  if (unusable) {
+    fprintf(stderr, "firezone-relay: %s\n", error);
     return unusable;
+  }
   start_log(o);
   log_info("relay", "firezone-relay %s", fzr_version());
   if (!o->token)
     log_info("relay", "There is no token: running standalone, without a portal");
-  log_warnings(o, &secrets, source);
+  log_policy(o, first);
+  relay_log_notes(&found);
+  log_warnings(o);
   process_raise_descriptors(o, workers_count(o));
-  const int status = relay_run(o, &secrets);
-  explicit_bzero(&secrets, sizeof secrets);
+  const int status = relay_run(o, first);
   if (status == EXIT_SUCCESS)
     log_info("relay", "Goodbye!");
   log_shutdown();

@@ -32,8 +32,8 @@ static int complain(reader *r, const char *format, ...)
 /* A value fit for an error line: not a secret. A URL may hold a password, or a token in its query. */
 static const char *shown_value(const option_spec *s, const char *value)
 {
-  const bool hidden =
-      s->set == option_set_secret || s->set == option_set_token || strpbrk(value, "@?") != NULL;
+  const bool hidden = s->set == option_set_secret || s->set == option_set_second_secret ||
+                      s->set == option_set_token || strpbrk(value, "@?") != NULL;
   return hidden ? "(not shown)" : value;
 }
 
@@ -248,6 +248,8 @@ static int check_xdp(reader *r)
 static int check_credentials(reader *r)
 {
   const options *o = r->o;
+  if (options_check_credentials(o, r->error))
+    return -1;
   if (makes_url(o) && !o->listen_port)
     return complain(r, "--listen-port: invalid value '0': expected a port from 1 to 65535 for the URL");
   if (makes_url(o) && !o->public_ip4.family && !o->public_ip6.family)
@@ -272,7 +274,7 @@ static int check_relay(reader *r)
         r,
         "--listen-port: invalid value '%u': expected a port outside of %u to %u, the range for allocations",
         o->listen_port, o->lowest_port, o->highest_port);
-  return check_xdp(r);
+  return options_check_auth(o, r->error) ? -1 : check_xdp(r);
 }
 
 /* Whether the options of each command go together. */
@@ -303,9 +305,24 @@ static bool secret_file(const options *o)
   return o->auth_secret_file != NULL;
 }
 
-static bool replaces(const options *o)
+static bool second_file(const options *o)
 {
-  return !o->keep_allocations;
+  return o->auth_second_secret_file != NULL;
+}
+
+static bool no_secrets(const options *o)
+{
+  return o->auth == AUTH_STATIC;
+}
+
+static bool not_stamp(const options *o)
+{
+  return o->auth != AUTH_STAMP;
+}
+
+static bool not_static(const options *o)
+{
+  return !(o->auth & AUTH_STATIC);
 }
 
 static bool other_format(const options *o)
@@ -343,8 +360,15 @@ static const struct {
     {{"--api-url", "there is no token"}, no_token},
     {{"--max-partition-time", "there is no token"}, no_token},
     {{"--heartbeat-interval", "there is no token"}, no_token},
+    {{"--auth-secret-file", "--auth static has no secret"}, no_secrets},
+    {{"AUTH_SECRET", "--auth static has no secret"}, no_secrets},
     {{"AUTH_SECRET", "--auth-secret-file is set"}, secret_file},
-    {{"--max-allocations-per-user", "--replace-allocation is not no"}, replaces},
+    {{"--auth-second-secret-file", "--auth static has no secret"}, no_secrets},
+    {{"AUTH_SECOND_SECRET", "--auth static has no secret"}, no_secrets},
+    {{"AUTH_SECOND_SECRET", "--auth-second-secret-file is set"}, second_file},
+    {{"--users-file", "--auth has no static"}, not_static},
+    {{"--outlive-credentials", "allocations end with the credential with --auth stamp alone"}, not_stamp},
+    {{"--max-allocations-per-user", "--replace-allocation is not no"}, options_replace},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},
     {{"--xdp-route", "--xdp is off"}, no_xdp},
@@ -399,6 +423,9 @@ int options_read(int argc, char **argv, const char *(*env)(const char *name), op
   if (checks[out->command] && checks[out->command](&r))
     return -1;
   find_idle(&r);
+  out->relay_mode_given = out->relay_mode != RELAY_MODE_DEFAULT;
+  if (!out->relay_mode_given)
+    out->relay_mode = out->auth == AUTH_STAMP ? RELAY_MODE_CHANNELS : RELAY_MODE_FULL;
   out->any_ip4 = is_given(&r, "--bind-ip4-addr") && is_wildcard(&out->bind_ip4);
   out->any_ip6 = is_given(&r, "--bind-ip6-addr") && is_wildcard(&out->bind_ip6);
   return 0;

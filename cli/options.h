@@ -16,11 +16,20 @@
 
 #define OPTIONS_ERROR_MAX 512
 #define MAX_PEER_RULES    256
-#define MAX_IDLE_OPTIONS  21
+#define MAX_IDLE_OPTIONS  30
 #define SALT_MAX          500 /* bytes */
 
 /* What the program is to do: the relay, or a sub-command, which the first word says. */
 enum sub_command { COMMAND_RELAY, COMMAND_CREDENTIALS, COMMANDS };
+
+/* How clients log in: a bit each. */
+enum auth_schemes { AUTH_STAMP = 1, AUTH_REST = 2, AUTH_STATIC = 4 };
+
+/* How clients reach peers: as was asked for, until options_read has found out which. */
+enum relay_mode { RELAY_MODE_DEFAULT, RELAY_MODE_CHANNELS, RELAY_MODE_FULL };
+
+/* Whether a user's new allocation ends the older one: as was asked for, see options_replace. */
+enum replace { REPLACE_DEFAULT, REPLACE_YES, REPLACE_NO };
 
 enum log_format { LOG_FORMAT_HUMAN, LOG_FORMAT_JSON, LOG_FORMAT_JSON_FLAT, LOG_FORMAT_GOOGLE_CLOUD };
 
@@ -42,8 +51,15 @@ typedef struct options {
   const char *name;
   const char *api_url;
   portal_timing portal_timing; /* hidden, for tests */
+  unsigned auth;               /* AUTH_…: stamp alone, or any of the others */
+  const char *realm;
   const char *auth_secret_file;
   const char *auth_secret; /* from AUTH_SECRET */
+  const char *auth_second_secret_file;
+  const char *auth_second_secret; /* from AUTH_SECOND_SECRET */
+  const char *users_file;
+  enum relay_mode relay_mode;
+  bool relay_mode_given;
   bool outlive_credentials;
   bool has_seed;
   uint64_t rng_seed;
@@ -57,7 +73,7 @@ typedef struct options {
   bool no_telemetry, telemetry;
   fzr_peer_rule rules[MAX_PEER_RULES];
   size_t rule_count;
-  bool keep_allocations; /* --replace-allocation no */
+  enum replace replace;
   uint32_t max_allocations_per_user;
   uint32_t max_channels_per_allocation;
   uint32_t max_channels; /* 0: as memory allows, see memory_channels */
@@ -82,6 +98,7 @@ typedef struct options {
   /* of COMMAND_CREDENTIALS */
   uint64_t ttl_seconds;
   const char *salt;
+  const char *user;
   const char *credentials_format;
 } options;
 
@@ -89,6 +106,12 @@ typedef struct options {
  * checked. Returns 0, or -1 with one line in |error| that names the option, the value and what would be right. */
 int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,
                  char error[OPTIONS_ERROR_MAX]);
+
+/* Writes the names of the schemes that hold, as --auth has them. */
+void options_schemes(const options *o, char *out, size_t cap);
+
+/* Whether a user's new allocation ends the older one. */
+bool options_replace(const options *o);
 
 /* Writes the help text of |command| into |out|, at most |cap| bytes. Returns its whole length, as snprintf does. */
 size_t options_help(enum sub_command command, char *out, size_t cap);

@@ -11,7 +11,7 @@
 bool makes_url(const options *o)
 {
   return o->command == COMMAND_CREDENTIALS && o->credentials_format &&
-         strcmp(o->credentials_format, "url") == 0;
+         (strcmp(o->credentials_format, "url") == 0 || strcmp(o->credentials_format, "webrtc") == 0);
 }
 
 /* Nothing but a URL needs an address. */
@@ -23,8 +23,8 @@ static bool credentials_read(const options *o, const option_spec *s)
 const command_spec command_specs[COMMANDS] = {
     [COMMAND_RELAY] = {.takes_words = true},
     [COMMAND_CREDENTIALS] = {.name = "credentials",
-                             .help = "makes what clients log in with, of the relay's secret",
-                             .note = "Address and port are needed for --format url alone.",
+                             .help = "makes what clients log in with",
+                             .note = "Address and port are needed for --format url and webrtc alone.",
                              .reads_variable = credentials_read},
 };
 

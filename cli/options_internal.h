@@ -65,7 +65,7 @@ bool command_is_mistaken(const char *word);
 /* The names of all that have one, as a text: "credentials", "a or b". */
 void command_list(char *out, size_t cap);
 
-/* Whether credentials are to be made as a URL, which needs the relay's address. */
+/* Whether credentials are to be made as a URL, or as something with one in it, which needs the relay's address. */
 bool makes_url(const options *o);
 
 /* options_table.c */
@@ -77,6 +77,16 @@ extern const size_t option_spec_count;
 const char *option_set_token(options *o, const char *t);
 const char *option_set_name(options *o, const char *t);
 const char *option_set_secret(options *o, const char *t);
+const char *option_set_second_secret(options *o, const char *t);
+
+/* options_auth.c */
+const char *option_set_auth(options *o, const char *t);
+const char *option_set_realm(options *o, const char *t);
+const char *option_set_relay_mode(options *o, const char *t);
+/* Whether the options of who may log in go together, for the relay and for the credentials. Each returns 0, or -1 with one line in
+ * |error|. */
+int options_check_auth(const options *o, char error[OPTIONS_ERROR_MAX]);
+int options_check_credentials(const options *o, char error[OPTIONS_ERROR_MAX]);
 
 /* options_values.c: each returns NULL, or what would be right, if it does not say otherwise. */
 /* A decimal number without sign or blanks. Returns whether it is one, from |least| to |most|. */

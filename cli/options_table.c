@@ -99,6 +99,21 @@ const char *option_set_secret(options *o, const char *t)
   return value_text(&o->auth_secret, t);
 }
 
+static const char *set_second_secret_file(options *o, const char *t)
+{
+  return value_text(&o->auth_second_secret_file, t);
+}
+
+const char *option_set_second_secret(options *o, const char *t)
+{
+  return value_text(&o->auth_second_secret, t);
+}
+
+static const char *set_users_file(options *o, const char *t)
+{
+  return value_text(&o->users_file, t);
+}
+
 static const char *set_seed(options *o, const char *t)
 {
   o->has_seed = true;
@@ -186,8 +201,11 @@ static const char *set_deny(options *o, const char *t)
 
 static const char *set_replace(options *o, const char *t)
 {
-  o->keep_allocations = strcmp(t, "no") == 0;
-  return o->keep_allocations || strcmp(t, "yes") == 0 ? NULL : "yes or no";
+  const bool no = strcmp(t, "no") == 0;
+  if (!no && strcmp(t, "yes") != 0)
+    return "yes or no";
+  o->replace = no ? REPLACE_NO : REPLACE_YES;
+  return NULL;
 }
 
 static const char *set_max_allocations(options *o, const char *t)
@@ -342,10 +360,24 @@ static const char *set_salt(options *o, const char *t)
   return fits && !left ? value_text(&o->salt, t) : "1 to 500 bytes of UTF-8 without a colon";
 }
 
+static const char *set_user(options *o, const char *t)
+{
+  const uint8_t *p = (const uint8_t *)t;
+  size_t left = strlen(t);
+  const bool fits = left > 0 && left <= SALT_MAX;
+  for (size_t len; left && (len = utf8_length(p, left)) > 0; left -= len)
+    p += len;
+  return fits && !left ? value_text(&o->user, t) : "1 to 500 bytes of UTF-8";
+}
+
 static const char *set_format(options *o, const char *t)
 {
-  if (strcmp(t, "text") != 0 && strcmp(t, "json") != 0 && strcmp(t, "url") != 0)
-    return "text, json or url";
+  static const char *const formats[] = {"text", "json", "url", "webrtc"};
+  size_t i = 0;
+  while (i < sizeof formats / sizeof *formats && strcmp(t, formats[i]) != 0)
+    i++;
+  if (i == sizeof formats / sizeof *formats)
+    return "text, json, url or webrtc";
   return value_text(&o->credentials_format, t);
 }
 
@@ -354,17 +386,17 @@ static const char *set_format(options *o, const char *t)
 const option_spec option_specs[] = {
     {"public-ip4-addr", NULL, "PUBLIC_IP4_ADDR", "ADDR", NULL, NULL, set_public_ip4, GROUP_NETWORK, false,
      "the IPv4 address that clients and peers reach the relay at; this or the IPv6 one is required",
-     AND_CREDENTIALS, "the relay's IPv4 address, for --format url"},
+     AND_CREDENTIALS, "the relay's IPv4 address, for --format url and webrtc"},
     {"public-ip6-addr", NULL, "PUBLIC_IP6_ADDR", "ADDR", NULL, NULL, set_public_ip6, GROUP_NETWORK, false,
      "the IPv6 address that clients and peers reach the relay at", AND_CREDENTIALS,
-     "the relay's IPv6 address, for --format url without an IPv4 one"},
+     "the relay's IPv6 address, for --format webrtc, and for url without an IPv4 one"},
     {"bind-ip4-addr", NULL, "BIND_IP4_ADDR", "ADDR", "0.0.0.0", NULL, set_bind_ip4, GROUP_NETWORK, false,
      "local IPv4 address of all sockets; used with --public-ip4-addr"},
     {"bind-ip6-addr", NULL, "BIND_IP6_ADDR", "ADDR", "::", NULL, set_bind_ip6, GROUP_NETWORK, false,
      "local IPv6 address of all sockets; used with --public-ip6-addr"},
     {"listen-port", NULL, "LISTEN_PORT", "PORT", "3478", NULL, set_listen_port, GROUP_NETWORK, false,
      "UDP port for STUN and TURN; 0 takes a free one and logs it", AND_CREDENTIALS,
-     "the relay's UDP port, for --format url"},
+     "the relay's UDP port, for --format url and webrtc"},
     {"lowest-port", NULL, "LOWEST_PORT", "PORT", "49152", NULL, set_lowest_port, GROUP_NETWORK, false,
      "first port of the range for allocations"},
     {"highest-port", NULL, "HIGHEST_PORT", "PORT", "65535", NULL, set_highest_port, GROUP_NETWORK, false,
@@ -373,6 +405,14 @@ const option_spec option_specs[] = {
      set_workers, GROUP_NETWORK, false, "threads that relay, each with its own sockets"},
     {"pin-workers", NULL, "PIN_WORKERS", NULL, NULL, NULL, set_pin_workers, GROUP_NETWORK, false,
      "keep each of them on a CPU of its own, as far as there are enough"},
+    {"auth", NULL, "AUTH", "SCHEMES", "stamp", NULL, option_set_auth, GROUP_AUTH, false,
+     "how clients log in: stamp (names with an expiry, and passwords of a secret, as Firezone has them), "
+     "rest "
+     "(the same as coturn's use-auth-secret has them), static (users with passwords of their own), or "
+     "rest,static; with a portal stamp alone",
+     AND_CREDENTIALS, "whose credentials: stamp, rest or static"},
+    {"realm", NULL, "REALM", "TEXT", "firezone", NULL, option_set_realm, GROUP_AUTH, false,
+     "the realm that clients are told, and that passwords hold for", AND_CREDENTIALS},
     {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", set_secret_file,
      GROUP_AUTH, false,
      "file with the secret that credentials are made of; blanks and line ends around it are dropped",
@@ -380,8 +420,19 @@ const option_spec option_specs[] = {
     {NULL, NULL, "AUTH_SECRET", "SECRET", NULL, NULL, option_set_secret, GROUP_AUTH, false,
      "the secret itself; in the environment only, because arguments are visible to everyone",
      AND_CREDENTIALS},
+    {"auth-second-secret-file", NULL, "AUTH_SECOND_SECRET_FILE", "FILE", NULL, NULL, set_second_secret_file,
+     GROUP_AUTH, false,
+     "file with another secret that is as good: the old one while clients have credentials of it"},
+    {NULL, NULL, "AUTH_SECOND_SECRET", "SECRET", NULL, NULL, option_set_second_secret, GROUP_AUTH, false,
+     "that secret itself"},
+    {"users-file", NULL, "USERS_FILE", "FILE", NULL, NULL, set_users_file, GROUP_AUTH, false,
+     "file with the users of --auth static: a line each, user:password, or user:0xKEY with the MD5 of "
+     "user:realm:password; on SIGHUP it and the files with secrets are read anew",
+     AND_CREDENTIALS, "file with the users of --auth static"},
     {"outlive-credentials", NULL, "OUTLIVE_CREDENTIALS", NULL, NULL, NULL, set_outlive, GROUP_AUTH, false,
-     "a credential stays good for the allocation that it was used with when its time is over"},
+     "a credential of --auth stamp stays good for the allocation that it was used with when its time is "
+     "over, "
+     "as others do anyway"},
     {"rng-seed", NULL, "RNG_SEED", "N", NULL, NULL, set_seed, GROUP_AUTH, false,
      "repeatable randomness, for tests only: everything secret can then be guessed"},
     {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", option_set_token, GROUP_PORTAL, false,
@@ -401,13 +452,19 @@ const option_spec option_specs[] = {
     {"deny-peer", NULL, "DENY_PEER", "CIDR[:PORT]", NULL, NULL, set_deny, GROUP_LIMITS, true,
      "peers that users may not reach; the longest prefix of all rules decides, then who names a port, then "
      "deny"},
-    {"replace-allocation", NULL, "REPLACE_ALLOCATION", "HOW", "yes", NULL, set_replace, GROUP_LIMITS, false,
+    {"relay-mode", NULL, "RELAY_MODE", "MODE", NULL, "channels with --auth stamp, else full",
+     option_set_relay_mode, GROUP_LIMITS, false,
+     "how clients reach peers: channels (through channels alone, as Firezone's do), or full (with "
+     "permissions "
+     "and Send and Data indications, too, as browsers need it)"},
+    {"replace-allocation", NULL, "REPLACE_ALLOCATION", "HOW", NULL, "yes with --auth stamp, else no",
+     set_replace, GROUP_LIMITS, false,
      "yes: a user's new allocation ends the older one, so that a client whose NAT gives it another port "
      "begins "
      "anew; no: for several clients with one username"},
     {"max-allocations-per-user", NULL, "MAX_ALLOCATIONS_PER_USER", "N", "0", NULL, set_max_allocations,
      GROUP_LIMITS, false,
-     "with --replace-allocation no: allocations a user may have at a time; 0 is no limit"},
+     "without --replace-allocation: allocations a user may have at a time; 0 is no limit"},
     {"max-channels-per-allocation", NULL, "MAX_CHANNELS_PER_ALLOCATION", "N", "4096", NULL, set_max_channels,
      GROUP_LIMITS, false, "channels an allocation may have"},
     {"max-channels", NULL, "MAX_CHANNELS", "N", NULL, "a quarter of memory", set_max_all_channels,
@@ -457,11 +514,17 @@ const option_spec option_specs[] = {
     {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text", OF_ALL},
     {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version", OF_ALL},
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
-     "how long the credentials are valid, from 1s", ONLY_CREDENTIALS},
-    {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
-     "what follows the expiry in the username: up to 500 bytes of UTF-8, no colon", ONLY_CREDENTIALS},
-    {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false, "text, json or url",
+     "how long the credentials are valid, from 1s; those of --auth static always are", ONLY_CREDENTIALS},
+    {"user", NULL, NULL, "NAME", NULL, "random with --auth rest", set_user, GROUP_CREDENTIALS, false,
+     "whom they are for: what follows the expiry in the username of --auth rest, up to 500 bytes of UTF-8, "
+     "or "
+     "the user of --auth static",
      ONLY_CREDENTIALS},
+    {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
+     "what follows the expiry in the username of --auth stamp: up to 500 bytes of UTF-8, no colon",
+     ONLY_CREDENTIALS},
+    {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false,
+     "text, json, url, or webrtc: the iceServers of a page", ONLY_CREDENTIALS},
     {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
     {"drain-idle", NULL, NULL, "TIME", "60s", NULL, set_drain_idle, GROUP_OTHER, false, NULL},
     {"disable-gso", NULL, NULL, NULL, NULL, NULL, set_disable_gso, GROUP_OTHER, false, NULL},

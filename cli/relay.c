@@ -24,13 +24,13 @@
 
 typedef struct relay {
   const options *o;
-  const secret_pair *secrets;
+  logins *logins;
   struct event_base *base;
   telemetry *telemetry;
   endpoints endpoints;
   portal *portal;   /* NULL: standalone */
   workers *workers; /* NULL: the portal has not said yet that relaying may begin */
-  struct event *terminate, *interrupt, *stats, *drain;
+  struct event *terminate, *interrupt, *reload, *stats, *drain;
   uint64_t last_bytes;
   fzr_time last_stats;
   fzr_time shutdown_at;   /* when to stop waiting; FZR_TIME_NEVER: never */
@@ -184,6 +184,45 @@ static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
   on_drain(-1, 0, r);
 }
 
+/* ---- what clients log in with ---- */
+
+void relay_log_notes(const notes *n)
+{
+  for (size_t i = 0; i < n->count; i++)
+    log_warn("relay", "%s", n->lines[i]);
+  if (n->more)
+    log_warn("relay", "%zu more such lines are left out", n->more);
+}
+
+/* SIGHUP: what is in the files may have changed. Allocations live on; what is wrong changes nothing. */
+static void on_reload(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  relay *r = ctx;
+  static notes found;
+  char error[OPTIONS_ERROR_MAX];
+  logins *next;
+  found = (notes){0};
+  if (!logins_have_files(r->o)) {
+    log_info("relay", "SIGHUP: there is no file with secrets or users to read anew");
+    return;
+  }
+  if (logins_read(r->o, r->logins, &next, &found, error)) {
+    log_error("relay", "SIGHUP: %s; the secrets and users that there were stay", error);
+    return;
+  }
+  relay_log_notes(&found);
+  if (r->workers)
+    workers_set_logins(r->workers, next);
+  logins_drop(r->logins);
+  r->logins = next;
+  if (r->o->auth & AUTH_STATIC)
+    log_info("relay", "SIGHUP: secrets and users are read anew; there are %zu users", next->users.count);
+  else
+    log_info("relay", "SIGHUP: secrets are read anew");
+}
+
 /* ---- start ---- */
 
 static int start_workers(relay *r)
@@ -191,7 +230,7 @@ static int start_workers(relay *r)
   char error[OPTIONS_ERROR_MAX];
   uint16_t ports[2];
   endpoints_ports(&r->endpoints, ports);
-  r->workers = workers_start(r->o, r->secrets, ports, r->telemetry, error);
+  r->workers = workers_start(r->o, r->logins, ports, r->telemetry, error);
   if (!r->workers)
     log_error("relay", "%s", error);
   else
@@ -231,7 +270,7 @@ static int start_portal(relay *r)
                            .ipv4 = o->public_ip4,
                            .ipv6 = o->public_ip6,
                            .port = o->listen_port,
-                           .stamp_secret = r->secrets->first,
+                           .stamp_secret = r->logins->secrets.first,
                            .version = fzr_version(),
                            .timing = o->portal_timing};
   if (!config.timing.partition)
@@ -252,13 +291,15 @@ static int start_events(relay *r)
     return -1;
   r->terminate = evsignal_new(r->base, SIGTERM, on_signal, r);
   r->interrupt = evsignal_new(r->base, SIGINT, on_signal, r);
+  r->reload = evsignal_new(r->base, SIGHUP, on_reload, r);
   r->stats = event_new(r->base, -1, EV_PERSIST, on_stats, r);
   r->drain = event_new(r->base, -1, EV_PERSIST, on_drain, r);
   const struct timeval every = {STATS_SECONDS, 0};
-  if (!r->terminate || !r->interrupt || !r->stats || !r->drain)
+  if (!r->terminate || !r->interrupt || !r->reload || !r->stats || !r->drain)
     return -1;
   r->last_stats = monotonic_now();
-  if (event_add(r->terminate, NULL) || event_add(r->interrupt, NULL) || event_add(r->stats, &every))
+  if (event_add(r->terminate, NULL) || event_add(r->interrupt, NULL) || event_add(r->reload, NULL) ||
+      event_add(r->stats, &every))
     return -1;
   process_hold_signals(false); /* one that came before is delivered now */
   return 0;
@@ -305,8 +346,8 @@ static void stop(relay *r)
   telemetry_free(r->telemetry);
   /* From here on nobody waits for signals, and one that comes must not kill what is ending. */
   process_hold_signals(true);
-  struct event *const events[4] = {r->terminate, r->interrupt, r->stats, r->drain};
-  for (size_t i = 0; i < 4; i++)
+  struct event *const events[5] = {r->terminate, r->interrupt, r->reload, r->stats, r->drain};
+  for (size_t i = 0; i < 5; i++)
     if (events[i])
       event_free(events[i]);
   if (r->base) {
@@ -317,13 +358,14 @@ static void stop(relay *r)
   }
 }
 
-int relay_run(const options *o, const secret_pair *secrets)
+int relay_run(const options *o, logins *first)
 {
-  relay r = {.o = o, .secrets = secrets, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE};
+  relay r = {.o = o, .logins = first, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE};
   if (!start(&r)) {
     r.begun = true;
     event_base_dispatch(r.base);
   }
   stop(&r);
+  logins_drop(r.logins);
   return r.status;
 }

@@ -3,10 +3,13 @@
 #ifndef RELAY_RELAY_H
 #define RELAY_RELAY_H
 
-#include "secret.h"
+#include "logins.h"
 
-/* Runs until a shutdown or a failure, which is in the log. |secrets| are what credentials are made of; the portal gets the first. Returns
- * the exit status. */
-int relay_run(const options *o, const secret_pair *secrets);
+/* Runs until a shutdown or a failure, which is in the log. |first| is what clients log in with, until SIGHUP has it read anew; the relay
+ * takes it over, and the portal gets the first secret. Returns the exit status. */
+int relay_run(const options *o, logins *first);
+
+/* Warns of what there is in |n|. */
+void relay_log_notes(const notes *n);
 
 #endif

@@ -13,6 +13,17 @@
 
 #include <mbedtls/md.h>
 
+secret_place secret_place_first(const options *o)
+{
+  return (secret_place){o->auth_secret_file, o->auth_secret, "--auth-secret-file", "AUTH_SECRET"};
+}
+
+secret_place secret_place_second(const options *o)
+{
+  return (secret_place){o->auth_second_secret_file, o->auth_second_secret, "--auth-second-secret-file",
+                        "AUTH_SECOND_SECRET"};
+}
+
 static int check(const char *secret, const char *where, char *error)
 {
   if (*secret)
@@ -32,8 +43,9 @@ static bool take(const char *text, size_t len, char out[SECRET_MAX + 1])
   return true;
 }
 
-static int read_file(const char *path, char *out, char *error)
+static int read_file(const secret_place *place, char *out, char *error)
 {
+  const char *path = place->file;
   char buffer[2 * SECRET_MAX]; /* a file with more around it holds something else */
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   size_t len = 0;
@@ -41,9 +53,8 @@ static int read_file(const char *path, char *out, char *error)
   while (fd >= 0 && len < sizeof buffer && (n = read(fd, buffer + len, sizeof buffer - len)) > 0)
     len += (size_t)n;
   if (fd < 0 || n < 0) {
-    snprintf(error, OPTIONS_ERROR_MAX,
-             "--auth-secret-file: can't read '%.200s' (%s): expected a file with the secret in it", path,
-             strerror(errno));
+    snprintf(error, OPTIONS_ERROR_MAX, "%s: can't read '%.200s' (%s): expected a file with the secret in it",
+             place->option, path, strerror(errno));
     make_one_line(error);
     if (fd >= 0)
       close(fd);
@@ -53,33 +64,32 @@ static int read_file(const char *path, char *out, char *error)
   const bool taken = len < sizeof buffer && take(buffer, len, out);
   explicit_bzero(buffer, sizeof buffer);
   if (!taken) {
-    snprintf(error, OPTIONS_ERROR_MAX,
-             "--auth-secret-file: '%.200s' holds no secret: expected 1 to %d bytes of text", path,
-             SECRET_MAX);
+    snprintf(error, OPTIONS_ERROR_MAX, "%s: '%.200s' holds no secret: expected 1 to %d bytes of text",
+             place->option, path, SECRET_MAX);
     make_one_line(error);
     return -1;
   }
-  return check(out, "--auth-secret-file", error);
+  return check(out, place->option, error);
 }
 
-int secret_read(const options *o, char out[SECRET_MAX + 1], enum secret_source *source,
+int secret_read(const secret_place *place, char out[SECRET_MAX + 1], enum secret_source *source,
                 char error[OPTIONS_ERROR_MAX])
 {
   out[0] = 0;
   *source = SECRET_NONE;
-  if (o->auth_secret_file) {
+  if (place->file) {
     *source = SECRET_FILE;
-    return read_file(o->auth_secret_file, out, error);
+    return read_file(place, out, error);
   }
-  if (!o->auth_secret)
+  if (!place->value)
     return 0;
   *source = SECRET_ENVIRONMENT;
-  if (!take(o->auth_secret, strlen(o->auth_secret), out)) {
-    snprintf(error, OPTIONS_ERROR_MAX, "AUTH_SECRET: the secret is too long: expected 1 to %d bytes",
+  if (!take(place->value, strlen(place->value), out)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "%s: the secret is too long: expected 1 to %d bytes", place->variable,
              SECRET_MAX);
     return -1;
   }
-  return check(out, "AUTH_SECRET", error);
+  return check(out, place->variable, error);
 }
 
 bool secret_file_is_public(const char *path)

@@ -17,9 +17,19 @@ typedef struct secret_pair {
   char second[SECRET_MAX + 1];
 } secret_pair;
 
-/* Takes the secret that |o| names into |out|, zero-terminated, without blanks, line ends and a byte order mark around it. *|source| is
+/* Where a secret can come from: the values of two options, of which the file is taken if there are both, and their names. */
+typedef struct secret_place {
+  const char *file, *value; /* NULL: not set */
+  const char *option, *variable;
+} secret_place;
+
+/* The secret that credentials are made of, and the other one that is as good. */
+secret_place secret_place_first(const options *o);
+secret_place secret_place_second(const options *o);
+
+/* Takes the secret of |place| into |out|, zero-terminated, without blanks, line ends and a byte order mark around it. *|source| is
  * SECRET_NONE, and |out| empty, if it names none. Returns 0, or -1 with one line in |error|. */
-int secret_read(const options *o, char out[SECRET_MAX + 1], enum secret_source *source,
+int secret_read(const secret_place *place, char out[SECRET_MAX + 1], enum secret_source *source,
                 char error[OPTIONS_ERROR_MAX]);
 
 /* Whether everybody on this host may read the file |path|. */

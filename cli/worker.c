@@ -24,14 +24,21 @@
 /* Bytes that may wait for a neighbour without a warning: what firezone-relay.sysctl has. */
 #define NEIGHBOUR_QUEUE 4096u
 
-enum command { COMMAND_STOP = 1, COMMAND_DRAIN = 2, COMMAND_SNAPSHOT = 4, COMMAND_LOG_LEVEL = 8 };
+enum command {
+  COMMAND_STOP = 1,
+  COMMAND_DRAIN = 2,
+  COMMAND_SNAPSHOT = 4,
+  COMMAND_LOG_LEVEL = 8,
+  COMMAND_LOGINS = 16
+};
 
 struct worker {
   unsigned index;
   pthread_t thread;
   bool running;
   bool pin;
-  bool gso; /* in use when it was last looked at */
+  unsigned schemes; /* AUTH_… */
+  bool gso;         /* in use when it was last looked at */
   struct event_base *base;
   event_glue *glue;
   fzr_engine *engine;
@@ -48,6 +55,7 @@ struct worker {
   uint64_t asked;    /* number of the last question for a snapshot */
   uint64_t answered; /* the question that |stats| answer */
   metrics_worker stats;
+  logins *next; /* to be taken; NULL: none */
 };
 
 static int system_random(void *ctx, uint8_t *out, size_t len)
@@ -84,6 +92,16 @@ static uint32_t share(uint32_t limit, unsigned count)
   return limit ? (limit + count - 1) / count : FZR_UNLIMITED;
 }
 
+static enum fzr_auth_kind auth_kind(unsigned schemes)
+{
+  return schemes & AUTH_STAMP ? FZR_AUTH_STAMP : schemes & AUTH_REST ? FZR_AUTH_REST : FZR_AUTH_STATIC;
+}
+
+static const char *second_of(const secret_pair *s)
+{
+  return *s->second ? s->second : NULL;
+}
+
 static int new_engine(worker *w, const worker_config *c)
 {
   const options *o = c->options;
@@ -100,16 +118,19 @@ static int new_engine(worker *w, const worker_config *c)
   config.highest_port = o->highest_port;
   config.shared = c->shared;
   config.silent_when_full = o->token != NULL; /* its clients know other relays */
-  config.relay_mode = FZR_RELAY_CHANNELS;
-  config.auth = FZR_AUTH_STAMP;
+  config.relay_mode = o->relay_mode == RELAY_MODE_FULL ? FZR_RELAY_FULL : FZR_RELAY_CHANNELS;
+  config.auth = auth_kind(o->auth);
+  config.realm = o->realm;
   config.allocations_outlive_credentials = o->outlive_credentials;
-  config.auth_secret = c->secrets->first;
-  config.auth_second_secret = *c->secrets->second ? c->secrets->second : NULL;
+  config.auth_secret = c->logins->secrets.first;
+  config.auth_second_secret = second_of(&c->logins->secrets);
+  config.users = c->logins->users.list;
+  config.user_count = c->logins->users.count;
   config.peer_rules = o->rules;
   config.peer_rule_count = o->rule_count;
   config.own_ports = c->own_ports;
   config.own_port_count = 2;
-  config.replace_allocations = o->keep_allocations ? FZR_REPLACE_NEVER : FZR_REPLACE_DEFAULT;
+  config.replace_allocations = options_replace(o) ? FZR_REPLACE_ALWAYS : FZR_REPLACE_NEVER;
   config.max_allocations_per_user = o->max_allocations_per_user;
   config.max_channels_per_allocation = o->max_channels_per_allocation;
   config.max_channels = c->max_channels;
@@ -185,6 +206,24 @@ static void make_snapshot(worker *w)
   pthread_mutex_unlock(&w->lock);
 }
 
+static void take_logins(worker *w)
+{
+  pthread_mutex_lock(&w->lock);
+  logins *l = w->next;
+  w->next = NULL;
+  pthread_mutex_unlock(&w->lock);
+  if (!l)
+    return;
+  int error = 0;
+  if (w->schemes & (AUTH_STAMP | AUTH_REST))
+    error = fzr_engine_set_secrets(w->engine, l->secrets.first, second_of(&l->secrets));
+  if (!error && w->schemes & AUTH_STATIC)
+    error = fzr_engine_set_users(w->engine, l->users.list, l->users.count);
+  if (error)
+    log_error("relay", "Worker %u can't take the new secrets and users: %s", w->index, fzr_strerror(error));
+  logins_drop(l);
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *ctx)
 {
   worker *w = ctx;
@@ -195,6 +234,8 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
   const unsigned commands = atomic_exchange(&w->commands, 0);
   if (commands & COMMAND_DRAIN)
     fzr_engine_set_draining(w->engine, true);
+  if (commands & COMMAND_LOGINS)
+    take_logins(w);
   if (commands & COMMAND_LOG_LEVEL)
     fzr_engine_set_log_level(w->engine, engine_log_level(w->spans));
   if (commands & COMMAND_SNAPSHOT)
@@ -304,6 +345,7 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
   }
   w->index = c->index;
   w->pin = c->options->pin_workers;
+  w->schemes = c->options->auth;
   w->wake_fd = -1;
   w->spans = c->spans;
   w->seed = c->options->rng_seed + c->index * 0x632be59bd9b4e019u;
@@ -365,6 +407,16 @@ void worker_drain(worker *w)
   command(w, COMMAND_DRAIN);
 }
 
+void worker_set_logins(worker *w, logins *l)
+{
+  pthread_mutex_lock(&w->lock);
+  logins *passed_over = w->next;
+  w->next = logins_hold(l);
+  pthread_mutex_unlock(&w->lock);
+  logins_drop(passed_over);
+  command(w, COMMAND_LOGINS);
+}
+
 void worker_follow_log_filter(worker *w)
 {
   command(w, COMMAND_LOG_LEVEL);
@@ -406,6 +458,7 @@ void worker_free(worker *w)
   if (w->wallclock)
     event_free(w->wallclock);
   event_glue_free(w->glue);
+  logins_drop(w->next);
   if (w->base)
     event_base_free(w->base);
   if (w->wake_fd >= 0)

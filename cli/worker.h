@@ -3,8 +3,8 @@
 #ifndef RELAY_WORKER_H
 #define RELAY_WORKER_H
 
+#include "logins.h"
 #include "offloads.h"
-#include "secret.h"
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
 
@@ -12,7 +12,7 @@ typedef struct worker worker;
 
 typedef struct worker_config {
   const options *options;
-  const secret_pair *secrets;
+  const logins *logins;  /* for as long as worker_new takes */
   uint32_t max_channels; /* of all workers */
   fzr_shared *shared;
   unsigned index;
@@ -34,6 +34,9 @@ int worker_start(worker *w);
 
 /* From now on new allocations are refused. Any thread. */
 void worker_drain(worker *w);
+
+/* Clients log in with |l| from now on, which the worker holds as long as it needs it. Any thread. */
+void worker_set_logins(worker *w, logins *l);
 
 /* The log's filter has changed. Any thread. */
 void worker_follow_log_filter(worker *w);

@@ -78,7 +78,7 @@ static void log_room(const options *o, uint32_t max_channels, uint64_t memory)
            (unsigned long long)least * CHANNEL_BYTES / 1000000, (unsigned long long)memory / 1000000);
 }
 
-static int start_all(workers *all, const options *o, const secret_pair *secrets, const uint16_t own_ports[2],
+static int start_all(workers *all, const options *o, const logins *first, const uint16_t own_ports[2],
                      telemetry *t, char *error)
 {
   const uint64_t memory = process_memory();
@@ -86,7 +86,7 @@ static int start_all(workers *all, const options *o, const secret_pair *secrets,
   log_room(o, max_channels, memory);
   for (unsigned i = 0; i < all->count; i++) {
     const worker_config config = {.options = o,
-                                  .secrets = secrets,
+                                  .logins = first,
                                   .shared = all->shared,
                                   .max_channels = max_channels,
                                   .index = i,
@@ -110,8 +110,8 @@ static int start_all(workers *all, const options *o, const secret_pair *secrets,
   return 0;
 }
 
-workers *workers_start(const options *o, const secret_pair *secrets, const uint16_t own_ports[2],
-                       telemetry *t, char error[OPTIONS_ERROR_MAX])
+workers *workers_start(const options *o, const logins *first, const uint16_t own_ports[2], telemetry *t,
+                       char error[OPTIONS_ERROR_MAX])
 {
   workers *all = calloc(1, sizeof *all);
   if (all) {
@@ -125,7 +125,7 @@ workers *workers_start(const options *o, const secret_pair *secrets, const uint1
     workers_free(all);
     return NULL;
   }
-  if (start_all(all, o, secrets, own_ports, t, error)) {
+  if (start_all(all, o, first, own_ports, t, error)) {
     workers_free(all);
     return NULL;
   }
@@ -139,6 +139,12 @@ void workers_drain(workers *all)
 {
   for (unsigned i = 0; i < all->count; i++)
     worker_drain(all->each[i]);
+}
+
+void workers_set_logins(workers *all, logins *l)
+{
+  for (unsigned i = 0; i < all->count; i++)
+    worker_set_logins(all->each[i], l);
 }
 
 void workers_follow_log_filter(workers *all)

@@ -13,11 +13,14 @@ unsigned workers_count(const options *o);
 
 /* Opens all sockets and starts all threads. |own_ports| are ports of this host that no client may reach through the relay (0: none);
  * |t| gets the spans. Pointers must outlive the workers. On failure NULL, with one line in |error|. */
-workers *workers_start(const options *o, const secret_pair *secrets, const uint16_t own_ports[2],
-                       telemetry *t, char error[OPTIONS_ERROR_MAX]);
+workers *workers_start(const options *o, const logins *first, const uint16_t own_ports[2], telemetry *t,
+                       char error[OPTIONS_ERROR_MAX]);
 
 /* From now on new allocations are refused. */
 void workers_drain(workers *all);
+
+/* Clients log in with |l| from now on. */
+void workers_set_logins(workers *all, logins *l);
 
 /* The log's filter has changed. */
 void workers_follow_log_filter(workers *all);

@@ -69,7 +69,7 @@ class Options(unittest.TestCase):
         # EBPF_... are compatibility names, which README may sum up.
         in_readme = set(re.findall(VARIABLE, read("README.md")))
         wanted = {v for v in self.variables if not v.startswith("EBPF_")}
-        self.assertEqual(wanted - in_readme - {"XDP", "TELEMETRY"}, set(), "missing in README")
+        self.assertEqual(wanted - in_readme - {"XDP", "TELEMETRY", "AUTH", "REALM"}, set(), "missing in README")
 
     def test_manual_page_has_all_options(self):
         in_man = set(re.findall(FLAG, man_text()))
@@ -132,12 +132,12 @@ class Options(unittest.TestCase):
     def test_help_of_a_command_has_its_own_options(self):
         self.assertEqual(list(self.commands), ["credentials"])
         self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["credentials"], re.M)),
-                         {"--public-ip4-addr", "--public-ip6-addr", "--listen-port", "--auth-secret-file", "--help", "--version",
-                          "--ttl", "--salt", "--format"})
+                         {"--public-ip4-addr", "--public-ip6-addr", "--listen-port", "--auth", "--realm", "--auth-secret-file",
+                          "--users-file", "--help", "--version", "--ttl", "--salt", "--user", "--format"})
         self.assertEqual(set(re.findall(r"\(environment\) (\w+)=", self.commands["credentials"])), {"AUTH_SECRET"})
-        self.assertTrue(self.of_commands == {"--ttl", "--salt", "--format"})
+        self.assertTrue(self.of_commands == {"--ttl", "--salt", "--user", "--format"})
         for flag in self.of_commands:
-            self.assertNotRegex(self.help, r"(?m)^ +%s" % flag)
+            self.assertNotRegex(self.help, r"(?m)^ +%s\b(?!-)" % flag)
 
     def test_what_is_told_to_those_who_come_from_firezone(self):
         """Flags, variables and lines that docs/from-firezone.md names are there."""
@@ -152,6 +152,17 @@ class Options(unittest.TestCase):
             self.assertIn("`" + line, page)
             self.assertIn('"' + line, sources)
         for target in re.findall(r"\]\(\.\./([^)#]+)\)", page):
+            self.assertTrue(os.path.exists(os.path.join(SOURCE, target)), target)
+
+    def test_what_is_told_to_those_who_come_from_coturn(self):
+        """Options and variables that docs/from-coturn.md names are there, and so are its targets."""
+        page = read("docs", "from-coturn.md")
+        of_fzr_bench = {"--server", "--password"}
+        named = set(re.findall(r"(?<![\w-])(%s)" % FLAG, page))
+        self.assertEqual(named - self.flags - of_fzr_bench, set(), "no such options")
+        self.assertGreater(len(named), 20)
+        self.assertEqual(set(re.findall(r"\b(?:AUTH|RUST|USERS)_[A-Z]+\b", page)) - self.variables - {"RUST_LOG"}, set(), "no such variables")
+        for target in re.findall(r"\]\(\.\./([^)#]+)", page):
             self.assertTrue(os.path.exists(os.path.join(SOURCE, target)), target)
 
     def test_manual_page_has_all_log_targets(self):
@@ -171,7 +182,8 @@ class Options(unittest.TestCase):
         for arguments in (["--listen-port", "x"], ["--nonsense"], [], ["--public-ip4-addr", "0.0.0.0"],
                           ["--public-ip4-addr", "127.0.0.1", "--auth-secret-file", "/nonexistent"],
                           ["--public-ip4-addr", "127.0.0.1", "a token"],
-                          ["credentials"], ["credentials", "--format", "xml"], ["credentials", "--format", "url"], ["credentials", "--workers", "1"]):
+                          ["--public-ip4-addr", "127.0.0.1", "--auth", "rest"], ["--public-ip4-addr", "127.0.0.1", "--auth", "static"],
+                          ["credentials"], ["credentials", "--auth", "static"], ["credentials", "--format", "xml"], ["credentials", "--format", "url"], ["credentials", "--workers", "1"]):
             done = subprocess.run([RELAY] + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                                   timeout=20, env={})
             self.assertEqual((done.returncode, done.stdout), (2, ""), (arguments, done.stderr))

@@ -46,6 +46,19 @@ static const struct {
      {BAD_CIDR},
      {"10.0.0.0/8", "192.0.2.1", "::/0", "192.0.2.1:3478", "[2001:db8::/32]:3478"}},
     {"--deny-peer", "DENY_PEER", {BAD_CIDR}, {"10.0.0.0/8", "2001:db8::/32"}},
+    {"--auth",
+     "AUTH",
+     {"", ",", "x", "stamp,", ",rest", "rest,,static", "Rest", "rest static", "stamp,rest", "static,stamp",
+      "stamp,rest,static"},
+     {"stamp"}},
+    {"--realm",
+     "REALM",
+     {"", "a\"b", "a\\b", "\xff", "a\xe2\x80\xae",
+      "128 bytes: "
+      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+      "xxxxxxxxxxxxxxxxxxxxxxxxx"},
+     {"example.org", "x", "Z\xc3\xbcrich A", "firezone"}},
+    {"--relay-mode", "RELAY_MODE", {"", "x", "Full", "channel"}, {"channels", "full"}},
     {"--replace-allocation", "REPLACE_ALLOCATION", {"", "x", "Yes"}, {"yes", "no"}},
     {"--max-allocations-per-user",
      "MAX_ALLOCATIONS_PER_USER",
@@ -179,7 +192,10 @@ START_TEST(test_defaults)
   ck_assert_uint_eq(o.drain_idle_seconds, 60);
   ck_assert(o.shutdown_seconds == UINT64_MAX);
   ck_assert_uint_eq(o.max_allocations_per_user, 0);
-  ck_assert(!o.keep_allocations);
+  ck_assert_uint_eq(o.auth, AUTH_STAMP);
+  ck_assert_str_eq(o.realm, "firezone");
+  ck_assert_uint_eq(o.relay_mode, RELAY_MODE_CHANNELS);
+  ck_assert(!o.relay_mode_given && options_replace(&o));
   ck_assert_uint_eq(o.max_channels_per_allocation, 4096);
   ck_assert_uint_eq(o.max_channels, 0);
   ck_assert_uint_eq(o.max_bandwidth_per_allocation, 0);
@@ -335,6 +351,11 @@ START_TEST(test_credentials_in_an_environment_of_the_relay)
     const char *bad = *cases[i].bad[0] ? cases[i].bad[0] : cases[i].bad[1];
     clear_env();
     set_env(cases[i].env, bad);
+    if (strcmp(cases[i].env, "AUTH") == 0 || strcmp(cases[i].env, "REALM") == 0) {
+      ck_assert_msg(READ("credentials") == -1, "%s is what they are made of", cases[i].env);
+      check_complaint(cases[i].env, bad);
+      continue;
+    }
     ck_assert_msg(READ("credentials") == 0, "%s", error);
     if (strncmp(cases[i].env, "PUBLIC_IP", 9) == 0 || strcmp(cases[i].env, "LISTEN_PORT") == 0) {
       ck_assert_msg(READ("credentials", "--format", "url") == -1, "%s is in the URL", cases[i].env);
@@ -354,6 +375,84 @@ START_TEST(test_credentials_in_an_environment_of_the_relay)
   set_env("AUTH_SECRET_FILE", "/x");
   ck_assert_msg(READ("credentials") == 0, "%s", error);
   ck_assert_str_eq(o.auth_secret_file, "/x");
+}
+END_TEST
+
+/* Who may log in, and what follows from it where nothing else was asked for. */
+START_TEST(test_schemes)
+{
+  static const struct {
+    const char *auth;
+    unsigned schemes;
+    const char *shown;
+    enum relay_mode mode;
+    bool replace;
+  } rows[] = {{"stamp", AUTH_STAMP, "stamp", RELAY_MODE_CHANNELS, true},
+              {"rest", AUTH_REST, "rest", RELAY_MODE_FULL, false},
+              {"static", AUTH_STATIC, "static", RELAY_MODE_FULL, false},
+              {"rest,static", AUTH_REST | AUTH_STATIC, "rest,static", RELAY_MODE_FULL, false},
+              {"static,rest", AUTH_REST | AUTH_STATIC, "rest,static", RELAY_MODE_FULL, false},
+              {"rest,rest", AUTH_REST, "rest", RELAY_MODE_FULL, false}};
+  char shown[64];
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    clear_env();
+    set_env("AUTH_SECRET", "a secret of enough bytes");
+    ck_assert_msg(READ(PUBLIC, "--auth", rows[i].auth, "--users-file", "/users") == 0, "%s", error);
+    ck_assert_uint_eq(o.auth, rows[i].schemes);
+    options_schemes(&o, shown, sizeof shown);
+    ck_assert_str_eq(shown, rows[i].shown);
+    ck_assert_int_eq(o.relay_mode, rows[i].mode);
+    ck_assert(!o.relay_mode_given);
+    ck_assert_int_eq(options_replace(&o), rows[i].replace);
+    /* What was asked for holds in any case. */
+    ck_assert_int_eq(READ(PUBLIC, "--auth", rows[i].auth, "--users-file", "/users", "--relay-mode=channels",
+                          "--replace-allocation=yes"),
+                     0);
+    ck_assert(o.relay_mode == RELAY_MODE_CHANNELS && o.relay_mode_given && options_replace(&o));
+    ck_assert_int_eq(READ(PUBLIC, "--auth", rows[i].auth, "--users-file", "/users", "--relay-mode=full",
+                          "--replace-allocation=no"),
+                     0);
+    ck_assert(o.relay_mode == RELAY_MODE_FULL && o.relay_mode_given && !options_replace(&o));
+  }
+  clear_env();
+  set_env("AUTH", "static");
+  set_env("USERS_FILE", "/users");
+  ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+  ck_assert_str_eq(o.users_file, "/users");
+  ck_assert_uint_eq(o.idle_count, 0);
+}
+END_TEST
+
+/* What a scheme needs is asked for by name. */
+START_TEST(test_schemes_that_lack_something)
+{
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--auth", "static"), -1);
+  check_complaint("--users-file", "none is set");
+  ck_assert_int_eq(READ(PUBLIC, "--auth", "rest"), -1);
+  check_complaint("--auth-secret-file, AUTH_SECRET", "none is set");
+  ck_assert_int_eq(READ(PUBLIC, "--auth", "rest,static", "--users-file", "/users"), -1);
+  check_complaint("--auth-secret-file, AUTH_SECRET", "none is set");
+  ck_assert_int_eq(READ(PUBLIC, "--auth", "rest,static", "--auth-secret-file", "/secret"), -1);
+  check_complaint("--users-file", "none is set");
+  ck_assert_int_eq(READ(PUBLIC, "--auth", "stamp,static"), -1);
+  check_complaint("--auth", "stamp alone");
+  ck_assert_int_eq(READ(PUBLIC, "--auth-second-secret-file", "/old"), -1);
+  check_complaint("--auth-secret-file, AUTH_SECRET", "none is set");
+  /* A portal has a scheme and a secret of its own. */
+  static const char *const others[] = {"rest", "static", "rest,static"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    ck_assert_int_eq(READ(PUBLIC, "token", "--auth", others[i], "--users-file=/u", "--auth-secret-file=/s"),
+                     -1);
+    check_complaint("--auth", "portal");
+  }
+  ck_assert_int_eq(READ(PUBLIC, "token", "--auth-secret-file=/s", "--auth-second-secret-file=/t"), -1);
+  check_complaint("--auth-second-secret-file, AUTH_SECOND_SECRET", "portal");
+  ck_assert_msg(READ(PUBLIC, "token", "--auth", "stamp", "--auth-secret-file=/s") == 0, "%s", error);
+  /* Secrets are shown in no error. */
+  set_env("AUTH_SECOND_SECRET", "S3CRET");
+  ck_assert_int_eq(READ(PUBLIC), -1);
+  ck_assert_ptr_null(strstr(error, "S3CRET"));
 }
 END_TEST
 
@@ -430,6 +529,8 @@ int main(void)
   tcase_add_test(tc, test_tokens);
   tcase_add_test(tc, test_credentials_in_an_environment_of_the_relay);
   tcase_add_test(tc, test_urls_with_secrets_are_not_shown);
+  tcase_add_test(tc, test_schemes);
+  tcase_add_test(tc, test_schemes_that_lack_something);
   tcase_add_test(tc, test_durations);
   tcase_add_test(tc, test_help_has_them_all);
   suite_add_tcase(suite, tc);

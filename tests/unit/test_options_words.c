@@ -33,7 +33,7 @@ START_TEST(test_options_without_effect)
   check_idle("--max-allocations-per-user", "--replace-allocation is not no");
   ck_assert_int_eq(READ(PUBLIC, "--max-allocations-per-user", "2", "--replace-allocation=no"), 0);
   ck_assert_uint_eq(o.idle_count, 0);
-  ck_assert(o.keep_allocations);
+  ck_assert(!options_replace(&o));
   ck_assert_int_eq(READ(PUBLIC, "--xdp-route", "swap"), 0);
   check_idle("--xdp-route", "--xdp is off");
   ck_assert_msg(READ(PUBLIC, "--xdp-interface", "eth0") == 0, "%s", error);
@@ -72,6 +72,38 @@ START_TEST(test_variables_without_effect)
   ck_assert_int_eq(
       READ(PUBLIC, IPV6_ONLY, "--bind-ip6-addr", "fd00::2", "--xdp=auto", "--xdp-interface=eth0"), 0);
   check_idle("--ebpf-int6-addr", "--bind-ip6-addr is set");
+}
+END_TEST
+
+START_TEST(test_logins_without_effect)
+{
+  static const char secret[] = "a secret of enough bytes";
+  static const struct {
+    const char *env, *value, *auth, *name, *because;
+  } idle[] = {
+      {"AUTH_SECRET", secret, "static", "AUTH_SECRET", "--auth static has no secret"},
+      {"AUTH_SECRET_FILE", "/x", "static", "--auth-secret-file", "--auth static has no secret"},
+      {"AUTH_SECOND_SECRET", secret, "static", "AUTH_SECOND_SECRET", "--auth static has no secret"},
+      {"AUTH_SECOND_SECRET_FILE", "/x", "static", "--auth-second-secret-file", "--auth static has no secret"},
+      {"OUTLIVE_CREDENTIALS", "true", "static", "--outlive-credentials",
+       "allocations end with the credential with --auth stamp alone"},
+      {"MAX_ALLOCATIONS_PER_USER", "2", "static", "", ""},
+  };
+  for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
+    clear_env();
+    set_env(idle[i].env, idle[i].value);
+    ck_assert_msg(READ(PUBLIC, "--auth", idle[i].auth, "--users-file", "/users") == 0, "%s", error);
+    if (*idle[i].name)
+      check_idle(idle[i].name, idle[i].because);
+    else
+      ck_assert_uint_eq(o.idle_count, 0);
+  }
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--users-file", "/users"), 0);
+  check_idle("--users-file", "--auth has no static");
+  set_env("AUTH_SECOND_SECRET", secret);
+  ck_assert_int_eq(READ(PUBLIC, "--auth-secret-file", "/x", "--auth-second-secret-file", "/y"), 0);
+  check_idle("AUTH_SECOND_SECRET", "--auth-second-secret-file is set");
 }
 END_TEST
 
@@ -249,7 +281,7 @@ START_TEST(test_help_of_credentials)
   ck_assert_ptr_null(strstr(text, "takes a free one"));
   ck_assert_ptr_nonnull(strstr(text, "the relay's IPv4 address, for --format url"));
   ck_assert_ptr_nonnull(
-      strstr(text, "the relay's UDP port, for --format url [env: LISTEN_PORT] [default: 3478]"));
+      strstr(text, "the relay's UDP port, for --format url and webrtc [env: LISTEN_PORT] [default: 3478]"));
 }
 END_TEST
 
@@ -329,12 +361,47 @@ START_TEST(test_credentials)
 }
 END_TEST
 
+START_TEST(test_credentials_of_other_schemes)
+{
+  clear_env();
+  set_env("AUTH_SECRET", "a secret of enough bytes");
+  ck_assert_int_eq(READ("credentials", "--auth", "rest", "--user", "joe:doe", "--realm", "example.org"), 0);
+  ck_assert_str_eq(o.user, "joe:doe");
+  ck_assert_str_eq(o.realm, "example.org");
+  ck_assert_int_eq(READ("credentials", "--auth", "rest", "--salt", "joe"), -1);
+  check_complaint("--salt", "--user");
+  ck_assert_int_eq(READ("credentials", "--user", "joe"), -1);
+  check_complaint("--user", "--salt");
+  ck_assert_int_eq(READ("credentials", "--auth", "static", "--users-file", "/u"), -1);
+  check_complaint("--user", "none is set");
+  ck_assert_int_eq(READ("credentials", "--auth", "static", "--user", "joe"), -1);
+  check_complaint("--users-file", "none is set");
+  ck_assert_int_eq(READ("credentials", "--auth", "static", "--user", "joe", "--users-file", "/u"), 0);
+  ck_assert_int_eq(READ("credentials", "--auth", "rest", "--user", "a\xff"), -1);
+  check_complaint("--user", "UTF-8");
+  /* The relay's own have two: whose are they to be? */
+  set_env("AUTH", "rest,static");
+  set_env("USERS_FILE", "/u");
+  ck_assert_int_eq(READ("credentials", "--user", "joe"), -1);
+  check_complaint("--auth", "rest or static");
+  ck_assert_int_eq(READ("credentials", "--auth", "rest", "--user", "joe"), 0);
+  clear_env();
+  ck_assert_int_eq(READ("credentials", "--auth", "rest"), -1);
+  check_complaint("--auth-secret-file, AUTH_SECRET", "none is set");
+  /* What has a URL in it needs an address. */
+  ck_assert_int_eq(READ("credentials", "--format", "webrtc"), -1);
+  check_complaint("--public-ip4-addr, --public-ip6-addr", "for the URL");
+  ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc"), 0);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("options_words");
   TCase *tc = tcase_create("options_words");
   tcase_add_test(tc, test_options_without_effect);
   tcase_add_test(tc, test_variables_without_effect);
+  tcase_add_test(tc, test_logins_without_effect);
   tcase_add_test(tc, test_options_with_effect);
   tcase_add_test(tc, test_flags_of_firezones_relay);
   tcase_add_test(tc, test_words);
@@ -343,6 +410,7 @@ int main(void)
   tcase_add_test(tc, test_help_of_credentials);
   tcase_add_test(tc, test_secrets_are_not_repeated);
   tcase_add_test(tc, test_credentials);
+  tcase_add_test(tc, test_credentials_of_other_schemes);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

@@ -27,6 +27,12 @@ static const char *file_with(const char *data, size_t len)
   return path;
 }
 
+static int read_secret(const options *o, char *out, enum secret_source *source, char *error)
+{
+  const secret_place place = secret_place_first(o);
+  return secret_read(&place, out, source, error);
+}
+
 START_TEST(test_secret_files)
 {
   static char longest[SECRET_MAX + 2], too_long[SECRET_MAX + 1];
@@ -57,7 +63,7 @@ START_TEST(test_secret_files)
     options o = {.auth_secret_file = file_with(cases[i].data, cases[i].len), .auth_secret = "ignored"};
     char secret[SECRET_MAX + 1], error[OPTIONS_ERROR_MAX] = "";
     enum secret_source source;
-    const int result = secret_read(&o, secret, &source, error);
+    const int result = read_secret(&o, secret, &source, error);
     unlink(path);
     ck_assert_msg(result == (cases[i].secret ? 0 : -1), "case %zu: %s", i, error);
     ck_assert_int_eq(source, SECRET_FILE);
@@ -78,7 +84,7 @@ START_TEST(test_secret_files_that_are_none)
     options o = {.auth_secret_file = paths[i]};
     char secret[SECRET_MAX + 1], error[OPTIONS_ERROR_MAX] = "";
     enum secret_source source;
-    ck_assert_int_eq(secret_read(&o, secret, &source, error), -1);
+    ck_assert_int_eq(read_secret(&o, secret, &source, error), -1);
     ck_assert(strstr(error, "--auth-secret-file") && strstr(error, paths[i]) && strstr(error, "expected"));
   }
 }
@@ -89,23 +95,43 @@ START_TEST(test_secret_in_the_environment)
   char secret[SECRET_MAX + 1], error[OPTIONS_ERROR_MAX], too_long[SECRET_MAX + 2];
   enum secret_source source;
   options o = {.auth_secret = "secret\n"};
-  ck_assert_int_eq(secret_read(&o, secret, &source, error), 0);
+  ck_assert_int_eq(read_secret(&o, secret, &source, error), 0);
   ck_assert_int_eq(source, SECRET_ENVIRONMENT);
   ck_assert_str_eq(secret, "secret");
   memset(too_long, 'a', sizeof too_long - 1);
   too_long[sizeof too_long - 1] = 0;
   o.auth_secret = too_long;
-  ck_assert_int_eq(secret_read(&o, secret, &source, error), -1);
+  ck_assert_int_eq(read_secret(&o, secret, &source, error), -1);
   ck_assert(strstr(error, "AUTH_SECRET") && strstr(error, "expected") && !strstr(error, "aaa"));
   o.auth_secret = " \xef\xbb\xbf secret ";
-  ck_assert_int_eq(secret_read(&o, secret, &source, error), 0);
+  ck_assert_int_eq(read_secret(&o, secret, &source, error), 0);
   ck_assert_str_eq(secret, "secret");
   o.auth_secret = "\n";
-  ck_assert_int_eq(secret_read(&o, secret, &source, error), -1);
+  ck_assert_int_eq(read_secret(&o, secret, &source, error), -1);
   o.auth_secret = NULL;
-  ck_assert_int_eq(secret_read(&o, secret, &source, error), 0);
+  ck_assert_int_eq(read_secret(&o, secret, &source, error), 0);
   ck_assert_int_eq(source, SECRET_NONE);
   ck_assert_str_eq(secret, "");
+}
+END_TEST
+
+/* Its own names are in what is said of it. */
+START_TEST(test_second_secret)
+{
+  char secret[SECRET_MAX + 1], error[OPTIONS_ERROR_MAX];
+  enum secret_source source;
+  options o = {.auth_secret = "first", .auth_second_secret = " second\n"};
+  secret_place place = secret_place_second(&o);
+  ck_assert_int_eq(secret_read(&place, secret, &source, error), 0);
+  ck_assert_str_eq(secret, "second");
+  o.auth_second_secret = " ";
+  place = secret_place_second(&o);
+  ck_assert_int_eq(secret_read(&place, secret, &source, error), -1);
+  ck_assert_ptr_nonnull(strstr(error, "AUTH_SECOND_SECRET: "));
+  o.auth_second_secret_file = "/nonexistent";
+  place = secret_place_second(&o);
+  ck_assert_int_eq(secret_read(&place, secret, &source, error), -1);
+  ck_assert_ptr_nonnull(strstr(error, "--auth-second-secret-file: "));
 }
 END_TEST
 
@@ -177,18 +203,25 @@ START_TEST(test_credentials)
   static const char password[] = "00hqldgk5xLeKKOB+xls9mHMVtgqzie9DulfgQwMv68";
   const struct {
     const char *format, *expected;
-  } cases[] = {{"text", "username: 1892160000:n23JJ2wKKtt30oXi\npassword: "
-                        "00hqldgk5xLeKKOB+xls9mHMVtgqzie9DulfgQwMv68\nrealm:    "
-                        "firezone\n"},
-               {"json", "{\"username\":\"1892160000:n23JJ2wKKtt30oXi\",\"password\":\"00hqldgk5xLeKKOB+"
-                        "xls9mHMVtgqzie9DulfgQwMv68\","
-                        "\"realm\":\"firezone\",\"expires_at\":1892160000}\n"},
-               {"url",
-                "turn:203.0.113.7:3478?transport=udp&username=1892160000%3An23JJ2wKKtt30oXi&credential="
-                "00hqldgk5xLeKKOB%2Bxls9mHMVtgqzie9DulfgQwMv68\n"}};
+  } cases[] = {
+      {"text", "username: 1892160000:n23JJ2wKKtt30oXi\npassword: "
+               "00hqldgk5xLeKKOB+xls9mHMVtgqzie9DulfgQwMv68\nrealm:    "
+               "firezone\n"},
+      {"json", "{\"username\":\"1892160000:n23JJ2wKKtt30oXi\",\"password\":\"00hqldgk5xLeKKOB+"
+               "xls9mHMVtgqzie9DulfgQwMv68\","
+               "\"realm\":\"firezone\",\"expires_at\":1892160000}\n"},
+      {"url", "turn:203.0.113.7:3478?transport=udp&username=1892160000%3An23JJ2wKKtt30oXi&credential="
+              "00hqldgk5xLeKKOB%2Bxls9mHMVtgqzie9DulfgQwMv68\n"},
+      {"webrtc",
+       "[{\"urls\":[\"turn:203.0.113.7:3478?transport=udp\"],\"username\":\"1892160000:n23JJ2wKKtt30oXi\","
+       "\"credential\":\"00hqldgk5xLeKKOB+xls9mHMVtgqzie9DulfgQwMv68\"}]\n"}};
   char out[4096];
-  options o = {.public_ip4 = fzt_addr("203.0.113.7"), .listen_port = 3478, .ttl_seconds = 1000};
-  for (size_t i = 0; i < 3; i++) {
+  options o = {.public_ip4 = fzt_addr("203.0.113.7"),
+               .listen_port = 3478,
+               .ttl_seconds = 1000,
+               .auth = AUTH_STAMP,
+               .realm = "firezone"};
+  for (size_t i = 0; i < 4; i++) {
     o.credentials_format = cases[i].format;
     ck_assert_int_eq(credentials_format(&o, secret, 1892159000, "n23JJ2wKKtt30oXi", out, sizeof out),
                      (int)strlen(cases[i].expected));
@@ -218,6 +251,32 @@ START_TEST(test_credentials)
   memset(salt, 'x', sizeof salt - 1);
   salt[sizeof salt - 1] = 0;
   ck_assert_int_eq(credentials_format(&o, secret, 0, salt, out, sizeof out), -1);
+}
+END_TEST
+
+/* printf %s 1892160000:alice | openssl dgst -sha1 -hmac north -binary | base64 */
+START_TEST(test_rest_credentials)
+{
+  char out[4096];
+  options o = {.public_ip4 = fzt_addr("203.0.113.7"),
+               .public_ip6 = fzt_addr("2001:db8::7"),
+               .listen_port = 3479,
+               .ttl_seconds = 1000,
+               .auth = AUTH_REST,
+               .realm = "example.org",
+               .credentials_format = "text"};
+  ck_assert_int_gt(credentials_format(&o, "north", 1892159000, "alice", out, sizeof out), 0);
+  ck_assert_str_eq(
+      out, "username: 1892160000:alice\npassword: tO6gO9w0y8QNFL1FJ17XIrhO37M=\nrealm:    example.org\n");
+  o.credentials_format = "webrtc";
+  ck_assert_int_gt(credentials_format(&o, "north", 1892159000, "a\"l", out, sizeof out), 0);
+  static const char begin[] =
+      "[{\"urls\":[\"turn:203.0.113.7:3479?transport=udp\","
+      "\"turn:[2001:db8::7]:3479?transport=udp\"],\"username\":\"1892160000:a\\\"l\",\"credential\":\"";
+  ck_assert_msg(strncmp(out, begin, sizeof begin - 1) == 0, "%s", out);
+  memset(&o.public_ip4, 0, sizeof o.public_ip4);
+  ck_assert_int_gt(credentials_format(&o, "north", 1892159000, "al", out, sizeof out), 0);
+  ck_assert(strncmp(out, "[{\"urls\":[\"turn:[2001:db8::7]:3479?transport=udp\"],", 51) == 0);
 }
 END_TEST
 
@@ -267,11 +326,13 @@ int main(void)
   tcase_add_test(tc, test_secret_files);
   tcase_add_test(tc, test_secret_files_that_are_none);
   tcase_add_test(tc, test_secret_in_the_environment);
+  tcase_add_test(tc, test_second_secret);
   tcase_add_test(tc, test_made_secrets);
   tcase_add_test(tc, test_secrets_of_a_life);
   tcase_add_test(tc, test_secret_files_of_everybody);
   tcase_add_test(tc, test_odd_secrets);
   tcase_add_test(tc, test_credentials);
+  tcase_add_test(tc, test_rest_credentials);
   tcase_add_test(tc, test_hardening);
   tcase_add_test(tc, test_descriptors);
   suite_add_tcase(suite, tc);

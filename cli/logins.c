@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "logins.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool has_secrets(const options *o)
+{
+  return o->auth & (AUTH_STAMP | AUTH_REST);
+}
+
+/* Notes what is wrong with the secret of |place|, but not so wrong that it could not be meant. */
+static void look_at(const secret_place *place, enum secret_source source, const char *secret, notes *n)
+{
+  const char *odd = source == SECRET_NONE ? NULL : secret_oddity(secret);
+  if (odd)
+    note(n, "The secret of %s looks wrong: %s", source == SECRET_FILE ? place->option : place->variable, odd);
+  if (source == SECRET_FILE && secret_file_is_public(place->file))
+    note(n, "Everybody on this host can read %s, and make credentials with it: chmod o-r", place->file);
+}
+
+static int read_place(const secret_place *place, char out[SECRET_MAX + 1], bool *is_set, notes *n,
+                      char *error)
+{
+  enum secret_source source;
+  if (secret_read(place, out, &source, error))
+    return EXIT_USAGE;
+  look_at(place, source, out, n);
+  *is_set = source != SECRET_NONE;
+  return 0;
+}
+
+/* Takes the secrets, or makes one. A portal takes a secret that it has seen before for the same relay, and tells no client that this one
+ * knows nothing of what it did in an earlier life; two relays with one secret it takes for one. So it gets one of this life, beside which
+ * the operator's stays good. */
+static int read_secrets(const options *o, const logins *before, secret_pair *out, notes *n, char *error)
+{
+  const secret_place first = secret_place_first(o), second = secret_place_second(o);
+  bool is_set;
+  int status = read_place(&first, o->token ? out->second : out->first, &is_set, n, error);
+  if (!status && is_set && !o->token)
+    status = read_place(&second, out->second, &is_set, n, error);
+  if (status)
+    return status;
+  const bool is_made = o->token || !*out->first;
+  if (is_made && before)
+    memcpy(out->first, before->secrets.first, sizeof out->first);
+  else if (o->token ? secret_of_a_life(out->second, out->first) : is_made && secret_make(out->first)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "no random bytes to be had");
+    return EXIT_FAILURE;
+  }
+  return 0;
+}
+
+int logins_read(const options *o, const logins *before, logins **out, notes *n, char error[OPTIONS_ERROR_MAX])
+{
+  logins *l = calloc(1, sizeof *l);
+  int status = 0;
+  if (!l) {
+    snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
+    return EXIT_FAILURE;
+  }
+  l->holders = 1;
+  if (has_secrets(o))
+    status = read_secrets(o, before, &l->secrets, n, error);
+  if (!status && o->auth & AUTH_STATIC && users_read(o->users_file, o->auth & AUTH_REST, &l->users, n, error))
+    status = EXIT_USAGE;
+  if (status) {
+    logins_drop(l);
+    return status;
+  }
+  *out = l;
+  return 0;
+}
+
+bool logins_have_files(const options *o)
+{
+  return (has_secrets(o) && (o->auth_secret_file || o->auth_second_secret_file)) || o->auth & AUTH_STATIC;
+}
+
+bool logins_are_nobodys(const options *o)
+{
+  return o->auth == AUTH_STAMP && !o->token && !o->auth_secret_file && !o->auth_secret;
+}
+
+logins *logins_hold(logins *l)
+{
+  atomic_fetch_add(&l->holders, 1);
+  return l;
+}
+
+void logins_drop(logins *l)
+{
+  if (!l || atomic_fetch_sub(&l->holders, 1) != 1)
+    return;
+  users_free(&l->users);
+  explicit_bzero(&l->secrets, sizeof l->secrets);
+  free(l);
+}
