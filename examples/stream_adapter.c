@@ -10,24 +10,22 @@
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 64
-/* The longest message on a stream: 4 bytes of header and 65535 of data, padded. */
-#define MESSAGE_MAX 65540u
 /* Messages that are handed to the driver in one call. */
 #define BATCH 16u
 
 typedef struct connection {
   int fd; /* -1: free */
   fzr_addr from;
-  size_t have; /* bytes read that are no whole message yet */
+  fzr_stream *framing;
   size_t left; /* bytes to write that the stream did not take */
-  uint8_t in[2 * MESSAGE_MAX];
-  uint8_t out[4 * MESSAGE_MAX];
+  uint8_t out[4 * FZR_STREAM_MESSAGE_MAX];
 } connection;
 
 struct stream_adapter {
   fzr_driver *driver;
   fzr_addr listen;
   connection *connections[MAX_CONNECTIONS]; /* NULL: free */
+  uint8_t in[65536];                        /* what was just read of one of them */
 };
 
 /* ---- writing ---- */
@@ -57,8 +55,7 @@ static void send_parts(connection *c, const struct iovec *parts, size_t count)
   size_t len = 0;
   for (size_t i = 0; i < count; i++)
     len += parts[i].iov_len;
-  /* RFC 8656 section 12.5: on streams ChannelData is padded to four bytes. STUN messages are of such a length anyway. */
-  const size_t padded = (len + 3) / 4 * 4;
+  const size_t padded = len + fzr_stream_padding(len);
   if (padded > sizeof c->out - c->left)
     return;
   for (size_t i = 0; i < count; i++) {
@@ -101,64 +98,35 @@ static void transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time n
 
 /* ---- reading ---- */
 
-/* What the message that begins with the |have| bytes at |data| takes of the stream, and in *|len| what it is without padding. 0: that
- * is not known yet. -1: what comes is no STUN or ChannelData, and never will be. */
-static int message_at(const uint8_t *data, size_t have, uint32_t *len)
-{
-  if (have < 4)
-    return 0;
-  const uint32_t told = (uint32_t)data[2] << 8 | data[3];
-  switch (data[0] >> 6) {
-  case 0:
-    *len = FZR_STUN_HEADER_LEN + told;
-    return told % 4 ? -1 : (int)*len;
-  case 1:
-    *len = 4 + told;
-    return (int)((*len + 3) / 4 * 4);
-  default:
-    return -1;
-  }
-}
-
-/* Relays the whole messages that have come. Returns -1 when the stream is of no use any more. */
-static int relay(stream_adapter *a, connection *c, fzr_time now)
+/* Relays the whole messages among the |len| bytes at |data|. Returns -1 when the stream is of no use any more. */
+static int relay(stream_adapter *a, connection *c, const uint8_t *data, size_t len, fzr_time now)
 {
   fzr_pkt pkts[BATCH];
-  size_t at = 0, n;
-  do {
-    uint32_t len = 0;
-    int taken = 0;
-    for (n = 0; n < BATCH; n++) {
-      taken = message_at(c->in + at, c->have - at, &len);
-      if (taken <= 0 || (size_t)taken > c->have - at)
-        break;
-      memset(&pkts[n], 0, sizeof pkts[n]);
-      pkts[n].data = c->in + at;
-      pkts[n].len = len;
-      pkts[n].from = c->from;
-      pkts[n].to = a->listen;
-      at += (size_t)taken;
-    }
-    if (n)
-      fzr_driver_rx(a->driver, FZR_SIDE_CLIENT, pkts, n, now);
-    if (taken < 0)
+  fzr_stream_batch batch;
+  memset(&batch, 0, sizeof batch);
+  batch.data = data;
+  batch.len = len;
+  batch.out = pkts;
+  batch.room = BATCH;
+  while (batch.len) {
+    const int error = fzr_stream_read(c->framing, &batch);
+    if (batch.written)
+      fzr_driver_rx(a->driver, FZR_SIDE_CLIENT, pkts, batch.written, now);
+    if (error || batch.reason)
       return -1;
-  } while (n == BATCH);
-  c->have -= at;
-  memmove(c->in, c->in + at, c->have);
+  }
   return 0;
 }
 
 /* Returns -1 when the connection has ended. */
 static int read_some(stream_adapter *a, connection *c, fzr_time now)
 {
-  const ssize_t n = read(c->fd, c->in + c->have, sizeof c->in - c->have);
+  const ssize_t n = read(c->fd, a->in, sizeof a->in);
   if (n < 0)
     return errno == EAGAIN || errno == EINTR ? 0 : -1;
   if (n == 0)
     return -1;
-  c->have += (size_t)n;
-  return relay(a, c, now);
+  return relay(a, c, a->in, (size_t)n, now);
 }
 
 /* ---- connections ---- */
@@ -187,6 +155,7 @@ static void end_connection(stream_adapter *a, size_t i, fzr_time now)
 {
   fzr_engine_end_allocation(fzr_driver_engine(a->driver), &a->connections[i]->from, &a->listen, now);
   close(a->connections[i]->fd);
+  fzr_stream_free(a->connections[i]->framing);
   free(a->connections[i]);
   a->connections[i] = NULL;
 }
@@ -213,7 +182,11 @@ int stream_adapter_add(stream_adapter *a, int fd, const fzr_addr *from)
   c->fd = fd;
   c->from = *from;
   c->from.transport = a->listen.transport;
-  c->have = c->left = 0;
+  c->left = 0;
+  if (fzr_stream_new(&c->from, &a->listen, NULL, &c->framing)) {
+    free(c);
+    return -1;
+  }
   a->connections[i] = c;
   return 0;
 }

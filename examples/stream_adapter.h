@@ -15,8 +15,8 @@ typedef struct stream_adapter stream_adapter;
 stream_adapter *stream_adapter_new(fzr_driver *driver, const fzr_addr *listen, int *error);
 /* Leaves the driver, which still lives, and closes all connections; their allocations end. */
 void stream_adapter_free(stream_adapter *a, fzr_time now);
-/* Takes over |fd|, a connection of the client at |from| that does not block. Returns 0, or -1 if there are too many; |fd| stays the
- * caller's then. */
+/* Takes over |fd|, a connection of the client at |from| that does not block. Returns 0, or -1 if there are too many, or no memory; |fd|
+ * stays the caller's then. */
 int stream_adapter_add(stream_adapter *a, int fd, const fzr_addr *from);
 /* Writes to |fds| what to poll for. Returns how many those are, |max| at most. */
 size_t stream_adapter_poll_fds(const stream_adapter *a, struct pollfd *fds, size_t max);

@@ -884,6 +884,16 @@ FZR_API size_t fzr_engine_list_allocations(const fzr_engine *engine, uint32_t *c
                                            fzr_allocation *out, size_t max);
 
 /**
+ * `fzr_engine_find_allocation` writes the allocation of the 5-tuple of |client| and |server| to
+ * |out|, the caller's, if it lives or is being opened. An adapter on streams asks so whether a
+ * connection is one of those that stay. O(1).
+ *
+ * Returns whether there is one; false also if a pointer is NULL. If not, |out| is untouched.
+ */
+FZR_API bool fzr_engine_find_allocation(const fzr_engine *engine, const fzr_addr *client,
+                                        const fzr_addr *server, fzr_allocation *out);
+
+/**
  * `fzr_engine_user` returns the number by which |engine| knows the user whom the |username_len|
  * bytes |username| name: of the schemes with an expiry, what follows it. It is the same as long as
  * the engine lives, and another one in other engines. So all allocations of a user can be found in

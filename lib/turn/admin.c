@@ -44,6 +44,18 @@ size_t fzr_engine_list_allocations(const fzr_engine *e, uint32_t *cursor, fzr_al
   return n;
 }
 
+bool fzr_engine_find_allocation(const fzr_engine *e, const fzr_addr *client, const fzr_addr *server,
+                                fzr_allocation *out)
+{
+  if (!e || !client || !server || !out)
+    return false;
+  const fzri_allocation *a = fzri_allocation_look_up(e, client, server);
+  if (!a || e->now >= a->expires)
+    return false;
+  describe(e, a, out);
+  return true;
+}
+
 uint64_t fzr_engine_user(const fzr_engine *e, const uint8_t *username, size_t username_len)
 {
   if (!e || !username)

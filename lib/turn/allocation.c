@@ -8,9 +8,9 @@
 
 #include "../base/crypto.h"
 
-static fzri_allocation *look_up(const fzr_engine *e, const fzr_addr *client, const fzr_addr *server,
-                                uint32_t hash)
+fzri_allocation *fzri_allocation_look_up(const fzr_engine *e, const fzr_addr *client, const fzr_addr *server)
 {
+  const uint32_t hash = fzri_hash_client(e, client);
   uint32_t probe = hash, index;
   while ((index = fzri_map_next(&e->clients, hash, &probe)) != FZRI_MAP_NONE) {
     fzri_allocation *a = fzri_allocation_at(e, index);
@@ -32,7 +32,7 @@ static void log_expired(const fzr_engine *e, const fzri_allocation *a)
 
 fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, const fzr_addr *server)
 {
-  fzri_allocation *a = look_up(e, client, server, fzri_hash_client(e, client));
+  fzri_allocation *a = fzri_allocation_look_up(e, client, server);
   if (a && e->now >= a->expires) {
     fzri_allocation_expire(e, a);
     return NULL;

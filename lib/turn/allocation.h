@@ -8,6 +8,9 @@
 /* The allocation of the 5-tuple, in any state but closing, or NULL. One whose time is over is ended first. */
 fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, const fzr_addr *server);
 
+/* The same, but ends nothing: its time may be over. */
+fzri_allocation *fzri_allocation_look_up(const fzr_engine *e, const fzr_addr *client, const fzr_addr *server);
+
 /* The allocation that has |port|, or NULL. It may be closing: its sockets are still open then. */
 static inline fzri_allocation *fzri_allocation_by_port(const fzr_engine *e, uint16_t port)
 {

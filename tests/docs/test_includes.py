@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIB = {
     "base": (),
     "stun": ("base",),
+    "stream": ("base",),
     "auth": ("base", "stun"),
     "turn": ("base", "stun", "auth"),
     "io": ("base",),

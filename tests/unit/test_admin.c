@@ -55,6 +55,23 @@ static size_t list(fzr_allocation *out, size_t step)
   return n;
 }
 
+/* As an adapter asks, whose connections stay while they have one. */
+START_TEST(test_find)
+{
+  fzr_allocation found;
+  ck_assert(!fzr_engine_find_allocation(relay.engine, &c[1].addr, &c[1].server, &found));
+  ck_assert_int_eq(fzt_allocate(&relay, &c[1]), 0);
+  ck_assert(fzr_engine_find_allocation(relay.engine, &c[1].addr, &c[1].server, &found));
+  ck_assert_uint_eq(found.relayed[0].port, c[1].relayed_port);
+  ck_assert(!found.opening);
+  fzr_addr tcp = c[1].addr;
+  tcp.transport = FZR_TRANSPORT_TCP;
+  ck_assert(!fzr_engine_find_allocation(relay.engine, &tcp, &c[1].server, &found));
+  ck_assert_int_eq(fzr_engine_end_allocation(relay.engine, &c[1].addr, &c[1].server, relay.now), 0);
+  ck_assert(!fzr_engine_find_allocation(relay.engine, &c[1].addr, &c[1].server, &found));
+}
+END_TEST
+
 START_TEST(test_list)
 {
   fzr_allocation all[16];
@@ -308,6 +325,7 @@ int main(void)
   Suite *suite = suite_create("admin");
   TCase *tc = tcase_create("admin");
   tcase_add_checked_fixture(tc, set_up, tear_down);
+  tcase_add_test(tc, test_find);
   tcase_add_test(tc, test_list);
   tcase_add_test(tc, test_both_families);
   tcase_add_test(tc, test_users);

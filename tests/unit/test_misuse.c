@@ -214,6 +214,18 @@ static void null_fzr_engine_end_allocation(void)
   INVALID(fzr_engine_end_allocation_at(NULL, 50000, relay.now));
 }
 
+static void null_fzr_engine_find_allocation(void)
+{
+  const fzr_addr addr = fzt_addr("192.0.2.1:1");
+  fzr_allocation found;
+  ck_assert(!fzr_engine_find_allocation(NULL, &addr, &addr, untouched()));
+  ck_assert(!fzr_engine_find_allocation(engine, NULL, &addr, untouched()));
+  ck_assert(!fzr_engine_find_allocation(engine, &addr, NULL, untouched()));
+  check_untouched();
+  ck_assert(!fzr_engine_find_allocation(engine, &addr, &addr, &found));
+  ck_assert(!fzr_engine_find_allocation(engine, &addr, &addr, NULL));
+}
+
 static void null_fzr_engine_list(void)
 {
   uint32_t cursor = 0;
@@ -395,6 +407,32 @@ static void null_fzr_shared(void)
   ck_assert_uint_eq(fzr_shared_ports_in_use(NULL), 0);
 }
 
+static void null_fzr_stream(void)
+{
+  const fzr_addr addr = fzt_addr("192.0.2.1:1");
+  fzr_stream *stream;
+  fzr_pkt pkt;
+  INVALID(fzr_stream_new(NULL, &addr, NULL, untouched()));
+  INVALID(fzr_stream_new(&addr, NULL, NULL, untouched()));
+  check_untouched();
+  INVALID(fzr_stream_new(&addr, &addr, NULL, NULL));
+  ck_assert_int_eq(fzr_stream_new(&addr, &addr, NULL, &stream), 0);
+  const fzr_stream_batch good = {.out = &pkt, .room = 1};
+  fzr_stream_batch batches[] = {good, good, good, good};
+  batches[1].out = NULL;
+  batches[2].room = 0;
+  batches[3].len = 1;
+  INVALID(fzr_stream_read(NULL, &batches[0]));
+  INVALID(fzr_stream_read(stream, NULL));
+  for (unsigned i = 1; i < 4; i++)
+    INVALID(fzr_stream_read(stream, &batches[i]));
+  ck_assert_int_eq(fzr_stream_read(stream, &batches[0]), 0);
+  fzr_stream_set_limit(NULL, 1);
+  ck_assert_uint_eq(fzr_stream_held(NULL), 0);
+  fzr_stream_free(stream);
+  fzr_stream_free(NULL);
+}
+
 static void null_fzr_stun_add(void)
 {
   uint8_t data[64];
@@ -529,6 +567,7 @@ static const struct row {
     {"fzr_engine_deadline", null_fzr_engine_deadline, NULL},
     {"fzr_engine_end_allocation", null_fzr_engine_end_allocation, NULL},
     {"fzr_engine_end_allocation_at", null_fzr_engine_end_allocation, NULL},
+    {"fzr_engine_find_allocation", null_fzr_engine_find_allocation, NULL},
     {"fzr_engine_free", null_free, NULL},
     {"fzr_engine_list_allocations", null_fzr_engine_list, NULL},
     {"fzr_engine_list_channels", null_fzr_engine_list, NULL},
@@ -563,6 +602,11 @@ static const struct row {
     {"fzr_stat_method_handler", NULL, NO_POINTERS},
     {"fzr_stat_method_name", NULL, NO_POINTERS},
     {"fzr_stat_method_of", NULL, NO_POINTERS},
+    {"fzr_stream_free", null_fzr_stream, NULL},
+    {"fzr_stream_held", null_fzr_stream, NULL},
+    {"fzr_stream_new", null_fzr_stream, NULL},
+    {"fzr_stream_read", null_fzr_stream, NULL},
+    {"fzr_stream_set_limit", null_fzr_stream, NULL},
     {"fzr_strerror", NULL, NO_POINTERS},
     {"fzr_stun_add", null_fzr_stun_add, NULL},
     {"fzr_stun_add_addr", NULL, OF_STUN},
