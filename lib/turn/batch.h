@@ -21,13 +21,16 @@ typedef struct fzri_batch {
   const fzr_pkt *pkt; /* being worked on */
   uint32_t in_idx;
   uint8_t *hdr;       /* where the next verdict's headers go */
+  uint8_t partly;     /* 1: of the last packet something is left, and there is no more room for headers */
   uint32_t forwarded; /* 1 + the last input that was part of the last verdict, which forwards; 0: none */
-  const uint8_t
-      *send; /* the last of the Send indications that the last verdict forwards; NULL: it is about others */
-  uint32_t send_len;  /* of that, its bytes */
-  uint16_t send_off;  /* and where its payload begins */
-  uint8_t send_shape; /* enum fzri_send_shape */
-  bool answered;      /* some input of this call is done: a full ring of answers may stop it */
+  /* Indications join by these, so that channels need not ask what the last verdict is about: */
+  uint32_t indicated;  /* 1 + the last input that was part of a verdict of theirs */
+  size_t indicated_n;  /* how many verdicts there were then, that one the last */
+  const uint8_t *send; /* the first Send indication of it */
+  uint32_t send_len;   /* its bytes */
+  uint16_t send_off;   /* where its payload begins */
+  uint8_t send_shape;  /* enum fzri_send_shape */
+  bool answered;       /* some input of this call is done: a full ring of answers may stop it */
 } fzri_batch;
 
 /* There is room for it. */
@@ -36,7 +39,6 @@ FZRI_FAST fzr_verdict *fzri_next_verdict(fzri_batch *b, enum fzr_action action, 
   FZRI_ASSERT(b->n < b->max);
   fzr_verdict *v = &b->out[b->n++];
   b->forwarded = 0;
-  b->send = NULL;
   memset(v, 0, offsetof(fzr_verdict, to));
   v->data = data;
   v->in_idx = b->in_idx;
@@ -81,8 +83,6 @@ FZRI_FAST void fzri_count_relayed(const fzri_batch *b, unsigned direction)
       continue;
     const uint32_t full = v->count - 1u;
     e->stats.packets[direction] += v->count;
-    if (v->flow == FZR_FLOW_NONE)
-      e->stats.indications[direction] += v->count;
     e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;
     if (full)
       fzri_count_sizes(e, v->len, full);
@@ -133,18 +133,8 @@ FZRI_FAST bool fzri_joins(const fzri_batch *b, const uint8_t *data, uint16_t len
          (v->count == 1 || step == v->stride);
 }
 
-/* Gives the last datagram of |v|, a run on channel |number| to its client, a header of its own: its length is another. */
-FZRI_FAST void fzri_put_tail_header(fzri_batch *b, fzr_verdict *v, uint16_t number)
-{
-  uint8_t *hdr = b->hdr - FZR_CHANNEL_HEADER_LEN;
-  FZRI_ASSERT(hdr == v->hdr + v->hdr_len);
-  fzri_put16(hdr, number);
-  fzri_put16(hdr + 2, v->tail_len);
-  v->flags |= FZR_VERDICT_TAIL_HDR;
-}
-
-/* Appends it. A shorter one ends the run. */
-FZRI_FAST void fzri_join(fzri_batch *b, const uint8_t *data, uint16_t len)
+/* Puts the payload there at the end of the last verdict. */
+FZRI_FAST void fzri_append(fzri_batch *b, const uint8_t *data, uint16_t len)
 {
   fzr_verdict *v = &b->out[b->n - 1];
   FZRI_ASSERT(b->n > 0 && v->action == FZR_ACT_FORWARD && v->count < UINT16_MAX && len <= v->len);
@@ -152,9 +142,12 @@ FZRI_FAST void fzri_join(fzri_batch *b, const uint8_t *data, uint16_t len)
     v->stride = (uint32_t)((uintptr_t)data - (uintptr_t)v->data);
   v->count++;
   v->tail_len = len;
-  if (v->hdr_len && len != v->len)
-    fzri_put_tail_header(b, v, fzri_get16(v->hdr));
-  b->forwarded = b->in_idx + 1;
+}
+
+/* Whether the last verdict is of indications, and of what the packet before this one ended with. */
+FZRI_FAST bool fzri_may_join_indications(const fzri_batch *b)
+{
+  return b->indicated && b->indicated == b->in_idx && b->indicated_n == b->n;
 }
 
 #endif

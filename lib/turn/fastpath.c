@@ -27,6 +27,26 @@ static_assert(sizeof(fzri_allocation) + sizeof(fzri_channel) <= 512 - 3 * 32,
 static_assert(offsetof(fzri_allocation, opened) < 2 * FZRI_CACHE_LINE, "what the data path reads of it");
 static_assert(offsetof(fzri_channel, next) <= FZRI_CACHE_LINE, "what the data path reads of it");
 
+/* Gives the last datagram of |v|, a run on channel |number| to its client, a header of its own: its length is another. */
+FZRI_FAST void put_tail_header(fzri_batch *b, fzr_verdict *v, uint16_t number)
+{
+  uint8_t *hdr = b->hdr - FZR_CHANNEL_HEADER_LEN;
+  FZRI_ASSERT(hdr == v->hdr + v->hdr_len);
+  fzri_put16(hdr, number);
+  fzri_put16(hdr + 2, v->tail_len);
+  v->flags |= FZR_VERDICT_TAIL_HDR;
+}
+
+/* Appends it. A shorter one ends the run. */
+FZRI_FAST void join(fzri_batch *b, const uint8_t *data, uint16_t len)
+{
+  fzr_verdict *v = &b->out[b->n - 1];
+  fzri_append(b, data, len);
+  if (v->hdr_len && len != v->len)
+    put_tail_header(b, v, fzri_get16(v->hdr));
+  b->forwarded = b->in_idx + 1;
+}
+
 /* Where |v| goes from and to. */
 FZRI_FAST void address(fzri_batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
                        fzr_verdict *v)
@@ -46,7 +66,7 @@ FZRI_FAST void address(fzri_batch *b, const fzri_allocation *a, const fzri_chann
   fzri_put16(b->hdr + 2, v->len);
   b->hdr += (size_t)2 * FZR_CHANNEL_HEADER_LEN; /* a shorter one may still join */
   if (v->tail_len != v->len)
-    fzri_put_tail_header(b, v, c->number);
+    put_tail_header(b, v, c->number);
   v->to = a->client;
   v->from = a->server;
 }
@@ -60,7 +80,7 @@ FZRI_FAST void forward(fzri_batch *b, fzri_allocation *a, const fzri_channel *c,
   const uint16_t allowed = fzri_within_bandwidth(b->e, a, r->count, r->len, r->tail_len);
   if (fzri_may_join(b) && b->out[b->n - 1].flow == flow && r->count == 1 && allowed &&
       fzri_joins(b, r->data, r->len)) {
-    fzri_join(b, r->data, r->len);
+    join(b, r->data, r->len);
     return;
   }
   if (allowed) {
@@ -118,29 +138,28 @@ FZRI_FAST fzri_channel *relaying_number(const fzr_engine *e, const fzri_allocati
 /* How many segments from |off| on are one run of the first one's channel and length: the last may be shorter. */
 FZRI_FAST fzri_run_in client_run(const fzr_pkt *pkt, uint32_t off, uint16_t payload_len, uint16_t seg)
 {
-  const uint8_t *first = pkt->data + off;
+  const uint8_t *first = pkt->data + off, *at = first + seg;
+  const uint32_t left = pkt->len - off;
   fzri_run_in r = {first + FZR_CHANNEL_HEADER_LEN, seg, 1, payload_len, payload_len};
-  uint32_t header, other;
+  uint32_t header, other, count = 1;
+  uint16_t number, len;
+  if (!seg || left <= seg)
+    return r;
+  const uint32_t whole = left / seg < UINT16_MAX ? left / seg : UINT16_MAX;
   memcpy(&header, first, sizeof header);
-  for (uint32_t at = off; seg && pkt->len - at > seg && r.count < UINT16_MAX;) {
-    at += seg;
-    const uint32_t rest = pkt->len - at < seg ? pkt->len - at : seg;
-    uint16_t number, len;
-    if (rest == seg) {
-      memcpy(&other, pkt->data + at, sizeof other);
-      if (other == header) {
-        r.count++;
-        continue;
-      }
-    }
-    /* Another length, or a short segment: the run's tail if it is of the same channel, not longer, and not nothing, which GSO
-     * could not send. */
-    if (fzr_channel_data_read(pkt->data + at, rest, &number, &len) == 0 && len && len <= payload_len &&
-        number == fzri_get16(first)) {
-      r.count++;
-      r.tail_len = len;
-    }
-    break;
+  for (; count < whole; count++, at += seg) {
+    memcpy(&other, at, sizeof other);
+    if (other != header)
+      break;
+  }
+  r.count = (uint16_t)count;
+  const uint32_t rest = left - (uint32_t)(at - first);
+  /* Another length, or a short segment: the run's tail if it is of the same channel, not longer, and not nothing, which GSO could not
+   * send. */
+  if (rest && count < UINT16_MAX && fzr_channel_data_read(at, rest < seg ? rest : seg, &number, &len) == 0 &&
+      len && len <= payload_len && number == fzri_get16(first)) {
+    r.count++;
+    r.tail_len = len;
   }
   return r;
 }
@@ -149,26 +168,24 @@ FZRI_FAST fzri_run_in client_run(const fzr_pkt *pkt, uint32_t off, uint16_t payl
 FZRI_FAST bool goes_on(fzri_batch *b, const fzr_pkt *pkt)
 {
   const uint8_t *data = pkt->data + FZR_CHANNEL_HEADER_LEN;
-  if (b->send || !fzri_may_join(b) || pkt->seg || b->e->bandwidth || pkt->len < FZR_CHANNEL_HEADER_LEN)
+  if (!fzri_may_join(b) || pkt->seg || b->e->bandwidth || pkt->len < FZR_CHANNEL_HEADER_LEN)
     return false;
   const fzr_verdict *v = &b->out[b->n - 1];
   if (pkt->len - FZR_CHANNEL_HEADER_LEN < v->len ||
       memcmp(pkt->data, v->data - FZR_CHANNEL_HEADER_LEN, FZR_CHANNEL_HEADER_LEN) != 0 ||
       !fzri_joins(b, data, v->len))
     return false;
-  fzri_join(b, data, v->len);
+  join(b, data, v->len);
   return true;
 }
 
 /* The same for peers: their payloads have no header. */
 FZRI_FAST bool peer_goes_on(fzri_batch *b, const fzr_pkt *pkt)
 {
-  if (fzri_may_join(b) && b->out[b->n - 1].flags & FZR_VERDICT_OWN_HDRS)
-    return fzri_data_goes_on(b, pkt);
   if (!fzri_may_join(b) || pkt->seg || b->e->bandwidth || pkt->len != b->out[b->n - 1].len ||
       !fzri_joins(b, pkt->data, (uint16_t)pkt->len))
     return false;
-  fzri_join(b, pkt->data, (uint16_t)pkt->len);
+  join(b, pkt->data, (uint16_t)pkt->len);
   return true;
 }
 
@@ -214,6 +231,13 @@ static void take_stun(fzri_batch *b, const uint8_t *data, uint32_t len)
     fzri_next_verdict(b, FZR_ACT_HANDLED, data);
 }
 
+/* Likewise a Send indication. Not inlined, for the sake of ChannelData. */
+__attribute__((noinline)) static uint16_t take_send(fzri_batch *b, uint32_t off, uint32_t seg_len,
+                                                    fzri_guess *g)
+{
+  return fzri_take_send(b, client_allocation(b->e, b->pkt, g), off, seg_len, b->pkt->seg);
+}
+
 /* Moves what is left of a packet to its beginning, for the next call. */
 static void keep_rest(fzr_pkt *pkt, uint32_t off)
 {
@@ -238,7 +262,7 @@ static bool take_client_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
     if (pkt->from.port == 0)
       fzri_drop(b, pkt->data + off, FZR_DROP_SOURCE_PORT_ZERO, 1);
     else if (stun && b->e->full && fzri_is_send(pkt->data + off, seg_len))
-      count = fzri_take_send(b, client_allocation(b->e, pkt, g), off, seg_len, pkt->seg);
+      count = take_send(b, off, seg_len, g);
     else if (stun)
       take_stun(b, pkt->data + off, seg_len);
     else if ((first & 0xf0) == 0x40)
@@ -265,7 +289,8 @@ static size_t take_client_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t d
   for (size_t i = 0; i < n; i++) {
     b->pkt = &in[i];
     b->in_idx = (uint32_t)(done + i);
-    if (i && l->of[i] == l->of[i - 1] && (goes_on(b, &in[i]) || fzri_send_goes_on(b, &in[i])))
+    if (i && l->of[i] == l->of[i - 1] &&
+        (goes_on(b, &in[i]) || (fzri_may_join_indications(b) && fzri_send_goes_on(b, &in[i]))))
       continue;
     fzri_guess *g = &l->guesses[l->of[i]];
     if (is_plain_data(&in[i]) && b->n < b->max) {
@@ -312,42 +337,53 @@ FZRI_FAST const fzri_channel *relaying_peer(const fzr_engine *e, const fzri_allo
   return c;
 }
 
-/* One packet of a peer: all of its segments are one flow. Returns false if it had to stop; what is left stays in |pkt|. */
-static bool take_peer_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
+__attribute__((noinline)) static void drop(fzri_batch *b, const uint8_t *data, enum fzr_drop_reason reason,
+                                           uint16_t count)
+{
+  fzri_drop(b, data, reason, count);
+}
+
+/* One packet of a peer without a channel. Where it has to stop the room for headers is used up, so that the batch ends; what is left
+ * stays in the packet. Not inlined, for the sake of those with one. */
+__attribute__((noinline)) static void take_other_peer(fzri_batch *b, fzri_allocation *a, fzr_pkt *pkt,
+                                                      uint32_t seg_len, uint16_t count)
+{
+  const uint16_t done = fzri_take_data(b, a, pkt, seg_len, count);
+  if (done == count)
+    return;
+  keep_rest(pkt, (uint32_t)done * seg_len);
+  b->partly = 1;
+}
+
+/* One packet of a peer: all of its segments are one flow. */
+static void take_peer_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
 {
   const uint32_t seg_len = pkt->seg && pkt->seg < pkt->len ? pkt->seg : pkt->len;
   const uint32_t segments = seg_len ? (pkt->len + seg_len - 1) / seg_len : 1;
   const uint16_t count = (uint16_t)(segments < UINT16_MAX ? segments : UINT16_MAX);
   fzri_allocation *a = g->allocation;
   if (pkt->from.port == 0) {
-    fzri_drop(b, pkt->data, FZR_DROP_SOURCE_PORT_ZERO, count);
-    return true;
+    drop(b, pkt->data, FZR_DROP_SOURCE_PORT_ZERO, count);
+    return;
   }
   if (!a || a->state != FZRI_ALLOCATION_LIVE || b->e->now >= a->expires ||
       !(a->families & fzri_family_bit(pkt->to.family))) {
-    fzri_drop(b, pkt->data, FZR_DROP_UNKNOWN_PORT, count);
-    return true;
+    drop(b, pkt->data, FZR_DROP_UNKNOWN_PORT, count);
+    return;
   }
   const fzri_channel *c = relaying_peer(b->e, a, pkt, g);
-  if (!c && b->e->full) {
-    const uint16_t done = fzri_take_data(b, a, pkt, seg_len, count);
-    if (done < count)
-      keep_rest(pkt, (uint32_t)done * seg_len);
-    return done == count;
-  }
-  if (!c) {
-    fzri_drop(b, pkt->data, FZR_DROP_UNKNOWN_PEER, count);
-    return true;
+  if (FZRI_RARE(!c)) {
+    take_other_peer(b, a, pkt, seg_len, count);
+    return;
   }
   if (seg_len > FZR_CHANNEL_PAYLOAD_MAX) {
-    fzri_drop(b, pkt->data, FZR_DROP_TOO_LARGE, count);
-    return true;
+    drop(b, pkt->data, FZR_DROP_TOO_LARGE, count);
+    return;
   }
   const uint32_t rest = pkt->len - (count - 1u) * seg_len;
   const uint32_t tail_len = rest < seg_len ? rest : seg_len;
   const fzri_run_in r = {pkt->data, seg_len, count, (uint16_t)seg_len, (uint16_t)tail_len};
   forward(b, a, c, 1, &r);
-  return true;
 }
 
 /* Whether there is no room for a further verdict, and the headers that one to a client has. */
@@ -361,12 +397,14 @@ static size_t take_peer_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t don
 {
   for (size_t i = 0; i < n; i++) {
     b->in_idx = (uint32_t)(done + i);
-    if (i && l->of[i] == l->of[i - 1] && peer_goes_on(b, &in[i]))
+    if (i && l->of[i] == l->of[i - 1] &&
+        (peer_goes_on(b, &in[i]) || (fzri_may_join_indications(b) && fzri_data_goes_on(b, &in[i]))))
       continue;
-    if (is_full(b) || !take_peer_packet(b, &in[i], &l->guesses[l->of[i]]))
-      return i;
+    if (is_full(b))
+      return i - b->partly;
+    take_peer_packet(b, &in[i], &l->guesses[l->of[i]]);
   }
-  return n;
+  return n - b->partly;
 }
 
 /* As rx_clients. */

@@ -88,6 +88,16 @@ enum fzr_drop_reason fzri_send_read(const uint8_t *msg, uint32_t len, fzri_send 
   return read_other(msg, len, out);
 }
 
+/* ---- verdicts ---- */
+
+/* The last verdict has become one of indications by the packet that is worked on, or |count| of them more. */
+static void note(fzri_batch *b, unsigned direction, uint32_t count)
+{
+  b->indicated = b->in_idx + 1;
+  b->indicated_n = b->n;
+  b->e->stats.indications[direction] += count;
+}
+
 /* ---- permissions ---- */
 
 /* The permission of |a| for |peer| that holds now, or NULL. */
@@ -165,9 +175,10 @@ static void forward_send(fzri_batch *b, fzri_allocation *a, const fzr_addr *peer
                          const fzri_run_in *r)
 {
   const uint16_t allowed = fzri_within_bandwidth(b->e, a, r->count, r->len, r->tail_len);
-  if (b->send && fzri_may_join(b) && r->count == 1 && allowed && fzri_addr_same(&b->out[b->n - 1].to, peer) &&
-      fzri_joins(b, r->data, r->len)) {
-    fzri_join(b, r->data, r->len);
+  if (fzri_may_join_indications(b) && r->count == 1 && allowed &&
+      fzri_addr_same(&b->out[b->n - 1].to, peer) && fzri_joins(b, r->data, r->len)) {
+    fzri_append(b, r->data, r->len);
+    note(b, 0, 1);
     return;
   }
   if (allowed) {
@@ -183,7 +194,7 @@ static void forward_send(fzri_batch *b, fzri_allocation *a, const fzr_addr *peer
     v->to = *peer;
     v->from = b->e->public_addr[slot];
     v->from.port = a->port;
-    b->forwarded = b->in_idx + 1;
+    note(b, 0, allowed);
   }
   if (allowed < r->count)
     fzri_drop(b, r->data + (size_t)allowed * r->stride, FZR_DROP_BANDWIDTH, (uint16_t)(r->count - allowed));
@@ -203,13 +214,24 @@ uint16_t fzri_take_send(fzri_batch *b, fzri_allocation *a, uint32_t off, uint32_
   }
   const fzri_run_in r = send_run(b->pkt, off, seg_len, seg, &s);
   forward_send(b, a, &s.peer, p->own, &r);
-  if (b->forwarded == b->in_idx + 1) {
-    b->send = msg;
-    b->send_len = seg_len;
-    b->send_off = (uint16_t)(s.data - msg);
-    b->send_shape = s.shape;
-  }
+  b->send = msg;
+  b->send_len = seg_len;
+  b->send_off = (uint16_t)(s.data - msg);
+  b->send_shape = s.shape;
   return r.count;
+}
+
+bool fzri_send_goes_on(fzri_batch *b, const fzr_pkt *pkt)
+{
+  if (pkt->seg || b->e->bandwidth || pkt->len != b->send_len ||
+      !fzri_send_same(b->send_shape, b->send, pkt->data, pkt->len))
+    return false;
+  const uint16_t len = b->out[b->n - 1].len;
+  if (!fzri_joins(b, pkt->data + b->send_off, len))
+    return false;
+  fzri_append(b, pkt->data + b->send_off, len);
+  note(b, 0, 1);
+  return true;
 }
 
 /* ---- Data indications ---- */
@@ -271,13 +293,13 @@ static void forward_data(fzri_batch *b, const fzri_allocation *a, const fzr_addr
     put_header_again(b, v->hdr, v->hdr_len);
   if (r->count > 1)
     put_header(b, peer, r->tail_len);
-  b->forwarded = b->in_idx + 1;
+  note(b, 1, r->count);
 }
 
 uint16_t fzri_take_data(fzri_batch *b, fzri_allocation *a, const fzr_pkt *pkt, uint32_t seg_len,
                         uint16_t count)
 {
-  const fzri_permission *p = permission_for(b->e, a, &pkt->from);
+  const fzri_permission *p = b->e->full ? permission_for(b->e, a, &pkt->from) : NULL;
   const uint32_t hdr_len =
       pkt->from.family == FZR_FAMILY_IPV4 ? FZRI_DATA_HEADER_IPV4 : FZRI_DATA_HEADER_IPV6;
   if (!p || !fzri_permission_allows(b->e, a, p, &pkt->from)) {
@@ -314,11 +336,8 @@ bool fzri_data_goes_on(fzri_batch *b, const fzr_pkt *pkt)
     put_header_again(b, v->hdr, v->hdr_len);
   else
     put_header(b, &pkt->from, (uint16_t)pkt->len);
-  if (v->count == 1)
-    v->stride = (uint32_t)((uintptr_t)pkt->data - (uintptr_t)v->data);
-  v->count++;
-  v->tail_len = (uint16_t)pkt->len;
+  fzri_append(b, pkt->data, (uint16_t)pkt->len);
   v->tail_pad = pad_of(v->tail_len);
-  b->forwarded = b->in_idx + 1;
+  note(b, 1, 1);
   return true;
 }

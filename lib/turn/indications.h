@@ -10,25 +10,16 @@
  * |seg| bytes (0: there is one alone). |a| is the client's allocation; NULL: it has none. Returns how many segments were done. */
 uint16_t fzri_take_send(fzri_batch *b, fzri_allocation *a, uint32_t off, uint32_t seg_len, uint16_t seg);
 
-/* Whether |pkt|, of the same client as the one before it, is a Send indication like that; it has joined the last verdict then. */
-static inline bool fzri_send_goes_on(fzri_batch *b, const fzr_pkt *pkt)
-{
-  if (!b->send || !fzri_may_join(b) || pkt->seg || b->e->bandwidth || pkt->len != b->send_len ||
-      !fzri_send_same(b->send_shape, b->send, pkt->data, pkt->len))
-    return false;
-  const uint16_t len = b->out[b->n - 1].len;
-  if (!fzri_joins(b, pkt->data + b->send_off, len))
-    return false;
-  fzri_join(b, pkt->data + b->send_off, len);
-  return true;
-}
+/* Whether |pkt|, of the same client as the one before it, is a Send indication like that; it has joined the last verdict then, which
+ * fzri_may_join_indications. */
+bool fzri_send_goes_on(fzri_batch *b, const fzr_pkt *pkt);
 
 /* The packet of a peer without a channel: |count| segments of |seg_len| bytes. Returns how many segments were done: not all where the room for
  * headers ends, for which there is room for one at least. */
 uint16_t fzri_take_data(fzri_batch *b, fzri_allocation *a, const fzr_pkt *pkt, uint32_t seg_len,
                         uint16_t count);
 
-/* Whether |pkt|, of the same peer as the one before it, has joined the last verdict, which is of Data indications. */
+/* Whether |pkt|, of the same peer as the one before it, has joined the last verdict, which fzri_may_join_indications. */
 bool fzri_data_goes_on(fzri_batch *b, const fzr_pkt *pkt);
 
 #endif

@@ -12,16 +12,18 @@
 #include <string.h>
 #include <time.h>
 
-#define SECRET   "engine-bench"
-#define USERNAME "4000000000:bench"
-#define CHANNEL  0x4000u
-#define PAYLOAD  1280u
-#define SEGMENTS 50u /* of a GRO run */
-#define BATCH    32u
-#define VERDICTS 64u
-#define SLOT     (65536u + 192u) /* as in the UDP adapter: no power of two */
-#define REQUESTS 64u             /* clients whose requests are kept ready */
-#define TRIALS   5u
+#define SECRET        "engine-bench"
+#define USERNAME      "4000000000:bench"
+#define CHANNEL       0x4000u
+#define PAYLOAD       1280u
+#define SEND_SIZE     (FZR_STUN_HEADER_LEN + 12u + 4u + PAYLOAD)
+#define SEGMENTS      50u /* of a GRO run */
+#define SEND_SEGMENTS 48u /* likewise: a datagram holds no more */
+#define BATCH         32u
+#define VERDICTS      64u
+#define SLOT          (65536u + 192u) /* as in the UDP adapter: no power of two */
+#define REQUESTS      64u             /* clients whose requests are kept ready */
+#define TRIALS        5u
 
 /* ---- memory, counted ---- */
 
@@ -68,6 +70,13 @@ static void counted_free(void *ctx, void *ptr, size_t size)
 }
 
 /* ---- a relay in memory with many clients ---- */
+
+/* How they reach their peers. */
+enum manner {
+  BY_CHANNEL,     /* of a relay that knows nothing else */
+  BY_BOTH,        /* by a channel, whose peer has a permission, too */
+  BY_INDICATIONS, /* by a permission, without a channel */
+};
 
 typedef struct client {
   fzr_addr addr;
@@ -162,6 +171,8 @@ static void build(world *w, unsigned i, uint16_t method, uint32_t lifetime, requ
     fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)w->channel << 16);
     fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &w->clients[i].peer);
   }
+  if (method == FZR_STUN_CREATE_PERMISSION)
+    fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &w->clients[i].peer);
   if (lifetime != NO_LIFETIME)
     fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, lifetime);
   if (method != FZR_STUN_BINDING) {
@@ -196,23 +207,38 @@ static void allocate(world *w, unsigned i)
   c->port = relayed.port;
 }
 
-static void bind_channel(world *w, unsigned i)
+/* ChannelBind or CreatePermission. */
+static void reach_peer(world *w, unsigned i, uint16_t method)
 {
   uint8_t answer[512];
   fzr_stun_msg msg;
   fzr_stun_attr nonce;
   request r;
-  build(w, i, FZR_STUN_CHANNEL_BIND, NO_LIFETIME, &r);
+  build(w, i, method, NO_LIFETIME, &r);
   if (ask(w, &w->clients[i].addr, &r, &msg, answer) == 438 && fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce)) {
     memcpy(w->nonce[i % REQUESTS], nonce.value, nonce.len);
-    build(w, i, FZR_STUN_CHANNEL_BIND, NO_LIFETIME, &r);
+    build(w, i, method, NO_LIFETIME, &r);
     ask(w, &w->clients[i].addr, &r, &msg, answer);
   }
   if (msg.cls != FZR_STUN_SUCCESS)
-    die("a channel was refused");
+    die("a peer was refused");
 }
 
-static void world_init(world *w, unsigned count)
+/* A Send indication of PAYLOAD bytes to the peer of client |i|. */
+static void fill_send(world *w, unsigned i, uint8_t *out)
+{
+  static const uint8_t payload[PAYLOAD];
+  uint8_t txid[FZR_STUN_TXID_LEN];
+  fzr_stun_builder b;
+  fill_random(w, txid, sizeof txid);
+  fzr_stun_build(&b, out, SEND_SIZE, FZR_STUN_SEND, FZR_STUN_INDICATION, txid);
+  fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &w->clients[i].peer);
+  fzr_stun_add(&b, FZR_ATTR_DATA, payload, sizeof payload);
+  if (fzr_stun_build_finish(&b) != SEND_SIZE)
+    die("a Send indication has another size");
+}
+
+static void world_init(world *w, unsigned count, enum manner manner)
 {
   static const fzr_mem hooks = {.size = sizeof hooks, .alloc = counted_alloc, .free = counted_free};
   char password[FZR_STAMP_PASSWORD_LEN + 1];
@@ -237,6 +263,7 @@ static void world_init(world *w, unsigned count)
   config.auth = FZR_AUTH_STAMP;
   config.auth_secret = SECRET;
   config.unauthenticated_rate = FZR_UNLIMITED;
+  config.relay_mode = manner == BY_CHANNEL ? FZR_RELAY_CHANNELS : FZR_RELAY_FULL;
   config.replace_allocations = FZR_REPLACE_NEVER; /* all clients have one username */
   live = 0;
   if (fzr_engine_new(&config, &w->engine, w->now) || fzr_engine_set_wallclock(w->engine, 1700000000, w->now))
@@ -247,7 +274,7 @@ static void world_init(world *w, unsigned count)
     allocate(w, i);
   w->allocated_bytes = live;
   for (unsigned i = count; i-- > 0;)
-    bind_channel(w, i);
+    reach_peer(w, i, manner == BY_INDICATIONS ? FZR_STUN_CREATE_PERMISSION : FZR_STUN_CHANNEL_BIND);
   w->bound_bytes = live;
   for (unsigned s = 0; s < BATCH; s++)
     for (unsigned i = 0; i < SEGMENTS; i++)
@@ -280,23 +307,38 @@ typedef struct bench_case {
   bool down;
   uint16_t method; /* SHAPE_REQUEST */
   double bar;      /* ns; 0: none */
+  bool indications;
 } bench_case;
 
 static const bench_case cases[] = {
-    {"up-gro", "ChannelData, GRO runs of one flow", SHAPE_GRO, false, 0, 25},
-    {"up-run", "ChannelData, datagrams of one flow", SHAPE_RUN, false, 0, 25},
-    {"up-random", "ChannelData, random flows, 32 at a time", SHAPE_RANDOM, false, 0, 100},
-    {"up-single", "ChannelData, random flows, one at a time", SHAPE_SINGLE, false, 0, 0},
-    {"down-gro", "peer packets, GRO runs of one flow", SHAPE_GRO, true, 0, 25},
-    {"down-run", "peer packets, datagrams of one flow", SHAPE_RUN, true, 0, 25},
-    {"down-random", "peer packets, random flows, 32 at a time", SHAPE_RANDOM, true, 0, 100},
-    {"down-single", "peer packets, random flows, one at a time", SHAPE_SINGLE, true, 0, 0},
-    {"binding", "Binding requests", SHAPE_REQUEST, false, FZR_STUN_BINDING, 0},
-    {"refresh", "authenticated Refresh requests", SHAPE_REQUEST, false, FZR_STUN_REFRESH, 0},
+    {"up-gro", "ChannelData, GRO runs of one flow", SHAPE_GRO, false, 0, 25, false},
+    {"up-run", "ChannelData, datagrams of one flow", SHAPE_RUN, false, 0, 25, false},
+    {"up-random", "ChannelData, random flows, 32 at a time", SHAPE_RANDOM, false, 0, 100, false},
+    {"up-single", "ChannelData, random flows, one at a time", SHAPE_SINGLE, false, 0, 0, false},
+    {"down-gro", "peer packets, GRO runs of one flow", SHAPE_GRO, true, 0, 25, false},
+    {"down-run", "peer packets, datagrams of one flow", SHAPE_RUN, true, 0, 25, false},
+    {"down-random", "peer packets, random flows, 32 at a time", SHAPE_RANDOM, true, 0, 100, false},
+    {"down-single", "peer packets, random flows, one at a time", SHAPE_SINGLE, true, 0, 0, false},
+    {"binding", "Binding requests", SHAPE_REQUEST, false, FZR_STUN_BINDING, 0, false},
+    {"refresh", "authenticated Refresh requests", SHAPE_REQUEST, false, FZR_STUN_REFRESH, 0, false},
     {"channel-bind", "authenticated ChannelBind requests (refreshing)", SHAPE_REQUEST, false,
-     FZR_STUN_CHANNEL_BIND, 0},
+     FZR_STUN_CHANNEL_BIND, 0, false},
+    {"send-gro", "Send indications, GRO runs to one peer", SHAPE_GRO, false, 0, 45, true},
+    {"send-run", "Send indications, datagrams to one peer", SHAPE_RUN, false, 0, 45, true},
+    {"send-random", "Send indications, random flows, 32 at a time", SHAPE_RANDOM, false, 0, 0, true},
+    {"send-single", "Send indications, random flows, one at a time", SHAPE_SINGLE, false, 0, 0, true},
+    {"data-gro", "Data indications, GRO runs of one peer", SHAPE_GRO, true, 0, 40, true},
+    {"data-run", "Data indications, datagrams of one peer", SHAPE_RUN, true, 0, 40, true},
+    {"data-random", "Data indications, random flows, 32 at a time", SHAPE_RANDOM, true, 0, 0, true},
+    {"data-single", "Data indications, random flows, one at a time", SHAPE_SINGLE, true, 0, 0, true},
 };
 #define CASES (sizeof cases / sizeof *cases)
+
+/* Of a GRO run. */
+static unsigned segments_of(const bench_case *k)
+{
+  return k->indications ? SEND_SEGMENTS : SEGMENTS;
+}
 
 typedef struct batch {
   fzr_pkt pkts[BATCH];
@@ -313,8 +355,8 @@ static void fill_batch(world *w, const bench_case *k, const request *requests, b
   unsigned who = (unsigned)(next_random(w) % count);
   const size_t n = k->shape == SHAPE_GRO || k->shape == SHAPE_SINGLE ? 1 : BATCH;
   b->rx = (fzr_batch){.in = b->pkts, .count = n, .out = b->verdicts, .room = VERDICTS};
-  b->datagrams = k->shape == SHAPE_GRO ? SEGMENTS : n;
-  const uint32_t size = k->down ? PAYLOAD : PAYLOAD + FZR_CHANNEL_HEADER_LEN;
+  b->datagrams = k->shape == SHAPE_GRO ? segments_of(k) : n;
+  const uint32_t size = k->down ? PAYLOAD : k->indications ? SEND_SIZE : PAYLOAD + FZR_CHANNEL_HEADER_LEN;
   for (size_t i = 0; i < n; i++) {
     if (k->shape == SHAPE_RANDOM && i)
       who = (unsigned)(next_random(w) % count);
@@ -324,13 +366,16 @@ static void fill_batch(world *w, const bench_case *k, const request *requests, b
     fzr_pkt *pkt = &b->pkts[i];
     *pkt = (fzr_pkt){.data = w->slots + i * SLOT, .len = size, .from = c->addr, .to = w->server};
     if (k->shape == SHAPE_GRO) {
-      pkt->len = size * SEGMENTS;
+      pkt->len = size * segments_of(k);
       pkt->seg = (uint16_t)size;
     }
     if (k->shape == SHAPE_REQUEST) {
       pkt->data = requests[who].data;
       pkt->len = requests[who].len;
     }
+    if (k->indications && !k->down)
+      for (size_t segment = 0; segment < (k->shape == SHAPE_GRO ? segments_of(k) : 1); segment++)
+        fill_send(w, who, w->slots + i * SLOT + segment * SEND_SIZE);
     if (k->down) {
       pkt->from = c->peer;
       pkt->to.port = c->port;
@@ -437,7 +482,7 @@ static growth run_growth(unsigned channels)
   enum { EACH = FZR_CHANNEL_MAX - FZR_CHANNEL_MIN };
   growth g = {0};
   world w;
-  world_init(&w, (channels + EACH - 1) / EACH);
+  world_init(&w, (channels + EACH - 1) / EACH, BY_CHANNEL);
   const uint64_t before = live;
   for (unsigned n = 0; n < channels; n++) {
     uint8_t answer[512];
@@ -445,7 +490,7 @@ static growth run_growth(unsigned channels)
     request r;
     const unsigned i = n / EACH;
     if (n % EACH == 0)
-      bind_channel(&w, i); /* whose nonce is kept from then on */
+      reach_peer(&w, i, FZR_STUN_CHANNEL_BIND); /* whose nonce is kept from then on */
     w.channel = (uint16_t)(CHANNEL + 1 + n % EACH);
     w.clients[i].peer.port = (uint16_t)(10000 + n % EACH);
     build(&w, i, FZR_STUN_CHANNEL_BIND, NO_LIFETIME, &r);
@@ -541,22 +586,39 @@ static void report_memory(const world *w)
     status = EXIT_FAILURE; /* no noise in this one */
 }
 
+/* |channels|: what the channels of a relay without permissions take, as many. */
+static void report_permission_memory(const world *w, uint64_t channels)
+{
+  const double each = (double)(w->bound_bytes - w->allocated_bytes - channels) / w->count;
+  printf("| memory per permission | %u | %.0f bytes | %s: 64 |\n", w->count, each, verdict(each, 64));
+  if (each > 64)
+    status = EXIT_FAILURE;
+}
+
 static void report_all(uint64_t packets)
 {
   static const unsigned counts[] = {1, 1000, 16000};
   world w;
   puts("| case | allocations | figure | bar |\n| --- | ---: | ---: | --- |");
   for (size_t n = 0; n < sizeof counts / sizeof *counts; n++) {
-    world_init(&w, counts[n]);
-    for (size_t i = 0; i < CASES; i++)
-      report_case(&cases[i], counts[n], run_case(&w, &cases[i], cases[i].method ? packets / 20 : packets));
-    world_free(&w);
+    for (unsigned indications = 0; indications < 2; indications++) {
+      world_init(&w, counts[n], indications ? BY_INDICATIONS : BY_CHANNEL);
+      for (size_t i = 0; i < CASES; i++)
+        if (cases[i].indications == indications)
+          report_case(&cases[i], counts[n],
+                      run_case(&w, &cases[i], cases[i].method ? packets / 20 : packets));
+      world_free(&w);
+    }
   }
   /* 12,289 was the worst number when tables were doubled. */
   static const unsigned sizes[] = {10000, 12289, 16000};
   for (size_t n = 0; n < sizeof sizes / sizeof *sizes; n++) {
-    world_init(&w, sizes[n]);
+    world_init(&w, sizes[n], BY_CHANNEL);
     report_memory(&w);
+    const uint64_t channels = w.bound_bytes - w.allocated_bytes;
+    world_free(&w);
+    world_init(&w, sizes[n], BY_BOTH);
+    report_permission_memory(&w, channels);
     world_free(&w);
   }
   static const uint32_t used[] = {0, 8192, 16000, 16383};
@@ -587,7 +649,7 @@ static int run_one(const char *name, unsigned allocations, uint64_t packets)
   for (size_t i = 0; i < CASES; i++) {
     if (strcmp(name, cases[i].name) != 0)
       continue;
-    world_init(&w, allocations);
+    world_init(&w, allocations, cases[i].indications ? BY_INDICATIONS : BY_CHANNEL);
     printf("%.1f ns\n", run_case(&w, &cases[i], packets));
     world_free(&w);
     return EXIT_SUCCESS;

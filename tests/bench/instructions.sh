@@ -14,7 +14,7 @@ set -euo pipefail
 limit_percent=110
 figures() {
   cat <<'END'
-up-gro      29   150
+up-gro      17   150
 up-run      133  150
 up-random   369  400
 up-single   437  -
@@ -22,6 +22,14 @@ down-gro    7    150
 down-run    104  150
 down-random 291  400
 down-single 361  400
+send-gro    66   150
+send-run    199  -
+send-random 753  -
+send-single 819  -
+data-gro    44   150
+data-run    196  -
+data-random 515  -
+data-single 603  -
 binding     1378 -
 refresh     20836 -
 turn-up     1514 -
