@@ -22,6 +22,8 @@ static const char *message_of(const fzr_log_record *r)
   case FZR_LOG_ALLOCATION_REPLACED:
   case FZR_LOG_ALLOCATION_ENDED:
     return "Deleted allocation";
+  case FZR_LOG_ALLOCATION_MOVED:
+    return "Moved allocation";
   case FZR_LOG_CHANNEL_BOUND:
     return "Successfully bound channel";
   case FZR_LOG_CHANNEL_REBOUND:
@@ -125,6 +127,8 @@ static const char *attribute_name(unsigned type)
     return "DONT-FRAGMENT";
   case FZR_ATTR_RESERVATION_TOKEN:
     return "RESERVATION-TOKEN";
+  case FZR_ATTR_MOBILITY_TICKET:
+    return "MOBILITY-TICKET";
   default:
     return "attribute";
   }
@@ -273,6 +277,8 @@ static void add_subject(writing *w, const fzr_log_record *r)
   }
   if (r->client)
     add_addr(w, "sender", r->client);
+  if (r->former_client)
+    add_addr(w, "former_sender", r->former_client);
   if (r->port)
     add_number(w, r->event == FZR_LOG_ALLOCATION_CREATED ? "port" : "allocation", r->port);
   add_relayed(w, r);

@@ -315,8 +315,18 @@ typedef struct fzr_config {
    * clients know several relays, they turn to another one.
    */
   bool silent_when_full;
+  /**
+   * Clients may take their allocations along to another address (RFC 8016): an Allocate with an
+   * empty MOBILITY-TICKET is answered with a ticket, and a Refresh with that, from any other
+   * 5-tuple, moves the allocation there, with its relayed address, channels and permissions, in
+   * one round trip. Its old 5-tuple has no allocation any more. Without it 405.
+   *
+   * A ticket is signed with the request, and good for one move. It lasts as long as the allocation,
+   * and with all engines that share `shared` and have this set alike.
+   */
+  bool mobility;
   /** Set it to 0. This release does not look at it. */
-  uint8_t reserved3[2];
+  uint8_t reserved3;
   /**
    * FZR_RELAY_FULL: how many permissions an allocation may have, those that ChannelBind installs
    * included; 0: 1024; FZR_UNLIMITED: no limit. Over it 508.
@@ -1028,6 +1038,8 @@ typedef struct fzr_stats {
   uint64_t permissions_installed;
   /** Of `packets`: [0] came in Send indications, [1] left in Data indications. */
   uint64_t indications[2];
+  /** How often allocations were moved to another 5-tuple: fzr_config.mobility. */
+  uint64_t allocations_moved;
 } fzr_stats;
 
 /**

@@ -191,7 +191,9 @@ enum fzr_log_event {
   /** The application has ended an allocation: see fzr_engine_end_allocation (info). */
   FZR_LOG_ALLOCATION_ENDED = 20,
   /** A permission ended, because the peer may not be reached any more, for `peer_reason` (info). */
-  FZR_LOG_PERMISSION_REVOKED = 21
+  FZR_LOG_PERMISSION_REVOKED = 21,
+  /** A Refresh with a ticket has moved an allocation to `client`, from `former_client` (info). */
+  FZR_LOG_ALLOCATION_MOVED = 22
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */
@@ -312,6 +314,8 @@ typedef struct fzr_log_record {
   const struct fzr_peer_rule *peer_rule;
   /** FZR_LOG_ALLOCATION_CREATED: its IPv4 and IPv6 relayed addresses, or NULL. */
   const fzr_addr *relayed[2];
+  /** FZR_LOG_ALLOCATION_MOVED: the address that the client had before, or NULL. */
+  const fzr_addr *former_client;
 } fzr_log_record;
 
 /**

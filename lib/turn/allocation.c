@@ -2,6 +2,7 @@
 #include "allocation.h"
 
 #include "channel.h"
+#include "extra.h"
 #include "log.h"
 #include "permission.h"
 #include "room.h"
@@ -65,10 +66,32 @@ static int register_allocation(fzr_engine *e, const fzr_addr *client, uint16_t p
   a->port = port;
   a->state = FZRI_ALLOCATION_OPENING;
   a->first_channel = a->first_permission = FZRI_POOL_NONE;
-  a->pending = FZRI_POOL_NONE;
+  a->pending = a->extra = FZRI_POOL_NONE;
   e->by_port[port - e->lowest_port] = index;
   *out = a;
   return 0;
+}
+
+/* Makes what |request| wants beside the usual, if it wants any. */
+static int make_extra(fzr_engine *e, const fzri_allocation_request *request, uint32_t *index)
+{
+  *index = FZRI_POOL_NONE;
+  if (!request->mobile)
+    return 0;
+  fzri_extra *extra = fzri_pool_take(&e->extras, index);
+  if (!extra)
+    return FZR_ERR_NO_MEMORY;
+  extra->mobile = true;
+  if (!e->random(e->random_ctx, (uint8_t *)&extra->id, sizeof extra->id))
+    return 0;
+  fzri_pool_give(&e->extras, *index);
+  return FZR_ERR_NO_RANDOM;
+}
+
+static void drop_extra(fzr_engine *e, uint32_t index)
+{
+  if (index != FZRI_POOL_NONE)
+    fzri_pool_give(&e->extras, index);
 }
 
 static void enter(fzr_engine *e, fzri_allocation *a, fzr_time expires)
@@ -83,21 +106,25 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
 {
   uint16_t port;
   fzri_allocation *a;
-  uint32_t pending_index;
+  uint32_t pending_index, extra;
   int error = take_port(e, false, &port);
   if (error)
     return error;
-  *pending = fzri_pool_take(&e->pendings, &pending_index);
-  if (!*pending) {
-    fzri_shared_give_port(e->shared, port, e->now);
-    return FZR_ERR_NO_MEMORY;
-  }
-  error = register_allocation(e, request->client, port, &a);
+  error = make_extra(e, request, &extra);
   if (error) {
-    fzri_pool_give(&e->pendings, pending_index);
     fzri_shared_give_port(e->shared, port, e->now);
     return error;
   }
+  *pending = fzri_pool_take(&e->pendings, &pending_index);
+  error = *pending ? register_allocation(e, request->client, port, &a) : FZR_ERR_NO_MEMORY;
+  if (error) {
+    if (*pending)
+      fzri_pool_give(&e->pendings, pending_index);
+    drop_extra(e, extra);
+    fzri_shared_give_port(e->shared, port, e->now);
+    return error;
+  }
+  a->extra = extra;
   a->server = *request->server;
   a->families = request->families;
   a->missing = request->missing;
@@ -142,6 +169,8 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   /* They are the new one's now. */
   old->shared_user = 0;
   old->pending = FZRI_POOL_NONE;
+  a->extra = old->extra;
+  old->extra = FZRI_POOL_NONE;
   const fzr_time expires = old->expires;
   fzri_allocation_end(e, old);
   enter(e, a, expires);
@@ -273,5 +302,6 @@ void fzri_allocation_release(fzr_engine *e, fzri_allocation *a)
 {
   e->by_port[a->port - e->lowest_port] = FZRI_POOL_NONE;
   fzri_shared_give_port(e->shared, a->port, e->now);
+  drop_extra(e, a->extra);
   fzri_pool_give(&e->allocations, a->index);
 }

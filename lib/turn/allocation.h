@@ -34,6 +34,7 @@ typedef struct fzri_allocation_request {
   uint8_t missing;   /* enum fzr_family that was asked for and is not to be had, or 0 */
   uint32_t lifetime; /* seconds */
   uint64_t user;     /* already counted in fzr_shared, if they are counted; 0: nobody's */
+  bool mobile;       /* with tickets: see mobility.h */
 } fzri_allocation_request;
 
 /* Makes an allocation that waits for its sockets and queues their PORT_OPEN. The caller fills in txid, key and the

@@ -3,6 +3,7 @@
 
 #include "alternate.h"
 #include "log.h"
+#include "mobility.h"
 #include "room.h"
 
 #define INTEGRITY_LEN   20u /* bytes of MESSAGE-INTEGRITY */
@@ -214,6 +215,7 @@ static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_al
   }
   fzr_stun_add_addr(&reply->builder, FZR_ATTR_XOR_MAPPED_ADDRESS, &a->client);
   fzr_stun_add_u32(&reply->builder, FZR_ATTR_LIFETIME, a->lifetime);
+  fzri_mobility_add_ticket(e, &reply->builder, a);
   if (a->missing)
     fzr_stun_add_address_error(&reply->builder, (enum fzr_family)a->missing, 440);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "authenticate.h"
 
+#include "mobility.h"
+
 #include "../base/utf8.h"
 
 /* Whether the credential is the one that the allocation was used with last; its key is at hand then. For an Allocate to which the
@@ -107,7 +109,7 @@ static unsigned judge(const fzr_engine *e, fzri_request *r, bool has_nonce, enum
 {
   if (!has_nonce)
     return fzri_refuse(r, 401, FZR_REFUSAL_NO_NONCE);
-  if (nonce == FZRI_NONCE_FOREIGN)
+  if (nonce == FZRI_NONCE_FOREIGN && !(r->verified && fzri_mobility_vouches(r)))
     return fzri_refuse(r, 438, FZR_REFUSAL_NONCE_FOREIGN);
   if (nonce == FZRI_NONCE_OLD && !(r->verified && r->of_allocation))
     return fzri_refuse(r, 438, FZR_REFUSAL_NONCE_OLD);
@@ -139,7 +141,8 @@ unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
   r->of_allocation = is_of_allocation(e, r);
   bool excused = r->reached && r->of_allocation && fzri_limits_excuse(r);
   /* Without a good nonce it is 401 or 438 either way; it is computed if that may have to be signed. */
-  const bool wanted = excused || nonce == FZRI_NONCE_FRESH || fzri_scheme_signs_challenges(&e->scheme);
+  const bool wanted = excused || nonce == FZRI_NONCE_FRESH || fzri_mobility_vouches(r) ||
+                      fzri_scheme_signs_challenges(&e->scheme);
   if (wanted && !excused && !fzri_limits_may_prove(&e->limits, r, e->now)) {
     r->dropped = FZR_DROP_RATE_LIMITED;
     return 401;

@@ -6,6 +6,7 @@
 #include "authenticate.h"
 #include "handlers.h"
 #include "log.h"
+#include "mobility.h"
 #include "replace.h"
 
 #include "../base/crypto.h"
@@ -67,6 +68,7 @@ static void take_authenticated(fzr_engine *e, fzri_request *r)
     fzri_answer_error(e, r, 300);
     return;
   }
+  fzri_mobility_look(e, r);
   const unsigned code = fzri_authenticate(e, r);
   if (r->dropped)
     return;
@@ -117,6 +119,7 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   r.attribute = 0;
   r.lack = 0;
   r.credential = (fzr_auth_key){0};
+  r.ticket = FZRI_TICKET_NONE;
   r.of_allocation = r.reached = r.verified = r.authenticated = r.paid = false;
   r.dropped = FZR_DROP_NONE;
   fzr_stun_get(&r.msg, FZR_ATTR_USERNAME, &r.username);

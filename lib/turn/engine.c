@@ -4,6 +4,7 @@
 #include "answer.h"
 #include "channel.h"
 #include "config.h"
+#include "ticket.h"
 #include "permission.h"
 #include "recheck.h"
 #include "replace.h"
@@ -52,6 +53,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->full = c->relay_mode == FZR_RELAY_FULL;
   e->draining = c->draining;
   e->silent_when_full = c->silent_when_full;
+  e->mobility = c->mobility;
   e->policy_fn = c->peer_policy;
   e->policy_ctx = c->peer_policy_ctx;
   e->max_allocations_per_user = c->max_allocations_per_user;
@@ -73,6 +75,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   fzri_pool_init(&e->channels, &e->mem, sizeof(fzri_channel));
   fzri_pool_init(&e->permissions, &e->mem, sizeof(fzri_permission));
   fzri_pool_init(&e->pendings, &e->mem, sizeof(fzri_pending));
+  fzri_pool_init(&e->extras, &e->mem, sizeof(fzri_extra));
 }
 
 static int init_tables(fzr_engine *e, const fzr_config *c)
@@ -128,7 +131,10 @@ static int init_shared(fzr_engine *e, const fzr_config *c)
   if (error)
     return error;
   e->told = &e->shared->told;
-  return fzri_shared_user_key(e->shared, e->random, e->random_ctx, &e->user_key);
+  error = fzri_shared_user_key(e->shared, e->random, e->random_ctx, &e->user_key);
+  if (!error)
+    e->ticket_key = fzri_ticket_key(&e->user_key);
+  return error;
 }
 
 int fzr_engine_new(const fzr_config *config, fzr_engine **out, fzr_time now)
@@ -192,6 +198,7 @@ void fzr_engine_free(fzr_engine *e)
   fzri_peer_policy_free(&e->policy);
   fzri_scheme_free(&e->scheme);
   fzri_nonces_wipe(&e->nonces);
+  fzri_pool_free(&e->extras);
   fzri_pool_free(&e->pendings);
   fzri_pool_free(&e->permissions);
   fzri_pool_free(&e->channels);

@@ -3,6 +3,8 @@
  * is. So what was undone before it was told is never told. */
 #include "allocation.h"
 #include "channel.h"
+#include "extra.h"
+#include "mobility.h"
 
 static void event_of_channel(const fzr_engine *e, const fzri_channel *c, enum fzr_event_type type,
                              fzr_event *event)
@@ -20,6 +22,11 @@ static void event_of_channel(const fzr_engine *e, const fzri_channel *c, enum fz
   event->client = a->client;
   event->local = a->server;
   event->peer = c->peer;
+  if (type == FZR_EVENT_CHANNEL_UNBOUND && c->moved) {
+    const fzri_extra *extra = fzri_extra_of(e, a);
+    event->client = extra->former_client;
+    event->local = extra->former_server;
+  }
 }
 
 static void port_event(const fzri_allocation *a, uint8_t family, enum fzr_event_type type, fzr_event *event)
@@ -42,12 +49,15 @@ static bool relays(const fzr_engine *e, const fzri_channel *c)
 static bool channel_event(fzr_engine *e, fzri_channel *c, fzr_event *event)
 {
   const bool relaying = relays(e, c);
-  const bool other =
-      c->exported && c->exported_own != c->own; /* it was told as another kind: it ends, and begins anew */
+  /* It was told as another kind, or at another address: it ends, and begins anew. */
+  const bool other = c->exported && (c->exported_own != c->own || c->moved);
   if (relaying == c->exported && !(relaying && other))
     return false;
   const enum fzr_event_type type = relaying && !other ? FZR_EVENT_CHANNEL_BOUND : FZR_EVENT_CHANNEL_UNBOUND;
   event_of_channel(e, c, type, event);
+  if (c->moved)
+    fzri_mobility_told(e, fzri_allocation_at(e, c->allocation));
+  c->moved = false;
   c->exported = type == FZR_EVENT_CHANNEL_BOUND;
   c->exported_own = c->exported && c->own;
   return true;

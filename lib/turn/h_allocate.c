@@ -4,6 +4,7 @@
 #include "answer.h"
 #include "handlers.h"
 #include "log.h"
+#include "mobility.h"
 #include "replace.h"
 #include "room.h"
 
@@ -13,6 +14,7 @@
 typedef struct wanted {
   uint8_t families; /* bits */
   uint8_t missing;  /* enum fzr_family */
+  bool mobile;      /* with tickets */
 } wanted;
 
 /* Reads an attribute whose value is its first byte. Returns 0 and the value, or 400. */
@@ -114,7 +116,8 @@ static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t 
 {
   fzri_allocation *a;
   fzri_pending *pending;
-  fzri_allocation_request request = {r->from, r->to, w->families, w->missing, lifetime, 0};
+  fzri_allocation_request request = {r->from,  r->to,     w->families,        w->missing,
+                                     lifetime, .user = 0, .mobile = w->mobile};
   if (fzri_alternate_wanted(e, r))
     return 300;
   if (e->draining)
@@ -173,6 +176,8 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
     fzri_answer_unknown(e, r, types, n);
     return;
   }
+  if (!code)
+    code = fzri_mobility_check_allocate(e, r, &w.mobile);
   if (!code)
     code = begin(e, r, &w, lifetime ? lifetime : FZRI_LIFETIME_DEFAULT);
   if (code)

@@ -17,6 +17,17 @@ typedef struct fzri_method {
   const char *handler; /* its name, for traces */
 } fzri_method;
 
+/* What the MOBILITY-TICKET of a Refresh is worth; see mobility.h. */
+enum fzri_ticket_kind {
+  FZRI_TICKET_NONE = 0,   /* there is none, or nobody has looked */
+  FZRI_TICKET_BAD = 1,    /* none of ours */
+  FZRI_TICKET_OVER = 2,   /* of an allocation that is no more, or the 5-tuple has another one */
+  FZRI_TICKET_HERE = 3,   /* the newest of the allocation of this 5-tuple */
+  FZRI_TICKET_USED = 4,   /* an older one of that: it may be what brought it here */
+  FZRI_TICKET_NEWEST = 5, /* of an allocation that is to move here */
+  FZRI_TICKET_OLD = 6     /* likewise, but it has moved since */
+};
+
 struct fzri_request {
   fzr_stun_msg msg;
   const fzri_method *method;
@@ -34,6 +45,7 @@ struct fzri_request {
   bool reached;                /* the sender has a nonce of ours: the source address is not forged */
   bool verified;               /* MESSAGE-INTEGRITY is that of the username's key */
   bool authenticated;
+  uint8_t ticket;     /* enum fzri_ticket_kind */
   bool paid;          /* limits.h: the error has been paid for */
   uint8_t refusal;    /* enum fzr_refusal, for the log */
   uint16_t attribute; /* that this is about */

@@ -113,7 +113,18 @@ typedef struct fzri_allocation {
   uint64_t shared_user; /* hash of the user whom fzr_shared knows it by; 0: it does not */
   fzri_timer timer;
   fzri_event_node node; /* FZRI_NODE_ALLOCATION */
+  uint32_t extra;       /* its fzri_extra, or FZRI_POOL_NONE */
 } fzri_allocation;
+
+/* See extra.h. */
+typedef struct fzri_extra {
+  uint64_t id; /* mobility: of its tickets */
+  fzr_addr former_client;
+  fzr_addr former_server;
+  uint32_t generation; /* of the newest ticket: how often it has moved */
+  uint32_t untold;     /* channels of which the application knows the former addresses only */
+  bool mobile;         /* there are tickets */
+} fzri_extra;
 
 /* Likewise: in the first line. */
 typedef struct fzri_channel {
@@ -127,6 +138,7 @@ typedef struct fzri_channel {
   bool dead;         /* out of all look-ups; freed when its last event was taken */
   bool own;          /* the peer is the relay itself */
   bool exported_own; /* and the application was told so */
+  bool moved;        /* the application was told of the client's former address */
   uint32_t next;     /* siblings; FZRI_POOL_NONE: end */
   uint32_t prev;
   uint32_t number_hash;
@@ -184,6 +196,7 @@ struct fzr_engine {
   uint32_t oldest_permission; /* FZRI_POOL_NONE: there is none */
   uint32_t newest_permission;
   fzri_pool pendings;
+  fzri_pool extras;
   fzri_event_queue events;
   uint32_t release_allocation; /* its last PORT_CLOSE was taken: freed at the next call */
 
@@ -205,6 +218,8 @@ struct fzr_engine {
   fzr_shared *shared;
   fzri_told *told;           /* that of |shared| */
   fzri_siphash_key user_key; /* likewise */
+  fzri_siphash_key ticket_key;
+  bool mobility; /* allocations may move */
   bool owns_shared;
   bool draining;
   bool silent_when_full;

@@ -13,9 +13,11 @@ typedef struct script {
   fzt_client_state *client;
   uint8_t txid[FZR_STUN_TXID_LEN];
   uint8_t kept_txid[FZR_STUN_TXID_LEN];
-  uint16_t port;      /* relayed port of the last success */
-  uint16_t last_port; /* before that */
-  bool passing;       /* not the last step: nobody reads its outcome, and no nonce need be tried */
+  uint16_t port;          /* relayed port of the last success */
+  uint16_t last_port;     /* before that */
+  uint8_t tickets[2][64]; /* the last MOBILITY-TICKET, and the one before */
+  uint16_t ticket_lens[2];
+  bool passing; /* not the last step: nobody reads its outcome, and no nonce need be tried */
   char outcome[TEXT];
   const char *realm;
 } script;
@@ -99,6 +101,20 @@ static bool nonce_is_good(script *s, const fzr_stun_attr *attr)
   return code == 401; /* a wrong key, but not 438 */
 }
 
+static void tell_ticket(script *s, const fzr_stun_attr *attr)
+{
+  ck_assert_uint_le(attr->len, sizeof s->tickets[0]);
+  if (attr->len == s->ticket_lens[0] && memcmp(attr->value, s->tickets[0], attr->len) == 0) {
+    say(s, "same-ticket");
+    return;
+  }
+  memcpy(s->tickets[1], s->tickets[0], sizeof s->tickets[0]);
+  s->ticket_lens[1] = s->ticket_lens[0];
+  memcpy(s->tickets[0], attr->value, attr->len);
+  s->ticket_lens[0] = attr->len;
+  say(s, "ticket");
+}
+
 static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *attr)
 {
   fzr_addr addr;
@@ -140,6 +156,9 @@ static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *a
     return;
   case FZR_ATTR_FINGERPRINT:
     say(s, "fingerprint");
+    return;
+  case FZR_ATTR_MOBILITY_TICKET:
+    tell_ticket(s, attr);
     return;
   case FZR_ATTR_ALTERNATE_SERVER:
     ck_assert(fzr_stun_attr_plain_addr(attr, &addr));
@@ -345,6 +364,14 @@ static void add_word(const script *s, fzr_stun_builder *b, const char *word)
     fzr_stun_add(b, FZR_ATTR_EVEN_PORT, "\x80", 1);
   } else if (strcmp(word, "token") == 0) {
     fzr_stun_add(b, FZR_ATTR_RESERVATION_TOKEN, "12345678", 8);
+  } else if (strcmp(word, "mobile") == 0) {
+    fzr_stun_add(b, FZR_ATTR_MOBILITY_TICKET, "", 0);
+  } else if (strcmp(word, "ticket") == 0 || strcmp(word, "old-ticket") == 0) {
+    const unsigned old = word[0] == 'o';
+    fzr_stun_add(b, FZR_ATTR_MOBILITY_TICKET, s->tickets[old], s->ticket_lens[old]);
+  } else if (strcmp(word, "forged-ticket") == 0) {
+    fzr_stun_add(b, FZR_ATTR_MOBILITY_TICKET, s->tickets[0], s->ticket_lens[0]);
+    b->data[b->len - 1] ^= 1;
   } else if (starts(word, "unknown=", &rest) || starts(word, "optional=", &rest)) {
     fzr_stun_add(b, (uint16_t)strtoul(rest, NULL, 0), "abc", 3);
   } else if (starts(word, "attr=", &rest)) {
@@ -601,7 +628,8 @@ static void run_steps(script *s, const char *steps)
 }
 
 /* Words of a config: dual (the default) v4 v6 loopback static rest draining ports=N channels=N users=N bandwidth=N rate=N
- * errors=N proofs=N outlive realm=R second channels-only permissions=N all-channels=N alternate4=ADDR alternate6=ADDR over=N */
+ * errors=N proofs=N outlive realm=R second channels-only permissions=N all-channels=N alternate4=ADDR alternate6=ADDR
+ * over=N mobility */
 static void configure(script *s, fzr_config *config, const char *words)
 {
   static const fzr_user users[] = {{"alice", "wonderland"}, {"bob", "builder"}};
@@ -648,6 +676,8 @@ static void configure(script *s, fzr_config *config, const char *words)
       config->max_permissions_per_allocation = (uint32_t)atoi(rest);
     } else if (starts(word, "all-channels=", &rest)) {
       config->max_channels = (uint32_t)atoi(rest);
+    } else if (strcmp(word, "mobility") == 0) {
+      config->mobility = true;
     } else if (starts(word, "alternate4=", &rest)) {
       config->alternate_ip4 = fzt_addr(rest);
     } else if (starts(word, "alternate6=", &rest)) {

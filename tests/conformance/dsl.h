@@ -30,6 +30,7 @@
  * Words of a request (authenticated with everything that is right unless they say otherwise):
  *   anonymous (nothing of it) no-user no-mi no-nonce no-realm bad-mi bad-nonce other-nonce realm=R user=U same-tid kept-tid
  *   transport=N lifetime=N req=N add=N chan=N peer=ADDR df even token unknown=N optional=N attr=N:HEX software=S
+ *   mobile (an empty MOBILITY-TICKET) ticket (the last that the relay gave) old-ticket (the one before) forged-ticket
  *   fingerprint bad-fingerprint indication success late=N:HEX (behind MESSAGE-INTEGRITY) truncated
  *
  * What comes out is written in words too, and compared as text: "success" or "error CODE", then each attribute in the order of

@@ -33,6 +33,21 @@ static void expect_end(const fzr_log_record *record, const char *message, const 
   ck_assert_msg(strstr(line, message) != NULL && strstr(line, expected) != NULL, "%s: %s", reason, line);
 }
 
+START_TEST(test_moved)
+{
+  const fzr_addr now = fzt_addr("192.0.2.9:53"), before = fzt_addr("192.0.2.9:54");
+  const fzr_log_record record = {.level = FZR_LOG_INFO,
+                                 .event = FZR_LOG_ALLOCATION_MOVED,
+                                 .client = &now,
+                                 .former_client = &before,
+                                 .port = 50000};
+  const char *line = line_of(&record);
+  ck_assert_msg(strstr(line, "Moved allocation") && strstr(line, "sender=192.0.2.9:53") &&
+                    strstr(line, "former_sender=192.0.2.9:54") && strstr(line, "allocation=50000"),
+                "%s", line);
+}
+END_TEST
+
 START_TEST(test_ends)
 {
   static const struct {
@@ -91,6 +106,7 @@ int main(void)
 {
   Suite *suite = suite_create("engine_log");
   TCase *tc = tcase_create("engine_log");
+  tcase_add_test(tc, test_moved);
   tcase_add_test(tc, test_ends);
   tcase_add_test(tc, test_channels_that_are_revoked);
   suite_add_tcase(suite, tc);

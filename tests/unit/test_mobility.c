@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Allocations that move with their clients: what tickets are, what the application is told, and what does not go. What is answered is
+ * in tests/conformance/allocations.c. */
+#include "relay.h"
+
+#include "turn/ticket.h"
+
+static fzt_relay relay;
+static fzt_client_state client;
+static uint8_t ticket[64];
+static uint16_t ticket_len;
+static unsigned moved_logs;
+static const fzr_addr peer = {{203, 0, 113, 9}, 0, 5000, FZR_FAMILY_IPV4, 0};
+
+static void note(void *ctx, const fzr_log_record *record)
+{
+  (void)ctx;
+  if (record->event != FZR_LOG_ALLOCATION_MOVED)
+    return;
+  moved_logs++;
+  ck_assert(!fzr_addr_equal(record->client, record->former_client));
+}
+
+static void keep_ticket(const fzr_stun_msg *msg)
+{
+  fzr_stun_attr attr;
+  ck_assert(fzr_stun_get(msg, FZR_ATTR_MOBILITY_TICKET, &attr));
+  ck_assert_uint_le(attr.len, sizeof ticket);
+  memcpy(ticket, attr.value, attr.len);
+  ticket_len = attr.len;
+}
+
+/* An Allocate that asks for tickets. */
+static int allocate_mobile(fzt_relay *r, fzt_client_state *c)
+{
+  uint8_t buffer[512];
+  fzr_stun_builder b;
+  fzr_stun_msg msg;
+  ck_assert_int_eq(fzt_allocate(r, c), 0); /* for a nonce */
+  ck_assert_int_eq(fzt_refresh(r, c, 0), 0);
+  fzt_begin(r, c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add(&b, FZR_ATTR_MOBILITY_TICKET, NULL, 0);
+  const int code = fzt_finish(r, c, &b, &msg);
+  if (code == 0) {
+    fzr_addr relayed;
+    ck_assert(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed));
+    c->relayed_port = relayed.port;
+    keep_ticket(&msg);
+  }
+  return code;
+}
+
+static size_t build_move(fzt_relay *r, const fzt_client_state *c, uint8_t *buffer, size_t cap)
+{
+  fzr_stun_builder b;
+  fzt_begin(r, c, &b, buffer, cap, FZR_STUN_REFRESH);
+  fzr_stun_add(&b, FZR_ATTR_MOBILITY_TICKET, ticket, ticket_len);
+  fzr_stun_add_integrity(&b, c->key, FZR_STUN_KEY_LEN);
+  const int len = fzr_stun_build_finish(&b);
+  ck_assert_int_gt(len, 0);
+  return (size_t)len;
+}
+
+/* The Refresh that takes the allocation to where |c| is now: answered, with the next ticket. */
+static void move(fzt_relay *r, const fzt_client_state *c)
+{
+  uint8_t buffer[512];
+  fzr_stun_msg msg;
+  const size_t len = build_move(r, c, buffer, sizeof buffer);
+  fzt_client(r, &c->addr, &c->server, buffer, len);
+  ck_assert_uint_eq(r->answer_count, 1);
+  ck_assert_int_eq(fzr_stun_read(r->answers[0].data, r->answers[0].len, &msg), 0);
+  ck_assert_uint_eq(msg.cls, FZR_STUN_SUCCESS);
+  ck_assert(fzr_stun_verify(&msg, c->key, FZR_STUN_KEY_LEN));
+  ck_assert(fzr_addr_equal(&r->answers[0].to, &c->addr));
+  keep_ticket(&msg);
+}
+
+static void setup(void)
+{
+  fzr_config config = fzt_config(&relay);
+  config.mobility = true;
+  config.log = note;
+  config.log_level = FZR_LOG_INFO;
+  moved_logs = 0;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&client, "198.51.100.1:4000");
+  ck_assert_int_eq(allocate_mobile(&relay, &client), 0);
+}
+
+static void teardown(void)
+{
+  fzt_relay_free(&relay);
+}
+
+START_TEST(test_ticket)
+{
+  const fzri_siphash_key users = {1, 2}, others = {1, 3};
+  const fzri_siphash_key key = fzri_ticket_key(&users), other = fzri_ticket_key(&others);
+  const fzri_ticket said = {.id = 0x0123456789abcdef, .generation = 0xfffffffe, .port = 50001};
+  fzri_ticket next = said, read;
+  uint8_t text[FZRI_TICKET_LEN], again[FZRI_TICKET_LEN], different[FZRI_TICKET_LEN];
+  fzri_ticket_write(&key, &said, text);
+  fzri_ticket_write(&key, &said, again);
+  ck_assert_mem_eq(text, again, sizeof text);
+  ck_assert(fzri_ticket_read(&key, text, sizeof text, &read));
+  ck_assert(read.id == said.id && read.generation == said.generation && read.port == said.port);
+  next.generation++;
+  fzri_ticket_write(&key, &next, different);
+  unsigned same = 0;
+  for (size_t i = 0; i < sizeof text; i++)
+    same += text[i] == different[i];
+  ck_assert_uint_lt(same, 4); /* nothing of what it says shows */
+  ck_assert(!fzri_ticket_read(&other, text, sizeof text, &read));
+  ck_assert(!fzri_ticket_read(&key, text, sizeof text - 1, &read));
+  ck_assert(!fzri_ticket_read(&key, NULL, 0, &read));
+  for (size_t bit = 0; bit < 8 * sizeof text; bit++) {
+    text[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    ck_assert(!fzri_ticket_read(&key, text, sizeof text, &read));
+    text[bit / 8] ^= (uint8_t)(1u << bit % 8);
+  }
+}
+END_TEST
+
+/* The application hears that each channel ends at the old address, before it begins at the new one. */
+START_TEST(test_events)
+{
+  const fzr_addr from = client.addr;
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  ck_assert_uint_eq(relay.event_count, 1);
+  const fzr_event bound = relay.events[0];
+  client.addr = fzt_addr("192.0.2.99:1234");
+  move(&relay, &client);
+  ck_assert_uint_eq(relay.event_count, 2);
+  ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_CHANNEL_UNBOUND);
+  ck_assert(fzr_addr_equal(&relay.events[0].client, &from));
+  ck_assert_uint_eq(relay.events[0].flow, bound.flow);
+  ck_assert_ptr_eq(relay.events[0].io, bound.io);
+  ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_CHANNEL_BOUND);
+  ck_assert(fzr_addr_equal(&relay.events[1].client, &client.addr));
+  ck_assert_uint_eq(relay.events[1].channel, 0x4000);
+  ck_assert_uint_eq(moved_logs, 1);
+  fzr_stats stats;
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
+  ck_assert_uint_eq(stats.allocations_moved, 1);
+  ck_assert_uint_eq(stats.allocations, 1);
+  ck_assert_uint_eq(stats.channels, 1);
+  /* It ends where it is. */
+  ck_assert_int_eq(fzr_engine_end_allocation(relay.engine, &from, &client.server, relay.now),
+                   FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_engine_end_allocation(relay.engine, &client.addr, &client.server, relay.now), 0);
+  fzt_pass(&relay, 0);
+  ck_assert_uint_eq(relay.event_count, 2);
+  ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_CHANNEL_UNBOUND);
+  ck_assert(fzr_addr_equal(&relay.events[0].client, &client.addr));
+  ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_PORT_CLOSE);
+}
+END_TEST
+
+/* It moves and ends in one batch, before the application takes events: its channel ends once, at the address that was told. */
+START_TEST(test_moved_and_ended_at_once)
+{
+  uint8_t first[512], second[512];
+  fzr_stun_builder b;
+  const fzr_addr from = client.addr;
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  client.addr = fzt_addr("192.0.2.99:1234");
+  const size_t first_len = build_move(&relay, &client, first, sizeof first);
+  client.nonce_len = 0;
+  ck_assert_int_eq(fzt_refresh(&relay, &client, 600), 401);
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
+  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+  memcpy(client.nonce, nonce.value, nonce.len);
+  client.nonce_len = nonce.len;
+  fzt_begin(&relay, &client, &b, second, sizeof second, FZR_STUN_REFRESH);
+  fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, 0);
+  fzr_stun_add_integrity(&b, client.key, FZR_STUN_KEY_LEN);
+  const int second_len = fzr_stun_build_finish(&b);
+  fzr_pkt pkts[2] = {{.data = first, .len = (uint32_t)first_len, .from = client.addr, .to = client.server},
+                     {.data = second, .len = (uint32_t)second_len, .from = client.addr, .to = client.server}};
+  fzt_client_run(&relay, pkts, 2);
+  ck_assert_uint_eq(relay.answer_count, 2);
+  ck_assert_uint_eq(relay.event_count, 2);
+  ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_CHANNEL_UNBOUND);
+  ck_assert(fzr_addr_equal(&relay.events[0].client, &from));
+  ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_PORT_CLOSE);
+}
+END_TEST
+
+/* Twice within one batch: the second time there is no answer, and the client asks again. */
+START_TEST(test_twice_at_once)
+{
+  uint8_t first[512], second[512];
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  fzt_client_state there = client;
+  there.addr = fzt_addr("192.0.2.99:1234");
+  const size_t len = build_move(&relay, &there, first, sizeof first);
+  /* The next ticket is not known before the answer: with the one that there is, and a nonce of its own. */
+  fzt_client_state further = client;
+  further.addr = fzt_addr("192.0.2.98:1234");
+  further.nonce_len = 0;
+  ck_assert_int_eq(fzt_refresh(&relay, &further, 600), 401);
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
+  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+  memcpy(further.nonce, nonce.value, nonce.len);
+  further.nonce_len = nonce.len;
+  const size_t further_len = build_move(&relay, &further, second, sizeof second);
+  fzr_pkt pkts[2] = {
+      {.data = first, .len = (uint32_t)len, .from = there.addr, .to = there.server},
+      {.data = second, .len = (uint32_t)further_len, .from = further.addr, .to = further.server}};
+  fzt_client_run(&relay, pkts, 2);
+  ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert(fzr_addr_equal(&relay.answers[0].to, &there.addr));
+  fzt_client(&relay, &further.addr, &further.server, second, further_len);
+  ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert(fzr_addr_equal(&relay.answers[0].to, &further.addr));
+  ck_assert_uint_eq(relay.event_count, 2);
+  ck_assert(fzr_addr_equal(&relay.events[0].client, &there.addr));
+  ck_assert(fzr_addr_equal(&relay.events[1].client, &further.addr));
+}
+END_TEST
+
+/* Who hears a Refresh and sends it on from an address of his own, later, gets nothing; if he is the first, the client gets its
+ * allocation back by one request more. */
+START_TEST(test_replayed)
+{
+  uint8_t heard[512];
+  const fzr_addr thief = fzt_addr("192.0.2.66:666");
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  client.addr = fzt_addr("192.0.2.99:1234");
+  const size_t len = build_move(&relay, &client, heard, sizeof heard);
+  fzt_client(&relay, &client.addr, &client.server, heard, len);
+  ck_assert_uint_eq(relay.answer_count, 1);
+  fzt_client(&relay, &thief, &client.server, heard, len);
+  ck_assert_uint_eq(relay.answer_count, 1);
+  fzr_stun_msg msg;
+  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
+  ck_assert_uint_eq(fzr_stun_error_code(&msg), 438);
+  fzt_peer(&relay, &peer, client.relayed_port, (const uint8_t *)"data", 4);
+  ck_assert(fzr_addr_equal(&relay.verdicts[0].to, &client.addr));
+}
+END_TEST
+
+/* Addresses are the client's own affair, a hundred times; and nothing is left of any of it. */
+START_TEST(test_there_and_back)
+{
+  const fzr_addr places[2] = {client.addr, fzt_addr("192.0.2.99:1234")};
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  const uint64_t memory = relay.mem.live;
+  for (unsigned i = 1; i <= 100; i++) {
+    client.addr = places[i % 2];
+    move(&relay, &client);
+    fzt_peer(&relay, &peer, client.relayed_port, (const uint8_t *)"data", 4);
+    ck_assert_uint_eq(relay.verdict_count, 1);
+    ck_assert_uint_eq(relay.verdicts[0].action, FZR_ACT_FORWARD);
+    ck_assert(fzr_addr_equal(&relay.verdicts[0].to, &client.addr));
+  }
+  ck_assert_uint_eq(relay.mem.live, memory);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("mobility");
+  TCase *tc = tcase_create("mobility");
+  tcase_add_checked_fixture(tc, setup, teardown);
+  tcase_add_test(tc, test_ticket);
+  tcase_add_test(tc, test_events);
+  tcase_add_test(tc, test_moved_and_ended_at_once);
+  tcase_add_test(tc, test_twice_at_once);
+  tcase_add_test(tc, test_replayed);
+  tcase_add_test(tc, test_there_and_back);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
