@@ -280,9 +280,11 @@ typedef struct fzr_config {
   /** Answers held until taken; 0: 256; a power of two. */
   uint32_t answer_ring;
   /**
-   * Error answers a second for a 5-tuple, so that a client which asks again and again waits for its
-   * own time-out: 0: 10; FZR_UNLIMITED: no limit. Ten times that at once, and a hundred times that
-   * for peers that an allocation's client may not have.
+   * Error answers a second for a 5-tuple; 0: 10; FZR_UNLIMITED: no limit. A client that asks for
+   * the same again and again gets no more of them in any second, half of them at once, and then
+   * waits for its own time-out. The same is: of one method, refused with one error code, for the
+   * same channel and peers. Requests that differ get ten times the rate at once. Those for peers
+   * that an allocation's client may not have get a hundred times that.
    */
   uint32_t error_rate;
 
@@ -826,7 +828,7 @@ FZR_API int fzr_engine_set_peer_rules(fzr_engine *engine, const fzr_peer_rule *r
  * that were made without a limit for their user are not counted for him. Rates begin anew:
  * everybody has what he may have at once; but who has used up the bandwidth of his allocation waits
  * as he would have, at most as long as an empty bucket takes to fill. O(1). Takes memory for the
- * rates, some 130 kB, before it gives that of the old ones back. Each engine of an fzr_shared has
+ * rates, some 200 kB, before it gives that of the old ones back. Each engine of an fzr_shared has
  * to be told, on its own thread.
  *
  * Returns 0, or, with nothing changed:

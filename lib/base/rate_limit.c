@@ -99,6 +99,12 @@ uint64_t fzri_rate_tuple(const fzri_rate_limit *limit, const fzr_addr *client, c
   return tag_of(limit, tuple, sizeof tuple);
 }
 
+uint64_t fzri_rate_each(const fzri_rate_limit *limit, uint64_t who, uint64_t what)
+{
+  const uint64_t both[] = {who, what};
+  return tag_of(limit, both, sizeof both);
+}
+
 /* The bucket of |who|, or the one of its set that is nearest to full. */
 static fzri_rate_entry *find(const fzri_rate_limit *limit, uint64_t who)
 {

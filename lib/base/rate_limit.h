@@ -46,6 +46,8 @@ void fzri_rate_limit_free(fzri_rate_limit *limit);
 uint64_t fzri_rate_prefix(const fzri_rate_limit *limit, const fzr_addr *source, unsigned kind);
 uint64_t fzri_rate_tuple(const fzri_rate_limit *limit, const fzr_addr *client, const fzr_addr *server,
                          unsigned kind);
+/* One of the buckets that |who|, which these functions gave, has for each |what|. */
+uint64_t fzri_rate_each(const fzri_rate_limit *limit, uint64_t who, uint64_t what);
 
 /* Takes |amount| tokens of |who|. A newcomer takes over the bucket as it is, not a full one, or a flood from many would never run
  * dry. Returns whether they were there. */

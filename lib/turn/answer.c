@@ -116,7 +116,7 @@ void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply
 /* Returns whether there is to be one. */
 static bool begin_error(fzr_engine *e, fzri_request *r, fzri_reply *reply, unsigned code)
 {
-  if (!fzri_limits_error(&e->limits, r, e->now)) {
+  if (!fzri_limits_error(&e->limits, r, code, e->now)) {
     r->dropped = FZR_DROP_RATE_LIMITED;
     return false;
   }
@@ -224,7 +224,7 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
                           bool fingerprint)
 {
   fzri_reply reply;
-  if (code && !fzri_limits_late_error(&e->limits, &a->client, &a->server, e->now)) {
+  if (code && !fzri_limits_late_error(&e->limits, &a->client, &a->server, code, e->now)) {
     e->stats.dropped[FZR_DROP_RATE_LIMITED]++;
     return;
   }

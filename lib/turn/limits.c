@@ -3,12 +3,21 @@
 
 #include "request.h"
 
+#include "../base/bytes.h"
+
+#include <string.h>
+
 #define ERROR_RATE  10u  /* errors a second for a 5-tuple */
 #define ERROR_BURST 10u  /* seconds of them at once: after a restart a client hears of each of its channels */
 #define ERROR_COST  100u /* tokens of its bucket */
+#define PEERS_READ  32u  /* of a request: by them a repeat is known */
 #define PROOF_RATE  20000u /* a second: 2 to 4 % of a core */
 #define PROOF_SIZE  512u   /* bytes of a message that are one token's worth of hashing */
 #define OWN_SIZE    1500u  /* no client sends a request in fragments */
+
+/* Tokens, of which a second's errors are as many as there may be of them: so half of the errors are had at once, and half each second, and
+ * no second has more than it may. */
+#define REPEAT_COST 2u
 
 /* A 5-tuple has three buckets, and a prefix two, so that nobody can use up another's: who forges a source address has no nonce of
  * it, and who is reached at one need not have a key. */
@@ -32,6 +41,9 @@ int fzri_limits_init(fzri_limits *limits, fzri_mem *mem, const fzr_config *confi
   int error =
       fzri_rate_limit_init(&limits->tuples, mem, errors * ERROR_COST, ERROR_BURST * errors * ERROR_COST, key);
   if (!error)
+    error =
+        fzri_rate_limit_init(&limits->repeats, mem, errors, errors > REPEAT_COST ? errors : REPEAT_COST, key);
+  if (!error)
     error = fzri_rate_limit_init(&limits->prefixes, mem, strangers, config->unauthenticated_burst, key);
   if (error)
     fzri_limits_free(limits);
@@ -41,6 +53,7 @@ int fzri_limits_init(fzri_limits *limits, fzri_mem *mem, const fzr_config *confi
 void fzri_limits_free(fzri_limits *limits)
 {
   fzri_rate_limit_free(&limits->prefixes);
+  fzri_rate_limit_free(&limits->repeats);
   fzri_rate_limit_free(&limits->tuples);
 }
 
@@ -82,21 +95,69 @@ static bool take_of_prefix(fzri_limits *limits, const fzri_request *r, fzr_time 
          fzri_rate_limit_take_own(prefixes, fzri_rate_prefix(prefixes, r->from, OF_THE_REACHED), 1, now);
 }
 
-bool fzri_limits_error(fzri_limits *limits, const fzri_request *r, fzr_time now)
+/* What was refused, so that a client which asks for the same again is known by it, whatever transaction it makes of that. */
+static uint64_t what_was_refused(unsigned method, unsigned code)
+{
+  return (uint64_t)method << 32 | code;
+}
+
+/* Nothing but a client's own requests can come out the same: whose they are is hashed with a key. */
+static uint64_t mix(uint64_t what, uint64_t more)
+{
+  what = (what ^ more) * 0x9e3779b97f4a7c15u;
+  return what ^ what >> 32;
+}
+
+/* The same with the channel and the peers that |r| names: a client hears of each of many at once. */
+static uint64_t with_peers(const fzri_request *r, uint64_t what)
+{
+  fzr_stun_attr attr;
+  fzr_addr peer;
+  uint64_t words[sizeof peer / sizeof(uint64_t)];
+  uint16_t offset = 0;
+  unsigned left = PEERS_READ;
+  while (left && fzr_stun_next(&r->msg, &offset, &attr) && attr.type != FZR_ATTR_MESSAGE_INTEGRITY) {
+    if (attr.type == FZR_ATTR_CHANNEL_NUMBER && attr.len == 4)
+      what = mix(what, fzri_get16(attr.value));
+    if (attr.type != FZR_ATTR_XOR_PEER_ADDRESS || !fzr_stun_attr_addr(&r->msg, &attr, &peer))
+      continue;
+    memcpy(words, &peer, sizeof words);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+      what = mix(what, words[i]);
+    left--;
+  }
+  return what;
+}
+
+static uint64_t repeat_of(const fzri_limits *limits, const fzri_request *r, uint64_t tuple, unsigned code)
+{
+  const uint64_t what = what_was_refused(r->msg.method, code);
+  return fzri_rate_each(&limits->repeats, tuple, r->method->names_peers ? with_peers(r, what) : what);
+}
+
+bool fzri_limits_error(fzri_limits *limits, const fzri_request *r, unsigned code, fzr_time now)
 {
   const uint64_t tuple = tuple_of(limits, r), cost = error_cost(r);
   /* Looked at first: a client that floods must not use up what its neighbours have together. */
   if (!r->paid && !fzri_rate_limit_has_own(&limits->tuples, tuple, cost, now))
     return false;
+  const uint64_t repeat = repeat_of(limits, r, tuple, code);
+  if (!fzri_rate_limit_has_own(&limits->repeats, repeat, REPEAT_COST, now))
+    return false;
   if (!r->authenticated && !take_of_prefix(limits, r, now))
     return false;
-  return r->paid || fzri_rate_limit_take_own(&limits->tuples, tuple, cost, now);
+  return (r->paid || fzri_rate_limit_take_own(&limits->tuples, tuple, cost, now)) &&
+         fzri_rate_limit_take_own(&limits->repeats, repeat, REPEAT_COST, now);
 }
 
-bool fzri_limits_late_error(fzri_limits *limits, const fzr_addr *client, const fzr_addr *server, fzr_time now)
+bool fzri_limits_late_error(fzri_limits *limits, const fzr_addr *client, const fzr_addr *server,
+                            unsigned code, fzr_time now)
 {
   const uint64_t tuple = fzri_rate_tuple(&limits->tuples, client, server, OF_THE_AUTHENTICATED);
-  return fzri_rate_limit_take_own(&limits->tuples, tuple, ERROR_COST, now);
+  const uint64_t repeat = fzri_rate_each(&limits->repeats, tuple, what_was_refused(FZR_STUN_ALLOCATE, code));
+  return fzri_rate_limit_has_own(&limits->repeats, repeat, REPEAT_COST, now) &&
+         fzri_rate_limit_take_own(&limits->tuples, tuple, ERROR_COST, now) &&
+         fzri_rate_limit_take_own(&limits->repeats, repeat, REPEAT_COST, now);
 }
 
 /* The key that an allocation was used with is tried, too. */

@@ -12,6 +12,7 @@ typedef struct fzri_request fzri_request; /* request.h */
 typedef struct fzri_limits {
   fzri_rate_limit prefixes; /* answers to strangers; answers and proofs in vain of those who can be reached */
   fzri_rate_limit tuples;   /* errors */
+  fzri_rate_limit repeats;  /* the same error again, for the same request */
   uint64_t proof_rate;      /* 0: no limit */
   uint64_t proof_tries;     /* of one request: as many as a username may have keys; the owner sets it */
   fzri_bucket proofs[2];    /* [1]: for those whose nonce shows that they can be reached */
@@ -28,12 +29,12 @@ bool fzri_limits_binding(fzri_limits *limits, const fzr_addr *from, fzr_time now
 /* Whether strangers of the prefix of |from| have used up all answers: for the log. */
 bool fzri_limits_are_used_up(const fzri_limits *limits, const fzr_addr *from, fzr_time now);
 
-/* Whether |r| may be answered with an error; takes what it costs. */
-bool fzri_limits_error(fzri_limits *limits, const fzri_request *r, fzr_time now);
+/* Whether |r| may be answered with the error |code|; takes what it costs. */
+bool fzri_limits_error(fzri_limits *limits, const fzri_request *r, unsigned code, fzr_time now);
 
 /* The same for an Allocate of |client| to |server| that was authenticated and ends late. */
 bool fzri_limits_late_error(fzri_limits *limits, const fzr_addr *client, const fzr_addr *server,
-                            fzr_time now);
+                            unsigned code, fzr_time now);
 
 /* Whether what |r|, of an allocation's own user and 5-tuple, costs when its MESSAGE-INTEGRITY turns out wrong is no more than what a right
  * one costs: then it is always computed. Who sees the nonce of a client and forges its address could silence it otherwise; as it is

@@ -28,6 +28,7 @@ from harness import (DEADLINE, EchoPeers, Process, Relay, answers_binding, bindi
 BINARY = sys.argv.pop(1)
 WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
 V4, V6 = socket.AF_INET, socket.AF_INET6
+SO_TIMESTAMPNS = 35  # Linux; Python has no name for it
 
 
 def new_client(relay, salt=None, address=None):
@@ -357,38 +358,50 @@ class Limits(unittest.TestCase):
         return got
 
     def test_a_client_in_a_loop_disturbs_nobody(self):
-        """One that asks at once again when it is told of an error, as some do after a restart of the relay: it gets 100 answers at once and then
-        10 a second, and a neighbour of the same /24 all of his, at the first try."""
-        rate, burst = 10, 100
+        """One that asks at once again when it is told of an error, as some do after a restart of the relay: no second has more than 10
+        answers to it, and a neighbour of the same /24 gets all of his, at the first try."""
+        rate = 10
         with Relay(BINARY, "--unauthenticated-rate", "300") as relay, new_client(relay) as client, new_client(relay) as neighbour:
             with self.assertRaises(Refused):
                 client.refresh(600)  # takes a nonce
             neighbour.retransmit = (DEADLINE,)
             neighbour.allocate()
-            asked = 0
-            sent, got, start = 1, 1, time.monotonic()
-            request = stun.build(stun.REFRESH, stun.REQUEST, stun.new_transaction(), [
-                (stun.USERNAME, client.username.encode()), (stun.REALM, b"firezone"), (stun.NONCE, client.nonce)], client.key)
-            while time.monotonic() < start + 1.0 or sent <= 4 * burst or asked < 10:
-                client.socket.send(request)
-                sent += 1
-                if sent % 50 == 0:
-                    self.be_read(relay)
-                while select.select([client.socket], [], [], 0)[0]:
-                    self.assertEqual(stun.Message(client.socket.recv(2000)).error(), 437)
-                    got += 1
+            client.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            asked, sent, answers = 0, 0, []
+            start = time.monotonic()
+            while time.monotonic() < start + 4.0 or sent <= 400 or asked < 10:
+                for _ in range(10):
+                    client.socket.send(stun.build(stun.REFRESH, stun.REQUEST, stun.new_transaction(), [
+                        (stun.USERNAME, client.username.encode()), (stun.REALM, b"firezone"), (stun.NONCE, client.nonce)], client.key))
+                    sent += 1
+                self.be_read(relay)
+                answers += self.take_errors(client.socket, 437)
                 if time.monotonic() > start + 0.05 * asked:
                     asked += 1
-                    self.be_read(relay)
                     neighbour.binding()
                     neighbour.refresh(600)
                     with self.assertRaises(Refused) as refused:  # errors, too
-                        neighbour.bind(("127.0.0.1", 0))
+                        neighbour.bind((f"224.0.1.{asked % 250}", 9))
                     self.assertEqual(refused.exception.code, 403)
-            got = self.count_answers(relay, client.socket, sent, got)
             seconds = time.monotonic() - start
-            self.assertTrue(burst - 1 <= got <= burst + rate * seconds + 1, got)
+            wait_for(lambda: answers.extend(self.take_errors(client.socket, 437)) or len(answers) + dropped(relay, "rate_limited") >= sent,
+                     "each request to be answered or dropped")
+            self.assertEqual(len(answers) + dropped(relay, "rate_limited"), sent)
+            # As the kernel has them; the relay may have had to wait for the processor between its look at the clock and that.
+            most = max(sum(t <= other <= t + 1 for other in answers) for t in answers)
+            print(f"{sent} requests in {seconds:.1f} s, {len(answers)} answers, at most {most} in a second")
+            self.assertLessEqual(most, rate)
+            self.assertGreaterEqual(len(answers), rate // 2 * int(seconds))  # and it goes on hearing
             client.allocate()  # what it has a right to it gets at once
+
+    def take_errors(self, s, code):
+        """Reads the answers that are there, all of which have to be errors of that code. Returns when they came, in seconds."""
+        times = []
+        while select.select([s], [], [], 0)[0]:
+            data, ancillary, _, _ = s.recvmsg(2000, 100)
+            self.assertEqual(stun.Message(data).error(), code)
+            times += [sec + nsec / 1e9 for _, kind, value in ancillary if kind == SO_TIMESTAMPNS for sec, nsec in [struct.unpack("qq", value)]]
+        return times
 
     def test_strangers_are_answered_at_a_rate(self):
         rate, burst = 20, 40

@@ -519,10 +519,10 @@ START_TEST(test_late_errors_are_limited)
   config.error_rate = 10;
   fzt_relay_init(&relay, &config);
   fzt_client_init(&c, "198.51.100.1:4000");
-  for (int i = 0; i < 105; i++) {
+  for (int i = 0; i < 10; i++) {
     relay.open_errors[0] = FZR_ERR_IO;
     relay.open_error_count = 1;
-    ck_assert_int_eq(fzt_allocate(&relay, &c), i < 100 ? 508 : -1);
+    ck_assert_int_eq(fzt_allocate(&relay, &c), i < 5 ? 508 : -1);
   }
   fzr_stats stats;
   ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
@@ -770,9 +770,8 @@ START_TEST(test_long_proofs_in_vain_of_an_allocation_are_limited)
     long_refresh(&stranger, 3000, false);
   ck_assert_int_eq(long_refresh(&c, 3000, true), 0);
   /* The right one is not looked at, either, once so many were wrong. */
-  for (unsigned i = 0; i < 100; i++)
-    ck_assert_int_eq(long_refresh(&c, 3000, false), 401);
-  ck_assert_int_eq(long_refresh(&c, 3000, false), -1);
+  for (unsigned i = 0; i < 101; i++)
+    ck_assert_int_eq(long_refresh(&c, 3000, false), i < 5 ? 401 : -1);
   ck_assert_int_eq(long_refresh(&c, 3000, true), -1);
   ck_assert_int_eq(long_refresh(&c, 1000, true), 0);
   ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 0);
