@@ -129,6 +129,10 @@ static const char *attribute_name(unsigned type)
     return "RESERVATION-TOKEN";
   case FZR_ATTR_MOBILITY_TICKET:
     return "MOBILITY-TICKET";
+  case FZR_ATTR_PASSWORD_ALGORITHM:
+    return "PASSWORD-ALGORITHM";
+  case FZR_ATTR_PASSWORD_ALGORITHMS:
+    return "PASSWORD-ALGORITHMS";
   default:
     return "attribute";
   }

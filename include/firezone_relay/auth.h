@@ -98,8 +98,8 @@ typedef struct fzr_auth_request {
   /** The time as the engine knows it, in unix seconds. */
   uint64_t unix_now;
   /**
-   * The enum fzr_password_algorithm to make the key by. FZR_PASSWORD_MD5 today, for clients are not
-   * offered another one (PASSWORD-ALGORITHMS, RFC 8489 section 9.2.1).
+   * The enum fzr_password_algorithm to make the key by. Of clients that know RFC 8489 it is
+   * FZR_PASSWORD_SHA256, unless `md5_keys_only` is set in the configuration.
    */
   uint8_t algorithm;
   /** The library writes 0. */
@@ -109,8 +109,9 @@ typedef struct fzr_auth_request {
 /**
  * Looks up the key that |request| asks for. |ctx| is the `auth_ctx` of the configuration. Fills all
  * of |out|, the engine's, which comes zeroed. FZR_AUTH_OK of a key whose time is over counts as
- * FZR_AUTH_EXPIRED, and a key whose length is not that of its algorithm as FZR_AUTH_UNKNOWN. Must
- * not block and not call into the engine. A result is used for this one request.
+ * FZR_AUTH_EXPIRED, and a key by another algorithm than the one that was asked for, or not of its
+ * length, as FZR_AUTH_UNKNOWN. Must not block and not call into the engine. A result is used for
+ * this one request.
  */
 typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const fzr_auth_request *request,
                                             fzr_auth_key *out);

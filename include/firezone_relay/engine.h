@@ -327,8 +327,12 @@ typedef struct fzr_config {
    * and with all engines that share `shared` and have this set alike.
    */
   bool mobility;
-  /** Set it to 0. This release does not look at it. */
-  uint8_t reserved3;
+  /**
+   * Clients are not offered keys by SHA-256 (PASSWORD-ALGORITHMS, RFC 8489 section 9.2.4): for an
+   * `auth_fn` that has keys by MD5 alone, as tables of other servers do. It is so in any case with
+   * FZR_AUTH_STAMP, and while one of the users came as a key. Default: false.
+   */
+  bool md5_keys_only;
   /**
    * FZR_RELAY_FULL: how many permissions an allocation may have, those that ChannelBind installs
    * included; 0: 1024; FZR_UNLIMITED: no limit. Over it 508.

@@ -8,6 +8,9 @@
 
 #define FZRI_COOKIE_LEN 13u /* "obMatJos2", and base64 of 24 bits */
 
+/* In place of features: there is no cookie, as of servers that know nothing of it. */
+#define FZRI_NO_COOKIE UINT32_MAX
+
 /* Writes the cookie of |features|, bits of enum fzr_security_feature. */
 void fzri_cookie_make(uint32_t features, char out[FZRI_COOKIE_LEN]);
 

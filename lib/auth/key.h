@@ -13,13 +13,13 @@ static inline size_t fzri_key_len(uint8_t algorithm)
                                             : 0;
 }
 
-/* Makes the key in |out| by MD5, which is what all clients know. */
+/* Makes the key in |out| by |algorithm|, an enum fzr_password_algorithm. */
 static inline void fzri_key_make(fzr_auth_key *out, const uint8_t *username, size_t len, const char *realm,
-                                 const char *password)
+                                 const char *password, uint8_t algorithm)
 {
-  out->algorithm = FZR_PASSWORD_MD5;
-  out->key_len = FZR_STUN_KEY_LEN;
-  fzr_auth_long_term_key(FZR_PASSWORD_MD5, username, len, realm, password, out->key);
+  out->algorithm = algorithm;
+  out->key_len = (uint8_t)fzri_key_len(algorithm);
+  fzr_auth_long_term_key((enum fzr_password_algorithm)algorithm, username, len, realm, password, out->key);
 }
 
 #endif

@@ -100,6 +100,7 @@ int fzri_scheme_init(fzri_scheme *scheme, fzri_mem *mem, const fzr_config *confi
   memset(scheme, 0, sizeof *scheme);
   scheme->mem = mem;
   scheme->kind = config->auth;
+  scheme->md5_only = config->md5_keys_only;
   scheme->outlived = config->auth == FZR_AUTH_REST || config->allocations_outlive_credentials;
   const size_t realm_len = strlen(config->realm);
   if (!realm_len || realm_len > FZRI_REALM_MAX)
@@ -118,23 +119,26 @@ void fzri_scheme_free(fzri_scheme *scheme)
   fzri_wipe(scheme, sizeof *scheme);
 }
 
-/* A key whose time is over is expired whatever the application said of it, and one of no length would be everybody's. */
+/* A key whose time is over is expired whatever the application said of it. One that was not asked for is none: of no length it would
+ * be everybody's. */
 static enum fzr_auth_result ask_application(const fzri_scheme *scheme, const uint8_t *username,
-                                            size_t username_len, uint64_t unix_now, fzr_auth_key *out)
+                                            size_t username_len, uint8_t algorithm, uint64_t unix_now,
+                                            fzr_auth_key *out)
 {
   const fzr_auth_request request = {.username = username,
                                     .username_len = username_len,
                                     .realm = scheme->realm,
                                     .unix_now = unix_now,
-                                    .algorithm = FZR_PASSWORD_MD5};
+                                    .algorithm = algorithm};
   const enum fzr_auth_result result = scheme->fn(scheme->fn_ctx, &request, out);
-  if (result == FZR_AUTH_UNKNOWN || !out->key_len || out->key_len != fzri_key_len(out->algorithm))
+  if (result == FZR_AUTH_UNKNOWN || out->algorithm != algorithm || out->key_len != fzri_key_len(algorithm))
     return FZR_AUTH_UNKNOWN;
   return result == FZR_AUTH_OK && out->expires < unix_now ? FZR_AUTH_EXPIRED : result;
 }
 
 enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t *username,
-                                        size_t username_len, uint64_t unix_now, fzr_auth_key *out)
+                                        size_t username_len, uint8_t algorithm, uint64_t unix_now,
+                                        fzr_auth_key *out)
 {
   memset(out, 0, sizeof *out);
   switch (scheme->kind) {
@@ -142,35 +146,39 @@ enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t
     return fzri_stamp_lookup(scheme->secret, scheme->realm, username, username_len, unix_now, out);
   case FZR_AUTH_REST:
     if (is_rest_username(username, username_len))
-      return fzri_rest_lookup(scheme->secret, scheme->realm, username, username_len, unix_now, out);
-    return fzri_static_lookup(&scheme->users, username, username_len, out);
+      return fzri_rest_lookup(scheme->secret, scheme->realm, username, username_len, algorithm, unix_now,
+                              out);
+    return fzri_static_lookup(&scheme->users, username, username_len, algorithm, out);
   case FZR_AUTH_STATIC:
-    return fzri_static_lookup(&scheme->users, username, username_len, out);
+    return fzri_static_lookup(&scheme->users, username, username_len, algorithm, out);
   default:
-    return ask_application(scheme, username, username_len, unix_now, out);
+    return ask_application(scheme, username, username_len, algorithm, unix_now, out);
   }
 }
 
 enum fzr_auth_result fzri_scheme_lookup_second(const fzri_scheme *scheme, const uint8_t *username,
-                                               size_t username_len, uint64_t unix_now, fzr_auth_key *out)
+                                               size_t username_len, uint8_t algorithm, uint64_t unix_now,
+                                               fzr_auth_key *out)
 {
   memset(out, 0, sizeof *out);
   if (!*scheme->second_secret)
     return FZR_AUTH_UNKNOWN;
   return scheme->kind == FZR_AUTH_STAMP
              ? fzri_stamp_lookup(scheme->second_secret, scheme->realm, username, username_len, unix_now, out)
-             : fzri_rest_lookup(scheme->second_secret, scheme->realm, username, username_len, unix_now, out);
+             : fzri_rest_lookup(scheme->second_secret, scheme->realm, username, username_len, algorithm,
+                                unix_now, out);
 }
 
 bool fzri_scheme_makes(const fzri_scheme *scheme, const uint8_t *username, size_t username_len,
                        const fzr_auth_key *key)
 {
   fzr_auth_key made[2];
-  const bool first = fzri_scheme_lookup(scheme, username, username_len, 0, &made[0]) != FZR_AUTH_UNKNOWN &&
-                     fzri_equal_ct(made[0].key, key->key, sizeof key->key);
-  const bool second =
-      fzri_scheme_lookup_second(scheme, username, username_len, 0, &made[1]) != FZR_AUTH_UNKNOWN &&
-      fzri_equal_ct(made[1].key, key->key, sizeof key->key);
+  const bool first =
+      fzri_scheme_lookup(scheme, username, username_len, key->algorithm, 0, &made[0]) != FZR_AUTH_UNKNOWN &&
+      fzri_equal_ct(made[0].key, key->key, sizeof key->key);
+  const bool second = fzri_scheme_lookup_second(scheme, username, username_len, key->algorithm, 0,
+                                                &made[1]) != FZR_AUTH_UNKNOWN &&
+                      fzri_equal_ct(made[1].key, key->key, sizeof key->key);
   fzri_wipe(made, sizeof made);
   return first || second;
 }
@@ -212,4 +220,25 @@ bool fzri_scheme_outlives(const fzri_scheme *scheme)
 bool fzri_scheme_signs_challenges(const fzri_scheme *scheme)
 {
   return scheme->kind == FZR_AUTH_STAMP || scheme->kind == FZR_AUTH_CALLBACK;
+}
+
+const uint8_t fzri_offered_algorithms[FZRI_OFFERED_LEN] = {0, FZR_PASSWORD_SHA256, 0, 0,
+                                                           0, FZR_PASSWORD_MD5,    0, 0};
+
+uint32_t fzri_scheme_features(const fzri_scheme *scheme)
+{
+  uint32_t features = 0;
+  if (scheme->kind == FZR_AUTH_STAMP)
+    return FZRI_NO_COOKIE;
+  if (!scheme->md5_only && !scheme->users.md5_only)
+    features |= FZR_FEATURE_PASSWORD_ALGORITHMS;
+  if (scheme->kind == FZR_AUTH_STATIC)
+    features |= FZR_FEATURE_USERNAME_ANONYMITY;
+  return features;
+}
+
+fzri_slice fzri_scheme_resolve(const fzri_scheme *scheme, const uint8_t userhash[FZR_STUN_USERHASH_LEN])
+{
+  return scheme->kind == FZR_AUTH_STATIC ? fzri_static_resolve(&scheme->users, userhash)
+                                         : (fzri_slice){NULL, 0};
 }

@@ -5,6 +5,7 @@
 
 #include "../base/crypto.h"
 #include "../base/mem.h"
+#include "cookie.h"
 #include "firezone_relay/engine.h"
 #include "static.h"
 
@@ -14,6 +15,7 @@
 typedef struct fzri_scheme {
   enum fzr_auth_kind kind;
   bool outlived; /* by the allocations that were made with its credentials */
+  bool md5_only; /* no other keys are offered */
   char realm[FZRI_REALM_MAX + 1];
   char secret[FZRI_SECRET_MAX + 1];
   char second_secret[FZRI_SECRET_MAX + 1]; /* as good as the first; "": none */
@@ -36,13 +38,15 @@ int fzri_scheme_set_secrets(fzri_scheme *scheme, const char *secret, const char 
  * FZR_ERR_CONFIG_AUTH, if the name of one is also one that a secret makes; or as fzri_static_init. After an error nothing has changed. */
 int fzri_scheme_set_users(fzri_scheme *scheme, const fzr_user *users, size_t count);
 
-/* Looks up |username|'s key at |unix_now|. |out| is zeroed first. */
+/* Looks up |username|'s key by |algorithm|, an enum fzr_password_algorithm, at |unix_now|. |out| is zeroed first. */
 enum fzr_auth_result fzri_scheme_lookup(const fzri_scheme *scheme, const uint8_t *username,
-                                        size_t username_len, uint64_t unix_now, fzr_auth_key *out);
+                                        size_t username_len, uint8_t algorithm, uint64_t unix_now,
+                                        fzr_auth_key *out);
 
 /* The same for the scheme's second secret; FZR_AUTH_UNKNOWN if there is none. */
 enum fzr_auth_result fzri_scheme_lookup_second(const fzri_scheme *scheme, const uint8_t *username,
-                                               size_t username_len, uint64_t unix_now, fzr_auth_key *out);
+                                               size_t username_len, uint8_t algorithm, uint64_t unix_now,
+                                               fzr_auth_key *out);
 
 /* Whether |key| is, for the scheme's first secret or its second, the key of |username|, whatever the time. */
 bool fzri_scheme_makes(const fzri_scheme *scheme, const uint8_t *username, size_t username_len,
@@ -72,6 +76,18 @@ unsigned fzri_scheme_keys_of_user(const fzri_scheme *scheme);
 
 /* Whether a credential that has run out stays good for the allocation that it was used with last (else 401). */
 bool fzri_scheme_outlives(const fzri_scheme *scheme);
+
+/* What clients are offered by the nonce: bits of enum fzr_security_feature, or FZRI_NO_COOKIE with the stamp scheme, whose clients know
+ * what they have. Of a username with an expiry nobody can find out by its hash; and PASSWORD-ALGORITHMS is for all users or for none,
+ * because whom it is for is not known yet. */
+uint32_t fzri_scheme_features(const fzri_scheme *scheme);
+
+/* The value of the PASSWORD-ALGORITHMS that goes with FZR_FEATURE_PASSWORD_ALGORITHMS: SHA-256 before MD5. */
+#define FZRI_OFFERED_LEN 8u
+extern const uint8_t fzri_offered_algorithms[FZRI_OFFERED_LEN];
+
+/* The name of whom |userhash| stands for, which the scheme keeps; NULL: of nobody. */
+fzri_slice fzri_scheme_resolve(const fzri_scheme *scheme, const uint8_t userhash[FZR_STUN_USERHASH_LEN]);
 
 /* Whether a 401 or 438 may be signed at all; fzr_auth_key.sign_unauthenticated says of which user. */
 bool fzri_scheme_signs_challenges(const fzri_scheme *scheme);

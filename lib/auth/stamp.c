@@ -20,7 +20,7 @@ enum fzr_auth_result fzri_stamp_lookup(const char *secret, const char *realm, co
   if (memchr(username + salt, ':', len - salt))
     return FZR_AUTH_UNKNOWN;
   fzr_auth_stamp_password(secret, expiry, username + salt, len - salt, password, sizeof password);
-  fzri_key_make(out, username, len, realm, password);
+  fzri_key_make(out, username, len, realm, password, FZR_PASSWORD_MD5);
   fzri_wipe(password, sizeof password);
   out->expires = expiry;
   out->sign_unauthenticated = true;

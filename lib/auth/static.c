@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "static.h"
 
-#include "../base/crypto.h"
+#include "key.h"
+
+#include "../base/bytes.h"
 
 #include <string.h>
+
+#define MOST_USERS (UINT32_MAX / 4)
 
 /* The order of the table: by length, then by bytes. */
 static int compare(const fzri_static_user *row, const void *name, size_t len)
@@ -58,6 +62,19 @@ static int measure(const fzr_user *from, size_t count, size_t *total)
   return 0;
 }
 
+static void make_keys(fzri_static_user *row, const char *realm, const fzr_user *from)
+{
+  const uint8_t *name = (const uint8_t *)row->name;
+  row->md5_only = from->key;
+  if (from->key)
+    memcpy(row->key, from->key, sizeof row->key);
+  else {
+    fzr_auth_long_term_key(FZR_PASSWORD_MD5, name, row->len, realm, from->password, row->key);
+    fzr_auth_long_term_key(FZR_PASSWORD_SHA256, name, row->len, realm, from->password, row->sha256);
+  }
+  fzr_auth_userhash(name, row->len, realm, row->userhash);
+}
+
 static void fill(fzri_static_users *users, const char *realm, const fzr_user *from)
 {
   char *at = users->names;
@@ -67,13 +84,27 @@ static void fill(fzri_static_users *users, const char *realm, const fzr_user *fr
     row->len = (uint32_t)strlen(from[i].username);
     /* Counted, not terminated. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(at, from[i].username, row->len);
-    if (from[i].key)
-      memcpy(row->key, from[i].key, sizeof row->key);
-    else
-      fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)at, row->len, realm, from[i].password,
-                             row->key);
+    make_keys(row, realm, &from[i]);
+    users->md5_only |= row->md5_only;
     at += row->len;
   }
+}
+
+/* The slot of |userhash|: where it is, or where it would be. It is as good as a random number already. */
+static uint32_t *find_slot(const fzri_static_users *users, const uint8_t *userhash)
+{
+  uint32_t at = fzri_get32(userhash);
+  for (;; at++) {
+    uint32_t *slot = &users->by_userhash[at & (users->slots - 1)];
+    if (!*slot || memcmp(users->rows[*slot - 1].userhash, userhash, FZR_STUN_USERHASH_LEN) == 0)
+      return slot;
+  }
+}
+
+static void enter_userhashes(fzri_static_users *users)
+{
+  for (size_t i = 0; i < users->count; i++)
+    *find_slot(users, users->rows[i].userhash) = (uint32_t)i + 1;
 }
 
 static bool has_a_name_twice(const fzri_static_users *users)
@@ -94,11 +125,17 @@ int fzri_static_init(fzri_static_users *users, fzri_mem *mem, const char *realm,
   const int error = measure(from, count, &names_len);
   if (error)
     return error;
+  if (count > MOST_USERS)
+    return FZR_ERR_NO_MEMORY;
+  users->slots = 2;
+  while (users->slots < 2 * count)
+    users->slots *= 2;
+  users->by_userhash = fzri_mem_calloc(mem, users->slots, sizeof *users->by_userhash);
   users->rows = fzri_mem_calloc(mem, count, sizeof *users->rows);
   users->count = users->rows ? count : 0;
   users->names = fzri_mem_zalloc(mem, names_len);
   users->names_len = users->names ? names_len : 0;
-  if (!users->rows || !users->names) {
+  if (!users->rows || !users->names || !users->by_userhash) {
     fzri_static_free(users, mem);
     return FZR_ERR_NO_MEMORY;
   }
@@ -108,6 +145,7 @@ int fzri_static_init(fzri_static_users *users, fzri_mem *mem, const char *realm,
     fzri_static_free(users, mem);
     return FZR_ERR_CONFIG_AUTH;
   }
+  enter_userhashes(users);
   return 0;
 }
 
@@ -117,28 +155,45 @@ void fzri_static_free(fzri_static_users *users, fzri_mem *mem)
     fzri_wipe(users->rows, users->count * sizeof *users->rows);
   fzri_mem_free(mem, users->rows, users->count * sizeof *users->rows);
   fzri_mem_free(mem, users->names, users->names_len);
+  if (users->by_userhash)
+    fzri_mem_free(mem, users->by_userhash, users->slots * sizeof *users->by_userhash);
   *users = (fzri_static_users){0};
 }
 
+/* The key of |row|, if it has one by |algorithm|. */
+static enum fzr_auth_result take_key(const fzri_static_user *row, uint8_t algorithm, fzr_auth_key *out)
+{
+  if (row->md5_only && algorithm != FZR_PASSWORD_MD5)
+    return FZR_AUTH_UNKNOWN;
+  out->algorithm = algorithm;
+  out->key_len = (uint8_t)fzri_key_len(algorithm);
+  memcpy(out->key, algorithm == FZR_PASSWORD_MD5 ? row->key : row->sha256, out->key_len);
+  out->expires = FZR_NO_EXPIRY;
+  return FZR_AUTH_OK;
+}
+
 enum fzr_auth_result fzri_static_lookup(const fzri_static_users *users, const uint8_t *name, size_t len,
-                                        fzr_auth_key *out)
+                                        uint8_t algorithm, fzr_auth_key *out)
 {
   size_t low = 0, high = users->count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
     const fzri_static_user *row = &users->rows[middle];
     const int order = compare(row, name, len);
-    if (order == 0) {
-      out->algorithm = FZR_PASSWORD_MD5;
-      out->key_len = sizeof row->key;
-      memcpy(out->key, row->key, sizeof row->key);
-      out->expires = FZR_NO_EXPIRY;
-      return FZR_AUTH_OK;
-    }
+    if (order == 0)
+      return take_key(row, algorithm, out);
     if (order < 0)
       low = middle + 1;
     else
       high = middle;
   }
   return FZR_AUTH_UNKNOWN;
+}
+
+fzri_slice fzri_static_resolve(const fzri_static_users *users, const uint8_t userhash[FZR_STUN_USERHASH_LEN])
+{
+  const uint32_t place = users->slots ? *find_slot(users, userhash) : 0;
+  if (!place)
+    return (fzri_slice){NULL, 0};
+  return (fzri_slice){users->rows[place - 1].name, users->rows[place - 1].len};
 }

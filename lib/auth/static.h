@@ -3,6 +3,7 @@
 #ifndef FZRI_STATIC_H
 #define FZRI_STATIC_H
 
+#include "../base/crypto.h"
 #include "../base/mem.h"
 #include "firezone_relay/auth.h"
 
@@ -12,7 +13,10 @@
 typedef struct fzri_static_user {
   const char *name; /* in `names` */
   uint32_t len;
+  bool md5_only;                 /* it came as a key: there is no other */
   uint8_t key[FZR_STUN_KEY_LEN]; /* by MD5 */
+  uint8_t sha256[FZR_STUN_KEY_MAX];
+  uint8_t userhash[FZR_STUN_USERHASH_LEN];
 } fzri_static_user;
 
 typedef struct fzri_static_users {
@@ -20,6 +24,10 @@ typedef struct fzri_static_users {
   size_t count;
   char *names; /* of all of them, one behind the other */
   size_t names_len;
+  uint32_t *
+      by_userhash; /* places + 1 of rows, 0: none; a table of slots, at most half full, at the begin of whose userhash one looks first */
+  uint32_t slots;  /* a power of two */
+  bool md5_only;   /* at least one of them */
 } fzri_static_users;
 
 /* Makes |users| of the |count| at |from|, with keys for |realm|. Returns 0; FZR_ERR_CONFIG_AUTH (an empty name, a name twice, one that
@@ -29,8 +37,11 @@ int fzri_static_init(fzri_static_users *users, fzri_mem *mem, const char *realm,
 /* Wipes the keys and gives the memory back; |users| is empty then. */
 void fzri_static_free(fzri_static_users *users, fzri_mem *mem);
 
-/* The key of the |len| bytes |name|, in |out|, which comes zeroed. */
+/* The key of the |len| bytes |name| by |algorithm|, an enum fzr_password_algorithm, in |out|, which comes zeroed. */
 enum fzr_auth_result fzri_static_lookup(const fzri_static_users *users, const uint8_t *name, size_t len,
-                                        fzr_auth_key *out);
+                                        uint8_t algorithm, fzr_auth_key *out);
+
+/* The name of whom |userhash| stands for (RFC 8489 section 14.4), which the table keeps; NULL: of nobody. */
+fzri_slice fzri_static_resolve(const fzri_static_users *users, const uint8_t userhash[FZR_STUN_USERHASH_LEN]);
 
 #endif

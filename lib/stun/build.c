@@ -46,7 +46,7 @@ void fzr_stun_build(fzr_stun_builder *b, uint8_t *data, size_t cap, uint16_t met
 }
 
 /* Makes room for an attribute and writes its header and padding. Returns where its value goes, or NULL. */
-static uint8_t *add_header(fzr_stun_builder *b, uint16_t type, size_t len)
+static inline uint8_t *add_header(fzr_stun_builder *b, uint16_t type, size_t len)
 {
   if (b->error)
     return NULL;
@@ -62,7 +62,8 @@ static uint8_t *add_header(fzr_stun_builder *b, uint16_t type, size_t len)
   uint8_t *at = b->data + b->len;
   fzri_put16(at, type);
   fzri_put16(at + 2, (uint16_t)len);
-  memset(at + ATTR_HEADER + len, 0, padded - len);
+  if (padded)
+    fzri_put32(at + padded, 0); /* the last four bytes of the value, of which some may be padding */
   b->len += ATTR_HEADER + padded;
   fzri_put16(b->data + 2, (uint16_t)(b->len - FZR_STUN_HEADER_LEN));
   return at + ATTR_HEADER;

@@ -69,7 +69,6 @@ static bool fingerprint_matches(const fzr_stun_msg *msg, size_t at)
 static enum fzr_drop_reason note(fzr_stun_msg *msg, size_t at, uint16_t type, uint16_t len)
 {
   const int index = fzri_attr_index(type);
-  const bool behind_integrity = msg->at[INDEX_INTEGRITY] || msg->at[INDEX_INTEGRITY256];
   if (index == INDEX_FINGERPRINT) {
     if (len != FINGERPRINT_LEN)
       return FZR_DROP_STUN_ATTRIBUTE;
@@ -79,7 +78,7 @@ static enum fzr_drop_reason note(fzr_stun_msg *msg, size_t at, uint16_t type, ui
     /* Behind another one it would not be looked at. */
     if (len != INTEGRITY_LEN && !msg->at[INDEX_INTEGRITY])
       return FZR_DROP_STUN_ATTRIBUTE;
-  } else if (behind_integrity && index != INDEX_INTEGRITY256) {
+  } else if (index != INDEX_INTEGRITY256 && (msg->at[INDEX_INTEGRITY] || msg->at[INDEX_INTEGRITY256])) {
     return FZR_DROP_NONE;
   }
   if (index >= 0) {

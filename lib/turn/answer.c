@@ -6,8 +6,10 @@
 #include "mobility.h"
 #include "room.h"
 
-#define INTEGRITY_LEN   20u /* bytes of MESSAGE-INTEGRITY */
-#define FINGERPRINT_LEN 4u
+/* Bytes of attributes. */
+#define INTEGRITY_LEN    20u
+#define INTEGRITY256_LEN 32u
+#define FINGERPRINT_LEN  4u
 
 static const uint16_t stat_codes[FZR_STAT_CODES] = {0,   300, 400, 401, 403, 420, 437, 438, 440,
                                                     441, 442, 443, 486, 500, 508, 405, 0};
@@ -33,11 +35,13 @@ void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fz
   fzr_stun_build(&reply->builder, data, FZRI_ANSWER_MAX, method, cls, txid);
 }
 
-void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, fzri_slice key,
+void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, fzri_signing signing,
                      bool fingerprint, const fzr_addr *to, const fzr_addr *from)
 {
-  if (key.len)
-    fzr_stun_add_integrity(&reply->builder, key.data, key.len);
+  if (signing.by & FZRI_BY_SHA1)
+    fzr_stun_add_integrity(&reply->builder, signing.key, signing.key_len);
+  if (signing.by & FZRI_BY_SHA256)
+    fzr_stun_add_integrity_sha256(&reply->builder, signing.key, signing.key_len, INTEGRITY256_LEN);
   if (fingerprint)
     fzr_stun_add_fingerprint(&reply->builder);
   const int len = fzr_stun_build_finish(&reply->builder);
@@ -54,14 +58,19 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned c
   e->stats.responses[stat][code_index(code)]++;
 }
 
-/* The key that the answer to |r| is signed with, or none: what is signed for one who has not shown that he knows the password could
- * be used to guess it. Challenges are signed only where clients want that: others take a signed one for an answer that they can
- * not verify, and wait (RFC 8489 section 9.2.5). */
-static fzri_slice signing_key(const fzri_request *r, unsigned code)
+fzri_signing fzri_answer_signing(const fzri_request *r)
+{
+  return (fzri_signing){r->credential.key, r->credential.key_len, r->answer_by};
+}
+
+/* How the answer to |r| is signed: what is signed for one who has not shown that he knows the password could be used to guess it.
+ * Challenges are signed only where clients want that: others take a signed one for an answer that they can not verify, and wait
+ * (RFC 8489 section 9.2.5). */
+static fzri_signing signing_of(const fzri_request *r, unsigned code)
 {
   const bool challenge = code == 401 || code == 438;
   const bool is_signed = r->verified && (!challenge || r->credential.sign_unauthenticated);
-  return (fzri_slice){r->credential.key, is_signed ? r->credential.key_len : 0};
+  return (fzri_signing){r->credential.key, r->credential.key_len, is_signed ? r->answer_by : 0};
 }
 
 /* How many bytes an attribute of |len| bytes takes. */
@@ -73,15 +82,16 @@ static size_t attribute_size(size_t len)
 /* Whether SOFTWARE is to be in the answer to |r|. One to a stranger, whose address may be forged, must not grow by it beyond what the
  * request has brought: the answer is no longer than it, or it has a SOFTWARE of that length itself. */
 static bool has_room_for_software(const fzr_engine *e, const fzri_request *r, const fzri_reply *reply,
-                                  bool is_signed, bool fingerprint)
+                                  unsigned by, bool fingerprint)
 {
   if (r->authenticated)
     return true;
   const size_t size = attribute_size(e->software_len);
   if (r->software.value && attribute_size(r->software.len) >= size)
     return true;
-  const size_t rest =
-      (is_signed ? attribute_size(INTEGRITY_LEN) : 0) + (fingerprint ? attribute_size(FINGERPRINT_LEN) : 0);
+  static const uint8_t integrity[] = {0, 4 + INTEGRITY_LEN, 4 + INTEGRITY256_LEN,
+                                      4 + INTEGRITY_LEN + 4 + INTEGRITY256_LEN};
+  const size_t rest = integrity[by] + (fingerprint ? attribute_size(FINGERPRINT_LEN) : 0);
   return reply->builder.len + size + rest <= r->msg.len;
 }
 
@@ -93,11 +103,11 @@ static void add_software(const fzr_engine *e, fzri_reply *reply)
 
 static void send_reply(fzr_engine *e, const fzri_request *r, fzri_reply *reply, unsigned code)
 {
-  const fzri_slice key = signing_key(r, code);
+  const fzri_signing signing = signing_of(r, code);
   const bool fingerprint = fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT);
-  if (has_room_for_software(e, r, reply, key.len, fingerprint))
+  if (has_room_for_software(e, r, reply, signing.by, fingerprint))
     add_software(e, reply);
-  fzri_reply_send(e, reply, r->method->stat, code, key, fingerprint, r->from, r->to);
+  fzri_reply_send(e, reply, r->method->stat, code, signing, fingerprint, r->from, r->to);
   /* A request with a right MESSAGE-INTEGRITY may be an old one, from a forged address: only the nonce shows that it is not. */
   if (reply->slot)
     reply->slot->to_stranger = !(r->reached && r->verified);
@@ -137,17 +147,24 @@ static void log_refused(const fzr_engine *e, const fzri_request *r, unsigned cod
   e->log(e->log_ctx, &record);
 }
 
+static void add_challenge(const fzr_engine *e, const fzri_request *r, fzri_reply *reply)
+{
+  char nonce[FZRI_NONCE_MAX];
+  const uint32_t features = fzri_scheme_features(&e->scheme);
+  const size_t len = fzri_nonce_make(&e->nonces, r->from, features, e->now, nonce);
+  fzr_stun_add(&reply->builder, FZR_ATTR_REALM, e->scheme.realm, strlen(e->scheme.realm));
+  fzr_stun_add(&reply->builder, FZR_ATTR_NONCE, nonce, len);
+  if (features != FZRI_NO_COOKIE && features & FZR_FEATURE_PASSWORD_ALGORITHMS)
+    fzr_stun_add(&reply->builder, FZR_ATTR_PASSWORD_ALGORITHMS, fzri_offered_algorithms, FZRI_OFFERED_LEN);
+}
+
 void fzri_answer_error(fzr_engine *e, fzri_request *r, unsigned code)
 {
   fzri_reply reply;
   if (!begin_error(e, r, &reply, code))
     return;
-  if (code == 401 || code == 438) {
-    char nonce[FZRI_NONCE_LEN];
-    fzri_nonce_make(&e->nonces, r->from, e->now, nonce);
-    fzr_stun_add(&reply.builder, FZR_ATTR_REALM, e->scheme.realm, strlen(e->scheme.realm));
-    fzr_stun_add(&reply.builder, FZR_ATTR_NONCE, nonce, sizeof nonce);
-  }
+  if (code == 401 || code == 438)
+    add_challenge(e, r, &reply);
   if (code == 300)
     fzr_stun_add_plain_addr(&reply.builder, FZR_ATTR_ALTERNATE_SERVER, fzri_alternate_for(e, r->from));
   send_reply(e, r, &reply, code);
@@ -220,7 +237,7 @@ static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_al
     fzr_stun_add_address_error(&reply->builder, (enum fzr_family)a->missing, 440);
 }
 
-void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, fzri_slice key,
+void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, fzri_signing signing,
                           bool fingerprint)
 {
   fzri_reply reply;
@@ -234,7 +251,7 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
   else
     add_allocation(e, &reply, a);
   add_software(e, &reply);
-  fzri_reply_send(e, &reply, FZR_STAT_ALLOCATE, code, key, fingerprint, &a->client, &a->server);
+  fzri_reply_send(e, &reply, FZR_STAT_ALLOCATE, code, signing, fingerprint, &a->client, &a->server);
 }
 
 void fzri_note_memory(fzr_engine *e, const fzri_request *r, int error)

@@ -21,18 +21,21 @@ static inline bool fzri_answers_full(const fzr_engine *e)
 void fzri_reply_begin(fzr_engine *e, fzri_reply *reply, uint16_t method, enum fzr_stun_class cls,
                       const uint8_t *txid);
 
-/* Completes it: MESSAGE-INTEGRITY under |key| unless that is empty, FINGERPRINT if asked for; counts |code| (0: success) for
+/* Completes it: signed as |signing| says, FINGERPRINT if asked for; counts |code| (0: success) for
  * |stat|, an enum fzr_stat_method, and puts it in the ring for |to|, from the local address |from|. For a client's; otherwise slot->to_stranger is to be set. */
-void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, fzri_slice key,
+void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned code, fzri_signing signing,
                      bool fingerprint, const fzr_addr *to, const fzr_addr *from);
+
+/* How an answer to |r|, which is verified, is signed. */
+fzri_signing fzri_answer_signing(const fzri_request *r);
 
 /* Answers |r| with success and what was added to |reply|, and with SOFTWARE, where there is room for that. */
 void fzri_answer_success(fzr_engine *e, const fzri_request *r, fzri_reply *reply);
 /* Begins a success for |r|; more attributes may follow before fzri_answer_success completes it. */
 void fzri_answer_begin(fzr_engine *e, const fzri_request *r, fzri_reply *reply);
 
-/* Answers |r| with the error |code| and what belongs to it (REALM and NONCE for 401 and 438, ALTERNATE-SERVER for 300, which there has
- * to be one for), and logs the refusal. All errors keep to the limits: r->dropped says that it was not answered. */
+/* Answers |r| with the error |code| and what belongs to it (REALM, NONCE and what is offered for 401 and 438, ALTERNATE-SERVER for 300,
+ * which there has to be one for), and logs the refusal. All errors keep to the limits: r->dropped says that it was not answered. */
 void fzri_answer_error(fzr_engine *e, fzri_request *r, unsigned code);
 /* The same, with UNKNOWN-ATTRIBUTES of the |n| types. */
 void fzri_answer_unknown(fzr_engine *e, fzri_request *r, const uint16_t *types, size_t n);
@@ -41,9 +44,9 @@ void fzri_answer_not_understood(fzr_engine *e, fzri_request *r);
 /* Answers a CHANNEL_BIND or CREATE_PERMISSION that named a peer (r->peer) out of bounds with 403, and logs why. */
 void fzri_answer_forbidden(fzr_engine *e, fzri_request *r, const fzri_peer_judgement *judged);
 
-/* The answer to the Allocate that made |a|: |code| 0 is success, else the error. |key| is that of the request's credential;
+/* The answer to the Allocate that made |a|: |code| 0 is success, else the error, signed as |signing| says;
  * |fingerprint| says whether it wants one. */
-void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, fzri_slice key,
+void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code, fzri_signing signing,
                           bool fingerprint);
 
 /* |r| gets 508 for want of memory: counts that, and tells the log. |error|: FZR_ERR_NO_CHANNEL or FZR_ERR_NO_MEMORY. */

@@ -120,6 +120,7 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   r.lack = 0;
   r.credential = (fzr_auth_key){0};
   r.ticket = FZRI_TICKET_NONE;
+  r.algorithm = r.by = r.answer_by = 0;
   r.of_allocation = r.reached = r.verified = r.authenticated = r.paid = false;
   r.dropped = FZR_DROP_NONE;
   fzr_stun_get(&r.msg, FZR_ATTR_USERNAME, &r.username);

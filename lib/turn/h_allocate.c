@@ -90,6 +90,7 @@ static void remember(const fzri_request *r, fzri_allocation *a, fzri_pending *pe
 {
   memcpy(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid);
   fzri_request_keep_credential(r, a);
+  pending->answer_by = r->answer_by;
   pending->fingerprint = fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT);
   pending->username_len = cut(r->username.len, sizeof pending->username);
   memcpy(pending->username, r->username.value, pending->username_len);
@@ -151,8 +152,7 @@ static void answer_existing(fzr_engine *e, fzri_request *r)
   if (memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) != 0)
     fzri_answer_error(e, r, 437);
   else if (a->state == FZRI_ALLOCATION_LIVE)
-    fzri_answer_allocate(e, a, 0, (fzri_slice){r->credential.key, r->credential.key_len},
-                         fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT));
+    fzri_answer_allocate(e, a, 0, fzri_answer_signing(r), fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT));
   /* Else its sockets are being opened, and the answer follows. */
 }
 
@@ -221,7 +221,8 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, int error)
 static void finish(fzr_engine *e, fzri_allocation *a, int error)
 {
   const fzri_pending *pending = fzri_pool_at(&e->pendings, a->pending);
-  fzri_answer_allocate(e, a, error ? 508 : 0, (fzri_slice){a->key, a->key_len}, pending->fingerprint);
+  fzri_answer_allocate(e, a, error ? 508 : 0, (fzri_signing){a->key, a->key_len, pending->answer_by},
+                       pending->fingerprint);
   log_end(e, a, error);
   if (error)
     fzri_allocation_end(e, a);

@@ -28,6 +28,17 @@ enum fzri_ticket_kind {
   FZRI_TICKET_OLD = 6     /* likewise, but it has moved since */
 };
 
+/* Bits: by which HMAC a message is signed, MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256. */
+#define FZRI_BY_SHA1   0x1u
+#define FZRI_BY_SHA256 0x2u
+
+/* How an answer is signed. */
+typedef struct fzri_signing {
+  const uint8_t *key;
+  uint8_t key_len;
+  uint8_t by; /* FZRI_BY_…; 0: not at all */
+} fzri_signing;
+
 struct fzri_request {
   fzr_stun_msg msg;
   const fzri_method *method;
@@ -41,6 +52,9 @@ struct fzri_request {
   uint8_t credential_tag[16];  /* keyed hash of the username, once it was looked at */
   uint64_t user;               /* keyed hash of whom it names, if verified */
   fzr_auth_key credential;     /* of the username, if verified */
+  uint8_t algorithm;           /* enum fzr_password_algorithm of its key */
+  uint8_t by;                  /* FZRI_BY_…: what it is signed with, as far as that is looked at */
+  uint8_t answer_by;           /* and what its answer is to be, if verified */
   bool of_allocation;          /* it has the credential that `allocation` was used with last */
   bool reached;                /* the sender has a nonce of ours: the source address is not forged */
   bool verified;               /* MESSAGE-INTEGRITY is that of the username's key */

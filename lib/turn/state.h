@@ -76,9 +76,10 @@ typedef struct fzri_pending {
   uint8_t software[128];
   uint8_t username_len; /* cut to what fits: for the log alone */
   uint8_t software_len;
-  bool fingerprint; /* the request had one */
-  uint8_t tries;    /* of ports that others hold, see FZRI_PORT_TRIES */
-  uint8_t reserved[4];
+  bool fingerprint;  /* the request had one */
+  uint8_t tries;     /* of ports that others hold, see FZRI_PORT_TRIES */
+  uint8_t answer_by; /* FZRI_BY_…: how its answer is signed */
+  uint8_t reserved[3];
 } fzri_pending;
 
 /* Begins at a cache line (pool.h): what the data path reads is in the first two. */

@@ -6,6 +6,7 @@
 
 #define CLIENTS 4
 #define TEXT    2048
+#define OFFERED "\0\2\0\0\0\1\0\0" /* SHA-256, then MD5 */
 
 typedef struct script {
   fzt_relay relay;
@@ -20,6 +21,9 @@ typedef struct script {
   bool passing; /* not the last step: nobody reads its outcome, and no nonce need be tried */
   char outcome[TEXT];
   const char *realm;
+  uint8_t keys256[CLIENTS + 1][FZR_STUN_KEY_MAX]; /* by SHA-256, of the clients */
+  const uint8_t *key;                             /* that the last request was signed with */
+  size_t key_len;
 } script;
 
 static void say(script *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -115,6 +119,18 @@ static void tell_ticket(script *s, const fzr_stun_attr *attr)
   say(s, "ticket");
 }
 
+/* With what the server says that it offers: p for PASSWORD-ALGORITHMS, u for username anonymity. */
+static void tell_nonce(script *s, const fzr_stun_attr *attr)
+{
+  const uint32_t features = fzr_auth_nonce_features(attr->value, attr->len);
+  const bool has_cookie = attr->len > 13 && memcmp(attr->value, "obMatJos2", 9) == 0;
+  const char *good = s->passing || nonce_is_good(s, attr) ? "" : "useless-";
+  ck_assert_uint_eq(features & ~(uint32_t)(FZR_FEATURE_PASSWORD_ALGORITHMS | FZR_FEATURE_USERNAME_ANONYMITY),
+                    0);
+  say(s, "%snonce%s%s%s", good, has_cookie ? "-" : "", features & FZR_FEATURE_PASSWORD_ALGORITHMS ? "p" : "",
+      features & FZR_FEATURE_USERNAME_ANONYMITY ? "u" : "");
+}
+
 static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *attr)
 {
   fzr_addr addr;
@@ -140,7 +156,10 @@ static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *a
     say(s, "realm=%.*s", attr->len, (const char *)attr->value);
     return;
   case FZR_ATTR_NONCE:
-    say(s, s->passing || nonce_is_good(s, attr) ? "nonce" : "useless-nonce");
+    tell_nonce(s, attr);
+    return;
+  case FZR_ATTR_PASSWORD_ALGORITHMS:
+    say(s, attr->len == 8 && memcmp(attr->value, OFFERED, 8) == 0 ? "algorithms" : "other-algorithms");
     return;
   case FZR_ATTR_UNKNOWN_ATTRIBUTES:
     tell_unknown(s, attr);
@@ -149,7 +168,10 @@ static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *a
     say(s, "address-error=%u:%u%02u", attr->value[0], attr->value[2] & 7u, (unsigned)attr->value[3]);
     return;
   case FZR_ATTR_MESSAGE_INTEGRITY:
-    say(s, fzr_stun_verify(msg, s->client->key, FZR_STUN_KEY_LEN) ? "mi" : "wrong-mi");
+    say(s, fzr_stun_verify(msg, s->key, s->key_len) ? "mi" : "wrong-mi");
+    return;
+  case FZR_ATTR_MESSAGE_INTEGRITY_SHA256:
+    say(s, fzr_stun_verify_sha256(msg, s->key, s->key_len, 32) ? "mi256" : "wrong-mi256");
     return;
   case FZR_ATTR_SOFTWARE:
     say(s, "software");
@@ -267,6 +289,11 @@ typedef struct manner {
   bool user, mi, nonce, realm, bad_mi, fingerprint, bad_fingerprint, same_tid, kept_tid, truncated;
   const char *realm_text, *user_text, *nonce_text, *late;
   enum fzr_stun_class cls;
+  /* RFC 8489: a key by SHA-256, the list as it was sent or another, the algorithm's number (0: none), bytes of the newer HMAC (0: none). */
+  bool by_sha256, list, bad_mi256, hash, bare_nonce;
+  const char *list_hex, *hash_hex, *cookie;
+  uint16_t algorithm;
+  size_t mi256;
 } manner;
 
 static bool starts(const char *word, const char *with, const char **rest)
@@ -278,9 +305,46 @@ static bool starts(const char *word, const char *with, const char **rest)
   return true;
 }
 
+/* Those of RFC 8489. */
+static bool read_manner256(const char *word, manner *m)
+{
+  const char *rest;
+  if (strcmp(word, "sha256") == 0 || strcmp(word, "md5") == 0) {
+    m->by_sha256 = *word == 's';
+    m->algorithm = *word == 's' ? FZR_PASSWORD_SHA256 : FZR_PASSWORD_MD5;
+    m->list = true;
+    m->mi = false;
+    m->mi256 = 32;
+  } else if (strcmp(word, "key256") == 0)
+    m->by_sha256 = true;
+  else if (strcmp(word, "no-list") == 0)
+    m->list = false;
+  else if (starts(word, "list=", &rest))
+    m->list_hex = rest;
+  else if (starts(word, "algorithm=", &rest))
+    m->algorithm = (uint16_t)strtoul(rest, NULL, 0);
+  else if (starts(word, "mi256=", &rest))
+    m->mi256 = strtoul(rest, NULL, 0);
+  else if (strcmp(word, "bad-mi256") == 0)
+    m->bad_mi256 = true;
+  else if (strcmp(word, "mi") == 0)
+    m->mi = true;
+  else if (strcmp(word, "hash") == 0 || starts(word, "hash=", &m->hash_hex))
+    m->hash = true;
+  else if (strcmp(word, "bare-nonce") == 0)
+    m->bare_nonce = true;
+  else if (starts(word, "cookie=", &rest))
+    m->cookie = rest;
+  else
+    return false;
+  return true;
+}
+
 static bool read_manner(const char *word, manner *m)
 {
   const char *rest;
+  if (read_manner256(word, m))
+    return true;
   if (strcmp(word, "anonymous") == 0)
     m->user = m->mi = m->nonce = m->realm = false;
   else if (strcmp(word, "no-user") == 0)
@@ -401,10 +465,41 @@ static uint16_t method_of(const char *word)
   return starts(word, "method=", &rest) ? (uint16_t)strtoul(rest, NULL, 0) : 0;
 }
 
+static void add_hash(const script *s, const manner *m, fzr_stun_builder *b, const char *user)
+{
+  uint8_t hash[FZR_STUN_USERHASH_LEN + 1];
+  size_t len = FZR_STUN_USERHASH_LEN;
+  if (m->hash_hex)
+    len = unhex(m->hash_hex, hash, sizeof hash);
+  else
+    ck_assert_int_eq(fzr_auth_userhash((const uint8_t *)user, strlen(user), s->realm, hash), 0);
+  fzr_stun_add(b, FZR_ATTR_USERHASH, hash, len);
+}
+
+/* The client's nonce, or what somebody on the way could make of it. */
+static void add_nonce(const script *s, const manner *m, fzr_stun_builder *b)
+{
+  char nonce[sizeof s->client->nonce];
+  const size_t skip = m->bare_nonce ? 13 : 0;
+  memcpy(nonce, s->client->nonce, sizeof nonce);
+  if (m->cookie)
+    memcpy(nonce + 9, m->cookie, 4);
+  fzr_stun_add(b, FZR_ATTR_NONCE, nonce + skip, s->client->nonce_len - skip);
+}
+
+static void add_list(const manner *m, fzr_stun_builder *b)
+{
+  uint8_t list[64];
+  const size_t len = m->list_hex ? unhex(m->list_hex, list, sizeof list) : 8;
+  fzr_stun_add(b, FZR_ATTR_PASSWORD_ALGORITHMS, m->list_hex ? list : (const uint8_t *)OFFERED, len);
+}
+
 static void add_credential(const script *s, const manner *m, fzr_stun_builder *b)
 {
   const char *user = m->user_text ? m->user_text : s->client->username;
-  if (m->user)
+  if (m->hash)
+    add_hash(s, m, b, user);
+  else if (m->user)
     fzr_stun_add(b, FZR_ATTR_USERNAME, user, strlen(user));
   if (m->realm)
     fzr_stun_add(b, FZR_ATTR_REALM, m->realm_text ? m->realm_text : s->realm,
@@ -412,7 +507,25 @@ static void add_credential(const script *s, const manner *m, fzr_stun_builder *b
   if (m->nonce && m->nonce_text)
     fzr_stun_add(b, FZR_ATTR_NONCE, m->nonce_text, strlen(m->nonce_text));
   else if (m->nonce && s->client->nonce_len)
-    fzr_stun_add(b, FZR_ATTR_NONCE, s->client->nonce, s->client->nonce_len);
+    add_nonce(s, m, b);
+  if (m->list)
+    add_list(m, b);
+  if (m->algorithm)
+    fzr_stun_add_algorithms(b, FZR_ATTR_PASSWORD_ALGORITHM, &m->algorithm, 1);
+}
+
+static void sign(script *s, const manner *m, fzr_stun_builder *b)
+{
+  s->key = m->by_sha256 ? s->keys256[s->client - s->clients] : s->client->key;
+  s->key_len = m->by_sha256 ? FZR_STUN_KEY_MAX : FZR_STUN_KEY_LEN;
+  if (m->mi)
+    fzr_stun_add_integrity(b, s->key, s->key_len);
+  if (m->mi && m->bad_mi)
+    b->data[b->len - 1] ^= 1;
+  if (m->mi256)
+    fzr_stun_add_integrity_sha256(b, s->key, s->key_len, m->mi256);
+  if (m->mi256 && m->bad_mi256)
+    b->data[b->len - 1] ^= 1;
 }
 
 /* Builds the request of |words| (the method's first) and sends it. */
@@ -435,10 +548,7 @@ static void request(script *s, uint16_t method, char **words, size_t n)
   for (size_t i = 1; i < n; i++)
     if (!is_manner[i])
       add_word(s, &b, words[i]);
-  if (m.mi)
-    fzr_stun_add_integrity(&b, s->client->key, FZR_STUN_KEY_LEN);
-  if (m.mi && m.bad_mi)
-    b.data[b.len - 1] ^= 1;
+  sign(s, &m, &b);
   if (m.late)
     add_bytes(&b, m.late);
   if (m.fingerprint || m.bad_fingerprint)
@@ -484,6 +594,17 @@ static void set_user(script *s, const char *name, const char *password)
   ck_assert_int_eq(fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)name, strlen(name), s->realm,
                                           password, s->client->key),
                    FZR_STUN_KEY_LEN);
+  fzr_auth_long_term_key(FZR_PASSWORD_SHA256, (const uint8_t *)name, strlen(name), s->realm, password,
+                         s->keys256[s->client - s->clients]);
+}
+
+/* Alice and Kate: she has a key by MD5 alone, and no password that anybody knew, if |by_key|. */
+static void set_users(script *s, bool by_key)
+{
+  static const uint8_t key[FZR_STUN_KEY_LEN] = {'k'};
+  const fzr_user users[] = {{"alice", "wonderland", NULL},
+                            {"kate", by_key ? NULL : "shrew", by_key ? key : NULL}};
+  ck_assert_int_eq(fzr_engine_set_users(s->relay.engine, users, 2), 0);
 }
 
 #define SECOND_SECRET "the second secret"
@@ -592,6 +713,8 @@ static void step(script *s, char **words, size_t n)
     key_of(s, words[1]);
   } else if (strcmp(words[0], "rest") == 0) {
     rest_user(s, words[1]);
+  } else if (strcmp(words[0], "users-by-key") == 0 || strcmp(words[0], "users-by-password") == 0) {
+    set_users(s, words[0][9] == 'k');
   } else if (strcmp(words[0], "times") == 0) {
     const bool passing = s->passing;
     for (int i = atoi(words[1]); i > 0; i--) {
@@ -627,12 +750,29 @@ static void run_steps(script *s, const char *steps)
     step(s, words, n);
 }
 
+/* Each user's password is his name. With a |ctx| all challenges are signed. */
+static enum fzr_auth_result same_as_name(void *ctx, const fzr_auth_request *request, fzr_auth_key *out)
+{
+  char name[64];
+  if (request->username_len >= sizeof name)
+    return FZR_AUTH_UNKNOWN;
+  memcpy(name, request->username, request->username_len);
+  name[request->username_len] = 0;
+  out->algorithm = request->algorithm;
+  out->key_len =
+      (uint8_t)fzr_auth_long_term_key((enum fzr_password_algorithm)request->algorithm, request->username,
+                                      request->username_len, request->realm, name, out->key);
+  out->sign_unauthenticated = ctx;
+  out->expires = FZR_NO_EXPIRY;
+  return FZR_AUTH_OK;
+}
+
 /* Words of a config: dual (the default) v4 v6 loopback static rest draining ports=N channels=N users=N bandwidth=N rate=N
  * errors=N proofs=N outlive realm=R second channels-only permissions=N all-channels=N alternate4=ADDR alternate6=ADDR
- * over=N mobility */
+ * over=N mobility callback signing-callback md5-only */
 static void configure(script *s, fzr_config *config, const char *words)
 {
-  static const fzr_user users[] = {{"alice", "wonderland"}, {"bob", "builder"}};
+  static const fzr_user users[] = {{"alice", "wonderland", NULL}, {"bob", "builder", NULL}};
   char text[256];
   const char *rest;
   char *keep = NULL;
@@ -653,6 +793,12 @@ static void configure(script *s, fzr_config *config, const char *words)
       config->user_count = 2;
     } else if (strcmp(word, "rest") == 0) {
       config->auth = FZR_AUTH_REST;
+    } else if (strcmp(word, "callback") == 0 || strcmp(word, "signing-callback") == 0) {
+      config->auth = FZR_AUTH_CALLBACK;
+      config->auth_fn = same_as_name;
+      config->auth_ctx = *word == 's' ? config : NULL;
+    } else if (strcmp(word, "md5-only") == 0) {
+      config->md5_keys_only = true;
     } else if (strcmp(word, "second") == 0) {
       config->auth_second_secret = SECOND_SECRET;
     } else if (starts(word, "ports=", &rest)) {

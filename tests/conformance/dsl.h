@@ -21,6 +21,7 @@
  *   rest NAME                   the same, with the REST scheme's
  *   long-user LENGTH            a stamp credential whose username has this length
  *   odd-user HEX                a stamp credential with these bytes as salt
+ *   users-by-key, users-by-password   from now on there are alice and kate, who has no password in the first case
  *   key-of EXPIRY               the username stays, and the key is that of the same one with its expiry written so
  *   source ADDR                 from now on the client sends from there
  *   skip SECONDS                time goes on, but nobody tells the engine until it gets something
@@ -33,9 +34,17 @@
  *   mobile (an empty MOBILITY-TICKET) ticket (the last that the relay gave) old-ticket (the one before) forged-ticket
  *   fingerprint bad-fingerprint indication success late=N:HEX (behind MESSAGE-INTEGRITY) truncated
  *
+ * and of RFC 8489:
+ *   sha256 (a key by SHA-256, PASSWORD-ALGORITHMS as it was offered, PASSWORD-ALGORITHM, and MESSAGE-INTEGRITY-SHA256 in place of
+ *   MESSAGE-INTEGRITY) md5 (the same with a key by MD5) key256 (a key by SHA-256, no more) no-list list=HEX (another
+ *   PASSWORD-ALGORITHMS) algorithm=N (another PASSWORD-ALGORITHM, 0: none) mi256=N (N bytes of MESSAGE-INTEGRITY-SHA256, 0: none)
+ *   bad-mi256 mi (MESSAGE-INTEGRITY, too) hash (USERHASH in place of USERNAME) hash=HEX bare-nonce (without its cookie) cookie=XXXX
+ *
  * What comes out is written in words too, and compared as text: "success" or "error CODE", then each attribute in the order of
- * the message; "nothing"; "drop REASON"; "forward PEER LENGTH"; "deliver CHANNEL LENGTH"; "data PEER LENGTH", in a Data indication. The relayed port is written P, a
- * nonce that is good for this client is "nonce", an integrity that is right under the client's key "mi". */
+ * the message; "nothing"; "drop REASON"; "forward PEER LENGTH"; "deliver CHANNEL LENGTH"; "data PEER LENGTH", in a Data indication.
+ * The relayed port is written P, a nonce that is good for this client is "nonce", with a cookie "nonce-", "nonce-p", "nonce-u" or
+ * "nonce-pu" by what it says; an integrity that is right under the key of the last request is "mi" or "mi256", the PASSWORD-ALGORITHMS
+ * of SHA-256 and MD5 "algorithms". */
 #ifndef FZT_DSL_H
 #define FZT_DSL_H
 

@@ -100,7 +100,7 @@ static void init(enum fzr_auth_kind kind)
 
 static enum fzr_auth_result look_up(const char *name, uint64_t now, fzr_auth_key *key)
 {
-  return fzri_scheme_lookup(&scheme, bytes(name), strlen(name), now, key);
+  return fzri_scheme_lookup(&scheme, bytes(name), strlen(name), FZR_PASSWORD_MD5, now, key);
 }
 
 START_TEST(test_stamp_usernames)
@@ -314,7 +314,13 @@ START_TEST(test_static_tables)
       snprintf(name, sizeof name, "%x", n);
       while (i < count && strcmp(names[i], name) != 0)
         i++;
-      const enum fzr_auth_result result = fzri_static_lookup(&table, bytes(name), strlen(name), &key);
+      uint8_t hash[FZR_STUN_USERHASH_LEN];
+      fzr_auth_userhash(bytes(name), strlen(name), "firezone", hash);
+      const fzri_slice found = fzri_static_resolve(&table, hash);
+      fzt_check(i < count ? found.data && found.len == strlen(name) && !memcmp(found.data, name, found.len)
+                          : !found.data);
+      const enum fzr_auth_result result =
+          fzri_static_lookup(&table, bytes(name), strlen(name), FZR_PASSWORD_MD5, &key);
       fzt_check(result == (i < count ? FZR_AUTH_OK : FZR_AUTH_UNKNOWN));
       if (i == count)
         continue;
@@ -345,28 +351,179 @@ START_TEST(test_nonces)
 {
   fzt_prng prng = {7};
   fzri_nonces n;
-  char nonce[FZRI_NONCE_LEN];
+  char nonce[FZRI_NONCE_MAX];
+  uint32_t told;
   const fzr_addr a = fzt_addr("192.0.2.1:5"), b = fzt_addr("192.0.2.1:6"), c = fzt_addr("192.0.2.2:5");
   const fzr_time t = 100 * FZR_SECOND;
   no_random_left = 0;
   ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng), 0);
-  fzri_nonce_make(&n, &a, t, nonce);
+  ck_assert_uint_eq(fzri_nonce_make(&n, &a, FZRI_NO_COOKIE, t, nonce), FZRI_NONCE_BARE);
   const uint8_t *text = (const uint8_t *)nonce;
-  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t), FZRI_NONCE_FRESH);
-  ck_assert_int_eq(fzri_nonce_check(&n, &b, text, FZRI_NONCE_LEN, t), FZRI_NONCE_FOREIGN);
-  ck_assert_int_eq(fzri_nonce_check(&n, &c, text, FZRI_NONCE_LEN, t), FZRI_NONCE_FOREIGN);
-  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN - 1, t), FZRI_NONCE_FOREIGN);
-  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, 0, t), FZRI_NONCE_FOREIGN);
-  for (size_t i = 0; i < FZRI_NONCE_LEN; i++) {
-    char changed[FZRI_NONCE_LEN];
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_BARE, t, &told), FZRI_NONCE_FRESH);
+  ck_assert_int_eq(fzri_nonce_check(&n, &b, text, FZRI_NONCE_BARE, t, &told), FZRI_NONCE_FOREIGN);
+  ck_assert_int_eq(fzri_nonce_check(&n, &c, text, FZRI_NONCE_BARE, t, &told), FZRI_NONCE_FOREIGN);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_BARE - 1, t, &told), FZRI_NONCE_FOREIGN);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, 0, t, &told), FZRI_NONCE_FOREIGN);
+  for (size_t i = 0; i < FZRI_NONCE_BARE; i++) {
+    char changed[FZRI_NONCE_BARE];
     memcpy(changed, nonce, sizeof changed);
     changed[i] = changed[i] == 'A' ? 'B' : 'A';
-    ck_assert_int_eq(fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_LEN, t),
+    ck_assert_int_eq(fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_BARE, t, &told),
                      FZRI_NONCE_FOREIGN);
     changed[i] = '!';
-    ck_assert_int_eq(fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_LEN, t),
+    ck_assert_int_eq(fzri_nonce_check(&n, &a, (const uint8_t *)changed, FZRI_NONCE_BARE, t, &told),
                      FZRI_NONCE_FOREIGN);
   }
+}
+END_TEST
+
+/* The cookie is part of it: nobody can take it away, or change what it says, and have a nonce that is ours. */
+START_TEST(test_nonces_with_cookies)
+{
+  static const uint32_t all[] = {0, FZR_FEATURE_PASSWORD_ALGORITHMS, FZR_FEATURE_USERNAME_ANONYMITY,
+                                 FZR_FEATURE_PASSWORD_ALGORITHMS | FZR_FEATURE_USERNAME_ANONYMITY};
+  fzt_prng prng = {9};
+  fzri_nonces n;
+  char nonce[FZRI_NONCE_MAX];
+  const fzr_addr a = fzt_addr("192.0.2.1:5"), b = fzt_addr("192.0.2.1:6");
+  const fzr_time t = 100 * FZR_SECOND;
+  no_random_left = 0;
+  ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng), 0);
+  for (size_t k = 0; k < 4; k++) {
+    uint32_t told = 77;
+    const uint8_t *text = (const uint8_t *)nonce;
+    ck_assert_uint_eq(fzri_nonce_make(&n, &a, all[k], t, nonce), FZRI_NONCE_MAX);
+    ck_assert_uint_lt(FZRI_NONCE_MAX, 128);
+    ck_assert_uint_eq(fzr_auth_nonce_features(text, FZRI_NONCE_MAX), all[k]);
+    ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_MAX, t, &told), FZRI_NONCE_FRESH);
+    ck_assert_uint_eq(told, all[k]);
+    ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_MAX, t + FZRI_NONCE_LIFETIME, &told),
+                     FZRI_NONCE_OLD);
+    ck_assert_uint_eq(told, all[k]);
+    ck_assert_int_eq(fzri_nonce_check(&n, &b, text, FZRI_NONCE_MAX, t, &told), FZRI_NONCE_FOREIGN);
+    for (size_t len = 0; len < FZRI_NONCE_MAX; len++)
+      ck_assert_int_eq(fzri_nonce_check(&n, &a, text, len, t, &told), FZRI_NONCE_FOREIGN);
+    ck_assert_int_eq(fzri_nonce_check(&n, &a, text + FZRI_COOKIE_LEN, FZRI_NONCE_BARE, t, &told),
+                     FZRI_NONCE_FOREIGN);
+    for (size_t other = 0; other < 4; other++) {
+      char changed[FZRI_NONCE_MAX];
+      memcpy(changed, nonce, sizeof changed);
+      fzri_cookie_make(all[other], changed);
+      ck_assert_int_eq(fzri_nonce_check(&n, &a, (const uint8_t *)changed, sizeof changed, t, &told),
+                       other == k ? FZRI_NONCE_FRESH : FZRI_NONCE_FOREIGN);
+    }
+    for (size_t i = 0; i < FZRI_NONCE_MAX; i++) {
+      nonce[i] ^= 1;
+      ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_MAX, t, &told), FZRI_NONCE_FOREIGN);
+      nonce[i] ^= 1;
+    }
+  }
+  ck_assert_uint_eq(fzri_nonce_make(&n, &a, FZRI_NO_COOKIE, t, nonce), FZRI_NONCE_BARE);
+  char made_up[FZRI_NONCE_MAX];
+  uint32_t told;
+  memcpy(made_up + FZRI_COOKIE_LEN, nonce, FZRI_NONCE_BARE);
+  fzri_cookie_make(all[3], made_up);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, (const uint8_t *)made_up, sizeof made_up, t, &told),
+                   FZRI_NONCE_FOREIGN);
+}
+END_TEST
+
+static enum fzr_auth_result key_by(const char *name, uint8_t algorithm, fzr_auth_key *key)
+{
+  return fzri_scheme_lookup(&scheme, bytes(name), strlen(name), algorithm, 1, key);
+}
+
+static void check_sha256(const char *name, const char *password)
+{
+  fzr_auth_key key;
+  uint8_t expected[FZR_STUN_KEY_MAX];
+  ck_assert_int_eq(key_by(name, FZR_PASSWORD_SHA256, &key), FZR_AUTH_OK);
+  fzr_auth_long_term_key(FZR_PASSWORD_SHA256, bytes(name), strlen(name), "firezone", password, expected);
+  ck_assert(key.algorithm == FZR_PASSWORD_SHA256 && key.key_len == sizeof expected);
+  ck_assert_mem_eq(key.key, expected, sizeof expected);
+}
+
+static bool is_found(const char *name)
+{
+  uint8_t hash[FZR_STUN_USERHASH_LEN];
+  fzr_auth_userhash(bytes(name), strlen(name), "firezone", hash);
+  const fzri_slice found = fzri_scheme_resolve(&scheme, hash);
+  ck_assert(!found.data || (found.len == strlen(name) && memcmp(found.data, name, found.len) == 0));
+  hash[31] ^= 1;
+  ck_assert(!fzri_scheme_resolve(&scheme, hash).data);
+  return found.data;
+}
+
+static enum fzr_auth_result md5_alone(void *ctx, const fzr_auth_request *request, fzr_auth_key *out)
+{
+  *(uint8_t *)ctx = request->algorithm;
+  out->algorithm = FZR_PASSWORD_MD5;
+  out->key_len = FZR_STUN_KEY_LEN;
+  out->expires = FZR_NO_EXPIRY;
+  return FZR_AUTH_OK;
+}
+
+/* What each scheme offers, and that it has it. */
+START_TEST(test_offers)
+{
+  const uint32_t algorithms = FZR_FEATURE_PASSWORD_ALGORITHMS, anonymity = FZR_FEATURE_USERNAME_ANONYMITY;
+  fzr_auth_key key;
+  char password[FZR_REST_PASSWORD_LEN + 1];
+  init(FZR_AUTH_STAMP);
+  ck_assert_uint_eq(fzri_scheme_features(&scheme), FZRI_NO_COOKIE);
+  ck_assert(!is_found("100:salt"));
+  fzri_scheme_free(&scheme);
+  init(FZR_AUTH_REST);
+  ck_assert_uint_eq(fzri_scheme_features(&scheme), algorithms);
+  fzr_auth_rest_password("secret", bytes("100:joe"), 7, password, sizeof password);
+  check_sha256("100:joe", password);
+  ck_assert(!is_found("100:joe"));
+  fzri_scheme_free(&scheme);
+  init(FZR_AUTH_STATIC);
+  ck_assert_uint_eq(fzri_scheme_features(&scheme), algorithms | anonymity);
+  check_sha256("alice", "a");
+  ck_assert(is_found("alice") && is_found("bob") && is_found("al") && is_found("zoe"));
+  ck_assert(!is_found("ali") && !is_found(""));
+  /* While one has no password, nobody is offered what he has not. */
+  const uint8_t md5[FZR_STUN_KEY_LEN] = {1, 2, 3};
+  const fzr_user mixed[] = {{"alice", "a", NULL}, {"key", NULL, md5}};
+  ck_assert_int_eq(fzri_scheme_set_users(&scheme, mixed, 2), 0);
+  ck_assert_uint_eq(fzri_scheme_features(&scheme), anonymity);
+  ck_assert_int_eq(key_by("key", FZR_PASSWORD_SHA256, &key), FZR_AUTH_UNKNOWN);
+  ck_assert_int_eq(key_by("key", FZR_PASSWORD_MD5, &key), FZR_AUTH_OK);
+  ck_assert(is_found("key") && !is_found("bob"));
+  check_sha256("alice", "a");
+  ck_assert_int_eq(fzri_scheme_set_users(&scheme, mixed, 1), 0);
+  ck_assert_uint_eq(fzri_scheme_features(&scheme), algorithms | anonymity);
+  ck_assert_int_eq(fzri_scheme_set_users(&scheme, NULL, 0), 0);
+  ck_assert(!is_found("alice"));
+  fzri_scheme_free(&scheme);
+  ck_assert_uint_eq(mem.used, 0);
+}
+END_TEST
+
+/* An application that makes another key than it was asked for has none. */
+START_TEST(test_offers_of_applications)
+{
+  uint8_t asked = 0;
+  fzr_auth_key key;
+  fzr_config config = fzr_config_init();
+  config.auth = FZR_AUTH_CALLBACK;
+  config.realm = "firezone";
+  config.auth_fn = md5_alone;
+  config.auth_ctx = &asked;
+  ck_assert_int_eq(fzri_mem_init(&mem, NULL), 0);
+  ck_assert_int_eq(fzri_scheme_init(&scheme, &mem, &config), 0);
+  ck_assert_uint_eq(fzri_scheme_features(&scheme), FZR_FEATURE_PASSWORD_ALGORITHMS);
+  ck_assert_int_eq(key_by("x", FZR_PASSWORD_SHA256, &key), FZR_AUTH_UNKNOWN);
+  ck_assert_uint_eq(asked, FZR_PASSWORD_SHA256);
+  ck_assert_int_eq(key_by("x", FZR_PASSWORD_MD5, &key), FZR_AUTH_OK);
+  ck_assert_uint_eq(asked, FZR_PASSWORD_MD5);
+  fzri_scheme_free(&scheme);
+  config.md5_keys_only = true;
+  ck_assert_int_eq(fzri_scheme_init(&scheme, &mem, &config), 0);
+  ck_assert_uint_eq(fzri_scheme_features(&scheme), 0);
+  fzri_scheme_free(&scheme);
 }
 END_TEST
 
@@ -375,20 +532,23 @@ START_TEST(test_old_nonces)
 {
   fzt_prng prng = {8};
   fzri_nonces n;
-  char nonce[FZRI_NONCE_LEN];
+  char nonce[FZRI_NONCE_MAX];
+  uint32_t told;
   const fzr_addr a = fzt_addr("192.0.2.1:5"), b = fzt_addr("192.0.2.1:6");
   const fzr_time t = 100 * FZR_SECOND, year = 365 * 24 * 3600 * FZR_SECOND;
   no_random_left = 0;
   ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng), 0);
-  fzri_nonce_make(&n, &a, t, nonce);
+  ck_assert_uint_eq(fzri_nonce_make(&n, &a, FZRI_NO_COOKIE, t, nonce), FZRI_NONCE_BARE);
   const uint8_t *text = (const uint8_t *)nonce;
-  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + FZRI_NONCE_LIFETIME - FZR_SECOND),
-                   FZRI_NONCE_FRESH);
-  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + FZRI_NONCE_LIFETIME), FZRI_NONCE_OLD);
-  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t + 10 * year), FZRI_NONCE_OLD);
-  ck_assert_int_eq(fzri_nonce_check(&n, &b, text, FZRI_NONCE_LEN, t + 10 * year), FZRI_NONCE_FOREIGN);
+  ck_assert_int_eq(
+      fzri_nonce_check(&n, &a, text, FZRI_NONCE_BARE, t + FZRI_NONCE_LIFETIME - FZR_SECOND, &told),
+      FZRI_NONCE_FRESH);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_BARE, t + FZRI_NONCE_LIFETIME, &told),
+                   FZRI_NONCE_OLD);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_BARE, t + 10 * year, &told), FZRI_NONCE_OLD);
+  ck_assert_int_eq(fzri_nonce_check(&n, &b, text, FZRI_NONCE_BARE, t + 10 * year, &told), FZRI_NONCE_FOREIGN);
   fzri_nonces_wipe(&n);
-  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_LEN, t), FZRI_NONCE_FOREIGN);
+  ck_assert_int_eq(fzri_nonce_check(&n, &a, text, FZRI_NONCE_BARE, t, &told), FZRI_NONCE_FOREIGN);
   no_random_left = 1;
   ck_assert_int_eq(fzri_nonces_init(&n, random_bytes, &prng), FZR_ERR_NO_RANDOM);
 }
@@ -409,6 +569,9 @@ int main(void)
   tcase_add_test(tc, test_keys_of_users);
   tcase_add_test(tc, test_users_beside_rest);
   tcase_add_test(tc, test_nonces);
+  tcase_add_test(tc, test_nonces_with_cookies);
+  tcase_add_test(tc, test_offers);
+  tcase_add_test(tc, test_offers_of_applications);
   tcase_add_test(tc, test_old_nonces);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);

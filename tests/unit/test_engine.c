@@ -399,31 +399,41 @@ static uint8_t given_len, given_algorithm;
 /* A key of ones. */
 static enum fzr_auth_result give(void *ctx, const fzr_auth_request *request, fzr_auth_key *out)
 {
-  (void)ctx, (void)request;
+  (void)request;
   memset(out->key, 1, sizeof out->key);
+  out->sign_unauthenticated = ctx;
   out->key_len = given_len;
   out->algorithm = given_algorithm;
   out->expires = FZR_NO_EXPIRY;
   return FZR_AUTH_OK;
 }
 
-/* The error code of an Allocate (|begins|) or a Refresh whose sender has the first |key_len| bytes of that key, -1 for none, and whether
+/* By whichever algorithm the key is that |give| gives, the request asks for it. The error code of an Allocate (|begins|) or a Refresh whose sender has the first |key_len| bytes of that key, -1 for none, and whether
  * the answer is signed with all of it. */
 static int ask_with(fzt_client_state *c, bool begins, size_t key_len, bool *is_signed)
 {
   static const uint8_t ones[FZR_STUN_KEY_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
                                                  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  static const uint16_t offered[] = {FZR_PASSWORD_SHA256, FZR_PASSWORD_MD5};
   uint8_t buffer[512];
   fzr_stun_builder b;
   fzr_stun_msg msg;
   fzt_begin(&relay, c, &b, buffer, sizeof buffer, begins ? FZR_STUN_ALLOCATE : FZR_STUN_REFRESH);
   if (begins)
     fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
-  fzr_stun_add_integrity(&b, ones, key_len);
+  const bool by_sha256 = given_algorithm == FZR_PASSWORD_SHA256;
+  if (by_sha256) {
+    fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHMS, offered, 2);
+    fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHM, offered, 1);
+    fzr_stun_add_integrity_sha256(&b, ones, key_len, 32);
+  } else
+    fzr_stun_add_integrity(&b, ones, key_len);
   fzt_client(&relay, &c->addr, &c->server, buffer, (size_t)fzr_stun_build_finish(&b));
   ck_assert_uint_eq(relay.answer_count, 1);
   ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
-  *is_signed = fzr_stun_verify(&msg, ones, given_len);
+  *is_signed =
+      by_sha256 ? fzr_stun_verify_sha256(&msg, ones, given_len, 32) : fzr_stun_verify(&msg, ones, given_len);
+  ck_assert(!fzr_stun_has(&msg, by_sha256 ? FZR_ATTR_MESSAGE_INTEGRITY : FZR_ATTR_MESSAGE_INTEGRITY_SHA256));
   return (int)fzr_stun_error_code(&msg);
 }
 
@@ -699,6 +709,69 @@ START_TEST(test_amplification_is_small)
 }
 END_TEST
 
+/* Nor is what clients of other schemes are offered. */
+START_TEST(test_offers_amplify_little)
+{
+  static const fzr_user users[] = {{"alice", "wonderland", NULL}};
+  const uint8_t txid[FZR_STUN_TXID_LEN] = {1};
+  uint8_t buffer[64];
+  fzt_client_state c;
+  fzr_stun_builder b;
+  fzr_config config = fzt_config(&relay);
+  config.auth = FZR_AUTH_STATIC;
+  config.users = users;
+  config.user_count = 1;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_ALLOCATE, FZR_STUN_REQUEST, txid);
+  fzt_client(&relay, &c.addr, &c.server, buffer, (size_t)fzr_stun_build_finish(&b));
+  ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert_uint_le(relay.answers[0].len, 120);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* The longest 401 fits: the longest realm and SOFTWARE, what is offered, both HMACs, and a FINGERPRINT. */
+START_TEST(test_longest_answer)
+{
+  static const uint16_t offered[] = {FZR_PASSWORD_SHA256, FZR_PASSWORD_MD5};
+  static const uint8_t ones[FZR_STUN_KEY_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                                 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  char realm[128], software[64];
+  uint8_t request[512];
+  fzt_client_state c;
+  fzr_stun_builder b;
+  fzr_stun_msg msg;
+  fzr_config config = fzt_config(&relay);
+  memset(realm, 'r', 127);
+  memset(software, 's', 63);
+  realm[127] = software[63] = 0;
+  config.realm = realm;
+  config.software = software;
+  config.auth = FZR_AUTH_CALLBACK;
+  config.auth_fn = give;
+  config.auth_ctx = &config; /* it has challenges signed */
+  given_len = FZR_STUN_KEY_MAX;
+  given_algorithm = FZR_PASSWORD_SHA256;
+  fzt_relay_init(&relay, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 401);
+  fzt_begin(&relay, &c, &b, request, sizeof request, FZR_STUN_ALLOCATE); /* of another realm */
+  fzr_stun_add(&b, FZR_ATTR_SOFTWARE, software, 63);
+  fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHMS, offered, 2);
+  fzr_stun_add_algorithms(&b, FZR_ATTR_PASSWORD_ALGORITHM, offered, 1);
+  fzr_stun_add_integrity(&b, ones, sizeof ones);
+  fzr_stun_add_fingerprint(&b);
+  fzt_client(&relay, &c.addr, &c.server, request, (size_t)fzr_stun_build_finish(&b));
+  ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
+  ck_assert_uint_eq(fzr_stun_error_code(&msg), 401);
+  ck_assert(fzr_stun_has(&msg, FZR_ATTR_SOFTWARE) && fzr_stun_has(&msg, FZR_ATTR_FINGERPRINT));
+  ck_assert(fzr_stun_verify(&msg, ones, sizeof ones) && fzr_stun_verify_sha256(&msg, ones, sizeof ones, 32));
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 /* SOFTWARE is in answers to strangers, too, but never makes an answer grow by more than the request has brought for it. */
 START_TEST(test_software_does_not_amplify)
 {
@@ -948,6 +1021,8 @@ int main(void)
   tcase_add_test(tc, test_users_leave_with_their_shard);
   tcase_add_test(tc, test_allocate_after_the_told_end);
   tcase_add_test(tc, test_amplification_is_small);
+  tcase_add_test(tc, test_offers_amplify_little);
+  tcase_add_test(tc, test_longest_answer);
   tcase_add_test(tc, test_software_does_not_amplify);
   tcase_add_test(tc, test_answers_to_strangers_are_marked);
   tcase_add_test(tc, test_long_proofs_in_vain_of_an_allocation_are_limited);
