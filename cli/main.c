@@ -89,6 +89,18 @@ static void log_policy(const options *o, const logins *l)
                : "peers are reached through channels alone; browsers need --relay-mode full");
 }
 
+/* Where new clients are sent on. */
+static void log_alternate(const options *o, const fzr_addr *addr)
+{
+  char text[FZR_ADDR_TEXT_MAX], over[64] = "";
+  if (!addr->family)
+    return;
+  fzr_addr_format(addr, true, text, sizeof text);
+  if (o->alternate_over)
+    snprintf(over, sizeof over, ", and from %u allocations on", o->alternate_over);
+  log_info("relay", "New clients are sent to %s while this relay shuts down or has no room%s", text, over);
+}
+
 static int relay_main(const options *o)
 {
   static notes found;
@@ -110,6 +122,8 @@ static int relay_main(const options *o)
   if (!o->token)
     log_info("relay", "There is no token: running standalone, without a portal");
   log_policy(o, first);
+  log_alternate(o, &o->alternate_ip4);
+  log_alternate(o, &o->alternate_ip6);
   relay_log_notes(&found);
   log_warnings(o);
   process_raise_descriptors(o, workers_count(o));

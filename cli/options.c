@@ -258,6 +258,26 @@ static int check_credentials(reader *r)
   return 0;
 }
 
+/* Whether |alternate| is another server than this one, whose address is |own|. */
+static bool is_elsewhere(const options *o, const fzr_addr *alternate, const fzr_addr *own)
+{
+  return !alternate->family || alternate->port != o->listen_port ||
+         memcmp(alternate->ip, own->ip, sizeof own->ip) != 0;
+}
+
+static int check_alternate(reader *r)
+{
+  const options *o = r->o;
+  if (o->token && (o->alternate_ip4.family || o->alternate_ip6.family))
+    return complain(r, "--alternate-server: not with a portal, by which clients know their relays: expected "
+                       "neither or no token");
+  if (!is_elsewhere(o, &o->alternate_ip4, &o->public_ip4) ||
+      !is_elsewhere(o, &o->alternate_ip6, &o->public_ip6))
+    return complain(r,
+                    "--alternate-server: it is this relay's own address and port: expected another server's");
+  return 0;
+}
+
 static int check_relay(reader *r)
 {
   const options *o = r->o;
@@ -274,7 +294,7 @@ static int check_relay(reader *r)
         r,
         "--listen-port: invalid value '%u': expected a port outside of %u to %u, the range for allocations",
         o->listen_port, o->lowest_port, o->highest_port);
-  return options_check_auth(o, r->error) ? -1 : check_xdp(r);
+  return options_check_auth(o, r->error) || check_alternate(r) ? -1 : check_xdp(r);
 }
 
 /* Whether the options of each command go together. */
@@ -303,6 +323,16 @@ static bool no_token(const options *o)
 static bool secret_file(const options *o)
 {
   return o->auth_secret_file != NULL;
+}
+
+static bool no_alternate(const options *o)
+{
+  return !o->alternate_ip4.family && !o->alternate_ip6.family;
+}
+
+static bool channels_alone(const options *o)
+{
+  return o->relay_mode == RELAY_MODE_CHANNELS;
 }
 
 static bool second_file(const options *o)
@@ -368,6 +398,8 @@ static const struct {
     {{"AUTH_SECOND_SECRET", "--auth-second-secret-file is set"}, second_file},
     {{"--users-file", "--auth has no static"}, not_static},
     {{"--outlive-credentials", "allocations end with the credential with --auth stamp alone"}, not_stamp},
+    {{"--alternate-over", "--alternate-server is not set"}, no_alternate},
+    {{"--max-permissions-per-allocation", "--relay-mode is channels"}, channels_alone},
     {{"--max-allocations-per-user", "--replace-allocation is not no"}, options_replace},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},
@@ -422,10 +454,10 @@ int options_read(int argc, char **argv, const char *(*env)(const char *name), op
     return -1;
   if (checks[out->command] && checks[out->command](&r))
     return -1;
-  find_idle(&r);
   out->relay_mode_given = out->relay_mode != RELAY_MODE_DEFAULT;
   if (!out->relay_mode_given)
     out->relay_mode = out->auth == AUTH_STAMP ? RELAY_MODE_CHANNELS : RELAY_MODE_FULL;
+  find_idle(&r);
   out->any_ip4 = is_given(&r, "--bind-ip4-addr") && is_wildcard(&out->bind_ip4);
   out->any_ip6 = is_given(&r, "--bind-ip6-addr") && is_wildcard(&out->bind_ip6);
   return 0;

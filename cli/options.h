@@ -77,6 +77,9 @@ typedef struct options {
   uint32_t max_allocations_per_user;
   uint32_t max_channels_per_allocation;
   uint32_t max_channels; /* 0: as memory allows, see memory_channels */
+  uint32_t max_permissions_per_allocation;
+  fzr_addr alternate_ip4, alternate_ip6; /* family NONE: none */
+  uint32_t alternate_over;
   uint64_t max_bandwidth_per_allocation;
   uint32_t unauthenticated_rate;
   uint64_t max_partition_seconds;

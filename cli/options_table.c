@@ -231,6 +231,33 @@ static const char *set_max_all_channels(options *o, const char *t)
   return NULL;
 }
 
+static const char *set_max_permissions(options *o, const char *t)
+{
+  uint64_t value;
+  if (!value_number(t, 1, UINT32_MAX - 1, &value))
+    return "a number from 1 to 4294967294";
+  o->max_permissions_per_allocation = (uint32_t)value;
+  return NULL;
+}
+
+/* One of each family: clients are sent to a server that they can talk to. */
+static const char *set_alternate(options *o, const char *t)
+{
+  fzr_addr addr;
+  if (value_endpoint(&addr, t) || !addr.port || is_wildcard(&addr))
+    return "another server's address and port such as 203.0.113.8:3478 or [2001:db8::8]:3478";
+  fzr_addr *alternate = addr.family == FZR_FAMILY_IPV4 ? &o->alternate_ip4 : &o->alternate_ip6;
+  if (alternate->family)
+    return "one server of each family at most";
+  *alternate = addr;
+  return NULL;
+}
+
+static const char *set_alternate_over(options *o, const char *t)
+{
+  return value_u32(&o->alternate_over, t, "a number up to 4294967294, 0 for no such limit");
+}
+
 static const char *set_max_bandwidth(options *o, const char *t)
 {
   return value_number(t, 0, UINT64_MAX / 2, &o->max_bandwidth_per_allocation)
@@ -469,13 +496,22 @@ const option_spec option_specs[] = {
      GROUP_LIMITS, false, "channels an allocation may have"},
     {"max-channels", NULL, "MAX_CHANNELS", "N", NULL, "a quarter of memory", set_max_all_channels,
      GROUP_LIMITS, false,
-     "channels of all clients together, of 256 bytes each with what belongs to them; by default what fits a "
+     "channels and permissions of all clients together, of 256 bytes each with what belongs to them; by "
+     "default what fits a "
      "quarter of the memory that the machine has or the control group allows"},
+    {"max-permissions-per-allocation", NULL, "MAX_PERMISSIONS_PER_ALLOCATION", "N", "1024", NULL,
+     set_max_permissions, GROUP_LIMITS, false,
+     "in full mode: permissions an allocation may have, those of its channels included"},
     {"max-bandwidth-per-allocation", NULL, "MAX_BANDWIDTH_PER_ALLOCATION", "N", "0", NULL, set_max_bandwidth,
      GROUP_LIMITS, false, "payload bytes a second, both directions together; 0 is no limit"},
     {"unauthenticated-rate", NULL, "UNAUTHENTICATED_RATE", "N", "1000", NULL, set_rate, GROUP_LIMITS, false,
      "answers a second to strangers of one /24 or /48, with bursts of twice that, divided among the workers; "
      "0 is no limit"},
+    {"alternate-server", NULL, "ALTERNATE_SERVER", "ADDR:PORT", NULL, NULL, set_alternate, GROUP_LIMITS, true,
+     "where clients without an allocation are sent (300) while the relay shuts down, or has no room: another "
+     "server, one of each family; repeatable, in the variable separated by commas"},
+    {"alternate-over", NULL, "ALTERNATE_OVER", "N", "0", NULL, set_alternate_over, GROUP_LIMITS, false,
+     "from how many allocations on they are sent there, too; 0: only then"},
     {"shutdown-timeout", NULL, "SHUTDOWN_TIMEOUT", "TIME", NULL, "no limit", set_shutdown, GROUP_LIMITS,
      false,
      "how long a shutdown waits for the last allocation; it ends, too, when nothing was relayed for 60 s"},

@@ -134,6 +134,10 @@ static int new_engine(worker *w, const worker_config *c)
   config.max_allocations_per_user = o->max_allocations_per_user;
   config.max_channels_per_allocation = o->max_channels_per_allocation;
   config.max_channels = c->max_channels;
+  config.max_permissions_per_allocation = o->max_permissions_per_allocation;
+  config.alternate_ip4 = o->alternate_ip4;
+  config.alternate_ip6 = o->alternate_ip6;
+  config.alternate_over = o->alternate_over;
   config.max_bandwidth_per_allocation = o->max_bandwidth_per_allocation;
   config.unauthenticated_rate = share(o->unauthenticated_rate, c->count);
   return fzr_engine_new(&config, &w->engine, monotonic_now());

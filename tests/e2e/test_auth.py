@@ -235,6 +235,28 @@ class Stamp(unittest.TestCase):
             self.assertFalse(relays(relay, old["username"], old["password"]))
 
 
+@unittest.skipIf(not shutil.which("turnutils_uclient"), "no coturn here")
+class Alternate(unittest.TestCase):
+    """A relay that has enough of them sends new clients to another one."""
+
+    def test_uclient_follows(self):
+        async def run(first, second):
+            transport, sink = await endpoint(first, "alice", "wonderland")
+            self.assertTrue(uclient(first, "-u", "alice", "-w", "wonderland"))
+            wait_for(lambda: len(re.findall("Created new allocation", second.output())) > 0, "the other one to get it")
+            await exchange(transport, sink, peers.addresses()[0])
+            transport.close()
+            await asyncio.sleep(0)
+        with File("alice:wonderland\n") as users, EchoPeers() as peers:
+            common = ["--auth", "static", "--users-file", users.name]
+            with Relay(BINARY, *common, workers=WORKERS) as second:
+                other = "%s:%d" % second.address()
+                with Relay(BINARY, *common, "--alternate-server", other, "--alternate-over", "1", workers=WORKERS) as first:
+                    self.assertTrue(first.told("New clients are sent to %s while .*, and from 1 allocations on" % re.escape(other)))
+                    asyncio.run(run(first, second))
+                    self.assertEqual(len(re.findall("Created new allocation", first.output())), 1)
+
+
 class Mistakes(unittest.TestCase):
     """Are one line on standard error and status 2."""
 

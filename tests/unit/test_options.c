@@ -66,6 +66,15 @@ static const struct {
      {"0", "1", "4294967294"}},
     {"--max-channels-per-allocation", "MAX_CHANNELS_PER_ALLOCATION", {"", "0", "4097", "x"}, {"1", "4096"}},
     {"--max-channels", "MAX_CHANNELS", {"", "0", "-1", "x", "4294967295"}, {"1", "100000", "4294967294"}},
+    {"--max-permissions-per-allocation",
+     "MAX_PERMISSIONS_PER_ALLOCATION",
+     {"", "0", "-1", "x", "4294967295"},
+     {"1", "1024", "4294967294"}},
+    {"--alternate-server",
+     "ALTERNATE_SERVER",
+     {"", "x", "203.0.113.8", "203.0.113.8:0", "0.0.0.0:3478", "2001:db8::8:3478", "turn.example.org:3478"},
+     {"203.0.113.8:3478", "[2001:db8::8]:3478", "203.0.113.7:3479"}},
+    {"--alternate-over", "ALTERNATE_OVER", {"", "-1", "x", "4294967295"}, {"0", "1", "10000"}},
     {"--max-bandwidth-per-allocation",
      "MAX_BANDWIDTH_PER_ALLOCATION",
      {"", "-1", "1M", "18446744073709551615"},
@@ -198,6 +207,7 @@ START_TEST(test_defaults)
   ck_assert(!o.relay_mode_given && options_replace(&o));
   ck_assert_uint_eq(o.max_channels_per_allocation, 4096);
   ck_assert_uint_eq(o.max_channels, 0);
+  ck_assert_uint_eq(o.max_permissions_per_allocation, 1024);
   ck_assert_uint_eq(o.max_bandwidth_per_allocation, 0);
   ck_assert_uint_eq(o.unauthenticated_rate, 1000);
   ck_assert_uint_eq(o.log_format, LOG_FORMAT_HUMAN);
@@ -278,6 +288,24 @@ START_TEST(test_what_does_not_go_together)
   ck_assert_int_eq(READ(PUBLIC, "--xdp", "native"), -1);
   check_complaint("--xdp", "no interface is set");
   ck_assert_int_eq(READ(PUBLIC, "--lowest-port", "60000", "--highest-port", "60000"), 0);
+}
+END_TEST
+
+START_TEST(test_alternate_servers)
+{
+  clear_env();
+  set_env("ALTERNATE_SERVER", "203.0.113.8:3478,[2001:db8::8]:3479");
+  ck_assert_msg(READ(PUBLIC) == 0, "%s", error);
+  const fzr_addr ip4 = fzt_addr("203.0.113.8:3478"), ip6 = fzt_addr("[2001:db8::8]:3479");
+  ck_assert(fzr_addr_equal(&o.alternate_ip4, &ip4) && fzr_addr_equal(&o.alternate_ip6, &ip6));
+  ck_assert_uint_eq(o.alternate_over, 0);
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--alternate-server=1.2.3.4:1", "--alternate-server=1.2.3.5:1"), -1);
+  check_complaint("--alternate-server", "one server of each family");
+  ck_assert_int_eq(READ(PUBLIC, "--alternate-server=203.0.113.7:3478"), -1);
+  check_complaint("--alternate-server", "own address");
+  ck_assert_int_eq(READ(PUBLIC, "token", "--alternate-server=203.0.113.8:3478"), -1);
+  check_complaint("--alternate-server", "portal");
 }
 END_TEST
 
@@ -526,6 +554,7 @@ int main(void)
   tcase_add_test(tc, test_flag_beats_variable);
   tcase_add_test(tc, test_lists);
   tcase_add_test(tc, test_what_does_not_go_together);
+  tcase_add_test(tc, test_alternate_servers);
   tcase_add_test(tc, test_tokens);
   tcase_add_test(tc, test_credentials_in_an_environment_of_the_relay);
   tcase_add_test(tc, test_urls_with_secrets_are_not_shown);

@@ -31,6 +31,12 @@ START_TEST(test_options_without_effect)
   check_idle("--google-cloud-project-id", "--log-format is not google-cloud");
   ck_assert_int_eq(READ(PUBLIC, "--max-allocations-per-user", "2"), 0);
   check_idle("--max-allocations-per-user", "--replace-allocation is not no");
+  ck_assert_int_eq(READ(PUBLIC, "--max-permissions-per-allocation", "2"), 0);
+  check_idle("--max-permissions-per-allocation", "--relay-mode is channels");
+  ck_assert_int_eq(READ(PUBLIC, "--max-permissions-per-allocation", "2", "--relay-mode=full"), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
+  ck_assert_int_eq(READ(PUBLIC, "--alternate-over", "2"), 0);
+  check_idle("--alternate-over", "--alternate-server is not set");
   ck_assert_int_eq(READ(PUBLIC, "--max-allocations-per-user", "2", "--replace-allocation=no"), 0);
   ck_assert_uint_eq(o.idle_count, 0);
   ck_assert(!options_replace(&o));
