@@ -49,8 +49,10 @@ static void add_worker(metrics_totals *t, const metrics_worker *w)
 {
   t->allocations += w->engine.allocations;
   t->channels += w->engine.channels;
+  t->permissions += w->engine.permissions;
   add_array(t->packets, w->engine.packets, 2);
   add_array(t->bytes, w->engine.bytes, 2);
+  add_array(t->indications, w->engine.indications, 2);
   add_array(t->packet_sizes, w->engine.packet_sizes, FZR_SIZE_CLASSES);
   add_array(t->dropped, w->engine.dropped, FZR_DROP_REASONS);
   add_array(t->memory_refusals, w->engine.memory_refusals, 2);

@@ -45,13 +45,20 @@ typedef struct metrics_source {
 
 /* The workers' numbers added up: what went through user space. */
 typedef struct metrics_totals {
-  uint64_t allocations, channels;
+  uint64_t allocations, channels, permissions;
   uint64_t packets[2], bytes[2];
+  uint64_t indications[2]; /* of those packets */
   uint64_t packet_sizes[FZR_SIZE_CLASSES];
   uint64_t dropped[FZR_DROP_REASONS]; /* the adapter's own reasons included */
   uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
   uint64_t memory_refusals[2];
 } metrics_totals;
+
+/* A label for fzr_stats.indications. */
+static inline const char *metrics_indication(unsigned index)
+{
+  return index ? "data" : "send";
+}
 
 /* A label for fzr_stats.memory_refusals. */
 static inline const char *metrics_memory_reason(unsigned index)

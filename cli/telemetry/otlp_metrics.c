@@ -326,6 +326,15 @@ static void add_dropped(builder *b)
                 fzr_drop_reason_name(i));
 }
 
+static void add_indications(builder *b)
+{
+  const family f = add_family(b, COUNTER, "relay.indications", "{packet}",
+                              "Relayed packets that came or left in Send or Data indications", 2);
+  for (unsigned i = 0; i < 2; i++)
+    with_string(b, add_number(b, &f, b->now.indications[i], b->before.indications[i]), "message_type",
+                metrics_indication(i));
+}
+
 static void add_memory_refusals(builder *b)
 {
   const family f = add_family(b, COUNTER, "relay.memory_refusals", "{request}",
@@ -397,9 +406,12 @@ static void add_all(builder *b, const char *version)
   add_single(b, UP_DOWN, "relay.active_allocations", "{allocation}", "Allocations that live now",
              t->allocations, 0);
   add_single(b, UP_DOWN, "relay.active_channels", "{channel}", "Channels that relay now", t->channels, 0);
+  add_single(b, UP_DOWN, "relay.active_permissions", "{permission}",
+             "Permissions that there are now, in full mode", t->permissions, 0);
   add_responses(b, "relay.responses", "{response}");
   add_directions(b, "relay.packets", "{packet}", "Packets relayed", false);
   add_directions(b, "relay.data.relayed", "By", "Payload bytes relayed", true);
+  add_indications(b);
   add_sizes(b);
   add_offloads(b);
   add_dropped(b);

@@ -143,6 +143,15 @@ static void dropped(struct evbuffer *out, const metrics_totals *t)
         t->dropped[i]);
 }
 
+static void indications(struct evbuffer *out, const metrics_totals *t)
+{
+  head(out, "relay_indications_total", "counter",
+       "Relayed packets that came or left in Send or Data indications.");
+  for (unsigned i = 0; i < 2; i++)
+    put(out, "relay_indications_total{message_type=\"%s\"} %" PRIu64 "\n", metrics_indication(i),
+        t->indications[i]);
+}
+
 static void memory_refusals(struct evbuffer *out, const metrics_totals *t)
 {
   head(out, "relay_memory_refusals_total", "counter",
@@ -191,9 +200,12 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
   metrics_add_up(s, &t);
   single(out, "relay_active_allocations", "gauge", t.allocations, "Allocations that live now.");
   single(out, "relay_active_channels", "gauge", t.channels, "Channels that relay now.");
+  single(out, "relay_active_permissions", "gauge", t.permissions,
+         "Permissions that there are now, in full mode.");
   responses(out, &t);
   directions(out, "relay_data_relayed_bytes_total", t.bytes, s, true, "Payload bytes relayed.");
   directions(out, "relay_packets_total", t.packets, s, false, "Packets relayed.");
+  indications(out, &t);
   packet_sizes(out, &t, s);
   offload_figures(out, s);
   dropped(out, &t);

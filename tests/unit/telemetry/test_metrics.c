@@ -20,6 +20,9 @@ static metrics_snapshot snapshot(void)
     fzr_stats *s = &workers[i].engine;
     s->allocations = 3 * k;
     s->channels = 5 * k;
+    s->permissions = 6 * k;
+    s->indications[0] = 7 * k;
+    s->indications[1] = 8 * k;
     s->packets[0] = 7 * k;
     s->packets[1] = 11 * k;
     s->bytes[0] = 700 * k;
@@ -182,6 +185,10 @@ START_TEST(test_prometheus)
       "# TYPE relay_active_allocations gauge",
       "relay_active_allocations 9",
       "relay_active_channels 15",
+      "relay_active_permissions 18",
+      "# TYPE relay_indications_total counter",
+      "relay_indications_total{message_type=\"send\"} 21",
+      "relay_indications_total{message_type=\"data\"} 24",
       "relay_responses_total{response_class=\"success\",message_type=\"binding\"} 300",
       "relay_responses_total{response_class=\"success\",message_type=\"allocate\"} 0",
       "relay_responses_total{response_class=\"error\",message_type=\"allocate\",error_code=\"401\"} 39",

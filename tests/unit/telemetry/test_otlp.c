@@ -90,6 +90,10 @@ START_TEST(test_metrics)
   w[0].engine.allocations = 2;
   w[1].engine.allocations = 3;
   w[0].engine.channels = 4;
+  w[0].engine.permissions = 6;
+  w[1].engine.permissions = 1;
+  w[0].engine.indications[0] = 5;
+  w[1].engine.indications[1] = 8;
   w[0].engine.bytes[0] = 1000;
   w[1].engine.bytes[1] = 500;
   w[0].engine.packets[0] = 9;
@@ -131,6 +135,12 @@ START_TEST(test_metrics)
 
   ck_assert_int_eq(sum(m, "relay.active_allocations", "{allocation}", false)->data_points[0]->as_int, 5);
   ck_assert_int_eq(sum(m, "relay.active_channels", "{channel}", false)->data_points[0]->as_int, 4);
+  ck_assert_int_eq(sum(m, "relay.active_permissions", "{permission}", false)->data_points[0]->as_int, 7);
+  const Otlp__Sum *indications = sum(m, "relay.indications", "{packet}", true);
+  ck_assert_int_eq(indications->data_points[0]->as_int, 5);
+  ck_assert_str_eq(find(indications->data_points[0]->attributes, 1, "message_type"), "send");
+  ck_assert_int_eq(indications->data_points[1]->as_int, 8);
+  ck_assert_str_eq(find(indications->data_points[1]->attributes, 1, "message_type"), "data");
   const Otlp__Sum *io = sum(m, "relay.data.relayed", "By", true);
   ck_assert_int_eq(io->data_points[0]->as_int, 1000);
   ck_assert_str_eq(find(io->data_points[1]->attributes, 1, "direction"), "peer_to_client");
