@@ -37,6 +37,10 @@ static const char *message_of(const fzr_log_record *r)
                : "Out of memory: new allocations and channels are refused";
   case FZR_LOG_PERMISSION:
     return "Created permission";
+  case FZR_LOG_PERMISSION_REVOKED:
+    return "Deleted permission";
+  case FZR_LOG_INDICATION_DROPPED:
+    return "Dropped indications";
   case FZR_LOG_PEER_REFUSED:
     return "Refused peer";
   case FZR_LOG_PORT_UNAVAILABLE:
@@ -182,6 +186,8 @@ static const char *refusal_text(unsigned refusal)
       [FZR_REFUSAL_CHANNEL_TAKEN] = "the channel has another peer, or the peer another channel",
       [FZR_REFUSAL_DRAINING] = "the relay is shutting down",
       [FZR_REFUSAL_CHANNELS] = "the allocation has as many channels as --max-channels-per-allocation allows",
+      [FZR_REFUSAL_PERMISSIONS] =
+          "the allocation has as many permissions as --max-permissions-per-allocation allows",
   };
   return refusal < sizeof texts / sizeof *texts ? texts[refusal] : NULL;
 }
@@ -214,6 +220,28 @@ static const char *revocation_of(const fzr_log_record *r, char *out, size_t cap)
   return out;
 }
 
+/* Why Send indications are dropped: in the words of the one who wonders why a client reaches nobody. */
+static const char *drop_of(unsigned reason)
+{
+  switch (reason) {
+  case FZR_DROP_NO_PERMISSION:
+    return "the client has no permission for this peer, or none any more: it has to ask for one by "
+           "CreatePermission";
+  case FZR_DROP_PEER_PORT:
+    return "the peer's address is in reach, but not this port of it";
+  case FZR_DROP_SEND_MALFORMED:
+    return "there is no valid XOR-PEER-ADDRESS, or no DATA";
+  case FZR_DROP_UNKNOWN_ATTRIBUTE:
+    return "an attribute is not understood, or can't be done, and must not be overlooked";
+  case FZR_DROP_UNKNOWN_CLIENT:
+    return "the client has no allocation, at this address and port";
+  case FZR_DROP_STUN_NOT_REQUEST:
+    return "--relay-mode is channels; browsers and most WebRTC clients need full";
+  default:
+    return fzr_drop_reason_name(reason);
+  }
+}
+
 /* Why something ended, where the message does not say it, into |out| or a text of its own; NULL: it does. */
 static const char *end_of(const fzr_log_record *r, char *out, size_t cap)
 {
@@ -228,7 +256,10 @@ static const char *end_of(const fzr_log_record *r, char *out, size_t cap)
   case FZR_LOG_ALLOCATION_ENDED:
     return "this relay was told to end it";
   case FZR_LOG_CHANNEL_REVOKED:
+  case FZR_LOG_PERMISSION_REVOKED:
     return revocation_of(r, out, cap);
+  case FZR_LOG_INDICATION_DROPPED:
+    return drop_of(r->drop_reason);
   default:
     return NULL;
   }

@@ -193,7 +193,13 @@ enum fzr_log_event {
   /** A permission ended, because the peer may not be reached any more, for `peer_reason` (info). */
   FZR_LOG_PERMISSION_REVOKED = 21,
   /** A Refresh with a ticket has moved an allocation to `client`, from `former_client` (info). */
-  FZR_LOG_ALLOCATION_MOVED = 22
+  FZR_LOG_ALLOCATION_MOVED = 22,
+  /**
+   * Send indications of `client` are dropped, for `drop_reason`. Once in ten seconds for each
+   * allocation and reason, over all engines of one fzr_shared, and for 64 of them at most (debug).
+   * Where the reason is FZR_RELAY_CHANNELS, for an allocation once an hour at level info.
+   */
+  FZR_LOG_INDICATION_DROPPED = 23
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */
@@ -286,6 +292,8 @@ typedef struct fzr_log_record {
   uint32_t lifetime;
   /** FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given; or an enum fzr_error. */
   int adapter_error;
+  /** FZR_LOG_INDICATION_DROPPED: an enum fzr_drop_reason. */
+  uint8_t drop_reason;
   /** The engine's time. */
   fzr_time now;
   /** The client's address, NULL if none. */

@@ -4,6 +4,7 @@
 #include "alternate.h"
 #include "answer.h"
 #include "authenticate.h"
+#include "dropped.h"
 #include "handlers.h"
 #include "log.h"
 #include "mobility.h"
@@ -106,8 +107,11 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   const enum fzr_drop_reason reason = fzr_stun_read(data, len, &r.msg);
   if (reason)
     return reason;
-  if (r.msg.cls != FZR_STUN_REQUEST)
+  if (r.msg.cls != FZR_STUN_REQUEST) {
+    if (r.msg.cls == FZR_STUN_INDICATION && r.msg.method == FZR_STUN_SEND)
+      fzri_dropped_by_mode(e, from, to);
     return FZR_DROP_STUN_NOT_REQUEST;
+  }
   r.method = find_method(r.msg.method);
   r.from = from;
   r.to = to;

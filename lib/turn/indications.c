@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "indications.h"
 
+#include "dropped.h"
 #include "permission.h"
 #include "reach.h"
 
@@ -206,9 +207,11 @@ uint16_t fzri_take_send(fzri_batch *b, fzri_allocation *a, uint32_t off, uint32_
   const fzri_permission *p = NULL;
   fzri_send s;
   enum fzr_drop_reason reason = a ? fzri_send_read(msg, seg_len, &s) : FZR_DROP_UNKNOWN_CLIENT;
+  const bool was_read = !reason;
   if (!reason)
     reason = may_send(b->e, a, &s, &p);
   if (reason) {
+    fzri_dropped_send(b->e, a, &b->pkt->from, was_read ? &s.peer : NULL, reason);
     fzri_drop(b, msg, reason, 1);
     return 1;
   }

@@ -43,19 +43,40 @@ static uint64_t prefix_of(const fzr_addr *source)
   return prefix;
 }
 
-bool fzri_told_limited(fzri_told *told, const fzr_addr *source, fzr_time now)
+/* Begins a period of |length| for |what|, not 0, which has no other one in |table|. False, too, if there is no room. */
+static bool begin_one(fzri_told_one *table, uint64_t what, fzr_time length, fzr_time now)
 {
-  const uint64_t prefix = prefix_of(source);
-  const uint64_t set = (prefix * 0x9e3779b97f4a7c15u) >> 32 & (FZRI_TOLD_SETS - 1);
-  fzri_told_prefix *first = &told->limited[set * FZRI_TOLD_WAYS], *vacant = NULL;
-  for (fzri_told_prefix *p = first; p < first + FZRI_TOLD_WAYS; p++) {
-    if (atomic_load_explicit(&p->until, memory_order_relaxed) <= now)
-      vacant = vacant ? vacant : p;
-    else if (atomic_load_explicit(&p->prefix, memory_order_relaxed) == prefix)
+  const uint64_t set = (what * 0x9e3779b97f4a7c15u) >> 32 & (FZRI_TOLD_SETS - 1);
+  fzri_told_one *first = &table[set * FZRI_TOLD_WAYS], *vacant = NULL;
+  for (fzri_told_one *one = first; one < first + FZRI_TOLD_WAYS; one++) {
+    if (atomic_load_explicit(&one->until, memory_order_relaxed) <= now)
+      vacant = vacant ? vacant : one;
+    else if (atomic_load_explicit(&one->what, memory_order_relaxed) == what)
       return false;
   }
-  if (!vacant || !begin(&vacant->until, FZRI_TOLD_LIMITED, now))
+  if (!vacant || !begin(&vacant->until, length, now))
     return false;
-  atomic_store_explicit(&vacant->prefix, prefix, memory_order_relaxed);
+  atomic_store_explicit(&vacant->what, what, memory_order_relaxed);
   return true;
+}
+
+bool fzri_told_limited(fzri_told *told, const fzr_addr *source, fzr_time now)
+{
+  return begin_one(told->limited, prefix_of(source), FZRI_TOLD_LIMITED, now);
+}
+
+bool fzri_told_dropped(fzri_told *told, const fzr_addr *source, uint16_t port, unsigned reason, fzr_time now)
+{
+  const uint64_t whose = port ? port : prefix_of(source);
+  return begin_one(told->dropped, whose ^ (uint64_t)reason << 58, FZRI_TOLD_DROPPED, now);
+}
+
+bool fzri_told_mode(fzri_told *told, fzr_time now)
+{
+  return begin(&told->mode, FZRI_TOLD_MODE, now);
+}
+
+bool fzri_told_has_mode(fzri_told *told, fzr_time now)
+{
+  return atomic_load_explicit(&told->mode, memory_order_relaxed) > now;
 }

@@ -15,19 +15,23 @@
 #define FZRI_TOLD_REFUSED (3600 * FZR_SECOND)
 #define FZRI_TOLD_FULL    (3600 * FZR_SECOND)
 #define FZRI_TOLD_TLS     (3600 * FZR_SECOND)
+#define FZRI_TOLD_DROPPED (10 * FZR_SECOND)
+#define FZRI_TOLD_MODE    (3600 * FZR_SECOND)
 
-/* A source prefix that was told about; free from `until` on. */
-typedef struct fzri_told_prefix {
-  _Atomic uint64_t prefix;
+/* What was told about, such as a source prefix; free from `until` on. */
+typedef struct fzri_told_one {
+  _Atomic uint64_t what;
   _Atomic fzr_time until;
-} fzri_told_prefix;
+} fzri_told_one;
 
 typedef struct fzri_told {
-  fzri_told_prefix limited[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
+  fzri_told_one limited[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
+  fzri_told_one dropped[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
   _Atomic fzr_time memory[2];
   _Atomic fzr_time full;
   _Atomic fzr_time tls;
   _Atomic fzr_time proofs;
+  _Atomic fzr_time mode;
   _Atomic fzr_time refused[FZR_PEER_REASONS][FZRI_SCOPE_GLOBAL + 1];
 } fzri_told;
 
@@ -49,5 +53,14 @@ bool fzri_told_proofs(fzri_told *told, fzr_time now);
 /* Whether strangers of |source|'s prefix (/24, /48) are limited for the first time in this minute. When it was told of many prefixes
  * within a minute, more are left out. */
 bool fzri_told_limited(fzri_told *told, const fzr_addr *source, fzr_time now);
+
+/* Whether indications to the allocation with |port| are dropped for |reason| for the first time within ten seconds; without an allocation,
+ * 0, those of |source|'s prefix. When it was told of many within that time, more are left out. */
+bool fzri_told_dropped(fzri_told *told, const fzr_addr *source, uint16_t port, unsigned reason, fzr_time now);
+
+/* Whether it is the first time within an hour that an allocation's client sends indications to a relay of channels; and whether it would
+ * not be. */
+bool fzri_told_mode(fzri_told *told, fzr_time now);
+bool fzri_told_has_mode(fzri_told *told, fzr_time now);
 
 #endif

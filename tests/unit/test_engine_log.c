@@ -102,6 +102,36 @@ START_TEST(test_channels_that_are_revoked)
 }
 END_TEST
 
+/* A client hears nothing of it: the log says why, and what to do. */
+START_TEST(test_indications_that_are_dropped)
+{
+  static const struct {
+    enum fzr_drop_reason dropped;
+    const char *reason;
+  } rows[] = {
+      {FZR_DROP_NO_PERMISSION,
+       "the client has no permission for this peer, or none any more: it has to ask for "
+       "one by CreatePermission"},
+      {FZR_DROP_PEER_PORT, "the peer's address is in reach, but not this port of it"},
+      {FZR_DROP_SEND_MALFORMED, "there is no valid XOR-PEER-ADDRESS, or no DATA"},
+      {FZR_DROP_UNKNOWN_CLIENT, "the client has no allocation, at this address and port"},
+      {FZR_DROP_STUN_NOT_REQUEST, "--relay-mode is channels; browsers and most WebRTC clients need full"},
+  };
+  const fzr_addr client = fzt_addr("198.51.100.1:4000"), peer = fzt_addr("192.0.2.9:53");
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const fzr_log_record record = {.level = FZR_LOG_DEBUG,
+                                   .event = FZR_LOG_INDICATION_DROPPED,
+                                   .method = FZR_STUN_SEND,
+                                   .client = &client,
+                                   .port = 50000,
+                                   .peer = &peer,
+                                   .drop_reason = (uint8_t)rows[i].dropped};
+    expect_end(&record, "Dropped indications", rows[i].reason);
+    ck_assert_ptr_nonnull(strstr(line_of(&record), "peer=192.0.2.9:53"));
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("engine_log");
@@ -109,6 +139,7 @@ int main(void)
   tcase_add_test(tc, test_moved);
   tcase_add_test(tc, test_ends);
   tcase_add_test(tc, test_channels_that_are_revoked);
+  tcase_add_test(tc, test_indications_that_are_dropped);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

@@ -97,6 +97,120 @@ START_TEST(test_log_records)
 }
 END_TEST
 
+/* Sends |count| of them for |peer|; NULL: without one. */
+static void send_indications(const fzt_client_state *c, const fzr_addr *peer, unsigned count)
+{
+  uint8_t buffer[128], txid[FZR_STUN_TXID_LEN] = {1};
+  fzr_stun_builder b;
+  fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_SEND, FZR_STUN_INDICATION, txid);
+  if (peer)
+    fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, peer);
+  fzr_stun_add(&b, FZR_ATTR_DATA, "data", 4);
+  const int len = fzr_stun_build_finish(&b);
+  ck_assert_int_gt(len, 0);
+  for (unsigned i = 0; i < count; i++)
+    fzt_client(&relay, &c->addr, &c->server, buffer, (size_t)len);
+}
+
+static void make_logging(logged *l, enum fzr_relay_mode mode, enum fzr_log_level level)
+{
+  memset(l, 0, sizeof *l);
+  fzr_config config = fzt_config(&relay);
+  config.relay_mode = (uint8_t)mode;
+  config.log = keep_record;
+  config.log_ctx = l;
+  config.log_level = (uint8_t)level;
+  fzt_relay_init(&relay, &config);
+}
+
+/* Not each one that is dropped is told of: one in ten seconds for each allocation and reason. */
+START_TEST(test_dropped_indications)
+{
+  logged l;
+  fzt_client_state c, d, stranger;
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000"), other = fzt_addr("203.0.113.10:5000");
+  make_logging(&l, FZR_RELAY_FULL, FZR_LOG_DEBUG);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzt_client_init(&d, "198.51.100.1:4001");
+  fzt_client_init(&stranger, "198.51.100.1:4002");
+  snprintf(d.username, sizeof d.username, "%s", c.username);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  send_indications(&c, &peer, 100);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 1);
+  ck_assert_uint_eq(l.last.level, FZR_LOG_DEBUG);
+  ck_assert_uint_eq(l.last.method, FZR_STUN_SEND);
+  ck_assert_uint_eq(l.last.port, c.relayed_port);
+  ck_assert_uint_eq(l.last.drop_reason, FZR_DROP_NO_PERMISSION);
+  ck_assert(fzr_addr_equal(&l.peer, &peer));
+  send_indications(&c, NULL, 100); /* another reason */
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 2);
+  ck_assert_uint_eq(l.last.drop_reason, FZR_DROP_SEND_MALFORMED);
+  ck_assert_int_eq(l.peer.family, FZR_FAMILY_NONE);
+  send_indications(&stranger, &peer, 100);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 3);
+  ck_assert_uint_eq(l.last.drop_reason, FZR_DROP_UNKNOWN_CLIENT);
+  ck_assert_uint_eq(l.last.port, 0);
+  send_indications(&c, &other, 100);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 3);
+  fzt_pass(&relay, 10 * FZR_SECOND);
+  send_indications(&c, &other, 100);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 4);
+  /* Strangers of any number are told of 64 times at most. */
+  for (unsigned i = 0; i < 1000; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "198.%u.%u.1:4000", 60 + i / 250, i % 250);
+    fzt_client_init(&stranger, text);
+    send_indications(&stranger, &peer, 2);
+  }
+  ck_assert_uint_le(l.count[FZR_LOG_INDICATION_DROPPED], 4 + 64);
+  ck_assert_uint_gt(l.count[FZR_LOG_INDICATION_DROPPED], 4 + 32);
+  /* At other levels nobody is told. */
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_INFO);
+  fzt_pass(&relay, 10 * FZR_SECOND);
+  memset(&l, 0, sizeof l);
+  send_indications(&c, &other, 100);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* A browser on a relay of channels ends without a word: an operator sees why at the usual level, once an hour. */
+START_TEST(test_indications_in_the_wrong_mode)
+{
+  logged l;
+  fzt_client_state c, stranger;
+  const fzr_addr peer = fzt_addr("203.0.113.9:5000");
+  make_logging(&l, FZR_RELAY_CHANNELS, FZR_LOG_INFO);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  fzt_client_init(&stranger, "198.51.100.2:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  send_indications(&stranger, &peer, 3); /* anybody can */
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 0);
+  send_indications(&c, &peer, 3);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 1);
+  ck_assert_uint_eq(l.last.level, FZR_LOG_INFO);
+  ck_assert_uint_eq(l.last.port, c.relayed_port);
+  ck_assert_uint_eq(l.last.drop_reason, FZR_DROP_STUN_NOT_REQUEST);
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_DEBUG);
+  send_indications(&c, &peer, 3);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 2);
+  ck_assert_uint_eq(l.last.level, FZR_LOG_DEBUG);
+  send_indications(&stranger, &peer, 3);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 3);
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_INFO);
+  fzt_pass(&relay, 3600 * FZR_SECOND);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  send_indications(&c, &peer, 3);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 4);
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_WARN);
+  fzt_pass(&relay, 3600 * FZR_SECOND);
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0);
+  send_indications(&c, &peer, 3);
+  ck_assert_uint_eq(l.count[FZR_LOG_INDICATION_DROPPED], 4);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 static bool reject_port_666(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default)
 {
   (void)ctx;
@@ -371,6 +485,8 @@ int main(void)
   Suite *suite = suite_create("log-records");
   TCase *tc = tcase_create("log-records");
   tcase_add_test(tc, test_log_records);
+  tcase_add_test(tc, test_dropped_indications);
+  tcase_add_test(tc, test_indications_in_the_wrong_mode);
   tcase_add_test(tc, test_refused_peers);
   tcase_add_test(tc, test_why_nobody_is_let_in);
   tcase_add_test(tc, test_why_requests_are_refused);
