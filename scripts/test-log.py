@@ -15,7 +15,7 @@ import re
 import sys
 
 # End to end: these tests drive real sockets, programs and kernels against deadlines. Others do not depend on the time of day.
-AGAIN = ("e2e", "xdp", "bench-smoke")
+AGAIN = ("e2e", "clients", "xdp", "bench-smoke")
 SANITIZERS = re.compile("AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer|UndefinedBehavior|runtime error:")
 # What a program of ours says or leaves that died of a fault; Python's own "AssertionError: " of a test that fails is none of it.
 # The last is a test that compared the status of a relay that it had stopped.

@@ -6,7 +6,7 @@
 #
 # FUZZ_SECONDS=N fuzzes each target for N seconds (30). Build folders (build-test*) are kept, so that a second run is faster.
 #
-# A test of the suites e2e, xdp and bench-smoke that fails is run once more, alone: such tests wait for deadlines, on a machine where
+# A test of the suites e2e, clients, xdp and bench-smoke that fails is run once more, alone: such tests wait for deadlines, on a machine where
 # another test runs beside them and which may be busy with others' work, too. What passes then counts as passed, and is named under
 # "Passed only at the second try, alone" with the end of its first log, for somebody to mend it. There is no second try for a crash and
 # what a sanitizer has reported, for other suites, and where more than five tests of a build fail: that is no accident.

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A browser calls itself through the relay, by the page of examples/webrtc: video and data, to a relayed address and to one of a host, over
+IPv4 and IPv6.
+
+Arguments: the relay, the page, and the browser: Chromium or Firefox."""
+
+import json
+import shutil
+import sys
+import time
+import urllib.parse
+
+import lab
+
+PAGE, NAME = sys.argv[1:3]
+del sys.argv[1:3]
+
+import browser
+
+lab.isolate()
+Browser = {"chromium": browser.Chromium, "firefox": browser.Firefox}[NAME]
+if not any(shutil.which(p) for p in Browser.PROGRAMS):
+    lab.skip_all("no %s here" % " or ".join(Browser.PROGRAMS))
+
+
+class Browsers(lab.ClientTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.browser = Browser(cls.lab)
+        cls.addClassCleanup(lambda: cls.browser.close())
+
+    def figures(self):
+        """Those of the page, which may be loading still."""
+        return json.loads(self.browser.evaluate("JSON.stringify(window.figures || {state: 'loading'})"))
+
+    def call(self, family=4, **form):
+        """Has the page call, and returns its figures once `form` is satisfied: see `enough`."""
+        form = {"servers": json.dumps({"iceServers": [self.lab.server(family)]}), **form}
+        self.browser.open("file://" + PAGE + "#" + urllib.parse.urlencode(form, quote_via=urllib.parse.quote))
+
+    def until(self, condition, seconds):
+        """The page's figures, when they satisfy `condition`."""
+        end = time.monotonic() + seconds
+        while True:
+            got = self.figures()
+            if got["state"].startswith("failed") or time.monotonic() > end:
+                self.fail("%s\n%s" % (json.dumps(got, indent=1), self.lab.relay.output()[-4000:]))
+            if condition(got):
+                return got
+            time.sleep(0.2)
+
+    def talk(self, right, enough, at_least, family=4, **form):
+        """A call in which `enough` comes true, in the long run not before its time, and `at_least` bytes are relayed."""
+        self.call(family, right=right, **form)
+        got = self.until(lambda f: f["state"] == "connected" and all(f["pairs"] or [None]) and enough(f), lab.PATIENCE + lab.LONG)
+        if lab.LONG:
+            got = self.goes_on(got)
+        left, other = got["pairs"]
+        self.assertEqual(left["local"]["type"], "relay", got)
+        self.assertEqual(other["local"]["type"], "relay" if right == "relay" else "host", got)
+        self.assertIn(left["remote"]["type"], ("relay", "prflx") if right == "relay" else ("host", "prflx"), got)
+        self.assertEqual(got["wrong"], 0, got)
+        self.relayed(at_least)
+
+    def goes_on(self, got):
+        """Until the time is over, something has to come all the time."""
+        end = time.monotonic() + lab.LONG
+        while time.monotonic() < end:
+            before = got
+            got = self.until(lambda f: f["back"] > before["back"] and (not before["frames"] or f["frames"] > before["frames"]), 20)
+            time.sleep(1)
+        return got
+
+    def test_data_relay_to_relay(self):
+        self.talk("relay", lambda f: f["bytes"] >= 3e6, 12e6, pace="fast", video="no")
+
+    def test_data_relay_to_host(self):
+        self.talk("direct", lambda f: f["bytes"] >= 3e6, 6e6, pace="fast", video="no")
+
+    def test_video_relay_to_relay(self):
+        self.talk("relay", lambda f: f["frames"] >= 60 and f["back"] >= 40, 100000, video="yes")
+
+    def test_video_relay_to_host(self):
+        self.talk("direct", lambda f: f["frames"] >= 60 and f["back"] >= 40, 100000, video="yes")
+
+    def test_over_ipv6(self):
+        self.talk("relay", lambda f: f["frames"] >= 30 and f["back"] >= 20, 60000, family=6, video="yes")
+
+    def test_a_wrong_password_is_told(self):
+        wrong = {**self.lab.server(), "credential": "wrong"}
+        self.call(servers=json.dumps([wrong]), right="relay", video="no")
+        got = self.until(lambda f: f.get("errors"), lab.PATIENCE)
+        self.assertIn("401", got["errors"][0])
+
+
+if __name__ == "__main__":
+    lab.main()
