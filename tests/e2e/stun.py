@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """STUN and TURN messages (RFC 8489, RFC 8656) in plain Python, written apart from the relay's own codec."""
 
+import base64
 import hashlib
 import hmac
 import os
@@ -19,14 +20,58 @@ CHANNEL_NUMBER, LIFETIME, XOR_PEER_ADDRESS, REALM, NONCE = 0x000C, 0x000D, 0x001
 XOR_RELAYED_ADDRESS, REQUESTED_ADDRESS_FAMILY, REQUESTED_TRANSPORT = 0x0016, 0x0017, 0x0019
 XOR_MAPPED_ADDRESS, ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE = 0x0020, 0x8000, 0x8001
 SOFTWARE, FINGERPRINT = 0x8022, 0x8028
+MESSAGE_INTEGRITY_SHA256, PASSWORD_ALGORITHM, USERHASH, PASSWORD_ALGORITHMS = 0x001C, 0x001D, 0x001E, 0x8002
+
+MD5, SHA256 = 1, 2  # algorithms of keys
+OFFERS_ALGORITHMS, OFFERS_ANONYMITY = 1 << 23, 1 << 22  # STUN security features: bit 0 of 24 is the highest
 
 IPV4, IPV6 = 1, 2
 UDP = struct.pack(">B3x", 17)
 
 
-def key_of(username, realm, password):
+def key_of(username, realm, password, algorithm=MD5):
     """The key of long-term credentials (RFC 8489 section 9.2.2)."""
-    return hashlib.md5(b":".join(part.encode() for part in (username, realm, password))).digest()
+    digest = hashlib.sha256 if algorithm == SHA256 else hashlib.md5
+    return digest(b":".join(part.encode() for part in (username, realm, password))).digest()
+
+
+def userhash(username, realm):
+    """What stands for a username (RFC 8489 section 14.4)."""
+    return hashlib.sha256(b":".join(part.encode() for part in (username, realm))).digest()
+
+
+def features_of(nonce):
+    """What a server says in the nonce that it offers (RFC 8489 section 9.2), or None."""
+    if len(nonce) < 13 or not nonce.startswith(b"obMatJos2"):
+        return None
+    return int.from_bytes(base64.b64decode(nonce[9:13], validate=True), "big")
+
+
+def algorithms_of(value):
+    """The numbers in a PASSWORD-ALGORITHMS."""
+    found, at = [], 0
+    while at < len(value):
+        algorithm, size = struct.unpack_from(">HH", value, at)
+        found.append(algorithm)
+        at += 4 + size + -size % 4
+    return found
+
+
+def login(challenge, username, password):
+    """What the 401 or 438 `challenge` asks for, as section 9.2.5 has a client do it: (attributes, key, is_sha256), the last of which
+    says by which of the two HMACs the request is to be signed."""
+    realm, nonce = challenge.get(REALM), challenge.get(NONCE)
+    offered, features = challenge.get(PASSWORD_ALGORITHMS), features_of(nonce) or 0
+    if features & OFFERS_ALGORITHMS and offered is None:
+        raise ValueError("somebody has taken PASSWORD-ALGORITHMS out of the answer")
+    hidden = features & OFFERS_ANONYMITY
+    attributes = [(USERHASH, userhash(username, realm.decode())) if hidden else (USERNAME, username.encode()),
+                  (REALM, realm), (NONCE, nonce)]
+    algorithm = MD5
+    if offered is not None:
+        algorithm = next(a for a in algorithms_of(offered) if a in (MD5, SHA256))
+        attributes += [(PASSWORD_ALGORITHMS, offered), (PASSWORD_ALGORITHM, struct.pack(">HH", algorithm, 0))]
+    return attributes, key_of(username, realm.decode(), password, algorithm), offered is not None
 
 
 def message_type(method, kind):
@@ -70,15 +115,18 @@ def read_xor_address(value, transaction):
     return socket.inet_ntop(socket.AF_INET if family == IPV4 else socket.AF_INET6, raw), port ^ COOKIE >> 16
 
 
-def build(method, kind, transaction, attributes, key=None, fingerprint=False):
-    """A message of (type, value) pairs, with MESSAGE-INTEGRITY if `key` is given. A value is bytes or an address, which
-    gets masked with the transaction id."""
+def build(method, kind, transaction, attributes, key=None, fingerprint=False, is_sha256=False):
+    """A message of (type, value) pairs, with MESSAGE-INTEGRITY, or with MESSAGE-INTEGRITY-SHA256, if `key` is given. A value is bytes
+    or an address, which gets masked with the transaction id."""
     attributes = [(t, xor_address(v, transaction) if isinstance(v, tuple) else v) for t, v in attributes]
     body = b"".join(struct.pack(">HH", t, len(v)) + v + bytes(-len(v) % 4) for t, v in attributes)
 
     def header(more):
         return struct.pack(">HHI", message_type(method, kind), len(body) + more, COOKIE) + transaction
-    if key is not None:
+    if key is not None and is_sha256:
+        mac = hmac.new(key, header(36) + body, hashlib.sha256).digest()
+        body += struct.pack(">HH", MESSAGE_INTEGRITY_SHA256, len(mac)) + mac
+    elif key is not None:
         mac = hmac.new(key, header(24) + body, hashlib.sha1).digest()
         body += struct.pack(">HH", MESSAGE_INTEGRITY, len(mac)) + mac
     if fingerprint:
@@ -142,6 +190,14 @@ class Message:
             if t == MESSAGE_INTEGRITY:
                 signed = self.data[:2] + struct.pack(">H", at - HEADER + 24) + self.data[4:at]
                 return hmac.compare_digest(value, hmac.new(key, signed, hashlib.sha1).digest())
+        return False
+
+    def verify_sha256(self, key):
+        """Whether a whole MESSAGE-INTEGRITY-SHA256 is there and made with `key`."""
+        for t, value, at in self.attributes:
+            if t == MESSAGE_INTEGRITY_SHA256:
+                signed = self.data[:2] + struct.pack(">H", at - HEADER + 36) + self.data[4:at]
+                return hmac.compare_digest(value, hmac.new(key, signed, hashlib.sha256).digest())
         return False
 
     def fingerprint_is_right(self):

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from harness import DEADLINE, EchoPeers, Relay, main
@@ -30,10 +31,22 @@ def run_client(*command, timeout=3 * DEADLINE):
 
 
 class Foreign(unittest.TestCase):
+    user = None  # with its password, where that is in a file: with the stamp scheme there is none
+
     @classmethod
     def setUpClass(cls):
-        cls.relay = Relay(BINARY, "--replace-allocation", "no", workers=WORKERS)  # many clients of one user
+        more = ["--replace-allocation", "no"]  # many clients of one user
+        if cls.user:
+            users = tempfile.NamedTemporaryFile("w", suffix=".users")
+            cls.addClassCleanup(users.close)
+            users.write("%s:%s\n" % cls.user)
+            users.flush()
+            more += ["--auth", "static", "--users-file", users.name]
+        cls.relay = Relay(BINARY, *more, workers=WORKERS)
         cls.peers = EchoPeers(3)
+
+    def login(self, salt=None):
+        return self.user or self.relay.credentials(salt=salt)
 
     @classmethod
     def tearDownClass(cls):
@@ -49,7 +62,7 @@ class Foreign(unittest.TestCase):
 @unittest.skipIf(PION == "-", "no Go or no pion/turn here")
 class Pion(Foreign):
     def talk(self, clients, packets):
-        user, password = self.relay.credentials(salt="pion")
+        user, password = self.login("pion")
         self.through([PION, "-server", text_of(self.relay.address()), "-user", user, "-password", password,
                       "-peers", ",".join(map(text_of, self.peers.addresses())), "-clients", str(clients),
                       "-packets", str(packets)], clients, packets)
@@ -61,17 +74,22 @@ class Pion(Foreign):
         self.talk(30, 60)
 
     def test_wrong_password(self):
-        user, _ = self.relay.credentials()
+        user, _ = self.login()
         status, output = run_client(PION, "-server", text_of(self.relay.address()), "-user", user, "-password", "wrong",
                                     "-peers", text_of(self.peers.addresses()[0]))
         self.assertEqual(status, 1, output)
         self.assertIn("0 of 1 clients", output)
 
 
+class PionAmongUsers(Pion):
+    """What RFC 8489 adds to challenges does not disturb it."""
+    user = ("alice", "wonderland")
+
+
 @unittest.skipIf(LIBRE == "-", "no libre here")
 class Libre(Foreign):
     def talk(self, family, clients, packets):
-        user, password = self.relay.credentials(salt="libre")
+        user, password = self.login("libre")
         self.through([LIBRE, text_of(self.relay.address(family)), user, password, str(clients), str(packets)] +
                      [text_of(a) for a in self.peers.addresses()], clients, packets)
 
@@ -85,11 +103,16 @@ class Libre(Foreign):
         self.talk(V6, 20, 60)
 
     def test_wrong_password(self):
-        user, _ = self.relay.credentials()
+        user, _ = self.login()
         status, output = run_client(LIBRE, text_of(self.relay.address()), user, "wrong", "1", "1",
                                     text_of(self.peers.addresses()[0]))
         self.assertEqual(status, 1, output)
         self.assertIn("code 401", output)
+
+
+class LibreAmongUsers(Libre):
+    """Likewise."""
+    user = ("alice", "wonderland")
 
 
 @unittest.skipIf(not shutil.which("turnutils_stunclient"), "no coturn here")

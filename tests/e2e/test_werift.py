@@ -48,11 +48,22 @@ class Werift(unittest.TestCase):
             env={**os.environ, "WERIFT": self.folder}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False)
 
+    def relays(self, relay, credentials):
+        done = self.call(relay, credentials, 100)
+        self.assertEqual(done.returncode, 0, done.stdout + relay.output())
+        self.assertIn("100 messages there and back, candidates relay relay", done.stdout)
+
     def test_a_data_channel(self):
         with Relay(BINARY, workers=WORKERS) as relay:
-            done = self.call(relay, (*relay.credentials(), *relay.credentials()), 100)
-            self.assertEqual(done.returncode, 0, done.stdout + relay.output())
-            self.assertIn("100 messages there and back, candidates relay relay", done.stdout)
+            self.relays(relay, (*relay.credentials(), *relay.credentials()))
+
+    def test_among_users(self):
+        """What RFC 8489 adds to challenges does not disturb it."""
+        with tempfile.NamedTemporaryFile("w", suffix=".users") as users:
+            users.write("alice:wonderland\nbob:builder\n")
+            users.flush()
+            with Relay(BINARY, "--auth", "static", "--users-file", users.name, workers=WORKERS) as relay:
+                self.relays(relay, ("alice", "wonderland", "bob", "builder"))
 
 
 if __name__ == "__main__":
