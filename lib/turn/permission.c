@@ -153,6 +153,21 @@ static enum fzri_permit_result add(fzr_engine *e, fzri_allocation *a, const fzr_
   return FZRI_PERMIT_NEW;
 }
 
+/* Whether |a| has as many as it may. Those that are over do not count, though nobody may have looked at them. */
+static bool is_at_limit(fzr_engine *e, const fzri_allocation *a)
+{
+  if (a->permission_count < e->max_permissions)
+    return false;
+  for (uint32_t index = a->first_permission; index != FZRI_POOL_NONE;) {
+    const fzri_permission *p = fzri_permission_at(e, index);
+    const uint32_t next = p->next;
+    if (!fzri_permission_holds(e, p))
+      end(e, index);
+    index = next;
+  }
+  return a->permission_count >= e->max_permissions;
+}
+
 enum fzri_permit_result fzri_permission_install(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer)
 {
   const uint32_t index = find(e, a, peer);
@@ -160,7 +175,7 @@ enum fzri_permit_result fzri_permission_install(fzr_engine *e, fzri_allocation *
     return FZRI_PERMIT_OLD;
   if (index != FZRI_POOL_NONE)
     end(e, index);
-  if (a->permission_count >= e->max_permissions)
+  if (is_at_limit(e, a))
     return FZRI_PERMIT_LIMIT;
   if (!fzri_shared_channel_enter(e->shared, e->max_all_channels))
     return FZRI_PERMIT_FULL;

@@ -100,6 +100,11 @@ void fzt_client_run(fzt_relay *relay, fzr_pkt *pkts, size_t count)
   take(relay, FZR_SIDE_CLIENT, pkts, count);
 }
 
+void fzt_peer_run(fzt_relay *relay, fzr_pkt *pkts, size_t count)
+{
+  take(relay, FZR_SIDE_PEER, pkts, count);
+}
+
 void fzt_client(fzt_relay *relay, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
 {
   fzr_pkt pkt = {.data = data, .len = (uint32_t)len, .from = *from, .to = *to};

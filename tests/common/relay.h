@@ -53,6 +53,8 @@ void fzt_relay_free(fzt_relay *relay);
 void fzt_client(fzt_relay *relay, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len);
 /* The same for several datagrams of clients in one call; events are taken after all of them. */
 void fzt_client_run(fzt_relay *relay, fzr_pkt *pkts, size_t count);
+/* The same for datagrams of peers. */
+void fzt_peer_run(fzt_relay *relay, fzr_pkt *pkts, size_t count);
 /* The same for a datagram from a peer. */
 void fzt_peer(fzt_relay *relay, const fzr_addr *from, uint16_t port, const uint8_t *data, size_t len);
 /* Moves time on by |by|, through every deadline on the way; keeps the events of all of it. */

@@ -12,6 +12,9 @@
 #define USERS    3                 /* with two clients each, that is addresses of one */
 #define BY_TCP   2                 /* the user whose clients talk by two transports */
 #define GRACE    (10 * FZR_SECOND) /* beyond what clients are told */
+#define ADDRS    3                 /* of the peers: all but the last two have one */
+#define PERMITS  2                 /* that an allocation may have */
+#define TICK     27                /* permissions end with a tick of 2^27 ns */
 
 typedef struct model_channel {
   int peer;       /* -1: none */
@@ -24,6 +27,7 @@ typedef struct model_client {
   int secret; /* of which the credential was made that it was used with last */
   fzr_time expires;
   model_channel channels[CHANNELS];
+  fzr_time permitted[ADDRS]; /* when the address was; 0: never */
 } model_client;
 
 static fzt_relay relay;
@@ -33,6 +37,7 @@ static fzr_addr peers[PEERS]; /* the last one is IPv6, the one before is out of 
 static fzt_prng prng;
 
 static fzr_time last_expiry;
+static bool full;     /* permissions mean something */
 static bool replaces; /* a new allocation of a user ends the other */
 static bool allowed[PEERS];
 static const char *const secrets[2] = {FZT_SECRET, "another"};
@@ -71,6 +76,25 @@ static bool reserved(const model_channel *ch)
 static bool relays(const model_channel *ch)
 {
   return ch->peer >= 0 && relay.now < ch->bound + 600 * FZR_SECOND + GRACE;
+}
+
+static int address_of(int peer)
+{
+  return peer < PEERS - 2 ? 0 : peer - (PEERS - 3);
+}
+
+static bool permits(int c, int address)
+{
+  const fzr_time since = model[c].permitted[address];
+  return since && relay.now >> TICK <= (since + 300 * FZR_SECOND + GRACE) >> TICK;
+}
+
+static int permit_count(int c)
+{
+  int n = 0;
+  for (int i = 0; i < ADDRS; i++)
+    n += permits(c, i);
+  return n;
 }
 
 /* Sends a request; takes a new nonce and asks again if the old one is stale. */
@@ -131,7 +155,7 @@ static void step_allocate(int c)
   const bool dual = fzt_below(&prng, 2);
   /* Ports of what is over are given back by timers, which may be a tick late. */
   fzt_pass(&relay, FZR_SECOND / 5);
-  const bool full = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
+  const bool no_port = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
   const bool stays = alive(c) && !lapsed(c);
   const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &dual);
   if (stays ? unless_locked_out(c, 0) : secret_is_good[used[c]] ? 0 : 401) {
@@ -140,7 +164,7 @@ static void step_allocate(int c)
   }
   /* Who has another one that makes room for the next try is told nothing. */
   const int none = replaces_other(c) && alive((c + USERS) % CLIENTS) ? -1 : 508;
-  fzt_check(code == (stays ? 437 : full ? none : 0) || (code == none && maybe_full && !stays));
+  fzt_check(code == (stays ? 437 : no_port ? none : 0) || (code == none && maybe_full && !stays));
   if (!code || (code == -1 && !stays))
     replace_other(c);
   if (code && !stays && model[c].allocated) {
@@ -168,7 +192,12 @@ static void refresh(int c, uint32_t lifetime)
     return;
   model[c].secret = used[c];
   if (lifetime)
-    model[c].expires = relay.now + (lifetime < 3600 ? lifetime : 3600) * FZR_SECOND + GRACE;
+    model[c].expires = relay.now +
+                       (lifetime > 3600          ? 3600
+                        : full && lifetime < 600 ? 600
+                                                 : lifetime) *
+                           FZR_SECOND +
+                       GRACE;
   else
     memset(&model[c], 0, sizeof model[c]);
 }
@@ -202,7 +231,17 @@ static int expected_bind(int c, int channel, int peer)
     if (reserved(ch) && ((i == channel) != (ch->peer == peer)))
       return 400;
   }
-  return allowed[peer] ? 0 : 403;
+  if (!allowed[peer])
+    return 403;
+  return full && !permits(c, address_of(peer)) && permit_count(c) >= PERMITS ? 508 : 0;
+}
+
+/* |c| has bound |channel| to |peer|. */
+static void bound(int c, int channel, int peer)
+{
+  model[c].channels[channel] = (model_channel){peer, relay.now};
+  if (full)
+    model[c].permitted[address_of(peer)] = relay.now;
 }
 
 static void step_bind(int c)
@@ -213,8 +252,53 @@ static void step_bind(int c)
   fzt_check(ask(c, FZR_STUN_CHANNEL_BIND, add_binding, &wanted) == expected);
   if (expected)
     return;
-  model[c].channels[channel] = (model_channel){peer, relay.now};
+  bound(c, channel, peer);
   model[c].secret = used[c];
+}
+
+typedef struct wish {
+  int count;
+  int peers[4];
+} wish;
+
+static void add_peers(fzr_stun_builder *b, const void *ctx)
+{
+  const wish *w = ctx;
+  for (int i = 0; i < w->count; i++)
+    fzr_stun_add_addr(b, FZR_ATTR_XOR_PEER_ADDRESS, &peers[w->peers[i]]);
+}
+
+/* All of them, or none. */
+static int expected_permission(int c, const wish *w)
+{
+  bool fresh[ADDRS] = {false};
+  int n = permit_count(c);
+  if (!alive(c) || unless_locked_out(c, 0))
+    return unless_locked_out(c, 437);
+  for (int i = 0; i < w->count; i++) {
+    if (w->peers[i] == PEERS - 1 && !model[c].dual)
+      return 443;
+    if (!allowed[w->peers[i]])
+      return 403;
+    const int address = address_of(w->peers[i]);
+    n += !fresh[address] && !permits(c, address);
+    fresh[address] = true;
+  }
+  return full && n > PERMITS ? 508 : 0;
+}
+
+static void step_permission(int c)
+{
+  wish w = {.count = 1 + (int)fzt_below(&prng, 4)};
+  for (int i = 0; i < w.count; i++)
+    w.peers[i] = (int)fzt_below(&prng, PEERS);
+  const int expected = expected_permission(c, &w);
+  fzt_check(ask(c, FZR_STUN_CREATE_PERMISSION, add_peers, &w) == expected);
+  if (expected)
+    return;
+  model[c].secret = used[c];
+  for (int i = 0; full && i < w.count; i++)
+    model[c].permitted[address_of(w.peers[i])] = relay.now;
 }
 
 /* Some requests of a client in one call, perhaps after a time in which no deadline was seen to; events are taken after all of
@@ -267,7 +351,7 @@ static void check_burst_answer(const burst *b, int c, int i, const fzt_answer *a
   if (!code)
     model[c].secret = used[c];
   if (!code && channel >= 0)
-    model[c].channels[channel] = (model_channel){b->peer[i], relay.now};
+    bound(c, channel, b->peer[i]);
   else if (!code)
     memset(&model[c], 0, sizeof model[c]);
 }
@@ -311,9 +395,84 @@ static void step_client_data(int c)
   }
 }
 
+/* Whether |v| is about |count| Data indications of |peer|'s, all alike but in their transaction ids. */
+static bool is_data(const fzr_verdict *v, int peer, unsigned count, uint16_t len)
+{
+  uint8_t last[FZR_STUN_TXID_LEN] = {0};
+  if (v->action != FZR_ACT_FORWARD || v->count != count || v->len != len || v->flow != FZR_FLOW_NONE)
+    return false;
+  for (unsigned i = 0; i < count; i++) {
+    uint8_t bytes[256];
+    fzr_stun_msg msg;
+    fzr_stun_attr attr;
+    fzr_addr from;
+    memcpy(bytes, fzr_verdict_header(v, i), v->hdr_len);
+    memcpy(bytes + v->hdr_len, v->data + (size_t)i * v->stride, len);
+    memset(bytes + v->hdr_len + len, 0, v->pad);
+    if (fzr_stun_read(bytes, (size_t)v->hdr_len + len + v->pad, &msg) || msg.method != FZR_STUN_DATA ||
+        msg.cls != FZR_STUN_INDICATION || !fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, &from) ||
+        !fzr_addr_equal(&from, &peers[peer]) || !fzr_stun_get(&msg, FZR_ATTR_DATA, &attr) || attr.len != len)
+      return false;
+    if (memcmp(last, fzr_stun_txid(&msg), sizeof last) == 0)
+      return false;
+    memcpy(last, fzr_stun_txid(&msg), sizeof last);
+  }
+  return true;
+}
+
+/* One or two Send indications to one peer, in either order of attributes. */
+static void step_send(int c)
+{
+  uint8_t data[2][160];
+  fzr_pkt pkts[2];
+  const int peer = (int)fzt_below(&prng, PEERS);
+  const uint16_t len = (uint16_t)fzt_below(&prng, 60);
+  const unsigned n = 1 + (unsigned)fzt_below(&prng, 2);
+  const bool data_first = fzt_below(&prng, 2), software = !fzt_below(&prng, 4);
+  for (unsigned i = 0; i < n; i++) {
+    fzr_stun_builder b;
+    uint8_t payload[64] = {(uint8_t)i}, txid[FZR_STUN_TXID_LEN];
+    fzt_fill(&prng, txid, sizeof txid);
+    fzr_stun_build(&b, data[i], sizeof data[i], FZR_STUN_SEND, FZR_STUN_INDICATION, txid);
+    if (data_first)
+      fzr_stun_add(&b, FZR_ATTR_DATA, payload, len);
+    if (software)
+      fzr_stun_add(&b, FZR_ATTR_SOFTWARE, "x", 1);
+    fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &peers[peer]);
+    if (!data_first)
+      fzr_stun_add(&b, FZR_ATTR_DATA, payload, len);
+    pkts[i] = (fzr_pkt){.data = data[i],
+                        .len = (uint32_t)fzr_stun_build_finish(&b),
+                        .from = clients[c].addr,
+                        .to = clients[c].server};
+  }
+  fzt_client_run(&relay, pkts, n);
+  unsigned forwarded = 0;
+  for (size_t i = 0; i < relay.verdict_count; i++) {
+    const fzr_verdict *v = &relay.verdicts[i];
+    const enum fzr_drop_reason reason = (enum fzr_drop_reason)v->reason;
+    if (!full) {
+      fzt_check(v->action == FZR_ACT_DROP && reason == FZR_DROP_STUN_NOT_REQUEST);
+    } else if (!alive(c)) {
+      fzt_check(v->action == FZR_ACT_DROP && reason == FZR_DROP_UNKNOWN_CLIENT);
+    } else if (!permits(c, address_of(peer)) || (peer == PEERS - 1 && !model[c].dual)) {
+      fzt_check(v->action == FZR_ACT_DROP && reason == FZR_DROP_NO_PERMISSION);
+    } else if (!allowed[peer]) {
+      fzt_check(v->action == FZR_ACT_DROP && reason == FZR_DROP_PEER_PORT);
+    } else {
+      fzt_check(v->action == FZR_ACT_FORWARD && v->len == len && !v->hdr_len);
+      fzt_check(fzr_addr_equal(&v->to, &peers[peer]) && v->from.port == clients[c].relayed_port);
+      for (unsigned k = 0; k < v->count && len; k++)
+        fzt_check(v->data[(size_t)k * v->stride] == forwarded + k);
+      forwarded += v->count;
+    }
+  }
+  fzt_check(!forwarded || (forwarded == n && relay.verdict_count == (len ? 1 : n)));
+}
+
 static void step_peer_data(int c)
 {
-  uint8_t data[64] = {0};
+  uint8_t data[2][64] = {{0}};
   const int peer = (int)fzt_below(&prng, PEERS);
   int channel = -1;
   const uint16_t port = clients[c].relayed_port;
@@ -322,8 +481,13 @@ static void step_peer_data(int c)
   for (int i = 0; i < CLIENTS; i++)
     if (alive(i) && clients[i].relayed_port == port)
       owner = i;
-  fzt_peer(&relay, &peers[peer], port, data, (size_t)fzt_below(&prng, 60));
-  fzt_check(relay.verdict_count == 1);
+  const uint16_t len = (uint16_t)fzt_below(&prng, 60);
+  fzr_pkt pkts[2];
+  const unsigned n = len ? 1 + (unsigned)fzt_below(&prng, 2) : 1;
+  for (unsigned i = 0; i < n; i++)
+    pkts[i] = (fzr_pkt){
+        .data = data[i], .len = len, .from = peers[peer], .to = {.port = port, .family = peers[peer].family}};
+  fzt_peer_run(&relay, pkts, n);
   const fzr_verdict *v = &relay.verdicts[0];
   if (owner < 0 || (peer == PEERS - 1 && !model[owner].dual)) {
     fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_PORT);
@@ -333,7 +497,13 @@ static void step_peer_data(int c)
     if (relays(&model[owner].channels[i]) && model[owner].channels[i].peer == peer)
       channel = i;
   if (channel < 0) {
-    fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_PEER);
+    if (!full || !permits(owner, address_of(peer)))
+      fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_PEER);
+    else if (!allowed[peer])
+      fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_PEER_PORT);
+    else
+      fzt_check(relay.verdict_count == 1 && is_data(v, peer, n, len) &&
+                fzr_addr_equal(&v->to, &clients[owner].addr));
     return;
   }
   fzt_check(v->action == FZR_ACT_FORWARD && fzr_addr_equal(&v->to, &clients[owner].addr));
@@ -359,6 +529,10 @@ static void step_rules(void)
     for (int i = 0; model[c].allocated && i < CHANNELS; i++)
       if (model[c].channels[i].peer >= 0 && !allowed[model[c].channels[i].peer])
         model[c].channels[i].peer = -1;
+  /* The others are denied at one port, and may be reached at others. */
+  for (int c = 0; c < CLIENTS; c++)
+    if (!allowed[PEERS - 2])
+      model[c].permitted[1] = 0;
 }
 
 /* One of both secrets, the other, both in either order, or none. */
@@ -443,16 +617,18 @@ static void step_time(void)
 static void check_gauges(void)
 {
   fzr_stats stats;
-  unsigned channels = 0;
+  unsigned channels = 0, permissions = 0;
   /* Only when all that is due has been seen to: timers may be a tick late. */
   fzt_pass(&relay, FZR_SECOND / 5);
   for (int c = 0; c < CLIENTS; c++)
     for (int i = 0; alive(c) && i < CHANNELS; i++)
       channels += relays(&model[c].channels[i]);
+  for (int c = 0; c < CLIENTS; c++)
+    permissions += alive(c) ? (unsigned)permit_count(c) : 0;
   fzt_check(fzr_engine_stats(relay.engine, &stats) == 0);
   /* What ended within the last tick may still be counted. */
   fzt_check(stats.allocations >= live_count() && stats.allocations <= CLIENTS);
-  fzt_check(stats.channels >= channels);
+  fzt_check(stats.channels >= channels && stats.permissions >= permissions);
   check_list(stats.allocations == live_count());
   if (last_expiry + FZR_SECOND / 5 > relay.now)
     return;
@@ -463,6 +639,7 @@ static void check_gauges(void)
         return;
     }
   fzt_check(stats.allocations == live_count() && stats.channels == channels);
+  fzt_check(stats.permissions == permissions);
 }
 
 static void make_client(int c)
@@ -487,7 +664,9 @@ static void make_client(int c)
 static void set_up(void)
 {
   fzr_config config = fzt_config(&relay);
-  config.relay_mode = FZR_RELAY_CHANNELS;
+  full = fzt_below(&prng, 4);
+  config.relay_mode = full ? FZR_RELAY_FULL : FZR_RELAY_CHANNELS;
+  config.max_permissions_per_allocation = PERMITS;
   replaces = fzt_below(&prng, 2);
   config.replace_allocations = replaces ? FZR_REPLACE_DEFAULT : FZR_REPLACE_NEVER;
   config.lowest_port = 50000;
@@ -517,7 +696,7 @@ START_TEST(test_engine_agrees_with_the_model)
     set_up();
     for (unsigned step = 0; step < 400; step++) {
       const int c = (int)fzt_below(&prng, CLIENTS);
-      switch (fzt_below(&prng, 13)) {
+      switch (fzt_below(&prng, 16)) {
       case 0:
         step_allocate(c);
         break;
@@ -552,6 +731,13 @@ START_TEST(test_engine_agrees_with_the_model)
       case 11:
         step_password(c);
         break;
+      case 12:
+      case 13:
+        step_permission(c);
+        break;
+      case 14:
+        step_send(c);
+        break;
       default:
         check_gauges();
       }
@@ -560,7 +746,7 @@ START_TEST(test_engine_agrees_with_the_model)
     fzt_pass(&relay, 5000 * FZR_SECOND);
     fzr_stats stats;
     fzt_check(fzr_engine_stats(relay.engine, &stats) == 0);
-    fzt_check(stats.allocations == 0 && stats.channels == 0);
+    fzt_check(stats.allocations == 0 && stats.channels == 0 && stats.permissions == 0);
     fzt_relay_free(&relay);
   }
 }
