@@ -29,6 +29,8 @@ void fuzz_engine_init(fuzz_engine *f, uint8_t flags)
   config.auth = FZR_AUTH_STAMP;
   config.auth_secret = FUZZ_SECRET;
   config.max_channels_per_allocation = 8;
+  config.max_permissions_per_allocation = 6;
+  config.relay_mode = flags & 16 ? FZR_RELAY_CHANNELS : FZR_RELAY_FULL;
   config.max_allocations_per_user = flags & 1 ? 2 : 0;
   config.max_bandwidth_per_allocation = flags & 2 ? 2000 : 0;
   config.answer_ring = flags & 4 ? 1 : 0;
@@ -102,6 +104,21 @@ static void drain(fuzz_engine *f)
     note_answer(f, &transmit);
 }
 
+/* Header |i| is of ChannelData, or of a Data indication, with a payload of |len| bytes and |pad| behind it. */
+static void check_header(const fzr_verdict *v, unsigned i, unsigned len, unsigned pad)
+{
+  const uint8_t *hdr = fzr_verdict_header(v, i);
+  if (v->hdr_len == FZR_CHANNEL_HEADER_LEN) {
+    FUZZ_CHECK((hdr[0] & 0xf0) == 0x40 && (unsigned)(hdr[2] << 8 | hdr[3]) == len && !pad);
+    return;
+  }
+  FUZZ_CHECK(v->hdr_len == 36 || v->hdr_len == 48);
+  FUZZ_CHECK(hdr[0] == 0 && hdr[1] == 0x17 &&
+             (unsigned)(hdr[2] << 8 | hdr[3]) + 20u == v->hdr_len + len + pad);
+  FUZZ_CHECK((unsigned)(hdr[v->hdr_len - 2] << 8 | hdr[v->hdr_len - 1]) == len && (len + pad) % 4 == 0);
+  FUZZ_CHECK(!i || memcmp(hdr + 8, fzr_verdict_header(v, i - 1) + 8, FZR_STUN_TXID_LEN) != 0);
+}
+
 static void check_verdict(const fzr_verdict *v, const uint8_t *data, size_t len)
 {
   if (v->action != FZR_ACT_FORWARD)
@@ -109,13 +126,12 @@ static void check_verdict(const fzr_verdict *v, const uint8_t *data, size_t len)
   FUZZ_CHECK(v->count >= 1 && v->tail_len <= v->len);
   const uint8_t *end = v->data + (size_t)(v->count - 1) * v->stride + v->tail_len;
   FUZZ_CHECK(v->data >= data && end <= data + len);
-  FUZZ_CHECK(v->hdr_len == 0 || v->hdr_len == FZR_CHANNEL_HEADER_LEN);
-  FUZZ_CHECK(v->pad == 0 && v->tail_pad == 0);
-  FUZZ_CHECK(v->hdr_len + (unsigned)v->len <= FZR_UDP_PAYLOAD_MAX);
+  FUZZ_CHECK(v->pad <= FZR_PAD_MAX && v->tail_pad <= FZR_PAD_MAX &&
+             v->tail_len + v->tail_pad <= v->len + v->pad);
+  FUZZ_CHECK(v->hdr_len + (unsigned)v->len + v->pad <= FZR_UDP_PAYLOAD_MAX);
   for (unsigned i = 0; v->hdr_len && i < v->count; i++) {
-    const uint8_t *hdr = fzr_verdict_header(v, i);
-    const unsigned payload = i + 1u == v->count ? v->tail_len : v->len;
-    FUZZ_CHECK((hdr[0] & 0xf0) == 0x40 && (unsigned)(hdr[2] << 8 | hdr[3]) == payload);
+    const bool tail = i + 1u == v->count;
+    check_header(v, i, tail ? v->tail_len : v->len, tail ? v->tail_pad : v->pad);
   }
   FUZZ_CHECK(v->to.family == FZR_FAMILY_IPV4 || v->to.family == FZR_FAMILY_IPV6);
   FUZZ_CHECK(v->to.port && v->from.port);
@@ -298,6 +314,22 @@ void fuzz_bind(fuzz_engine *f, unsigned client, uint16_t channel, unsigned peer)
   fuzz_from_client(f, client, buffer, (size_t)size, 0);
 }
 
+void fuzz_permit(fuzz_engine *f, unsigned client, unsigned peer)
+{
+  uint8_t buffer[512], txid[FZR_STUN_TXID_LEN];
+  fzr_stun_builder b;
+  const fzr_addr addr = fuzz_peer_addr(peer);
+  repeatable(f, txid, sizeof txid);
+  fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_CREATE_PERMISSION, FZR_STUN_REQUEST, txid);
+  fzr_stun_add(&b, FZR_ATTR_USERNAME, username, sizeof username - 1);
+  fzr_stun_add(&b, FZR_ATTR_NONCE, f->nonce[client], f->nonce_len[client]);
+  fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &addr);
+  fzr_stun_add_integrity(&b, f->key, sizeof f->key);
+  const int size = fzr_stun_build_finish(&b);
+  FUZZ_CHECK(size > 0);
+  fuzz_from_client(f, client, buffer, (size_t)size, 0);
+}
+
 void fuzz_engine_free(fuzz_engine *f)
 {
   fzr_stats stats;
@@ -308,6 +340,6 @@ void fuzz_engine_free(fuzz_engine *f)
   /* Whatever happened: when all lifetimes are over, nothing is left. */
   fuzz_pass(f, 10000 * FZR_SECOND);
   FUZZ_CHECK(fzr_engine_stats(f->engine, &stats) == 0);
-  FUZZ_CHECK(stats.allocations == 0 && stats.channels == 0 && f->open_ports == 0);
+  FUZZ_CHECK(stats.allocations == 0 && stats.channels == 0 && stats.permissions == 0 && f->open_ports == 0);
   fzr_engine_free(f->engine);
 }

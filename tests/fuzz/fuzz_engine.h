@@ -47,5 +47,7 @@ void fuzz_signed(fuzz_engine *f, unsigned client, uint16_t method, const uint8_t
 /* Brings client |client| an allocation, and a channel to peer |peer|. */
 void fuzz_allocate(fuzz_engine *f, unsigned client, bool both);
 void fuzz_bind(fuzz_engine *f, unsigned client, uint16_t channel, unsigned peer);
+/* A CreatePermission for the peer. */
+void fuzz_permit(fuzz_engine *f, unsigned client, unsigned peer);
 
 #endif

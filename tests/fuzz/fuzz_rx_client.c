@@ -32,7 +32,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
       fuzz_allocate(&f, client, len & 1);
       break;
     case 5:
-      fuzz_bind(&f, client, (uint16_t)(0x4000 + len % 16), fuzz_byte(&in));
+      if (len & 0x80)
+        fuzz_permit(&f, client, fuzz_byte(&in));
+      else
+        fuzz_bind(&f, client, (uint16_t)(0x4000 + len % 16), fuzz_byte(&in));
       break;
     case 6:
       if (len & 4)

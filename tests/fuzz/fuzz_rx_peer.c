@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whatever peers may send, in runs of any segment size, to a relay with live channels. */
+/* Whatever peers may send, in runs of any segment size, to a relay with live channels and permissions. */
 #include "fuzz_engine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -7,12 +7,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   fuzz_input in = {data, size};
   fuzz_engine f;
   uint8_t bytes[2048];
-  fuzz_engine_init(&f, fuzz_byte(&in) & 2);
+  fuzz_engine_init(&f, fuzz_byte(&in) & 18);
   for (unsigned client = 0; client < 2; client++) {
     fuzz_allocate(&f, client, true); /* gets a nonce */
     fuzz_allocate(&f, client, true);
     for (unsigned peer = 0; peer < 4; peer++)
       fuzz_bind(&f, client, (uint16_t)(0x4000 + peer), peer * 4);
+    fuzz_permit(&f, client, 1); /* and no channel */
+    fuzz_permit(&f, client, 9);
   }
   for (unsigned steps = 0; in.size && steps < 64; steps++) {
     const uint8_t op = fuzz_byte(&in);

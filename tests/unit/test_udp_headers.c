@@ -71,10 +71,10 @@ static fzr_verdict random_verdict(fzt_prng *prng, unsigned least, unsigned most,
     v.tail_pad = (uint8_t)up_to(prng, room < FZR_PAD_MAX ? room : FZR_PAD_MAX);
   }
   v.stride = v.len + up_to(prng, 80);
-  for (unsigned i = 0; i < 2u * v.hdr_len; i++)
+  for (unsigned i = 0; i < (v.count + 1u) * v.hdr_len; i++)
     hdr[i] = (uint8_t)fzt_below(prng, 256);
-  if (fzt_below(prng, 2))
-    v.flags = FZR_VERDICT_TAIL_HDR;
+  const uint8_t flags[3] = {0, FZR_VERDICT_TAIL_HDR, FZR_VERDICT_OWN_HDRS};
+  v.flags = flags[fzt_below(prng, 3)];
   return v;
 }
 
@@ -141,7 +141,7 @@ static void one_round(fzt_prng *prng, enum way way, bool to_client)
     v.to = destination(way, to_client);
     v.from = rig.listen;
     v.flags |= way == INSIDE ? FZR_VERDICT_TO_OWN : 0;
-    at += 2u * v.hdr_len;
+    at += (v.count + 1u) * v.hdr_len;
     expect(&v);
     fzri_send_verdicts(rig.udp, &v, 1, rig.relay.now);
   }

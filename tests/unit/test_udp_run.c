@@ -117,7 +117,7 @@ static unsigned wanted;
 /* Its headers are overwritten with the next one's. */
 static fzri_piece random_piece(fzt_prng *prng, const fzr_addr *dest)
 {
-  static uint8_t hdr[2 * FZR_HEADER_MAX];
+  static uint8_t hdr[101 * FZR_HEADER_MAX];
   for (unsigned i = 0; i < sizeof hdr; i++)
     hdr[i] = (uint8_t)fzt_below(prng, 256);
   const uint8_t lengths[4] = {0, 4, 36, (uint8_t)fzt_below(prng, FZR_HEADER_MAX + 1)};
@@ -125,7 +125,8 @@ static fzri_piece random_piece(fzt_prng *prng, const fzr_addr *dest)
                       .hdr = hdr,
                       .count = (uint16_t)(1 + fzt_below(prng, fzt_below(prng, 2) ? 3 : 100)),
                       .hdr_len = lengths[fzt_below(prng, 4)]};
-  piece.tail_hdr = fzt_below(prng, 2) ? piece.hdr_len : 0;
+  piece.hdr_step = fzt_below(prng, 3) ? 0 : piece.hdr_len;
+  piece.tail_hdr = !piece.hdr_step && fzt_below(prng, 2) ? piece.hdr_len : 0;
   piece.pad = (uint8_t)(fzt_below(prng, 2) ? fzt_below(prng, FZR_PAD_MAX + 1) : 0);
   piece.len = (uint16_t)(fzt_below(prng, 4) ? 100 : fzt_below(prng, 1200));
   piece.tail_len =
@@ -135,7 +136,7 @@ static fzri_piece random_piece(fzt_prng *prng, const fzr_addr *dest)
   for (unsigned i = 0; i < piece.count; i++) {
     const bool tail = i + 1u == piece.count;
     datagram *d = &want[wanted++];
-    memcpy(d->hdr, piece.hdr + (tail ? piece.tail_hdr : 0), piece.hdr_len);
+    memcpy(d->hdr, piece.hdr + i * piece.hdr_step + (tail ? piece.tail_hdr : 0), piece.hdr_len);
     d->hdr_len = piece.hdr_len;
     d->pad = tail ? piece.tail_pad : piece.pad;
     d->len = tail ? piece.tail_len : piece.len;
