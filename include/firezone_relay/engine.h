@@ -6,8 +6,8 @@
  * no memory on the data path. One engine is one shard: not thread-safe, sharing nothing but an
  * fzr_shared.
  *
- * Allocations and channels live 10 s longer than clients are told, because many refresh them on the
- * last second, or a bit late.
+ * Allocations, channels and permissions live 10 s longer than clients are told, because many refresh
+ * them on the last second, or a bit late.
  *
  * How to drive it, after every call that gives it input (fzr_engine_rx, _on_deadline,
  * _port_result): act on the verdicts, take all events, then take all transmits. driver.h does that
@@ -120,9 +120,11 @@ FZR_API int fzr_peer_rule_format(const fzr_peer_rule *rule, char *out, size_t ca
 
 /**
  * Decides whether the client at |client| may reach |peer|. |by_default| is what the built-in policy
- * says. Called for each ChannelBind and CreatePermission, for channels whose peer's address became
- * one of the relay's own, and for all channels after fzr_engine_set_peer_rules. Must not block and
- * not call into the engine.
+ * says. Called for each ChannelBind and CreatePermission, for channels and permissions whose peer's
+ * address became one of the relay's own, and for all of them after fzr_engine_set_peer_rules. A
+ * permission is for all ports of an address: with FZR_RELAY_FULL it is called with the data, too,
+ * for each run of datagrams to or from a peer without a channel, about the port that they have.
+ * Must not block and not call into the engine.
  */
 typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_addr *peer,
                                    bool by_default);
@@ -678,10 +680,10 @@ FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, int64_t unix_seconds, f
  * Ports, scopes and transports are ignored; 0.0.0.0, :: and addresses of no family are passed over.
  *
  * On own addresses clients reach the ports of allocations, and nothing else. That holds for
- * channels that are bound, too: what has to end ends within the next calls of
+ * channels and permissions that there are, too: what has to end ends within the next calls of
  * fzr_engine_on_deadline, which are due at once, with CHANNEL_UNBOUND; a channel that may stay is
- * told of anew, as one whose peer is own. fzr_udp does this by itself. O(|count|), and O(channels)
- * within on_deadline's budget.
+ * told of anew, as one whose peer is own. fzr_udp does this by itself. O(|count|), and O(channels
+ * and permissions) within on_deadline's budget.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |addrs| is and |count| is not 0. Mend the call.
@@ -807,11 +809,13 @@ FZR_API int fzr_engine_set_users(fzr_engine *engine, const fzr_user *users, size
  * `fzr_engine_set_peer_rules` puts the |count| rules at |rules| in place of those that there are:
  * `peer_rules` of the configuration. They are copied. What the policy does without rules stays.
  *
- * All channels are judged anew, by the application's `peer_policy`, too. Those whose peer may not
- * be reached any more end within the next calls of fzr_engine_on_deadline, which are due at once,
- * with CHANNEL_UNBOUND and FZR_LOG_CHANNEL_REVOKED; their numbers and peers are free then.
- * O(|count|), and O(channels) within the budget of fzr_engine_on_deadline; each judgement is
- * O(rules). Each engine of an fzr_shared has to be told, on its own thread.
+ * All channels and permissions are judged anew, by the application's `peer_policy`, too. Those whose
+ * peer may not be reached any more end within the next calls of fzr_engine_on_deadline, which are due
+ * at once, with CHANNEL_UNBOUND and FZR_LOG_CHANNEL_REVOKED, or FZR_LOG_PERMISSION_REVOKED; their
+ * numbers and peers are free then. O(|count|), and O(channels and permissions) within the budget of
+ * fzr_engine_on_deadline; each judgement is O(rules). With rules that name a port, each run of
+ * datagrams to or from a peer without a channel is judged, too. Each engine of an fzr_shared has to be
+ * told, on its own thread.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |rules| is and |count| is not 0. Mend the call.

@@ -18,6 +18,7 @@ static void expect_nothing_left(void)
   const fzr_stats stats = sim_stats(&w);
   ck_assert_uint_eq(stats.allocations, 0);
   ck_assert_uint_eq(stats.channels, 0);
+  ck_assert_uint_eq(stats.permissions, 0);
   ck_assert_uint_eq(memory_relay_open_ports(w.relay), 0);
 }
 
@@ -58,7 +59,8 @@ START_TEST(test_hours_on_bad_links)
 {
   const uint64_t hours = 3;
   uint64_t all = 0, gone = 0;
-  ck_assert_int_eq(sim_start(&w, (uint64_t)_i, &bad, 0, 0), 0);
+  const bool full = _i >= 4; /* one client by indications, the other one by channels */
+  ck_assert_int_eq((full ? sim_start_full : sim_start)(&w, (uint64_t)_i, &bad, 0, 0), 0);
   all_go();
   sim_run(&w, SECONDS(300));
   for (unsigned i = 0; i < SIM_CLIENTS; i++)
@@ -85,6 +87,8 @@ START_TEST(test_hours_on_bad_links)
   ck_assert_uint_gt(memory_net_reordered(w.net), all / 10);
   ck_assert_uint_gt(gone, all / 10);
   ck_assert_uint_eq(dropped(), 0);
+  ck_assert_uint_eq(sim_stats(&w).channels, full ? SIM_CHANNELS : 2 * SIM_CHANNELS);
+  ck_assert(full == (sim_stats(&w).indications[0] > 0) && full == (sim_stats(&w).indications[1] > 0));
   printf("seed %d: %llu datagrams, %llu lost, %llu overtaken, none by the relay\n", _i,
          (unsigned long long)all, (unsigned long long)gone, (unsigned long long)memory_net_reordered(w.net));
   for (unsigned i = 0; i < SIM_CLIENTS; i++)
@@ -309,7 +313,7 @@ int main(void)
   Suite *suite = suite_create("life");
   TCase *tc = tcase_create("life");
   tcase_set_timeout(tc, 120);
-  tcase_add_loop_test(tc, test_hours_on_bad_links, 1, 4);
+  tcase_add_loop_test(tc, test_hours_on_bad_links, 1, 6);
   tcase_add_test(tc, test_good_links);
   tcase_add_test(tc, test_expiry);
   tcase_add_test(tc, test_late_refreshes);

@@ -7,10 +7,10 @@
 
 static sim_world w;
 
-static uint64_t live(uint64_t fail_from, uint64_t fail_only)
+static uint64_t live(bool full, uint64_t fail_from, uint64_t fail_only)
 {
   const memory_link link = {10 * FZR_MILLISECOND, 50 * FZR_MILLISECOND, 50, 0};
-  if (sim_start(&w, 7, &link, fail_from, fail_only) == 0) {
+  if ((full ? sim_start_full : sim_start)(&w, 7, &link, fail_from, fail_only) == 0) {
     memory_relay_set_ports(w.relay, 20 * FZR_MILLISECOND, 5);
     for (unsigned i = 0; i < SIM_CLIENTS; i++) {
       sim_client_go(&w.clients[i]);
@@ -32,8 +32,9 @@ static uint64_t live(uint64_t fail_from, uint64_t fail_only)
       }
       w.clients[i].keeps = false;
     }
-    sim_run(&w, 120 * FZR_SECOND);
+    sim_run(&w, (full ? 660 : 120) * FZR_SECOND);
     fzt_check(sim_stats(&w).allocations == 0 && sim_stats(&w).channels == 0);
+    fzt_check(sim_stats(&w).permissions == 0);
     fzt_check(memory_relay_open_ports(w.relay) == 0);
   } else {
     fzt_check(fail_from || fail_only);
@@ -43,13 +44,15 @@ static uint64_t live(uint64_t fail_from, uint64_t fail_only)
   return count;
 }
 
+/* Of a relay with channels alone, and of one that has permissions and indications, too. */
 START_TEST(test_every_allocation_fails_once)
 {
-  const uint64_t total = live(0, 0);
+  const bool full = _i;
+  const uint64_t total = live(full, 0, 0);
   ck_assert_uint_gt(total, 15);
   for (uint64_t n = 1; n <= total; n++) {
-    live(n, 0);
-    live(0, n);
+    live(full, n, 0);
+    live(full, 0, n);
   }
   printf("%llu allocations, each failed alone and with all that follow\n", (unsigned long long)total);
 }
@@ -60,7 +63,7 @@ int main(void)
   Suite *suite = suite_create("sim-oom");
   TCase *tc = tcase_create("sim-oom");
   tcase_set_timeout(tc, 120);
-  tcase_add_test(tc, test_every_allocation_fails_once);
+  tcase_add_loop_test(tc, test_every_allocation_fails_once, 0, 2);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

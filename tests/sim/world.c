@@ -56,13 +56,32 @@ static void arrived(sim_flow *flow, uint64_t number)
     flow->next = number + 1;
 }
 
-/* What a link lost: the label stands at the start, or behind a ChannelData header. */
+/* The payload of an indication of |method|, with the peer in |peer|; NULL if it is none, or the bytes are anything else. */
+static const uint8_t *read_indication(const uint8_t *data, size_t len, uint16_t method, fzr_addr *peer)
+{
+  fzr_stun_msg msg;
+  fzr_stun_attr attr;
+  if (len < FZR_STUN_HEADER_LEN || data[0] > 3 || fzr_stun_read(data, len, &msg) != 0 ||
+      msg.cls != FZR_STUN_INDICATION || msg.method != method)
+    return NULL;
+  fzt_check(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, peer));
+  fzt_check(fzr_stun_get(&msg, FZR_ATTR_DATA, &attr) && attr.len == PAYLOAD);
+  return attr.value;
+}
+
+/* What a link lost: the label stands at the start, behind a ChannelData header, or in an indication. */
 static void lost(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
 {
   uint16_t channel, payload;
+  fzr_addr peer;
   (void)from;
   (void)to;
-  if (len == PAYLOAD + 4u && fzr_channel_data_read(data, len, &channel, &payload) == 0)
+  const uint8_t *sent = read_indication(data, len, FZR_STUN_SEND, &peer);
+  if (!sent)
+    sent = read_indication(data, len, FZR_STUN_DATA, &peer);
+  if (sent)
+    data = sent;
+  else if (len == PAYLOAD + 4u && fzr_channel_data_read(data, len, &channel, &payload) == 0)
     data += 4;
   else if (len != PAYLOAD)
     return; /* STUN: its sender tries again */
@@ -127,7 +146,8 @@ static void ask(sim_client *c, uint16_t method, int subject)
     fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, c->deletes ? 0 : c->lifetime);
   } else {
     const sim_channel *channel = &c->channels[subject];
-    fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)channel->number << 16);
+    if (method == FZR_STUN_CHANNEL_BIND)
+      fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)channel->number << 16);
     fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &channel->peer);
   }
   fzr_stun_add_integrity(&b, c->key, sizeof c->key);
@@ -187,7 +207,7 @@ static void on_error(sim_client *c, unsigned code)
       c->channels[i].bound = false;
       c->channels[i].due = 0;
     }
-  } else if (c->method == FZR_STUN_CHANNEL_BIND) {
+  } else if (c->subject >= 0) {
     c->channels[c->subject].bound = false;
     c->channels[c->subject].due = later;
   } else {
@@ -222,6 +242,37 @@ static void on_answer(sim_client *c, const fzr_stun_msg *msg)
 
 static void look_after(sim_client *c, fzr_time now);
 
+/* Data of |l| has come on |channel|. */
+static void take_data(sim_client *c, const label *l, sim_channel *channel)
+{
+  fzt_check(channel != NULL);
+  if (l->client != c->index) {
+    /* From the other client, through both allocations. */
+    fzt_check(channel == &c->channels[SIM_PEERS] && !l->back);
+    arrived(&c->world->clients[l->client].channels[l->channel].out, l->number);
+    return;
+  }
+  fzt_check(l->back && channel == &c->channels[l->channel]);
+  arrived(&channel->back, l->number);
+}
+
+/* Returns whether it was a Data indication. */
+static bool take_indication(sim_client *c, const uint8_t *data, size_t len)
+{
+  fzr_addr peer;
+  sim_channel *channel = NULL;
+  const uint8_t *payload = read_indication(data, len, FZR_STUN_DATA, &peer);
+  if (!payload)
+    return false;
+  fzt_check(c->indications);
+  for (unsigned i = 0; i < SIM_CHANNELS; i++)
+    if (c->channels[i].wanted && fzr_addr_equal(&c->channels[i].peer, &peer))
+      channel = &c->channels[i];
+  const label l = read_label(payload, PAYLOAD);
+  take_data(c, &l, channel);
+  return true;
+}
+
 static void client_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data,
                            size_t len)
 {
@@ -233,6 +284,8 @@ static void client_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, 
     return;
   }
   fzt_check(fzr_addr_equal(from, &c->server));
+  if (take_indication(c, data, len))
+    return;
   if (fzr_channel_data_read(data, len, &number, &payload) != 0) {
     fzt_check(fzr_stun_read(data, len, &msg) == 0);
     on_answer(c, &msg);
@@ -241,20 +294,13 @@ static void client_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, 
     return;
   }
   fzt_check(payload + 4u == len);
-  label l = read_label(data + 4, payload);
+  const label l = read_label(data + 4, payload);
   sim_channel *channel = NULL;
+  fzt_check(!c->indications);
   for (unsigned i = 0; i < SIM_CHANNELS; i++)
     if (c->channels[i].number == number)
       channel = &c->channels[i];
-  fzt_check(channel != NULL);
-  if (l.client != c->index) {
-    /* From the other client, through both allocations. */
-    fzt_check(channel == &c->channels[SIM_PEERS] && !l.back);
-    arrived(&c->world->clients[l.client].channels[l.channel].out, l.number);
-    return;
-  }
-  fzt_check(l.back && channel == &c->channels[l.channel]);
-  arrived(&channel->back, l.number);
+  take_data(c, &l, channel);
 }
 
 /* ---- what clients do by themselves ---- */
@@ -275,7 +321,7 @@ static void find_work(sim_client *c, fzr_time now)
   for (unsigned i = 0; i < SIM_CHANNELS; i++) {
     if (!c->channels[i].wanted || now < c->channels[i].due)
       continue;
-    ask(c, FZR_STUN_CHANNEL_BIND, (int)i);
+    ask(c, c->indications ? FZR_STUN_CREATE_PERMISSION : FZR_STUN_CHANNEL_BIND, (int)i);
     return;
   }
 }
@@ -294,6 +340,19 @@ static void look_after(sim_client *c, fzr_time now)
     find_work(c, now);
 }
 
+static void send_indication(sim_client *c, const fzr_addr *peer, const uint8_t payload[PAYLOAD])
+{
+  uint8_t data[128], txid[FZR_STUN_TXID_LEN];
+  fzr_stun_builder b;
+  fzt_fill(&c->world->prng, txid, sizeof txid);
+  fzr_stun_build(&b, data, sizeof data, FZR_STUN_SEND, FZR_STUN_INDICATION, txid);
+  fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, peer);
+  fzr_stun_add(&b, FZR_ATTR_DATA, payload, PAYLOAD);
+  const int len = fzr_stun_build_finish(&b);
+  fzt_check(len > 0);
+  memory_net_send(c->world->net, &c->addr, &c->server, data, (size_t)len);
+}
+
 static void talk(sim_client *c)
 {
   uint8_t data[4 + PAYLOAD];
@@ -307,7 +366,10 @@ static void talk(sim_client *c)
     const label l = {(uint8_t)c->index, (uint8_t)i, 0, channel->out.sent++};
     fzr_channel_data_header(data, channel->number, PAYLOAD);
     write_label(data + 4, &l);
-    memory_net_send(c->world->net, &c->addr, &c->server, data, sizeof data);
+    if (c->indications)
+      send_indication(c, &channel->peer, data + 4);
+    else
+      memory_net_send(c->world->net, &c->addr, &c->server, data, sizeof data);
   }
 }
 
@@ -346,6 +408,7 @@ static void make_client(sim_world *w, unsigned i)
   c->lifetime = 600;
   c->refresh_every = REFRESH_EVERY;
   c->bind_every = BIND_EVERY;
+  c->indications = w->full && !i;
   snprintf(c->username, sizeof c->username, "4000000000:client%u", i);
   fzr_auth_stamp_password(SIM_SECRET, 4000000000u, (const uint8_t *)c->username + 11,
                           strlen(c->username) - 11, password, sizeof password);
@@ -389,7 +452,7 @@ static int make_engine(sim_world *w, uint32_t limit, fzr_engine **out)
 {
   fzr_config config = fzr_config_init();
   config.shared = w->shared;
-  config.relay_mode = FZR_RELAY_CHANNELS;
+  config.relay_mode = w->full ? FZR_RELAY_FULL : FZR_RELAY_CHANNELS;
   config.max_allocations_per_user = limit;
   config.mem = &w->mem.hooks;
   config.random = fzt_random;
@@ -466,6 +529,16 @@ static int start(sim_world *w, uint32_t limit)
 int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from, uint64_t fail_only)
 {
   make_net(w, seed, link);
+  w->mem.fail_from = fail_from;
+  w->mem.fail_only = fail_only;
+  return start(w, 0);
+}
+
+int sim_start_full(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from,
+                   uint64_t fail_only)
+{
+  make_net(w, seed, link);
+  w->full = true;
   w->mem.fail_from = fail_from;
   w->mem.fail_only = fail_only;
   return start(w, 0);

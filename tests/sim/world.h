@@ -39,8 +39,9 @@ typedef struct sim_client {
   fzr_addr addr, server;
   /* What a NAT may give him instead, and the worker that such a source address leads to. */
   fzr_addr other_addr, other_server;
-  bool deletes; /* an allocation that he has forgotten, as Firezone's clients do */
-  bool eager;   /* does what follows from an answer at once, not at the next tick */
+  bool deletes;     /* an allocation that he has forgotten, as Firezone's clients do */
+  bool indications; /* asks for permissions where others bind channels, and talks by Send indications */
+  bool eager;       /* does what follows from an answer at once, not at the next tick */
   fzr_time
       flipped; /* when sim_flip was called, and how long it took from there until all channels were bound again */
   fzr_time took;
@@ -88,6 +89,7 @@ struct sim_world {
   fzr_addr listen4, listen6, public4, public6;
   sim_client clients[SIM_CLIENTS];
   sim_peer peers[SIM_PEERS];
+  bool full;           /* the relay's mode */
   fzr_time talk_every; /* between two rounds of data */
   bool stopped;        /* clients do nothing any more */
   uint32_t requests;
@@ -96,7 +98,10 @@ struct sim_world {
 /* Makes a world, with a relay of both families under the stamp scheme; |fail_from| and |fail_only| as in fzt_mem. Returns 0, or
  * the error of a library that had no memory. */
 int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from, uint64_t fail_only);
-/* The same with two workers, one at each of two listen ports (the kernel, which picks a worker by the source address, is not simulated),
+/* The same with a relay in full mode, where the first client has permissions and no channels. */
+int sim_start_full(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from,
+                   uint64_t fail_only);
+/* As sim_start, with two workers, one at each of two listen ports (the kernel, which picks a worker by the source address, is not simulated),
  * and at most |limit| allocations for each user. */
 int sim_start_two(sim_world *w, uint64_t seed, const memory_link *link, uint32_t limit);
 /* The client's NAT gives him his other address, by which he reaches the other worker; he sends a Refresh, or an Allocate. */
