@@ -148,6 +148,14 @@ FZR_API void fzr_driver_rx(fzr_driver *driver, enum fzr_side side, fzr_pkt *in, 
                            fzr_time now);
 
 /**
+ * `fzr_driver_peer_errors` is fzr_engine_peer_error for the |n| errors at |errors|, which stay the
+ * caller's, and has the adapters send what follows. It must not be called from inside an adapter's
+ * function. It does nothing where a pointer is NULL.
+ */
+FZR_API void fzr_driver_peer_errors(fzr_driver *driver, const fzr_peer_error *errors, size_t n,
+                                    fzr_time now);
+
+/**
  * `fzr_driver_deadline` returns when fzr_driver_on_deadline wants to be called, or FZR_TIME_NEVER,
  * also of NULL. It changes with each call that gives input, so ask again after it. O(1).
  */

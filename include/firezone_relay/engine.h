@@ -559,6 +559,47 @@ typedef struct fzr_batch {
  */
 FZR_API int fzr_engine_rx(fzr_engine *engine, enum fzr_side side, fzr_batch *batch, fzr_time now);
 
+/**
+ * An ICMP error that came back for a datagram to a peer. The struct is frozen: it will not grow.
+ */
+typedef struct fzr_peer_error {
+  /** To whom the datagram was. Its family is that of the relayed address, too. */
+  fzr_addr peer;
+  /**
+   * The next hop's MTU, where it is told: "fragmentation needed" (ICMP type 3, code 4) and "packet
+   * too big" (ICMPv6 type 2). Else it is not looked at.
+   */
+  uint32_t mtu;
+  /** The relayed port that the datagram left from. */
+  uint16_t port;
+  /** Type of the ICMP message, or of the ICMPv6 message if `peer` is an IPv6 address. */
+  uint8_t type;
+  /** Its code. */
+  uint8_t code;
+} fzr_peer_error;
+
+/**
+ * `fzr_engine_peer_error` has the client told of |error|, which came for what it has sent to a
+ * peer: a Data indication with an ICMP attribute comes from fzr_engine_next_transmit. RFC 8656
+ * section 11.6.
+ *
+ * Anybody can forge such errors. So the client is told of those that RFC 8656 names (unreachable,
+ * too big, time exceeded), about peers for whose address it has a permission or to whom it has a
+ * channel, of one a second for each peer, and all clients together of some 1,000 a second. Others
+ * are counted (fzr_stats.peer_errors). Nothing else follows from an error. With FZR_RELAY_CHANNELS
+ * clients are told of none: see fzr_engine_wants_peer_errors.
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, or the peer has no family. Mend the call.
+ */
+FZR_API int fzr_engine_peer_error(fzr_engine *engine, const fzr_peer_error *error, fzr_time now);
+
+/**
+ * `fzr_engine_wants_peer_errors` tells whether clients are told of errors at all: whether an
+ * adapter is to gather them. false of NULL. It stays as it is while the engine lives.
+ */
+FZR_API bool fzr_engine_wants_peer_errors(const fzr_engine *engine);
+
 /** What the application has to do, or is told. */
 enum fzr_event_type {
   /** Open a socket for `family` and `port`, then call fzr_engine_port_result. */
@@ -1050,6 +1091,8 @@ typedef struct fzr_stats {
   uint64_t indications[2];
   /** How often allocations were moved to another 5-tuple: fzr_config.mobility. */
   uint64_t allocations_moved;
+  /** Errors of fzr_engine_peer_error: [0] the client was told, [1] the others. */
+  uint64_t peer_errors[2];
 } fzr_stats;
 
 /**

@@ -200,6 +200,16 @@ void fzr_driver_rx(fzr_driver *d, enum fzr_side side, fzr_pkt *in, size_t n, fzr
   }
 }
 
+void fzr_driver_peer_errors(fzr_driver *d, const fzr_peer_error *errors, size_t n, fzr_time now)
+{
+  if (!d || !errors)
+    return;
+  for (size_t i = 0; i < n; i++) {
+    fzr_engine_peer_error(d->engine, &errors[i], now);
+    settle(d, now);
+  }
+}
+
 fzr_time fzr_driver_deadline(const fzr_driver *d)
 {
   return d ? fzr_engine_deadline(d->engine) : FZR_TIME_NEVER;

@@ -44,10 +44,16 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned c
     fzr_stun_add_integrity_sha256(&reply->builder, signing.key, signing.key_len, INTEGRITY256_LEN);
   if (fingerprint)
     fzr_stun_add_fingerprint(&reply->builder);
+  if (fzri_reply_put(e, reply, to, from))
+    e->stats.responses[stat][code_index(code)]++;
+}
+
+bool fzri_reply_put(fzr_engine *e, fzri_reply *reply, const fzr_addr *to, const fzr_addr *from)
+{
   const int len = fzr_stun_build_finish(&reply->builder);
   if (!reply->slot || len < 0) {
     e->stats.dropped[FZR_DROP_ANSWER_RING_FULL]++;
-    return;
+    return false;
   }
   reply->slot->len = (uint16_t)len;
   reply->slot->to_stranger = false;
@@ -55,7 +61,7 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned c
   reply->slot->to = *to;
   reply->slot->from = *from;
   e->answer_tail++;
-  e->stats.responses[stat][code_index(code)]++;
+  return true;
 }
 
 fzri_signing fzri_answer_signing(const fzri_request *r)

@@ -161,6 +161,8 @@ typedef struct fzri_permission {
   uint32_t newer; /* all of the engine, in the order in which they lapse */
   uint32_t older;
 } fzri_permission;
+/* Places for when errors of peers were told last (peer_error.c). */
+#define FZRI_PEER_ERRORS 1024u
 
 typedef struct fzri_answer {
   fzr_addr to;
@@ -248,6 +250,8 @@ struct fzr_engine {
   void *log_ctx;
   uint64_t txid_state; /* of the transaction ids of Data indications */
   uint32_t txid_start;
+
+  fzr_time peer_error_at[FZRI_PEER_ERRORS]; /* by flow; 0: never */
 
   fzr_stats stats; /* gauges of memory are filled in by fzr_engine_stats */
 

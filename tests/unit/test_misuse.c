@@ -155,6 +155,22 @@ static void null_fzr_driver_on_deadline(void)
   fzr_driver_on_deadline(NULL, relay.now);
 }
 
+static void null_fzr_peer_error(void)
+{
+  const fzr_peer_error error = {.port = 50000};
+  fzr_stats before, after;
+  INVALID(fzr_engine_peer_error(NULL, &error, relay.now));
+  INVALID(fzr_engine_peer_error(engine, NULL, relay.now));
+  INVALID(fzr_engine_peer_error(engine, &error, relay.now));
+  ck_assert(!fzr_engine_wants_peer_errors(NULL));
+  ck_assert_int_eq(fzr_engine_stats(engine, &before), 0);
+  fzr_driver_peer_errors(NULL, &error, 1, relay.now);
+  fzr_driver_peer_errors(driver, NULL, 1, relay.now);
+  fzr_driver_peer_errors(driver, &error, 1, relay.now);
+  ck_assert_int_eq(fzr_engine_stats(engine, &after), 0);
+  ck_assert_mem_eq(&before, &after, sizeof before);
+}
+
 static void null_fzr_driver_port_result(void)
 {
   INVALID(fzr_driver_port_result(NULL, 50000, FZR_FAMILY_IPV4, 0, NULL, relay.now));
@@ -558,6 +574,7 @@ static const struct row {
     {"fzr_driver_free", null_free, NULL},
     {"fzr_driver_new", null_fzr_driver_new, NULL},
     {"fzr_driver_on_deadline", null_fzr_driver_on_deadline, NULL},
+    {"fzr_driver_peer_errors", null_fzr_peer_error, NULL},
     {"fzr_driver_port_result", null_fzr_driver_port_result, NULL},
     {"fzr_driver_remove", null_fzr_driver_add, NULL},
     {"fzr_driver_rx", null_fzr_driver_rx, NULL},
@@ -575,6 +592,7 @@ static const struct row {
     {"fzr_engine_next_event", null_fzr_engine_next, NULL},
     {"fzr_engine_next_transmit", null_fzr_engine_next, NULL},
     {"fzr_engine_on_deadline", null_fzr_engine_on_deadline, NULL},
+    {"fzr_engine_peer_error", null_fzr_peer_error, NULL},
     {"fzr_engine_port_is_live", null_fzr_engine_port_is_live, NULL},
     {"fzr_engine_port_result", null_fzr_engine_port_result, NULL},
     {"fzr_engine_public_addr", null_fzr_engine_public_addr, NULL},
@@ -591,6 +609,7 @@ static const struct row {
     {"fzr_engine_set_wallclock", null_fzr_engine_set_wallclock, NULL},
     {"fzr_engine_stats_sized", null_fzr_engine_stats_sized, NULL},
     {"fzr_engine_user", null_fzr_engine_user, NULL},
+    {"fzr_engine_wants_peer_errors", null_fzr_peer_error, NULL},
     {"fzr_offload_from_event", null_fzr_offload_from_event, NULL},
     {"fzr_peer_rule_format", null_fzr_peer_rule_format, NULL},
     {"fzr_peer_rule_parse", null_fzr_peer_rule_parse, NULL},
