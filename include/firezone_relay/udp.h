@@ -22,7 +22,11 @@ extern "C" {
 /** The adapter: the sockets of one engine. It is opaque, and for the thread of its engine. */
 typedef struct fzr_udp fzr_udp;
 
-/** A bit of what to wait for, and of what happened: there is something to read, or an error. */
+/**
+ * A bit of what to wait for, and of what happened: there is something to read, or an error. poll
+ * and epoll tell of errors (POLLERR, EPOLLERR) whether they were asked for or not. They are to be
+ * handed on as this bit, or they will be told of again and again.
+ */
 #define FZR_WATCH_READ 0x1u
 /** Likewise: there is room to write. */
 #define FZR_WATCH_WRITE 0x2u

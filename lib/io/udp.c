@@ -207,6 +207,7 @@ static int open_port(void *io, uint16_t port, enum fzr_family family, void **coo
   int error = open_at_address(udp, port, (uint8_t)family, &s);
   if (error)
     return error;
+  fzri_errors_hear(udp, s);
   error = fzri_socket_watch(udp, s);
   if (error) {
     fzri_socket_close(udp, s);
@@ -250,6 +251,7 @@ static int begin(fzr_udp *udp, fzr_driver *driver)
     return error;
   udp->driver = driver;
   udp->engine = fzr_driver_engine(driver);
+  udp->errors.wanted = fzr_engine_wants_peer_errors(udp->engine);
   if (udp->epoll.fd >= 0)
     fzri_epoll_tell_wallclock(udp, fzr_udp_now()); /* other adapters may have input before the first turn */
   error = fzr_engine_add_listen_port(udp->engine, udp->port);
@@ -297,11 +299,13 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
   }
   if (events & FZR_WATCH_WRITE)
     fzri_queue_flush(udp, s);
-  if (!(events & FZR_WATCH_READ) || s->paused || s->resting)
+  if (!(events & FZR_WATCH_READ))
     return;
   /* Where many allocations feed one listen socket, each would read one batch more to find out that it is blocked. */
-  if (!fzri_flow_blocked(udp, s))
+  if (!s->paused && !s->resting && !fzri_flow_blocked(udp, s))
     fzri_recv(udp, s, now);
+  else if (s->hears)
+    fzri_errors_read(udp, s); /* they keep it ready whether it is watched or not */
 }
 
 /* A socket that is not watched as it has to be would stay queued, or unread, for ever. */
@@ -310,6 +314,8 @@ static void settle(fzr_udp *udp, fzr_time now)
   fzri_addrs_settle(udp, now);
   fzri_queues_expire(udp);
   fzri_recv_settle(udp, now);
+  if (udp->errors.held || udp->errors.deaf)
+    fzri_errors_settle(udp, now);
   if (!udp->rearm.due || now < udp->rearm.at)
     return;
   fzri_sockets_rearm(udp);
@@ -343,7 +349,7 @@ fzr_time fzr_udp_deadline(const fzr_udp *udp)
   if (!udp)
     return FZR_TIME_NEVER;
   const fzr_time others[] = {fzri_addrs_deadline(udp), udp->waiting.look_at, fzri_recv_deadline(udp),
-                             udp->rearm.due ? udp->rearm.at : FZR_TIME_NEVER};
+                             fzri_errors_deadline(udp), udp->rearm.due ? udp->rearm.at : FZR_TIME_NEVER};
   fzr_time deadline = fzr_driver_deadline(udp->driver);
   for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
     if (others[i] < deadline)

@@ -7,6 +7,7 @@
 #include "../base/pool.h"
 #include "udp_addrs.h"
 #include "udp_epoll.h"
+#include "udp_errors.h"
 #include "udp_lanes.h"
 #include "udp_queue.h"
 #include "udp_recv.h"
@@ -31,6 +32,7 @@ struct fzr_udp {
   fzri_epoll epoll;
   fzri_addrs addrs;
   fzri_gso gso;
+  fzri_errors errors;
   fzri_receiving recv;
   fzri_sending send;
   void (*channel_hook)(void *ctx, const fzr_event *event);

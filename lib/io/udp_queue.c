@@ -204,11 +204,11 @@ static bool send_head(fzr_udp *udp, fzri_socket *s)
   fzri_queued *node = s->queue->head;
   const bool one = node->count - node->sent == 1;
   const bool singly = one || node->seg_len >= fzri_gso_limit(&udp->gso, &node->to);
-  const fzri_socket *by = s->listens ? fzri_lane(udp, &node->to, node->to_stranger) : s;
+  fzri_socket *by = s->listens ? fzri_lane(udp, &node->to, node->to_stranger) : s;
   const int error = send_node(udp, s->queue, by, node, singly);
   if (!error)
     return true;
-  switch (fzri_gso_outcome(&udp->gso, &node->to, error, singly ? 0 : node->seg_len)) {
+  switch (fzri_errors_outcome(udp, by, &node->to, error, singly ? 0 : node->seg_len)) {
   case FZRI_SEND_BLOCKED:
     if (by == s)
       return false;

@@ -157,12 +157,16 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
 {
   const fzr_addr local = local_address(udp, s);
   uint32_t budget = udp->config.budget ? udp->config.budget : DEFAULT_BUDGET;
+  const uint64_t begun = udp->stats.received;
   unsigned errors = 0;
   while (budget) {
     const unsigned room = free_slots(udp, s), first = udp->recv.held;
     const unsigned max = budget < room ? budget : room;
     const uint64_t before = udp->stats.received;
     const int n = receive(udp, s, first, max);
+    /* Where there is nothing to read, that may be why the socket is readable. */
+    if (s->hears && (n < 0 || (n == 0 && before == begun)) && fzri_errors_read(udp, s))
+      continue;
     if (n < 0 && ++errors < MAX_ERRORS)
       continue;
     if (n < 0)

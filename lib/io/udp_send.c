@@ -127,7 +127,7 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
       from++;
       continue;
     }
-    switch (fzri_gso_outcome(&udp->gso, &run->to, errno, 0)) {
+    switch (fzri_errors_outcome(udp, s, &run->to, errno, 0)) {
     case FZRI_SEND_BLOCKED:
       return from;
     case FZRI_SEND_AGAIN:
@@ -185,7 +185,7 @@ static uint16_t after_error(fzr_udp *udp, fzri_socket *s, uint16_t run, int erro
 {
   const fzri_run *r = &udp->send.runs.runs[run];
   uint32_t done;
-  switch (fzri_gso_outcome(&udp->gso, &r->to, error, r->count > 1 ? r->seg_len : 0)) {
+  switch (fzri_errors_outcome(udp, s, &r->to, error, r->count > 1 ? r->seg_len : 0)) {
   case FZRI_SEND_BLOCKED:
     queue_from(udp, s, run, 0);
     return FZRI_NO_RUN;

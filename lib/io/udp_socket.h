@@ -31,6 +31,7 @@ typedef struct fzri_feed {
 typedef struct fzri_socket {
   uint32_t index; /* in the pool; first, for the pool overwrites it when the object is free */
   int fd;
+  uint32_t heard_in;
   uint64_t serial; /* of all sockets of the adapter: another one of the same memory has another */
   bool open;
   bool known; /* to the host: `watch` succeeded */
@@ -39,6 +40,9 @@ typedef struct fzri_socket {
   bool from_public; /* bound to the public address, which is the host's own */
   bool wildcard;    /* bound to no particular address: packet info says, and chooses, which */
   bool gro;         /* runs come with their segments' size */
+  bool hears;       /* of ICMP errors: IP_RECVERR is on */
+  bool deaf;        /* does not for a while: there were too many */
+  uint8_t heard;    /* errors in the second |heard_in| */
   bool resting;     /* not read for a while: reading it does nothing but fail */
   bool blocked;     /* the queue is not empty */
   bool paused;      /* not read: what it feeds is blocked, or it only sends */

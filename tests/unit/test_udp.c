@@ -216,7 +216,10 @@ START_TEST(test_gso_refused)
 {
   static const int errors[] = {EINVAL, EIO, EOPNOTSUPP, EMSGSIZE};
   rig_start(false, false, false);
-  SCRIPT(-errors[_i]);
+  if (errors[_i] == EINVAL || errors[_i] == EIO)
+    SCRIPT(-errors[_i]);
+  else
+    SCRIPT(-errors[_i], -errors[_i]); /* the first one may be another peer's */
   rig_send_mixed(0);
   rig_expect_mixed(0);
   ck_assert_uint_eq(rig_stats().send_errors, 0);

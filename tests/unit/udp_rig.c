@@ -169,7 +169,7 @@ void rig_serve(rig_host *h, fzr_udp *udp, fzr_time now)
     for (unsigned i = 0; n > 0 && i < h->count; i++)
       if (fds[i].revents && h->fds[i] >= 0)
         ready[count++] = (fzr_udp_ready){h->tokens[i],
-                                         (fds[i].revents & POLLIN ? FZR_WATCH_READ : 0) |
+                                         (fds[i].revents & ~POLLOUT ? FZR_WATCH_READ : 0) |
                                              (fds[i].revents & POLLOUT ? FZR_WATCH_WRITE : 0),
                                          0};
     if (h->singly)
@@ -183,6 +183,7 @@ void rig_serve(rig_host *h, fzr_udp *udp, fzr_time now)
 udp_rig rig;
 const char *rig_own_host = "127.0.0.1"; /* where IPv4 sockets are bound */
 uint32_t rig_budget;                    /* of what is started next; 0: the default */
+uint8_t rig_relay_mode;                 /* of the next engine */
 enum fzr_family rig_only_family;        /* of the next adapter; NONE: both */
 
 static fzr_addr name_of(int fd)
@@ -287,6 +288,7 @@ void rig_start(bool ipv6, bool no_gso, bool wildcard)
   fzr_config config = fzt_config(&rig.relay);
   config.public_ip4 = fzt_addr("127.0.0.1");
   config.public_ip6 = fzt_addr("::1");
+  config.relay_mode = rig_relay_mode;
   rig_most_segments = 0;
   config.lowest_port = (uint16_t)(20000 + getpid() % 100 * 100);
   config.highest_port = (uint16_t)(config.lowest_port + 99);
