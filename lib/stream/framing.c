@@ -158,7 +158,7 @@ static int complete(fzr_stream *s, fzr_stream_batch *b)
 static bool take_whole(fzr_stream *s, fzr_stream_batch *b)
 {
   while (b->len && b->written < b->room) {
-    extent m;
+    extent m = {0, 0}; /* gcc at -O3 does not see that it is looked at with a whole header alone */
     s->reason = measure(b->data, b->len, s->limit, &m);
     if (s->reason)
       return false;
