@@ -25,8 +25,10 @@ typedef struct bench {
   unsigned window; /* in flight in all */
   bool gso;
   bool relay_ipv6;
-  bool floor;    /* the server is the bare forwarder */
-  bool channel;  /* allocate: bind one each */
+  bool floor;   /* the server is the bare forwarder */
+  bool channel; /* allocate: bind one each */
+  bool
+      indications; /* relay: Send and Data in place of ChannelData; allocate: with channel, a permission in place of it */
   int pid;       /* of the server; 0: not measured */
   bool in_steps; /* hold the server while a window is sent */
   bool json;
@@ -35,8 +37,8 @@ typedef struct bench {
 /* Set by SIGINT and SIGTERM: give back what is allocated, and finish. A second signal ends it at once. */
 extern volatile sig_atomic_t bench_stop;
 
-/* Brings |n| sessions to an allocation, at most |window| at a time; with |channel| each has one bound to |peers| (one each). Returns
- * how many made it. */
+/* Brings |n| sessions to an allocation, at most |window| at a time; with |peers| (one each) each has a channel to
+ * its peer, or with --indications a permission. Returns how many made it. */
 unsigned bench_allocate(const bench *b, session *sessions, unsigned n, unsigned window,
                         const fzr_addr *peers);
 /* Says on standard error why the first of them failed that did, and what helps. */

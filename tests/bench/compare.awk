@@ -30,6 +30,12 @@ function set_bars(name, metric)
     absolute = 1200
   else if (metric != "server_cpu")
     return
+  else if (name ~ /^indications/ && name !~ /1280 B/)
+    return
+  else if (name ~ /^indications, GSO/)
+    of_coturn = 0.3
+  else if (name ~ /^indications, plain/)
+    of_coturn = 0.6
   else if (name ~ /^GSO/) {
     of_coturn = 0.25
     of_floor = 1.25
@@ -128,6 +134,19 @@ function worker_row(name, with_generator, what, one, two)
   printf "| %s | %d | %d | %s |\n", what, one, two, ratio("two workers, " what, two, one, smoke == "true" ? 0 : 1.1)
 }
 
+# Send and Data of the relay against its own channels.
+function indication_row(name, channels, mine, cost)
+{
+  channels = name
+  sub(/^indications, /, "", channels)
+  if (!((name, "relay", "server_cpu") in all) || !((channels, "relay", "server_cpu") in all))
+    return
+  cost = median(all[channels, "relay", "server_cpu"])
+  mine = median(all[name, "relay", "server_cpu"])
+  printf "| %s | %d | %d | %s |\n", channels, cost, mine, ratio(name " against channels", mine, cost,
+    smoke == "true" || name !~ /1280 B/ ? 0 : name ~ /GSO/ ? 1.5 : 1.15)
+}
+
 # A flow beside another one: at most five times what its p99 is alone.
 function beside_row(name, alone, p99)
 {
@@ -154,6 +173,11 @@ END {
       row(name[k], "rate", "per second")
     }
   }
+  print "\n| indications against channels, the relay alone | channels, CPU ns per packet | indications | ratio |"
+  print "| --- | ---: | ---: | --- |"
+  for (k = 1; k <= n_names; k++)
+    if (name[k] ~ /^indications/)
+      indication_row(name[k])
   print "\n| two workers against one, generator and relay sharing all cores | 1 worker, CPU ns per packet | 2 workers | ratio |"
   print "| --- | ---: | ---: | --- |"
   for (k = 1; k <= n_names; k++)

@@ -97,7 +97,7 @@ command_of() {
     local workers=${1%%-*}
     echo "$build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port $p" \
       "--lowest-port $low --highest-port $high --workers ${workers/relay/1} --allow-peer 127.0.0.0/8 --unauthenticated-rate 0" \
-      "--health-check-addr 127.0.0.1:$((p + 100)) --control-endpoint 127.0.0.1:$((p + 200))"
+      "--relay-mode full --health-check-addr 127.0.0.1:$((p + 100)) --control-endpoint 127.0.0.1:$((p + 200))"
     ;;
   coturn)
     echo "turnserver -n --listening-ip 127.0.0.1 --relay-ip 127.0.0.1 --listening-port $p --min-port $low" \
@@ -266,6 +266,12 @@ for size in $sizes; do
       compare "GSO sender, 100 clients, $size B, $direction" "$wanted" relay --gso --clients 100 --window 1600 $common
       compare "plain sender, 1 client, $size B, $direction" "$wanted" relay --window 64 $common
       compare "plain sender, 100 clients, $size B, $direction" "$wanted" relay --clients 100 --window 100 $common
+      compare "indications, GSO sender, 1 client, $size B, $direction" "$wanted" relay --indications --gso --window 64 $common
+      compare "indications, GSO sender, 100 clients, $size B, $direction" "$wanted" relay --indications --gso --clients 100 \
+        --window 1600 $common
+      compare "indications, plain sender, 1 client, $size B, $direction" "$wanted" relay --indications --window 64 $common
+      compare "indications, plain sender, 100 clients, $size B, $direction" "$wanted" relay --indications --clients 100 \
+        --window 100 $common
     }
   done
 done

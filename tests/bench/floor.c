@@ -2,8 +2,8 @@
 /* A bare forwarder: what relaying costs when nothing is looked up, checked or allocated.
  *
  * It moves the same bytes through as many sockets as a TURN relay of one worker does: all clients on one port, one more port per
- * client, four bytes of ChannelData header off on the way up and on on the way down. Who is who follows from the port number
- * (fzr-bench --floor uses the same ones). */
+ * client; off on the way up and on on the way down the four bytes of a ChannelData header or the 36 of a Send or Data indication. Who is
+ * who, and which of both a peer's datagrams become, follows from the port number (fzr-bench --floor uses the same ones). */
 #include "floor.h"
 
 #include <arpa/inet.h>
@@ -30,7 +30,8 @@
 #define GSO_MAX  65507u /* bytes of a GSO message, at most */
 #define OUTS     256u
 #define IOVS     4096u
-#define HEADER   4u
+#define HEADER   36u /* of an indication: the longest */
+#define CHANNEL  4u  /* of ChannelData */
 
 /* What leaves at once: a datagram, or with GSO a run of them. */
 typedef struct departure {
@@ -61,6 +62,11 @@ static void put16(uint8_t *at, uint32_t value)
 {
   at[0] = (uint8_t)(value >> 8);
   at[1] = (uint8_t)value;
+}
+
+static size_t get16(const uint8_t *at)
+{
+  return (size_t)at[0] << 8 | at[1];
 }
 
 static struct sockaddr_in remote(uint32_t port)
@@ -105,16 +111,17 @@ static void flush(void)
   f.n_outs = f.n_iovs = 0;
 }
 
-/* Queues one payload; |header| goes in front if there is one. */
-static void depart(int fd, const struct sockaddr_in *to, const uint8_t *header, uint8_t *data, size_t len)
+/* Queues one payload; |header| goes in front if it has a length. */
+static void depart(int fd, const struct sockaddr_in *to, const uint8_t *header, size_t header_len,
+                   uint8_t *data, size_t len)
 {
-  const size_t size = len + (header ? HEADER : 0);
+  const size_t size = len + header_len;
   departure *o = f.n_outs ? &f.outs[f.n_outs - 1] : NULL;
   const bool joins = f.gso && o && !o->closed && o->fd == fd && o->to.sin_port == to->sin_port &&
                      size <= o->size && o->segments < SEGMENTS && o->bytes + size <= GSO_MAX;
   if (f.n_iovs + 2 > IOVS || (!joins && f.n_outs == OUTS)) {
     flush();
-    depart(fd, to, header, data, len);
+    depart(fd, to, header, header_len, data, len);
     return;
   }
   if (!joins) {
@@ -127,9 +134,9 @@ static void depart(int fd, const struct sockaddr_in *to, const uint8_t *header, 
     o->size = size;
     o->closed = false;
   }
-  if (header) {
-    memcpy(f.headers[f.n_iovs], header, HEADER);
-    f.iovs[f.n_iovs] = (struct iovec){f.headers[f.n_iovs], HEADER};
+  if (header_len) {
+    memcpy(f.headers[f.n_iovs], header, header_len);
+    f.iovs[f.n_iovs] = (struct iovec){f.headers[f.n_iovs], header_len};
     f.n_iovs++;
     o->iovs++;
   }
@@ -142,18 +149,49 @@ static void depart(int fd, const struct sockaddr_in *to, const uint8_t *header, 
 
 static void up(uint32_t client, uint8_t *data, size_t len)
 {
-  const struct sockaddr_in to = remote(f.base + FLOOR_PEER + client);
-  if (client < f.clients && len >= HEADER)
-    depart(f.relayed[client], &to, NULL, data + HEADER, len - HEADER);
+  const bool indication = len >= HEADER && data[0] < 4;
+  const size_t header = indication ? HEADER : CHANNEL;
+  const struct sockaddr_in to = remote(f.base + (indication ? FLOOR_PERMITTED : FLOOR_PEER) + client);
+  if (client >= f.clients || len < header)
+    return;
+  const size_t size = get16(data + header - 2);
+  if (size <= len - header)
+    depart(f.relayed[client], &to, NULL, 0, data + header, size);
 }
 
-static void down(uint32_t client, uint8_t *data, size_t len)
+/* A Data indication with |len| bytes, which are a multiple of four, from |peer|. */
+static void put_indication(uint8_t *header, const struct sockaddr_in *peer, size_t len)
+{
+  static const uint8_t begin[8] = {0x00, 0x17, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  static uint32_t transaction;
+  memset(header, 0, HEADER);
+  memcpy(header, begin, sizeof begin);
+  put16(header + 2, (uint32_t)(HEADER - 20 + len));
+  transaction++;
+  memcpy(header + 16, &transaction, sizeof transaction);
+  put16(header + 20, 0x0012);
+  put16(header + 22, 8);
+  header[25] = 1;
+  put16(header + 26, ntohs(peer->sin_port) ^ 0x2112u);
+  memcpy(header + 28, &peer->sin_addr, 4);
+  for (unsigned i = 0; i < 4; i++)
+    header[28 + i] ^= begin[4 + i];
+  put16(header + 32, 0x0013);
+  put16(header + 34, (uint32_t)len);
+}
+
+static void down(uint32_t client, const struct sockaddr_in *peer, uint8_t *data, size_t len)
 {
   const struct sockaddr_in to = remote(f.base + FLOOR_CLIENT + client);
   uint8_t header[HEADER];
+  if (ntohs(peer->sin_port) >= f.base + FLOOR_PERMITTED && len % 4 == 0) {
+    put_indication(header, peer, len);
+    depart(f.listener, &to, header, HEADER, data, len);
+    return;
+  }
   put16(header, 0x4000 + client);
   put16(header + 2, (uint32_t)len);
-  depart(f.listener, &to, header, data, len);
+  depart(f.listener, &to, header, CHANNEL, data, len);
 }
 
 static size_t run_size(struct msghdr *msg)
@@ -188,7 +226,7 @@ static void forward(uint32_t key)
     for (size_t at = 0; at < len; at += step) {
       const size_t left = len - at < step ? len - at : step;
       if (key)
-        down(key - 1, (uint8_t *)iovs[i].iov_base + at, left);
+        down(key - 1, &from[i], (uint8_t *)iovs[i].iov_base + at, left);
       else
         up(client, (uint8_t *)iovs[i].iov_base + at, left);
     }

@@ -29,13 +29,16 @@ static const char help[] =
     "  --rest-secret-file FILE          make credentials of the TURN REST scheme from its secret\n"
     "\n"
     "Options:\n"
-    "  --clients N         clients, each with its socket, allocation and channel [default: 1]\n"
+    "  --clients N         clients, each with its socket, allocation and channel or permission [default: 1]\n"
     "  --direction D       relay: up (client to peer), down or both [default: up]\n"
     "  --size BYTES        relay: payload of a packet [default: 1280]\n"
     "  --packets N         stop after N packets of each flow, or N requests\n"
     "  --seconds S         stop after S seconds [default: 5]\n"
     "  --rate N            relay: packets a second in all, instead of a window\n"
     "  --window N          packets or requests in flight [default: 64]\n"
+    "  --indications       relay: permissions, Send and Data indications in place of channels; allocate: "
+    "likewise "
+    "with --channel\n"
     "  --gso               relay: send runs of packets at once (UDP_SEGMENT)\n"
     "  --peer ADDR         address of the generator's peers, which the server's users must be let reach "
     "(firezone-relay: --allow-peer) [default: 127.0.0.1, or ::1 with --relay-ipv6]\n"
@@ -207,6 +210,8 @@ static int set_option(bench *b, const char *name, const char *value)
     b->floor = true;
   else if (strcmp(name, "channel") == 0)
     b->channel = true;
+  else if (strcmp(name, "indications") == 0)
+    b->indications = true;
   else if (strcmp(name, "in-steps") == 0)
     b->in_steps = true;
   else if (strcmp(name, "json") == 0)
@@ -235,6 +240,7 @@ static int read_options(int argc, char **argv, bench *b)
                                           {"relay-ipv6", 0, 0, 0},
                                           {"floor", 0, 0, 0},
                                           {"channel", 0, 0, 0},
+                                          {"indications", 0, 0, 0},
                                           {"pid", 1, 0, 0},
                                           {"in-steps", 0, 0, 0},
                                           {"json", 0, 0, 0},

@@ -26,14 +26,18 @@
 #define BATCH       64u
 #define RECV_MSGS   32u
 #define RECV_SLOT   65600u
+#define HEAD_MAX    48u /* of a Send indication with an IPv6 peer */
 #define STAMP_BYTES 16u /* number and time at the front of a payload that has room for them */
 #define STALL       (300 * FZR_MILLISECOND)
 #define DRAIN       (500 * FZR_MILLISECOND)
 
 /* One direction of one client. */
 typedef struct flow {
-  int out;          /* connected to where it sends */
-  uint16_t channel; /* of the ChannelData it sends; 0: plain */
+  int out; /* connected to where it sends */
+  uint8_t head[HEAD_MAX];
+  size_t
+      head_len; /* what goes in front of payloads: nothing, a header of ChannelData, or of a Send indication up to its DATA */
+  size_t pad; /* what goes behind them */
   uint64_t sent;
   uint64_t received;
   uint64_t highest;     /* number of the newest datagram received, plus one */
@@ -56,6 +60,12 @@ typedef struct relay_run {
   fzr_time begin;
 } relay_run;
 
+static void put16(uint8_t *at, uint32_t value)
+{
+  at[0] = (uint8_t)(value >> 8);
+  at[1] = (uint8_t)value;
+}
+
 static uint8_t pattern(uint64_t number, uint32_t at)
 {
   return (uint8_t)(number * 31 + (uint64_t)at * 7);
@@ -65,12 +75,11 @@ static uint8_t pattern(uint64_t number, uint32_t at)
 static size_t make_datagram(const relay_run *r, const flow *f, uint64_t number, fzr_time now, uint8_t *out)
 {
   const uint32_t size = r->b->size;
-  size_t header = 0;
-  if (f->channel) {
-    fzr_channel_data_header(out, f->channel, (uint16_t)size);
-    header = FZR_CHANNEL_HEADER_LEN;
-  }
-  uint8_t *payload = out + header;
+  uint8_t *payload = out + f->head_len;
+  memcpy(out, f->head, f->head_len);
+  if (f->head_len > FZR_CHANNEL_HEADER_LEN)
+    memcpy(out + FZR_STUN_HEADER_LEN - sizeof number, &number, sizeof number); /* in the transaction id */
+  memset(payload + size, 0, f->pad);
   if (size >= STAMP_BYTES) {
     memcpy(payload, &number, sizeof number);
     memcpy(payload + 8, &now, sizeof now);
@@ -78,7 +87,7 @@ static size_t make_datagram(const relay_run *r, const flow *f, uint64_t number, 
     for (uint32_t at = STAMP_BYTES; at < size; at += at + 64 < size ? 61 : 1)
       payload[at] = pattern(number, at);
   }
-  return header + size;
+  return f->head_len + size + f->pad;
 }
 
 static bool payload_is_right(const uint8_t *payload, uint32_t size, uint64_t number)
@@ -115,12 +124,25 @@ static void take_payload(relay_run *r, flow *f, const uint8_t *payload, uint32_t
     latencies_add(&r->latency, now - sent_at);
 }
 
+/* The DATA of a Data indication from the peer of |s|; false if it is none. */
+static bool data_of(const session *s, const uint8_t *data, uint32_t len, fzr_stun_attr *payload)
+{
+  fzr_stun_msg msg;
+  fzr_addr peer;
+  return fzr_stun_read(data, len, &msg) == 0 && msg.method == FZR_STUN_DATA &&
+         msg.cls == FZR_STUN_INDICATION && fzr_stun_get(&msg, FZR_ATTR_DATA, payload) &&
+         fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, &peer) && fzr_addr_equal(&peer, &s->peer);
+}
+
 static void take_datagram(relay_run *r, unsigned client, bool at_client, const uint8_t *data, uint32_t len,
                           fzr_time now)
 {
   uint16_t channel, payload_len;
+  fzr_stun_attr payload;
   if (!at_client) {
     take_payload(r, &r->up[client], data, len, now);
+  } else if (r->b->indications && data_of(&r->sessions[client], data, len, &payload)) {
+    take_payload(r, &r->down[client], payload.value, payload.len, now);
   } else if (fzr_channel_data_read(data, len, &channel, &payload_len) == 0 &&
              channel == r->sessions[client].channel) {
     take_payload(r, &r->down[client], data + FZR_CHANNEL_HEADER_LEN, payload_len, now);
@@ -177,7 +199,7 @@ static unsigned send_batch(relay_run *r, flow *f, unsigned n)
   static uint8_t buffer[(size_t)BATCH * 2048];
   struct mmsghdr msgs[BATCH];
   struct iovec iovs[BATCH];
-  const size_t len = r->b->size + (f->channel ? FZR_CHANNEL_HEADER_LEN : 0);
+  const size_t len = f->head_len + r->b->size + f->pad;
   const unsigned fits = len ? (unsigned)((r->b->gso ? 65000 : sizeof buffer) / len) : BATCH;
   if (n > fits)
     n = fits;
@@ -375,10 +397,11 @@ static bool floor_set_up(relay_run *r)
     session *s = &r->sessions[i];
     fzr_addr client = r->b->peer_host, peer = client, bound;
     client.port = (uint16_t)(r->b->server.port + FLOOR_CLIENT + i);
-    peer.port = (uint16_t)(r->b->server.port + FLOOR_PEER + i);
+    peer.port = (uint16_t)(r->b->server.port + (r->b->indications ? FLOOR_PERMITTED : FLOOR_PEER) + i);
     s->relayed = r->b->server;
     s->relayed.port = (uint16_t)(r->b->server.port + FLOOR_RELAYED + i);
     s->channel = (uint16_t)(FZR_CHANNEL_MIN + i);
+    s->peer = peer;
     s->state = SESSION_GONE; /* there is nothing to give back either */
     s->fd = open_peer(&client, &bound);
     r->peer_fds[i] = open_peer(&peer, &bound);
@@ -427,13 +450,32 @@ static bool connect_peer(const relay_run *r, unsigned client)
   return false;
 }
 
+/* What is in front of the payloads that the client of |s| sends, and behind them. */
+static void make_head(const bench *b, const session *s, flow *f)
+{
+  fzr_stun_builder builder;
+  if (!b->indications) {
+    f->head_len = FZR_CHANNEL_HEADER_LEN;
+    fzr_channel_data_header(f->head, s->channel, (uint16_t)b->size);
+    return;
+  }
+  fzr_stun_build(&builder, f->head, sizeof f->head, FZR_STUN_SEND, FZR_STUN_INDICATION, s->txid);
+  fzr_stun_add_addr(&builder, FZR_ATTR_XOR_PEER_ADDRESS, &s->peer);
+  fzr_stun_add(&builder, FZR_ATTR_DATA, "", 0);
+  f->head_len = (size_t)fzr_stun_build_finish(&builder);
+  f->pad = -b->size & 3;
+  const uint32_t length = (uint32_t)(f->head_len - FZR_STUN_HEADER_LEN + b->size + f->pad);
+  put16(f->head + 2, length);
+  put16(f->head + f->head_len - 2, b->size);
+}
+
 static bool set_up(relay_run *r)
 {
   bool ok = r->b->floor ? floor_set_up(r) : turn_set_up(r);
   for (unsigned i = 0; ok && i < r->b->clients; i++) {
     ok = connect_peer(r, i);
     r->up[i].out = r->sessions[i].fd;
-    r->up[i].channel = r->sessions[i].channel;
+    make_head(r->b, &r->sessions[i], &r->up[i]);
     r->down[i].out = r->peer_fds[i];
     prepare_socket(r, r->sessions[i].fd, i << 1 | 1);
     prepare_socket(r, r->peer_fds[i], i << 1);

@@ -86,10 +86,15 @@ static void begin_allocate(session *s, unsigned i, void *ctx)
   session_allocate(s, plan->b->relay_ipv6, bench_now());
 }
 
+/* Of a channel or, with --indications, of a permission. */
 static void begin_bind(session *s, unsigned i, void *ctx)
 {
   const allocation_plan *plan = ctx;
-  if (s->state == SESSION_READY)
+  if (s->state != SESSION_READY)
+    return;
+  if (plan->b->indications)
+    session_permit(s, &plan->peers[i], bench_now());
+  else
     session_bind(s, (uint16_t)(FZR_CHANNEL_MIN + i % 4096), &plan->peers[i], bench_now());
 }
 

@@ -80,9 +80,16 @@ static void new_transaction(session *s, enum session_state state, fzr_time now)
 
 static uint16_t method_of(const session *s)
 {
-  if (s->state == SESSION_ALLOCATING)
+  switch (s->state) {
+  case SESSION_ALLOCATING:
     return FZR_STUN_ALLOCATE;
-  return s->state == SESSION_BINDING ? FZR_STUN_CHANNEL_BIND : FZR_STUN_REFRESH;
+  case SESSION_PERMITTING:
+    return FZR_STUN_CREATE_PERMISSION;
+  case SESSION_BINDING:
+    return FZR_STUN_CHANNEL_BIND;
+  default:
+    return FZR_STUN_REFRESH;
+  }
 }
 
 static void send_request(session *s)
@@ -94,8 +101,9 @@ static void send_request(session *s)
     fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
     if (s->relayed.family == FZR_FAMILY_IPV6)
       fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, 2u << 24);
-  } else if (s->state == SESSION_BINDING) {
-    fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)s->channel << 16);
+  } else if (s->state == SESSION_BINDING || s->state == SESSION_PERMITTING) {
+    if (s->state == SESSION_BINDING)
+      fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)s->channel << 16);
     fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &s->peer);
   } else {
     fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, s->lifetime);
@@ -128,6 +136,13 @@ void session_bind(session *s, uint16_t channel, const fzr_addr *peer, fzr_time n
   s->channel = channel;
   s->peer = *peer;
   new_transaction(s, SESSION_BINDING, now);
+  send_request(s);
+}
+
+void session_permit(session *s, const fzr_addr *peer, fzr_time now)
+{
+  s->peer = *peer;
+  new_transaction(s, SESSION_PERMITTING, now);
   send_request(s);
 }
 
@@ -195,8 +210,9 @@ void session_answer(session *s, const uint8_t *data, size_t len, fzr_time now)
 
 void session_tick(session *s, fzr_time now)
 {
-  const bool waits = s->state == SESSION_ALLOCATING || s->state == SESSION_BINDING ||
-                     s->state == SESSION_REFRESHING || s->state == SESSION_DELETING;
+  const bool waits = s->state == SESSION_ALLOCATING || s->state == SESSION_PERMITTING ||
+                     s->state == SESSION_BINDING || s->state == SESSION_REFRESHING ||
+                     s->state == SESSION_DELETING;
   if (!waits || now < s->sent_at + (RETRY_FIRST << (s->tries - 1)))
     return;
   if (s->tries >= MAX_TRIES) {

@@ -18,6 +18,7 @@ typedef struct credential {
 enum session_state {
   SESSION_NEW = 0,
   SESSION_ALLOCATING,
+  SESSION_PERMITTING,
   SESSION_BINDING,
   SESSION_READY,
   SESSION_REFRESHING,
@@ -56,6 +57,7 @@ void session_close(session *s);
 /* Each begins a transaction, which session_answer and session_tick see through. */
 void session_allocate(session *s, bool ipv6, fzr_time now);
 void session_bind(session *s, uint16_t channel, const fzr_addr *peer, fzr_time now);
+void session_permit(session *s, const fzr_addr *peer, fzr_time now);
 void session_refresh(session *s, uint32_t lifetime, fzr_time now);
 
 /* Takes one datagram from the server that is no ChannelData. */
