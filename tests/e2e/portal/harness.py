@@ -37,6 +37,7 @@ TLS = "good" if os.environ.get("PORTAL_TLS") else None
 TLS_1_3 = bool(os.environ.get("PORTAL_TLS_1_3"))
 SANITIZED = bool(os.environ.get("PORTAL_SANITIZED"))
 PATIENCE = int(os.environ.get("PORTAL_PATIENCE", "30"))  # seconds until a wait is given up; reached by failing tests only
+TOLD_WITHIN = 10 if SANITIZED else 2  # seconds until clients that the portal tells of a relay's next life have data again
 FAST = (
     "heartbeat=10s,join=10s,connect=5s,attempt=10s,backoff-first=20ms,backoff-max=80ms,partition=60s,close=2s"
 )
