@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto.h"
 
+#include "precondition.h"
+
 #include <string.h>
 
 #include <mbedtls/md5.h>
@@ -105,12 +107,16 @@ void fzri_hmac_sha256(const uint8_t *key, size_t key_len, const fzri_slice *part
 
 static char digit(unsigned value, bool url)
 {
+  FZRI_ASSERT(value < 64);
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_";
   return digits[value >= 62 && url ? value + 2 : value];
 }
 
 size_t fzri_base64(const uint8_t *data, size_t len, bool url, bool padded, char *out)
 {
+  FZRI_ASSERT(len <= SIZE_MAX / 4 * 3 - 4);
+  FZRI_ASSERT((uintptr_t)data >= (uintptr_t)out + 4 * ((len + 2) / 3) + 1 ||
+              (uintptr_t)data + len <= (uintptr_t)out);
   size_t n = 0;
   for (size_t i = 0; i < len; i += 3) {
     const size_t have = len - i < 3 ? len - i : 3;

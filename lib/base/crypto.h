@@ -19,7 +19,7 @@ void fzri_hmac_sha1(const uint8_t *key, size_t key_len, const fzri_slice *parts,
 void fzri_hmac_sha256(const uint8_t *key, size_t key_len, const fzri_slice *parts, size_t n, uint8_t out[32]);
 
 /* Base64 (RFC 4648 section 4, or 5 with |url|) of |len| bytes, with or without padding, zero-terminated. |out| has room for
- * 4 * ((len + 2) / 3) + 1. Returns the length without the zero. */
+ * 4 * ((len + 2) / 3) + 1, and is not where |data| is. Returns the length without the zero. */
 size_t fzri_base64(const uint8_t *data, size_t len, bool url, bool padded, char *out);
 
 /* Compares in a time that depends on |len| alone. */

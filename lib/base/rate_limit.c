@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rate_limit.h"
 
+#include "precondition.h"
+
 #include <string.h>
 
 /* |rest| of |rate| tokens, rest < rate, as a part of a second, rounded up. */
@@ -41,6 +43,7 @@ bool fzri_bucket_has(const fzri_bucket *bucket, uint64_t rate, uint64_t burst, u
 
 bool fzri_bucket_take(fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64_t amount, fzr_time now)
 {
+  FZRI_ASSERT(rate);
   const fzr_time capacity = time_for(burst, rate), cost = time_for(amount, rate);
   /* What is missing from a full bucket is the time until it is full again: no longer than it takes to fill an empty one, though what
    * was taken was taken at another rate. */
@@ -59,6 +62,7 @@ bool fzri_bucket_take(fzri_bucket *bucket, uint64_t rate, uint64_t burst, uint64
 int fzri_rate_limit_init(fzri_rate_limit *limit, fzri_mem *mem, uint64_t rate, uint64_t burst,
                          const fzri_siphash_key *key)
 {
+  FZRI_ASSERT(!rate || burst);
   *limit = (fzri_rate_limit){NULL, rate, burst, *key, mem};
   if (!rate)
     return 0;
@@ -108,6 +112,7 @@ uint64_t fzri_rate_each(const fzri_rate_limit *limit, uint64_t who, uint64_t wha
 /* The bucket of |who|, or the one of its set that is nearest to full. */
 static fzri_rate_entry *find(const fzri_rate_limit *limit, uint64_t who)
 {
+  FZRI_ASSERT(who);
   fzri_rate_entry *set = &limit->entries[(who & (FZRI_RATE_SETS - 1)) * FZRI_RATE_WAYS];
   fzri_rate_entry *entry = set;
   for (unsigned i = 0; i < FZRI_RATE_WAYS; i++) {

@@ -36,7 +36,7 @@ typedef struct fzri_rate_limit {
   fzri_mem *mem;
 } fzri_rate_limit;
 
-/* |rate| 0 means no limit and takes no memory. |burst| is what each bucket holds. Returns 0 or FZR_ERR_NO_MEMORY. */
+/* |rate| 0 means no limit and takes no memory. |burst|, not 0 with a rate, is what each bucket holds. Returns 0 or FZR_ERR_NO_MEMORY. */
 int fzri_rate_limit_init(fzri_rate_limit *limit, fzri_mem *mem, uint64_t rate, uint64_t burst,
                          const fzri_siphash_key *key);
 void fzri_rate_limit_free(fzri_rate_limit *limit);
@@ -49,7 +49,7 @@ uint64_t fzri_rate_tuple(const fzri_rate_limit *limit, const fzr_addr *client, c
 /* One of the buckets that |who|, which these functions gave, has for each |what|. */
 uint64_t fzri_rate_each(const fzri_rate_limit *limit, uint64_t who, uint64_t what);
 
-/* Takes |amount| tokens of |who|. A newcomer takes over the bucket as it is, not a full one, or a flood from many would never run
+/* Takes |amount| tokens of |who|, which one of the functions above gave for this |limit| or one of the same key. A newcomer takes over the bucket as it is, not a full one, or a flood from many would never run
  * dry. Returns whether they were there. */
 bool fzri_rate_limit_take(fzri_rate_limit *limit, uint64_t who, uint64_t amount, fzr_time now);
 /* Whether fzri_rate_limit_take would find them, taking none. */

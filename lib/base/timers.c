@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "timers.h"
 
+#include "precondition.h"
+
 #include <string.h>
 
 #define SLOT_BITS 6
@@ -34,6 +36,7 @@ static void link_timer(fzri_timer **head, fzri_timer *timer)
 
 static void unlink_timer(fzri_timer *timer)
 {
+  FZRI_ASSERT(*timer->pprev == timer && (!timer->next || timer->next->pprev == &timer->next));
   *timer->pprev = timer->next;
   if (timer->next)
     timer->next->pprev = timer->pprev;

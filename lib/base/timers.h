@@ -10,7 +10,7 @@
 #define FZRI_WHEEL_LEVELS 4
 #define FZRI_WHEEL_SLOTS  64
 
-/* Embedded in what it times out. Zeroed memory is an idle timer. */
+/* Embedded in what it times out. Zeroed memory is an idle timer. One that is set is not moved, copied or freed. */
 typedef struct fzri_timer {
   struct fzri_timer *next;
   struct fzri_timer **pprev; /* NULL: idle */

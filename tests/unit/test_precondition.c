@@ -2,8 +2,11 @@
 /* Preconditions within the library: a broken one ends a build that looks at them, and costs others nothing. */
 #include "testing.h"
 
+#include "base/crypto.h"
 #include "base/map.h"
 #include "base/pool.h"
+#include "base/rate_limit.h"
+#include "base/timers.h"
 #include "turn/state.h"
 
 #include <sys/resource.h>
@@ -110,9 +113,57 @@ static void give_twice(void)
   fzri_pool_give(&pool, index);
 }
 
+static void copy_a_timer(void)
+{
+  fzri_timers timers;
+  fzri_timer timer = {0}, copy;
+  fzri_timers_init(&timers, 0);
+  fzri_timers_set(&timers, &timer, FZR_SECOND);
+  copy = timer;
+  fzri_timers_cancel(&timers, &copy);
+}
+
+static void clear_a_timer(void)
+{
+  fzri_timers timers;
+  fzri_timer first = {0}, second = {0};
+  fzri_timers_init(&timers, 0);
+  fzri_timers_set(&timers, &first, FZR_SECOND);
+  fzri_timers_set(&timers, &second, FZR_SECOND);
+  memset(&first, 0, sizeof first);
+  fzri_timers_cancel(&timers, &second);
+}
+
+static void take_of_nobody(void)
+{
+  fzri_mem mem;
+  fzri_rate_limit limit;
+  const fzri_siphash_key key = {1, 2};
+  fzri_mem_init(&mem, NULL);
+  fzri_rate_limit_init(&limit, &mem, 10, 10, &key);
+  fzri_rate_limit_take(&limit, 0, 1, 0);
+}
+
+static void hold_nothing(void)
+{
+  fzri_mem mem;
+  fzri_rate_limit limit;
+  const fzri_siphash_key key = {1, 2};
+  fzri_mem_init(&mem, NULL);
+  fzri_rate_limit_init(&limit, &mem, 10, 0, &key);
+}
+
+static void encode_in_place(void)
+{
+  char text[16] = "abc";
+  fzri_base64((const uint8_t *)text + 2, 1, false, true, text);
+}
+
 START_TEST(test_library)
 {
-  static void (*const mistakes[])(void) = {insert_without_room, insert_none, give_twice};
+  static void (*const mistakes[])(void) = {insert_without_room, insert_none,    give_twice,
+                                           copy_a_timer,        clear_a_timer,  take_of_nobody,
+                                           hold_nothing,        encode_in_place};
   ck_assert_int_eq(ends(mistakes[_i]), checked);
 }
 END_TEST
@@ -122,7 +173,7 @@ int main(void)
   Suite *suite = suite_create("precondition");
   TCase *tc = tcase_create("precondition");
   tcase_add_test(tc, test_macro);
-  tcase_add_loop_test(tc, test_library, 0, 3);
+  tcase_add_loop_test(tc, test_library, 0, 8);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
