@@ -31,6 +31,34 @@ static bool is_target(stripped s)
   return s.len > 0;
 }
 
+/* Firezone's relay has these targets for what ours are. */
+static const struct {
+  const char *theirs, *ours;
+} aliases[] = {
+    {"firezone_relay", "relay"},   {"relay_proto::server", "relay"}, {"wire", "relay"},
+    {"phoenix_channel", "portal"}, {"wire::api", "portal"},
+};
+
+/* Whether |target| is |module| or belongs to it. */
+static bool belongs_to(const char *target, const char *module)
+{
+  const size_t len = strlen(module);
+  return strncmp(target, module, len) == 0 && (!target[len] || strncmp(target + len, "::", 2) == 0);
+}
+
+/* Whether a directive for |target| is about any line of the relay. */
+static bool names_ours(const char *target)
+{
+  char names[] = LOG_FILTER_TARGETS, *rest = NULL;
+  for (const char *name = strtok_r(names, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest))
+    if (belongs_to(name, target))
+      return true;
+  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+    if (belongs_to(aliases[i].theirs, target))
+      return true;
+  return false;
+}
+
 /* Adds or replaces; returns what is wrong, or NULL. */
 static const char *set_target(log_filter *f, stripped target, int level)
 {
@@ -52,19 +80,28 @@ static const char *set_target(log_filter *f, stripped target, int level)
   return NULL;
 }
 
+static const char *read_word(log_filter *f, stripped s, bool *has_fallback)
+{
+  const int level = read_level(s);
+  if (level < 0) {
+    char name[LOG_FILTER_TARGET_MAX + 1];
+    snprintf(name, sizeof name, "%.*s", (int)s.len, s.text);
+    if (!is_target(s) || s.len > LOG_FILTER_TARGET_MAX || !names_ours(name))
+      return "it is neither a level, nor a target of the relay, nor target=level";
+    return set_target(f, s, FZR_LOG_TRACE);
+  }
+  f->fallback = (uint8_t)level;
+  *has_fallback = true;
+  return NULL;
+}
+
 static const char *read_directive(log_filter *f, stripped s, bool *has_fallback)
 {
   const char *equals = memchr(s.text, '=', s.len);
   if (memchr(s.text, '[', s.len) || memchr(s.text, '{', s.len))
     return "directives for spans and fields are not supported";
-  if (!equals) {
-    const int level = read_level(s);
-    if (level < 0)
-      return is_target(s) ? set_target(f, s, FZR_LOG_TRACE) : "expected a level, or target=level";
-    f->fallback = (uint8_t)level;
-    *has_fallback = true;
-    return NULL;
-  }
+  if (!equals)
+    return read_word(f, s, has_fallback);
   const stripped target = trim(s.text, (size_t)(equals - s.text));
   const stripped name = trim(equals + 1, (size_t)(s.text + s.len - equals) - 1);
   const int level = read_level(name);
@@ -73,6 +110,21 @@ static const char *read_directive(log_filter *f, stripped s, bool *has_fallback)
   if (level < 0)
     return "the level is none of off, error, warn, info, debug, trace";
   return set_target(f, target, level);
+}
+
+/* The level of all that |f| does not name, where it has none for that: off, unless there are no directives, or some that were |*skipped|,
+ * or name nothing of the relay: a slip of the pen is not to silence it. */
+static uint8_t rest_of(const log_filter *f, size_t *skipped, log_complain complain, void *ctx)
+{
+  for (size_t i = 0; i < f->count && !*skipped; i++) {
+    const char *target = f->directives[i].target;
+    if (names_ours(target))
+      continue;
+    ++*skipped;
+    if (complain)
+      complain(ctx, target, strlen(target), "the relay has no such target");
+  }
+  return f->count && !*skipped ? FZR_LOG_OFF : FZR_LOG_INFO;
 }
 
 size_t log_filter_parse(log_filter *f, const char *text, log_complain complain, void *ctx)
@@ -97,8 +149,8 @@ size_t log_filter_parse(log_filter *f, const char *text, log_complain complain, 
     }
     text += len + (text[len] == ',');
   }
-  if (!has_fallback && !f->count)
-    f->fallback = FZR_LOG_INFO;
+  if (!has_fallback)
+    f->fallback = rest_of(f, &skipped, complain, ctx);
   f->highest = f->fallback;
   for (size_t i = 0; i < f->count; i++)
     if (f->directives[i].level > f->highest)
@@ -122,21 +174,6 @@ static int level_named(const log_filter *f, const char *target)
     level = d->level;
   }
   return level;
-}
-
-/* Firezone's relay has these targets for what ours are. */
-static const struct {
-  const char *theirs, *ours;
-} aliases[] = {
-    {"firezone_relay", "relay"},   {"relay_proto::server", "relay"}, {"wire", "relay"},
-    {"phoenix_channel", "portal"}, {"wire::api", "portal"},
-};
-
-/* Whether |target| is |module| or belongs to it. */
-static bool belongs_to(const char *target, const char *module)
-{
-  const size_t len = strlen(module);
-  return strncmp(target, module, len) == 0 && (!target[len] || strncmp(target + len, "::", 2) == 0);
 }
 
 enum fzr_log_level log_filter_level(const log_filter *f, const char *target)

@@ -25,8 +25,9 @@ typedef struct log_filter {
 /* Reads |text|: directives with commas between them, each "level", "target=level" or "target" (which means all of it). A level is
  * error, warn, info, debug, trace, off in any case, or 1 to 5 and 0. A later directive for the same target replaces an earlier
  * one. With directives for targets alone, all other targets are off; without any, everything is at info. A directive that makes no
- * sense is skipped, and |complain|, if not NULL, is called for it with |len| bytes of |directive| and what is wrong. Returns how
- * many were skipped. */
+ * sense is skipped, and |complain|, if not NULL, is called for it with |len| bytes of |directive| and what is wrong. What no other
+ * directive has a level for is at info then. Returns how many made no sense; a target that the relay does not have is one of them
+ * where no level is given for the rest. */
 typedef void (*log_complain)(void *ctx, const char *directive, size_t len, const char *problem);
 size_t log_filter_parse(log_filter *filter, const char *text, log_complain complain, void *ctx);
 

@@ -55,7 +55,9 @@ START_TEST(test_targets)
   ck_assert_str_eq(meaning("relay", 0), "off,relay=trace");
   ck_assert_str_eq(meaning(" info , relay = debug ,, ", 0), "info,relay=debug");
   ck_assert_str_eq(meaning("relay=debug,relay=error", 0), "off,relay=error");
-  ck_assert_str_eq(meaning("firezone_relay::server=debug", 0), "off,firezone_relay::server=debug");
+  /* Nobody's lines, where the rest has a level. */
+  ck_assert_str_eq(meaning("warn,hyper=debug", 0), "warn,hyper=debug");
+  ck_assert_str_eq(meaning("hyper=debug,off", 0), "off,hyper=debug");
 }
 END_TEST
 
@@ -77,6 +79,35 @@ START_TEST(test_wrong_directives_are_skipped)
     ck_assert_uint_eq(log_filter_parse(&filter, text, NULL, NULL), 1);
   }
   ck_assert_str_eq(meaning("nonsense=", 1), "info");
+}
+END_TEST
+
+/* A slip does not silence the relay: what it was about stays as it is without it. */
+START_TEST(test_slips)
+{
+  static const struct {
+    const char *text, *meaning, *last;
+  } slips[] = {
+      {"debgu", "info", "debgu"},
+      {"relay=debgu", "info", "relay=debgu"},
+      {"rely=debug", "info,rely=debug", "rely"},
+      {"rely", "info", "rely"},
+      {"warn,rely", "warn", "rely"},
+      {"debgu,off", "off", "debgu"},
+      {"relay=debug,portal=inof", "info,relay=debug", "portal=inof"},
+      {"relay=debug,protal=info", "info,relay=debug,protal=info", "protal"},
+      {"relay=debug;portal=info", "info", "relay=debug;portal=info"},
+      {"relay debug", "info", "relay debug"},
+      {"firezone_relay::server=debug", "info,firezone_relay::server=debug", "firezone_relay::server"},
+  };
+  for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+    log_filter filter;
+    complaints c = {0};
+    ck_assert_str_eq(meaning(slips[i].text, 1), slips[i].meaning);
+    ck_assert_uint_eq(log_filter_parse(&filter, slips[i].text, complain, &c), 1);
+    ck_assert_str_eq(c.last, slips[i].last);
+    ck_assert_uint_eq(log_filter_parse(&filter, slips[i].text, NULL, NULL), 1);
+  }
 }
 END_TEST
 
@@ -159,12 +190,14 @@ static bool misses_all(const char *text)
 
 START_TEST(test_filters_that_nobody_can_mean)
 {
-  static const char *const pointless[] = {
-      "inof",      "wiring=trace",         "off,debgu",          "relay::deep=debug", "directives=info",
-      "relay=off", "relay=off,portal=off", "relay=off,wire=off", "inof=off"};
-  static const char *const meant[] = {"",          "info",    "off",      "0",
-                                      "info,inof", "relay",   "portal=1", "off,otlp=5",
-                                      "xdp=error", "control", "log=info", "inof,log=warn"};
+  static const char *const pointless[] = {"off,wiring=trace", "relay=off", "relay=off,portal=off",
+                                          "relay=off,wire=off", "off,portal=off"};
+  static const char *const meant[] = {"",         "info",         "off",
+                                      "0",        "info,inof",    "relay",
+                                      "portal=1", "off,otlp=5",   "xdp=error",
+                                      "control",  "log=info",     "inof,log=warn",
+                                      "inof",     "wiring=trace", "relay::deep=debug",
+                                      "inof=off"};
   for (size_t i = 0; i < sizeof pointless / sizeof *pointless; i++)
     ck_assert_msg(misses_all(pointless[i]), "%s", pointless[i]);
   for (size_t i = 0; i < sizeof meant / sizeof *meant; i++)
@@ -193,6 +226,7 @@ int main(void)
   tcase_add_test(c, test_levels);
   tcase_add_test(c, test_targets);
   tcase_add_test(c, test_wrong_directives_are_skipped);
+  tcase_add_test(c, test_slips);
   tcase_add_test(c, test_limits);
   tcase_add_test(c, test_level_of_a_target);
   tcase_add_test(c, test_targets_of_firezones_relay);
