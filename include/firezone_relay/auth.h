@@ -53,8 +53,8 @@ enum fzr_password_algorithm {
 };
 
 /**
- * What a server offers to clients that know it, in the nonce (RFC 8489 section 9.2): the bits of
- * its 24 STUN security features, of which bit 0 is the highest (section 18.1).
+ * What a server offers, in the nonce, to clients that know of it (RFC 8489 section 9.2): bits of
+ * its 24 STUN security features. Bit 0 is the highest (section 18.1).
  */
 enum fzr_security_feature {
   /** Bit 0: it sends PASSWORD-ALGORITHMS. */
@@ -165,15 +165,16 @@ FZR_API int fzr_auth_userhash(const uint8_t *username, size_t username_len, cons
 
 /**
  * `fzr_auth_nonce_features` returns what the |len| bytes |nonce|, the value of a NONCE, say that
- * their server offers: bits of enum fzr_security_feature and others of the 24. It is 0 also where
- * the nonce does not begin with the cookie of RFC 8489 section 9.2. For clients.
+ * their server offers. It is bits of enum fzr_security_feature, and others of the 24. It is 0 also
+ * where the nonce does not begin with the cookie of RFC 8489 section 9.2. For clients.
  */
 FZR_API uint32_t fzr_auth_nonce_features(const uint8_t *nonce, size_t len);
 
 /**
- * `fzr_auth_stamp_password` computes the stamp scheme's password, base64 without padding of
- * SHA-256("{expiry}:{secret}:{salt}"), for the zero-terminated |secret|, the unix time |expiry| in
- * seconds and the |salt_len| bytes |salt|. It goes, zero-terminated, into the |cap| bytes at |out|.
+ * `fzr_auth_stamp_password` computes the stamp scheme's password: base64 without padding of
+ * SHA-256("{expiry}:{secret}:{salt}"). It is of the zero-terminated |secret|, the unix time
+ * |expiry| in seconds and the |salt_len| bytes |salt|. It goes, zero-terminated, into the |cap|
+ * bytes at |out|.
  *
  * Returns FZR_STAMP_PASSWORD_LEN, or
  * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.

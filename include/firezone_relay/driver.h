@@ -136,10 +136,10 @@ FZR_API fzr_engine *fzr_driver_engine(const fzr_driver *driver);
 FZR_API void fzr_driver_free(fzr_driver *driver);
 
 /**
- * `fzr_driver_rx` puts the |n| datagrams (or runs) |in| of one |side| through the engine, and has
- * the adapters do all that follows: it forwards, opens and closes ports, and sends answers, in that
- * order. The packets and their bytes stay the caller's; `data` and `len` of |in| may be changed. It
- * must not be called from inside an adapter's function.
+ * `fzr_driver_rx` puts the |n| datagrams (or runs) |in| of one |side| through the engine. It has
+ * the adapters do all that follows: forward, open and close ports, and send answers, in that order.
+ * The packets and their bytes stay the caller's; `data` and `len` of |in| may be changed. It must
+ * not be called from inside an adapter's function.
  *
  * Returns when all packets are done. Nothing that they hold makes it fail. It does nothing where a
  * pointer is NULL or |side| is none.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file engine.h
- * The sans-IO STUN/TURN engine: datagrams go in, and for each it says "drop", "handled" or "forward
+ * The sans-IO STUN/TURN engine. Datagrams go in; for each it says "drop", "handled" or "forward
  * these bytes from that port to this address". It makes no system call, reads no clock, and takes
  * no memory on the data path. One engine is one shard: not thread-safe, sharing nothing but an
  * fzr_shared.
@@ -9,9 +9,9 @@
  * Allocations, channels and permissions live 10 s longer than clients are told, because many refresh
  * them on the last second, or a bit late.
  *
- * How to drive it, after every call that gives it input (fzr_engine_rx, _on_deadline,
- * _port_result): act on the verdicts, take all events, then take all transmits. driver.h does that
- * for you.
+ * How to drive it: fzr_engine_rx, fzr_engine_on_deadline and fzr_engine_port_result give it input.
+ * After each of them act on the verdicts, take all events, then take all transmits. driver.h does
+ * that for you.
  */
 #ifndef FIREZONE_RELAY_ENGINE_H
 #define FIREZONE_RELAY_ENGINE_H
@@ -33,15 +33,14 @@ extern "C" {
 typedef struct fzr_engine fzr_engine;
 
 /**
- * What the shards of one relay share: the pool of free ports of the range, which of them live
- * allocations have, how many allocations each user has or which is his newest, how many channels
- * there are (max_channels), what the relay lacks (fzr_shared_lacks), and what the log was told
- * lately, which limits FZR_LOG_PEER_OUT_OF_REACH and FZR_LOG_STRANGERS_LIMITED for all of them
- * together.
+ * What the shards of one relay share. It is the pool of ports, and which of them are of live
+ * allocations. It is how many allocations each user has, or which is his newest; and how many
+ * channels there are (max_channels). It is what the relay lacks (fzr_shared_lacks), and what the
+ * log was told lately. So a line that may come once an hour comes once of all engines together.
  *
- * Lock-free; any number of engines on any threads may use one, if they are told the time by one
- * clock: a port that was given back rests for 10 s before it is given out again, and one that
- * another program was seen to hold is passed over for a minute, both as long as there are others.
+ * Lock-free. Any number of engines on any threads may use one, if they are told the time by one
+ * clock. A port that was given back rests for 10 s before it is given out again. One that another
+ * program was seen to hold is passed over for a minute. Both only as long as there are others.
  */
 typedef struct fzr_shared fzr_shared;
 
@@ -69,8 +68,8 @@ FZR_API uint32_t fzr_shared_ports_in_use(const fzr_shared *shared);
 
 /**
  * `fzr_shared_lacks` returns what the engines of |shared| lack for a further allocation at |now|
- * (their time): FZR_ERR_NO_PORT if all ports are taken; or what an Allocate or a ChannelBind was
- * refused with 508 for in the last 30 s, if no allocation has ended since: FZR_ERR_NO_PORT (other
+ * (their time). FZR_ERR_NO_PORT: all ports are taken. If a request got 508 in the last 30 s, and no
+ * allocation has ended since, it is the reason for that. That may be FZR_ERR_NO_PORT (other
  * programs hold them), FZR_ERR_IO_NO_SOCKET, FZR_ERR_NO_MEMORY or FZR_ERR_NO_CHANNEL. 0 if there is
  * room, as far as is known, and for NULL. Any thread.
  */
@@ -131,13 +130,13 @@ typedef bool (*fzr_peer_policy_fn)(void *ctx, const fzr_addr *client, const fzr_
 
 /**
  * Whether a new allocation ends the older one that the same user has on another 5-tuple, in
- * whichever of the engines that share an fzr_shared: a client whose NAT has given it another port
- * cannot use that any more, and must not find it as it was when the NAT gives it the first port
- * back. Requests on the older 5-tuple then get 437, and clients allocate anew. A user is a
- * username, of the schemes with an expiry what follows it. max_allocations_per_user does not matter
- * where allocations are replaced: users have one. All engines that share an fzr_shared must be set
- * alike. Each transport of clients counts by itself (fzr_addr.transport), one allocation each: a
- * client that tries UDP and TCP at once, because it does not know which gets through, keeps both.
+ * whichever of the engines that share an fzr_shared. A client whose NAT has given it another port
+ * cannot use the older one any more. It must not find that as it was when the NAT gives it the
+ * first port back: there it gets 437, and allocates anew. A user is a username, of the schemes with
+ * an expiry what follows it. max_allocations_per_user does not matter where allocations are
+ * replaced: users have one. All engines that share an fzr_shared must be set alike. Each transport
+ * of clients (fzr_addr.transport) counts by itself, one allocation each. So a client keeps both
+ * that tries UDP and TCP at once, to see which gets through.
  */
 enum fzr_replace {
   /** With FZR_AUTH_STAMP, where each client has credentials of its own; not with others. */
@@ -268,8 +267,8 @@ typedef struct fzr_config {
   /** How many channels an allocation may have; 0: 4096. Over it 508. */
   uint32_t max_channels_per_allocation;
   /**
-   * Channels, those whose number rests included, and permissions, of all engines that share
-   * `shared`: a bound on memory, for a channel takes up to 200 bytes, a permission up to 64. 0:
+   * How many channels, those whose number rests included, and permissions all engines that share
+   * `shared` may have. It bounds memory: a channel takes up to 200 bytes, a permission up to 64. 0:
    * 1048576, about 200 MB; FZR_UNLIMITED: none. Over it 508, and FZR_LOG_SHORT_OF_MEMORY.
    */
   uint32_t max_channels;
@@ -283,8 +282,8 @@ typedef struct fzr_config {
   uint32_t answer_ring;
   /**
    * Error answers a second for a 5-tuple; 0: 10; FZR_UNLIMITED: no limit. A client that asks for
-   * the same again and again gets no more of them in any second, half of them at once, and then
-   * waits for its own time-out. The same is: of one method, refused with one error code, for the
+   * the same again and again gets no more of them in any second. Half of them it gets at once; then
+   * it waits for its own time-out. The same is: of one method, refused with one error code, for the
    * same channel and peers. Requests that differ get ten times the rate at once. Those for peers
    * that an allocation's client may not have get a hundred times that.
    */
@@ -297,16 +296,16 @@ typedef struct fzr_config {
   const char *auth_second_secret;
   /**
    * How many MESSAGE-INTEGRITYs a second are computed for requests that then turn out to be no
-   * authenticated ones, so that forged requests cannot use up the time of those who relay. 0:
-   * 20000, or no limit where unauthenticated_rate has none; FZR_UNLIMITED: no limit. Twice that at
-   * once. Requests over it are dropped.
+   * authenticated ones. So forged requests cannot use up the time of those who relay. 0: 20000, or
+   * no limit where unauthenticated_rate has none; FZR_UNLIMITED: no limit. Twice that at once.
+   * Requests over it are dropped.
    */
   uint32_t integrity_rate;
   /**
-   * A credential whose time is over goes on being good for the allocation that it was used with, so
-   * that a call does not end with it. It is the one that made or last refreshed the allocation. No
-   * other that has expired does, of the same user or not; and its secret has to be one of those
-   * that there are.
+   * A credential whose time is over stays good for the allocation that it was used with, so that a
+   * call does not end with it. It is the one that made or last refreshed the allocation. No other
+   * that has expired does, of the same user or not; and its secret has to be one of those that
+   * there are.
    *
    * Once the client was told that the allocation is over, an Allocate on its 5-tuple takes a
    * credential that is good by itself. Always so with FZR_AUTH_REST, whose clients cannot change
@@ -314,16 +313,16 @@ typedef struct fzr_config {
    */
   bool allocations_outlive_credentials;
   /**
-   * While there is no room for a further allocation (see fzr_shared_lacks), or the engine is
-   * draining, Binding requests of clients without one are not answered (FZR_DROP_FULL): where
-   * clients know several relays, they turn to another one.
+   * Binding requests of clients without allocation are not answered (FZR_DROP_FULL) while there is
+   * no room for one (see fzr_shared_lacks), or the engine is draining. Clients that know several
+   * relays turn to another one. Default: false.
    */
   bool silent_when_full;
   /**
-   * Clients may take their allocations along to another address (RFC 8016): an Allocate with an
-   * empty MOBILITY-TICKET is answered with a ticket, and a Refresh with that, from any other
-   * 5-tuple, moves the allocation there, with its relayed address, channels and permissions, in
-   * one round trip. Its old 5-tuple has no allocation any more. Without it 405.
+   * Clients may take their allocations along to another address (RFC 8016). An Allocate with an
+   * empty MOBILITY-TICKET is answered with a ticket. A Refresh with that, from any other 5-tuple,
+   * moves the allocation there, with its relayed address, channels and permissions. Its old 5-tuple
+   * has no allocation any more. Without it 405.
    *
    * A ticket is signed with the request, and good for one move. It lasts as long as the allocation,
    * and with all engines that share `shared` and have this set alike.
@@ -348,9 +347,9 @@ typedef struct fzr_config {
   uint32_t alternate_over;
   /**
    * Where else clients that talk IPv4 to this relay find one; family NONE: nowhere, the default.
-   * An Allocate of a client without allocation is then answered with 300 (Try Alternate) and this
-   * address in ALTERNATE-SERVER: while the engine drains, from `alternate_over` on, and where there
-   * is no room. RFC 8489 section 10. Its port must not be 0; its transport is ignored.
+   * While the engine drains, from `alternate_over` on, and where there is no room, Allocates of
+   * clients without allocation are answered with 300 (Try Alternate). This address is the
+   * ALTERNATE-SERVER. RFC 8489 section 10. Its port must not be 0; its transport is ignored.
    *
    * Chromium, libnice, libjuice, libre and coturn's client turn to that server; pion, aioice and
    * werift take it for a refusal, as 508 is. So it helps many, and harms nobody. Firezone's clients
@@ -450,10 +449,10 @@ enum fzr_action {
  * where those lie in memory at equal distances, as slots of a receive buffer do.
  *
  * To forward: datagram i is a header, then `len` bytes at `data` + i * `stride`, then `pad` bytes
- * that are 0; at most FZR_UDP_PAYLOAD_MAX bytes together. Of the last one (i == `count` - 1) the
+ * that are 0. It has at most FZR_UDP_PAYLOAD_MAX bytes. Of the last one (i == `count` - 1) the
  * payload has `tail_len` bytes, and `tail_pad` bytes follow. Its payload and the whole of it may be
- * shorter, but are never longer, and the payload is empty only if all are (GSO can send no empty
- * tail). Headers have one length, but may be other ones (FZR_VERDICT_TAIL_HDR,
+ * shorter, but are never longer. The payload is empty only if all are, for GSO can send no empty
+ * tail. Headers have one length, but may be other ones (FZR_VERDICT_TAIL_HDR,
  * FZR_VERDICT_OWN_HDRS); fzr_verdict_header returns that of any datagram. Send them from local port
  * `from.port` (and address, where bound to a wildcard) to `to`.
  *
@@ -648,8 +647,8 @@ typedef struct fzr_event {
 
 /**
  * `fzr_engine_next_event` takes the next event into |event|. Events are never lost and come in
- * order: BOUND before the bind's answer can be taken if events are drained first, UNBOUND before
- * its PORT_CLOSE and before a new BOUND of the same key. |event| is the caller's.
+ * order. BOUND comes before the bind's answer, if all events are taken first; UNBOUND before its
+ * PORT_CLOSE, and before a new BOUND of the same key. |event| is the caller's.
  *
  * Returns true, or false when there is none, or a pointer is NULL.
  */
@@ -686,18 +685,18 @@ FZR_API bool fzr_engine_next_transmit(fzr_engine *engine, fzr_transmit *transmit
 FZR_API fzr_time fzr_engine_deadline(const fzr_engine *engine);
 
 /**
- * `fzr_engine_on_deadline` expires what is due at |now|, about |budget| items at most, so that data
- * need not wait for thousands of them; what is left keeps the deadline in the past. Returns how
- * many items it handled, or FZR_ERR_INVALID_ARGUMENT: |engine| is NULL.
+ * `fzr_engine_on_deadline` expires what is due at |now|, about |budget| items at most: data need
+ * not wait for thousands of them. What is left keeps the deadline in the past. Returns how many
+ * items it handled, or FZR_ERR_INVALID_ARGUMENT: |engine| is NULL.
  */
 FZR_API int fzr_engine_on_deadline(fzr_engine *engine, size_t budget, fzr_time now);
 
 /**
- * `fzr_engine_port_result` reports what became of an FZR_EVENT_PORT_OPEN: |error| is 0 and |io| the
- * socket's cookie (any value; it comes back in verdicts and events), or |error| is a negative
- * number and |io| is ignored. FZR_ERR_IO_IN_USE makes the engine try another port, up to 64 of
- * them; anything else ends in 508. Every open needs its result, also that of an allocation which
- * has ended meanwhile: its port is nobody else's until then.
+ * `fzr_engine_port_result` reports what became of an FZR_EVENT_PORT_OPEN. Either |error| is 0, and
+ * |io| the socket's cookie: any value, which comes back in verdicts and events. Or |error| is a
+ * negative number, and |io| is ignored. FZR_ERR_IO_IN_USE makes the engine try another port, up to
+ * 64 of them; anything else ends in 508. Every open needs its result, also that of an allocation
+ * which has ended meanwhile: its port is nobody else's until then.
  *
  * Returns 0, or
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, |family| is none, or |error| is positive.
@@ -721,10 +720,10 @@ FZR_API int fzr_engine_set_wallclock(fzr_engine *engine, int64_t unix_seconds, f
  * Ports, scopes and transports are ignored; 0.0.0.0, :: and addresses of no family are passed over.
  *
  * On own addresses clients reach the ports of allocations, and nothing else. That holds for
- * channels and permissions that there are, too: what has to end ends within the next calls of
- * fzr_engine_on_deadline, which are due at once, with CHANNEL_UNBOUND; a channel that may stay is
- * told of anew, as one whose peer is own. fzr_udp does this by itself. O(|count|), and O(channels
- * and permissions) within on_deadline's budget.
+ * channels and permissions that there are, too. Those that have to end do so within the next calls
+ * of fzr_engine_on_deadline, which are due at once, channels with CHANNEL_UNBOUND. A channel that
+ * may stay is told of anew, as one whose peer is own. fzr_udp does this by itself. O(|count|), and
+ * O(channels and permissions) within on_deadline's budget.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |addrs| is and |count| is not 0. Mend the call.
@@ -760,7 +759,7 @@ FZR_API int fzr_engine_add_listen_port(fzr_engine *engine, uint16_t port);
 /**
  * `fzr_engine_set_offered` says whether relayed addresses of |family| can be had at present; at
  * first those of all public addresses are. While they are not, Allocates that ask for that family
- * alone get 440 (Address Family not Supported, RFC 8656 section 7.2), those that ask for both get
+ * alone get 440 (Address Family not Supported, RFC 8656 section 7.2). Those that ask for both get
  * the other one. Allocations that live go on. fzr_udp does this by itself.
  *
  * Returns 0, or
@@ -779,8 +778,8 @@ FZR_API bool fzr_engine_public_addr(const fzr_engine *engine, enum fzr_family fa
 
 /**
  * `fzr_engine_port_is_live` tells whether |port| is that of a live allocation with a relayed
- * address of |family|, of this engine or of another one with the same fzr_shared; false of NULL.
- * Any thread. O(1).
+ * address of |family|. It may be of another engine with the same fzr_shared. False of NULL. Any
+ * thread. O(1).
  */
 FZR_API bool fzr_engine_port_is_live(const fzr_engine *engine, uint16_t port,
                                      enum fzr_family family);
@@ -809,7 +808,7 @@ FZR_API int fzr_engine_set_alternates(fzr_engine *engine, const fzr_config *conf
  * FZR_AUTH_REST: `auth_secret` and `auth_second_secret` of the configuration. Both are
  * zero-terminated, 1 to 255 bytes, and copied. |second| may be NULL. To change a secret while
  * clients have credentials of the old one, give the new one as |secret| and the old one as
- * |second|, and later the new one alone.
+ * |second|. Later give the new one alone.
  *
  * Allocations live on. The credential that one was used with last stays good for it until its time
  * is over, of whichever secret it was made. Whoever must not wait for that ends the allocation by
@@ -831,15 +830,15 @@ FZR_API int fzr_engine_set_secrets(fzr_engine *engine, const char *secret, const
  * `fzr_engine_set_users` puts the |count| users at |users| in place of those of FZR_AUTH_STATIC, or
  * of those beside FZR_AUTH_REST. All of it is copied. With none nobody can log in, but by a secret.
  *
- * Allocations live on, but each request is looked up anew: that of a user who is gone, or whose
- * password has changed, gets 401, and his allocation ends when its lifetime is over. To end it at
- * once, see fzr_engine_user. O(n log n) in |count|; takes memory before it gives that of the old
- * users back. Each engine of an fzr_shared has to be told, on its own thread.
+ * Allocations live on, but each request is looked up anew. That of a user who is gone, or whose
+ * password has changed, gets 401; his allocation ends when its lifetime is over. To end it at once,
+ * see fzr_engine_user. O(n log n) in |count|; takes memory before it gives that of the old users
+ * back. Each engine of an fzr_shared has to be told, on its own thread.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |users| is and |count| is not 0. Mend the call.
- * - FZR_ERR_CONFIG_AUTH: a name is empty, longer than 508 bytes, there twice or, beside
- *   FZR_AUTH_REST, one of that scheme; or it has an empty password, none and no key, or both. Tell
+ * - FZR_ERR_CONFIG_AUTH: a name is empty, longer than 508 bytes, there twice, or, beside
+ *   FZR_AUTH_REST, one of that scheme. Or it has an empty password, none and no key, or both. Tell
  *   the operator.
  * - FZR_ERR_NO_MEMORY: try again later.
  * - FZR_ERR_UNSUPPORTED: the engine has another scheme. Mend the call.
@@ -852,11 +851,11 @@ FZR_API int fzr_engine_set_users(fzr_engine *engine, const fzr_user *users, size
  *
  * All channels and permissions are judged anew, by the application's `peer_policy`, too. Those whose
  * peer may not be reached any more end within the next calls of fzr_engine_on_deadline, which are due
- * at once, with CHANNEL_UNBOUND and FZR_LOG_CHANNEL_REVOKED, or FZR_LOG_PERMISSION_REVOKED; their
- * numbers and peers are free then. O(|count|), and O(channels and permissions) within the budget of
- * fzr_engine_on_deadline; each judgement is O(rules). With rules that name a port, each run of
- * datagrams to or from a peer without a channel is judged, too. Each engine of an fzr_shared has to be
- * told, on its own thread.
+ * at once: channels with CHANNEL_UNBOUND and FZR_LOG_CHANNEL_REVOKED, permissions with
+ * FZR_LOG_PERMISSION_REVOKED. Their numbers and peers are free then. O(|count|), and O(channels and
+ * permissions) within the budget of fzr_engine_on_deadline; each judgement is O(rules). With rules
+ * that name a port, each run of datagrams to or from a peer without a channel is judged, too. Each
+ * engine of an fzr_shared has to be told, on its own thread.
  *
  * Returns 0, or, with nothing changed:
  * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL, or |rules| is and |count| is not 0. Mend the call.
@@ -875,8 +874,8 @@ FZR_API int fzr_engine_set_peer_rules(fzr_engine *engine, const fzr_peer_rule *r
  *
  * What there is more of than is allowed from now on stays; there will be no more of it. Allocations
  * that were made without a limit for their user are not counted for him. Rates begin anew:
- * everybody has what he may have at once; but who has used up the bandwidth of his allocation waits
- * as he would have, at most as long as an empty bucket takes to fill. O(1). Takes memory for the
+ * everybody has what he may have at once. But who has used up the bandwidth of his allocation waits
+ * as before, at most for as long as an empty bucket takes to fill. O(1). Takes memory for the
  * rates, some 200 kB, before it gives that of the old ones back. Each engine of an fzr_shared has
  * to be told, on its own thread.
  *
@@ -970,7 +969,7 @@ FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *userna
  * Allocate gets no answer, and fzr_engine_port_result says FZR_ERR_INVALID_STATE.
  *
  * Take events after it, as after input: the CHANNEL_UNBOUND of its channels and its PORT_CLOSE come
- * then. fzr_engine_on_deadline is due at once, so that a driver does. The log is told
+ * then. A driver does so by itself, for fzr_engine_on_deadline is due at once. The log is told
  * (FZR_LOG_ALLOCATION_ENDED). The client may allocate anew: to keep a user out, change users,
  * secrets or what the callback says. O(1), and O(its channels) while events are taken. Takes no
  * memory.
@@ -1096,7 +1095,7 @@ typedef struct fzr_stats {
 } fzr_stats;
 
 /**
- * `fzr_engine_stats_sized` fills the |size| bytes at |stats|, whatever is in them: a caller that
+ * `fzr_engine_stats_sized` fills the |size| bytes at |stats|, whatever is in them. A caller that
  * was compiled with a shorter struct gets no more than that, one with a longer struct zeros for the
  * rest. O(1).
  *

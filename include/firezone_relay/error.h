@@ -108,8 +108,8 @@ enum fzr_drop_reason {
   /** Data over the max_bandwidth_per_allocation of the fzr_config. */
   FZR_DROP_BANDWIDTH = 15,
   /**
-   * A payload that does not fit into a datagram, or not behind the header that it needs; or a
-   * message on a stream that is over its limit.
+   * A payload that does not fit into a datagram with its header; or a message on a stream that is
+   * over the limit.
    */
   FZR_DROP_TOO_LARGE = 16,
   /** An answer, not a datagram: the caller does not take transmits. */

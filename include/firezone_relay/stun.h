@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file stun.h
- * A zero-copy reader and a bounded builder of STUN messages (RFC 8489), and the same for the
- * headers of ChannelData (RFC 8656 section 12.4). Servers, clients, tests and fuzzers share them.
+ * A zero-copy reader and a bounded builder of STUN messages (RFC 8489). The same for the headers of
+ * ChannelData (RFC 8656 section 12.4). Servers, clients, tests and fuzzers share them.
  *
  * Nothing here takes memory or keeps state: any thread may call it, on messages and builders of its
  * own. No pointer may be NULL, unless it is said.
@@ -219,11 +219,11 @@ FZR_API bool fzr_stun_get(const fzr_stun_msg *msg, uint16_t type, fzr_stun_attr 
 
 /**
  * `fzr_stun_next` walks all attributes of |msg| in their order: unknown and repeated ones, and
- * those behind MESSAGE-INTEGRITY, too. *|offset| starts at 0 and is moved on; it is bytes from the
- * begin of the message. O(1) for each step.
+ * those behind MESSAGE-INTEGRITY, too. Set *|offset| to 0 before the first call. It counts bytes
+ * from the begin of the message, and is moved on. O(1) for each step.
  *
- * Returns true with the next attribute in |attr|; or false, with |attr| and |offset| untouched, at
- * the end, and where an attribute at *|offset| would reach beyond it.
+ * Returns true with the next attribute in |attr|. Returns false at the end, and where an attribute
+ * at *|offset| would reach beyond it; |attr| and |offset| are untouched then.
  */
 FZR_API bool fzr_stun_next(const fzr_stun_msg *msg, uint16_t *offset, fzr_stun_attr *attr);
 
@@ -426,7 +426,7 @@ FZR_API const char *fzr_stun_error_reason(unsigned code);
 
 /**
  * `fzr_channel_data_read` reads the ChannelData header of the |len| bytes at |data|, which are the
- * caller's. *|channel| gets the number and *|payload_len| the bytes of the payload, which begins at
+ * caller's. *|channel| gets the number, *|payload_len| the bytes of the payload. That begins at
  * |data| + FZR_CHANNEL_HEADER_LEN. Padding behind the payload is passed over. O(1). RFC 8656
  * sections 12.4 and 12.6.
  *

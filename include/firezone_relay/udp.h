@@ -44,9 +44,9 @@ typedef struct fzr_udp_config {
 
   /**
    * Where IPv4 sockets are bound, port ignored; family NONE: no IPv4. 0.0.0.0 means: listen on all
-   * addresses, and relay from the engine's public address wherever the host has that one, so that
-   * peers see what was announced; where it does not (a NAT is between), from whichever address the
-   * routes choose. Where neither this nor bind_ip6 has a family, they are 0.0.0.0 and ::.
+   * addresses. Where the host has the engine's public address, data are relayed from that one, so
+   * that peers see what was announced. Where it does not (a NAT is between), the routes choose the
+   * address. Where neither this nor bind_ip6 has a family, they are 0.0.0.0 and ::.
    */
   fzr_addr bind_ip4;
   /** The same of IPv6, with :: for 0.0.0.0. Sockets are IPV6_V6ONLY. */
@@ -112,9 +112,8 @@ typedef struct fzr_udp_config {
   bool any_ip6;
   /**
    * Do not ask the host for its addresses. By default the adapter tells the engine all of them, and
-   * again when one comes or goes, so that no client reaches the host's own services through the
-   * relay; where it can't, fzr_udp_attach fails. Who sets this has to call
-   * fzr_engine_set_own_addrs.
+   * again when one comes or goes. So no client reaches the host's own services through the relay.
+   * Where it can't, fzr_udp_attach fails. Who sets this has to call fzr_engine_set_own_addrs.
    */
   bool ignore_host_addrs;
 } fzr_udp_config;
@@ -182,7 +181,7 @@ typedef struct fzr_udp_stats {
   uint64_t answers_dropped;
   /**
    * Bytes that the kernel lets wait for one such host, at the expense of everybody who is sent to
-   * by the same socket; the most of all interfaces; 0: not known, or bound to loopback.
+   * by the same socket. It is the most of all interfaces; 0: not known, or bound to loopback.
    */
   uint32_t neighbour_queue;
   /** The library writes 0. */
@@ -215,7 +214,7 @@ FZR_API int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_er
  * driver's engine the listen port and the host's addresses, and watches the listen sockets and, by
  * rtnetlink, these addresses. The driver stays the caller's and must outlive the adapter. It may
  * have further adapters, for other transports. fzr_udp_deadline and fzr_udp_on_deadline do what
- * fzr_driver_deadline and fzr_driver_on_deadline do, so the host of all adapters need not call
+ * fzr_driver_deadline and fzr_driver_on_deadline do. So the host of all adapters need not call
  * those.
  *
  * Returns 0, or:
@@ -240,8 +239,8 @@ FZR_API int fzr_udp_attach(fzr_udp *udp, fzr_engine *engine);
  * `fzr_udp_ops` returns the functions that fzr_udp_attach_to adds to a driver, with the adapter as
  * their `io`. It is constant. Any thread.
  *
- * They are for who puts functions of his own in front of them, by fzr_driver_remove and
- * fzr_driver_add right after attaching, when there are no allocations yet. If these have an `io` of
+ * They are for who puts functions of his own in front of them: by fzr_driver_remove and
+ * fzr_driver_add, right after attaching, while there are no allocations. If these have an `io` of
  * their own, take them off again by fzr_driver_remove before fzr_udp_free.
  */
 FZR_API const fzr_io_ops *fzr_udp_ops(void);
@@ -277,7 +276,7 @@ typedef struct fzr_udp_ready {
 
 /**
  * `fzr_udp_on_ready_batch` is fzr_udp_on_ready for the |n| descriptors of |ready|, which one turn
- * of the host's loop found ready; what comes on many of them and leaves by one socket leaves in one
+ * of the host's loop found ready. What comes on many of them and leaves by one socket leaves in one
  * system call. |ready| stays the caller's. A token that an earlier one of the same batch has closed
  * is harmless. All has been sent or queued when it returns. It does nothing if |udp| or |ready| is
  * NULL.
