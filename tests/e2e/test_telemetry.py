@@ -445,8 +445,8 @@ class Formats(unittest.TestCase):
                 full = attributes + [(stun.USERNAME, by.username.encode()), (stun.REALM, b"firezone")] + ([(stun.NONCE, by.nonce)] if by.nonce else [])
                 request = stun.build(method, stun.REQUEST, transaction, full, by.key)
                 self.assertEqual(by._exchange(request, transaction, by.key if signed else None).error(), code, reason)
-                wait_for(lambda: relay.find(r"DEBUG relay: Refused request sender=127\.0\.0\.1:%d .*error=%d .*reason=\"%s\"$" % (
-                    by.socket.getsockname()[1], code, reason)), reason)
+                wait_for(lambda: relay.find(r"DEBUG relay: Refused request sender=127\.0\.0\.1:%d .*error=%d username=\"?%s\"? .*reason=\"%s\"$" % (
+                    by.socket.getsockname()[1], code, re.escape(by.username), reason)), reason)
             refused(401, "it has no nonce, as the first request .*", stun.ALLOCATE, [])
             client.nonce = b"of another life"
             refused(438, "the nonce is not of this life of the relay, .*", stun.ALLOCATE, [])
