@@ -186,6 +186,7 @@ static const char *refusal_text(unsigned refusal)
       [FZR_REFUSAL_METHOD] = "an unknown method",
       [FZR_REFUSAL_CHANNEL_TAKEN] = "the channel has another peer, or the peer another channel",
       [FZR_REFUSAL_DRAINING] = "the relay is shutting down",
+      [FZR_REFUSAL_RESERVATION] = "no port is reserved under that token, or none any more",
       [FZR_REFUSAL_CHANNELS] = "the allocation has as many channels as --max-channels-per-allocation allows",
       [FZR_REFUSAL_PERMISSIONS] =
           "the allocation has as many permissions as --max-permissions-per-allocation allows",

@@ -264,7 +264,9 @@ enum fzr_refusal {
   /** 508: `adapter_error` says for want of what. */
   FZR_REFUSAL_LACK = 17,
   /** 508: the allocation has as many permissions as one may have. */
-  FZR_REFUSAL_PERMISSIONS = 18
+  FZR_REFUSAL_PERMISSIONS = 18,
+  /** 508: RESERVATION-TOKEN names no port that is reserved; it may have been, for 30 s. */
+  FZR_REFUSAL_RESERVATION = 19
 };
 
 /**

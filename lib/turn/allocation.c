@@ -5,6 +5,7 @@
 #include "extra.h"
 #include "log.h"
 #include "permission.h"
+#include "reservation.h"
 #include "room.h"
 
 #include "../base/crypto.h"
@@ -41,13 +42,28 @@ fzri_allocation *fzri_allocation_find(fzr_engine *e, const fzr_addr *client, con
   return a;
 }
 
-static int take_port(fzr_engine *e, bool again, uint16_t *port)
+static int take_port(fzr_engine *e, uint8_t shape, bool again, uint16_t *port)
 {
   uint64_t bits;
   if (e->random(e->random_ctx, (uint8_t *)&bits, sizeof bits))
     return FZR_ERR_NO_RANDOM;
-  *port = fzri_shared_take_port(e->shared, bits, again, e->now);
+  *port = fzri_shared_take_port(e->shared, (enum fzri_port_shape)shape, bits, again, e->now);
   return *port ? 0 : FZR_ERR_NO_PORT;
+}
+
+/* Gives back what take_port has taken. */
+static void give_ports(fzr_engine *e, uint8_t shape, uint16_t port)
+{
+  fzri_shared_give_port(e->shared, port, e->now);
+  if (shape == FZRI_PORT_PAIR)
+    fzri_shared_give_port(e->shared, (uint16_t)(port + 1), e->now);
+}
+
+/* The port that was reserved. */
+static int claim_port(fzr_engine *e, uint64_t token, uint16_t *port)
+{
+  *port = fzri_token_port(token);
+  return fzri_shared_claim_port(e->shared, *port, token) ? 0 : FZR_ERR_NO_PORT;
 }
 
 /* Puts an allocation object with a port into all look-ups. */
@@ -72,26 +88,38 @@ static int register_allocation(fzr_engine *e, const fzr_addr *client, uint16_t p
   return 0;
 }
 
-/* Makes what |request| wants beside the usual, if it wants any. */
-static int make_extra(fzr_engine *e, const fzri_allocation_request *request, uint32_t *index)
+/* The family of an allocation of one. */
+static uint8_t one_family(uint8_t families)
 {
+  return families & FZRI_V6 ? FZR_FAMILY_IPV6 : FZR_FAMILY_IPV4;
+}
+
+/* Makes what |request| wants beside the usual, if it wants any, of an allocation at |port|. */
+static int make_extra(fzr_engine *e, const fzri_allocation_request *request, uint16_t port, uint32_t *index)
+{
+  int error = 0;
   *index = FZRI_POOL_NONE;
-  if (!request->mobile)
+  if (!request->mobile && request->shape != FZRI_PORT_PAIR)
     return 0;
   fzri_extra *extra = fzri_pool_take(&e->extras, index);
   if (!extra)
     return FZR_ERR_NO_MEMORY;
-  extra->mobile = true;
-  if (!e->random(e->random_ctx, (uint8_t *)&extra->id, sizeof extra->id))
-    return 0;
-  fzri_pool_give(&e->extras, *index);
-  return FZR_ERR_NO_RANDOM;
+  extra->mobile = request->mobile;
+  if (extra->mobile && e->random(e->random_ctx, (uint8_t *)&extra->id, sizeof extra->id))
+    error = FZR_ERR_NO_RANDOM;
+  if (!error && request->shape == FZRI_PORT_PAIR)
+    error = fzri_reservation_make(e, extra, (uint16_t)(port + 1), one_family(request->families));
+  if (error)
+    fzri_pool_give(&e->extras, *index);
+  return error;
 }
 
 static void drop_extra(fzr_engine *e, uint32_t index)
 {
-  if (index != FZRI_POOL_NONE)
-    fzri_pool_give(&e->extras, index);
+  if (index == FZRI_POOL_NONE)
+    return;
+  fzri_reservation_end(e, fzri_pool_at(&e->extras, index));
+  fzri_pool_give(&e->extras, index);
 }
 
 static void enter(fzr_engine *e, fzri_allocation *a, fzr_time expires)
@@ -101,22 +129,18 @@ static void enter(fzr_engine *e, fzri_allocation *a, fzr_time expires)
   fzri_event_queue_push_last(&e->events, &a->node);
 }
 
-int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request, fzri_allocation **out,
-                          fzri_pending **pending)
+/* Makes an allocation at |port|, which was taken, and what goes with it. Returns 0, or the error with nothing left. */
+static int make_allocation(fzr_engine *e, const fzri_allocation_request *request, uint16_t port,
+                           fzri_allocation **out, fzri_pending **pending)
 {
-  uint16_t port;
-  fzri_allocation *a;
   uint32_t pending_index, extra;
-  int error = take_port(e, false, &port);
-  if (error)
-    return error;
-  error = make_extra(e, request, &extra);
+  int error = make_extra(e, request, port, &extra);
   if (error) {
-    fzri_shared_give_port(e->shared, port, e->now);
+    give_ports(e, request->shape, port);
     return error;
   }
   *pending = fzri_pool_take(&e->pendings, &pending_index);
-  error = *pending ? register_allocation(e, request->client, port, &a) : FZR_ERR_NO_MEMORY;
+  error = *pending ? register_allocation(e, request->client, port, out) : FZR_ERR_NO_MEMORY;
   if (error) {
     if (*pending)
       fzri_pool_give(&e->pendings, pending_index);
@@ -124,16 +148,46 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
     fzri_shared_give_port(e->shared, port, e->now);
     return error;
   }
-  a->extra = extra;
+  (*out)->extra = extra;
+  (*out)->pending = pending_index;
+  return 0;
+}
+
+int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request, fzri_allocation **out,
+                          fzri_pending **pending)
+{
+  uint16_t port;
+  fzri_allocation *a;
+  int error =
+      request->token ? claim_port(e, request->token, &port) : take_port(e, request->shape, false, &port);
+  if (!error)
+    error = make_allocation(e, request, port, &a, pending);
+  if (error)
+    return error;
+  (*pending)->shape = request->shape;
+  (*pending)->fixed = request->token;
   a->server = *request->server;
   a->families = request->families;
   a->missing = request->missing;
   a->lifetime = request->lifetime;
   a->shared_user = request->user;
-  a->pending = pending_index;
   enter(e, a, e->now + request->lifetime * FZR_SECOND + FZRI_GRACE);
   *out = a;
   return 0;
+}
+
+/* Takes a port of the shape that was asked for, and reserves the other one of a pair instead of that of |old|. */
+static int take_other_port(fzr_engine *e, fzri_allocation *old, uint8_t shape, uint16_t *port)
+{
+  int error = take_port(e, shape, true, port);
+  if (error || shape != FZRI_PORT_PAIR)
+    return error;
+  fzri_extra *extra = fzri_extra_of(e, old);
+  fzri_reservation_end(e, extra);
+  error = fzri_reservation_make(e, extra, (uint16_t)(*port + 1), one_family(old->families));
+  if (error)
+    give_ports(e, shape, *port);
+  return error;
 }
 
 int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
@@ -142,9 +196,9 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   uint16_t port;
   fzri_allocation *a;
   pending->tries = (uint8_t)(pending->tries + (known ? FZRI_PORT_TRIES_KNOWN : 1));
-  if (pending->tries >= FZRI_PORT_TRIES)
+  if (pending->tries >= FZRI_PORT_TRIES || pending->fixed)
     return FZR_ERR_INVALID_STATE;
-  int error = take_port(e, true, &port);
+  int error = take_other_port(e, old, pending->shape, &port);
   if (error)
     return error;
   error = register_allocation(e, &old->client, port, &a);
@@ -240,6 +294,8 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
   fzri_map_remove(&e->clients, a->client_hash, a->index);
   fzri_timers_cancel(&e->allocation_timers, &a->timer);
   drop_pending(e, a);
+  if (fzri_extra_of(e, a))
+    fzri_reservation_end(e, fzri_extra_of(e, a));
   fzri_allocation_leave_user(e, a);
   fzri_permissions_end(e, a, FZRI_V4 | FZRI_V6);
   fzri_wipe(a->key, sizeof a->key);

@@ -35,11 +35,13 @@ typedef struct fzri_allocation_request {
   uint32_t lifetime; /* seconds */
   uint64_t user;     /* already counted in fzr_shared, if they are counted; 0: nobody's */
   bool mobile;       /* with tickets: see mobility.h */
+  uint8_t shape;     /* enum fzri_port_shape; of a pair the other one is reserved */
+  uint64_t token;    /* 0, or what the port was reserved under */
 } fzri_allocation_request;
 
 /* Makes an allocation that waits for its sockets and queues their PORT_OPEN. The caller fills in txid, key and the
  * fzri_pending it finds in *|pending|. Returns 0 with it in *|out|, FZR_ERR_NO_PORT, FZR_ERR_NO_RANDOM, or
- * FZR_ERR_NO_MEMORY; nothing is left behind then. */
+ * FZR_ERR_NO_MEMORY; nothing is left behind then, and nothing of a reservation that was good. */
 int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request, fzri_allocation **out,
                           fzri_pending **pending);
 

@@ -2,8 +2,10 @@
 #include "answer.h"
 
 #include "alternate.h"
+#include "extra.h"
 #include "log.h"
 #include "mobility.h"
+#include "reservation.h"
 #include "room.h"
 
 /* Bytes of attributes. */
@@ -224,10 +226,12 @@ void fzri_answer_forbidden(fzr_engine *e, fzri_request *r, const fzri_peer_judge
     log_forbidden(e, r, judged, FZR_LOG_INFO, FZR_LOG_PEER_OUT_OF_REACH);
 }
 
-/* XOR-RELAYED-ADDRESS for each family, XOR-MAPPED-ADDRESS, LIFETIME, and what was asked for and is not to be had. RFC 8656
- * section 7.2. */
+/* XOR-RELAYED-ADDRESS for each family, XOR-MAPPED-ADDRESS, LIFETIME, what was reserved, and what was asked for and is not to be had. RFC
+ * 8656 section 7.2. */
 static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_allocation *a)
 {
+  uint8_t token[FZRI_TOKEN_LEN];
+  const fzri_extra *extra = fzri_extra_of(e, a);
   for (unsigned slot = 0; slot < 2; slot++) {
     const uint8_t family = fzri_family_at(slot);
     if (!(a->families & fzri_family_bit(family)))
@@ -239,6 +243,10 @@ static void add_allocation(const fzr_engine *e, fzri_reply *reply, const fzri_al
   fzr_stun_add_addr(&reply->builder, FZR_ATTR_XOR_MAPPED_ADDRESS, &a->client);
   fzr_stun_add_u32(&reply->builder, FZR_ATTR_LIFETIME, a->lifetime);
   fzri_mobility_add_ticket(e, &reply->builder, a);
+  if (extra && extra->token) {
+    fzri_token_write(extra->token, token);
+    fzr_stun_add(&reply->builder, FZR_ATTR_RESERVATION_TOKEN, token, sizeof token);
+  }
   if (a->missing)
     fzr_stun_add_address_error(&reply->builder, (enum fzr_family)a->missing, 440);
 }

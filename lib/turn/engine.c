@@ -6,8 +6,10 @@
 #include "config.h"
 #include "ticket.h"
 #include "permission.h"
+#include "extra.h"
 #include "recheck.h"
 #include "replace.h"
+#include "reservation.h"
 
 #include "../base/crypto.h"
 #include "firezone_relay/firezone_relay.h"
@@ -71,6 +73,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   fzri_alternate_set(e, c);
   fzri_timers_init(&e->allocation_timers, now);
   fzri_timers_init(&e->channel_timers, now);
+  fzri_timers_init(&e->reservation_timers, now);
   fzri_pool_init(&e->allocations, &e->mem, sizeof(fzri_allocation));
   fzri_pool_init(&e->channels, &e->mem, sizeof(fzri_channel));
   fzri_pool_init(&e->permissions, &e->mem, sizeof(fzri_permission));
@@ -179,6 +182,8 @@ static void leave_shared(fzr_engine *e)
     if (!a->state)
       continue;
     fzri_allocation_leave_user(e, a);
+    if (fzri_extra_of(e, a))
+      fzri_reservation_end(e, fzri_extra_of(e, a));
     for (unsigned slot = 0; slot < 2; slot++)
       fzri_shared_set_live(e->shared, a->port, fzri_family_at(slot), false);
     fzri_shared_give_port(e->shared, a->port, e->now);
@@ -228,6 +233,9 @@ fzr_time fzr_engine_deadline(const fzr_engine *e)
   fzr_time first = allocations < channels ? allocations : channels;
   if (permissions < first)
     first = permissions;
+  const fzr_time reservations = fzri_timers_deadline(&e->reservation_timers);
+  if (reservations < first)
+    first = reservations;
   return first < look ? first : look;
 }
 
@@ -244,6 +252,8 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
     done += fzri_channels_expire(e, budget - done);
   if (done < budget)
     done += fzri_permissions_expire(e, budget - done);
+  if (done < budget)
+    done += fzri_reservations_expire(e, budget - done);
   if (done < budget && fzri_recheck_due(e))
     done += fzri_recheck(e, budget - done);
   return done < INT32_MAX ? (int)done : INT32_MAX;

@@ -6,6 +6,7 @@
 #include "log.h"
 #include "mobility.h"
 #include "replace.h"
+#include "reservation.h"
 #include "room.h"
 
 #define TRANSPORT_UDP 17u
@@ -15,6 +16,8 @@ typedef struct wanted {
   uint8_t families; /* bits */
   uint8_t missing;  /* enum fzr_family */
   bool mobile;      /* with tickets */
+  uint8_t shape;    /* enum fzri_port_shape */
+  uint64_t token;   /* 0, or that of a port which was reserved */
 } wanted;
 
 /* Reads an attribute whose value is its first byte. Returns 0 and the value, or 400. */
@@ -29,7 +32,7 @@ static unsigned read_byte(fzri_request *r, uint16_t type, uint8_t *value)
 
 static unsigned check_transport(fzri_request *r)
 {
-  uint8_t protocol;
+  uint8_t protocol = 0;
   if (read_byte(r, FZR_ATTR_REQUESTED_TRANSPORT, &protocol))
     return 400;
   return protocol == TRANSPORT_UDP ? 0 : 442;
@@ -39,7 +42,7 @@ static unsigned check_transport(fzri_request *r)
  * alone does so too, although RFC 8656 section 7.2 would have 440: it is what the Firezone relay does. */
 static unsigned additional_family(const fzr_engine *e, fzri_request *r, wanted *w)
 {
-  uint8_t family;
+  uint8_t family = FZR_FAMILY_NONE;
   if (read_byte(r, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, &family) || family == FZR_FAMILY_IPV4)
     return fzri_refuse_attribute(r, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY);
   if (family != FZR_FAMILY_IPV6)
@@ -70,15 +73,54 @@ static unsigned read_families(const fzr_engine *e, fzri_request *r, wanted *w)
   return w->families & e->families ? 0 : 440;
 }
 
-/* What RFC 8656 defines and this relay does not do. Returns how many of them the request has, their types in |types|. */
-static size_t unsupported(const fzri_request *r, uint16_t types[3])
+/* What RFC 8656 defines and this relay does not do. */
+static const uint16_t unsupported = FZR_ATTR_DONT_FRAGMENT;
+
+/* EVEN-PORT: its first bit asks for the next higher port to be reserved (RFC 8656 section 18.7). Some clients make a word of its byte. */
+static unsigned read_even_port(fzri_request *r, wanted *w)
 {
-  static const uint16_t all[3] = {FZR_ATTR_EVEN_PORT, FZR_ATTR_DONT_FRAGMENT, FZR_ATTR_RESERVATION_TOKEN};
-  size_t n = 0;
-  for (size_t i = 0; i < 3; i++)
-    if (fzr_stun_has(&r->msg, all[i]))
-      types[n++] = all[i];
-  return n;
+  fzr_stun_attr attr;
+  w->shape = FZRI_PORT_ANY;
+  if (!fzr_stun_get(&r->msg, FZR_ATTR_EVEN_PORT, &attr))
+    return 0;
+  if (!attr.len || attr.len > 4)
+    return fzri_refuse_attribute(r, FZR_ATTR_EVEN_PORT);
+  w->shape = attr.value[0] & 0x80 ? FZRI_PORT_PAIR : FZRI_PORT_EVEN;
+  /* One token, one port: it could not name two addresses (section 7.2). */
+  if (w->shape == FZRI_PORT_PAIR && fzr_stun_has(&r->msg, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY))
+    return fzri_refuse_attribute(r, FZR_ATTR_EVEN_PORT);
+  return 0;
+}
+
+/* RESERVATION-TOKEN decides on port and family: nothing that asks for either goes with it. */
+static unsigned read_token(fzri_request *r, wanted *w)
+{
+  fzr_stun_attr attr;
+  w->token = 0;
+  if (!fzr_stun_get(&r->msg, FZR_ATTR_RESERVATION_TOKEN, &attr))
+    return 0;
+  if (attr.len != FZRI_TOKEN_LEN || fzr_stun_has(&r->msg, FZR_ATTR_EVEN_PORT) ||
+      fzr_stun_has(&r->msg, FZR_ATTR_REQUESTED_ADDRESS_FAMILY) ||
+      fzr_stun_has(&r->msg, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY))
+    return fzri_refuse_attribute(r, FZR_ATTR_RESERVATION_TOKEN);
+  w->token = fzri_token_read(attr.value);
+  return w->token ? 0 : fzri_refuse(r, 508, FZR_REFUSAL_RESERVATION);
+}
+
+/* Where the relayed address is to be. */
+static unsigned read_place(const fzr_engine *e, fzri_request *r, wanted *w)
+{
+  unsigned code = read_token(r, w);
+  if (code)
+    return code;
+  if (w->token) {
+    w->shape = FZRI_PORT_ANY;
+    w->missing = 0;
+    w->families = fzri_family_bit(fzri_token_family(w->token));
+    return w->families & e->families ? 0 : 440;
+  }
+  code = read_families(e, r, w);
+  return code ? code : read_even_port(r, w);
 }
 
 static uint8_t cut(uint16_t len, size_t room)
@@ -117,8 +159,9 @@ static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t 
 {
   fzri_allocation *a;
   fzri_pending *pending;
-  fzri_allocation_request request = {r->from,  r->to,     w->families,        w->missing,
-                                     lifetime, .user = 0, .mobile = w->mobile};
+  fzri_allocation_request request = {r->from,          r->to,     w->families,         w->missing,
+                                     lifetime,         .user = 0, .mobile = w->mobile, .shape = w->shape,
+                                     .token = w->token};
   if (fzri_alternate_wanted(e, r))
     return 300;
   if (e->draining)
@@ -134,6 +177,8 @@ static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t 
       fzri_shared_user_leave(e->shared, request.user);
     if (error == FZR_ERR_NO_MEMORY)
       fzri_note_memory(e, r, error);
+    if (error == FZR_ERR_NO_PORT && w->token)
+      return fzri_refuse(r, 508, FZR_REFUSAL_RESERVATION);
     /* No answer where a port is about to become free: the client asks again within moments, but 508 would be the end of it. */
     if (error == FZR_ERR_NO_PORT && fzri_replace_make_room(e, request.user))
       return 0;
@@ -161,21 +206,19 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
 {
   wanted w;
   uint32_t lifetime;
-  uint16_t types[3];
   if (r->allocation && !fzri_request_takes_over(e, r)) {
     answer_existing(e, r);
     return;
   }
   unsigned code = check_transport(r);
-  if (!code)
-    code = read_families(e, r, &w);
-  if (!code)
-    code = fzri_request_lifetime(e, r, &lifetime);
-  const size_t n = code ? 0 : unsupported(r, types);
-  if (n) {
-    fzri_answer_unknown(e, r, types, n);
+  if (!code && fzr_stun_has(&r->msg, FZR_ATTR_DONT_FRAGMENT)) {
+    fzri_answer_unknown(e, r, &unsupported, 1);
     return;
   }
+  if (!code)
+    code = read_place(e, r, &w);
+  if (!code)
+    code = fzri_request_lifetime(e, r, &lifetime);
   if (!code)
     code = fzri_mobility_check_allocate(e, r, &w.mobile);
   if (!code)

@@ -3,12 +3,14 @@
 
 #include "users.h"
 
+#include "../base/precondition.h"
+
 /* A port is found by guessing, which is uniform as long as it hits; when few are to be had, by rank among what is free, of which
  * a nearly full range has little: full words of 64 are passed over. Measured: see docs/benchmarks.md. */
 #define GUESSES 24u
 
 /* What is known of a port: until when it is better left alone, and in the lowest bit whether another program held it when it was
- * tried last. Only who has taken the port writes it. */
+ * tried last. Only who has taken the port writes it. While one is reserved it is the token instead, whose highest bit no time has. */
 #define HELD ((uint64_t)1)
 
 /* How good a free port is. */
@@ -18,6 +20,7 @@ enum quality { QUALITY_GOOD = 0, QUALITY_RESTS = 1, QUALITY_HELD = 2, QUALITIES 
 typedef struct search {
   fzr_time now;
   bool again;
+  enum fzri_port_shape shape;
 } search;
 
 uint32_t fzr_shared_ports_in_use(const fzr_shared *s)
@@ -25,7 +28,7 @@ uint32_t fzr_shared_ports_in_use(const fzr_shared *s)
   return s ? atomic_load(&s->in_use) : 0;
 }
 
-static enum quality quality_of(const fzr_shared *s, uint32_t i, const search *w)
+static enum quality quality_of_one(const fzr_shared *s, uint32_t i, const search *w)
 {
   const uint64_t rest = atomic_load_explicit(&s->rest[i], memory_order_relaxed);
   const bool wait = w->now < (rest & ~HELD);
@@ -34,11 +37,46 @@ static enum quality quality_of(const fzr_shared *s, uint32_t i, const search *w)
   return wait ? QUALITY_RESTS : QUALITY_GOOD;
 }
 
-/* Takes port number |i| of the range if it is free. */
-static bool take(fzr_shared *s, uint32_t i)
+static bool is_used(const fzr_shared *s, uint32_t i)
+{
+  return atomic_load_explicit(&s->used[i / 64], memory_order_relaxed) >> i % 64 & 1;
+}
+
+/* Whether port number |i| of the range, which is free, has the shape that is sought: even, and with a free one above it. */
+static bool fits(const fzr_shared *s, uint32_t i, const search *w)
+{
+  if (w->shape == FZRI_PORT_ANY)
+    return true;
+  if ((s->lowest + i) % 2)
+    return false;
+  return w->shape == FZRI_PORT_EVEN || (i + 1 < s->ports && !is_used(s, i + 1));
+}
+
+/* A pair is as good as the worse of both. */
+static enum quality quality_of(const fzr_shared *s, uint32_t i, const search *w)
+{
+  const enum quality one = quality_of_one(s, i, w);
+  if (w->shape != FZRI_PORT_PAIR)
+    return one;
+  const enum quality other = quality_of_one(s, i + 1, w);
+  return one > other ? one : other;
+}
+
+static bool take_one(fzr_shared *s, uint32_t i)
 {
   const uint64_t bit = (uint64_t)1 << i % 64;
   return !(atomic_fetch_or(&s->used[i / 64], bit) & bit);
+}
+
+/* Takes port number |i| of the range, and the one above it where a pair is sought, if it is free. */
+static bool take(fzr_shared *s, uint32_t i, const search *w)
+{
+  if (!take_one(s, i))
+    return false;
+  if (w->shape != FZRI_PORT_PAIR || take_one(s, i + 1))
+    return true;
+  atomic_fetch_and(&s->used[i / 64], ~((uint64_t)1 << i % 64));
+  return false;
 }
 
 /* What the last long search found: that no free port is better than a quality, in the lowest two bits, until a time, when the first
@@ -59,12 +97,10 @@ static void know_best(fzr_shared *s, enum quality best, fzr_time until)
 /* Looking first is cheaper than a locked instruction for each wrong guess. */
 static bool will_do(const fzr_shared *s, uint32_t i, const search *w, enum quality worst)
 {
-  if (atomic_load_explicit(&s->used[i / 64], memory_order_relaxed) >> i % 64 & 1)
-    return false;
-  return quality_of(s, i, w) <= worst;
+  return !is_used(s, i) && fits(s, i, w) && quality_of(s, i, w) <= worst;
 }
 
-/* Counts the free ports of each quality. Returns when the first of those that wait has waited. */
+/* Counts the free ports, or pairs, of each quality. Returns when the first of those that wait has waited. */
 static fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts[QUALITIES])
 {
   fzr_time first = FZR_TIME_NEVER;
@@ -75,6 +111,8 @@ static fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts
     for (; bits; bits &= bits - 1) {
       const uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
       const fzr_time until = atomic_load_explicit(&s->rest[i], memory_order_relaxed) & ~HELD;
+      if (!fits(s, i, w))
+        continue;
       counts[quality_of(s, i, w)]++;
       if (w->now < until && until < first)
         first = until;
@@ -90,7 +128,7 @@ static uint32_t free_by_rank(const fzr_shared *s, const search *w, enum quality 
     uint64_t bits = ~atomic_load_explicit(&s->used[word], memory_order_relaxed);
     for (; bits; bits &= bits - 1) {
       const uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
-      if (quality_of(s, i, w) == quality && rank-- == 0)
+      if (fits(s, i, w) && quality_of(s, i, w) == quality && rank-- == 0)
         return i;
     }
   }
@@ -117,7 +155,7 @@ static uint32_t find(fzr_shared *s, uint64_t random, const search *w)
   const enum quality worst = best_known(s, w->now);
   for (unsigned i = 0; i < GUESSES; i++) {
     const uint32_t guess = below(&random, s->ports);
-    if (will_do(s, guess, w, worst) && take(s, guess))
+    if (will_do(s, guess, w, worst) && take(s, guess, w))
       return guess;
   }
   for (;;) {
@@ -128,22 +166,24 @@ static uint32_t find(fzr_shared *s, uint64_t random, const search *w)
       best++;
     if (best == QUALITIES)
       return s->ports;
-    if (best > QUALITY_GOOD && !w->again) /* |again| looks down on more ports than others do */
+    /* |again| looks down on more ports than others do, and pairs are fewer. */
+    if (best > QUALITY_GOOD && !w->again && w->shape == FZRI_PORT_ANY)
       know_best(s, (enum quality)best, first);
     const uint32_t found = free_by_rank(s, w, (enum quality)best, below(&random, counts[best]));
-    if (found < s->ports && take(s, found))
+    if (found < s->ports && take(s, found, w))
       return found;
     /* Another shard was faster: there is progress, so this ends. */
   }
 }
 
-uint16_t fzri_shared_take_port(fzr_shared *s, uint64_t random, bool again, fzr_time now)
+uint16_t fzri_shared_take_port(fzr_shared *s, enum fzri_port_shape shape, uint64_t random, bool again,
+                               fzr_time now)
 {
-  const search w = {now, again};
+  const search w = {now, again, shape};
   const uint32_t found = find(s, random, &w);
   if (found == s->ports)
     return 0;
-  atomic_fetch_add(&s->in_use, 1);
+  atomic_fetch_add(&s->in_use, shape == FZRI_PORT_PAIR ? 2 : 1);
   return (uint16_t)(s->lowest + found);
 }
 
@@ -170,4 +210,16 @@ bool fzri_shared_port_is_held(fzr_shared *s, uint16_t port, fzr_time now)
 void fzri_shared_port_is_ours(fzr_shared *s, uint16_t port)
 {
   atomic_store_explicit(&s->rest[port - s->lowest], 0, memory_order_relaxed);
+}
+
+void fzri_shared_reserve_port(fzr_shared *s, uint16_t port, uint64_t token)
+{
+  FZRI_ASSERT(token & FZRI_TOKEN);
+  atomic_store(&s->rest[port - s->lowest], token);
+}
+
+bool fzri_shared_claim_port(fzr_shared *s, uint16_t port, uint64_t token)
+{
+  const uint32_t i = (uint32_t)port - s->lowest; /* ports below the range become large */
+  return i < s->ports && token & FZRI_TOKEN && atomic_compare_exchange_strong(&s->rest[i], &token, 0);
 }

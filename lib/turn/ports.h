@@ -11,11 +11,29 @@
 /* How long a port that another program held is not tried first. */
 #define FZRI_PORT_HELD (60 * FZR_SECOND)
 
+/* What kind of port is sought. */
+enum fzri_port_shape {
+  FZRI_PORT_ANY = 0,
+  FZRI_PORT_EVEN = 1,
+  FZRI_PORT_PAIR = 2 /* an even one; the next higher is taken with it */
+};
+
+/* In all tokens of reservations. */
+#define FZRI_TOKEN ((uint64_t)1 << 63)
+
 /* Takes a free port, chosen by the 64 random bits |random|: each with the same probability that neither rests at |now| nor was seen
  * held within the last minute; with |again|, for somebody who has just met one that is held, none that was seen held since it
- * was last opened. Where there is none of these, one that rests; else one that was seen held. Returns it, or 0 when all are
+ * was last opened. Where there is none of these, one that rests; else one that was seen held. Returns it, or 0 when all of that |shape| are
  * taken. O(1) in the number of ports in use, a nearly full range included. */
-uint16_t fzri_shared_take_port(fzr_shared *shared, uint64_t random, bool again, fzr_time now);
+uint16_t fzri_shared_take_port(fzr_shared *shared, enum fzri_port_shape shape, uint64_t random, bool again,
+                               fzr_time now);
+
+/* Keeps |port|, which was taken, for whoever comes with |token|, in whichever shard. */
+void fzri_shared_reserve_port(fzr_shared *shared, uint16_t port, uint64_t token);
+
+/* Takes |port|, any number, if it is reserved under |token|, any value; of those who try at once, one gets it. Returns whether it did. It is
+ * theirs then, as one that was taken. */
+bool fzri_shared_claim_port(fzr_shared *shared, uint16_t port, uint64_t token);
 
 /* Gives back a port that was taken: it rests from |now| on. */
 void fzri_shared_give_port(fzr_shared *shared, uint16_t port, fzr_time now);

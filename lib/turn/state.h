@@ -79,7 +79,9 @@ typedef struct fzri_pending {
   bool fingerprint;  /* the request had one */
   uint8_t tries;     /* of ports that others hold, see FZRI_PORT_TRIES */
   uint8_t answer_by; /* FZRI_BY_…: how its answer is signed */
-  uint8_t reserved[3];
+  uint8_t shape;     /* enum fzri_port_shape, of the port that was asked for */
+  bool fixed;        /* no other port will do: it was reserved */
+  uint8_t reserved[1];
 } fzri_pending;
 
 /* Begins at a cache line (pool.h): what the data path reads is in the first two. */
@@ -125,6 +127,8 @@ typedef struct fzri_extra {
   uint32_t generation; /* of the newest ticket: how often it has moved */
   uint32_t untold;     /* channels of which the application knows the former addresses only */
   bool mobile;         /* there are tickets */
+  uint64_t token;      /* of the port that was reserved with this allocation's; 0: none was */
+  fzri_timer timer;    /* set while it is, for all that is known here */
 } fzri_extra;
 
 /* Likewise: in the first line. */
@@ -196,6 +200,7 @@ struct fzr_engine {
 
   fzri_timers allocation_timers;
   fzri_timers channel_timers;
+  fzri_timers reservation_timers;
   uint32_t oldest_permission; /* FZRI_POOL_NONE: there is none */
   uint32_t newest_permission;
   fzri_pool pendings;

@@ -532,14 +532,15 @@ static double run_ports(uint32_t in_use, uint64_t rounds)
   if (fzr_shared_new(49152, 65535, NULL, &shared))
     die("no pool of ports");
   for (uint32_t i = 0; i < in_use; i++)
-    if (!fzri_shared_take_port(shared, random += 0x9e3779b97f4a7c15u, false, 0))
+    if (!fzri_shared_take_port(shared, FZRI_PORT_ANY, random += 0x9e3779b97f4a7c15u, false, 0))
       die("no port");
   for (unsigned trial = 0; trial < TRIALS; trial++) {
     const uint64_t begin = now_ns();
     for (uint64_t i = 0; i < rounds; i++) {
       /* A free port has had its rest. */
       now += FZRI_PORT_RESTS;
-      const uint16_t port = fzri_shared_take_port(shared, random += 0x9e3779b97f4a7c15u, false, now);
+      const uint16_t port =
+          fzri_shared_take_port(shared, FZRI_PORT_ANY, random += 0x9e3779b97f4a7c15u, false, now);
       if (!port)
         die("no port");
       fzri_shared_give_port(shared, port, now);

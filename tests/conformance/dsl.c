@@ -18,7 +18,8 @@ typedef struct script {
   uint16_t last_port;     /* before that */
   uint8_t tickets[2][64]; /* the last MOBILITY-TICKET, and the one before */
   uint16_t ticket_lens[2];
-  bool passing; /* not the last step: nobody reads its outcome, and no nonce need be tried */
+  uint8_t token[8]; /* the last RESERVATION-TOKEN */
+  bool passing;     /* not the last step: nobody reads its outcome, and no nonce need be tried */
   char outcome[TEXT];
   const char *realm;
   uint8_t keys256[CLIENTS + 1][FZR_STUN_KEY_MAX]; /* by SHA-256, of the clients */
@@ -178,6 +179,11 @@ static void tell_attr(script *s, const fzr_stun_msg *msg, const fzr_stun_attr *a
     return;
   case FZR_ATTR_FINGERPRINT:
     say(s, "fingerprint");
+    return;
+  case FZR_ATTR_RESERVATION_TOKEN:
+    ck_assert_uint_eq(attr->len, sizeof s->token);
+    say(s, memcmp(s->token, attr->value, sizeof s->token) == 0 ? "same-token" : "token");
+    memcpy(s->token, attr->value, sizeof s->token);
     return;
   case FZR_ATTR_MOBILITY_TICKET:
     tell_ticket(s, attr);
@@ -426,8 +432,13 @@ static void add_word(const script *s, fzr_stun_builder *b, const char *word)
     fzr_stun_add(b, FZR_ATTR_DONT_FRAGMENT, "", 0);
   } else if (strcmp(word, "even") == 0) {
     fzr_stun_add(b, FZR_ATTR_EVEN_PORT, "\x80", 1);
+  } else if (strcmp(word, "even-only") == 0) {
+    fzr_stun_add(b, FZR_ATTR_EVEN_PORT, "", 1);
   } else if (strcmp(word, "token") == 0) {
-    fzr_stun_add(b, FZR_ATTR_RESERVATION_TOKEN, "12345678", 8);
+    fzr_stun_add(b, FZR_ATTR_RESERVATION_TOKEN, s->token, sizeof s->token);
+  } else if (strcmp(word, "forged-token") == 0) {
+    fzr_stun_add(b, FZR_ATTR_RESERVATION_TOKEN, s->token, sizeof s->token);
+    b->data[b->len - 4] ^= 0x10;
   } else if (strcmp(word, "mobile") == 0) {
     fzr_stun_add(b, FZR_ATTR_MOBILITY_TICKET, "", 0);
   } else if (strcmp(word, "ticket") == 0 || strcmp(word, "old-ticket") == 0) {
@@ -721,6 +732,10 @@ static void step(script *s, char **words, size_t n)
       s->passing = passing || i > 1;
       step(s, words + 2, n - 2);
     }
+  } else if (strcmp(words[0], "expect-even") == 0) {
+    ck_assert_uint_eq(s->port % 2, 0);
+  } else if (strcmp(words[0], "expect-next") == 0) {
+    ck_assert_uint_eq(s->port, s->last_port + 1);
   } else if (strcmp(words[0], "expect-allocations") == 0) {
     expect_allocations(s, words[1]);
   } else {

@@ -26,11 +26,14 @@
  *   source ADDR                 from now on the client sends from there
  *   skip SECONDS                time goes on, but nobody tells the engine until it gets something
  *   expect-allocations N        that many are live
+ *   expect-even                 the last relayed port is even
+ *   expect-next                 it is the one above the last one before it
  *   times N STEP                the step N times
  *
  * Words of a request (authenticated with everything that is right unless they say otherwise):
  *   anonymous (nothing of it) no-user no-mi no-nonce no-realm bad-mi bad-nonce other-nonce realm=R user=U same-tid kept-tid
- *   transport=N lifetime=N req=N add=N chan=N peer=ADDR df even token unknown=N optional=N attr=N:HEX software=S
+ *   transport=N lifetime=N req=N add=N chan=N peer=ADDR df even (with the R bit) even-only unknown=N optional=N attr=N:HEX software=S
+ *   token (the last RESERVATION-TOKEN that the relay gave) forged-token
  *   mobile (an empty MOBILITY-TICKET) ticket (the last that the relay gave) old-ticket (the one before) forged-ticket
  *   fingerprint bad-fingerprint indication success late=N:HEX (behind MESSAGE-INTEGRITY) truncated
  *

@@ -48,18 +48,18 @@ START_TEST(test_every_port_once)
   ck_assert(!fzri_shared_covers(s, lowest, (uint16_t)(highest - 1)));
   memset(seen, 0, sizeof seen);
   for (uint32_t i = 0; i < count; i++) {
-    const uint16_t port = fzri_shared_take_port(s, fzt_next(&prng), false, 0);
+    const uint16_t port = fzri_shared_take_port(s, FZRI_PORT_ANY, fzt_next(&prng), false, 0);
     fzt_check(port >= lowest && port <= highest && !seen[port]++);
     fzt_check(fzr_shared_ports_in_use(s) == i + 1);
   }
-  ck_assert_uint_eq(fzri_shared_take_port(s, fzt_next(&prng), false, 0), 0);
+  ck_assert_uint_eq(fzri_shared_take_port(s, FZRI_PORT_ANY, fzt_next(&prng), false, 0), 0);
   /* The last free one is found wherever it is. */
   for (unsigned i = 0; i < 200; i++) {
     const uint16_t port = (uint16_t)(lowest + fzt_below(&prng, count));
     fzri_shared_give_port(s, port, 0);
     fzt_check(fzr_shared_ports_in_use(s) == count - 1);
-    fzt_check(fzri_shared_take_port(s, fzt_next(&prng), false, 0) == port);
-    fzt_check(fzri_shared_take_port(s, fzt_next(&prng), false, 0) == 0);
+    fzt_check(fzri_shared_take_port(s, FZRI_PORT_ANY, fzt_next(&prng), false, 0) == port);
+    fzt_check(fzri_shared_take_port(s, FZRI_PORT_ANY, fzt_next(&prng), false, 0) == 0);
   }
   fzr_shared_free(s);
 }
@@ -76,10 +76,11 @@ START_TEST(test_uniform)
   ck_assert_int_eq(fzr_shared_new(1000, 1000 + PORTS - 1, NULL, &s), 0);
   bool busy[PORTS] = {false};
   for (unsigned i = 0; i < taken[_i]; i++)
-    busy[fzri_shared_take_port(s, fzt_next(&prng), false, 0) - 1000] = true;
+    busy[fzri_shared_take_port(s, FZRI_PORT_ANY, fzt_next(&prng), false, 0) - 1000] = true;
   for (unsigned i = 0; i < DRAWS; i++) {
     /* Each has had its rest when the next one is drawn. */
-    const uint16_t port = fzri_shared_take_port(s, fzt_next(&prng), false, i * FZRI_PORT_RESTS);
+    const uint16_t port =
+        fzri_shared_take_port(s, FZRI_PORT_ANY, fzt_next(&prng), false, i * FZRI_PORT_RESTS);
     hits[port - 1000]++;
     fzri_shared_give_port(s, port, i * FZRI_PORT_RESTS);
   }
@@ -99,7 +100,7 @@ END_TEST
 
 static uint16_t take_at(fzr_shared *s, fzt_prng *prng, fzr_time now)
 {
-  return fzri_shared_take_port(s, fzt_next(prng), false, now);
+  return fzri_shared_take_port(s, FZRI_PORT_ANY, fzt_next(prng), false, now);
 }
 
 /* What was given back is given out last: 10 s must go by, or no other be left. */
@@ -188,7 +189,7 @@ END_TEST
 static unsigned take_free(fzr_shared *s, fzt_prng *prng, const bool *others, fzr_time now, uint16_t *port)
 {
   for (unsigned tries = 1;; tries++) {
-    *port = fzri_shared_take_port(s, fzt_next(prng), tries > 1, now);
+    *port = fzri_shared_take_port(s, FZRI_PORT_ANY, fzt_next(prng), tries > 1, now);
     fzt_check(*port != 0);
     if (!others[*port - 1000]) {
       fzri_shared_port_is_ours(s, *port);
@@ -310,7 +311,8 @@ static void *race(void *ctx)
       held[k] = held[--n];
       fzri_shared_user_leave(r->shared, 42u << 16);
     } else if (n < RACE_PORTS && fzri_shared_user_enter(r->shared, 42u << 16, 1000)) {
-      const uint16_t port = fzri_shared_take_port(r->shared, fzt_next(&prng), fzt_below(&prng, 2), now);
+      const uint16_t port =
+          fzri_shared_take_port(r->shared, FZRI_PORT_ANY, fzt_next(&prng), fzt_below(&prng, 2), now);
       if (!port) {
         fzri_shared_user_leave(r->shared, 42u << 16);
         continue;
@@ -400,7 +402,7 @@ static void *move_about(void *ctx)
       end_one(m, (unsigned)fzt_below(&prng, m->n));
       continue;
     }
-    const uint16_t port = fzri_shared_take_port(m->shared, fzt_next(&prng), false, 0);
+    const uint16_t port = fzri_shared_take_port(m->shared, FZRI_PORT_ANY, fzt_next(&prng), false, 0);
     if (!port)
       continue;
     uint16_t older = 0;
