@@ -74,6 +74,7 @@ typedef struct options {
   fzr_peer_rule rules[MAX_PEER_RULES];
   size_t rule_count;
   enum replace replace;
+  bool mobility;
   uint32_t max_allocations_per_user;
   uint32_t max_channels_per_allocation;
   uint32_t max_channels; /* 0: as memory allows, see memory_channels */

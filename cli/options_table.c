@@ -208,6 +208,11 @@ static const char *set_replace(options *o, const char *t)
   return NULL;
 }
 
+static const char *set_mobility(options *o, const char *t)
+{
+  return value_flag(&o->mobility, t);
+}
+
 static const char *set_max_allocations(options *o, const char *t)
 {
   return value_u32(&o->max_allocations_per_user, t, "a number up to 4294967294, 0 for no limit");
@@ -489,6 +494,8 @@ const option_spec option_specs[] = {
      "yes: a user's new allocation ends the older one, so that a client whose NAT gives it another port "
      "begins "
      "anew; no: for several clients with one username"},
+    {"mobility", NULL, "MOBILITY", NULL, NULL, NULL, set_mobility, GROUP_LIMITS, false,
+     "clients that ask for it (RFC 8016) take their allocations along to another address"},
     {"max-allocations-per-user", NULL, "MAX_ALLOCATIONS_PER_USER", "N", "0", NULL, set_max_allocations,
      GROUP_LIMITS, false,
      "without --replace-allocation: allocations a user may have at a time; 0 is no limit"},

@@ -131,6 +131,7 @@ static int new_engine(worker *w, const worker_config *c)
   config.own_ports = c->own_ports;
   config.own_port_count = 2;
   config.replace_allocations = options_replace(o) ? FZR_REPLACE_ALWAYS : FZR_REPLACE_NEVER;
+  config.mobility = o->mobility;
   config.max_allocations_per_user = o->max_allocations_per_user;
   config.max_channels_per_allocation = o->max_channels_per_allocation;
   config.max_channels = c->max_channels;

@@ -99,6 +99,7 @@ static const struct {
     {NULL, "FIREZONE_NO_TELEMETRY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "TELEMETRY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "PIN_WORKERS", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
+    {NULL, "MOBILITY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "OUTLIVE_CREDENTIALS", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {"--xdp", "XDP", {"", "on", "AUTO"}, {"off"}},
     {"--xdp-route", "XDP_ROUTE", {"", "x"}, {"fib", "swap"}},

@@ -209,6 +209,8 @@ START_TEST(test_words)
   ck_assert(o.no_telemetry && !o.pin_workers);
   ck_assert_int_eq(READ(PUBLIC, "--pin-workers"), 0);
   ck_assert(o.pin_workers && !o.no_telemetry && !o.outlive_credentials);
+  ck_assert_int_eq(READ(PUBLIC, "--mobility"), 0);
+  ck_assert(o.mobility && !o.outlive_credentials);
   ck_assert_int_eq(READ(PUBLIC, "--outlive-credentials"), 0);
   ck_assert(o.outlive_credentials && !o.pin_workers);
 }
