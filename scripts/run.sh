@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the relay, and runs it standalone on loopback, with credentials to try it with.
+# Installs what is missing, builds the relay, and runs it standalone on loopback, with credentials to try it with: for browsers, WebRTC servers
+# and whatever else is a TURN client. Firezone's clients are served without --auth, see README.
 #
 #   scripts/run.sh             run until Ctrl-C
 #   scripts/run.sh --check     start it, prove that it relays, and stop it
@@ -13,7 +14,7 @@ case "${1:-}" in
 "") ;;
 --check) check=true ;;
 -h | --help)
-  sed -n '2,8s/^# \{0,1\}//p' "$0"
+  sed -n '2,9s/^# \{0,1\}//p' "$0"
   exit 0
   ;;
 *)
@@ -47,8 +48,8 @@ stop() {
 trap stop EXIT
 trap 'exit 0' INT TERM
 
-secret="$state/secret"
-(umask 077 && od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$secret")
+secret="$state/secret" users="$state/users" password=$(od -An -tx1 -N16 /dev/urandom | tr -d ' \n')
+(umask 077 && od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$secret" && echo "test:$password" >"$users")
 
 ipv6=()
 if [ -e /proc/sys/net/ipv6/conf/lo/disable_ipv6 ] && [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6)" = 0 ]; then
@@ -58,7 +59,8 @@ fi
 echo "== starting the relay on 127.0.0.1"
 : >"$state/log" # it is looked at before the relay's shell may have opened it
 build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 "${ipv6[@]}" \
-  --health-check-addr 127.0.0.1:0 --control-endpoint 127.0.0.1:0 --listen-port "$port" --auth-secret-file "$secret" >"$state/log" &
+  --health-check-addr 127.0.0.1:0 --control-endpoint 127.0.0.1:0 --listen-port "$port" \
+  --auth rest,static --auth-secret-file "$secret" --users-file "$users" >"$state/log" &
 relay=$!
 for _ in $(seq 100); do
   if grep -q 'Listening on' "$state/log" || ! kill -0 "$relay" 2>/dev/null; then
@@ -74,7 +76,7 @@ fi
 
 port=$(sed -n 's/.*Listening on 127\.0\.0\.1:\([0-9]*\),.*/\1/p' "$state/log")
 
-prove=(build/tests/bench/fzr-bench relay --server "127.0.0.1:$port" --stamp-secret-file "$secret" --clients 1 --packets 10)
+prove=(build/tests/bench/fzr-bench relay --server "127.0.0.1:$port" --user test --password "$password" --clients 1 --packets 10)
 if $check; then
   echo "== proving that it relays: one client, ten packets"
   "${prove[@]}"
@@ -84,15 +86,15 @@ fi
 health=$(sed -n 's/.*Health and metrics on //p' "$state/log")
 control=$(sed -n 's/.*Control of the log filter on //p' "$state/log")
 
-credentials=$(build/cli/firezone-relay credentials --auth-secret-file "$secret")
-user=$(sed -n 's/^username: *//p' <<<"$credentials")
-password=$(sed -n 's/^password: *//p' <<<"$credentials")
+servers=$(build/cli/firezone-relay credentials --auth rest --user you --auth-secret-file "$secret" --format webrtc \
+  --public-ip4-addr 127.0.0.1 --listen-port "$port")
 
 cat <<END
 
-The relay runs. Credentials for any TURN client, valid for a day:
+The relay runs, for any TURN client:
 
-$(printf '%s\n' "$credentials" | sed 's/^/    /')
+    username: test
+    password: $password
     server:   127.0.0.1:$port (UDP)
     health:   $health/healthz
     metrics:  $health/metrics
@@ -100,7 +102,11 @@ $(printf '%s\n' "$credentials" | sed 's/^/    /')
 
 See it relay ten packets, from another terminal in $PWD:
 
-    build/tests/bench/fzr-bench relay --server 127.0.0.1:$port --user '$user' --password '$password' --packets 10
+    build/tests/bench/fzr-bench relay --server 127.0.0.1:$port --user test --password $password --packets 10
+
+What a page gives to a browser as iceServers, valid for a day (Firefox asks no relay at 127.0.0.1):
+
+    $servers
 
 Stop it with Ctrl-C. Its log follows.
 
