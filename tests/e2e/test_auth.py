@@ -16,6 +16,7 @@ import unittest
 from aioice import turn
 
 from harness import DEADLINE, EchoPeers, Relay, clean_environment, main, wait_for
+from watch import Metrics, endpoint
 
 BINARY = sys.argv.pop(1)
 WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
@@ -50,7 +51,7 @@ class File:
         os.unlink(self.name)
 
 
-async def endpoint(relay, username, password):
+async def turn_endpoint(relay, username, password):
     return await asyncio.wait_for(turn.create_turn_endpoint(
         Sink, server_addr=relay.address(), username=username, password=password), DEADLINE)
 
@@ -65,7 +66,7 @@ def relays(relay, username, password):
     """Whether it takes these: then data goes there and back."""
     async def run():
         try:
-            transport, sink = await endpoint(relay, username, password)
+            transport, sink = await turn_endpoint(relay, username, password)
         except Exception as error:  # pylint: disable=broad-except  (aioice has several)
             assert "401" in str(error), error
             return False
@@ -133,6 +134,22 @@ class Users(unittest.TestCase):
             self.assertTrue(uclient(relay, "-u", "bob", "-w", "builder"))
             self.assertFalse(uclient(relay, "-u", "bob", "-w", "wonderland", tries=5))
 
+    @unittest.skipIf(not shutil.which("turnutils_uclient"), "no coturn here")
+    def test_uclient_sends_indications(self):
+        """Full mode, as it is the default here."""
+        with self.relay() as relay, EchoPeers(change=lambda data: data) as peers:
+            host, port = peers.addresses()[0]
+            for _ in range(20):  # until it does not ask for EVEN-PORT
+                done = subprocess.run(["turnutils_uclient", "-s", "-c", "-n", "5", "-e", host, "-r", str(port), "-p", str(relay.port), "-u", "alice",
+                                       "-w", "wonderland", "127.0.0.1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+                if "(Unknown Attribute)" not in done.stdout:
+                    break
+            self.assertIn("tot_recv_msgs=5", done.stdout)
+            self.assertIn("Total lost packets 0 ", done.stdout)
+            metrics = Metrics(endpoint(relay))
+            self.assertEqual([metrics.get("relay_indications_total", message_type=kind) for kind in ("send", "data")], [5, 5])
+
     def test_credentials(self):
         with self.relay() as relay:
             alice = made("--auth", "static", "--user", "alice", "--users-file", self.users.name)
@@ -146,7 +163,7 @@ class Users(unittest.TestCase):
 
     def test_read_anew_while_alice_talks(self):
         async def run(relay, peer):
-            transport, sink = await endpoint(relay, "alice", "wonderland")
+            transport, sink = await turn_endpoint(relay, "alice", "wonderland")
             await exchange(transport, sink, peer)
             self.users.write("alice:wonderland\ncarol:c\n")
             hang_up(relay, "secrets and users are read anew; there are 2 users")
@@ -241,7 +258,7 @@ class Alternate(unittest.TestCase):
 
     def test_uclient_follows(self):
         async def run(first, second):
-            transport, sink = await endpoint(first, "alice", "wonderland")
+            transport, sink = await turn_endpoint(first, "alice", "wonderland")
             self.assertTrue(uclient(first, "-u", "alice", "-w", "wonderland"))
             wait_for(lambda: len(re.findall("Created new allocation", second.output())) > 0, "the other one to get it")
             await exchange(transport, sink, peers.addresses()[0])
