@@ -6,8 +6,8 @@
  * no memory on the data path. One engine is one shard: not thread-safe, sharing nothing but an
  * fzr_shared.
  *
- * Allocations, channels and permissions live 10 s longer than clients are told, because many refresh
- * them on the last second, or a bit late.
+ * Allocations, channels and permissions live 10 s longer than clients are told, because many
+ * refresh them on the last second, or a bit late.
  *
  * How to drive it: fzr_engine_rx, fzr_engine_on_deadline and fzr_engine_port_result give it input.
  * After each of them act on the verdicts, take all events, then take all transmits. driver.h does
@@ -849,9 +849,9 @@ FZR_API int fzr_engine_set_users(fzr_engine *engine, const fzr_user *users, size
  * `fzr_engine_set_peer_rules` puts the |count| rules at |rules| in place of those that there are:
  * `peer_rules` of the configuration. They are copied. What the policy does without rules stays.
  *
- * All channels and permissions are judged anew, by the application's `peer_policy`, too. Those whose
- * peer may not be reached any more end within the next calls of fzr_engine_on_deadline, which are due
- * at once: channels with CHANNEL_UNBOUND and FZR_LOG_CHANNEL_REVOKED, permissions with
+ * All channels and permissions are judged anew, by the application's `peer_policy`, too. Those
+ * whose peer may not be reached any more end within the next calls of fzr_engine_on_deadline, which
+ * are due at once: channels with CHANNEL_UNBOUND and FZR_LOG_CHANNEL_REVOKED, permissions with
  * FZR_LOG_PERMISSION_REVOKED. Their numbers and peers are free then. O(|count|), and O(channels and
  * permissions) within the budget of fzr_engine_on_deadline; each judgement is O(rules). With rules
  * that name a port, each run of datagrams to or from a peer without a channel is judged, too. Each
