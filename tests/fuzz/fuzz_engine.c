@@ -2,6 +2,7 @@
 #include "fuzz_engine.h"
 
 static const char username[] = "4000000000:fuzz";
+static const fzr_user users[] = {{username, "password", NULL}, {"another", "password", NULL}};
 
 static int repeatable(void *ctx, uint8_t *out, size_t len)
 {
@@ -36,11 +37,42 @@ void fuzz_engine_init(fuzz_engine *f, uint8_t flags)
   config.answer_ring = flags & 4 ? 1 : 0;
   config.replace_allocations =
       flags & 8 ? FZR_REPLACE_ALWAYS : FZR_REPLACE_NEVER; /* all clients are one user */
+  f->by_sha256 = flags & 0x80;
+  if (f->by_sha256) {
+    config.auth = FZR_AUTH_STATIC;
+    config.users = users;
+    config.user_count = 2;
+  }
   FUZZ_CHECK(fzr_engine_new(&config, &f->engine, f->now) == 0);
   FUZZ_CHECK(fzr_engine_set_wallclock(f->engine, 1700000000, f->now) == 0);
   fzr_auth_stamp_password(FUZZ_SECRET, 4000000000u, (const uint8_t *)"fuzz", 4, password, sizeof password);
   fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)username, sizeof username - 1, "firezone",
                          password, f->key);
+  fzr_auth_long_term_key(FZR_PASSWORD_SHA256, (const uint8_t *)username, sizeof username - 1, "firezone",
+                         users[0].password, f->key256);
+}
+
+/* The login of clients, with what RFC 8489 adds if |f| is for that. */
+static void log_in(const fuzz_engine *f, fzr_stun_builder *b, unsigned client)
+{
+  static const uint16_t offered[] = {FZR_PASSWORD_SHA256, FZR_PASSWORD_MD5};
+  uint8_t hash[FZR_STUN_USERHASH_LEN];
+  if (f->by_sha256) {
+    FUZZ_CHECK(fzr_auth_userhash((const uint8_t *)username, sizeof username - 1, "firezone", hash) == 0);
+    fzr_stun_add(b, FZR_ATTR_USERHASH, hash, sizeof hash);
+    fzr_stun_add_algorithms(b, FZR_ATTR_PASSWORD_ALGORITHMS, offered, 2);
+    fzr_stun_add_algorithms(b, FZR_ATTR_PASSWORD_ALGORITHM, offered, 1);
+  } else
+    fzr_stun_add(b, FZR_ATTR_USERNAME, username, sizeof username - 1);
+  fzr_stun_add(b, FZR_ATTR_NONCE, f->nonce[client], f->nonce_len[client]);
+}
+
+static void sign(const fuzz_engine *f, fzr_stun_builder *b)
+{
+  if (f->by_sha256)
+    fzr_stun_add_integrity_sha256(b, f->key256, sizeof f->key256, 32);
+  else
+    fzr_stun_add_integrity(b, f->key, sizeof f->key);
 }
 
 fzr_addr fuzz_client_addr(unsigned client)
@@ -217,6 +249,22 @@ static void check_list(const fuzz_engine *f)
   FUZZ_CHECK(fzr_engine_stats(f->engine, &stats) == 0 && stats.allocations == count);
 }
 
+/* Whether clients log in as they do now (|ours|), or others do, or |both|. */
+static void change_logins(fuzz_engine *f, bool ours, bool both)
+{
+  static const uint8_t key[FZR_STUN_KEY_LEN] = {1};
+  static const fzr_user by_key[] = {{"by key", NULL, key}};
+  const int error = fzr_engine_set_secrets(f->engine, ours ? FUZZ_SECRET : "other",
+                                           both ? ours ? "other" : FUZZ_SECRET : NULL);
+  FUZZ_CHECK(error == (f->by_sha256 ? FZR_ERR_UNSUPPORTED : 0));
+  if (!f->by_sha256)
+    return;
+  if (ours || both)
+    FUZZ_CHECK(fzr_engine_set_users(f->engine, users, ours && both ? 2 : 1) == 0);
+  else
+    FUZZ_CHECK(fzr_engine_set_users(f->engine, by_key, 1) == 0);
+}
+
 void fuzz_change(fuzz_engine *f, unsigned client, uint8_t how)
 {
   const fzr_addr from = fuzz_client_addr(client), peer = fuzz_peer_addr(how);
@@ -233,10 +281,10 @@ void fuzz_change(fuzz_engine *f, unsigned client, uint8_t how)
     set_limits(f, how & 1 ? 2 : 0, how & 2 ? 2000 : 0);
     break;
   case 4:
-    FUZZ_CHECK(fzr_engine_set_secrets(f->engine, FUZZ_SECRET, how & 1 ? "other" : NULL) == 0);
+    change_logins(f, true, how & 1);
     break;
   case 5:
-    FUZZ_CHECK(fzr_engine_set_secrets(f->engine, "other", how & 1 ? FUZZ_SECRET : NULL) == 0);
+    change_logins(f, false, how & 1);
     break;
   case 6:
     FUZZ_CHECK(fzr_addr_parse(client & 1 ? "[2001:db8::1]:3478" : "192.0.2.1:3478", &to) == 0);
@@ -274,9 +322,8 @@ void fuzz_signed(fuzz_engine *f, unsigned client, uint16_t method, const uint8_t
   fzr_stun_builder b;
   repeatable(f, txid, sizeof txid);
   fzr_stun_build(&b, buffer, sizeof buffer, method & 0xfff, FZR_STUN_REQUEST, txid);
-  fzr_stun_add(&b, FZR_ATTR_USERNAME, username, sizeof username - 1);
   fzr_stun_add(&b, FZR_ATTR_REALM, "firezone", 8);
-  fzr_stun_add(&b, FZR_ATTR_NONCE, f->nonce[client], f->nonce_len[client]);
+  log_in(f, &b, client);
   while (len >= 3) {
     const uint16_t type = (uint16_t)(attrs[0] << 8 | attrs[1]);
     const size_t n = attrs[2] % 24 < len - 3 ? attrs[2] % 24 : len - 3;
@@ -284,7 +331,7 @@ void fuzz_signed(fuzz_engine *f, unsigned client, uint16_t method, const uint8_t
     attrs += 3 + n;
     len -= 3 + n;
   }
-  fzr_stun_add_integrity(&b, f->key, sizeof f->key);
+  sign(f, &b);
   const int size = fzr_stun_build_finish(&b);
   if (size > 0)
     fuzz_from_client(f, client, buffer, (size_t)size, 0);
@@ -304,11 +351,10 @@ void fuzz_bind(fuzz_engine *f, unsigned client, uint16_t channel, unsigned peer)
   const fzr_addr addr = fuzz_peer_addr(peer);
   repeatable(f, txid, sizeof txid);
   fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_CHANNEL_BIND, FZR_STUN_REQUEST, txid);
-  fzr_stun_add(&b, FZR_ATTR_USERNAME, username, sizeof username - 1);
-  fzr_stun_add(&b, FZR_ATTR_NONCE, f->nonce[client], f->nonce_len[client]);
+  log_in(f, &b, client);
   fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)channel << 16);
   fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &addr);
-  fzr_stun_add_integrity(&b, f->key, sizeof f->key);
+  sign(f, &b);
   const int size = fzr_stun_build_finish(&b);
   FUZZ_CHECK(size > 0);
   fuzz_from_client(f, client, buffer, (size_t)size, 0);

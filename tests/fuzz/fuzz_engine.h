@@ -16,6 +16,8 @@ typedef struct fuzz_engine {
   char nonce[FUZZ_CLIENTS][64];
   size_t nonce_len[FUZZ_CLIENTS];
   uint8_t key[FZR_STUN_KEY_LEN];
+  bool by_sha256; /* the users are static, and log in by USERHASH and a key by SHA-256 */
+  uint8_t key256[FZR_STUN_KEY_MAX];
   uint32_t open_ports; /* sockets that are open */
   uint32_t channels;   /* told as bound, and not as unbound */
   int next_open_error;
