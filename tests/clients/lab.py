@@ -166,6 +166,10 @@ class Lab:
         return {name: float(value) for name, value in re.findall(r"^([^#\s]\S*) ([-+.eE\d]+)$", text, re.MULTILINE)}
 
 
+# A client that has its first packets in indications, and then channels; and one that knows no channels.
+FIRST, ALL = 1e-6, 0.8
+
+
 class Passage:
     """What goes through the relay between two looks at its figures."""
 
@@ -180,12 +184,21 @@ class Passage:
     def bytes(self):
         return self.since(r"^relay_data_relayed_bytes_total")
 
+    def packets(self):
+        return self.since(r"^relay_packets_total")
+
+    def indications(self):
+        """Packets that came in Send and those that left in Data indications."""
+        return tuple(self.since('^relay_indications_total.*"%s"' % kind) for kind in ("send", "data"))
+
 
 class ClientTest(unittest.TestCase):
     """A test with a lab of its own class."""
 
     # Further arguments of the relay.
     ARGS = ()
+    # Which part of the packets comes in Send or leaves in Data indications, at least: 0 for clients that have a channel for the first already.
+    INDICATIONS = 0
     # Whether the client needs its own host's loopback device.
     TALKS_TO_ITSELF = False
 
@@ -208,7 +221,11 @@ class ClientTest(unittest.TestCase):
             return
         wait_for(lambda: self.passage.bytes() >= at_least,
                  "%d bytes to be relayed; %d were" % (at_least, self.passage.bytes()), seconds)
-        print("    %s: %.1f s, %d bytes relayed" % (self.id().split(".", 1)[1], time.monotonic() - self.begun, self.passage.bytes()), flush=True)
+        sends, datas = self.passage.indications()
+        print("    %s: %.1f s, %d bytes relayed, %d packets, of which %d Send and %d Data indications" %
+              (self.id().split(".", 1)[1], time.monotonic() - self.begun, self.passage.bytes(), self.passage.packets(), sends, datas), flush=True)
+        self.assertGreaterEqual(sends + datas, self.INDICATIONS * self.passage.packets())
+
 
 
     def assert_call(self, got, right, count):

@@ -24,6 +24,9 @@ if not any(shutil.which(p) for p in Browser.PROGRAMS):
 
 
 class Browsers(lab.ClientTest):
+    # Firefox never binds a channel.
+    INDICATIONS = {"chromium": lab.FIRST, "firefox": lab.ALL}[NAME]
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

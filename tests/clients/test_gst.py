@@ -26,6 +26,8 @@ FRAMES = 30
 
 
 class Gst(lab.ClientTest):
+    INDICATIONS = lab.FIRST
+
     def server(self, family):
         username, password = (urllib.parse.quote(text, safe="") for text in self.lab.relay.credentials())
         return ("turn://%s:%s@%s:%d" if family == 4 else "turn://%s:%s@[%s]:%d") % (username, password, lab.SERVER[family], self.lab.relay.port)

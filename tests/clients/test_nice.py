@@ -12,6 +12,8 @@ lab.isolate()
 
 
 class Nice(lab.ClientTest):
+    INDICATIONS = lab.FIRST
+
     def talk(self, right, family, count=400000):
         users = [self.lab.relay.credentials(), self.lab.relay.credentials() if right == "relay" else ("-", "-")]
         got = self.lab.result(CLIENT, lab.SERVER[family], str(self.lab.relay.port), *users[0], *users[1], lab.CLIENT[4], str(count), str(lab.LONG),

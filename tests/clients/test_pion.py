@@ -14,6 +14,8 @@ lab.isolate()
 
 
 class Pion(lab.ClientTest):
+    INDICATIONS = lab.FIRST
+
     def talk(self, right, family, count=400000):
         if family == 6:
             raise unittest.SkipTest("pion/ice 2 asks its TURN servers from an IPv4 socket alone")
