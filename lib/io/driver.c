@@ -183,10 +183,16 @@ static void take_transmits(fzr_driver *d, fzr_time now)
 }
 
 /* What follows from input: events before answers, so that nobody is told of what is not yet so. */
-static void settle(fzr_driver *d, fzr_time now)
+static inline void settle(fzr_driver *d, fzr_time now)
 {
   take_events(d, now);
   take_transmits(d, now);
+}
+
+/* The same where it is not about packets: so that the compiler puts the other one in their way, which mostly finds nothing. */
+__attribute__((noinline)) static void settle_apart(fzr_driver *d, fzr_time now)
+{
+  settle(d, now);
 }
 
 void fzr_driver_rx(fzr_driver *d, enum fzr_side side, fzr_pkt *in, size_t n, fzr_time now)
@@ -206,7 +212,7 @@ void fzr_driver_peer_errors(fzr_driver *d, const fzr_peer_error *errors, size_t 
     return;
   for (size_t i = 0; i < n; i++) {
     fzr_engine_peer_error(d->engine, &errors[i], now);
-    settle(d, now);
+    settle_apart(d, now);
   }
 }
 
@@ -220,7 +226,7 @@ void fzr_driver_on_deadline(fzr_driver *d, fzr_time now)
   if (!d)
     return;
   fzr_engine_on_deadline(d->engine, DEADLINE_BUDGET, now);
-  settle(d, now);
+  settle_apart(d, now);
 }
 
 int fzr_driver_port_result(fzr_driver *d, uint16_t port, enum fzr_family family, int error, void *cookie,
@@ -229,6 +235,6 @@ int fzr_driver_port_result(fzr_driver *d, uint16_t port, enum fzr_family family,
   if (!d)
     return FZR_ERR_INVALID_ARGUMENT;
   const int result = fzr_engine_port_result(d->engine, port, family, error, cookie, now);
-  settle(d, now);
+  settle_apart(d, now);
   return result;
 }

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* The most bytes of headers that one piece of a run has. */
+#define HEADERS_MOST (FZRI_GSO_SEGMENTS * FZR_HEADER_MAX)
+
 static bool same_addr(const fzr_addr *a, const fzr_addr *b)
 {
   return memcmp(a, b, sizeof *a) == 0;
@@ -78,14 +81,11 @@ static void add_piece(fzri_runs *r, fzri_run *run, const fzri_piece *piece, uint
     added->tail_pad = piece->pad;
     added->tail_hdr = 0;
   }
+  added->hdr = r->headers + r->header_bytes;
   if (piece->hdr_len) {
     const uint32_t bytes = (uint32_t)piece->hdr_len + added->tail_hdr + (count - 1u) * piece->hdr_step;
-    uint8_t *hdr = r->headers + r->header_bytes;
-    copy_headers(hdr, piece->hdr, bytes);
-    added->hdr = hdr;
+    copy_headers(r->headers + r->header_bytes, piece->hdr, bytes);
     r->header_bytes += bytes;
-  } else {
-    added->hdr = r->headers; /* nobody reads it, but all may count on from it */
   }
   if (run->first_piece == FZRI_NO_RUN)
     run->first_piece = index;
@@ -99,28 +99,22 @@ static void add_piece(fzri_runs *r, fzri_run *run, const fzri_piece *piece, uint
     run->closed = true;
 }
 
-/* The most bytes of headers that the next segments of |piece| take that go into one run. */
-static uint32_t headers_of(const fzri_piece *piece)
-{
-  if (!piece->hdr_step)
-    return 2u * piece->hdr_len;
-  return (piece->count < FZRI_GSO_SEGMENTS ? piece->count : FZRI_GSO_SEGMENTS) * (uint32_t)piece->hdr_len;
-}
-
 bool fzri_runs_put(fzri_runs *r, fzri_run_list *list, fzri_piece *piece, const fzri_path *path)
 {
   const uint16_t seg_len = (uint16_t)(piece->hdr_len + piece->len + piece->pad);
   while (piece->count) {
     if (r->run_count == FZRI_RUNS || r->piece_count == FZRI_PIECES ||
-        FZRI_HEADERS - r->header_bytes < headers_of(piece))
+        r->header_bytes > FZRI_HEADERS - HEADERS_MOST)
       return false;
     fzri_run *run = run_for(r, list, seg_len, path);
     const uint16_t count = fitting(run, piece->count);
     add_piece(r, run, piece, count);
+    piece->count = (uint16_t)(piece->count - count);
+    if (!piece->count)
+      break;
     piece->data += (size_t)count * piece->stride;
     if (piece->hdr_step)
       piece->hdr += (size_t)count * piece->hdr_step;
-    piece->count = (uint16_t)(piece->count - count);
   }
   return true;
 }

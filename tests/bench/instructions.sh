@@ -14,7 +14,7 @@ set -euo pipefail
 limit_percent=110
 figures() {
   cat <<'END'
-up-gro      17   150
+up-gro      16   150
 up-run      133  150
 up-random   369  400
 up-single   437  -
