@@ -971,8 +971,8 @@ FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *userna
  * Take events after it, as after input: the CHANNEL_UNBOUND of its channels and its PORT_CLOSE come
  * then. A driver does so by itself, for fzr_engine_on_deadline is due at once. The log is told
  * (FZR_LOG_ALLOCATION_ENDED). The client may allocate anew: to keep a user out, change users,
- * secrets or what the callback says. O(1), and O(its channels) while events are taken. Takes no
- * memory.
+ * secrets or what the callback says. O(its permissions), and O(its channels) while events are
+ * taken. Takes no memory.
  *
  * Returns 0, or
  * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
