@@ -400,6 +400,7 @@ static const struct {
     {{"--outlive-credentials", "allocations end with the credential with --auth stamp alone"}, not_stamp},
     {{"--alternate-over", "--alternate-server is not set"}, no_alternate},
     {{"--max-permissions-per-allocation", "--relay-mode is channels"}, channels_alone},
+    {{"--strict-address-family", "--relay-mode is channels"}, channels_alone},
     {{"--max-allocations-per-user", "--replace-allocation is not no"}, options_replace},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},

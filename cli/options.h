@@ -60,6 +60,7 @@ typedef struct options {
   const char *users_file;
   enum relay_mode relay_mode;
   bool relay_mode_given;
+  bool strict_families;
   bool outlive_credentials;
   bool has_seed;
   uint64_t rng_seed;

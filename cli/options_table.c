@@ -177,6 +177,11 @@ static const char *set_outlive(options *o, const char *t)
   return value_flag(&o->outlive_credentials, t);
 }
 
+static const char *set_strict_families(options *o, const char *t)
+{
+  return value_flag(&o->strict_families, t);
+}
+
 static const char *add_rule(options *o, const char *t, bool allow)
 {
   if (o->rule_count == MAX_PEER_RULES)
@@ -489,6 +494,10 @@ const option_spec option_specs[] = {
      "how clients reach peers: channels (through channels alone, as Firezone's do), or full (with "
      "permissions "
      "and Send and Data indications, too, as browsers need it)"},
+    {"strict-address-family", NULL, "STRICT_ADDRESS_FAMILY", NULL, NULL, NULL, set_strict_families,
+     GROUP_LIMITS, false,
+     "--relay-mode full: without an IPv4 address, clients that name no family (browsers) get 440, as in the "
+     "RFC, and not an IPv6 one"},
     {"replace-allocation", NULL, "REPLACE_ALLOCATION", "HOW", NULL, "yes with --auth stamp, else no",
      set_replace, GROUP_LIMITS, false,
      "yes: a user's new allocation ends the older one, so that a client whose NAT gives it another port "

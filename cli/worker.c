@@ -118,6 +118,7 @@ static int new_engine(worker *w, const worker_config *c)
   config.highest_port = o->highest_port;
   config.shared = c->shared;
   config.silent_when_full = o->token != NULL; /* its clients know other relays */
+  config.strict_families = o->strict_families;
   config.relay_mode = o->relay_mode == RELAY_MODE_FULL ? FZR_RELAY_FULL : FZR_RELAY_CHANNELS;
   config.auth = auth_kind(o->auth);
   config.realm = o->realm;

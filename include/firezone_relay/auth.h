@@ -109,9 +109,9 @@ typedef struct fzr_auth_request {
 /**
  * Looks up the key that |request| asks for. |ctx| is the `auth_ctx` of the configuration. Fills all
  * of |out|, the engine's, which comes zeroed. FZR_AUTH_OK of a key whose time is over counts as
- * FZR_AUTH_EXPIRED, and a key by another algorithm than the one that was asked for, or not of its
- * length, as FZR_AUTH_UNKNOWN. Must not block and not call into the engine. A result is used for
- * this one request.
+ * FZR_AUTH_EXPIRED. A key by another algorithm than the one that was asked for, or not of its
+ * length, counts as FZR_AUTH_UNKNOWN. Must not block and not call into the engine. A result is used
+ * for this one request.
  */
 typedef enum fzr_auth_result (*fzr_auth_fn)(void *ctx, const fzr_auth_request *request,
                                             fzr_auth_key *out);

@@ -329,11 +329,17 @@ typedef struct fzr_config {
    */
   bool mobility;
   /**
-   * Clients are not offered keys by SHA-256 (PASSWORD-ALGORITHMS, RFC 8489 section 9.2.4): for an
-   * `auth_fn` that has keys by MD5 alone, as tables of other servers do. It is so in any case with
-   * FZR_AUTH_STAMP, and while one of the users came as a key. Default: false.
+   * Clients are not offered keys by SHA-256 (PASSWORD-ALGORITHMS, RFC 8489 section 9.2.4). It is
+   * for an `auth_fn` that has keys by MD5 alone, as tables of other servers do. It is so in any
+   * case with FZR_AUTH_STAMP, and while one of the users came as a key. Default: false.
    */
   bool md5_keys_only;
+  /**
+   * FZR_RELAY_FULL: an Allocate that names no address family means IPv4 (RFC 8656 section 7.2). So
+   * it gets 440 where there is no relayed IPv4 address. Default: false; it gets an IPv6 one there
+   * then, for browsers name none.
+   */
+  bool strict_families;
   /**
    * FZR_RELAY_FULL: how many permissions an allocation may have, those that ChannelBind installs
    * included; 0: 1024; FZR_UNLIMITED: no limit. Over it 508.

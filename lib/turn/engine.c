@@ -53,6 +53,7 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->recheck = e->recheck_permission = FZRI_POOL_NONE;
   e->oldest_permission = e->newest_permission = FZRI_POOL_NONE;
   e->full = c->relay_mode == FZR_RELAY_FULL;
+  e->any_family = e->full && !c->strict_families;
   e->draining = c->draining;
   e->silent_when_full = c->silent_when_full;
   e->mobility = c->mobility;

@@ -70,6 +70,8 @@ static unsigned read_families(const fzr_engine *e, fzri_request *r, wanted *w)
   if (requested && read_byte(r, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, &family))
     return 400;
   w->families = fzri_family_bit(family);
+  if (!requested && e->any_family && !(w->families & e->families))
+    w->families = e->families;
   return w->families & e->families ? 0 : 440;
 }
 

@@ -231,9 +231,10 @@ struct fzr_engine {
   bool owns_shared;
   bool draining;
   bool silent_when_full;
-  bool full;      /* peers are reached through permissions, too: FZR_RELAY_FULL */
-  bool replaces;  /* a user's newer allocation ends the older one */
-  uint32_t marks; /* of fzr_shared, when it was last looked at */
+  bool any_family; /* an Allocate that names no family gets what there is */
+  bool full;       /* peers are reached through permissions, too: FZR_RELAY_FULL */
+  bool replaces;   /* a user's newer allocation ends the older one */
+  uint32_t marks;  /* of fzr_shared, when it was last looked at */
   fzr_time look_at;
   uint8_t families; /* bits offered */
   uint8_t log_level;

@@ -784,7 +784,7 @@ static enum fzr_auth_result same_as_name(void *ctx, const fzr_auth_request *requ
 
 /* Words of a config: dual (the default) v4 v6 loopback static rest draining ports=N channels=N users=N bandwidth=N rate=N
  * errors=N proofs=N outlive realm=R second channels-only permissions=N all-channels=N alternate4=ADDR alternate6=ADDR
- * over=N mobility callback signing-callback md5-only */
+ * over=N mobility strict-families callback signing-callback md5-only */
 static void configure(script *s, fzr_config *config, const char *words)
 {
   static const fzr_user users[] = {{"alice", "wonderland", NULL}, {"bob", "builder", NULL}};
@@ -839,6 +839,8 @@ static void configure(script *s, fzr_config *config, const char *words)
       config->max_channels = (uint32_t)atoi(rest);
     } else if (strcmp(word, "mobility") == 0) {
       config->mobility = true;
+    } else if (strcmp(word, "strict-families") == 0) {
+      config->strict_families = true;
     } else if (starts(word, "alternate4=", &rest)) {
       config->alternate_ip4 = fzt_addr(rest);
     } else if (starts(word, "alternate6=", &rest)) {

@@ -217,7 +217,7 @@ START_TEST(test_families)
     fzt_refresh(&relay, &client, 0);
     ck_assert_int_eq(fzr_engine_set_offered(relay.engine, off, false), 0);
     ck_assert_int_eq(ask_for(FZR_ATTR_REQUESTED_ADDRESS_FAMILY, (uint8_t)off, NULL), 440);
-    ck_assert_int_eq(ask_for(0, 0, NULL), slot ? 0 : 440);
+    ck_assert_int_eq(ask_for(0, 0, NULL), 0); /* whatever there is */
     fzt_refresh(&relay, &client, 0);
     ck_assert_int_eq(ask_for(FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, FZR_FAMILY_IPV6, &msg), 0);
     ck_assert(fzr_stun_get(&msg, FZR_ATTR_ADDRESS_ERROR_CODE, &error));
