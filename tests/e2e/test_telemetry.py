@@ -461,7 +461,7 @@ class Formats(unittest.TestCase):
                 (stun.CHANNEL_NUMBER, stun.channel_value(0x4002)), (stun.XOR_PEER_ADDRESS, ("::1", 9))])
             client.refresh(0)
             refused(437, "the client has no allocation, .*", stun.REFRESH, [])
-            refused(420, r"unknown, or not supported: EVEN-PORT \(0x0018\)", stun.ALLOCATE, [(stun.REQUESTED_TRANSPORT, stun.UDP), (0x0018, b"\0")])
+            refused(400, r"a wrong value, .*: EVEN-PORT \(0x0018\)", stun.ALLOCATE, [(stun.REQUESTED_TRANSPORT, stun.UDP), (0x0018, b"")])
             wrong.nonce = wrong.request_once(stun.ALLOCATE, []).get(stun.NONCE)
             wrong.set_credentials(wrong.username, "of somebody else")
             refused(401, "a wrong password", stun.REFRESH, [], wrong, False)
