@@ -171,13 +171,22 @@ static enum fzr_drop_reason may_send(const fzr_engine *e, const fzri_allocation 
   return s->len > FZR_UDP_PAYLOAD_MAX ? FZR_DROP_TOO_LARGE : FZR_DROP_NONE;
 }
 
+/* Whether the last verdict is of Send indications of |a| to |peer|, and of what the packet before this one ended with. Another client's
+ * may have the same peer. */
+static bool last_is_for(const fzri_batch *b, const fzri_allocation *a, const fzr_addr *peer)
+{
+  if (!fzri_may_join_indications(b))
+    return false;
+  const fzr_verdict *v = &b->out[b->n - 1];
+  return v->from.port == a->port && fzri_addr_same(&v->to, peer);
+}
+
 /* Forwards |r| to |peer|, as far as the bandwidth allows: as part of the last verdict, or as one more, or two if some of it is dropped. */
 static void forward_send(fzri_batch *b, fzri_allocation *a, const fzr_addr *peer, bool own,
                          const fzri_run_in *r)
 {
   const uint16_t allowed = fzri_within_bandwidth(b->e, a, r->count, r->len, r->tail_len);
-  if (fzri_may_join_indications(b) && r->count == 1 && allowed &&
-      fzri_addr_same(&b->out[b->n - 1].to, peer) && fzri_joins(b, r->data, r->len)) {
+  if (r->count == 1 && allowed && last_is_for(b, a, peer) && fzri_joins(b, r->data, r->len)) {
     fzri_append(b, r->data, r->len);
     note(b, 0, 1);
     return;

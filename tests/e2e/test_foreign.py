@@ -127,7 +127,7 @@ class Coturn(Foreign):
             self.assertRegex(output, r"UDP reflexive addr: %s:\d+" % re.escape(host))
 
     def test_allocate_and_refresh(self):
-        """Whether it asks for EVEN-PORT, which the relay refuses (420), the tool decides at random: several tries."""
+        """How far it gets, and whether it asks for EVEN-PORT, the tool decides at random: several tries."""
         user, password = self.relay.credentials(salt="coturn")
         for family in (V4, V6):
             host, port = self.relay.address(family)

@@ -236,6 +236,35 @@ END_TEST
 
 /* Nothing joins what is of another kind: not ChannelData a Send, not a Send ChannelData, and not what only looks like the bytes that
  * stood before a payload. */
+/* Two clients who send to one peer, in one batch: each from a port of its own. */
+START_TEST(test_clients_do_not_mix)
+{
+  fzt_client_state other;
+  ck_assert_int_eq(permit("203.0.113.9:1"), 0);
+  fzt_client_init(&other, "198.51.100.2:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 0);
+  const fzt_client_state first = client;
+  client = other;
+  ck_assert_int_eq(permit("203.0.113.9:1"), 0);
+  client = first;
+  for (unsigned reverse = 0; reverse < 2; reverse++) {
+    fzr_pkt pkts[4];
+    for (unsigned i = 0; i < 4; i++) {
+      uint8_t *at = data + i * SLOT;
+      pkts[i] = client_pkt(at, put_send(at, &peer, PAYLOAD, (uint8_t)i, _i), 0);
+      if ((i & 1) != reverse)
+        pkts[i].from = other.addr;
+    }
+    ck_assert_uint_eq(rx(FZR_SIDE_CLIENT, pkts, 4), 4);
+    for (unsigned i = 0; i < 4; i++) {
+      ck_assert_uint_eq(out[i].from.port, (i & 1) == reverse ? first.relayed_port : other.relayed_port);
+      ck_assert_uint_eq(out[i].count, 1);
+      expect_payload(&out[i], 0, PAYLOAD, (uint8_t)i);
+    }
+  }
+}
+END_TEST
+
 START_TEST(test_kinds_do_not_mix)
 {
   fzr_pkt pkts[6];
@@ -512,6 +541,7 @@ int main(void)
   tcase_add_test(tc, test_a_run_of_sends_is_one_verdict);
   tcase_add_test(tc, test_a_run_with_data_first);
   tcase_add_loop_test(tc, test_sends_of_one_batch_join, 0, 4);
+  tcase_add_loop_test(tc, test_clients_do_not_mix, 0, 2);
   tcase_add_test(tc, test_kinds_do_not_mix);
   tcase_add_test(tc, test_kinds_within_a_run);
   tcase_add_test(tc, test_sends_to_a_relayed_address_of_the_relay);
