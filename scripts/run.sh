@@ -104,7 +104,7 @@ See it relay ten packets, from another terminal in $PWD:
 
     build/tests/bench/fzr-bench relay --server 127.0.0.1:$port --user test --password $password --packets 10
 
-What a page gives to a browser as iceServers, valid for a day (Firefox asks no relay at 127.0.0.1):
+What a page gives to a browser as iceServers, valid for a day; examples/webrtc/index.html is such a page (Firefox asks no relay at 127.0.0.1):
 
     $servers
 
