@@ -10,6 +10,7 @@
 typedef struct happening {
   fzr_time at;
   uint64_t order; /* of those at the same time */
+  int inside;     /* it takes no link */
   memory_timer_fn fn;
   void *ctx;
   fzr_addr from, to;
@@ -184,12 +185,13 @@ static happening pop(memory_net *net)
   return first;
 }
 
-static int send_once(memory_net *net, const fzr_addr *from, const fzr_addr *to, const uint8_t *data,
-                     size_t len)
+static int send_after(memory_net *net, fzr_time delay, int inside, const fzr_addr *from, const fzr_addr *to,
+                      const uint8_t *data, size_t len)
 {
   happening h;
   memset(&h, 0, sizeof h);
-  h.at = net->now + net->link.delay + (net->link.jitter ? chance(net) % (net->link.jitter + 1) : 0);
+  h.at = net->now + delay;
+  h.inside = inside;
   h.order = net->order++;
   h.from = *from;
   h.to = *to;
@@ -203,6 +205,13 @@ static int send_once(memory_net *net, const fzr_addr *from, const fzr_addr *to, 
     return 0;
   free(h.data);
   return -1;
+}
+
+static int send_once(memory_net *net, const fzr_addr *from, const fzr_addr *to, const uint8_t *data,
+                     size_t len)
+{
+  const fzr_time jitter = net->link.jitter ? chance(net) % (net->link.jitter + 1) : 0;
+  return send_after(net, net->link.delay + jitter, 0, from, to, data, len);
 }
 
 int memory_net_send(memory_net *net, const fzr_addr *from, const fzr_addr *to, const uint8_t *data,
@@ -295,7 +304,10 @@ static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time no
       size_t len = 0;
       for (size_t p = 0; p < count; len += parts[p++].iov_len)
         memcpy(data + len, parts[p].iov_base, parts[p].iov_len);
-      memory_net_send(r->net, &v->from, &v->to, data, len);
+      if (v->flags & FZR_VERDICT_TO_OWN)
+        send_after(r->net, 0, 1, &v->from, &v->to, data, len); /* no link within the host */
+      else
+        memory_net_send(r->net, &v->from, &v->to, data, len);
     }
   }
 }
@@ -397,9 +409,9 @@ static int relay_takes(memory_relay *r, const happening *h)
 
 static void deliver(memory_net *net, const happening *h)
 {
-  if (h->order < net->newest_order)
+  if (!h->inside && h->order < net->newest_order)
     net->reordered++;
-  else
+  else if (!h->inside)
     net->newest_order = h->order;
   for (memory_relay *r = net->relays; r; r = r->next)
     if (relay_takes(r, h))

@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "extra.h"
 #include "log.h"
+#include "mobility.h"
 #include "permission.h"
 #include "reservation.h"
 #include "room.h"
@@ -296,6 +297,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
   drop_pending(e, a);
   if (fzri_extra_of(e, a))
     fzri_reservation_end(e, fzri_extra_of(e, a));
+  fzri_mobility_end(e, a);
   fzri_allocation_leave_user(e, a);
   fzri_permissions_end(e, a, FZRI_V4 | FZRI_V6);
   fzri_wipe(a->key, sizeof a->key);

@@ -12,6 +12,9 @@
 /* What ends in a drop: the compiler keeps it out of the way of packets that go on. */
 #define FZRI_RARE(condition) __builtin_expect(!!(condition), 0)
 
+/* fzr_verdict.flow of what goes to another shard, see tunnel.h. */
+#define FZRI_FLOW_TUNNEL (FZR_FLOW_NONE - 1)
+
 /* One call of fzr_engine_rx. */
 typedef struct fzri_batch {
   fzr_engine *e;
@@ -74,13 +77,14 @@ FZRI_FAST void fzri_count_sizes(fzr_engine *e, uint16_t len, uint32_t count)
 }
 
 /* Counts what the verdicts forward: once a call, for each run may go over many packets. */
-FZRI_FAST void fzri_count_relayed(const fzri_batch *b, unsigned direction)
+FZRI_FAST void fzri_count_relayed(const fzri_batch *b)
 {
   fzr_engine *e = b->e;
   for (size_t i = 0; i < b->n; i++) {
     const fzr_verdict *v = &b->out[i];
-    if (v->action != FZR_ACT_FORWARD)
+    if (v->action != FZR_ACT_FORWARD || v->flow == FZRI_FLOW_TUNNEL)
       continue;
+    const unsigned direction = v->hdr_len ? 1 : 0; /* to peers there go bare payloads */
     const uint32_t full = v->count - 1u;
     e->stats.packets[direction] += v->count;
     e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;

@@ -5,8 +5,10 @@
 #include "channel.h"
 #include "config.h"
 #include "ticket.h"
+#include "tunnel.h"
 #include "permission.h"
 #include "extra.h"
+#include "mobility.h"
 #include "recheck.h"
 #include "replace.h"
 #include "reservation.h"
@@ -136,9 +138,13 @@ static int init_shared(fzr_engine *e, const fzr_config *c)
     return error;
   e->told = &e->shared->told;
   error = fzri_shared_user_key(e->shared, e->random, e->random_ctx, &e->user_key);
-  if (!error)
-    e->ticket_key = fzri_ticket_key(&e->user_key);
-  return error;
+  if (error)
+    return error;
+  static const uint8_t tickets[16] = "mobility ticket";
+  e->ticket_key = fzri_ticket_key(&e->user_key, tickets);
+  e->tunnel_key = fzri_tunnel_key(&e->user_key);
+  e->tunnels = c->mobility && !e->owns_shared;
+  return 0;
 }
 
 int fzr_engine_new(const fzr_config *config, fzr_engine **out, fzr_time now)
@@ -185,6 +191,7 @@ static void leave_shared(fzr_engine *e)
     fzri_allocation_leave_user(e, a);
     if (fzri_extra_of(e, a))
       fzri_reservation_end(e, fzri_extra_of(e, a));
+    fzri_mobility_end(e, a);
     for (unsigned slot = 0; slot < 2; slot++)
       fzri_shared_set_live(e->shared, a->port, fzri_family_at(slot), false);
     fzri_shared_give_port(e->shared, a->port, e->now);

@@ -9,6 +9,7 @@
 #include "foreign.h"
 #include "indications.h"
 #include "lookahead.h"
+#include "tunnel.h"
 
 #include "../base/bytes.h"
 
@@ -189,6 +190,17 @@ FZRI_FAST bool peer_goes_on(fzri_batch *b, const fzr_pkt *pkt)
   return true;
 }
 
+/* Sends what is left of the packet from |off| on to the shard that has the client's allocation, if another one does. Returns how many
+ * segments that is. */
+static uint16_t through_tunnel(fzri_batch *b, uint32_t off, uint32_t seg_len, fzri_guess *g)
+{
+  const fzr_pkt *pkt = b->pkt;
+  if (b->e->tunnelled || !pkt->from.port || client_allocation(b->e, pkt, g))
+    return 0;
+  const uint16_t port = fzri_tunnel_to(b->e, pkt, pkt->data + off, seg_len);
+  return port ? fzri_tunnel_send(b, off, port) : 0;
+}
+
 /* ChannelData at |off|, of a packet that is_plain_data if |plain|. Returns how many segments were done. */
 FZRI_FAST uint16_t take_channel_data(fzri_batch *b, uint32_t off, uint32_t seg_len, uint16_t seg, bool plain,
                                      fzri_guess *g)
@@ -204,8 +216,10 @@ FZRI_FAST uint16_t take_channel_data(fzri_batch *b, uint32_t off, uint32_t seg_l
   const uint16_t number = fzri_get16(data);
   fzri_allocation *a = client_allocation(b->e, pkt, g);
   if (FZRI_RARE(!a)) {
-    fzri_drop(b, data, FZR_DROP_UNKNOWN_CLIENT, 1);
-    return 1;
+    const uint16_t sent = b->e->tunnels ? through_tunnel(b, off, seg_len, g) : 0;
+    if (!sent)
+      fzri_drop(b, data, FZR_DROP_UNKNOWN_CLIENT, 1);
+    return sent ? sent : 1;
   }
   const fzri_channel *c = relaying_number(b->e, a, number, g);
   if (FZRI_RARE(!c)) {
@@ -258,9 +272,11 @@ static bool take_client_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
       keep_rest(pkt, off);
       return false;
     }
-    uint16_t count = 1;
+    uint16_t count = 1, sent;
     if (pkt->from.port == 0)
       fzri_drop(b, pkt->data + off, FZR_DROP_SOURCE_PORT_ZERO, 1);
+    else if (stun && b->e->tunnels && (sent = through_tunnel(b, off, seg_len, g)) != 0)
+      count = sent;
     else if (stun && b->e->full && fzri_is_send(pkt->data + off, seg_len))
       count = take_send(b, off, seg_len, g);
     else if (stun)
@@ -318,7 +334,7 @@ static size_t rx_clients(fzri_batch *b, fzr_pkt *in, size_t n, size_t done)
     if (taken < some)
       break;
   }
-  fzri_count_relayed(b, 0);
+  fzri_count_relayed(b);
   return done;
 }
 
@@ -343,11 +359,40 @@ __attribute__((noinline)) static void drop(fzri_batch *b, const uint8_t *data, e
   fzri_drop(b, data, reason, count);
 }
 
+/* What other shards send to an allocation's port for its client, if |pkt| is that. What there is no room for stays in |pkt|. */
+static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt, uint32_t seg_len)
+{
+  fzr_pkt inner;
+  if (!fzri_tunnel_read(b->e, pkt->data, seg_len, &inner))
+    return false;
+  b->e->tunnelled = true;
+  for (uint32_t off = 0; off < pkt->len; off += seg_len) {
+    fzri_ahead l;
+    const uint32_t left = pkt->len - off;
+    if (!fzri_tunnel_read(b->e, pkt->data + off, left < seg_len ? left : seg_len, &inner))
+      continue;
+    b->pkt = &inner;
+    fzri_guess_client(b->e, &inner, &l);
+    if (!take_client_packet(b, &inner, &l.guesses[0])) {
+      keep_rest(pkt, off);
+      b->partly = 1;
+      b->max = b->n; /* nothing more in this call */
+      break;
+    }
+  }
+  b->e->tunnelled = false;
+  b->pkt = pkt;
+  b->forwarded = b->indicated = 0; /* nothing joins it that comes without that header */
+  return true;
+}
+
 /* One packet of a peer without a channel. Where it has to stop the room for headers is used up, so that the batch ends; what is left
  * stays in the packet. Not inlined, for the sake of those with one. */
 __attribute__((noinline)) static void take_other_peer(fzri_batch *b, fzri_allocation *a, fzr_pkt *pkt,
                                                       uint32_t seg_len, uint16_t count)
 {
+  if (b->e->tunnels && take_tunnelled(b, pkt, seg_len))
+    return;
   const uint16_t done = fzri_take_data(b, a, pkt, seg_len, count);
   if (done == count)
     return;
@@ -422,7 +467,7 @@ static size_t rx_peers(fzri_batch *b, fzr_pkt *in, size_t n, size_t done)
     if (taken < some)
       break;
   }
-  fzri_count_relayed(b, 1);
+  fzri_count_relayed(b);
   return done;
 }
 

@@ -5,6 +5,8 @@
 #include "extra.h"
 #include "log.h"
 #include "ticket.h"
+#include "tunnel.h"
+#include "users.h"
 
 /* Looks up |ticket|, which is one of ours. */
 static void judge(fzr_engine *e, fzri_request *r, const fzri_ticket *ticket)
@@ -95,6 +97,27 @@ static void tell_again(fzr_engine *e, fzri_allocation *a, fzri_extra *extra)
   }
 }
 
+/* Has the shard that hears the 5-tuple of |r|, which is another one, send to |a| what comes from there. Returns whether there was room to say
+ * so. */
+static bool enter_tunnel(fzr_engine *e, const fzri_request *r, const fzri_allocation *a, fzri_extra *extra)
+{
+  const uint64_t hash = e->tunnelled ? fzri_tunnel_hash(e, r->from, r->to) : 0;
+  if (hash && !fzri_shared_set_moved(e->shared, hash, a->port))
+    return false;
+  fzri_mobility_end(e, a);
+  extra->tunnel = hash;
+  return true;
+}
+
+void fzri_mobility_end(fzr_engine *e, const fzri_allocation *a)
+{
+  fzri_extra *extra = fzri_extra_of(e, a);
+  if (!extra || !extra->tunnel)
+    return;
+  fzri_shared_unset_moved(e->shared, extra->tunnel, a->port);
+  extra->tunnel = 0;
+}
+
 unsigned fzri_mobility_move(fzr_engine *e, fzri_request *r, fzri_allocation *a)
 {
   fzri_extra *extra = fzri_extra_of(e, a);
@@ -102,7 +125,7 @@ unsigned fzri_mobility_move(fzr_engine *e, fzri_request *r, fzri_allocation *a)
   /* It has moved within this batch, and nobody was told of that yet. The client will ask again. */
   if (extra->untold)
     return FZRI_MOVE_LATER;
-  if (fzri_map_reserve(&e->clients, hash))
+  if (fzri_map_reserve(&e->clients, hash) || !enter_tunnel(e, r, a, extra))
     return fzri_refuse_for_lack(r, FZR_ERR_NO_MEMORY);
   fzri_map_remove(&e->clients, a->client_hash, a->index);
   extra->former_client = a->client;

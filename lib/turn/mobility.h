@@ -39,6 +39,9 @@ unsigned fzri_mobility_move(fzr_engine *e, fzri_request *r, fzri_allocation *a);
 /* Appends the newest ticket of |a|, if it has any. */
 void fzri_mobility_add_ticket(const fzr_engine *e, fzr_stun_builder *b, const fzri_allocation *a);
 
+/* |a| is over: what its client sends goes nowhere any more. */
+void fzri_mobility_end(fzr_engine *e, const fzri_allocation *a);
+
 /* The application has been told by now that a channel of |a| is not at the client's former address any more. */
 void fzri_mobility_told(const fzr_engine *e, const fzri_allocation *a);
 

@@ -24,6 +24,7 @@ struct fzr_shared {
   _Atomic uint64_t user_key[2]; /* of the users' hashes; 0: not set yet */
   _Atomic uint64_t *marked;     /* a bit per port, see users.h */
   _Atomic uint32_t channels;    /* of all shards */
+  _Atomic uint32_t moved;       /* clients that another shard hears than their allocation's, see users.h */
   _Atomic uint32_t marks;       /* how many there ever were */
   _Atomic uint64_t
       *live[2]; /* by fzri_family_slot, a bit per port: a live allocation has it, of whichever shard */

@@ -126,6 +126,7 @@ typedef struct fzri_extra {
   fzr_addr former_server;
   uint32_t generation; /* of the newest ticket: how often it has moved */
   uint32_t untold;     /* channels of which the application knows the former addresses only */
+  uint64_t tunnel;     /* fzri_tunnel_hash of its 5-tuple if another shard hears that; 0: none does */
   bool mobile;         /* there are tickets */
   uint64_t token;      /* of the port that was reserved with this allocation's; 0: none was */
   fzri_timer timer;    /* set while it is, for all that is known here */
@@ -227,7 +228,10 @@ struct fzr_engine {
   fzri_told *told;           /* that of |shared| */
   fzri_siphash_key user_key; /* likewise */
   fzri_siphash_key ticket_key;
-  bool mobility; /* allocations may move */
+  fzri_siphash_key tunnel_key;
+  bool mobility;  /* allocations may move */
+  bool tunnels;   /* between shards, see tunnel.h */
+  bool tunnelled; /* what is worked on came through one */
   bool owns_shared;
   bool draining;
   bool silent_when_full;

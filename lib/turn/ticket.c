@@ -22,9 +22,8 @@ static void hash(const fzri_siphash_key *key, enum use use, const uint8_t in[16]
   fzri_siphash24_128(key, text, sizeof text, out);
 }
 
-fzri_siphash_key fzri_ticket_key(const fzri_siphash_key *users)
+fzri_siphash_key fzri_ticket_key(const fzri_siphash_key *users, const uint8_t name[16])
 {
-  static const uint8_t name[16] = "mobility ticket";
   fzri_siphash_key key;
   uint8_t out[16];
   hash(users, USE_KEY, name, out);

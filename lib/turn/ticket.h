@@ -14,8 +14,8 @@ typedef struct fzri_ticket {
   uint16_t port;
 } fzri_ticket;
 
-/* The key for tickets, made of |users|, that which all shards have in common. */
-fzri_siphash_key fzri_ticket_key(const fzri_siphash_key *users);
+/* The key that is called |name|, made of |users|, that which all shards have in common. */
+fzri_siphash_key fzri_ticket_key(const fzri_siphash_key *users, const uint8_t name[16]);
 
 /* Writes the ticket that says |ticket|: always the same one. */
 void fzri_ticket_write(const fzri_siphash_key *key, const fzri_ticket *ticket, uint8_t out[FZRI_TICKET_LEN]);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "users.h"
 
-/* A user's slot: the upper 47 bits name him, the next one says what the lower 16 are: the number of his allocations, or the port of
- * the newest one. A slot where they are 0 may be taken by another. */
+/* A user's slot: the upper 46 bits name him, the next two say what the lower 16 are: the number of his allocations, or the port of
+ * the newest one; or the port of an allocation whose client has moved, for the upper bits may name a 5-tuple, too. A slot where they are 0
+ * may be taken by another. */
 #define COUNT_MASK 0xffffu
 #define PROBES     64u
 
-enum kind { KIND_COUNT = 0, KIND_NEWEST = 1 };
+#define KIND_BITS ((uint64_t)3 << 16)
+
+enum kind { KIND_COUNT = 0, KIND_NEWEST = 1, KIND_MOVED = 2 };
 
 uint32_t fzri_shared_user_slots(uint32_t ports)
 {
@@ -34,11 +37,11 @@ int fzri_shared_user_key(fzr_shared *s, fzr_random_fn random, void *random_ctx, 
   return 0;
 }
 
-/* |kind| keeps the two uses of the table apart. */
+/* |kind| keeps the uses of the table apart. */
 static uint64_t user_tag(uint64_t user, enum kind kind)
 {
-  const uint64_t tag = user & ~(uint64_t)(2 * COUNT_MASK + 1);
-  return (tag ? tag : (uint64_t)(2 * COUNT_MASK + 2)) | (uint64_t)kind << 16;
+  const uint64_t tag = user & ~(KIND_BITS | COUNT_MASK);
+  return (tag ? tag : KIND_BITS + COUNT_MASK + 1) | (uint64_t)kind << 16;
 }
 
 /* The slot of |tag|, in use, or NULL. *|vacant| gets the first one that could. */
@@ -85,9 +88,10 @@ void fzri_shared_user_leave(fzr_shared *s, uint64_t user)
     atomic_fetch_sub(slot, 1);
 }
 
-bool fzri_shared_set_newest(fzr_shared *s, uint64_t user, uint16_t port, uint16_t *older)
+/* Makes |port| that of |user|, and *|older| the one before, or 0. Returns whether there was room for him. */
+static bool set_port(fzr_shared *s, uint64_t user, enum kind kind, uint16_t port, uint16_t *older)
 {
-  const uint64_t tag = user_tag(user, KIND_NEWEST);
+  const uint64_t tag = user_tag(user, kind);
   for (;;) {
     _Atomic uint64_t *vacant;
     _Atomic uint64_t *slot = find_user(s, tag, &vacant);
@@ -105,23 +109,60 @@ bool fzri_shared_set_newest(fzr_shared *s, uint64_t user, uint16_t port, uint16_
   }
 }
 
-uint16_t fzri_shared_newest(fzr_shared *s, uint64_t user)
+static uint16_t port_of(fzr_shared *s, uint64_t user, enum kind kind)
 {
   _Atomic uint64_t *vacant;
-  const _Atomic uint64_t *slot = find_user(s, user_tag(user, KIND_NEWEST), &vacant);
+  const _Atomic uint64_t *slot = find_user(s, user_tag(user, kind), &vacant);
   return slot ? (uint16_t)atomic_load(slot) : 0;
 }
 
-void fzri_shared_unset_newest(fzr_shared *s, uint64_t user, uint16_t port)
+/* Returns how many slots it has emptied: shards that raced for a new user may have left him two. */
+static unsigned unset_port(fzr_shared *s, uint64_t user, enum kind kind, uint16_t port)
 {
-  const uint64_t tag = user_tag(user, KIND_NEWEST);
-  /* All of them: shards that raced for a new user may have left him two. */
+  const uint64_t tag = user_tag(user, kind);
+  unsigned n = 0;
   for (uint32_t i = 0; i < PROBES; i++) {
     _Atomic uint64_t *slot = &s->users[((uint32_t)(tag >> 16) + i) & s->user_mask];
     uint64_t value = tag | port;
     if (atomic_load(slot) == value) /* cheaper than a locked instruction for each */
-      atomic_compare_exchange_strong(slot, &value, tag);
+      n += atomic_compare_exchange_strong(slot, &value, tag);
   }
+  return n;
+}
+
+bool fzri_shared_set_newest(fzr_shared *s, uint64_t user, uint16_t port, uint16_t *older)
+{
+  return set_port(s, user, KIND_NEWEST, port, older);
+}
+
+uint16_t fzri_shared_newest(fzr_shared *s, uint64_t user)
+{
+  return port_of(s, user, KIND_NEWEST);
+}
+
+void fzri_shared_unset_newest(fzr_shared *s, uint64_t user, uint16_t port)
+{
+  unset_port(s, user, KIND_NEWEST, port);
+}
+
+bool fzri_shared_set_moved(fzr_shared *s, uint64_t client, uint16_t port)
+{
+  uint16_t older;
+  if (!set_port(s, client, KIND_MOVED, port, &older))
+    return false;
+  if (!older)
+    atomic_fetch_add(&s->moved, 1);
+  return true;
+}
+
+uint16_t fzri_shared_moved(fzr_shared *s, uint64_t client)
+{
+  return port_of(s, client, KIND_MOVED);
+}
+
+void fzri_shared_unset_moved(fzr_shared *s, uint64_t client, uint16_t port)
+{
+  atomic_fetch_sub(&s->moved, unset_port(s, client, KIND_MOVED, port));
 }
 
 void fzri_shared_mark(fzr_shared *s, uint16_t port)

@@ -25,6 +25,19 @@ uint16_t fzri_shared_newest(fzr_shared *shared, uint64_t user);
 /* |user|'s allocation at |port| is over: forgets it, if it is the newest. */
 void fzri_shared_unset_newest(fzr_shared *shared, uint64_t user, uint16_t port);
 
+/* The allocation at |port| has a client whose 5-tuple, with the hash |client|, another shard hears. Returns whether there was room to say
+ * so. */
+bool fzri_shared_set_moved(fzr_shared *shared, uint64_t client, uint16_t port);
+/* The port of that allocation, or 0. */
+uint16_t fzri_shared_moved(fzr_shared *shared, uint64_t client);
+/* Forgets that. */
+void fzri_shared_unset_moved(fzr_shared *shared, uint64_t client, uint16_t port);
+/* How many such clients there are. */
+static inline uint32_t fzri_shared_moved_count(const fzr_shared *shared)
+{
+  return atomic_load_explicit(&shared->moved, memory_order_relaxed);
+}
+
 /* Marks |port|: whoever has the allocation there should look whether it is still the newest of its user. */
 void fzri_shared_mark(fzr_shared *shared, uint16_t port);
 void fzri_shared_unmark(fzr_shared *shared, uint16_t port);

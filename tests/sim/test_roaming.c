@@ -70,6 +70,72 @@ START_TEST(test_there_and_back)
 }
 END_TEST
 
+/* The same with mobility (RFC 8016): each time there is data again within one round trip of the Refresh that takes the allocation along,
+ * although another worker hears the client then. One allocation all the while, and no channel is bound anew. */
+START_TEST(test_there_and_back_by_ticket)
+{
+  const memory_link link = {ONE_WAY, 0, 0, 0};
+  fzr_time most = 0, most_data = 0;
+  ck_assert_int_eq(sim_start_mobile(&w, 7, &link), 0);
+  w.talk_every = 5 * FZR_MILLISECOND;
+  all_go(true);
+  sim_client *c = &w.clients[0];
+  const unsigned asked = w.requests;
+  for (unsigned flip = 1; flip <= 100; flip++) {
+    uint64_t before[SIM_PEERS];
+    for (unsigned k = 0; k < SIM_PEERS; k++)
+      before[k] = c->channels[k].back.received;
+    sim_flip(c);
+    sim_run(&w, SECONDS(1) / 2);
+    ck_assert_uint_gt(c->took, 0);
+    most = c->took > most ? c->took : most;
+    most_data = c->data_took > most_data ? c->data_took : most_data;
+    for (unsigned k = 0; k < SIM_PEERS; k++)
+      ck_assert_uint_ge(c->channels[k].back.received, before[k] + 70);
+    ck_assert_uint_eq(allocations(), SIM_CLIENTS);
+    ck_assert_uint_eq(open_ports(), 2 * SIM_CLIENTS);
+  }
+  ck_assert_uint_eq(most, 2 * ONE_WAY);
+  ck_assert_uint_le(most_data, 2 * ONE_WAY + w.talk_every);
+  ck_assert_uint_eq(w.requests, asked + 100); /* no other request, and none twice */
+  ck_assert_uint_eq(c->allocations, 1);
+  for (unsigned code = 300; code < 700; code++)
+    ck_assert_msg(!c->codes[code] || code == 401, "%u", code);
+  printf("100 flips by ticket: answered after at most %.0f ms, data after %.0f, one round trip takes %.0f\n",
+         (double)most / 1e6, (double)most_data / 1e6, 2 * (double)ONE_WAY / 1e6);
+  sim_end(&w);
+}
+END_TEST
+
+/* Flips at any time on bad links: whatever is lost, an allocation is hardly ever, and in the end each client has one, and data. */
+START_TEST(test_restless_nat_by_ticket)
+{
+  const memory_link link = {ONE_WAY, 40 * FZR_MILLISECOND, 50, 20};
+  fzt_prng prng = {fzt_seed("roaming by ticket")};
+  ck_assert_int_eq(sim_start_mobile(&w, (uint64_t)_i, &link), 0);
+  all_go(_i % 2);
+  for (unsigned flip = 0; flip < 200; flip++) {
+    sim_flip(&w.clients[fzt_below(&prng, SIM_CLIENTS)]);
+    sim_run(&w, fzt_below(&prng, fzt_below(&prng, 2) ? 4 * FZR_SECOND : 100 * FZR_MILLISECOND));
+  }
+  sim_run(&w, SECONDS(120));
+  ck_assert_uint_eq(allocations(), SIM_CLIENTS);
+  ck_assert_uint_eq(open_ports(), 2 * SIM_CLIENTS);
+  for (unsigned i = 0; i < SIM_CLIENTS; i++) {
+    const sim_client *c = &w.clients[i];
+    uint64_t before[SIM_PEERS];
+    ck_assert_uint_eq(c->codes[486] + c->codes[508] + c->codes[441], 0);
+    ck_assert_uint_eq(c->allocations, 1);
+    for (unsigned k = 0; k < SIM_PEERS; k++)
+      before[k] = c->channels[k].back.received;
+    sim_run(&w, SECONDS(20));
+    for (unsigned k = 0; k < SIM_PEERS; k++)
+      ck_assert_uint_ge(c->channels[k].back.received, before[k] + 10);
+  }
+  sim_end(&w);
+}
+END_TEST
+
 /* Flips at any time, also in the middle of requests, on links that lose and delay: in the end each client has one allocation, and
  * data. */
 START_TEST(test_restless_nat)
@@ -106,6 +172,8 @@ int main(void)
   tcase_set_timeout(tc, 120);
   tcase_add_loop_test(tc, test_there_and_back, 0, 2);
   tcase_add_loop_test(tc, test_restless_nat, 1, 6);
+  tcase_add_test(tc, test_there_and_back_by_ticket);
+  tcase_add_loop_test(tc, test_restless_nat_by_ticket, 1, 6);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

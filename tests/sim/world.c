@@ -144,6 +144,10 @@ static void ask(sim_client *c, uint16_t method, int subject)
     fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
     fzr_stun_add_u32(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
     fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, c->deletes ? 0 : c->lifetime);
+    if (c->mobile && method == FZR_STUN_ALLOCATE)
+      fzr_stun_add(&b, FZR_ATTR_MOBILITY_TICKET, NULL, 0);
+    else if (c->moves)
+      fzr_stun_add(&b, FZR_ATTR_MOBILITY_TICKET, c->ticket, c->ticket_len);
   } else {
     const sim_channel *channel = &c->channels[subject];
     if (method == FZR_STUN_CHANNEL_BIND)
@@ -162,6 +166,17 @@ static void ask(sim_client *c, uint16_t method, int subject)
   put_out(c);
 }
 
+static void keep_ticket(sim_client *c, const fzr_stun_msg *msg)
+{
+  fzr_stun_attr attr;
+  c->moves = false;
+  if (!fzr_stun_get(msg, FZR_ATTR_MOBILITY_TICKET, &attr))
+    return;
+  fzt_check(attr.len && attr.len <= sizeof c->ticket);
+  memcpy(c->ticket, attr.value, attr.len);
+  c->ticket_len = attr.len;
+}
+
 static void on_success(sim_client *c, const fzr_stun_msg *msg)
 {
   const fzr_time now = memory_net_now(c->world->net);
@@ -177,11 +192,15 @@ static void on_success(sim_client *c, const fzr_stun_msg *msg)
     fzt_check(fzr_addr_equal(&addr, &c->addr));
     c->allocated = true;
     c->allocations++;
+    keep_ticket(c, msg);
     c->refresh_due = now + c->refresh_every;
     break;
   case FZR_STUN_REFRESH:
     c->refresh_due = c->deletes ? now : now + c->refresh_every;
     c->deletes = false;
+    if (c->moves && !c->took)
+      c->took = now - c->flipped;
+    keep_ticket(c, msg);
     break;
   default:
     c->channels[c->subject].bound = true;
@@ -197,11 +216,17 @@ static void on_success(sim_client *c, const fzr_stun_msg *msg)
 static void on_error(sim_client *c, unsigned code)
 {
   const fzr_time later = memory_net_now(c->world->net) + 30 * FZR_SECOND;
-  if (code == 437 && c->method == FZR_STUN_ALLOCATE) {
+  if (code == 400 && c->moves) {
+    c->moves = false; /* he is where he was */
+    c->refresh_due = memory_net_now(c->world->net);
+  } else if (code == 437 && c->mobile && c->allocated && !c->moves) {
+    c->moves = true; /* an earlier Refresh, which was on its way for long, has taken it where he is no more */
+    c->refresh_due = memory_net_now(c->world->net);
+  } else if (code == 437 && c->method == FZR_STUN_ALLOCATE) {
     c->deletes = true;
     ask(c, FZR_STUN_REFRESH, -1);
   } else if (code == 437) {
-    c->deletes = c->allocated = false;
+    c->deletes = c->allocated = c->moves = false;
     c->refresh_due = memory_net_now(c->world->net);
     for (unsigned i = 0; i < SIM_CHANNELS; i++) {
       c->channels[i].bound = false;
@@ -254,6 +279,8 @@ static void take_data(sim_client *c, const label *l, sim_channel *channel)
   }
   fzt_check(l->back && channel == &c->channels[l->channel]);
   arrived(&channel->back, l->number);
+  if (!c->data_took)
+    c->data_took = memory_net_now(c->world->net) - c->flipped;
 }
 
 /* Returns whether it was a Data indication. */
@@ -442,8 +469,9 @@ void sim_flip(sim_client *c)
   c->other_addr = addr;
   c->other_server = server;
   c->flipped = memory_net_now(c->world->net);
-  c->took = 0;
+  c->took = c->data_took = 0;
   c->deletes = false;
+  c->moves = c->mobile && c->allocated;
   c->refresh_due = c->flipped;
   ask(c, c->allocated ? FZR_STUN_REFRESH : FZR_STUN_ALLOCATE, -1);
 }
@@ -453,6 +481,7 @@ static int make_engine(sim_world *w, uint32_t limit, fzr_engine **out)
   fzr_config config = fzr_config_init();
   config.shared = w->shared;
   config.relay_mode = w->full ? FZR_RELAY_FULL : FZR_RELAY_CHANNELS;
+  config.mobility = w->mobility;
   config.max_allocations_per_user = limit;
   config.mem = &w->mem.hooks;
   config.random = fzt_random;
@@ -544,13 +573,28 @@ int sim_start_full(sim_world *w, uint64_t seed, const memory_link *link, uint64_
   return start(w, 0);
 }
 
-int sim_start_two(sim_world *w, uint64_t seed, const memory_link *link, uint32_t limit)
+static int start_two(sim_world *w, uint32_t limit)
 {
-  make_net(w, seed, link);
   int error = fzr_shared_new(49152, 65535, &w->mem.hooks, &w->shared);
   if (!error)
     error = start(w, limit);
   return error ? error : make_other_worker(w, limit);
+}
+
+int sim_start_two(sim_world *w, uint64_t seed, const memory_link *link, uint32_t limit)
+{
+  make_net(w, seed, link);
+  return start_two(w, limit);
+}
+
+int sim_start_mobile(sim_world *w, uint64_t seed, const memory_link *link)
+{
+  make_net(w, seed, link);
+  w->mobility = true;
+  const int error = start_two(w, 1);
+  for (unsigned i = 0; i < SIM_CLIENTS; i++)
+    w->clients[i].mobile = true;
+  return error;
 }
 
 void sim_end(sim_world *w)

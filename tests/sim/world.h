@@ -41,7 +41,12 @@ typedef struct sim_client {
   fzr_addr other_addr, other_server;
   bool deletes;     /* an allocation that he has forgotten, as Firezone's clients do */
   bool indications; /* asks for permissions where others bind channels, and talks by Send indications */
-  bool eager;       /* does what follows from an answer at once, not at the next tick */
+  bool mobile;      /* has an allocation with tickets (RFC 8016) */
+  bool moves;       /* and takes it along, to where he is now, with the next Refresh */
+  uint8_t ticket[64];
+  uint16_t ticket_len;
+  fzr_time data_took; /* how long it took from a flip until there was data again */
+  bool eager;         /* does what follows from an answer at once, not at the next tick */
   fzr_time
       flipped; /* when sim_flip was called, and how long it took from there until all channels were bound again */
   fzr_time took;
@@ -91,6 +96,7 @@ struct sim_world {
   sim_peer peers[SIM_PEERS];
   bool full;           /* the relay's mode */
   fzr_time talk_every; /* between two rounds of data */
+  bool mobility;       /* the relay's */
   bool stopped;        /* clients do nothing any more */
   uint32_t requests;
 };
@@ -104,6 +110,8 @@ int sim_start_full(sim_world *w, uint64_t seed, const memory_link *link, uint64_
 /* As sim_start, with two workers, one at each of two listen ports (the kernel, which picks a worker by the source address, is not simulated),
  * and at most |limit| allocations for each user. */
 int sim_start_two(sim_world *w, uint64_t seed, const memory_link *link, uint32_t limit);
+/* The same with mobility, which all clients use. */
+int sim_start_mobile(sim_world *w, uint64_t seed, const memory_link *link);
 /* The client's NAT gives him his other address, by which he reaches the other worker; he sends a Refresh, or an Allocate. */
 void sim_flip(sim_client *c);
 /* Frees it and checks that nothing is left out. */
