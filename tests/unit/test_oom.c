@@ -23,6 +23,42 @@ static void change(fzt_relay *r, const fzr_config *config, unsigned i)
   fzt_pass(r, 0);
 }
 
+/* A pair of ports with a ticket, which then moves: 508 wherever there is no memory, and the allocation is where it was. */
+static void live_with_more(fzt_relay *r, fzt_client_state *c)
+{
+  uint8_t buffer[512], ticket[64];
+  fzr_stun_builder b;
+  fzr_stun_msg msg;
+  fzr_stun_attr attr;
+  fzt_begin(r, c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add(&b, FZR_ATTR_EVEN_PORT, "\x80", 1);
+  fzr_stun_add(&b, FZR_ATTR_MOBILITY_TICKET, NULL, 0);
+  int code = fzt_finish(r, c, &b, &msg);
+  ck_assert_msg(code == 0 || code == 508, "code %d", code);
+  if (code)
+    return;
+  ck_assert(fzr_stun_has(&msg, FZR_ATTR_RESERVATION_TOKEN));
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_MOBILITY_TICKET, &attr) && attr.len <= sizeof ticket);
+  memcpy(ticket, attr.value, attr.len);
+  const fzr_addr before = c->addr;
+  for (unsigned i = 0; i < 40; i++) {
+    c->addr.port++;
+    fzt_begin(r, c, &b, buffer, sizeof buffer, FZR_STUN_REFRESH);
+    fzr_stun_add(&b, FZR_ATTR_MOBILITY_TICKET, ticket, attr.len);
+    code = fzt_finish(r, c, &b, &msg);
+    ck_assert_msg(code == 0 || code == 508, "code %d", code);
+    if (code)
+      break;
+    ck_assert(fzr_stun_get(&msg, FZR_ATTR_MOBILITY_TICKET, &attr));
+    memcpy(ticket, attr.value, attr.len);
+  }
+  if (code) {
+    c->addr.port--;
+    ck_assert_int_eq(fzt_refresh(r, c, 600), fzr_addr_equal(&c->addr, &before) ? 0 : 438);
+  }
+}
+
 /* A life of a relay: clients come, bind, talk, go. Whatever fails is answered, or not, but never fatal. */
 static void live(fzt_relay *r, const fzr_config *config)
 {
@@ -46,9 +82,10 @@ static void live(fzt_relay *r, const fzr_config *config)
       ck_assert_uint_eq(r->verdict_count, 1);
       ck_assert_uint_eq(r->verdicts[0].action, bound == 0 ? FZR_ACT_FORWARD : FZR_ACT_DROP);
     }
-    if (code == 0 && i % 3 == 1)
+    if (code == 0 && i % 3 == 1) {
       ck_assert_int_eq(fzt_refresh(r, &c, 0), 0);
-    else if (code == 0 && i % 3 == 2)
+      live_with_more(r, &c);
+    } else if (code == 0 && i % 3 == 2)
       ck_assert_int_eq(fzr_engine_end_allocation_at(r->engine, c.relayed_port, r->now), 0);
     change(r, config, i);
   }
@@ -66,6 +103,7 @@ static void run(uint64_t fail_from, uint64_t fail_only, uint64_t *count)
   config.users = users;
   config.user_count = 1;
   config.max_allocations_per_user = 100;
+  config.mobility = true;
   r.mem.fail_from = fail_from;
   r.mem.fail_only = fail_only;
   live(&r, &config);
