@@ -325,7 +325,9 @@ typedef struct fzr_config {
    * has no allocation any more. Without it 405.
    *
    * A ticket is signed with the request, and good for one move. It lasts as long as the allocation,
-   * and with all engines that share `shared` and have this set alike.
+   * and is good at all engines that share `shared` and have this set alike: what one of them hears
+   * of another's client goes on within the host. A client over TCP or TLS moves within the engine
+   * that hears it.
    */
   bool mobility;
   /**

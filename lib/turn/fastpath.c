@@ -198,7 +198,12 @@ static uint16_t through_tunnel(fzri_batch *b, uint32_t off, uint32_t seg_len, fz
   if (b->e->tunnelled || !pkt->from.port || client_allocation(b->e, pkt, g))
     return 0;
   const uint16_t port = fzri_tunnel_to(b->e, pkt, pkt->data + off, seg_len);
-  return port ? fzri_tunnel_send(b, off, port) : 0;
+  if (!port)
+    return 0;
+  const uint16_t sent = fzri_tunnel_send(b, off, port);
+  if (!sent) /* not to be answered here as if there were none */
+    fzri_drop(b, pkt->data + off, FZR_DROP_SEND_QUEUE_FULL, 1);
+  return sent ? sent : 1;
 }
 
 /* ChannelData at |off|, of a packet that is_plain_data if |plain|. Returns how many segments were done. */
