@@ -42,7 +42,7 @@ done
 is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'; }
 
 # Whether there is such a package, as far as apt knows.
-is_known() { apt-cache show --quiet=0 "$1" 2>/dev/null | grep -q "^Package: $1\$"; }
+is_known() { [ -n "$(apt-cache show "$1" 2>/dev/null)" ]; }
 
 # Sets |missing|. Before apt's lists are there, they say of none that it is not to be had.
 look() {

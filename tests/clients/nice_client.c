@@ -95,7 +95,7 @@ static void gathered(NiceAgent *agent, guint stream, gpointer user)
   if (++ready < 2)
     return;
   for (struct end *end = &left;; end = &right) {
-    char *name, *password;
+    g_autofree char *name = NULL, *password = NULL;
     nice_agent_get_local_credentials(end->other->agent, end->other->stream, &name, &password);
     nice_agent_set_remote_credentials(end->agent, end->stream, name, password);
     GSList *candidates = nice_agent_get_local_candidates(end->other->agent, end->other->stream, 1);
@@ -104,6 +104,7 @@ static void gathered(NiceAgent *agent, guint stream, gpointer user)
       exit(1);
     }
     nice_agent_set_remote_candidates(end->agent, end->stream, 1, candidates);
+    g_slist_free_full(candidates, (GDestroyNotify)nice_candidate_free);
     if (end == &right)
       break;
   }

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+import time
 import unittest
 import wave
 
@@ -94,6 +95,7 @@ class Baresip(lab.ClientTest):
                 lab.wait_for(phone.talks, "a steady flow", lab.PATIENCE)
             # 50 packets of 172 bytes a second, either way.
             self.relayed(seconds * 45 * 172 * 2 * (2 if right == "relay" else 1), seconds + lab.PATIENCE)
+            time.sleep(max(0, self.begun + lab.LONG - time.monotonic()))
             for phone in (caller, callee):
                 lab.wait_for(phone.talks, "a steady flow in the end")
         except AssertionError as error:
