@@ -55,23 +55,23 @@ static unsigned code_of(fzr_engine *e, fzri_request *r, enum fzri_bind_result re
   return fzri_refuse_for_lack(r, error);
 }
 
-/* Binds, and installs a permission for the peer or renews it (RFC 8656 section 12.2), where that means something. Returns 0, or 508 with
- * nothing changed. */
+/* Binds, and installs a permission for the peer or renews it (RFC 8656 section 12.2), where that means something. A channel that there is
+ * needs none to go on. Returns 0, or 508 with nothing changed. */
 static unsigned bind(fzr_engine *e, fzri_request *r, fzri_allocation *a, uint16_t number,
                      const fzr_addr *peer, enum fzri_bind_result *result)
 {
   enum fzri_permit_result permit = FZRI_PERMIT_OLD;
   if (e->full) {
     permit = fzri_permission_install(e, a, peer);
-    const unsigned code = fzri_permit_code(e, r, permit);
-    if (code)
-      return code;
+    const bool there = permit < FZRI_PERMIT_LIMIT;
+    if (!there && !fzri_channel_by_number(e, a->index, number, fzri_hash_number(e, a->index, number)))
+      return fzri_permit_code(e, r, permit);
   }
   *result = fzri_channel_bind(e, a, number, peer);
   const unsigned code = code_of(e, r, *result);
   if (code && permit == FZRI_PERMIT_NEW)
     fzri_permissions_undo(e, a, 1);
-  if (!code && e->full)
+  if (!code && e->full && permit < FZRI_PERMIT_LIMIT)
     fzri_permission_renew(e, a, peer);
   return code;
 }

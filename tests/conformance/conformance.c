@@ -1072,6 +1072,14 @@ static const fzt_row rows[] = {
     {"8656 12.2", "dual permissions=1", BOUND "bind chan=0x4001 peer=203.0.113.8:1 ; channel 0x4001 4",
      "drop unknown_channel"},
     {"8656 12.2", "dual permissions=1", BOUND "bind chan=0x4001 peer=203.0.113.9:1", "success software mi"},
+    {"policy: a channel goes on without a permission", "dual permissions=1",
+     BOUND "refresh lifetime=3600 ; wait 400 ; permission peer=203.0.113.8:1 ; bind chan=0x4000 "
+           "peer=203.0.113.9:5000",
+     "success software mi"},
+    {"policy: a channel goes on without a permission", "dual permissions=1",
+     BOUND "refresh lifetime=3600 ; wait 400 ; permission peer=203.0.113.8:1 ; "
+           "bind chan=0x4000 peer=203.0.113.9:5000 ; wait 300 ; peer 203.0.113.9:5000 4",
+     "deliver 0x4000 4"},
     {"8656 12.2", "dual channels=1", BOUND "bind chan=0x4001 peer=203.0.113.8:1 ; peer 203.0.113.8:2 4",
      "drop unknown_peer"},
     {"8656 12.2", "dual", BOUND "bind chan=0x4000 peer=203.0.113.8:1 ; peer 203.0.113.8:2 4",
