@@ -28,7 +28,7 @@ struct event_glue {
   fzr_udp *udp;
   fzr_time armed; /* what the timer is set to; FZR_TIME_NEVER: not at all */
   int epoll;
-  int end_fd; /* sockets of allocations have descriptors below this */
+  int end_fd; /* sockets of allocations, and clients' connections, have descriptors below this */
 };
 
 /* The last descriptors are left to what keeps a full relay alive: its portal, health checks, metrics. New descriptors are always the
@@ -154,6 +154,16 @@ int event_glue_start(event_glue *glue, fzr_udp *udp)
     return -1;
   arm(glue, monotonic_now());
   return 0;
+}
+
+void event_glue_follow(event_glue *glue)
+{
+  arm(glue, monotonic_now());
+}
+
+int event_glue_end_fd(const event_glue *glue)
+{
+  return glue->end_fd;
 }
 
 void event_glue_free(event_glue *glue)

@@ -16,6 +16,10 @@ event_glue *event_glue_new(struct event_base *base);
 void event_glue_configure(event_glue *glue, fzr_udp_config *config);
 /* Serves |udp| from now on: readiness and deadlines. Returns 0 or -1. */
 int event_glue_start(event_glue *glue, fzr_udp *udp);
+/* The driver had input by another adapter: its deadline may be another one. */
+void event_glue_follow(event_glue *glue);
+/* Descriptors that are for clients are below this. */
+int event_glue_end_fd(const event_glue *glue);
 /* Frees it; after fzr_udp_free. */
 void event_glue_free(event_glue *glue);
 

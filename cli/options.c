@@ -360,6 +360,11 @@ static bool other_format(const options *o)
   return o->log_format != LOG_FORMAT_GOOGLE_CLOUD;
 }
 
+static bool no_streams(const options *o)
+{
+  return !o->tcp_listen_port;
+}
+
 static bool no_xdp(const options *o)
 {
   return o->xdp.mode == XDP_MODE_OFF;
@@ -403,6 +408,8 @@ static const struct {
     {{"--strict-address-family", "--relay-mode is channels"}, channels_alone},
     {{"--max-allocations-per-user", "--replace-allocation is not no"}, options_replace},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
+    {{"--max-connections-per-prefix", "--tcp-listen-port is not set"}, no_streams},
+    {{"--max-queue-per-connection", "--tcp-listen-port is not set"}, no_streams},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},
     {{"--xdp-route", "--xdp is off"}, no_xdp},
     {{"--ebpf-attach-mode", "--ebpf-offloading is not set"}, no_offloading},

@@ -16,7 +16,7 @@
 
 #define OPTIONS_ERROR_MAX 512
 #define MAX_PEER_RULES    256
-#define MAX_IDLE_OPTIONS  30
+#define MAX_IDLE_OPTIONS  32
 #define SALT_MAX          500 /* bytes */
 
 /* What the program is to do: the relay, or a sub-command, which the first word says. */
@@ -45,6 +45,7 @@ typedef struct options {
   fzr_addr bind_ip4, bind_ip6;
   bool any_ip4, any_ip6; /* the wildcard was asked for: relay from whichever address the routes choose */
   uint16_t listen_port, lowest_port, highest_port;
+  uint16_t tcp_listen_port; /* 0: none */
   const char *token;
   bool token_from_argument;
   const char *token_oddity; /* what looks wrong about it; NULL: nothing */
@@ -84,6 +85,9 @@ typedef struct options {
   uint32_t alternate_over;
   uint64_t max_bandwidth_per_allocation;
   uint32_t unauthenticated_rate;
+  uint32_t max_connections_per_prefix; /* 0: no limit */
+  uint32_t max_queue_per_connection;   /* bytes */
+  uint64_t connection_idle_seconds;    /* hidden, for tests */
   uint64_t max_partition_seconds;
   uint64_t heartbeat_seconds;
   uint64_t shutdown_seconds;   /* UINT64_MAX: no limit */

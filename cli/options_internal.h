@@ -69,7 +69,7 @@ void command_list(char *out, size_t cap);
 bool makes_url(const options *o);
 
 /* options_table.c */
-#define MAX_OPTIONS 64
+#define MAX_OPTIONS 80
 extern const option_spec option_specs[];
 extern const size_t option_spec_count;
 

@@ -44,6 +44,11 @@ static const char *set_listen_port(options *o, const char *t)
   return value_port(&o->listen_port, t, 0);
 }
 
+static const char *set_tcp_port(options *o, const char *t)
+{
+  return value_port(&o->tcp_listen_port, t, 1);
+}
+
 static const char *set_lowest_port(options *o, const char *t)
 {
   return value_port(&o->lowest_port, t, 1);
@@ -280,6 +285,25 @@ static const char *set_rate(options *o, const char *t)
   return value_u32(&o->unauthenticated_rate, t, "answers a second, up to 4294967294, 0 for no limit");
 }
 
+static const char *set_max_connections(options *o, const char *t)
+{
+  return value_u32(&o->max_connections_per_prefix, t, "a number up to 4294967294, 0 for no limit");
+}
+
+static const char *set_max_queue(options *o, const char *t)
+{
+  uint64_t value;
+  if (!value_number(t, 2048, 64u << 20, &value))
+    return "bytes, from 2048 to 67108864";
+  o->max_queue_per_connection = (uint32_t)value;
+  return NULL;
+}
+
+static const char *set_connection_idle(options *o, const char *t)
+{
+  return value_duration(&o->connection_idle_seconds, t, 1);
+}
+
 static const char *set_partition(options *o, const char *t)
 {
   return value_duration(&o->max_partition_seconds, t, 1);
@@ -434,6 +458,8 @@ const option_spec option_specs[] = {
     {"listen-port", NULL, "LISTEN_PORT", "PORT", "3478", NULL, set_listen_port, GROUP_NETWORK, false,
      "UDP port for STUN and TURN; 0 takes a free one and logs it", AND_CREDENTIALS,
      "the relay's UDP port, for --format url and webrtc"},
+    {"tcp-listen-port", NULL, "TCP_LISTEN_PORT", "PORT", NULL, "none", set_tcp_port, GROUP_NETWORK, false,
+     "TCP port for clients whose networks let no UDP out; 3478 is usual"},
     {"lowest-port", NULL, "LOWEST_PORT", "PORT", "49152", NULL, set_lowest_port, GROUP_NETWORK, false,
      "first port of the range for allocations"},
     {"highest-port", NULL, "HIGHEST_PORT", "PORT", "65535", NULL, set_highest_port, GROUP_NETWORK, false,
@@ -528,6 +554,11 @@ const option_spec option_specs[] = {
      "server, one of each family; repeatable, in the variable separated by commas"},
     {"alternate-over", NULL, "ALTERNATE_OVER", "N", "0", NULL, set_alternate_over, GROUP_LIMITS, false,
      "from how many allocations on they are sent there, too; 0: only then"},
+    {"max-connections-per-prefix", NULL, "MAX_CONNECTIONS_PER_PREFIX", "N", "1024", NULL, set_max_connections,
+     GROUP_LIMITS, false, "connections over TCP that one /24 or /48 may have; 0 is no limit"},
+    {"max-queue-per-connection", NULL, "MAX_QUEUE_PER_CONNECTION", "BYTES", "262144", NULL, set_max_queue,
+     GROUP_LIMITS, false,
+     "what may wait for a client that takes it too slowly over TCP; then the oldest message is dropped"},
     {"shutdown-timeout", NULL, "SHUTDOWN_TIMEOUT", "TIME", NULL, "no limit", set_shutdown, GROUP_LIMITS,
      false,
      "how long a shutdown waits for the last allocation; it ends, too, when nothing was relayed for 60 s"},
@@ -579,6 +610,7 @@ const option_spec option_specs[] = {
      "text, json, url, or webrtc: the iceServers of a page", ONLY_CREDENTIALS},
     {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
     {"drain-idle", NULL, NULL, "TIME", "60s", NULL, set_drain_idle, GROUP_OTHER, false, NULL},
+    {"connection-idle", NULL, NULL, "TIME", "30s", NULL, set_connection_idle, GROUP_OTHER, false, NULL},
     {"disable-gso", NULL, NULL, NULL, NULL, NULL, set_disable_gso, GROUP_OTHER, false, NULL},
     {"send-buffer", NULL, NULL, "N", NULL, NULL, set_send_buffer, GROUP_OTHER, false, NULL},
 };

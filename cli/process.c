@@ -73,7 +73,9 @@ uint64_t process_spare(uint64_t limit)
 void process_raise_descriptors(const options *o, unsigned workers)
 {
   struct rlimit limit;
+  /* Of an allocation: a socket for each family, and the connection of its client if that is on TCP. */
   const uint64_t families = (o->public_ip4.family ? 1u : 0u) + (o->public_ip6.family ? 1u : 0u);
+  const uint64_t each = families + (o->tcp_listen_port ? 1u : 0u);
   const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
   if (!families || getrlimit(RLIMIT_NOFILE, &limit))
     return;
@@ -81,7 +83,7 @@ void process_raise_descriptors(const options *o, unsigned workers)
   if (setrlimit(RLIMIT_NOFILE, &limit))
     getrlimit(RLIMIT_NOFILE, &limit);
   const uint64_t own = OWN + (uint64_t)PER_WORKER * workers;
-  const uint64_t needed = ports * families + PROCESS_SPARE + own;
+  const uint64_t needed = ports * each + PROCESS_SPARE + own;
   if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed)
     return;
   const uint64_t have = limit.rlim_cur, others = process_spare(have) + own;
@@ -89,7 +91,7 @@ void process_raise_descriptors(const options *o, unsigned workers)
   log_warn("relay",
            "The limit of %" PRIu64 " open files allows for about %" PRIu64 " allocations of the %" PRIu64
            " in the port range: raise it (ulimit -Hn, LimitNOFILE=) to at least %" PRIu64,
-           have, sockets / families, ports, needed);
+           have, sockets / each, ports, needed);
 }
 
 void process_step_back(void)

@@ -7,6 +7,7 @@
 #include "event_glue.h"
 #include "log/log.h"
 #include "process.h"
+#include "worker_streams.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,7 +43,9 @@ struct worker {
   struct event_base *base;
   event_glue *glue;
   fzr_engine *engine;
+  fzr_driver *driver;
   fzr_udp *udp;
+  streams *streams; /* NULL: UDP alone */
   struct event *wake;
   struct event *wallclock;
   int wake_fd;
@@ -202,6 +205,8 @@ static void make_snapshot(worker *w)
   pthread_mutex_unlock(&w->lock);
   metrics_worker stats = {.udp = socket_stats(w)};
   fzr_engine_stats(w->engine, &stats.engine);
+  if (w->streams)
+    streams_stats(w->streams, stats.streams);
   notice_gso(w, &stats.udp);
   if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu) == 0)
     stats.cpu_ns = (uint64_t)cpu.tv_sec * FZR_SECOND + (uint64_t)cpu.tv_nsec;
@@ -321,14 +326,29 @@ static void explain(const worker_config *c, int result, int sys_errno, char *err
              addr6, sys_errno ? strerror(sys_errno) : fzr_strerror(result));
 }
 
+static int start_streams(worker *w, const worker_config *c, char *error)
+{
+  const worker_streams_config config = {.options = c->options,
+                                        .base = w->base,
+                                        .glue = w->glue,
+                                        .driver = w->driver,
+                                        .udp = w->udp,
+                                        .prefixes = c->prefixes,
+                                        .shared = c->count > 1,
+                                        .first = !c->first};
+  return worker_streams_new(&config, &w->streams, error);
+}
+
 /* Makes the engine and joins it to sockets and loop. Returns 0, or -1 with one line in |error|. */
 static int start_engine(worker *w, const worker_config *c, char *error)
 {
   int result = new_engine(w, c);
   if (!result) {
     set_wallclock(w);
-    result = fzr_udp_attach(w->udp, w->engine);
+    result = fzr_driver_new(w->engine, NULL, &w->driver);
   }
+  if (!result)
+    result = fzr_udp_attach_to(w->udp, w->driver);
   if (result == FZR_ERR_IO) {
     snprintf(error, OPTIONS_ERROR_MAX,
              "can't list the addresses of this host, which clients must not reach: %s", strerror(errno));
@@ -338,7 +358,7 @@ static int start_engine(worker *w, const worker_config *c, char *error)
     result = FZR_ERR_IO;
   if (result)
     snprintf(error, OPTIONS_ERROR_MAX, "can't make a relay engine: %s", fzr_strerror(result));
-  return result ? -1 : 0;
+  return result ? -1 : start_streams(w, c, error);
 }
 
 worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
@@ -457,7 +477,9 @@ void worker_free(worker *w)
     command(w, COMMAND_STOP);
     pthread_join(w->thread, NULL);
   }
+  streams_free(w->streams);
   fzr_udp_free(w->udp);
+  fzr_driver_free(w->driver);
   fzr_engine_free(w->engine);
   if (w->wake)
     event_free(w->wake);

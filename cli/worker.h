@@ -5,6 +5,7 @@
 
 #include "logins.h"
 #include "offloads.h"
+#include "stream/prefixes.h"
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
 
@@ -15,6 +16,7 @@ typedef struct worker_config {
   const logins *logins;  /* for as long as worker_new takes */
   uint32_t max_channels; /* of all workers */
   fzr_shared *shared;
+  stream_prefixes *prefixes; /* of all workers */
   unsigned index;
   unsigned count;        /* of all workers: limits per relay are divided by it */
   worker *first;         /* whose listen port to share; NULL for the first worker */

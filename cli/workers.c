@@ -14,6 +14,7 @@
 
 struct workers {
   fzr_shared *shared;
+  stream_prefixes *prefixes;
   unsigned count;
   worker **each;
   metrics_worker *snapshot;
@@ -88,6 +89,7 @@ static int start_all(workers *all, const options *o, const logins *first, const 
     const worker_config config = {.options = o,
                                   .logins = first,
                                   .shared = all->shared,
+                                  .prefixes = all->prefixes,
                                   .max_channels = max_channels,
                                   .index = i,
                                   .count = all->count,
@@ -118,8 +120,9 @@ workers *workers_start(const options *o, const logins *first, const uint16_t own
     all->count = workers_count(o);
     all->each = calloc(all->count, sizeof(worker *));
     all->snapshot = calloc(all->count, sizeof *all->snapshot);
+    all->prefixes = stream_prefixes_new(o->max_connections_per_prefix);
   }
-  if (!all || !all->each || !all->snapshot ||
+  if (!all || !all->each || !all->snapshot || !all->prefixes ||
       fzr_shared_new(o->lowest_port, o->highest_port, NULL, &all->shared)) {
     snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
     workers_free(all);
@@ -130,6 +133,8 @@ workers *workers_start(const options *o, const logins *first, const uint16_t own
     return NULL;
   }
   log_info("relay", "Listening for incoming traffic on UDP port %u", worker_listen_port(all->each[0]));
+  if (o->tcp_listen_port)
+    log_info("relay", "Listening for clients on TCP port %u", o->tcp_listen_port);
   log_listening(all, o, &o->public_ip4, &o->bind_ip4);
   log_listening(all, o, &o->public_ip6, &o->bind_ip6);
   return all;
@@ -186,6 +191,7 @@ void workers_free(workers *all)
     worker_free(all->each[i]);
   offloads_close(&all->offloads);
   fzr_shared_free(all->shared);
+  stream_prefixes_free(all->prefixes);
   free(all->each);
   free(all->snapshot);
   free(all);

@@ -65,11 +65,26 @@ static void add_worker(metrics_totals *t, const metrics_worker *w)
   t->dropped[FZR_DROP_ANSWER_WOULD_WAIT] += w->udp.answers_dropped;
 }
 
+static void add_streams(metrics_totals *t, const stream_stats *from)
+{
+  for (unsigned i = 0; i < STREAM_KINDS; i++) {
+    stream_stats *to = &t->streams[i];
+    to->connections += from[i].connections;
+    to->accepted += from[i].accepted;
+    to->dropped += from[i].dropped;
+    to->queued_bytes += from[i].queued_bytes;
+    add_array(to->ended, from[i].ended, STREAM_ENDS);
+    t->dropped[FZR_DROP_SEND_QUEUE_FULL] += from[i].dropped;
+  }
+}
+
 void metrics_add_up(const metrics_snapshot *s, metrics_totals *t)
 {
   memset(t, 0, sizeof *t);
-  for (size_t i = 0; i < s->worker_count; i++)
+  for (size_t i = 0; i < s->worker_count; i++) {
     add_worker(t, &s->workers[i]);
+    add_streams(t, s->workers[i].streams);
+  }
 }
 
 const offload_stats *metrics_same_offload(const metrics_snapshot *s, const offload_stats *stats)

@@ -4,12 +4,14 @@
 #define TELEMETRY_METRICS_H
 
 #include "common/offload.h"
+#include "common/stream_stats.h"
 #include "firezone_relay/firezone_relay.h"
 #include "firezone_relay/udp.h"
 
 typedef struct metrics_worker {
   fzr_stats engine;
   fzr_udp_stats udp;
+  stream_stats streams[STREAM_KINDS];
   uint64_t cpu_ns; /* its thread has used; 0 where that is not known */
 } metrics_worker;
 
@@ -52,6 +54,7 @@ typedef struct metrics_totals {
   uint64_t dropped[FZR_DROP_REASONS]; /* the adapter's own reasons included */
   uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
   uint64_t memory_refusals[2];
+  stream_stats streams[STREAM_KINDS];
 } metrics_totals;
 
 /* A label for fzr_stats.indications. */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_METRICS    (44u + OFFLOADS_MAX * OFFLOAD_FIGURES)
+#define MAX_METRICS    (50u + OFFLOADS_MAX * OFFLOAD_FIGURES)
 #define NAME_MAX_BYTES 96u
 #define MAX_ATTRIBUTES 3u
 
@@ -335,6 +335,34 @@ static void add_indications(builder *b)
                 metrics_indication(i));
 }
 
+static void add_streams(builder *b)
+{
+  const family open = add_family(b, UP_DOWN, "relay.stream.connections", "{connection}",
+                                 "Clients' connections that are open now", STREAM_KINDS);
+  const family accepted = add_family(b, COUNTER, "relay.stream.connections.accepted", "{connection}",
+                                     "Clients' connections that came", STREAM_KINDS);
+  const family ended = add_family(b, COUNTER, "relay.stream.connections.ended", "{connection}",
+                                  "Clients' connections that ended, or were closed at once",
+                                  (size_t)STREAM_KINDS * STREAM_ENDS);
+  const family dropped = add_family(b, COUNTER, "relay.stream.dropped.messages", "{message}",
+                                    "Messages that clients took too slowly", STREAM_KINDS);
+  const family queued = add_family(b, UP_DOWN, "relay.stream.queue.bytes", "By",
+                                   "Bytes that wait for clients' connections to take them", STREAM_KINDS);
+  for (unsigned k = 0; k < STREAM_KINDS; k++) {
+    const stream_stats *s = &b->now.streams[k], *then = &b->before.streams[k];
+    const char *kind = stream_kind_name(k);
+    with_string(b, add_number(b, &open, s->connections, 0), "transport", kind);
+    with_string(b, add_number(b, &accepted, s->accepted, then->accepted), "transport", kind);
+    with_string(b, add_number(b, &dropped, s->dropped, then->dropped), "transport", kind);
+    with_string(b, add_number(b, &queued, s->queued_bytes, 0), "transport", kind);
+    for (unsigned i = 0; i < STREAM_ENDS; i++) {
+      Otlp__NumberPoint *p = add_number(b, &ended, s->ended[i], then->ended[i]);
+      with_string(b, p, "transport", kind);
+      with_string(b, p, "reason", stream_end_name(i));
+    }
+  }
+}
+
 static void add_memory_refusals(builder *b)
 {
   const family f = add_family(b, COUNTER, "relay.memory_refusals", "{request}",
@@ -416,6 +444,7 @@ static void add_all(builder *b, const char *version)
   add_offloads(b);
   add_dropped(b);
   add_memory_refusals(b);
+  add_streams(b);
   add_workers(b);
   add_single(b, GAUGE, "relay.portal_connected", "", "1 while the relay is joined to its portal",
              s->portal_connected, 0);

@@ -152,6 +152,33 @@ static void indications(struct evbuffer *out, const metrics_totals *t)
         t->indications[i]);
 }
 
+static void streams(struct evbuffer *out, const metrics_totals *t)
+{
+  head(out, "relay_stream_connections", "gauge", "Clients' connections that are open now, by transport.");
+  for (unsigned k = 0; k < STREAM_KINDS; k++)
+    put(out, "relay_stream_connections{transport=\"%s\"} %" PRIu64 "\n", stream_kind_name(k),
+        t->streams[k].connections);
+  head(out, "relay_stream_connections_accepted_total", "counter", "Clients' connections that came.");
+  for (unsigned k = 0; k < STREAM_KINDS; k++)
+    put(out, "relay_stream_connections_accepted_total{transport=\"%s\"} %" PRIu64 "\n", stream_kind_name(k),
+        t->streams[k].accepted);
+  head(out, "relay_stream_connections_ended_total", "counter",
+       "Clients' connections that ended, or were closed at once, by reason.");
+  for (unsigned k = 0; k < STREAM_KINDS; k++)
+    for (unsigned i = 0; i < STREAM_ENDS; i++)
+      put(out, "relay_stream_connections_ended_total{transport=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
+          stream_kind_name(k), stream_end_name(i), t->streams[k].ended[i]);
+  head(out, "relay_stream_dropped_messages_total", "counter",
+       "Messages that clients took too slowly; relay_dropped_packets_total counts them, too.");
+  for (unsigned k = 0; k < STREAM_KINDS; k++)
+    put(out, "relay_stream_dropped_messages_total{transport=\"%s\"} %" PRIu64 "\n", stream_kind_name(k),
+        t->streams[k].dropped);
+  head(out, "relay_stream_queue_bytes", "gauge", "Bytes that wait for clients' connections to take them.");
+  for (unsigned k = 0; k < STREAM_KINDS; k++)
+    put(out, "relay_stream_queue_bytes{transport=\"%s\"} %" PRIu64 "\n", stream_kind_name(k),
+        t->streams[k].queued_bytes);
+}
+
 static void memory_refusals(struct evbuffer *out, const metrics_totals *t)
 {
   head(out, "relay_memory_refusals_total", "counter",
@@ -210,6 +237,7 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
   offload_figures(out, s);
   dropped(out, &t);
   memory_refusals(out, &t);
+  streams(out, &t);
   workers(out, s);
   single(out, "relay_portal_connected", "gauge", s->portal_connected,
          "1 while the relay is joined to its portal, 0 while not, or if it is standalone.");

@@ -23,9 +23,10 @@ CLI = {
     "grpc": ("common", "net"),
     "http": ("common", "log"),
     "portal": ("common", "log", "net"),
+    "stream": ("common", "log"),
     "telemetry": ("common", "log", "net", "grpc", "http"),
     "xdp": ("common", "log", "net"),
-    "": ("common", "log", "net", "http", "portal", "telemetry", "xdp"),
+    "": ("common", "log", "net", "http", "portal", "stream", "telemetry", "xdp"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

@@ -22,6 +22,7 @@ import (
 
 type options struct {
 	server, user, password, realm string
+	transport                     string
 	peers                         []string
 	packets                       int
 	seed                          int64
@@ -89,8 +90,20 @@ func count(relayed net.PacketConn, peers []net.Addr, o options) error {
 	return nil
 }
 
+// connect opens what the client talks on.
+func connect(o options) (net.PacketConn, error) {
+	if o.transport == "udp" {
+		return net.ListenPacket("udp4", "127.0.0.1:0")
+	}
+	conn, err := net.Dial(o.transport, o.server)
+	if err != nil {
+		return nil, err
+	}
+	return turn.NewSTUNConn(conn), nil
+}
+
 func run(o options) error {
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	conn, err := connect(o)
 	if err != nil {
 		return err
 	}
@@ -140,6 +153,7 @@ func main() {
 	var peers string
 	var clients int
 	flag.StringVar(&o.server, "server", "", "address of the TURN server")
+	flag.StringVar(&o.transport, "transport", "udp", "udp or tcp")
 	flag.StringVar(&o.user, "user", "", "user name")
 	flag.StringVar(&o.password, "password", "", "password")
 	flag.StringVar(&o.realm, "realm", "firezone", "realm")

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients on streams come to, in figures: counters since the start, and gauges of now. */
+#ifndef COMMON_STREAM_STATS_H
+#define COMMON_STREAM_STATS_H
+
+#include <stdint.h>
+
+/* What clients' connections are, in the order of their figures. */
+enum stream_kind { STREAM_TCP, STREAM_KINDS };
+
+/* Why a connection ended, or was not even taken. */
+enum stream_end {
+  STREAM_END_CLIENT,      /* the client closed it */
+  STREAM_END_ERROR,       /* the system says that it is broken */
+  STREAM_END_NO_MESSAGE,  /* what came is neither STUN nor ChannelData */
+  STREAM_END_TOO_LONG,    /* a message is over its limit */
+  STREAM_END_IDLE,        /* no allocation, and no message for too long */
+  STREAM_END_PREFIX,      /* its prefix has as many as it may have */
+  STREAM_END_DESCRIPTORS, /* none is left for it */
+  STREAM_END_MEMORY,      /* none is left for it */
+  STREAM_ENDS
+};
+
+typedef struct stream_stats {
+  uint64_t connections; /* now */
+  uint64_t accepted;
+  uint64_t ended[STREAM_ENDS];
+  uint64_t dropped;      /* messages to clients that take them too slowly */
+  uint64_t queued_bytes; /* that wait now */
+} stream_stats;
+
+/* Values of labels. */
+static inline const char *stream_kind_name(unsigned kind)
+{
+  return kind == STREAM_TCP ? "tcp" : "unknown";
+}
+
+static inline const char *stream_end_name(unsigned end)
+{
+  static const char *const names[STREAM_ENDS] = {
+      [STREAM_END_CLIENT] = "client",
+      [STREAM_END_ERROR] = "error",
+      [STREAM_END_NO_MESSAGE] = "no_message",
+      [STREAM_END_TOO_LONG] = "too_long",
+      [STREAM_END_IDLE] = "idle",
+      [STREAM_END_PREFIX] = "prefix_full",
+      [STREAM_END_DESCRIPTORS] = "no_descriptor",
+      [STREAM_END_MEMORY] = "no_memory",
+  };
+  return end < STREAM_ENDS ? names[end] : "unknown";
+}
+
+#endif

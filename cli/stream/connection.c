@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One client's connection: what comes of it goes through the driver, and what waits for it is written. */
+#include "common/clock.h"
+#include "stream/internal.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Packets that are handed to the driver at once. */
+#define BATCH 64u
+/* A client has said who it is with less; before that, nobody's longer messages are kept. */
+#define STRANGER_LIMIT 4096u
+/* Bytes for peers that may wait while more is read of who sends them. */
+#define UDP_QUEUE_HIGH 65536u
+
+static uint64_t udp_queued(const streams *s)
+{
+  fzr_udp_stats stats;
+  fzr_udp_get_stats(s->config.udp, &stats);
+  return stats.queued_bytes;
+}
+
+static enum stream_end end_of(enum fzr_drop_reason reason)
+{
+  return reason == FZR_DROP_TOO_LARGE ? STREAM_END_TOO_LONG : STREAM_END_NO_MESSAGE;
+}
+
+/* Its Allocate may have been among what was relayed. */
+static void look_for_allocation(stream_connection *c)
+{
+  fzr_allocation found;
+  c->allocated =
+      fzr_engine_find_allocation(fzr_driver_engine(c->owner->config.driver), &c->client, &c->server, &found);
+  fzr_stream_set_limit(c->framing, c->allocated ? 0 : STRANGER_LIMIT);
+}
+
+/* Relays the messages that end within the |len| bytes at |data|. Returns whether the stream goes on; *|why| says why not. */
+static bool relay(stream_connection *c, const uint8_t *data, size_t len, enum stream_end *why)
+{
+  const streams *s = c->owner;
+  fzr_pkt pkts[BATCH];
+  fzr_stream_batch batch = {.data = data, .len = len, .out = pkts, .room = BATCH};
+  const fzr_time now = monotonic_now();
+  if (!c->allocated)
+    fzr_stream_set_limit(c->framing, STRANGER_LIMIT);
+  while (batch.len) {
+    const int error = fzr_stream_read(c->framing, &batch);
+    if (batch.written) {
+      c->heard = now;
+      fzr_driver_rx(s->config.driver, FZR_SIDE_CLIENT, pkts, batch.written, now);
+      if (!c->allocated)
+        look_for_allocation(c);
+    }
+    if (error || batch.reason) {
+      *why = error ? STREAM_END_MEMORY : end_of(batch.reason);
+      return false;
+    }
+  }
+  return true;
+}
+
+void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+  stream_connection *c = ctx;
+  streams *s = c->owner;
+  (void)what;
+  const ssize_t n = recv(fd, s->in, sizeof s->in, 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return;
+  enum stream_end why = n < 0 ? STREAM_END_ERROR : STREAM_END_CLIENT;
+  const uint64_t before = udp_queued(s);
+  const bool goes_on = n > 0 && relay(c, s->in, (size_t)n, &why);
+  const uint64_t after = udp_queued(s);
+  if (!goes_on)
+    streams_end(c, why);
+  else if (after > before && after > UDP_QUEUE_HIGH)
+    streams_pause(c);
+  s->config.settled(s->config.settled_ctx);
+}
+
+bool stream_write(stream_connection *c)
+{
+  if (c->blocked)
+    return true;
+  while (stream_queue_len(&c->queue)) {
+    const ssize_t n = send(c->fd, c->queue.data + c->queue.from, stream_queue_len(&c->queue), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && errno != EAGAIN)
+      return false;
+    if (n < 0) {
+      c->blocked = event_add(c->writable, NULL) == 0;
+      return c->blocked;
+    }
+    c->owner->stats[c->kind].queued_bytes -= (uint64_t)n;
+    stream_queue_sent(&c->queue, (size_t)n);
+  }
+  return true;
+}
+
+void stream_on_writable(evutil_socket_t fd, short what, void *ctx)
+{
+  stream_connection *c = ctx;
+  streams *s = c->owner;
+  (void)fd;
+  (void)what;
+  c->blocked = false;
+  if (stream_write(c))
+    return;
+  streams_end(c, STREAM_END_ERROR);
+  s->config.settled(s->config.settled_ctx);
+}

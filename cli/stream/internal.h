@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the adapter share: listeners (accept.c), connections (connection.c), and the adapter that has them (streams.c). */
+#ifndef STREAM_INTERNAL_H
+#define STREAM_INTERNAL_H
+
+#include "firezone_relay/stream.h"
+#include "stream/queue.h"
+#include "stream/streams.h"
+
+/* Bytes that are read at once: one batch for the engine. */
+#define STREAM_READ 65536u
+/* One for each family and kind. */
+#define STREAM_LISTENERS (2 * STREAM_KINDS)
+
+typedef struct stream_connection stream_connection;
+
+/* A list in the order in which members were put into it. */
+typedef struct stream_list {
+  stream_connection *first, *last;
+} stream_list;
+
+struct stream_connection {
+  streams *owner;
+  stream_connection *next_of_hash;
+  stream_connection *before, *after; /* in owner->by_time */
+  stream_connection *next_dirty;
+  stream_connection *next_paused;
+  fzr_addr client, server;
+  uint32_t hash;
+  int fd;
+  enum stream_kind kind;
+  bool allocated;     /* has an allocation, as far as is known */
+  bool dirty;         /* in owner->dirty */
+  bool paused;        /* in owner->paused: not read */
+  bool blocked;       /* the socket takes nothing now: `writable` waits for it */
+  fzr_time looked_at; /* when it was put into by_time */
+  fzr_time heard;     /* when its last message came */
+  struct event *readable, *writable;
+  fzr_stream *framing;
+  stream_queue queue;
+};
+
+typedef struct stream_listener {
+  streams *owner;
+  struct event *ready;
+  struct event *again; /* listens again after a time without descriptors */
+  int fd;              /* -1: none */
+  enum stream_kind kind;
+} stream_listener;
+
+struct streams {
+  streams_config config;
+  stream_listener listeners[STREAM_LISTENERS];
+  size_t listener_count;
+  stream_connection **table; /* by client */
+  uint32_t table_size;       /* a power of two */
+  uint32_t count;            /* of connections */
+  uint64_t key[2];           /* of the hash: clients must not be able to choose a place */
+  stream_connection *found;  /* last, by address; NULL: none */
+  stream_list by_time;       /* all connections, those first that were looked at first */
+  stream_connection *dirty;  /* to be written to */
+  stream_connection *paused; /* not read, while their peers' sockets are full */
+  struct event *flush, *tick, *resume;
+  fzr_time told_prefix; /* when the log was told that a prefix is full; 0: never */
+  stream_stats stats[STREAM_KINDS];
+  uint8_t in[STREAM_READ];
+};
+
+/* ---- streams.c ---- */
+
+/* Takes over |fd|, on which |client| has come. Closes it if that cannot be. */
+void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *client, const fzr_addr *server);
+/* Ends |c| and its allocation. It is gone then. Not from within a call into the driver. */
+void streams_end(stream_connection *c, enum stream_end why);
+/* |c| has something to write in this turn of the loop. */
+void streams_dirty(stream_connection *c);
+/* |c| is not read until the UDP adapter's queues are short. */
+void streams_pause(stream_connection *c);
+
+/* ---- connection.c ---- */
+
+/* The callback of `readable`: reads once, and relays what has come. */
+void stream_on_readable(evutil_socket_t fd, short what, void *ctx);
+/* That of `writable`. */
+void stream_on_writable(evutil_socket_t fd, short what, void *ctx);
+/* Writes what waits, as far as the socket takes it. Returns false if the connection is broken: it is to be ended. */
+bool stream_write(stream_connection *c);
+
+#endif

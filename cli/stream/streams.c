@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stream/streams.h"
+
+#include "common/clock.h"
+#include "firezone_relay/socket.h"
+#include "log/log.h"
+#include "stream/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define TABLE_MIN 256u
+#define TICK_MS   250u
+/* How often a connection is looked at within the time that it may be idle. */
+#define LOOKS 8u
+/* How often those that are paused are looked at. */
+#define RESUME_MS 5u
+/* Bytes for peers that may wait when they are read again. */
+#define UDP_QUEUE_LOW 16384u
+#define TELL_EVERY    (60 * FZR_SECOND)
+
+/* ---- the table ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+  h = (h ^ v) * 0x9e3779b97f4a7c15u;
+  return h ^ h >> 32;
+}
+
+static uint32_t hash_of(const streams *s, const fzr_addr *client)
+{
+  uint64_t words[3] = {0};
+  memcpy(words, client->ip, sizeof client->ip);
+  words[2] = (uint64_t)client->scope_id << 32 | (uint64_t)client->port << 16 | (uint64_t)client->family << 8 |
+             client->transport;
+  uint64_t h = s->key[0];
+  for (unsigned i = 0; i < 3; i++)
+    h = mix(h, words[i] ^ s->key[1]);
+  return (uint32_t)h;
+}
+
+static stream_connection **place_of(const streams *s, uint32_t hash)
+{
+  return &s->table[hash & (s->table_size - 1)];
+}
+
+static stream_connection *look_up(streams *s, const fzr_addr *client)
+{
+  if (s->found && fzr_addr_equal(&s->found->client, client))
+    return s->found;
+  const uint32_t hash = hash_of(s, client);
+  for (stream_connection *c = *place_of(s, hash); c; c = c->next_of_hash)
+    if (c->hash == hash && fzr_addr_equal(&c->client, client))
+      return s->found = c;
+  return NULL; /* it has gone, and its allocation is about to */
+}
+
+/* Twice as many places. Without memory chains become longer. */
+static void grow(streams *s)
+{
+  const uint32_t size = s->table_size * 2;
+  stream_connection **old = s->table, **table = calloc(size, sizeof(stream_connection *));
+  if (!table)
+    return;
+  const uint32_t old_size = s->table_size;
+  s->table = table;
+  s->table_size = size;
+  for (uint32_t i = 0; i < old_size; i++)
+    for (stream_connection *c = old[i], *next; c; c = next) {
+      next = c->next_of_hash;
+      c->next_of_hash = *place_of(s, c->hash);
+      *place_of(s, c->hash) = c;
+    }
+  free(old);
+}
+
+static void enter(streams *s, stream_connection *c)
+{
+  if (s->count == s->table_size)
+    grow(s);
+  s->count++;
+  c->hash = hash_of(s, &c->client);
+  c->next_of_hash = *place_of(s, c->hash);
+  *place_of(s, c->hash) = c;
+}
+
+static void leave(streams *s, const stream_connection *c)
+{
+  stream_connection **at = place_of(s, c->hash);
+  while (*at != c)
+    at = &(*at)->next_of_hash;
+  *at = c->next_of_hash;
+  s->count--;
+  if (s->found == c)
+    s->found = NULL;
+}
+
+/* ---- lists ---- */
+
+static void append_by_time(streams *s, stream_connection *c, fzr_time now)
+{
+  c->looked_at = now;
+  c->after = NULL;
+  c->before = s->by_time.last;
+  if (c->before)
+    c->before->after = c;
+  else
+    s->by_time.first = c;
+  s->by_time.last = c;
+}
+
+static void leave_by_time(streams *s, const stream_connection *c)
+{
+  if (c->before)
+    c->before->after = c->after;
+  else
+    s->by_time.first = c->after;
+  if (c->after)
+    c->after->before = c->before;
+  else
+    s->by_time.last = c->before;
+}
+
+void streams_dirty(stream_connection *c)
+{
+  streams *s = c->owner;
+  if (c->dirty)
+    return;
+  if (!s->dirty)
+    event_active(s->flush, 0, 0);
+  c->dirty = true;
+  c->next_dirty = s->dirty;
+  s->dirty = c;
+}
+
+void streams_pause(stream_connection *c)
+{
+  streams *s = c->owner;
+  const struct timeval soon = {0, (suseconds_t)RESUME_MS * 1000};
+  if (c->paused || event_del(c->readable))
+    return;
+  if (!s->paused && event_add(s->resume, &soon)) {
+    event_add(c->readable, NULL);
+    return;
+  }
+  c->paused = true;
+  c->next_paused = s->paused;
+  s->paused = c;
+}
+
+/* ---- what the driver calls ---- */
+
+static void put(stream_connection *c, const struct iovec *parts, size_t count)
+{
+  stream_stats *stats = &c->owner->stats[c->kind];
+  const size_t before = stream_queue_len(&c->queue);
+  stats->dropped += stream_queue_put(&c->queue, parts, count, c->owner->config.queue_bytes);
+  stats->queued_bytes += stream_queue_len(&c->queue) - before;
+  streams_dirty(c);
+}
+
+static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now)
+{
+  streams *s = io;
+  (void)now;
+  for (size_t i = 0; i < n; i++) {
+    const fzr_verdict *v = &verdicts[i];
+    stream_connection *c = v->action == FZR_ACT_FORWARD ? look_up(s, &v->to) : NULL;
+    for (uint16_t k = 0; c && k < v->count; k++) {
+      struct iovec parts[FZR_DATAGRAM_IOVECS];
+      const size_t count = fzr_verdict_iovecs(v, k, parts);
+      put(c, parts, count);
+    }
+  }
+}
+
+static void transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time now)
+{
+  streams *s = io;
+  (void)now;
+  for (size_t i = 0; i < n; i++) {
+    const struct iovec part = {(void *)(uintptr_t)answers[i].data, answers[i].len};
+    stream_connection *c = look_up(s, &answers[i].to);
+    if (c)
+      put(c, &part, 1);
+  }
+}
+
+/* ---- connections ---- */
+
+static void free_connection(stream_connection *c)
+{
+  if (c->readable)
+    event_free(c->readable);
+  if (c->writable)
+    event_free(c->writable);
+  fzr_stream_free(c->framing);
+  stream_queue_clear(&c->queue);
+  close(c->fd);
+  free(c);
+}
+
+/* A prefix that has all that it may have is somebody's attack, or the way out of many users. */
+static void tell_prefix_full(streams *s, const fzr_addr *client)
+{
+  const fzr_time now = monotonic_now();
+  if (s->told_prefix && now - s->told_prefix < TELL_EVERY)
+    return;
+  s->told_prefix = now;
+  const log_field field = {"client", LOG_ADDR, {.addr = client}};
+  log_write(FZR_LOG_WARN, "relay",
+            "Connections are closed at once: the client's network has as many as "
+            "--max-connections-per-prefix allows",
+            &field, 1);
+}
+
+static stream_connection *new_connection(streams *s, int fd, const fzr_addr *client, const fzr_addr *server)
+{
+  stream_connection *c = calloc(1, sizeof *c);
+  if (!c)
+    return NULL;
+  c->owner = s;
+  c->fd = fd;
+  c->client = *client;
+  c->server = *server;
+  c->readable = event_new(s->config.base, fd, EV_READ | EV_PERSIST, stream_on_readable, c);
+  c->writable = event_new(s->config.base, fd, EV_WRITE, stream_on_writable, c);
+  if (c->readable && c->writable && !fzr_stream_new(client, server, NULL, &c->framing) &&
+      !event_add(c->readable, NULL))
+    return c;
+  c->fd = -1; /* it is the caller's */
+  free_connection(c);
+  return NULL;
+}
+
+void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *client, const fzr_addr *server)
+{
+  stream_stats *stats = &s->stats[kind];
+  enum stream_end why = STREAM_END_MEMORY;
+  stats->accepted++;
+  if (fd >= s->config.end_fd) {
+    why = STREAM_END_DESCRIPTORS;
+  } else if (!stream_prefixes_enter(s->config.prefixes, client)) {
+    why = STREAM_END_PREFIX;
+    tell_prefix_full(s, client);
+  } else {
+    stream_connection *c = new_connection(s, fd, client, server);
+    if (c) {
+      const fzr_time now = monotonic_now();
+      c->kind = kind;
+      c->heard = now;
+      stats->connections++;
+      enter(s, c);
+      append_by_time(s, c, now);
+      return;
+    }
+    stream_prefixes_leave(s->config.prefixes, client);
+  }
+  stats->ended[why]++;
+  close(fd);
+}
+
+static void tell_end(const stream_connection *c, enum stream_end why)
+{
+  const log_field fields[] = {{"client", LOG_ADDR, {.addr = &c->client}},
+                              {"transport", LOG_STR, {.str = stream_kind_name(c->kind)}},
+                              {"reason", LOG_STR, {.str = stream_end_name(why)}}};
+  if (log_enabled(FZR_LOG_DEBUG, "relay"))
+    log_write(FZR_LOG_DEBUG, "relay", "Connection closed", fields, sizeof fields / sizeof *fields);
+}
+
+/* Takes |c| out of the list that begins at |*at|, which is linked by the member at |offset|. */
+static void unlink_from(stream_connection **at, stream_connection *c, size_t offset)
+{
+  while (*at && *at != c)
+    at = (stream_connection **)((char *)*at + offset);
+  if (*at)
+    *at = *(stream_connection **)((char *)c + offset);
+}
+
+void streams_end(stream_connection *c, enum stream_end why)
+{
+  streams *s = c->owner;
+  stream_stats *stats = &s->stats[c->kind];
+  tell_end(c, why);
+  /* On a stream an allocation ends with its connection (RFC 8656 section 3.1); without one this does nothing. */
+  fzr_engine_end_allocation(fzr_driver_engine(s->config.driver), &c->client, &c->server, monotonic_now());
+  if (c->dirty)
+    unlink_from(&s->dirty, c, offsetof(stream_connection, next_dirty));
+  if (c->paused)
+    unlink_from(&s->paused, c, offsetof(stream_connection, next_paused));
+  leave(s, c);
+  leave_by_time(s, c);
+  stream_prefixes_leave(s->config.prefixes, &c->client);
+  stats->connections--;
+  stats->ended[why]++;
+  stats->queued_bytes -= stream_queue_len(&c->queue);
+  free_connection(c);
+}
+
+/* ---- the loop ---- */
+
+/* What the packets of this turn have left for clients: one write for each. */
+static void on_flush(evutil_socket_t fd, short what, void *ctx)
+{
+  streams *s = ctx;
+  bool ended = false;
+  (void)fd;
+  (void)what;
+  while (s->dirty) {
+    stream_connection *c = s->dirty;
+    s->dirty = c->next_dirty;
+    c->dirty = false;
+    if (stream_write(c))
+      continue;
+    streams_end(c, STREAM_END_ERROR);
+    ended = true;
+  }
+  if (ended)
+    s->config.settled(s->config.settled_ctx);
+}
+
+/* Looks at those that nobody has looked at for a while: who has no allocation and says nothing has to go. */
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+  streams *s = ctx;
+  const fzr_time now = monotonic_now();
+  fzr_allocation found;
+  (void)fd;
+  (void)what;
+  for (stream_connection *c = s->by_time.first, *after; c && now - c->looked_at >= s->config.idle / LOOKS;
+       c = after) {
+    after = c->after;
+    c->allocated =
+        fzr_engine_find_allocation(fzr_driver_engine(s->config.driver), &c->client, &c->server, &found);
+    if (!c->allocated && now - c->heard >= s->config.idle) {
+      streams_end(c, STREAM_END_IDLE);
+      continue;
+    }
+    leave_by_time(s, c);
+    append_by_time(s, c, now);
+  }
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *ctx)
+{
+  streams *s = ctx;
+  fzr_udp_stats stats;
+  const struct timeval soon = {0, (suseconds_t)RESUME_MS * 1000};
+  (void)fd;
+  (void)what;
+  fzr_udp_get_stats(s->config.udp, &stats);
+  if (stats.queued_bytes > UDP_QUEUE_LOW && event_add(s->resume, &soon) == 0)
+    return;
+  while (s->paused) {
+    stream_connection *c = s->paused;
+    s->paused = c->next_paused;
+    c->paused = false;
+    event_add(c->readable, NULL);
+  }
+}
+
+/* ---- life ---- */
+
+streams *streams_new(const streams_config *config)
+{
+  const struct timeval every = {0, (suseconds_t)TICK_MS * 1000};
+  fzr_io_ops ops = fzr_io_ops_init();
+  streams *s = calloc(1, sizeof *s);
+  if (!s)
+    return NULL;
+  s->config = *config;
+  s->table_size = TABLE_MIN;
+  s->table = calloc(TABLE_MIN, sizeof(stream_connection *));
+  s->flush = event_new(config->base, -1, 0, on_flush, s);
+  s->tick = event_new(config->base, -1, EV_PERSIST, on_tick, s);
+  s->resume = event_new(config->base, -1, 0, on_resume, s);
+  ops.forward = forward;
+  ops.transmit = transmit;
+  if (s->table && s->flush && s->tick && s->resume && !event_add(s->tick, &every) &&
+      getrandom(s->key, sizeof s->key, 0) == sizeof s->key &&
+      !fzr_driver_add(config->driver, FZR_TRANSPORT_TCP, &ops, s))
+    return s;
+  streams_free(s);
+  return NULL;
+}
+
+void streams_stats(const streams *s, stream_stats out[STREAM_KINDS])
+{
+  memcpy(out, s->stats, sizeof s->stats);
+}
+
+static void free_event(struct event *event)
+{
+  if (event)
+    event_free(event);
+}
+
+void streams_free(streams *s)
+{
+  if (!s)
+    return;
+  fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TCP, s);
+  for (stream_connection *c = s->by_time.first, *after; c; c = after) {
+    after = c->after;
+    streams_end(c, STREAM_END_CLIENT);
+  }
+  for (size_t i = 0; i < s->listener_count; i++) {
+    free_event(s->listeners[i].ready);
+    free_event(s->listeners[i].again);
+    close(s->listeners[i].fd);
+  }
+  free_event(s->flush);
+  free_event(s->tick);
+  free_event(s->resume);
+  free(s->table);
+  free(s);
+}

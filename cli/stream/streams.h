@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The adapter for clients on TCP: their connections, on a libevent loop, beside the adapter for UDP on one driver. One of these belongs to one
+ * thread; what several share is stream_prefixes. */
+#ifndef STREAM_STREAMS_H
+#define STREAM_STREAMS_H
+
+#include "common/stream_stats.h"
+#include "firezone_relay/driver.h"
+#include "firezone_relay/udp.h"
+#include "stream/prefixes.h"
+
+#include <event2/event.h>
+
+typedef struct streams streams;
+
+/* All of it stays the caller's, and must live until streams_free. */
+typedef struct streams_config {
+  struct event_base *base;
+  fzr_driver *driver;
+  const fzr_udp *udp; /* whose queues say whether clients send faster than their peers' sockets take it */
+  void (*settled)(void *ctx); /* there was input: the driver's deadline may be another one */
+  void *settled_ctx;
+  stream_prefixes *prefixes;
+  size_t queue_bytes; /* that may wait for one client */
+  fzr_time idle;      /* after so long a connection without allocation, of which nothing comes, is closed */
+  int end_fd;         /* connections have descriptors below this */
+} streams_config;
+
+/* Makes an adapter that listens nowhere yet, and adds it to the driver. NULL without memory or descriptors. */
+streams *streams_new(const streams_config *config);
+
+/* Listens on |addr| for connections of |kind|. |shared|: other workers do on the same, and |first| is the first of them, for which the port must be
+ * free. Returns 0, or an errno. */
+int streams_listen(streams *s, enum stream_kind kind, const fzr_addr *addr, bool shared, bool first);
+
+/* Copies the figures of each kind. */
+void streams_stats(const streams *s, stream_stats out[STREAM_KINDS]);
+
+/* Leaves the driver and closes all connections, whose allocations end. NULL is fine. */
+void streams_free(streams *s);
+
+#endif

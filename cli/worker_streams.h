@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of a worker that is for clients on streams: its adapter, with the options' values. */
+#ifndef RELAY_WORKER_STREAMS_H
+#define RELAY_WORKER_STREAMS_H
+
+#include "event_glue.h"
+#include "options.h"
+#include "stream/streams.h"
+
+typedef struct worker_streams_config {
+  const options *options;
+  struct event_base *base;
+  event_glue *glue; /* both stay, as base, driver and udp do, until streams_free */
+  fzr_driver *driver;
+  const fzr_udp *udp;
+  stream_prefixes *prefixes; /* of all workers */
+  bool shared;               /* there are several workers */
+  bool first;                /* this is the first of them */
+} worker_streams_config;
+
+/* Opens what the options ask for, into *|out|: NULL if they ask for nothing. Returns 0, or -1 with one line in |error|. */
+int worker_streams_new(const worker_streams_config *config, streams **out, char error[OPTIONS_ERROR_MAX]);
+
+/* Whether the options ask for any. */
+bool worker_streams_wanted(const options *o);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What waits for a client: in order, whole, and the oldest goes first where there is too much. */
+#include "stream/queue.h"
+
+#include "prng.h"
+#include "testing.h"
+
+#include "firezone_relay/stream.h"
+
+static stream_queue queue;
+
+static void set_up(void)
+{
+  queue = (stream_queue){0};
+}
+
+static void tear_down(void)
+{
+  stream_queue_clear(&queue);
+}
+
+/* ChannelData of |len| bytes with |number| in it, in three parts. */
+static uint64_t put(uint32_t number, uint16_t len, size_t limit)
+{
+  uint8_t header[4], payload[2000];
+  fzr_channel_data_header(header, 0x4000, len);
+  memset(payload, (int)(number & 0xff), sizeof payload);
+  memcpy(payload, &number, 4);
+  const struct iovec parts[] = {{header, 4}, {payload, 4}, {payload + 4, len - 4u}};
+  return stream_queue_put(&queue, parts, 3, limit);
+}
+
+static uint32_t number_at(const uint8_t *message)
+{
+  uint32_t number;
+  memcpy(&number, message + 4, 4);
+  return number;
+}
+
+START_TEST(test_order_and_padding)
+{
+  ck_assert_uint_eq(put(1, 5, 1000), 0);
+  ck_assert_uint_eq(put(2, 8, 1000), 0);
+  static const uint8_t stun[20] = {0x01, 0x01, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  const struct iovec part = {(void *)(uintptr_t)stun, sizeof stun};
+  ck_assert_uint_eq(stream_queue_put(&queue, &part, 1, 1000), 0);
+  ck_assert_uint_eq(stream_queue_len(&queue), 12 + 12 + 20);
+  const uint8_t *at = queue.data + queue.from;
+  ck_assert_uint_eq(number_at(at), 1);
+  ck_assert_uint_eq(at[9], 0);
+  ck_assert_uint_eq(at[11], 0);
+  ck_assert_uint_eq(number_at(at + 12), 2);
+  ck_assert_mem_eq(at + 24, stun, 20);
+  stream_queue_sent(&queue, 44);
+  ck_assert_ptr_null(queue.data);
+}
+END_TEST
+
+START_TEST(test_oldest_goes)
+{
+  for (uint32_t i = 0; i < 10; i++)
+    ck_assert_uint_eq(put(i, 96, 1000), 0); /* 100 bytes each */
+  ck_assert_uint_eq(put(10, 96, 1000), 1);
+  ck_assert_uint_eq(stream_queue_len(&queue), 1000);
+  ck_assert_uint_eq(number_at(queue.data + queue.from), 1);
+  ck_assert_uint_eq(put(11, 196, 1000), 2);
+  ck_assert_uint_eq(number_at(queue.data + queue.from), 3);
+}
+END_TEST
+
+/* Half of one has gone out: its rest stays, and the next one goes. */
+START_TEST(test_begun_stays)
+{
+  for (uint32_t i = 0; i < 10; i++)
+    put(i, 96, 1000);
+  const uint8_t *rest = queue.data + queue.from + 130;
+  uint8_t copy[70];
+  memcpy(copy, rest, sizeof copy);
+  stream_queue_sent(&queue, 130); /* the first, and 30 bytes of the second */
+  ck_assert_uint_eq(put(10, 96, 1000), 0);
+  ck_assert_uint_eq(put(11, 96, 1000), 1);
+  ck_assert_uint_eq(stream_queue_len(&queue), 70 + 900);
+  ck_assert_mem_eq(queue.data + queue.from, copy, sizeof copy);
+  ck_assert_uint_eq(number_at(queue.data + queue.from + 70), 3);
+  stream_queue_sent(&queue, 71);
+  ck_assert_uint_eq(put(12, 196, 1000), 1);
+  ck_assert_uint_eq(stream_queue_len(&queue), 99 + 700 + 200);
+}
+END_TEST
+
+/* One that is over the bound by itself waits alone. */
+START_TEST(test_larger_than_the_bound)
+{
+  put(1, 96, 1000);
+  ck_assert_uint_eq(put(2, 1996, 1000), 1);
+  ck_assert_uint_eq(stream_queue_len(&queue), 2000);
+  ck_assert_uint_eq(put(3, 96, 1000), 1);
+  ck_assert_uint_eq(stream_queue_len(&queue), 100);
+}
+END_TEST
+
+/* Any mixture, against what a client would read: whole messages with rising numbers; and what is missing was counted. */
+START_TEST(test_random)
+{
+  fzt_prng prng = {fzt_seed("stream queue")};
+  for (uint64_t round = 0; round < fzt_rounds(200); round++) {
+    static uint8_t read[2000000];
+    const size_t limit = 2048 + (size_t)fzt_below(&prng, 60000);
+    uint64_t dropped = 0, got = 0;
+    uint32_t number = 0, next = 0;
+    size_t end = 0;
+    while (number < 1000) {
+      if (fzt_below(&prng, 3)) {
+        dropped += put(number++, (uint16_t)(8 + fzt_below(&prng, 1400)), limit);
+        /* One that has begun cannot go. */
+        fzt_check(stream_queue_len(&queue) <= (limit > 2900 ? limit : 2900));
+        fzt_check(queue.room <= 4 * limit + 32768);
+        continue;
+      }
+      const size_t n = (size_t)fzt_below(&prng, stream_queue_len(&queue) + 1);
+      if (!n)
+        continue;
+      memcpy(read + end, queue.data + queue.from, n);
+      end += n;
+      stream_queue_sent(&queue, n);
+    }
+    if (stream_queue_len(&queue)) {
+      memcpy(read + end, queue.data + queue.from, stream_queue_len(&queue));
+      end += stream_queue_len(&queue);
+    }
+    stream_queue_clear(&queue);
+    for (size_t at = 0; at < end; got++) {
+      const size_t len = (size_t)read[at + 2] << 8 | read[at + 3];
+      fzt_check(read[at] == 0x40 && number_at(read + at) >= next && at + 4 + len <= end);
+      next = number_at(read + at) + 1;
+      for (size_t i = 8; i < 4 + len; i++)
+        fzt_check(read[at + i] == ((next - 1) & 0xff));
+      at += 4 + len + fzr_stream_padding(len);
+    }
+    fzt_check(got + dropped == number);
+    if (dropped)
+      fzt_check(next == number); /* the newest is never what goes */
+  }
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("queue");
+  TCase *tc = tcase_create("queue");
+  tcase_add_checked_fixture(tc, set_up, tear_down);
+  tcase_add_test(tc, test_order_and_padding);
+  tcase_add_test(tc, test_oldest_goes);
+  tcase_add_test(tc, test_begun_stays);
+  tcase_add_test(tc, test_larger_than_the_bound);
+  tcase_add_test(tc, test_random);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
