@@ -245,6 +245,19 @@ static int check_xdp(reader *r)
   return 0;
 }
 
+static int check_tls(reader *r)
+{
+  const options *o = r->o;
+  if (o->tls_listen_port && !o->tls_cert)
+    return complain(r, "--tls-listen-port: there is no certificate: expected --tls-cert, too");
+  if (o->tls_listen_port && !o->tls_key)
+    return complain(r, "--tls-listen-port: there is no key of the certificate: expected --tls-key, too");
+  if (o->tls_listen_port && o->tls_listen_port == o->tcp_listen_port)
+    return complain(r, "--tls-listen-port: invalid value '%u': expected another port than --tcp-listen-port",
+                    o->tls_listen_port);
+  return 0;
+}
+
 static int check_credentials(reader *r)
 {
   const options *o = r->o;
@@ -294,7 +307,7 @@ static int check_relay(reader *r)
         r,
         "--listen-port: invalid value '%u': expected a port outside of %u to %u, the range for allocations",
         o->listen_port, o->lowest_port, o->highest_port);
-  return options_check_auth(o, r->error) || check_alternate(r) ? -1 : check_xdp(r);
+  return options_check_auth(o, r->error) || check_alternate(r) || check_tls(r) ? -1 : check_xdp(r);
 }
 
 /* Whether the options of each command go together. */
@@ -362,7 +375,12 @@ static bool other_format(const options *o)
 
 static bool no_streams(const options *o)
 {
-  return !o->tcp_listen_port;
+  return !o->tcp_listen_port && !o->tls_listen_port;
+}
+
+static bool no_tls(const options *o)
+{
+  return !o->tls_listen_port;
 }
 
 static bool no_xdp(const options *o)
@@ -408,8 +426,10 @@ static const struct {
     {{"--strict-address-family", "--relay-mode is channels"}, channels_alone},
     {{"--max-allocations-per-user", "--replace-allocation is not no"}, options_replace},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
-    {{"--max-connections-per-prefix", "--tcp-listen-port is not set"}, no_streams},
-    {{"--max-queue-per-connection", "--tcp-listen-port is not set"}, no_streams},
+    {{"--max-connections-per-prefix", "neither --tcp-listen-port nor --tls-listen-port is set"}, no_streams},
+    {{"--max-queue-per-connection", "neither --tcp-listen-port nor --tls-listen-port is set"}, no_streams},
+    {{"--tls-cert", "--tls-listen-port is not set"}, no_tls},
+    {{"--tls-key", "--tls-listen-port is not set"}, no_tls},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},
     {{"--xdp-route", "--xdp is off"}, no_xdp},
     {{"--ebpf-attach-mode", "--ebpf-offloading is not set"}, no_offloading},

@@ -16,7 +16,7 @@
 
 #define OPTIONS_ERROR_MAX 512
 #define MAX_PEER_RULES    256
-#define MAX_IDLE_OPTIONS  32
+#define MAX_IDLE_OPTIONS  36
 #define SALT_MAX          500 /* bytes */
 
 /* What the program is to do: the relay, or a sub-command, which the first word says. */
@@ -46,6 +46,8 @@ typedef struct options {
   bool any_ip4, any_ip6; /* the wildcard was asked for: relay from whichever address the routes choose */
   uint16_t listen_port, lowest_port, highest_port;
   uint16_t tcp_listen_port; /* 0: none */
+  uint16_t tls_listen_port; /* likewise */
+  const char *tls_cert, *tls_key;
   const char *token;
   bool token_from_argument;
   const char *token_oddity; /* what looks wrong about it; NULL: nothing */

@@ -49,6 +49,21 @@ static const char *set_tcp_port(options *o, const char *t)
   return value_port(&o->tcp_listen_port, t, 1);
 }
 
+static const char *set_tls_port(options *o, const char *t)
+{
+  return value_port(&o->tls_listen_port, t, 1);
+}
+
+static const char *set_tls_cert(options *o, const char *t)
+{
+  return *t ? value_text(&o->tls_cert, t) : "a file with a certificate in PEM";
+}
+
+static const char *set_tls_key(options *o, const char *t)
+{
+  return *t ? value_text(&o->tls_key, t) : "a file with the certificate's key in PEM";
+}
+
 static const char *set_lowest_port(options *o, const char *t)
 {
   return value_port(&o->lowest_port, t, 1);
@@ -460,6 +475,13 @@ const option_spec option_specs[] = {
      "the relay's UDP port, for --format url and webrtc"},
     {"tcp-listen-port", NULL, "TCP_LISTEN_PORT", "PORT", NULL, "none", set_tcp_port, GROUP_NETWORK, false,
      "TCP port for clients whose networks let no UDP out; 3478 is usual"},
+    {"tls-listen-port", NULL, "TLS_LISTEN_PORT", "PORT", NULL, "none", set_tls_port, GROUP_NETWORK, false,
+     "TCP port for clients that talk TLS; 5349 is usual, 443 is what most networks let out"},
+    {"tls-cert", NULL, "TLS_CERT", "FILE", NULL, NULL, set_tls_cert, GROUP_NETWORK, false,
+     "PEM file with the relay's certificate and those between it and an authority; read anew when it "
+     "changes"},
+    {"tls-key", NULL, "TLS_KEY", "FILE", NULL, NULL, set_tls_key, GROUP_NETWORK, false,
+     "PEM file with the certificate's key, without a passphrase; likewise"},
     {"lowest-port", NULL, "LOWEST_PORT", "PORT", "49152", NULL, set_lowest_port, GROUP_NETWORK, false,
      "first port of the range for allocations"},
     {"highest-port", NULL, "HIGHEST_PORT", "PORT", "65535", NULL, set_highest_port, GROUP_NETWORK, false,
@@ -555,10 +577,11 @@ const option_spec option_specs[] = {
     {"alternate-over", NULL, "ALTERNATE_OVER", "N", "0", NULL, set_alternate_over, GROUP_LIMITS, false,
      "from how many allocations on they are sent there, too; 0: only then"},
     {"max-connections-per-prefix", NULL, "MAX_CONNECTIONS_PER_PREFIX", "N", "1024", NULL, set_max_connections,
-     GROUP_LIMITS, false, "connections over TCP that one /24 or /48 may have; 0 is no limit"},
+     GROUP_LIMITS, false, "connections over TCP and TLS that one /24 or /48 may have; 0 is no limit"},
     {"max-queue-per-connection", NULL, "MAX_QUEUE_PER_CONNECTION", "BYTES", "262144", NULL, set_max_queue,
      GROUP_LIMITS, false,
-     "what may wait for a client that takes it too slowly over TCP; then the oldest message is dropped"},
+     "what may wait for a client that takes it too slowly over TCP or TLS; then the oldest message is "
+     "dropped"},
     {"shutdown-timeout", NULL, "SHUTDOWN_TIMEOUT", "TIME", NULL, "no limit", set_shutdown, GROUP_LIMITS,
      false,
      "how long a shutdown waits for the last allocation; it ends, too, when nothing was relayed for 60 s"},

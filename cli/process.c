@@ -75,7 +75,7 @@ void process_raise_descriptors(const options *o, unsigned workers)
   struct rlimit limit;
   /* Of an allocation: a socket for each family, and the connection of its client if that is on TCP. */
   const uint64_t families = (o->public_ip4.family ? 1u : 0u) + (o->public_ip6.family ? 1u : 0u);
-  const uint64_t each = families + (o->tcp_listen_port ? 1u : 0u);
+  const uint64_t each = families + (o->tcp_listen_port || o->tls_listen_port ? 1u : 0u);
   const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
   if (!families || getrlimit(RLIMIT_NOFILE, &limit))
     return;

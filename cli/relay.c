@@ -17,6 +17,8 @@
 #include <event2/event.h>
 
 #define STATS_SECONDS 10
+/* How often the files of the certificate are looked at. */
+#define CERTIFICATE_SECONDS 5
 /* How often a shutdown looks whether the last allocation is gone. */
 #define DRAIN_POLL_MS 50
 /* What metrics and spans may cost a shutdown when their collector is slow. */
@@ -25,12 +27,13 @@
 typedef struct relay {
   const options *o;
   logins *logins;
+  certificates *certificates; /* NULL: there is no TLS port */
   struct event_base *base;
   telemetry *telemetry;
   endpoints endpoints;
   portal *portal;   /* NULL: standalone */
   workers *workers; /* NULL: the portal has not said yet that relaying may begin */
-  struct event *terminate, *interrupt, *reload, *stats, *drain;
+  struct event *terminate, *interrupt, *reload, *stats, *drain, *certificate;
   uint64_t last_bytes;
   fzr_time last_stats;
   fzr_time shutdown_at;   /* when to stop waiting; FZR_TIME_NEVER: never */
@@ -194,20 +197,34 @@ void relay_log_notes(const notes *n)
     log_warn("relay", "%zu more such lines are left out", n->more);
 }
 
-/* SIGHUP: what is in the files may have changed. Allocations live on; what is wrong changes nothing. */
-static void on_reload(evutil_socket_t fd, short what, void *ctx)
+/* |why| begins the line. Connections that there are go on with the certificate that they have. */
+static void reload_certificate(relay *r, const char *why)
+{
+  char error[OPTIONS_ERROR_MAX];
+  if (certificates_reread(r->certificates, error) ||
+      (r->workers && workers_set_certificate(r->workers, r->certificates, error))) {
+    log_error("relay", "%s: %s; the certificate that there was stays", why, error);
+    return;
+  }
+  log_info("relay", "%s: the certificate is read anew", why);
+  certificates_log(r->certificates);
+}
+
+static void on_certificate(evutil_socket_t fd, short what, void *ctx)
 {
   (void)fd;
   (void)what;
   relay *r = ctx;
+  if (certificates_changed(r->certificates))
+    reload_certificate(r, "Files have changed");
+}
+
+static void reload_logins(relay *r)
+{
   static notes found;
   char error[OPTIONS_ERROR_MAX];
   logins *next;
   found = (notes){0};
-  if (!logins_have_files(r->o)) {
-    log_info("relay", "SIGHUP: there is no file with secrets or users to read anew");
-    return;
-  }
   if (logins_read(r->o, r->logins, &next, &found, error)) {
     log_error("relay", "SIGHUP: %s; the secrets and users that there were stay", error);
     return;
@@ -223,6 +240,20 @@ static void on_reload(evutil_socket_t fd, short what, void *ctx)
     log_info("relay", "SIGHUP: secrets are read anew");
 }
 
+/* SIGHUP: what is in the files may have changed. Allocations live on; what is wrong changes nothing. */
+static void on_reload(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  relay *r = ctx;
+  if (r->certificates)
+    reload_certificate(r, "SIGHUP");
+  if (logins_have_files(r->o))
+    reload_logins(r);
+  else if (!r->certificates)
+    log_info("relay", "SIGHUP: there is no file with secrets or users to read anew");
+}
+
 /* ---- start ---- */
 
 static int start_workers(relay *r)
@@ -230,7 +261,7 @@ static int start_workers(relay *r)
   char error[OPTIONS_ERROR_MAX];
   uint16_t ports[2];
   endpoints_ports(&r->endpoints, ports);
-  r->workers = workers_start(r->o, r->logins, ports, r->telemetry, error);
+  r->workers = workers_start(r->o, r->logins, r->certificates, ports, r->telemetry, error);
   if (!r->workers)
     log_error("relay", "%s", error);
   else
@@ -284,6 +315,18 @@ static int start_portal(relay *r)
   return refuse_start(r, error);
 }
 
+static int start_certificates(relay *r)
+{
+  char error[OPTIONS_ERROR_MAX];
+  const struct timeval every = {CERTIFICATE_SECONDS, 0};
+  r->certificates = certificates_new(r->o, error);
+  if (!r->certificates)
+    return refuse_start(r, error);
+  certificates_log(r->certificates);
+  r->certificate = event_new(r->base, -1, EV_PERSIST, on_certificate, r);
+  return r->certificate && !event_add(r->certificate, &every) ? 0 : -1;
+}
+
 static int start_events(relay *r)
 {
   r->base = event_base_new();
@@ -321,7 +364,9 @@ static int start(relay *r)
     log_error("relay", "%s", error);
     return -1;
   }
-  /* Then the portal, which checks what it was given before anything is opened. It does nothing until the loop runs. */
+  /* Then the certificate and the portal, which are checked before anything is opened. The portal does nothing until the loop runs. */
+  if (r->o->tls_listen_port && start_certificates(r))
+    return -1;
   if (r->o->token && start_portal(r))
     return -1;
   if (!(r->telemetry = telemetry_new(&config, r->base, &unusable, error)) && unusable)
@@ -343,11 +388,12 @@ static void stop(relay *r)
   portal_free(r->portal);
   endpoints_close(&r->endpoints);
   workers_free(r->workers);
+  certificates_free(r->certificates);
   telemetry_free(r->telemetry);
   /* From here on nobody waits for signals, and one that comes must not kill what is ending. */
   process_hold_signals(true);
-  struct event *const events[5] = {r->terminate, r->interrupt, r->reload, r->stats, r->drain};
-  for (size_t i = 0; i < 5; i++)
+  struct event *const events[6] = {r->terminate, r->interrupt, r->reload, r->stats, r->drain, r->certificate};
+  for (size_t i = 0; i < 6; i++)
     if (events[i])
       event_free(events[i]);
   if (r->base) {

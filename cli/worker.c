@@ -30,7 +30,8 @@ enum command {
   COMMAND_DRAIN = 2,
   COMMAND_SNAPSHOT = 4,
   COMMAND_LOG_LEVEL = 8,
-  COMMAND_LOGINS = 16
+  COMMAND_LOGINS = 16,
+  COMMAND_IDENTITY = 32
 };
 
 struct worker {
@@ -58,7 +59,8 @@ struct worker {
   uint64_t asked;    /* number of the last question for a snapshot */
   uint64_t answered; /* the question that |stats| answer */
   metrics_worker stats;
-  logins *next; /* to be taken; NULL: none */
+  logins *next;                    /* to be taken; NULL: none */
+  net_tls_identity *next_identity; /* likewise */
 };
 
 static int system_random(void *ctx, uint8_t *out, size_t len)
@@ -235,6 +237,16 @@ static void take_logins(worker *w)
   logins_drop(l);
 }
 
+static void take_identity(worker *w)
+{
+  pthread_mutex_lock(&w->lock);
+  net_tls_identity *identity = w->next_identity;
+  w->next_identity = NULL;
+  pthread_mutex_unlock(&w->lock);
+  if (identity)
+    streams_set_identity(w->streams, identity);
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *ctx)
 {
   worker *w = ctx;
@@ -247,6 +259,8 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     fzr_engine_set_draining(w->engine, true);
   if (commands & COMMAND_LOGINS)
     take_logins(w);
+  if (commands & COMMAND_IDENTITY)
+    take_identity(w);
   if (commands & COMMAND_LOG_LEVEL)
     fzr_engine_set_log_level(w->engine, engine_log_level(w->spans));
   if (commands & COMMAND_SNAPSHOT)
@@ -334,6 +348,7 @@ static int start_streams(worker *w, const worker_config *c, char *error)
                                         .driver = w->driver,
                                         .udp = w->udp,
                                         .prefixes = c->prefixes,
+                                        .identity = c->identity,
                                         .shared = c->count > 1,
                                         .first = !c->first};
   return worker_streams_new(&config, &w->streams, error);
@@ -443,6 +458,16 @@ void worker_set_logins(worker *w, logins *l)
   command(w, COMMAND_LOGINS);
 }
 
+void worker_set_identity(worker *w, net_tls_identity *identity)
+{
+  pthread_mutex_lock(&w->lock);
+  net_tls_identity *passed_over = w->next_identity;
+  w->next_identity = identity;
+  pthread_mutex_unlock(&w->lock);
+  net_tls_identity_drop(passed_over);
+  command(w, COMMAND_IDENTITY);
+}
+
 void worker_follow_log_filter(worker *w)
 {
   command(w, COMMAND_LOG_LEVEL);
@@ -487,6 +512,7 @@ void worker_free(worker *w)
     event_free(w->wallclock);
   event_glue_free(w->glue);
   logins_drop(w->next);
+  net_tls_identity_drop(w->next_identity);
   if (w->base)
     event_base_free(w->base);
   if (w->wake_fd >= 0)

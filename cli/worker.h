@@ -5,6 +5,7 @@
 
 #include "logins.h"
 #include "offloads.h"
+#include "net/tls_server.h"
 #include "stream/prefixes.h"
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
@@ -17,6 +18,8 @@ typedef struct worker_config {
   uint32_t max_channels; /* of all workers */
   fzr_shared *shared;
   stream_prefixes *prefixes; /* of all workers */
+  net_tls_identity
+      *identity; /* of the TLS port, for this worker alone; held if it is taken. NULL: there is none */
   unsigned index;
   unsigned count;        /* of all workers: limits per relay are divided by it */
   worker *first;         /* whose listen port to share; NULL for the first worker */
@@ -39,6 +42,9 @@ void worker_drain(worker *w);
 
 /* Clients log in with |l| from now on, which the worker holds as long as it needs it. Any thread. */
 void worker_set_logins(worker *w, logins *l);
+
+/* Connections of TLS begin with |identity| from now on, which is taken over. Any thread that has it alone. */
+void worker_set_identity(worker *w, net_tls_identity *identity);
 
 /* The log's filter has changed. Any thread. */
 void worker_follow_log_filter(worker *w);

@@ -7,7 +7,7 @@
 
 bool worker_streams_wanted(const options *o)
 {
-  return o->tcp_listen_port != 0;
+  return o->tcp_listen_port || o->tls_listen_port;
 }
 
 static void on_settled(void *ctx)
@@ -78,7 +78,10 @@ int worker_streams_new(const worker_streams_config *c, streams **out, char error
     snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
     return -1;
   }
-  if (listen_on(s, c, STREAM_TCP, o->tcp_listen_port, error)) {
+  if (c->identity)
+    streams_set_identity(s, net_tls_identity_hold(c->identity));
+  if ((o->tcp_listen_port && listen_on(s, c, STREAM_TCP, o->tcp_listen_port, error)) ||
+      (o->tls_listen_port && listen_on(s, c, STREAM_TLS, o->tls_listen_port, error))) {
     streams_free(s);
     return -1;
   }

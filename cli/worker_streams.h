@@ -13,9 +13,10 @@ typedef struct worker_streams_config {
   event_glue *glue; /* both stay, as base, driver and udp do, until streams_free */
   fzr_driver *driver;
   const fzr_udp *udp;
-  stream_prefixes *prefixes; /* of all workers */
-  bool shared;               /* there are several workers */
-  bool first;                /* this is the first of them */
+  stream_prefixes *prefixes;  /* of all workers */
+  net_tls_identity *identity; /* for the TLS port; held if it is taken. NULL: there is none */
+  bool shared;                /* there are several workers */
+  bool first;                 /* this is the first of them */
 } worker_streams_config;
 
 /* Opens what the options ask for, into *|out|: NULL if they ask for nothing. Returns 0, or -1 with one line in |error|. */

@@ -79,17 +79,21 @@ static void log_room(const options *o, uint32_t max_channels, uint64_t memory)
            (unsigned long long)least * CHANNEL_BYTES / 1000000, (unsigned long long)memory / 1000000);
 }
 
-static int start_all(workers *all, const options *o, const logins *first, const uint16_t own_ports[2],
-                     telemetry *t, char *error)
+static int start_all(workers *all, const options *o, const logins *first, const certificates *certificate,
+                     const uint16_t own_ports[2], telemetry *t, char *error)
 {
   const uint64_t memory = process_memory();
   const uint32_t max_channels = o->max_channels ? o->max_channels : memory_channels(memory);
   log_room(o, max_channels, memory);
   for (unsigned i = 0; i < all->count; i++) {
+    net_tls_identity *identity = certificate ? certificates_copy(certificate, error) : NULL;
+    if (certificate && !identity)
+      return -1;
     const worker_config config = {.options = o,
                                   .logins = first,
                                   .shared = all->shared,
                                   .prefixes = all->prefixes,
+                                  .identity = identity,
                                   .max_channels = max_channels,
                                   .index = i,
                                   .count = all->count,
@@ -97,6 +101,7 @@ static int start_all(workers *all, const options *o, const logins *first, const 
                                   .own_ports = {own_ports[0], own_ports[1]},
                                   .spans = telemetry_spans(t, i)};
     all->each[i] = worker_new(&config, error);
+    net_tls_identity_drop(identity);
     if (!all->each[i])
       return -1;
   }
@@ -112,8 +117,8 @@ static int start_all(workers *all, const options *o, const logins *first, const 
   return 0;
 }
 
-workers *workers_start(const options *o, const logins *first, const uint16_t own_ports[2], telemetry *t,
-                       char error[OPTIONS_ERROR_MAX])
+workers *workers_start(const options *o, const logins *first, const certificates *certificate,
+                       const uint16_t own_ports[2], telemetry *t, char error[OPTIONS_ERROR_MAX])
 {
   workers *all = calloc(1, sizeof *all);
   if (all) {
@@ -128,13 +133,15 @@ workers *workers_start(const options *o, const logins *first, const uint16_t own
     workers_free(all);
     return NULL;
   }
-  if (start_all(all, o, first, own_ports, t, error)) {
+  if (start_all(all, o, first, certificate, own_ports, t, error)) {
     workers_free(all);
     return NULL;
   }
   log_info("relay", "Listening for incoming traffic on UDP port %u", worker_listen_port(all->each[0]));
   if (o->tcp_listen_port)
     log_info("relay", "Listening for clients on TCP port %u", o->tcp_listen_port);
+  if (o->tls_listen_port)
+    log_info("relay", "Listening for clients of TLS on TCP port %u", o->tls_listen_port);
   log_listening(all, o, &o->public_ip4, &o->bind_ip4);
   log_listening(all, o, &o->public_ip6, &o->bind_ip6);
   return all;
@@ -150,6 +157,17 @@ void workers_set_logins(workers *all, logins *l)
 {
   for (unsigned i = 0; i < all->count; i++)
     worker_set_logins(all->each[i], l);
+}
+
+int workers_set_certificate(workers *all, const certificates *certificate, char error[OPTIONS_ERROR_MAX])
+{
+  for (unsigned i = 0; i < all->count; i++) {
+    net_tls_identity *identity = certificates_copy(certificate, error);
+    if (!identity)
+      return -1;
+    worker_set_identity(all->each[i], identity);
+  }
+  return 0;
 }
 
 void workers_follow_log_filter(workers *all)

@@ -3,6 +3,7 @@
 #ifndef RELAY_WORKERS_H
 #define RELAY_WORKERS_H
 
+#include "certificates.h"
 #include "telemetry/telemetry.h"
 #include "worker.h"
 
@@ -12,15 +13,18 @@ typedef struct workers workers;
 unsigned workers_count(const options *o);
 
 /* Opens all sockets and starts all threads. |own_ports| are ports of this host that no client may reach through the relay (0: none);
- * |t| gets the spans. Pointers must outlive the workers. On failure NULL, with one line in |error|. */
-workers *workers_start(const options *o, const logins *first, const uint16_t own_ports[2], telemetry *t,
-                       char error[OPTIONS_ERROR_MAX]);
+ * |t| gets the spans; |certificate| is that of the TLS port, NULL if there is none. Pointers must outlive the workers. On failure NULL, with one line in |error|. */
+workers *workers_start(const options *o, const logins *first, const certificates *certificate,
+                       const uint16_t own_ports[2], telemetry *t, char error[OPTIONS_ERROR_MAX]);
 
 /* From now on new allocations are refused. */
 void workers_drain(workers *all);
 
 /* Clients log in with |l| from now on. */
 void workers_set_logins(workers *all, logins *l);
+
+/* Connections of TLS begin with what |certificate| has now. Returns 0, or -1 with one line in |error|. */
+int workers_set_certificate(workers *all, const certificates *certificate, char error[OPTIONS_ERROR_MAX]);
 
 /* The log's filter has changed. */
 void workers_follow_log_filter(workers *all);

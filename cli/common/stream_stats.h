@@ -6,18 +6,20 @@
 #include <stdint.h>
 
 /* What clients' connections are, in the order of their figures. */
-enum stream_kind { STREAM_TCP, STREAM_KINDS };
+enum stream_kind { STREAM_TCP, STREAM_TLS, STREAM_KINDS };
 
 /* Why a connection ended, or was not even taken. */
 enum stream_end {
-  STREAM_END_CLIENT,      /* the client closed it */
-  STREAM_END_ERROR,       /* the system says that it is broken */
-  STREAM_END_NO_MESSAGE,  /* what came is neither STUN nor ChannelData */
-  STREAM_END_TOO_LONG,    /* a message is over its limit */
-  STREAM_END_IDLE,        /* no allocation, and no message for too long */
-  STREAM_END_PREFIX,      /* its prefix has as many as it may have */
-  STREAM_END_DESCRIPTORS, /* none is left for it */
-  STREAM_END_MEMORY,      /* none is left for it */
+  STREAM_END_CLIENT,         /* the client closed it */
+  STREAM_END_ERROR,          /* the system says that it is broken */
+  STREAM_END_NO_MESSAGE,     /* what came is neither STUN nor ChannelData */
+  STREAM_END_TOO_LONG,       /* a message is over its limit */
+  STREAM_END_IDLE,           /* no allocation, and no message for too long */
+  STREAM_END_PREFIX,         /* its prefix has as many as it may have */
+  STREAM_END_DESCRIPTORS,    /* none is left for it */
+  STREAM_END_MEMORY,         /* none is left for it */
+  STREAM_END_HANDSHAKE,      /* TLS: it failed */
+  STREAM_END_HANDSHAKE_TIME, /* TLS: it took too long */
   STREAM_ENDS
 };
 
@@ -32,7 +34,7 @@ typedef struct stream_stats {
 /* Values of labels. */
 static inline const char *stream_kind_name(unsigned kind)
 {
-  return kind == STREAM_TCP ? "tcp" : "unknown";
+  return kind == STREAM_TCP ? "tcp" : kind == STREAM_TLS ? "tls" : "unknown";
 }
 
 static inline const char *stream_end_name(unsigned end)
@@ -46,6 +48,8 @@ static inline const char *stream_end_name(unsigned end)
       [STREAM_END_PREFIX] = "prefix_full",
       [STREAM_END_DESCRIPTORS] = "no_descriptor",
       [STREAM_END_MEMORY] = "no_memory",
+      [STREAM_END_HANDSHAKE] = "handshake",
+      [STREAM_END_HANDSHAKE_TIME] = "handshake_timeout",
   };
   return end < STREAM_ENDS ? names[end] : "unknown";
 }

@@ -2,6 +2,7 @@
 #include "net/tls.h"
 
 #include "net/tls_alert.h"
+#include "net/tls_internal.h"
 #include "net/trust.h"
 
 #include <stdio.h>
@@ -13,37 +14,14 @@
 #include <mbedtls/error.h>
 #include <mbedtls/net_sockets.h>
 #include <mbedtls/oid.h>
-#include <mbedtls/ssl.h>
-#include <mbedtls/version.h>
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
 #include <psa/crypto.h>
-#endif
-
-/* mbedTLS 2.28 and 3.6 differ in names, and 3.6 may have TLS 1.3. */
-#if MBEDTLS_VERSION_MAJOR < 3
-#define MBEDTLS_PRIVATE(member)              member
-#define MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
 #endif
 
 /* A general name's context tag for iPAddress (RFC 5280 section 4.2.1.6). */
 #define SAN_IP_TAG (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
 
-struct net_tls {
-  mbedtls_ssl_context ssl;
-  mbedtls_ssl_config config;
-  net_tls_io io;
-  net_tls_memory *memory;   /* the owner's */
-  bool only_12;             /* what this connection offers */
-  const char *protocols[2]; /* offered by ALPN; mbedTLS keeps a reference */
-  uint8_t ip[16];           /* of the host, if it is a literal */
-  size_t ip_len;
-  bool established;
-  size_t unsent; /* the length of a write that has to be repeated */
-  char error[NET_TLS_ERROR_MAX];
-};
-
-/* Forward secrecy and authenticated encryption only. */
-static const int ciphersuites[] = {
+const int net_tls_ciphersuites[] = {
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
     MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
     MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
@@ -80,7 +58,7 @@ static const uint16_t signature_algorithms_of_12[] = {
 };
 #endif
 
-static int on_random(void *ctx, unsigned char *out, size_t len)
+int net_tls_on_random(void *ctx, unsigned char *out, size_t len)
 {
   (void)ctx;
   while (len > 0) {
@@ -93,7 +71,7 @@ static int on_random(void *ctx, unsigned char *out, size_t len)
   return 0;
 }
 
-static int on_send(void *ctx, const unsigned char *data, size_t len)
+int net_tls_on_send(void *ctx, const unsigned char *data, size_t len)
 {
   net_tls *tls = ctx;
   const ssize_t n = tls->io.send(tls->io.ctx, data, len);
@@ -102,7 +80,7 @@ static int on_send(void *ctx, const unsigned char *data, size_t len)
   return n == NET_TLS_WANT_WRITE ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_NET_SEND_FAILED;
 }
 
-static int on_recv(void *ctx, unsigned char *out, size_t cap)
+int net_tls_on_recv(void *ctx, unsigned char *out, size_t cap)
 {
   net_tls *tls = ctx;
   const ssize_t n = tls->io.recv(tls->io.ctx, out, cap);
@@ -142,10 +120,19 @@ static int on_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flag
   return 0;
 }
 
+int net_tls_begin_psa(void)
+{
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+  if (psa_crypto_init() != PSA_SUCCESS)
+    return MBEDTLS_ERR_ERROR_GENERIC_ERROR;
+#endif
+  return 0;
+}
+
 /* TLS 1.2 at the least, and no algorithm that either version could not go on with. */
 static int set_versions(mbedtls_ssl_config *config, bool only_12)
 {
-  mbedtls_ssl_conf_ciphersuites(config, ciphersuites);
+  mbedtls_ssl_conf_ciphersuites(config, net_tls_ciphersuites);
 #if MBEDTLS_VERSION_MAJOR < 3
   (void)only_12;
   mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
@@ -155,11 +142,7 @@ static int set_versions(mbedtls_ssl_config *config, bool only_12)
   if (only_12)
     mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
 #endif
-#ifdef MBEDTLS_SSL_PROTO_TLS1_3
-  if (psa_crypto_init() != PSA_SUCCESS)
-    return MBEDTLS_ERR_ERROR_GENERIC_ERROR;
-#endif
-  return 0;
+  return net_tls_begin_psa();
 }
 
 static int configure(net_tls *tls, const char *host, const net_trust *trust)
@@ -173,12 +156,12 @@ static int configure(net_tls *tls, const char *host, const net_trust *trust)
   mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
   mbedtls_ssl_conf_ca_chain(&tls->config, (mbedtls_x509_crt *)&trust->chain, NULL);
   mbedtls_ssl_conf_verify(&tls->config, on_verify, tls);
-  mbedtls_ssl_conf_rng(&tls->config, on_random, NULL);
+  mbedtls_ssl_conf_rng(&tls->config, net_tls_on_random, NULL);
   mbedtls_ssl_conf_session_tickets(&tls->config, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
   result = mbedtls_ssl_setup(&tls->ssl, &tls->config);
   if (result == 0)
     result = mbedtls_ssl_set_hostname(&tls->ssl, tls->ip_len > 0 ? NULL : host);
-  mbedtls_ssl_set_bio(&tls->ssl, tls, on_send, on_recv, NULL);
+  mbedtls_ssl_set_bio(&tls->ssl, tls, net_tls_on_send, net_tls_on_recv, NULL);
   return result;
 }
 
@@ -217,6 +200,7 @@ void net_tls_free(net_tls *tls)
     return;
   mbedtls_ssl_free(&tls->ssl);
   mbedtls_ssl_config_free(&tls->config);
+  net_tls_leave_identity(tls);
   free(tls);
 }
 
@@ -254,6 +238,10 @@ static enum net_tls_offered offered(const net_tls *tls)
 static int failed(net_tls *tls, int code)
 {
   char text[NET_TLS_ERROR_MAX - 8];
+  if (tls->identity) {
+    net_tls_explain_to_server(tls, code);
+    return NET_TLS_FAILED;
+  }
   switch (code) {
   case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
     snprintf(tls->error, sizeof tls->error, "TLS: %s",
@@ -302,6 +290,8 @@ static int translate(net_tls *tls, int code)
  * order of its own and chose RSA-PSS. */
 static void learn(const net_tls *tls, int result)
 {
+  if (!tls->memory)
+    return;
   if (result == 0)
     tls->memory->only_12 = tls->only_12;
 #if MBEDTLS_VERSION_MAJOR >= 3

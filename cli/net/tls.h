@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client's side of TLS through mbedTLS, over two functions that move bytes without blocking. TLS 1.2 at the least; certificate
- * and host name are always verified. */
+/* TLS through mbedTLS, over two functions that move bytes without blocking. TLS 1.2 at the least. This is the client's side, which always verifies
+ * certificate and host name, and what both sides do; the server's side begins in tls_server.h. */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 

@@ -43,7 +43,7 @@ static void take_one(const stream_listener *l, int fd, const fzr_sockaddr *name,
     close(fd);
     return;
   }
-  client.transport = server.transport = FZR_TRANSPORT_TCP;
+  client.transport = server.transport = l->kind == STREAM_TLS ? FZR_TRANSPORT_TLS : FZR_TRANSPORT_TCP;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
   streams_take(l->owner, l->kind, fd, &client, &server);

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* Packets that are handed to the driver at once. */
 #define BATCH 64u
@@ -35,8 +34,7 @@ static void look_for_allocation(stream_connection *c)
   fzr_stream_set_limit(c->framing, c->allocated ? 0 : STRANGER_LIMIT);
 }
 
-/* Relays the messages that end within the |len| bytes at |data|. Returns whether the stream goes on; *|why| says why not. */
-static bool relay(stream_connection *c, const uint8_t *data, size_t len, enum stream_end *why)
+bool stream_relay(stream_connection *c, const uint8_t *data, size_t len, enum stream_end *why)
 {
   const streams *s = c->owner;
   fzr_pkt pkts[BATCH];
@@ -60,17 +58,26 @@ static bool relay(stream_connection *c, const uint8_t *data, size_t len, enum st
   return true;
 }
 
+/* Reads once. Returns whether the connection goes on; *|why| says why not. */
+static bool read_plain(stream_connection *c, enum stream_end *why)
+{
+  streams *s = c->owner;
+  const ssize_t n = recv(c->fd, s->in, sizeof s->in, 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return true;
+  *why = n < 0 ? STREAM_END_ERROR : STREAM_END_CLIENT;
+  return n > 0 && stream_relay(c, s->in, (size_t)n, why);
+}
+
 void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
 {
   stream_connection *c = ctx;
   streams *s = c->owner;
+  enum stream_end why;
+  (void)fd;
   (void)what;
-  const ssize_t n = recv(fd, s->in, sizeof s->in, 0);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR))
-    return;
-  enum stream_end why = n < 0 ? STREAM_END_ERROR : STREAM_END_CLIENT;
   const uint64_t before = udp_queued(s);
-  const bool goes_on = n > 0 && relay(c, s->in, (size_t)n, &why);
+  const bool goes_on = c->tls ? stream_read_secure(c, &why) : read_plain(c, &why);
   const uint64_t after = udp_queued(s);
   if (!goes_on)
     streams_end(c, why);
@@ -79,15 +86,24 @@ void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
   s->config.settled(s->config.settled_ctx);
 }
 
+/* Returns how many bytes, or NET_TLS_WANT_WRITE or NET_TLS_FAILED. */
+static ssize_t write_plain(const stream_connection *c)
+{
+  const stream_queue *q = &c->queue;
+  ssize_t n;
+  do
+    n = send(c->fd, q->data + q->from, stream_queue_len(q), MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+  if (n >= 0)
+    return n;
+  return errno == EAGAIN ? NET_TLS_WANT_WRITE : NET_TLS_FAILED;
+}
+
 bool stream_write(stream_connection *c)
 {
-  if (c->blocked)
-    return true;
-  while (stream_queue_len(&c->queue)) {
-    const ssize_t n = send(c->fd, c->queue.data + c->queue.from, stream_queue_len(&c->queue), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0 && errno != EAGAIN)
+  while (!c->blocked && stream_queue_len(&c->queue)) {
+    const ssize_t n = c->tls ? stream_write_secure(c) : write_plain(c);
+    if (n == NET_TLS_FAILED)
       return false;
     if (n < 0) {
       c->blocked = event_add(c->writable, NULL) == 0;
@@ -103,11 +119,12 @@ void stream_on_writable(evutil_socket_t fd, short what, void *ctx)
 {
   stream_connection *c = ctx;
   streams *s = c->owner;
+  enum stream_end why = STREAM_END_ERROR;
   (void)fd;
   (void)what;
   c->blocked = false;
-  if (stream_write(c))
+  if (c->tls && !c->established ? stream_go_on_secure(c, &why) : stream_write(c))
     return;
-  streams_end(c, STREAM_END_ERROR);
+  streams_end(c, why);
   s->config.settled(s->config.settled_ctx);
 }

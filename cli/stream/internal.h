@@ -37,6 +37,8 @@ struct stream_connection {
   fzr_time heard;     /* when its last message came */
   struct event *readable, *writable;
   fzr_stream *framing;
+  net_tls *tls;     /* NULL: plain TCP */
+  bool established; /* its handshake is done */
   stream_queue queue;
 };
 
@@ -61,9 +63,14 @@ struct streams {
   stream_connection *dirty;  /* to be written to */
   stream_connection *paused; /* not read, while their peers' sockets are full */
   struct event *flush, *tick, *resume;
-  fzr_time told_prefix; /* when the log was told that a prefix is full; 0: never */
+  net_tls_identity *identity; /* NULL: nobody comes by TLS */
+  size_t cipher_from,
+      cipher_to;           /* of |cipher|: what the connection that is being read has not been given yet */
+  fzr_time told_handshake; /* when the log was told that one failed; 0: never */
+  fzr_time told_prefix;    /* when the log was told that a prefix is full; 0: never */
   stream_stats stats[STREAM_KINDS];
   uint8_t in[STREAM_READ];
+  uint8_t cipher[STREAM_READ];
 };
 
 /* ---- streams.c ---- */
@@ -77,7 +84,21 @@ void streams_dirty(stream_connection *c);
 /* |c| is not read until the UDP adapter's queues are short. */
 void streams_pause(stream_connection *c);
 
+/* ---- secure.c ---- */
+
+/* Makes |c| one of TLS. Returns false without memory. */
+bool stream_secure(stream_connection *c);
+/* Reads once, goes on with the handshake, and has stream_relay relay what comes. Returns whether the connection goes on; *|why| says why not. */
+bool stream_read_secure(stream_connection *c, enum stream_end *why);
+/* Goes on with a handshake that had to wait for the socket. Returns likewise. */
+bool stream_go_on_secure(stream_connection *c, enum stream_end *why);
+/* Writes some of what waits, in one record. Returns how many bytes, or as net_tls_write. */
+ssize_t stream_write_secure(stream_connection *c);
+
 /* ---- connection.c ---- */
+
+/* Relays the messages that end within the |len| bytes at |data|. Returns whether the stream goes on; *|why| says why not. */
+bool stream_relay(stream_connection *c, const uint8_t *data, size_t len, enum stream_end *why);
 
 /* The callback of `readable`: reads once, and relays what has come. */
 void stream_on_readable(evutil_socket_t fd, short what, void *ctx);

@@ -94,6 +94,12 @@ void stream_queue_sent(stream_queue *q, size_t n)
   }
 }
 
+void stream_queue_hold(stream_queue *q, size_t n)
+{
+  while (q->begun < n)
+    q->begun += message_at(q->data + q->from + q->begun);
+}
+
 void stream_queue_clear(stream_queue *q)
 {
   free(q->data);

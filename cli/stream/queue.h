@@ -14,7 +14,8 @@ typedef struct stream_queue {
   uint8_t *data;
   size_t room;
   size_t from, to; /* what waits */
-  size_t begun;    /* bytes at |from| that are the rest of a message whose beginning has gone out */
+  size_t
+      begun; /* bytes at |from| that have to go out: the rest of a message, or of several, whose beginning has or will */
 } stream_queue;
 
 /* Appends the message of |count| |parts|, padded as a stream wants it. More than |limit| bytes wait only if
@@ -30,6 +31,9 @@ static inline size_t stream_queue_len(const stream_queue *q)
 
 /* The first |n| bytes have gone out. With the last one the memory is given back. */
 void stream_queue_sent(stream_queue *q, size_t n);
+
+/* A write of the first |n| bytes has begun, and will be repeated until it is done: none of the messages that they are of is dropped. */
+void stream_queue_hold(stream_queue *q, size_t n);
 
 /* Forgets all. */
 void stream_queue_clear(stream_queue *q);

@@ -14,7 +14,9 @@
 #define TABLE_MIN 256u
 #define TICK_MS   250u
 /* How often a connection is looked at within the time that it may be idle. */
-#define LOOKS 8u
+#define LOOKS 30u
+/* How long a TLS handshake may take; no longer than a connection may be idle. */
+#define HANDSHAKE (10 * FZR_SECOND)
 /* How often those that are paused are looked at. */
 #define RESUME_MS 5u
 /* Bytes for peers that may wait when they are read again. */
@@ -196,6 +198,7 @@ static void free_connection(stream_connection *c)
     event_free(c->readable);
   if (c->writable)
     event_free(c->writable);
+  net_tls_free(c->tls);
   fzr_stream_free(c->framing);
   stream_queue_clear(&c->queue);
   close(c->fd);
@@ -216,19 +219,21 @@ static void tell_prefix_full(streams *s, const fzr_addr *client)
             &field, 1);
 }
 
-static stream_connection *new_connection(streams *s, int fd, const fzr_addr *client, const fzr_addr *server)
+static stream_connection *new_connection(streams *s, enum stream_kind kind, int fd, const fzr_addr *client,
+                                         const fzr_addr *server)
 {
   stream_connection *c = calloc(1, sizeof *c);
   if (!c)
     return NULL;
   c->owner = s;
   c->fd = fd;
+  c->kind = kind;
   c->client = *client;
   c->server = *server;
   c->readable = event_new(s->config.base, fd, EV_READ | EV_PERSIST, stream_on_readable, c);
   c->writable = event_new(s->config.base, fd, EV_WRITE, stream_on_writable, c);
-  if (c->readable && c->writable && !fzr_stream_new(client, server, NULL, &c->framing) &&
-      !event_add(c->readable, NULL))
+  if (c->readable && c->writable && (kind != STREAM_TLS || stream_secure(c)) &&
+      !fzr_stream_new(client, server, NULL, &c->framing) && !event_add(c->readable, NULL))
     return c;
   c->fd = -1; /* it is the caller's */
   free_connection(c);
@@ -246,10 +251,9 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
     why = STREAM_END_PREFIX;
     tell_prefix_full(s, client);
   } else {
-    stream_connection *c = new_connection(s, fd, client, server);
+    stream_connection *c = new_connection(s, kind, fd, client, server);
     if (c) {
       const fzr_time now = monotonic_now();
-      c->kind = kind;
       c->heard = now;
       stats->connections++;
       enter(s, c);
@@ -285,6 +289,8 @@ void streams_end(stream_connection *c, enum stream_end why)
   streams *s = c->owner;
   stream_stats *stats = &s->stats[c->kind];
   tell_end(c, why);
+  if (c->established && why != STREAM_END_CLIENT && why != STREAM_END_ERROR)
+    net_tls_close(c->tls);
   /* On a stream an allocation ends with its connection (RFC 8656 section 3.1); without one this does nothing. */
   fzr_engine_end_allocation(fzr_driver_engine(s->config.driver), &c->client, &c->server, monotonic_now());
   if (c->dirty)
@@ -335,8 +341,12 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     after = c->after;
     c->allocated =
         fzr_engine_find_allocation(fzr_driver_engine(s->config.driver), &c->client, &c->server, &found);
+    if (c->tls && !c->established && now - c->heard >= HANDSHAKE) {
+      streams_end(c, STREAM_END_HANDSHAKE_TIME);
+      continue;
+    }
     if (!c->allocated && now - c->heard >= s->config.idle) {
-      streams_end(c, STREAM_END_IDLE);
+      streams_end(c, c->tls && !c->established ? STREAM_END_HANDSHAKE_TIME : STREAM_END_IDLE);
       continue;
     }
     leave_by_time(s, c);
@@ -381,10 +391,17 @@ streams *streams_new(const streams_config *config)
   ops.transmit = transmit;
   if (s->table && s->flush && s->tick && s->resume && !event_add(s->tick, &every) &&
       getrandom(s->key, sizeof s->key, 0) == sizeof s->key &&
-      !fzr_driver_add(config->driver, FZR_TRANSPORT_TCP, &ops, s))
+      !fzr_driver_add(config->driver, FZR_TRANSPORT_TCP, &ops, s) &&
+      !fzr_driver_add(config->driver, FZR_TRANSPORT_TLS, &ops, s))
     return s;
   streams_free(s);
   return NULL;
+}
+
+void streams_set_identity(streams *s, net_tls_identity *identity)
+{
+  net_tls_identity_drop(s->identity);
+  s->identity = identity;
 }
 
 void streams_stats(const streams *s, stream_stats out[STREAM_KINDS])
@@ -403,6 +420,7 @@ void streams_free(streams *s)
   if (!s)
     return;
   fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TCP, s);
+  fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TLS, s);
   for (stream_connection *c = s->by_time.first, *after; c; c = after) {
     after = c->after;
     streams_end(c, STREAM_END_CLIENT);
@@ -415,6 +433,7 @@ void streams_free(streams *s)
   free_event(s->flush);
   free_event(s->tick);
   free_event(s->resume);
+  net_tls_identity_drop(s->identity);
   free(s->table);
   free(s);
 }

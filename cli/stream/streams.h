@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The adapter for clients on TCP: their connections, on a libevent loop, beside the adapter for UDP on one driver. One of these belongs to one
+/* The adapter for clients on TCP and TLS: their connections, on a libevent loop, beside the adapter for UDP on one driver. One of these belongs to one
  * thread; what several share is stream_prefixes. */
 #ifndef STREAM_STREAMS_H
 #define STREAM_STREAMS_H
@@ -7,6 +7,7 @@
 #include "common/stream_stats.h"
 #include "firezone_relay/driver.h"
 #include "firezone_relay/udp.h"
+#include "net/tls_server.h"
 #include "stream/prefixes.h"
 
 #include <event2/event.h>
@@ -28,6 +29,10 @@ typedef struct streams_config {
 
 /* Makes an adapter that listens nowhere yet, and adds it to the driver. NULL without memory or descriptors. */
 streams *streams_new(const streams_config *config);
+
+/* From now on connections of TLS begin with |identity|, which is taken over. Those that there are go on with theirs. Before streams_listen for TLS, and
+ * whenever there is a newer one. */
+void streams_set_identity(streams *s, net_tls_identity *identity);
 
 /* Listens on |addr| for connections of |kind|. |shared|: other workers do on the same, and |first| is the first of them, for which the port must be
  * free. Returns 0, or an errno. */

@@ -23,7 +23,7 @@ CLI = {
     "grpc": ("common", "net"),
     "http": ("common", "log"),
     "portal": ("common", "log", "net"),
-    "stream": ("common", "log"),
+    "stream": ("common", "log", "net"),
     "telemetry": ("common", "log", "net", "grpc", "http"),
     "xdp": ("common", "log", "net"),
     "": ("common", "log", "net", "http", "portal", "stream", "telemetry", "xdp"),

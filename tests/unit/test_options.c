@@ -30,6 +30,8 @@ static const struct {
     {"--bind-ip6-addr", "BIND_IP6_ADDR", {BAD_IP6}, {"::", "::1"}},
     {"--listen-port", "LISTEN_PORT", {BAD_PORTS, "50000"}, {"0", "1", "3478"}},
     {"--tcp-listen-port", "TCP_LISTEN_PORT", {BAD_PORTS, "0"}, {"1", "443", "3478"}},
+    {"--tls-cert", "TLS_CERT", {""}, {"/etc/cert.pem"}},
+    {"--tls-key", "TLS_KEY", {""}, {"/etc/key.pem"}},
     {"--max-connections-per-prefix",
      "MAX_CONNECTIONS_PER_PREFIX",
      {"", "-1", "x", "4294967295"},
@@ -295,6 +297,14 @@ START_TEST(test_what_does_not_go_together)
   check_complaint("--listen-port", "50000");
   ck_assert_int_eq(READ(PUBLIC, "--listen-port", "0", "token"), -1);
   check_complaint("--listen-port", "'0'");
+  ck_assert_int_eq(READ(PUBLIC, "--tls-listen-port", "443", "--tls-key", "k"), -1);
+  check_complaint("--tls-listen-port", "expected --tls-cert, too");
+  ck_assert_int_eq(READ(PUBLIC, "--tls-listen-port", "443", "--tls-cert", "c"), -1);
+  check_complaint("--tls-listen-port", "expected --tls-key, too");
+  ck_assert_int_eq(READ(PUBLIC, "--tls-listen-port", "443", "--tls-cert", "c", "--tls-key", "k",
+                        "--tcp-listen-port", "443"),
+                   -1);
+  check_complaint("--tls-listen-port", "'443': expected another port than --tcp-listen-port");
   ck_assert_int_eq(READ(PUBLIC, "--xdp", "native"), -1);
   check_complaint("--xdp", "no interface is set");
   ck_assert_int_eq(READ(PUBLIC, "--lowest-port", "60000", "--highest-port", "60000"), 0);

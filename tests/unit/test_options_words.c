@@ -44,6 +44,10 @@ START_TEST(test_options_without_effect)
   check_idle("--xdp-route", "--xdp is off");
   ck_assert_msg(READ(PUBLIC, "--xdp-interface", "eth0") == 0, "%s", error);
   check_idle("--xdp-interface", "--xdp is off");
+  ck_assert_int_eq(READ(PUBLIC, "--tls-cert", "c"), 0);
+  check_idle("--tls-cert", "--tls-listen-port is not set");
+  ck_assert_int_eq(READ(PUBLIC, "--max-queue-per-connection", "4096"), 0);
+  check_idle("--max-queue-per-connection", "neither --tcp-listen-port nor --tls-listen-port is set");
 }
 END_TEST
 

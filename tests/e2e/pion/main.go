@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"math/rand"
@@ -95,9 +96,12 @@ func connect(o options) (net.PacketConn, error) {
 	if o.transport == "udp" {
 		return net.ListenPacket("udp4", "127.0.0.1:0")
 	}
-	conn, err := net.Dial(o.transport, o.server)
+	conn, err := net.Dial("tcp", o.server)
 	if err != nil {
 		return nil, err
+	}
+	if o.transport == "tls" {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
 	return turn.NewSTUNConn(conn), nil
 }
@@ -153,7 +157,7 @@ func main() {
 	var peers string
 	var clients int
 	flag.StringVar(&o.server, "server", "", "address of the TURN server")
-	flag.StringVar(&o.transport, "transport", "udp", "udp or tcp")
+	flag.StringVar(&o.transport, "transport", "udp", "udp, tcp or tls")
 	flag.StringVar(&o.user, "user", "", "user name")
 	flag.StringVar(&o.password, "password", "", "password")
 	flag.StringVar(&o.realm, "realm", "firezone", "realm")

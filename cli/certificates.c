@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "certificates.h"
+
+#include "log/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* More is no certificate. */
+#define FILE_MAX_BYTES (1u << 20)
+
+/* A file as text that ends with a zero, which counts. */
+typedef struct pem {
+  uint8_t *data;
+  size_t len;
+} pem;
+
+/* By what two states of a file are told apart. A name that leads to another file is one. */
+typedef struct stamp {
+  dev_t device;
+  ino_t inode;
+  off_t size;
+  struct timespec changed;
+} stamp;
+
+struct certificates {
+  const char *paths[2]; /* of the certificate and of the key */
+  pem files[2];
+  stamp looked_at[2]; /* when they were last read, or could not be */
+  stamp seen[2];      /* by the last certificates_changed */
+  net_tls_identity *identity;
+};
+
+static void look_at(const certificates *c, stamp out[2])
+{
+  memset(out, 0, 2 * sizeof *out);
+  for (unsigned i = 0; i < 2; i++) {
+    struct stat s;
+    if (stat(c->paths[i], &s) == 0) {
+      out[i].device = s.st_dev;
+      out[i].inode = s.st_ino;
+      out[i].size = s.st_size;
+      out[i].changed = s.st_mtim;
+    }
+  }
+}
+
+static void forget(pem *p)
+{
+  if (p->data)
+    explicit_bzero(p->data, p->len);
+  free(p->data);
+  *p = (pem){0};
+}
+
+/* Returns 0, or an errno. */
+static int read_file(const char *path, pem *out)
+{
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return errno;
+  int error = 0;
+  out->data = calloc(1, FILE_MAX_BYTES + 1);
+  out->len = 0;
+  ssize_t n = out->data ? 1 : -1;
+  while (n > 0 && out->len < FILE_MAX_BYTES) {
+    n = read(fd, out->data + out->len, FILE_MAX_BYTES - out->len);
+    out->len += n > 0 ? (size_t)n : 0;
+  }
+  if (n < 0)
+    error = out->data ? errno : ENOMEM;
+  else if (n > 0)
+    error = EFBIG;
+  close(fd);
+  out->len++;
+  if (error)
+    forget(out);
+  return error;
+}
+
+static int read_files(const certificates *c, pem files[2], char *error)
+{
+  static const char *const flags[] = {"--tls-cert", "--tls-key"};
+  for (unsigned i = 0; i < 2; i++) {
+    const int sys_errno = read_file(c->paths[i], &files[i]);
+    if (sys_errno) {
+      snprintf(error, OPTIONS_ERROR_MAX, "%s: can't read '%.200s': %s", flags[i], c->paths[i],
+               strerror(sys_errno));
+      return -1;
+    }
+  }
+  return 0;
+}
+
+static net_tls_identity *make_identity(const pem files[2], char *error)
+{
+  char text[NET_TLS_ERROR_MAX];
+  net_tls_identity *made =
+      net_tls_identity_new(files[0].data, files[0].len, files[1].data, files[1].len, text);
+  if (!made)
+    snprintf(error, OPTIONS_ERROR_MAX, "--tls-cert, --tls-key: %s", text);
+  return made;
+}
+
+int certificates_reread(certificates *c, char error[OPTIONS_ERROR_MAX])
+{
+  pem files[2] = {{0}};
+  look_at(c, c->looked_at);
+  net_tls_identity *made = read_files(c, files, error) == 0 ? make_identity(files, error) : NULL;
+  if (made) {
+    net_tls_identity_drop(c->identity);
+    c->identity = made;
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    if (made) {
+      forget(&c->files[i]);
+      c->files[i] = files[i];
+    } else {
+      forget(&files[i]);
+    }
+  }
+  return made ? 0 : -1;
+}
+
+certificates *certificates_new(const options *o, char error[OPTIONS_ERROR_MAX])
+{
+  certificates *c = calloc(1, sizeof *c);
+  if (!c) {
+    snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
+    return NULL;
+  }
+  c->paths[0] = o->tls_cert;
+  c->paths[1] = o->tls_key;
+  if (certificates_reread(c, error) == 0) {
+    look_at(c, c->seen);
+    return c;
+  }
+  certificates_free(c);
+  return NULL;
+}
+
+void certificates_free(certificates *c)
+{
+  if (!c)
+    return;
+  net_tls_identity_drop(c->identity);
+  forget(&c->files[0]);
+  forget(&c->files[1]);
+  free(c);
+}
+
+net_tls_identity *certificates_copy(const certificates *c, char error[OPTIONS_ERROR_MAX])
+{
+  return make_identity(c->files, error);
+}
+
+bool certificates_changed(certificates *c)
+{
+  stamp now[2];
+  look_at(c, now);
+  const bool stable = memcmp(now, c->seen, sizeof now) == 0;
+  memcpy(c->seen, now, sizeof now);
+  if (!stable || memcmp(now, c->looked_at, sizeof now) == 0)
+    return false;
+  memcpy(c->looked_at, now, sizeof now);
+  return true;
+}
+
+void certificates_log(const certificates *c)
+{
+  char until[64];
+  net_tls_identity_end(c->identity, until, sizeof until);
+  if (net_tls_identity_is_out_of_date(c->identity))
+    log_warn("relay",
+             "The certificate in %s is out of date (it is good until %s UTC): clients will refuse it",
+             c->paths[0], until);
+  else
+    log_info("relay", "The certificate in %s is good until %s UTC", c->paths[0], until);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/tls_server.h"
+
+#include "net/tls_alert.h"
+#include "net/tls_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mbedtls/error.h>
+#include <mbedtls/net_sockets.h>
+#include <mbedtls/x509_crt.h>
+
+struct net_tls_identity {
+  unsigned holders;
+  mbedtls_x509_crt chain;
+  mbedtls_pk_context key;
+  mbedtls_ssl_config config;
+};
+
+static const char *protocols[] = {"stun.turn", "stun.nat-discovery", NULL};
+
+static int parse_key(mbedtls_pk_context *key, const uint8_t *pem, size_t len)
+{
+#if MBEDTLS_VERSION_MAJOR < 3
+  return mbedtls_pk_parse_key(key, pem, len, NULL, 0);
+#else
+  return mbedtls_pk_parse_key(key, pem, len, NULL, 0, net_tls_on_random, NULL);
+#endif
+}
+
+static int check_pair(const mbedtls_pk_context *certificate, const mbedtls_pk_context *key)
+{
+#if MBEDTLS_VERSION_MAJOR < 3
+  return mbedtls_pk_check_pair(certificate, key);
+#else
+  return mbedtls_pk_check_pair(certificate, key, net_tls_on_random, NULL);
+#endif
+}
+
+/* TLS 1.2 at the least. Without locks of its own, PSA is not for several threads, and TLS 1.3 is made of it. */
+static void set_versions(mbedtls_ssl_config *config)
+{
+#if MBEDTLS_VERSION_MAJOR < 3
+  mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+#else
+  mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#ifndef MBEDTLS_THREADING_C
+  mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+#endif
+}
+
+static int configure(net_tls_identity *identity)
+{
+  mbedtls_ssl_config *config = &identity->config;
+  int result = mbedtls_ssl_config_defaults(config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                           MBEDTLS_SSL_PRESET_DEFAULT);
+  if (result == 0)
+    result = net_tls_begin_psa();
+  if (result != 0)
+    return result;
+  set_versions(config);
+  mbedtls_ssl_conf_ciphersuites(config, net_tls_ciphersuites);
+  mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);
+  mbedtls_ssl_conf_rng(config, net_tls_on_random, NULL);
+#ifdef MBEDTLS_SSL_RENEGOTIATION
+  mbedtls_ssl_conf_renegotiation(config, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
+#endif
+  result = mbedtls_ssl_conf_alpn_protocols(config, protocols);
+  return result != 0 ? result : mbedtls_ssl_conf_own_cert(config, &identity->chain, &identity->key);
+}
+
+/* Returns 0, or -1 with one line in |error|. */
+static int read_pair(net_tls_identity *identity, const uint8_t *cert, size_t cert_len, const uint8_t *key,
+                     size_t key_len, char *error)
+{
+  char text[128];
+  int result = mbedtls_x509_crt_parse(&identity->chain, cert, cert_len);
+  if (result != 0) {
+    /* A positive number is that of certificates of the chain that could not be read. */
+    if (result < 0)
+      mbedtls_strerror(result, text, sizeof text);
+    else
+      snprintf(text, sizeof text, "%d of its certificates cannot be read", result);
+    snprintf(error, NET_TLS_ERROR_MAX, "the file with the certificate: %s", text);
+    return -1;
+  }
+  result = parse_key(&identity->key, key, key_len);
+  if (result != 0) {
+    mbedtls_strerror(result, text, sizeof text);
+    snprintf(error, NET_TLS_ERROR_MAX, "the file with the key: %s", text);
+    return -1;
+  }
+  if (check_pair(&identity->chain.pk, &identity->key) != 0) {
+    snprintf(error, NET_TLS_ERROR_MAX,
+             "the key is not that of the certificate, which has to be the first of its file");
+    return -1;
+  }
+  result = configure(identity);
+  if (result != 0)
+    mbedtls_strerror(result, error, NET_TLS_ERROR_MAX);
+  return result == 0 ? 0 : -1;
+}
+
+net_tls_identity *net_tls_identity_new(const uint8_t *cert, size_t cert_len, const uint8_t *key,
+                                       size_t key_len, char error[NET_TLS_ERROR_MAX])
+{
+  net_tls_identity *identity = calloc(1, sizeof *identity);
+  if (!identity) {
+    snprintf(error, NET_TLS_ERROR_MAX, "out of memory");
+    return NULL;
+  }
+  identity->holders = 1;
+  mbedtls_x509_crt_init(&identity->chain);
+  mbedtls_pk_init(&identity->key);
+  mbedtls_ssl_config_init(&identity->config);
+  if (read_pair(identity, cert, cert_len, key, key_len, error) == 0)
+    return identity;
+  net_tls_identity_drop(identity);
+  return NULL;
+}
+
+net_tls_identity *net_tls_identity_hold(net_tls_identity *identity)
+{
+  identity->holders++;
+  return identity;
+}
+
+void net_tls_identity_drop(net_tls_identity *identity)
+{
+  if (!identity || --identity->holders)
+    return;
+  mbedtls_ssl_config_free(&identity->config);
+  mbedtls_pk_free(&identity->key);
+  mbedtls_x509_crt_free(&identity->chain);
+  free(identity);
+}
+
+void net_tls_identity_end(const net_tls_identity *identity, char *out, size_t cap)
+{
+  const mbedtls_x509_time *t = &identity->chain.valid_to;
+  snprintf(out, cap, "%04d-%02d-%02d %02d:%02d:%02d", t->year, t->mon, t->day, t->hour, t->min, t->sec);
+}
+
+bool net_tls_identity_is_out_of_date(const net_tls_identity *identity)
+{
+  return mbedtls_x509_time_is_past(&identity->chain.valid_to) ||
+         mbedtls_x509_time_is_future(&identity->chain.valid_from);
+}
+
+net_tls *net_tls_accept(net_tls_identity *identity, const net_tls_io *io)
+{
+  net_tls *tls = calloc(1, sizeof *tls);
+  if (!tls)
+    return NULL;
+  mbedtls_ssl_init(&tls->ssl);
+  mbedtls_ssl_config_init(&tls->config);
+  tls->io = *io;
+  tls->identity = net_tls_identity_hold(identity);
+  if (mbedtls_ssl_setup(&tls->ssl, &identity->config) != 0) {
+    net_tls_free(tls);
+    return NULL;
+  }
+  mbedtls_ssl_set_bio(&tls->ssl, tls, net_tls_on_send, net_tls_on_recv, NULL);
+  return tls;
+}
+
+void net_tls_leave_identity(net_tls *tls)
+{
+  net_tls_identity_drop(tls->identity);
+}
+
+void net_tls_explain_to_server(net_tls *tls, int code)
+{
+  char text[NET_TLS_ERROR_MAX - 8];
+  switch (code) {
+  case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
+    /* There is no function that tells which. */
+    snprintf(tls->error, sizeof tls->error, "the client refused it, with alert %u",
+             tls->ssl.MBEDTLS_PRIVATE(in_msg)[1]);
+    break;
+  case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
+    snprintf(tls->error, sizeof tls->error, "the client speaks no version as new as TLS 1.2");
+    break;
+  case MBEDTLS_ERR_SSL_CONN_EOF:
+    snprintf(tls->error, sizeof tls->error, "the client ended the connection");
+    break;
+  case MBEDTLS_ERR_NET_RECV_FAILED:
+  case MBEDTLS_ERR_NET_SEND_FAILED:
+    snprintf(tls->error, sizeof tls->error, "the connection broke");
+    break;
+  default:
+    mbedtls_strerror(code, text, sizeof text);
+    snprintf(tls->error, sizeof tls->error, "%s", text);
+  }
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections of TLS. What is read of the socket at once may be many records, and what is written is one for all messages that there are. */
+#include "common/clock.h"
+#include "log/log.h"
+#include "stream/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* The most that a record holds (RFC 8446 section 5.1). */
+#define RECORD     16384u
+#define TELL_EVERY (60 * FZR_SECOND)
+
+static ssize_t on_send(void *ctx, const uint8_t *data, size_t len)
+{
+  const stream_connection *c = ctx;
+  const ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
+  if (n >= 0)
+    return n;
+  return errno == EAGAIN || errno == EINTR ? NET_TLS_WANT_WRITE : NET_TLS_FAILED;
+}
+
+/* Gives of what was read of the socket: mbedTLS would read the head of each record by itself. */
+static ssize_t on_recv(void *ctx, uint8_t *out, size_t cap)
+{
+  const stream_connection *c = ctx;
+  streams *s = c->owner;
+  const size_t left = s->cipher_to - s->cipher_from, n = left < cap ? left : cap;
+  if (!n)
+    return NET_TLS_WANT_READ;
+  memcpy(out, s->cipher + s->cipher_from, n);
+  s->cipher_from += n;
+  return (ssize_t)n;
+}
+
+bool stream_secure(stream_connection *c)
+{
+  const net_tls_io io = {c, on_send, on_recv};
+  c->tls = net_tls_accept(c->owner->identity, &io);
+  return c->tls != NULL;
+}
+
+/* Strangers can have as many fail as they like: one a minute is told of, the others for who asks for them. */
+static void tell_failed(const stream_connection *c)
+{
+  streams *s = c->owner;
+  const fzr_time now = monotonic_now();
+  const log_field fields[] = {{"client", LOG_ADDR, {.addr = &c->client}},
+                              {"error", LOG_STR, {.str = net_tls_error(c->tls)}}};
+  const bool often = s->told_handshake && now - s->told_handshake < TELL_EVERY;
+  if (!often)
+    s->told_handshake = now;
+  log_write(often ? FZR_LOG_DEBUG : FZR_LOG_INFO, "relay", "A TLS handshake failed", fields, 2);
+}
+
+/* Returns whether the connection goes on. */
+static bool shake_hands(stream_connection *c, enum stream_end *why)
+{
+  const streams *s = c->owner;
+  const int result = net_tls_handshake(c->tls);
+  c->established = result == 0;
+  if (result == 0 || result == NET_TLS_WANT_READ)
+    return true;
+  /* What has been read would be lost if it had to wait for the socket. No client sends that early. */
+  if (result == NET_TLS_WANT_WRITE && s->cipher_from == s->cipher_to)
+    return c->blocked = event_add(c->writable, NULL) == 0;
+  tell_failed(c);
+  *why = STREAM_END_HANDSHAKE;
+  return false;
+}
+
+/* Relays all that is in the records that have come. */
+static bool read_records(stream_connection *c, enum stream_end *why)
+{
+  streams *s = c->owner;
+  for (;;) {
+    size_t len = 0;
+    ssize_t n = 1;
+    while (len < sizeof s->in && (n = net_tls_read(c->tls, s->in + len, sizeof s->in - len)) > 0)
+      len += (size_t)n;
+    if (len && !stream_relay(c, s->in, len, why))
+      return false;
+    *why = n == 0 ? STREAM_END_CLIENT : STREAM_END_ERROR;
+    if (n == 0 || n == NET_TLS_FAILED)
+      return false;
+    if (n < 0)
+      return true;
+  }
+}
+
+bool stream_go_on_secure(stream_connection *c, enum stream_end *why)
+{
+  if (!c->established && !shake_hands(c, why))
+    return false;
+  return !c->established || read_records(c, why);
+}
+
+bool stream_read_secure(stream_connection *c, enum stream_end *why)
+{
+  streams *s = c->owner;
+  const ssize_t n = recv(c->fd, s->cipher, sizeof s->cipher, 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return true;
+  *why = n < 0 ? STREAM_END_ERROR : c->established ? STREAM_END_CLIENT : STREAM_END_HANDSHAKE;
+  if (n <= 0)
+    return false;
+  s->cipher_from = 0;
+  s->cipher_to = (size_t)n;
+  const bool goes_on = stream_go_on_secure(c, why);
+  s->cipher_from = s->cipher_to = 0;
+  return goes_on;
+}
+
+ssize_t stream_write_secure(stream_connection *c)
+{
+  stream_queue *q = &c->queue;
+  const size_t waits = stream_queue_len(q), len = waits < RECORD ? waits : RECORD;
+  const ssize_t n = net_tls_write(c->tls, q->data + q->from, len);
+  /* The record is made: it has to go out as it is. */
+  if (n == NET_TLS_WANT_WRITE)
+    stream_queue_hold(q, len);
+  return n == NET_TLS_WANT_READ ? NET_TLS_FAILED : n;
+}

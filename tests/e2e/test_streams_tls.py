@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients over TLS: whole sessions, handshakes that fail or never end, certificates that change under way, foreign clients.
+
+Arguments: the relay, then the path of the built pion program, or "-"."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import stun
+from harness import DEADLINE, EchoPeers, Relay, binding_request, main, wait_for
+from stream_client import Framed, StreamClient, free_port
+from watch import Metrics, endpoint
+
+BINARY, PION = sys.argv[1:3]
+del sys.argv[1:3]
+WORKERS = int(os.environ.get("FZT_WORKERS", "2"))
+IDLE = 2
+
+
+class Authority:
+    """Certificates that sign themselves, in files."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory()  # pylint: disable=consider-using-with
+        self.cert, self.key = self.path("cert.pem"), self.path("key.pem")
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def make(self, name, kind=("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"), days=2):
+        """A certificate of `name` in files of their own, which renew() puts in place. Returns what a client knows it by."""
+        subprocess.run(["openssl", "req", "-x509", *kind, "-nodes", "-keyout", self.path("key.new"), "-out", self.path("cert.new"), "-days",
+                        str(days), "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        with open(self.path("cert.new"), encoding="ascii") as f:
+            return ssl.PEM_cert_to_DER_cert(f.read())
+
+    def put(self):
+        """As certbot does: one name after the other leads to the new file."""
+        for name in ("cert", "key"):
+            os.rename(self.path(name + ".new"), self.path(name + ".pem"))
+
+
+def context(**more):
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    for key, value in more.items():
+        setattr(c, key, value)
+    return c
+
+
+@unittest.skipIf(not shutil.which("openssl"), "no openssl here")
+class Tls(unittest.TestCase):
+    args = ()
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.authority = Authority()
+        cls.der = cls.authority.make("first", cls.kind)
+        cls.authority.put()
+        cls.port = free_port()
+        cls.relay = Relay(BINARY, "--tls-listen-port", str(cls.port), "--tls-cert", cls.authority.cert, "--tls-key", cls.authority.key, *cls.args,
+                          workers=WORKERS)
+        cls.metrics_port = endpoint(cls.relay)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.relay.stop()
+        cls.authority.folder.cleanup()
+
+    def connect(self, wrap=context().wrap_socket):
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+        self.addCleanup(connection.close)
+        wrapped = wrap(connection)
+        self.addCleanup(wrapped.close)
+        return wrapped
+
+    def client(self, wrap=context().wrap_socket):
+        client = StreamClient(("127.0.0.1", self.port), *self.relay.credentials(), wrap=wrap)
+        self.addCleanup(client.close)
+        return client
+
+    def scrape(self):
+        time.sleep(0.12)  # the relay gives scrapes within 0.1 s the same text
+        return Metrics(self.metrics_port)
+
+    def ended(self, reason):
+        return self.scrape().get("relay_stream_connections_ended_total", transport="tls", reason=reason)
+
+    def certificate(self):
+        with self.connect() as connection:
+            return connection.getpeercert(binary_form=True)
+
+
+class Sessions(Tls):
+    def test_session(self):
+        with EchoPeers(2) as peers, self.client() as client:
+            client.allocate()
+            self.assertEqual(client.mapped, client.socket.connection.getsockname())
+            channels = [client.bind(peer) for peer in peers.addresses()]
+            for size in list(range(9)) + [100, 1200, 1453, 8000, 30000]:
+                data = os.urandom(size)
+                client.send(channels[size % 2], data)
+                self.assertEqual(client.receive(), (channels[size % 2], data[::-1]), size)
+            self.assertEqual(self.scrape().get("relay_stream_connections", transport="tls"), 1)
+        wait_for(lambda: self.scrape().get("relay_active_allocations") == 0, "the allocation to end with its connection")
+
+    def test_many_at_once(self):
+        """Many messages in one record, and a record's worth of messages for each of several in one turn."""
+        with EchoPeers(1, change=lambda data: data) as peers, self.client() as client:
+            client.allocate()
+            channel = client.bind(peers.addresses()[0])
+            payloads = [os.urandom(1200) for _ in range(100)]
+            client.socket.connection.sendall(b"".join(stun.channel_data(channel, p) for p in payloads))
+            self.assertEqual([client.receive() for _ in payloads], [(channel, p) for p in payloads])
+
+    def test_many_clients(self):
+        with EchoPeers(1) as peers:
+            clients = [self.client() for _ in range(40)]
+            for c in clients:
+                c.allocate()
+                self.assertIsNotNone(c.bind(peers.addresses()[0]))
+            for i, c in enumerate(clients):
+                c.send(0x4000, b"I am %d" % i)
+            for i, c in enumerate(clients):
+                self.assertEqual(c.receive(), (0x4000, (b"I am %d" % i)[::-1]))
+            for c in clients:
+                c.close()
+        wait_for(lambda: self.scrape().get("relay_active_allocations") == 0, "all allocations to end")
+
+    def test_versions_and_names(self):
+        v12, v13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+        self.assertEqual(self.connect(context(maximum_version=v12).wrap_socket).version(), "TLSv1.2")
+        self.assertIn(self.connect().version(), ("TLSv1.2", "TLSv1.3"))
+        if self.connect().version() == "TLSv1.3":
+            self.assertEqual(self.connect(context(minimum_version=v13).wrap_socket).version(), "TLSv1.3")
+        named = self.connect(lambda s: context().wrap_socket(s, server_hostname="nobody.example"))
+        self.assertEqual(named.getpeercert(binary_form=True), self.der)
+        offer = context()
+        offer.set_alpn_protocols(["stun.turn"])
+        self.assertEqual(self.connect(offer.wrap_socket).selected_alpn_protocol(), "stun.turn")
+        old = context()
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with self.assertRaises((ssl.SSLError, OSError)):
+            self.connect(old.wrap_socket)
+
+    def test_slow_reader(self):
+        """What waits for one who does not read is cut at whole messages, and records stay whole."""
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(sender.close)
+        sender.bind(("127.0.0.1", 0))
+        with self.client() as slow:
+            slow.allocate()
+            channel = slow.bind(sender.getsockname())
+            last = 0
+            while self.scrape().get("relay_stream_dropped_messages_total", transport="tls") < 300:
+                for _ in range(200):
+                    last += 1
+                    sender.sendto(b"%8d" % last * 140, slow.relayed[4])
+            got = []
+            while not got or got[-1] != last:
+                number, data = slow.receive()
+                self.assertEqual((number, data), (channel, data[:8] * 140))
+                got.append(int(data[:8]))
+            self.assertEqual(got, sorted(set(got)))
+            self.assertEqual(got[-50:], list(range(last - 49, last + 1)))
+
+
+class Rsa(Tls):
+    kind = ("-newkey", "rsa:2048")
+
+    def test_session(self):
+        with EchoPeers(1) as peers, self.client() as client:
+            client.allocate()
+            channel = client.bind(peers.addresses()[0])
+            client.send(channel, b"hello")
+            self.assertEqual(client.receive(), (channel, b"olleh"))
+
+
+class Handshakes(Tls):
+    args = ("--connection-idle", "%ds" % IDLE)
+
+    def test_what_is_no_tls(self):
+        before = self.ended("handshake")
+        for data in (b"GET / HTTP/1.1\r\n\r\n", binding_request()[0], b"\x16\x03\x01\x40\x00" + bytes(200)):
+            connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+            connection.sendall(data)
+            ended = Framed(connection)
+            self.assertTrue(ended.wait_for_end() if data[0] != 0x16 else True)
+            connection.close()
+        wait_for(lambda: self.ended("handshake") >= before + 3, "three handshakes to fail")
+        self.assertTrue(self.relay.told("A TLS handshake failed client=127.0.0.1"))
+
+    def test_half_open(self):
+        """Who says nothing, or not all of a hello, has to go; and others do not wait for him."""
+        before = self.ended("handshake_timeout")
+        silent = [socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) for _ in range(50)]
+        for i, s in enumerate(silent):
+            s.sendall(b"\x16\x03\x01\x02\x00\x01"[:i % 7])
+        begin = time.monotonic()
+        with self.client() as client:
+            client.allocate()
+        self.assertLess(time.monotonic() - begin, IDLE)
+        wait_for(lambda: self.ended("handshake_timeout") >= before + 50, "all of them to be closed")
+        for s in silent:
+            s.close()
+
+    def test_idle(self):
+        before = self.ended("idle")
+        self.assertTrue(Framed(self.connect()).wait_for_end())
+        wait_for(lambda: self.ended("idle") > before, "it to be counted")
+
+    def test_renegotiation(self):
+        """A client that asks for another handshake is refused, and goes on or not as it likes: there is no other handshake."""
+        command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, "-tls1_2"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+            time.sleep(0.2)
+            try:
+                output = client.communicate(b"R\n", timeout=DEADLINE)[0].decode(errors="replace")
+            except subprocess.TimeoutExpired:
+                client.kill()
+                raise
+        self.assertRegex(output, r"RENEGOTIATING(.|\n)*no renegotiation")
+
+
+class Certificates(Tls):
+    def renew(self, name, by_signal):
+        der = self.authority.make(name)
+        self.authority.put()
+        if by_signal:
+            self.relay.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.certificate() == der, "the certificate of " + name, 30)
+
+    def test_renewal_under_load(self):
+        """By signal, and by files that change: no connection is lost, and new ones get the new one."""
+        stop, failures, counts = threading.Event(), [], [0, 0]
+
+        def talk(client, channel):
+            try:
+                while not stop.is_set():
+                    client.send(channel, b"%d" % counts[0])
+                    if client.receive() is None:
+                        raise AssertionError("no answer")
+                    counts[0] += 1
+            except Exception as error:  # pylint: disable=broad-except
+                failures.append(repr(error))
+
+        def come_and_go():
+            try:
+                while not stop.is_set():
+                    framed = Framed(self.connect())
+                    framed.send(binding_request()[0])
+                    if framed.message(time.monotonic() + DEADLINE) is None:
+                        raise AssertionError("no answer")
+                    framed.close()
+                    counts[1] += 1
+            except Exception as error:  # pylint: disable=broad-except
+                failures.append(repr(error))
+
+        with EchoPeers(1) as peers:
+            clients = [self.client() for _ in range(5)]
+            for c in clients:
+                c.allocate()
+            threads = [threading.Thread(target=talk, args=(c, c.bind(peers.addresses()[0]))) for c in clients]
+            threads.append(threading.Thread(target=come_and_go))
+            for t in threads:
+                t.start()
+            try:
+                for i in range(3):
+                    self.renew("signal %d" % i, True)
+                self.renew("files", False)
+            finally:
+                stop.set()
+                for t in threads:
+                    t.join()
+        self.assertEqual(failures, [])
+        self.assertGreater(min(counts), 10)
+        self.assertTrue(self.relay.told("SIGHUP: the certificate is read anew"))
+        self.assertTrue(self.relay.told("Files have changed: the certificate is read anew"))
+
+    def test_bad_files(self):
+        before = self.certificate()
+        self.authority.make("other")
+        os.rename(self.authority.path("cert.new"), self.authority.cert)  # without its key
+        self.relay.process.send_signal(signal.SIGHUP)
+        self.assertTrue(self.relay.told("SIGHUP: --tls-cert, --tls-key: the key is not that of the certificate.*stays"))
+        self.assertEqual(self.certificate(), before)
+        os.rename(self.authority.path("key.new"), self.authority.key)
+        wait_for(lambda: self.certificate() != before, "the one whose key came later", 30)
+
+
+class Start(unittest.TestCase):
+    def run_relay(self, *args):
+        done = subprocess.run([BINARY, "--public-ip4-addr", "127.0.0.1", "--bind-ip4-addr", "127.0.0.1", "--listen-port", "0",
+                               "--health-check-addr", "127.0.0.1:0", "--control-endpoint", "127.0.0.1:0", *args], capture_output=True, text=True,
+                              timeout=DEADLINE, check=False)
+        return done.returncode, done.stderr
+
+    @unittest.skipIf(not shutil.which("openssl"), "no openssl here")
+    def test_what_cannot_be_used(self):
+        authority = Authority()
+        self.addCleanup(authority.folder.cleanup)
+        authority.make("one")
+        authority.put()
+        authority.make("two")
+        with open(authority.path("empty"), "w", encoding="ascii"):
+            pass
+        for cert, key, words in (("none", "key.pem", "--tls-cert: can't read '.*none': No such file"),
+                                 ("cert.pem", "none", "--tls-key: can't read '.*none': No such file"),
+                                 ("empty", "key.pem", "the file with the certificate: "), ("cert.pem", "empty", "the file with the key: "),
+                                 ("cert.pem", "key.new", "the key is not that of the certificate")):
+            status, output = self.run_relay("--tls-listen-port", str(free_port()), "--tls-cert", authority.path(cert), "--tls-key",
+                                            authority.path(key))
+            self.assertEqual(status, 2, output)
+            self.assertRegex(output, words)
+
+
+class Foreign(Tls):
+    args = ("--replace-allocation", "no")
+
+    @unittest.skipIf(PION == "-", "no Go or no pion/turn here")
+    def test_pion(self):
+        user, password = self.relay.credentials(salt="pion")
+        with EchoPeers(3) as peers:
+            done = subprocess.run([PION, "-transport", "tls", "-server", "127.0.0.1:%d" % self.port, "-user", user, "-password", password,
+                                   "-peers", ",".join("%s:%d" % p for p in peers.addresses()), "-clients", "10", "-packets", "60"],
+                                  capture_output=True, text=True, timeout=3 * DEADLINE, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("10 of 10 clients, 60 packets each", done.stdout)
+
+    @unittest.skipIf(not shutil.which("turnutils_uclient"), "no coturn here")
+    def test_coturn(self):
+        user, password = self.relay.credentials(salt="coturn")
+        for _ in range(60):
+            done = subprocess.run(["turnutils_uclient", "-t", "-S", "-v", "-O", "-c", "-m", "1", "-u", user, "-w", password, "-e", "127.0.0.1",
+                                   "-p", str(self.port), "127.0.0.1"], capture_output=True, text=True, timeout=3 * DEADLINE, check=False)
+            self.assertLessEqual(set(re.findall(r"error (\d+)", done.stdout)), {"420"}, done.stdout)
+            if "Received relay addr: " in done.stdout and re.search(r"refresh response received: *\n.*success", done.stdout):
+                return
+        self.fail("never got as far as a refresh: " + done.stdout)
+
+    def test_s_client(self):
+        request, kind, rest = binding_request()
+        done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, "-quiet", "-alpn", "stun.turn", "-CAfile",
+                               self.authority.cert, "-verify_return_error", "-ign_eof"], input=request, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=90, check=False)
+        self.assertEqual((done.stdout[:2], done.stdout[4:20]), (kind, rest), done.stderr)
+
+
+if __name__ == "__main__":
+    main()

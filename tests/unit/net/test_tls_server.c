@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Both sides of TLS that the program has, against each other in memory: handshakes in pieces, records whose write blocks, and what is wrong with files. */
+#include "certs.h"
+#include "net/tls_server.h"
+#include "testing.h"
+
+#include <stdio.h>
+
+/* One direction of the wire. */
+typedef struct way {
+  uint8_t data[65536];
+  size_t len;
+  size_t chunk; /* at most so much moves at once */
+  size_t room;  /* how much may stand in it */
+} way;
+
+static way ways[2]; /* to the client, to the server */
+static const int sides[2] = {0, 1};
+static fzt_cert ca, cert;
+static net_trust *trust;
+static net_tls_memory memory;
+static net_tls *client, *server;
+static net_tls_identity *identity;
+
+static ssize_t on_send(void *ctx, const uint8_t *data, size_t len)
+{
+  way *w = &ways[!*(const int *)ctx];
+  size_t n = len < w->chunk ? len : w->chunk;
+  n = n < w->room - w->len ? n : w->room - w->len;
+  memcpy(w->data + w->len, data, n);
+  w->len += n;
+  return n ? (ssize_t)n : NET_TLS_WANT_WRITE;
+}
+
+static ssize_t on_recv(void *ctx, uint8_t *out, size_t cap)
+{
+  way *w = &ways[*(const int *)ctx];
+  size_t n = cap < w->chunk ? cap : w->chunk;
+  n = n < w->len ? n : w->len;
+  memcpy(out, w->data, n);
+  memmove(w->data, w->data + n, w->len - n);
+  w->len -= n;
+  return n ? (ssize_t)n : NET_TLS_WANT_READ;
+}
+
+static net_tls_identity *load(const char *certificate, const char *key, char *error)
+{
+  return net_tls_identity_new((const uint8_t *)certificate, strlen(certificate) + 1, (const uint8_t *)key,
+                              strlen(key) + 1, error);
+}
+
+static void make(int rsa)
+{
+  static const fzt_cert_spec authority = {.common_name = "Test authority", .is_ca = 1};
+  const fzt_cert_spec spec = {.common_name = "relay.example", .dns = "relay.example", .rsa = rsa};
+  char path[] = "/tmp/fzt-ca-XXXXXX", error[NET_TLS_ERROR_MAX];
+  fzt_cert_make(&authority, NULL, NULL, &ca);
+  fzt_cert_make(&spec, &ca, "Test authority", &cert);
+  FILE *f = fdopen(mkstemp(path), "w");
+  ck_assert_ptr_nonnull(f);
+  fputs(ca.cert, f);
+  fclose(f);
+  trust = net_trust_load_file(path, error);
+  remove(path);
+  ck_assert_ptr_nonnull(trust);
+  identity = load(cert.cert, cert.key, error);
+  ck_assert_msg(identity != NULL, "%s", error);
+}
+
+static void start(size_t chunk)
+{
+  const net_tls_io io[2] = {{(void *)(uintptr_t)&sides[0], on_send, on_recv},
+                            {(void *)(uintptr_t)&sides[1], on_send, on_recv}};
+  for (unsigned i = 0; i < 2; i++)
+    ways[i] = (way){.chunk = chunk, .room = sizeof ways[i].data};
+  client = net_tls_new("relay.example", false, trust, &memory, &io[0]);
+  server = net_tls_accept(identity, &io[1]);
+  ck_assert(client && server);
+}
+
+static void stop(void)
+{
+  net_tls_free(client);
+  net_tls_free(server);
+  net_trust_free(trust);
+  net_tls_identity_drop(identity);
+}
+
+static void shake_hands(void)
+{
+  int done[2] = {-1, -1};
+  for (unsigned turn = 0; (done[0] || done[1]) && turn < 100000; turn++) {
+    if (done[0])
+      done[0] = net_tls_handshake(client);
+    if (done[1])
+      done[1] = net_tls_handshake(server);
+    ck_assert_msg(done[0] != NET_TLS_FAILED, "%s", net_tls_error(client));
+    ck_assert_msg(done[1] != NET_TLS_FAILED, "%s", net_tls_error(server));
+  }
+  ck_assert_int_eq(done[0], 0);
+  ck_assert_int_eq(done[1], 0);
+}
+
+START_TEST(test_talk)
+{
+  static const size_t chunks[] = {65536, 1, 700};
+  static uint8_t out[20000], in[20000];
+  make(_i & 1);
+  start(chunks[_i / 2]);
+  ck_assert(!net_tls_identity_is_out_of_date(identity));
+  /* A newer one takes its place: this connection goes on. */
+  net_tls_identity_drop(identity);
+  identity = NULL;
+  shake_hands();
+  for (size_t i = 0; i < sizeof out; i++)
+    out[i] = (uint8_t)(i * 7);
+  for (unsigned round = 0; round < 2; round++) {
+    net_tls *from = round ? server : client, *to = round ? client : server;
+    size_t sent = 0, got = 0;
+    memset(in, 0, sizeof in);
+    ways[!round].room = 4000; /* less than a record */
+    while (got < sizeof in) {
+      const ssize_t n =
+          sent < sizeof out ? net_tls_write(from, out + sent, sizeof out - sent) : NET_TLS_WANT_WRITE;
+      ck_assert_int_ne(n, NET_TLS_FAILED);
+      sent += n > 0 ? (size_t)n : 0;
+      const ssize_t k = net_tls_read(to, in + got, sizeof in - got);
+      ck_assert_int_ne(k, NET_TLS_FAILED);
+      got += k > 0 ? (size_t)k : 0;
+    }
+    ck_assert_mem_eq(in, out, sizeof out);
+  }
+  net_tls_close(client);
+  ck_assert_int_eq(net_tls_read(server, in, sizeof in), 0);
+  stop();
+}
+END_TEST
+
+START_TEST(test_what_is_no_hello)
+{
+  make(0);
+  start(65536);
+  memcpy(ways[1].data, "GET / HTTP/1.1\r\n\r\n", 18);
+  ways[1].len = 18;
+  ck_assert_int_eq(net_tls_handshake(server), NET_TLS_FAILED);
+  ck_assert_int_gt((int)strlen(net_tls_error(server)), 0);
+  stop();
+}
+END_TEST
+
+START_TEST(test_client_refuses)
+{
+  make(0);
+  net_trust_free(trust);
+  const fzt_cert mine = cert;
+  make(0); /* another authority */
+  net_tls_identity_drop(identity);
+  char error[NET_TLS_ERROR_MAX];
+  identity = load(mine.cert, mine.key, error);
+  ck_assert_ptr_nonnull(identity);
+  start(65536);
+  int failed = 0;
+  for (unsigned turn = 0; turn < 10 && !failed; turn++) {
+    net_tls_handshake(client);
+    failed = net_tls_handshake(server) == NET_TLS_FAILED;
+  }
+  ck_assert(failed);
+  ck_assert_ptr_nonnull(strstr(net_tls_error(server), "the client refused it, with alert"));
+  stop();
+}
+END_TEST
+
+START_TEST(test_files)
+{
+  char error[NET_TLS_ERROR_MAX], end[64];
+  make(0);
+  const fzt_cert mine = cert;
+  net_tls_identity_end(identity, end, sizeof end);
+  ck_assert_str_eq(end, "2099-12-31 23:59:59");
+  net_trust_free(trust);
+  net_tls_identity_drop(identity);
+  make(1);
+  ck_assert_ptr_null(load(mine.cert, cert.key, error));
+  ck_assert_ptr_nonnull(strstr(error, "the key is not that of the certificate"));
+  ck_assert_ptr_null(load("", cert.key, error));
+  ck_assert_ptr_nonnull(strstr(error, "the file with the certificate"));
+  ck_assert_ptr_null(load(cert.cert, "-----BEGIN", error));
+  ck_assert_ptr_nonnull(strstr(error, "the file with the key"));
+  net_trust_free(trust);
+  net_tls_identity_drop(identity);
+  const fzt_cert_spec old = {
+      .common_name = "x", .not_before = "20010101000000", .not_after = "20020101000000"};
+  fzt_cert_make(&old, NULL, NULL, &cert);
+  identity = load(cert.cert, cert.key, error);
+  ck_assert(identity && net_tls_identity_is_out_of_date(identity));
+  net_tls_identity_drop(identity);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("tls_server");
+  TCase *tc = tcase_create("tls_server");
+  tcase_add_loop_test(tc, test_talk, 0, 6);
+  tcase_add_test(tc, test_what_is_no_hello);
+  tcase_add_test(tc, test_client_refuses);
+  tcase_add_test(tc, test_files);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
