@@ -76,22 +76,23 @@ FZRI_FAST void fzri_count_sizes(fzr_engine *e, uint16_t len, uint32_t count)
   e->stats.packet_sizes[size_class < FZR_SIZE_CLASSES ? size_class : FZR_SIZE_CLASSES - 1] += count;
 }
 
-/* Counts what the verdicts forward: once a call, for each run may go over many packets. */
-FZRI_FAST void fzri_count_relayed(const fzri_batch *b)
+/* Counts what |v| forwards. */
+FZRI_FAST void fzri_count_verdict(fzr_engine *e, const fzr_verdict *v, unsigned direction)
 {
-  fzr_engine *e = b->e;
-  for (size_t i = 0; i < b->n; i++) {
-    const fzr_verdict *v = &b->out[i];
-    if (v->action != FZR_ACT_FORWARD || v->flow == FZRI_FLOW_TUNNEL)
-      continue;
-    const unsigned direction = v->hdr_len ? 1 : 0; /* to peers there go bare payloads */
-    const uint32_t full = v->count - 1u;
-    e->stats.packets[direction] += v->count;
-    e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;
-    if (full)
-      fzri_count_sizes(e, v->len, full);
-    fzri_count_sizes(e, v->tail_len, 1);
-  }
+  const uint32_t full = v->count - 1u;
+  e->stats.packets[direction] += v->count;
+  e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;
+  if (full)
+    fzri_count_sizes(e, v->len, full);
+  fzri_count_sizes(e, v->tail_len, 1);
+}
+
+/* Counts what the verdicts forward: once a call, for each run may go over many packets. */
+FZRI_FAST void fzri_count_relayed(const fzri_batch *b, unsigned direction)
+{
+  for (size_t i = 0; i < b->n; i++)
+    if (b->out[i].action == FZR_ACT_FORWARD)
+      fzri_count_verdict(b->e, &b->out[i], direction);
 }
 
 /* How many of |count| payloads the allocation's bandwidth allows now: all, unless there is a limit. */

@@ -192,7 +192,8 @@ FZRI_FAST bool peer_goes_on(fzri_batch *b, const fzr_pkt *pkt)
 
 /* Sends what is left of the packet from |off| on to the shard that has the client's allocation, if another one does. Returns how many
  * segments that is. */
-static uint16_t through_tunnel(fzri_batch *b, uint32_t off, uint32_t seg_len, fzri_guess *g)
+__attribute__((noinline)) static uint16_t through_tunnel(fzri_batch *b, uint32_t off, uint32_t seg_len,
+                                                         fzri_guess *g)
 {
   const fzr_pkt *pkt = b->pkt;
   if (b->e->tunnelled || !pkt->from.port || client_allocation(b->e, pkt, g))
@@ -265,7 +266,7 @@ static void keep_rest(fzr_pkt *pkt, uint32_t off)
 }
 
 /* Walks the segments of one packet. Returns false if it had to stop; what is left stays in |pkt|. */
-static bool take_client_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
+FZRI_FAST bool take_client_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
 {
   uint32_t off = 0;
   do {
@@ -324,6 +325,22 @@ static size_t take_client_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t d
   return n;
 }
 
+/* Where there are tunnels: what goes into one is counted at its end, and what has come out of one goes to a peer, bare. */
+__attribute__((noinline)) static void count_with_tunnels(const fzri_batch *b)
+{
+  for (const fzr_verdict *v = b->out; v < b->out + b->n; v++)
+    if (v->action == FZR_ACT_FORWARD && v->flow != FZRI_FLOW_TUNNEL)
+      fzri_count_verdict(b->e, v, v->hdr_len ? 1 : 0);
+}
+
+FZRI_FAST void count_relayed(const fzri_batch *b, unsigned direction)
+{
+  if (FZRI_RARE(b->e->tunnels))
+    count_with_tunnels(b);
+  else
+    fzri_count_relayed(b, direction);
+}
+
 /* Goes through the packets of |in| from the |done|-th on. Returns how many are done then. */
 static size_t rx_clients(fzri_batch *b, fzr_pkt *in, size_t n, size_t done)
 {
@@ -339,7 +356,7 @@ static size_t rx_clients(fzri_batch *b, fzr_pkt *in, size_t n, size_t done)
     if (taken < some)
       break;
   }
-  fzri_count_relayed(b);
+  count_relayed(b, 0);
   return done;
 }
 
@@ -365,7 +382,7 @@ __attribute__((noinline)) static void drop(fzri_batch *b, const uint8_t *data, e
 }
 
 /* What other shards send to an allocation's port for its client, if |pkt| is that. What there is no room for stays in |pkt|. */
-static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt, uint32_t seg_len)
+__attribute__((noinline)) static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt, uint32_t seg_len)
 {
   fzr_pkt inner;
   if (!fzri_tunnel_read(b->e, pkt->data, seg_len, &inner))
@@ -472,7 +489,7 @@ static size_t rx_peers(fzri_batch *b, fzr_pkt *in, size_t n, size_t done)
     if (taken < some)
       break;
   }
-  fzri_count_relayed(b);
+  count_relayed(b, 1);
   return done;
 }
 
