@@ -15,13 +15,13 @@ limit_percent=110
 figures() {
   cat <<'END'
 up-gro      16   150
-up-run      133  150
-up-random   369  400
-up-single   437  -
-down-gro    7    150
-down-run    104  150
-down-random 291  400
-down-single 361  400
+up-run      130  150
+up-random   375  400
+up-single   445  -
+down-gro    8    150
+down-run    108  150
+down-random 304  400
+down-single 368  400
 send-gro    66   150
 send-run    199  -
 send-random 753  -
