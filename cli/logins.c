@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "logins.h"
 
+#include "log/log.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +16,9 @@ static void look_at(const secret_place *place, enum secret_source source, const 
 {
   const char *odd = source == SECRET_NONE ? NULL : secret_oddity(secret);
   if (odd)
-    note(n, "The secret of %s looks wrong: %s", source == SECRET_FILE ? place->option : place->variable, odd);
-  if (source == SECRET_FILE && secret_file_is_public(place->file))
+    note(n, "The secret of %s looks wrong: %s",
+         source == SECRET_ENVIRONMENT ? place->variable : place->option, odd);
+  if (source == SECRET_PUBLIC_FILE)
     note(n, "Everybody on this host can read %s, and make credentials with it: chmod o-r", place->file);
 }
 
@@ -35,8 +38,9 @@ static int read_place(const secret_place *place, char out[SECRET_MAX + 1], bool 
  * the operator's stays good. */
 static int read_secrets(const options *o, const logins *before, secret_pair *out, notes *n, char *error)
 {
-  const secret_place first = secret_place_first(o), second = secret_place_second(o);
+  secret_place first = secret_place_first(o), second = secret_place_second(o);
   bool is_set;
+  first.anew = second.anew = before != NULL;
   int status = read_place(&first, o->token ? out->second : out->first, &is_set, n, error);
   if (!status && is_set && !o->token)
     status = read_place(&second, out->second, &is_set, n, error);
@@ -63,7 +67,8 @@ int logins_read(const options *o, const logins *before, logins **out, notes *n, 
   l->holders = 1;
   if (has_secrets(o))
     status = read_secrets(o, before, &l->secrets, n, error);
-  if (!status && o->auth & AUTH_STATIC && users_read(o->users_file, o->auth & AUTH_REST, &l->users, n, error))
+  if (!status && o->auth & AUTH_STATIC &&
+      users_read(o->users_file, o->auth & AUTH_REST, before != NULL, &l->users, n, error))
     status = EXIT_USAGE;
   if (status) {
     logins_drop(l);
@@ -81,6 +86,30 @@ bool logins_have_files(const options *o)
 bool logins_are_nobodys(const options *o)
 {
   return o->auth == AUTH_STAMP && !o->token && !o->auth_secret_file && !o->auth_secret;
+}
+
+void logins_await(logins *l, unsigned takers)
+{
+  atomic_store(&l->awaited, takers);
+}
+
+bool logins_taken(logins *l, bool well)
+{
+  if (!well)
+    atomic_store(&l->refused, true);
+  if (atomic_fetch_sub(&l->awaited, 1) != 1)
+    return false;
+  users_forget(&l->users);
+  return !atomic_load(&l->refused);
+}
+
+void logins_log(const logins *l, unsigned schemes)
+{
+  if (schemes & AUTH_STATIC)
+    log_info("relay", "SIGHUP: secrets and users are read anew; there %s %zu user%s",
+             l->users.count == 1 ? "is" : "are", l->users.count, l->users.count == 1 ? "" : "s");
+  else
+    log_info("relay", "SIGHUP: secrets are read anew");
 }
 
 logins *logins_hold(logins *l)

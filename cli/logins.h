@@ -9,9 +9,11 @@
 
 #include <stdatomic.h>
 
-/* Read once it is made, by any thread that holds it. */
+/* Read once it is made, by any thread that holds it; the list of users until all have taken it. */
 typedef struct logins {
   atomic_uint holders;
+  atomic_uint awaited; /* that have not taken it yet */
+  atomic_bool refused; /* by one of them */
   secret_pair secrets; /* both "" where no scheme has any */
   users_table users;   /* none where no scheme has any */
 } logins;
@@ -27,6 +29,14 @@ bool logins_have_files(const options *o);
 
 /* Whether nobody at all can log in. */
 bool logins_are_nobodys(const options *o);
+
+/* |takers| are to take it, one or more. Each then says whether it did so |well|. The last one's call wipes and frees the users, whose count
+ * stays: nobody needs passwords that engines have made keys of. Returns true there, if all did well. */
+void logins_await(logins *l, unsigned takers);
+bool logins_taken(logins *l, bool well);
+
+/* Says that a SIGHUP's are in force. |schemes|: AUTH_…. */
+void logins_log(const logins *l, unsigned schemes);
 
 /* One more holder, who is |l|; and one fewer: the last one's call wipes and frees it. NULL is fine there. */
 logins *logins_hold(logins *l);

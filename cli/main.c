@@ -76,11 +76,16 @@ static void log_warnings(const options *o)
 /* Who can log in, and how clients reach peers: neither is to be guessed by whoever looks for a reason why clients do not. */
 static void log_policy(const options *o, const logins *l)
 {
-  char schemes[64], users[64] = "";
+  char schemes[64], users[64] = "", most[64] = "";
   options_schemes(o, schemes, sizeof schemes);
   if (o->auth & AUTH_STATIC)
-    snprintf(users, sizeof users, ", %zu users in --users-file", l->users.count);
-  log_info("relay", "Clients log in by --auth %s, realm '%s'%s", schemes, o->realm, users);
+    snprintf(users, sizeof users, ", %zu user%s in --users-file", l->users.count,
+             l->users.count == 1 ? "" : "s");
+  if (!options_replace(o) && o->max_allocations_per_user)
+    snprintf(most, sizeof most, ", %u allocations a user at most", o->max_allocations_per_user);
+  else if (!options_replace(o))
+    snprintf(most, sizeof most, ", any number of allocations a user");
+  log_info("relay", "Clients log in by --auth %s, realm '%s'%s%s", schemes, o->realm, users, most);
   log_info("relay", "Relay mode %s (%s%s): %s", o->relay_mode == RELAY_MODE_FULL ? "full" : "channels",
            o->relay_mode_given ? "--relay-mode" : "the default with --auth ",
            o->relay_mode_given ? "" : schemes,
@@ -110,7 +115,7 @@ static int relay_main(const options *o)
   signal(SIGTERM, SIG_DFL);
   signal(SIGINT, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
+  signal(SIGHUP, SIG_DFL);
   /* Before the log: a mistake is one line, and no more. */
   const int unusable = logins_read(o, NULL, &first, &found, error);
   if (unusable) {

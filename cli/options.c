@@ -29,11 +29,14 @@ static int complain(reader *r, const char *format, ...)
   return -1;
 }
 
-/* A value fit for an error line: not a secret. A URL may hold a password, or a token in its query. */
-static const char *shown_value(const option_spec *s, const char *value)
+/* A value fit for an error line: not a secret. A URL may hold a password, or a token in its query; a variable of who may log in what is
+ * another program's, or was meant for AUTH_SECRET. */
+static const char *shown_value(const option_spec *s, const char *name, const char *value)
 {
+  const bool is_variable = s->env && strcmp(name, s->env) == 0;
   const bool hidden = s->set == option_set_secret || s->set == option_set_second_secret ||
-                      s->set == option_set_token || strpbrk(value, "@?") != NULL;
+                      s->set == option_set_token || strpbrk(value, "@?") != NULL ||
+                      (is_variable && (s->set == option_set_auth || s->set == option_set_realm));
   return hidden ? "(not shown)" : value;
 }
 
@@ -41,7 +44,8 @@ static int apply(reader *r, const option_spec *s, const char *name, const char *
 {
   const char *expected = s->set(r->o, value);
   if (expected)
-    return complain(r, "%s: invalid value '%.200s': expected %s", name, shown_value(s, value), expected);
+    return complain(r, "%s: invalid value '%.200s': expected %s", name, shown_value(s, name, value),
+                    expected);
   r->given[s - option_specs] = true;
   return 0;
 }

@@ -490,13 +490,13 @@ const option_spec option_specs[] = {
      set_workers, GROUP_NETWORK, false, "threads that relay, each with its own sockets"},
     {"pin-workers", NULL, "PIN_WORKERS", NULL, NULL, NULL, set_pin_workers, GROUP_NETWORK, false,
      "keep each of them on a CPU of its own, as far as there are enough"},
-    {"auth", NULL, "AUTH", "SCHEMES", "stamp", NULL, option_set_auth, GROUP_AUTH, false,
+    {"auth", NULL, "AUTH_SCHEMES", "SCHEMES", "stamp", NULL, option_set_auth, GROUP_AUTH, false,
      "how clients log in: stamp (names with an expiry, and passwords of a secret, as Firezone has them), "
      "rest "
      "(the same as coturn's use-auth-secret has them), static (users with passwords of their own), or "
      "rest,static; with a portal stamp alone",
      AND_CREDENTIALS, "whose credentials: stamp, rest or static"},
-    {"realm", NULL, "REALM", "TEXT", "firezone", NULL, option_set_realm, GROUP_AUTH, false,
+    {"realm", NULL, "AUTH_REALM", "TEXT", "firezone", NULL, option_set_realm, GROUP_AUTH, false,
      "the realm that clients are told, and that passwords hold for", AND_CREDENTIALS},
     {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", set_secret_file,
      GROUP_AUTH, false,
@@ -551,11 +551,11 @@ const option_spec option_specs[] = {
      "yes: a user's new allocation ends the older one, so that a client whose NAT gives it another port "
      "begins "
      "anew; no: for several clients with one username"},
-    {"mobility", NULL, "MOBILITY", NULL, NULL, NULL, set_mobility, GROUP_LIMITS, false,
+    {"mobility", NULL, "RELAY_MOBILITY", NULL, NULL, NULL, set_mobility, GROUP_LIMITS, false,
      "clients that ask for it (RFC 8016) take their allocations along to another address"},
-    {"max-allocations-per-user", NULL, "MAX_ALLOCATIONS_PER_USER", "N", "0", NULL, set_max_allocations,
+    {"max-allocations-per-user", NULL, "MAX_ALLOCATIONS_PER_USER", "N", "64", NULL, set_max_allocations,
      GROUP_LIMITS, false,
-     "without --replace-allocation: allocations a user may have at a time; 0 is no limit"},
+     "where --replace-allocation is no: allocations a user may have at a time; 0 is no limit"},
     {"max-channels-per-allocation", NULL, "MAX_CHANNELS_PER_ALLOCATION", "N", "4096", NULL, set_max_channels,
      GROUP_LIMITS, false, "channels an allocation may have"},
     {"max-channels", NULL, "MAX_CHANNELS", "N", NULL, "a quarter of memory", set_max_all_channels,

@@ -231,13 +231,11 @@ static void reload_logins(relay *r)
   }
   relay_log_notes(&found);
   if (r->workers)
-    workers_set_logins(r->workers, next);
+    workers_set_logins(r->workers, next); /* the last of them says so */
+  else
+    logins_log(next, r->o->auth);
   logins_drop(r->logins);
   r->logins = next;
-  if (r->o->auth & AUTH_STATIC)
-    log_info("relay", "SIGHUP: secrets and users are read anew; there are %zu users", next->users.count);
-  else
-    log_info("relay", "SIGHUP: secrets are read anew");
 }
 
 /* SIGHUP: what is in the files may have changed. Allocations live on; what is wrong changes nothing. */
@@ -262,10 +260,12 @@ static int start_workers(relay *r)
   uint16_t ports[2];
   endpoints_ports(&r->endpoints, ports);
   r->workers = workers_start(r->o, r->logins, r->certificates, ports, r->telemetry, error);
-  if (!r->workers)
+  if (!r->workers) {
     log_error("relay", "%s", error);
-  else
+  } else {
     process_step_back(); /* what exports and answers HTTP must not hold up what relays */
+    users_forget(&r->logins->users);
+  }
   return r->workers ? 0 : -1;
 }
 

@@ -2,26 +2,25 @@
 #include "secret.h"
 
 #include "common/strip.h"
+#include "login_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <mbedtls/md.h>
 
 secret_place secret_place_first(const options *o)
 {
-  return (secret_place){o->auth_secret_file, o->auth_secret, "--auth-secret-file", "AUTH_SECRET"};
+  return (secret_place){o->auth_secret_file, o->auth_secret, "--auth-secret-file", "AUTH_SECRET", false};
 }
 
 secret_place secret_place_second(const options *o)
 {
   return (secret_place){o->auth_second_secret_file, o->auth_second_secret, "--auth-second-secret-file",
-                        "AUTH_SECOND_SECRET"};
+                        "AUTH_SECOND_SECRET", false};
 }
 
 static int check(const char *secret, const char *where, char *error)
@@ -43,18 +42,19 @@ static bool take(const char *text, size_t len, char out[SECRET_MAX + 1])
   return true;
 }
 
-static int read_file(const secret_place *place, char *out, char *error)
+static int read_file(const secret_place *place, char *out, bool *is_public, char *error)
 {
   const char *path = place->file;
   char buffer[2 * SECRET_MAX]; /* a file with more around it holds something else */
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const char *what = NULL;
+  const int fd = login_file_open(path, place->anew, is_public, &what);
   size_t len = 0;
   ssize_t n = -1;
   while (fd >= 0 && len < sizeof buffer && (n = read(fd, buffer + len, sizeof buffer - len)) > 0)
     len += (size_t)n;
   if (fd < 0 || n < 0) {
     snprintf(error, OPTIONS_ERROR_MAX, "%s: can't read '%.200s' (%s): expected a file with the secret in it",
-             place->option, path, strerror(errno));
+             place->option, path, fd < 0 ? what : strerror(errno));
     make_one_line(error);
     if (fd >= 0)
       close(fd);
@@ -78,8 +78,10 @@ int secret_read(const secret_place *place, char out[SECRET_MAX + 1], enum secret
   out[0] = 0;
   *source = SECRET_NONE;
   if (place->file) {
-    *source = SECRET_FILE;
-    return read_file(place, out, error);
+    bool is_public = false;
+    const int result = read_file(place, out, &is_public, error);
+    *source = is_public ? SECRET_PUBLIC_FILE : SECRET_FILE;
+    return result;
   }
   if (!place->value)
     return 0;
@@ -90,12 +92,6 @@ int secret_read(const secret_place *place, char out[SECRET_MAX + 1], enum secret
     return -1;
   }
   return check(out, place->variable, error);
-}
-
-bool secret_file_is_public(const char *path)
-{
-  struct stat file;
-  return stat(path, &file) == 0 && (file.st_mode & S_IROTH);
 }
 
 static void write_hex(const uint8_t *bytes, size_t len, char *out)

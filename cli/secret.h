@@ -9,7 +9,12 @@
 #define SECRET_LEAST 16 /* fewer can be guessed */
 
 /* Where it came from. */
-enum secret_source { SECRET_NONE, SECRET_FILE, SECRET_ENVIRONMENT };
+enum secret_source {
+  SECRET_NONE,
+  SECRET_FILE,
+  SECRET_PUBLIC_FILE, /* one that everybody on this host may read */
+  SECRET_ENVIRONMENT
+};
 
 /* What credentials may be made of: the first is told to the portal, if there is one; the second may be "". */
 typedef struct secret_pair {
@@ -21,6 +26,7 @@ typedef struct secret_pair {
 typedef struct secret_place {
   const char *file, *value; /* NULL: not set */
   const char *option, *variable;
+  bool anew; /* see login_file_open */
 } secret_place;
 
 /* The secret that credentials are made of, and the other one that is as good. */
@@ -31,9 +37,6 @@ secret_place secret_place_second(const options *o);
  * SECRET_NONE, and |out| empty, if it names none. Returns 0, or -1 with one line in |error|. */
 int secret_read(const secret_place *place, char out[SECRET_MAX + 1], enum secret_source *source,
                 char error[OPTIONS_ERROR_MAX]);
-
-/* Whether everybody on this host may read the file |path|. */
-bool secret_file_is_public(const char *path);
 
 /* Makes 64 random hexadecimal digits into |out|. Returns 0 or -1. */
 int secret_make(char out[SECRET_MAX + 1]);

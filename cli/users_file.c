@@ -3,10 +3,9 @@
 
 #include "common/strip.h"
 #include "common/utf8.h"
-#include "secret.h"
+#include "login_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -195,15 +194,15 @@ static int complain_of_file(const char *path, const char *what, char *error)
 }
 
 /* Reads all of it, and makes room for one byte more. */
-static int read_file(const char *path, users_table *out, char *error)
+static int read_file(const char *path, bool anew, users_table *out, bool *is_public, char *error)
 {
   size_t cap = 0, len = 0;
   char *text = NULL;
   ssize_t n = 1;
   const char *what = NULL;
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const int fd = login_file_open(path, anew, is_public, &what);
   if (fd < 0)
-    return complain_of_file(path, strerror(errno), error);
+    return complain_of_file(path, what, error);
   while (n > 0 && !what) {
     if (cap - len < 4096) {
       /* Not realloc, which would leave passwords behind. */
@@ -256,15 +255,17 @@ static int finish(const parser *p, users_table *out)
   return 0;
 }
 
-int users_read(const char *path, bool beside_rest, users_table *out, notes *n, char error[OPTIONS_ERROR_MAX])
+int users_read(const char *path, bool beside_rest, bool anew, users_table *out, notes *n,
+               char error[OPTIONS_ERROR_MAX])
 {
   parser p = {.path = path, .beside_rest = beside_rest, .notes = n, .error = error};
-  const bool failed =
-      read_file(path, out, error) || read_lines(&p, out->text, out->text_len) || finish(&p, out);
+  bool is_public = false;
+  const bool failed = read_file(path, anew, out, &is_public, error) ||
+                      read_lines(&p, out->text, out->text_len) || finish(&p, out);
   free(p.rows);
   if (failed)
     users_free(out);
-  else if (secret_file_is_public(path))
+  else if (is_public)
     note(n, "Everybody on this host can read %.200s, and log in: chmod o-r", path);
   return failed ? -1 : 0;
 }
@@ -277,11 +278,17 @@ const fzr_user *users_find(const users_table *users, const char *name)
   return NULL;
 }
 
-void users_free(users_table *users)
+void users_forget(users_table *users)
 {
   if (users->text)
     explicit_bzero(users->text, users->text_len);
   free(users->text);
   free(users->list);
-  *users = (users_table){0};
+  *users = (users_table){.count = users->count};
+}
+
+void users_free(users_table *users)
+{
+  users_forget(users);
+  users->count = 0;
 }

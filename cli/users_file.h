@@ -13,15 +13,19 @@ typedef struct users_table {
   size_t text_len;
 } users_table;
 
-/* Reads the file |path| into |out|. |beside_rest|: names that the REST scheme makes are none of users. What looks wrong and can be meant
- * is noted in |n|. Returns 0, or -1 with one line in |error|, with the number of the line it is about, and |out| empty. No password is
+/* Reads the file |path| into |out|. |beside_rest|: names that the REST scheme makes are none of users. |anew|: see login_file_open.
+ * What looks wrong and can be meant is noted in |n|. Returns 0, or -1 with one line in |error|, with the number of the line it is about, and |out| empty. No password is
  * shown. */
-int users_read(const char *path, bool beside_rest, users_table *out, notes *n, char error[OPTIONS_ERROR_MAX]);
+int users_read(const char *path, bool beside_rest, bool anew, users_table *out, notes *n,
+               char error[OPTIONS_ERROR_MAX]);
 
 /* The user of that name; NULL: there is none. */
 const fzr_user *users_find(const users_table *users, const char *name);
 
-/* Wipes and frees. |users| is empty then. */
+/* Wipes and frees what |users| has but for their count. */
+void users_forget(users_table *users);
+
+/* The same, and |users| is empty then. */
 void users_free(users_table *users);
 
 #endif

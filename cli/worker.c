@@ -228,12 +228,15 @@ static void take_logins(worker *w)
   if (!l)
     return;
   int error = 0;
-  if (w->schemes & (AUTH_STAMP | AUTH_REST))
-    error = fzr_engine_set_secrets(w->engine, l->secrets.first, second_of(&l->secrets));
-  if (!error && w->schemes & AUTH_STATIC)
+  /* Users first: they can fail for memory, and then the secrets are to stay, too. */
+  if (w->schemes & AUTH_STATIC)
     error = fzr_engine_set_users(w->engine, l->users.list, l->users.count);
+  if (!error && w->schemes & (AUTH_STAMP | AUTH_REST))
+    error = fzr_engine_set_secrets(w->engine, l->secrets.first, second_of(&l->secrets));
   if (error)
     log_error("relay", "Worker %u can't take the new secrets and users: %s", w->index, fzr_strerror(error));
+  if (logins_taken(l, !error))
+    logins_log(l, w->schemes);
   logins_drop(l);
 }
 

@@ -71,11 +71,14 @@ static void open_offloads(workers *all, const options *o)
 /* The tighter of both bounds, with the option that would widen it. */
 static void log_room(const options *o, uint32_t max_channels, uint64_t memory)
 {
-  const uint64_t by_ports = channels_by_ports(o);
+  const bool full = o->relay_mode == RELAY_MODE_FULL; /* a permission takes the place of a channel */
+  const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
+  const uint64_t by_ports = channels_by_ports(o) + (full ? ports * o->max_permissions_per_allocation : 0);
   const uint64_t least = by_ports < max_channels ? by_ports : max_channels;
-  log_info("relay", "Room for %llu channels at most (%s), %llu MB of %llu MB of memory",
-           (unsigned long long)least,
+  log_info("relay", "Room for %llu channels%s at most (%s%s), %llu MB of %llu MB of memory",
+           (unsigned long long)least, full ? " and permissions" : "",
            by_ports < max_channels ? "ports, --max-channels-per-allocation" : "--max-channels",
+           by_ports < max_channels && full ? ", --max-permissions-per-allocation" : "",
            (unsigned long long)least * CHANNEL_BYTES / 1000000, (unsigned long long)memory / 1000000);
 }
 
@@ -155,6 +158,7 @@ void workers_drain(workers *all)
 
 void workers_set_logins(workers *all, logins *l)
 {
+  logins_await(l, all->count);
   for (unsigned i = 0; i < all->count; i++)
     worker_set_logins(all->each[i], l);
 }

@@ -94,7 +94,7 @@ class Lab:
         wait_for(lambda: self.far.run("ip", "-6", "-o", "addr", "show", "dev", "far0", "scope", "link", "-tentative").strip(),
                  "the addresses to be there")
         self.home = tempfile.mkdtemp(prefix="fzr-client-")
-        self.relay = Coturn() if COTURN else Relay(BINARY, "--relay-mode", "full", "--replace-allocation", "no", *args, v4=SERVER[4], v6=SERVER[6])
+        self.relay = Coturn() if COTURN else Relay(BINARY, "--relay-mode", "full", "--replace-allocation", "no", "--max-allocations-per-user", "0", *args, v4=SERVER[4], v6=SERVER[6])
 
     def close(self):
         try:

@@ -15,7 +15,7 @@ import unittest
 
 from aioice import turn
 
-from harness import DEADLINE, EchoPeers, Relay, clean_environment, main, wait_for
+from harness import DEADLINE, EchoPeers, PortBlock, Relay, clean_environment, main, wait_for
 from watch import Metrics, endpoint
 
 BINARY = sys.argv.pop(1)
@@ -117,7 +117,7 @@ class Users(unittest.TestCase):
 
     def test_aioice(self):
         with self.relay() as relay:
-            self.assertTrue(relay.told(r"Clients log in by --auth static, realm 'example.org', 3 users in --users-file"))
+            self.assertTrue(relay.told(r"Clients log in by --auth static, realm 'example.org', 3 users in --users-file, 64 allocations a user at most$"))
             self.assertTrue(relay.told(r"Relay mode full \(the default with --auth static\)"))
             self.assertTrue(relay.told(r":5 looks wrong: blanks beside the colon"))
             self.assertTrue(relays(relay, "alice", "wonderland"))
@@ -172,7 +172,7 @@ class Users(unittest.TestCase):
             await exchange(transport, sink, peer)
             # Who is gone is not cut off.
             self.users.write("carol:c\n")
-            hang_up(relay, "there are 1 users")
+            hang_up(relay, "there is 1 user$")
             await exchange(transport, sink, peer)
             transport.close()
             await asyncio.sleep(0)
@@ -183,6 +183,42 @@ class Users(unittest.TestCase):
             wait_for(lambda: relays(relay, "carol", "c"), "the workers to take it")
             self.assertFalse(relays(relay, "bob", "builder"))
             self.assertFalse(relays(relay, "alice", "wonderland"))
+
+
+class Start(unittest.TestCase):
+    """A pipe is waited for at the start; a signal that comes meanwhile is not lost, and finds that it can't be read a second time."""
+
+    def test_a_pipe(self):
+        low, high = PortBlock.take(10)
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "users")
+            os.mkfifo(pipe)
+            with subprocess.Popen([BINARY, "--public-ip4-addr", "127.0.0.1", "--listen-port", "0", "--lowest-port", str(low), "--highest-port", str(high),
+                                   "--health-check-addr", "127.0.0.1:0", "--control-endpoint", "127.0.0.1:0", "--auth", "static",
+                                   "--max-allocations-per-user", "0", "--users-file", pipe],
+                                  stdout=subprocess.PIPE, text=True, env=clean_environment()) as relay:
+                try:
+                    with open("/proc/%d/status" % relay.pid, encoding="ascii") as status:
+                        def holds():
+                            status.seek(0)
+                            return int(re.search(r"SigBlk:\s*([0-9a-f]+)", status.read()).group(1), 16) & 1 << signal.SIGTERM - 1
+                        wait_for(holds, "it to hold signals")
+                    relay.send_signal(signal.SIGHUP)
+                    with open(pipe, "w", encoding="ascii") as users:
+                        users.write("alice:wonderland\n")
+                    lines = []
+                    for line in relay.stdout:
+                        lines.append(line)
+                        if "SIGHUP: " in line:
+                            break
+                    self.assertRegex(lines[-1], "--users-file: can't read .*it is no regular file.*; the secrets and users that there were stay")
+                    self.assertRegex("".join(lines), r"1 user in --users-file, any number of allocations a user\n")
+                    relay.send_signal(signal.SIGTERM)
+                    self.assertIn("Goodbye!", relay.stdout.read())
+                    self.assertEqual(relay.wait(DEADLINE), 0)
+                finally:
+                    relay.kill()
+        PortBlock.give_back(low)
 
 
 class Rest(unittest.TestCase):
@@ -216,7 +252,7 @@ class Rest(unittest.TestCase):
         with File("gateway:always here\n") as users, File(NEW) as secret:
             with Relay(BINARY, "--auth", "static,rest", "--realm", REALM, "--users-file", users.name, "--auth-secret-file", secret.name,
                        workers=WORKERS) as relay:
-                self.assertTrue(relay.told(r"Clients log in by --auth rest,static, realm 'example.org', 1 users"))
+                self.assertTrue(relay.told(r"Clients log in by --auth rest,static, realm 'example.org', 1 user in"))
                 joe = made("--auth", "rest", "--user", "joe", env={"AUTH_SECRET": NEW})
                 self.assertTrue(relays(relay, joe["username"], joe["password"]))
                 self.assertTrue(relays(relay, "gateway", "always here"))

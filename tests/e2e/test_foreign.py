@@ -35,7 +35,7 @@ class Foreign(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        more = ["--replace-allocation", "no"]  # many clients of one user
+        more = ["--replace-allocation", "no", "--max-allocations-per-user", "0"]  # many clients of one user
         if cls.user:
             users = tempfile.NamedTemporaryFile("w", suffix=".users")
             cls.addClassCleanup(users.close)

@@ -53,6 +53,9 @@ class MemoryBound(unittest.TestCase):
     def test_few_ports_are_the_tighter_bound(self):
         with Relay(BINARY, "--max-channels-per-allocation", "100", port_count=11) as relay:
             self.assertTrue(relay.told(r"Room for 1100 channels at most \(ports, --max-channels-per-allocation\)"), relay.output())
+        with Relay(BINARY, "--max-channels-per-allocation", "100", "--max-permissions-per-allocation", "10", "--relay-mode", "full", port_count=11) as relay:
+            self.assertTrue(relay.told(r"Room for 1210 channels and permissions at most \(ports, --max-channels-per-allocation, "
+                                       r"--max-permissions-per-allocation\)"), relay.output())
 
 
 if __name__ == "__main__":

@@ -275,7 +275,7 @@ class LowPort(unittest.TestCase):
 
 
 class Foreign(Streams):
-    args = ("--replace-allocation", "no")
+    args = ("--replace-allocation", "no", "--max-allocations-per-user", "0")
 
     @unittest.skipIf(PION == "-", "no Go or no pion/turn here")
     def test_pion(self):

@@ -328,7 +328,7 @@ class Start(unittest.TestCase):
 
 
 class Foreign(Tls):
-    args = ("--replace-allocation", "no")
+    args = ("--replace-allocation", "no", "--max-allocations-per-user", "0")
 
     @unittest.skipIf(PION == "-", "no Go or no pion/turn here")
     def test_pion(self):

@@ -27,7 +27,7 @@ static int read_text(const char *text, size_t len, bool beside_rest, users_table
   found = (notes){0};
   error[0] = 0;
   file_with(text, len);
-  const int result = users_read(path, beside_rest, out, &found, error);
+  const int result = users_read(path, beside_rest, false, out, &found, error);
   unlink(path);
   return result;
 }
@@ -135,11 +135,13 @@ START_TEST(test_files_without_users)
   }
   static const char *const none[] = {"/nonexistent/users", "/", ""};
   for (size_t i = 0; i < 3; i++) {
-    ck_assert_int_eq(users_read(none[i], false, &users, &found, error), -1);
+    ck_assert_int_eq(users_read(none[i], false, false, &users, &found, error), -1);
     ck_assert_msg(strstr(error, "--users-file: can't read '") && strstr(error, none[i]), "%s", error);
   }
-  ck_assert_int_eq(users_read("/dev/zero", false, &users, &found, error), -1);
+  ck_assert_int_eq(users_read("/dev/zero", false, false, &users, &found, error), -1);
   ck_assert_ptr_nonnull(strstr(error, "it has more than 16 MB"));
+  ck_assert_int_eq(users_read("/dev/zero", false, true, &users, &found, error), -1);
+  ck_assert_msg(strstr(error, "it is no regular file") != NULL, "%s", error);
 }
 END_TEST
 
@@ -184,7 +186,7 @@ START_TEST(test_a_file_that_everybody_can_read)
   file_with("a:b\n", 4);
   ck_assert_int_eq(chmod(path, 0644), 0);
   found = (notes){0};
-  ck_assert_int_eq(users_read(path, false, &users, &found, error), 0);
+  ck_assert_int_eq(users_read(path, false, false, &users, &found, error), 0);
   unlink(path);
   ck_assert_uint_eq(found.count, 1);
   ck_assert_ptr_nonnull(strstr(found.lines[0], "Everybody on this host can read "));
@@ -268,6 +270,27 @@ START_TEST(test_secrets_and_users)
 }
 END_TEST
 
+/* The last one that takes them wipes what nobody needs any more, and says so if all went well. */
+START_TEST(test_what_was_taken)
+{
+  logins *l;
+  found = (notes){0};
+  options o = {.auth = AUTH_STATIC, .users_file = file_with("alice:wonderland\n", 17)};
+  for (unsigned refusals = 0; refusals < 2; refusals++) {
+    ck_assert_msg(logins_read(&o, NULL, &l, &found, error) == 0, "%s", error);
+    logins_await(l, 3);
+    ck_assert(!logins_taken(l, true));
+    ck_assert(!logins_taken(l, !refusals));
+    ck_assert_str_eq(l->users.list[0].password, "wonderland");
+    ck_assert(logins_taken(l, true) == !refusals);
+    ck_assert(!l->users.list && !l->users.text);
+    ck_assert_uint_eq(l->users.count, 1);
+    logins_drop(l);
+  }
+  unlink(path);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("logins");
@@ -280,6 +303,7 @@ int main(void)
   tcase_add_test(tc, test_a_file_that_everybody_can_read);
   tcase_add_test(tc, test_made_secrets_stay);
   tcase_add_test(tc, test_secrets_and_users);
+  tcase_add_test(tc, test_what_was_taken);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

@@ -392,7 +392,7 @@ START_TEST(test_credentials_of_other_schemes)
   ck_assert_int_eq(READ("credentials", "--auth", "rest", "--user", "a\xff"), -1);
   check_complaint("--user", "UTF-8");
   /* The relay's own have two: whose are they to be? */
-  set_env("AUTH", "rest,static");
+  set_env("AUTH_SCHEMES", "rest,static");
   set_env("USERS_FILE", "/u");
   ck_assert_int_eq(READ("credentials", "--user", "joe"), -1);
   check_complaint("--auth", "rest or static");

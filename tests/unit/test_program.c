@@ -166,14 +166,40 @@ START_TEST(test_secret_files_of_everybody)
   char name[] = "/tmp/fzr-secret-XXXXXX";
   const int fd = mkstemp(name);
   ck_assert_int_ge(fd, 0);
-  ck_assert(!secret_file_is_public(name));
+  const options o = {.auth_secret_file = name};
+  char secret[SECRET_MAX + 1], error[OPTIONS_ERROR_MAX];
+  enum secret_source source;
+  ck_assert_int_eq(write(fd, "secret", 6), 6);
   ck_assert_int_eq(fchmod(fd, 0640), 0);
-  ck_assert(!secret_file_is_public(name));
+  ck_assert_int_eq(read_secret(&o, secret, &source, error), 0);
+  ck_assert_int_eq(source, SECRET_FILE);
   ck_assert_int_eq(fchmod(fd, 0644), 0);
-  ck_assert(secret_file_is_public(name));
+  ck_assert_int_eq(read_secret(&o, secret, &source, error), 0);
+  ck_assert_int_eq(source, SECRET_PUBLIC_FILE);
   close(fd);
   unlink(name);
-  ck_assert(!secret_file_is_public(name));
+}
+END_TEST
+
+/* While the relay runs, a pipe would be waited for. */
+START_TEST(test_secret_files_anew)
+{
+  char folder[] = "/tmp/fzr-secret-XXXXXX", pipe_path[64], secret[SECRET_MAX + 1], error[OPTIONS_ERROR_MAX];
+  enum secret_source source;
+  ck_assert_ptr_nonnull(mkdtemp(folder));
+  snprintf(pipe_path, sizeof pipe_path, "%s/pipe", folder);
+  ck_assert_int_eq(mkfifo(pipe_path, 0600), 0);
+  options o = {.auth_secret_file = pipe_path};
+  secret_place place = secret_place_first(&o);
+  place.anew = true;
+  ck_assert_int_eq(secret_read(&place, secret, &source, error), -1);
+  ck_assert_msg(strstr(error, "no regular file") != NULL, "%s", error);
+  unlink(pipe_path);
+  rmdir(folder);
+  place.file = file_with("secret", 6);
+  ck_assert_int_eq(secret_read(&place, secret, &source, error), 0);
+  unlink(path);
+  ck_assert_str_eq(secret, "secret");
 }
 END_TEST
 
@@ -330,6 +356,7 @@ int main(void)
   tcase_add_test(tc, test_made_secrets);
   tcase_add_test(tc, test_secrets_of_a_life);
   tcase_add_test(tc, test_secret_files_of_everybody);
+  tcase_add_test(tc, test_secret_files_anew);
   tcase_add_test(tc, test_odd_secrets);
   tcase_add_test(tc, test_credentials);
   tcase_add_test(tc, test_rest_credentials);
