@@ -76,7 +76,7 @@ fi
 
 port=$(sed -n 's/.*Listening on 127\.0\.0\.1:\([0-9]*\),.*/\1/p' "$state/log")
 
-prove=(build/tests/bench/fzr-bench relay --server "127.0.0.1:$port" --user test --password "$password" --clients 1 --packets 10)
+prove=(build/tests/bench/fzr-bench relay --server "127.0.0.1:$port" --user test --rest-secret-file "$secret" --clients 1 --packets 10)
 if $check; then
   echo "== proving that it relays: one client, ten packets"
   "${prove[@]}"
@@ -102,7 +102,7 @@ The relay runs, for any TURN client:
 
 See it relay ten packets, from another terminal in $PWD:
 
-    build/tests/bench/fzr-bench relay --server 127.0.0.1:$port --user test --password $password --packets 10
+    build/tests/bench/fzr-bench relay --server 127.0.0.1:$port --user test --rest-secret-file $secret --packets 10
 
 What a page gives to a browser as iceServers, valid for a day; examples/webrtc/index.html is such a page (Firefox asks no relay at 127.0.0.1):
 
