@@ -408,6 +408,12 @@ __attribute__((noinline)) static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt
   return true;
 }
 
+/* Whether there is no room for a further verdict, and the headers that one to a client has. */
+FZRI_FAST bool is_full(const fzri_batch *b)
+{
+  return b->n == b->max || b->e->headers + FZRI_HEADERS_BYTES - b->hdr < 2 * (ptrdiff_t)FZR_HEADER_MAX;
+}
+
 /* One packet of a peer without a channel. Where it has to stop the room for headers is used up, so that the batch ends; what is left
  * stays in the packet. Not inlined, for the sake of those with one. */
 __attribute__((noinline)) static void take_other_peer(fzri_batch *b, fzri_allocation *a, fzr_pkt *pkt,
@@ -418,6 +424,7 @@ __attribute__((noinline)) static void take_other_peer(fzri_batch *b, fzri_alloca
   const uint16_t done = fzri_take_data(b, a, pkt, seg_len, count);
   if (done == count)
     return;
+  FZRI_ASSERT(is_full(b)); /* it is the batch's last packet */
   keep_rest(pkt, (uint32_t)done * seg_len);
   b->partly = 1;
 }
@@ -451,12 +458,6 @@ static void take_peer_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
   const uint32_t tail_len = rest < seg_len ? rest : seg_len;
   const fzri_run_in r = {pkt->data, seg_len, count, (uint16_t)seg_len, (uint16_t)tail_len};
   forward(b, a, c, 1, &r);
-}
-
-/* Whether there is no room for a further verdict, and the headers that one to a client has. */
-FZRI_FAST bool is_full(const fzri_batch *b)
-{
-  return b->n == b->max || b->e->headers + FZRI_HEADERS_BYTES - b->hdr < 2 * (ptrdiff_t)FZR_HEADER_MAX;
 }
 
 /* As take_client_packets. */

@@ -329,13 +329,16 @@ uint16_t fzri_take_data(fzri_batch *b, fzri_allocation *a, const fzr_pkt *pkt, u
   const uint32_t tail_len = rest < seg_len ? rest : seg_len;
   fzri_run_in r = {pkt->data, seg_len, done, (uint16_t)seg_len, (uint16_t)tail_len};
   r.count = fzri_within_bandwidth(b->e, a, done, r.len, r.tail_len);
-  if (r.count < done)
+  const bool cut = r.count < done;
+  if (cut)
     r.tail_len = r.len;
   if (r.count)
     forward_data(b, a, &pkt->from, &r);
-  if (r.count < done)
-    fzri_drop(b, pkt->data + (size_t)r.count * seg_len, FZR_DROP_BANDWIDTH, (uint16_t)(done - r.count));
-  return done;
+  if (!cut)
+    return done;
+  /* All of the rest: headers that are not written leave room for the next packets, so the batch must not stop within this one. */
+  fzri_drop(b, pkt->data + (size_t)r.count * seg_len, FZR_DROP_BANDWIDTH, (uint16_t)(count - r.count));
+  return count;
 }
 
 bool fzri_data_goes_on(fzri_batch *b, const fzr_pkt *pkt)

@@ -234,8 +234,6 @@ START_TEST(test_sends_of_one_batch_join)
 }
 END_TEST
 
-/* Nothing joins what is of another kind: not ChannelData a Send, not a Send ChannelData, and not what only looks like the bytes that
- * stood before a payload. */
 /* Two clients who send to one peer, in one batch: each from a port of its own. */
 START_TEST(test_clients_do_not_mix)
 {
@@ -265,6 +263,8 @@ START_TEST(test_clients_do_not_mix)
 }
 END_TEST
 
+/* Nothing joins what is of another kind: not ChannelData a Send, not a Send ChannelData, and not what only looks like the bytes that
+ * stood before a payload. */
 START_TEST(test_kinds_do_not_mix)
 {
   fzr_pkt pkts[6];
@@ -413,6 +413,36 @@ START_TEST(test_stops_within_a_packet_when_headers_are_full)
 }
 END_TEST
 
+/* The bandwidth ends in the packet in which the room for headers would: the headers of what is dropped are not written, so that the
+ * batch goes on, and no datagram is relayed twice or lost uncounted. */
+START_TEST(test_bandwidth_ends_where_headers_would)
+{
+  /* 409 of LEN, and 67 bytes more, are 65,507. */
+  enum { LEN = 160, MANY = 400, CUT = 100, FIT = 9, SMALL = 20 };
+  fzr_config config = fzr_config_init();
+  config.max_bandwidth_per_allocation = 65507;
+  ck_assert_int_eq(fzr_engine_set_limits(relay.engine, &config), 0);
+  ck_assert_int_eq(permit("203.0.113.9"), 0);
+  fzr_pkt pkts[4] = {
+      peer_pkt(data, MANY * LEN, LEN, &peer),
+      peer_pkt(data, CUT * LEN, LEN, &peer),
+      peer_pkt(data, SMALL, 0, &peer),
+      peer_pkt(data, SMALL, 0, &peer),
+  };
+  unsigned forwarded[4] = {0};
+  const size_t n = rx(FZR_SIDE_PEER, pkts, 4);
+  for (size_t k = 0; k < n; k++)
+    if (out[k].action == FZR_ACT_FORWARD)
+      forwarded[out[k].in_idx] += out[k].count;
+  ck_assert_uint_eq(forwarded[0], MANY);
+  ck_assert_uint_eq(forwarded[1], FIT);
+  ck_assert_uint_eq(forwarded[2], 1);
+  ck_assert_uint_eq(forwarded[3], 1);
+  ck_assert_uint_eq(stats().packets[1], MANY + FIT + 2);
+  ck_assert_uint_eq(stats().dropped[FZR_DROP_BANDWIDTH], CUT - FIT);
+}
+END_TEST
+
 /* ---- permissions ---- */
 
 static bool reaches(const char *text)
@@ -549,6 +579,7 @@ int main(void)
   tcase_add_test(tc, test_datagrams_of_one_batch_join);
   tcase_add_test(tc, test_channels_and_indications_beside_each_other);
   tcase_add_test(tc, test_stops_within_a_packet_when_headers_are_full);
+  tcase_add_test(tc, test_bandwidth_ends_where_headers_would);
   tcase_add_test(tc, test_rules_end_permissions);
   tcase_add_test(tc, test_own_addresses);
   tcase_add_test(tc, test_listen_ports);
