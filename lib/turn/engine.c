@@ -196,7 +196,7 @@ static void leave_shared(fzr_engine *e)
       fzri_shared_set_live(e->shared, a->port, fzri_family_at(slot), false);
     fzri_shared_give_port(e->shared, a->port, e->now);
   }
-  fzri_shared_channels_leave(e->shared, e->channels.used);
+  fzri_shared_channels_leave(e->shared, e->channels.used + e->permissions.used);
 }
 
 void fzr_engine_free(fzr_engine *e)

@@ -445,6 +445,31 @@ END_TEST
 
 /* ---- permissions ---- */
 
+/* An engine that goes takes what it has of the bound of all shards along, permissions too. */
+START_TEST(test_permissions_end_with_their_engine)
+{
+  static const char *const peers[] = {"203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"};
+  fzr_shared *shared;
+  fzt_relay_free(&relay);
+  fzr_config config;
+  ck_assert_int_eq(fzr_shared_new(50000, 50001, NULL, &shared), 0);
+  for (unsigned round = 0; round < 4; round++) {
+    config = fzt_config(&relay);
+    config.shared = shared;
+    config.lowest_port = 50000;
+    config.highest_port = 50001;
+    config.max_channels = 10;
+    start(&config);
+    for (unsigned i = 0; i < 4; i++)
+      ck_assert_int_eq(permit(peers[i]), 0);
+    fzt_relay_free(&relay);
+  }
+  config = fzt_config(&relay);
+  start(&config);
+  fzr_shared_free(shared);
+}
+END_TEST
+
 static bool reaches(const char *text)
 {
   const fzr_addr to = fzt_addr(text);
@@ -580,6 +605,7 @@ int main(void)
   tcase_add_test(tc, test_channels_and_indications_beside_each_other);
   tcase_add_test(tc, test_stops_within_a_packet_when_headers_are_full);
   tcase_add_test(tc, test_bandwidth_ends_where_headers_would);
+  tcase_add_test(tc, test_permissions_end_with_their_engine);
   tcase_add_test(tc, test_rules_end_permissions);
   tcase_add_test(tc, test_own_addresses);
   tcase_add_test(tc, test_listen_ports);
