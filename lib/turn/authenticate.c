@@ -119,8 +119,8 @@ static bool find_user(const fzr_engine *e, fzri_request *r)
   return true;
 }
 
-/* What |r| is signed with: 0 for nothing. With the stamp scheme the newer HMAC means nothing. */
-static uint8_t signed_by(const fzr_engine *e, const fzri_request *r)
+/* With the stamp scheme the newer HMAC means nothing. */
+uint8_t fzri_signed_by(const fzr_engine *e, const fzri_request *r)
 {
   if (fzr_stun_has(&r->msg, FZR_ATTR_MESSAGE_INTEGRITY_SHA256) &&
       fzri_scheme_features(&e->scheme) != FZRI_NO_COOKIE)
@@ -207,7 +207,7 @@ unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
   /* What follows hashes the username, and more than once. */
   if (r->username.len > FZRI_USERNAME_MAX || !fzri_utf8_valid(r->username.value, r->username.len))
     return fzri_refuse(r, 400, FZR_REFUSAL_USERNAME_TEXT);
-  r->by = signed_by(e, r);
+  r->by = fzri_signed_by(e, r);
   if (!r->by || !find_user(e, r))
     return fzri_refuse(r, 401, FZR_REFUSAL_NO_CREDENTIALS);
   unsigned code = read_nonce(e, r, &has_nonce, &nonce);

@@ -9,6 +9,9 @@
  * the error code, 400, 401 or 438. r->dropped: nothing is to be answered. */
 unsigned fzri_authenticate(fzr_engine *e, fzri_request *r);
 
+/* What |r| is signed with, rightly or not: FZRI_BY_SHA256 if that HMAC is there and means something, else FZRI_BY_SHA1; 0 for nothing. */
+uint8_t fzri_signed_by(const fzr_engine *e, const fzri_request *r);
+
 /* The keyed hash of whom |username| names, in this engine: see fzri_scheme_user. */
 uint64_t fzri_user_of(const fzr_engine *e, const uint8_t *username, size_t len);
 

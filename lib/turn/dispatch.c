@@ -65,7 +65,7 @@ static void take_authenticated(fzr_engine *e, fzri_request *r)
   fzri_replace_look(e);
   r->allocation = fzri_replace_find(e, r->from, r->to);
   /* At the first request of a client, before it is asked for its credentials. One that has brought them hears it under its key. */
-  if (!fzr_stun_has(&r->msg, FZR_ATTR_MESSAGE_INTEGRITY) && fzri_alternate_wanted(e, r)) {
+  if (fzri_alternate_wanted(e, r) && !fzri_signed_by(e, r)) {
     fzri_answer_error(e, r, 300);
     return;
   }
