@@ -19,7 +19,10 @@ static uint64_t little_endian(const uint8_t *p, size_t n)
 
 static void absorb(fzri_sip *s, const uint8_t *p, size_t len, unsigned per_block)
 {
+  static const uint8_t none[1];
   const size_t whole = len / 8;
+  if (!len)
+    p = none; /* it may be NULL, to which nothing may be added, not even 0 */
   for (size_t i = 0; i <= whole; i++) {
     uint64_t word;
     if (i < whole)

@@ -18,6 +18,8 @@ START_TEST(test_siphash)
     fzri_siphash24_128(&key, input, i, out);
     ck_assert_str_eq(fzt_hex(out, sizeof out), mac[i]);
   }
+  fzri_siphash24_128(&key, NULL, 0, out); /* of no bytes there need be no address */
+  ck_assert_str_eq(fzt_hex(out, sizeof out), mac[0]);
   for (unsigned i = 0; i < 2; i++)
     ck_assert_uint_eq(fzri_siphash13(&key, input, i), table[i]);
   /* The short form for blocks is the same function, folded: the last block has the length in its top byte. */
