@@ -451,6 +451,12 @@ enum fzr_action {
  * `hdr_len` bytes each. So do those of Data indications, which have a transaction id each.
  */
 #define FZR_VERDICT_OWN_HDRS 0x04u
+/**
+ * fzr_verdict.flags: none of the datagrams may be fragmented, by this host or on the way (DF of
+ * IPv4). One that is too large for its path is dropped, as all are by an adapter that can't see to
+ * it. The client has asked for that in its Send indication, RFC 8656 section 11.2.
+ */
+#define FZR_VERDICT_DONT_FRAGMENT 0x08u
 
 /**
  * What to do with `count` consecutive datagrams of one flow. They may have come in several fzr_pkt,

@@ -139,6 +139,7 @@ void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32
   node->seg_len = run->seg_len;
   node->at = udp->now;
   node->to_stranger = run->to_stranger;
+  node->dont_fragment = run->dont_fragment;
   if (node->to_stranger)
     s->queue->strangers += stranger_cost(node->room);
   node->count = (uint16_t)kept;
@@ -180,7 +181,8 @@ static int send_node(fzr_udp *udp, fzri_queue *q, const fzri_socket *s, fzri_que
   const uint32_t left = node->bytes - at;
   const uint32_t count = singly ? 1 : node->count - node->sent;
   struct iovec iov = {node->data + at, singly && left > node->seg_len ? node->seg_len : left};
-  fzri_msg_address(&msg, &node->to, fzri_socket_choice(s, &node->from), count > 1 ? node->seg_len : 0,
+  const uint16_t alone = node->dont_fragment ? (uint16_t)iov.iov_len : 0;
+  fzri_msg_address(&msg, &node->to, fzri_socket_choice(s, &node->from), count > 1 ? node->seg_len : alone,
                    &udp->send.names[0], &udp->send.controls[0]);
   msg.msg_iov = &iov;
   msg.msg_iovlen = 1;

@@ -16,6 +16,7 @@ typedef struct fzri_queued {
   uint16_t count;
   uint32_t sent; /* segments of a run that went singly and was interrupted */
   bool to_stranger;
+  bool dont_fragment;
   fzr_time at; /* when it began to wait */
   uint8_t data[];
 } fzri_queued;

@@ -16,7 +16,8 @@ static bool may_join(const fzri_run *run, uint16_t seg_len, const fzri_path *pat
 {
   return !run->closed && seg_len == run->seg_len && seg_len < path->limit && run->count < FZRI_GSO_SEGMENTS &&
          run->bytes + seg_len <= FZRI_GSO_BYTES && run->to_stranger == path->to_stranger &&
-         same_addr(&run->to, path->to) && same_addr(&run->from, path->from);
+         run->dont_fragment == path->dont_fragment && same_addr(&run->to, path->to) &&
+         same_addr(&run->from, path->from);
 }
 
 /* The last run of |list| if it takes a segment more, else a new one, for which there is room. */
@@ -35,6 +36,7 @@ static fzri_run *run_for(fzri_runs *r, fzri_run_list *list, uint16_t seg_len, co
   run->first_piece = run->last_piece = run->next = FZRI_NO_RUN;
   run->closed = seg_len == 0 || seg_len >= path->limit;
   run->to_stranger = path->to_stranger;
+  run->dont_fragment = path->dont_fragment;
   if (list->first == FZRI_NO_RUN)
     list->first = index;
   else

@@ -40,6 +40,7 @@ typedef struct fzri_path {
   const fzr_addr *from;
   uint16_t limit;   /* segments of this size or more go singly: fzri_gso_limit */
   bool to_stranger; /* few of them may wait, and none while neighbours are missing */
+  bool dont_fragment;
 } fzri_path;
 
 typedef struct fzri_run {
@@ -53,7 +54,17 @@ typedef struct fzri_run {
   uint16_t next; /* of the same list */
   bool closed;   /* its last segment is short, or it must go alone */
   bool to_stranger;
+  bool
+      dont_fragment; /* a message of one datagram is one of segments, too: the kernel fragments none of these */
 } fzri_run;
+
+/* The size of segments that the kernel is told for |run|; 0: none. */
+static inline uint16_t fzri_run_segments(const fzri_run *run)
+{
+  if (run->count > 1)
+    return run->seg_len;
+  return run->dont_fragment ? (uint16_t)run->bytes : 0;
+}
 
 /* The runs of one socket, in order. */
 typedef struct fzri_run_list {

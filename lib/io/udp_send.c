@@ -59,7 +59,12 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_tim
                         .tail_pad = v->tail_pad};
     fzr_addr inside;
     const fzr_addr *to = v->flags & FZR_VERDICT_TO_OWN ? fzri_inside_to(udp, &v->to, &inside) : &v->to;
-    const fzri_path path = {to, &v->from, fzri_gso_limit(&udp->gso, to), false};
+    const bool dont_fragment = v->flags & FZR_VERDICT_DONT_FRAGMENT;
+    if (dont_fragment && !udp->gso.on) {
+      udp->stats.send_errors += v->count;
+      continue;
+    }
+    const fzri_path path = {to, &v->from, fzri_gso_limit(&udp->gso, to), false, dont_fragment};
     collect(udp, s, &piece, &path);
     if (s->listens && s->lane == FZRI_LANE_QUEUES)
       udp->send.to_clients = s;
@@ -78,7 +83,7 @@ void fzri_send_answers(void *io, const fzr_transmit *answers, size_t n, fzr_time
     if (!s)
       continue;
     fzri_piece piece = {.data = t->data, .stride = t->len, .count = 1, .len = t->len, .tail_len = t->len};
-    const fzri_path path = {&t->to, &t->from, fzri_gso_limit(&udp->gso, &t->to), t->to_stranger};
+    const fzri_path path = {&t->to, &t->from, fzri_gso_limit(&udp->gso, &t->to), t->to_stranger, false};
     collect(udp, s, &piece, &path);
   }
   /* The engine may overwrite its answers with the next input. */
@@ -110,6 +115,15 @@ static size_t fill_iovs(fzri_segments walk, uint32_t count, struct iovec *iovs)
   return n;
 }
 
+/* Of one datagram. */
+static uint16_t bytes_of(const struct iovec *iovs, size_t n)
+{
+  size_t bytes = 0;
+  for (size_t i = 0; i < n; i++)
+    bytes += iovs[i].iov_len;
+  return (uint16_t)bytes;
+}
+
 /* Sends the segments of |run| one by one from number |from| on. Returns the first that was not taken because the socket is
  * full, or run->count. */
 static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from)
@@ -117,10 +131,12 @@ static uint32_t send_singly(fzr_udp *udp, fzri_socket *s, const fzri_run *run, u
   while (from < run->count) {
     struct iovec iovs[FZRI_SEGMENT_IOVS];
     struct msghdr msg;
-    fzri_msg_address(&msg, &run->to, fzri_socket_choice(s, &run->from), 0, &udp->send.names[0],
+    const size_t n = fill_iovs(fzri_segments_from(&udp->send.runs, run, from), 1, iovs);
+    const uint16_t alone = run->dont_fragment ? bytes_of(iovs, n) : 0;
+    fzri_msg_address(&msg, &run->to, fzri_socket_choice(s, &run->from), alone, &udp->send.names[0],
                      &udp->send.controls[0]);
     msg.msg_iov = iovs;
-    msg.msg_iovlen = fill_iovs(fzri_segments_from(&udp->send.runs, run, from), 1, iovs);
+    msg.msg_iovlen = n;
     udp->stats.send_calls++;
     if (sendmsg(s->fd, &msg, MSG_DONTWAIT) >= 0) {
       udp->stats.sent++;
@@ -171,8 +187,8 @@ static unsigned fill_messages(fzr_udp *udp, const fzri_socket *s, uint16_t run)
     if (FZRI_SEND_IOVS - iovs < (size_t)FZRI_SEGMENT_IOVS * r->count)
       break;
     struct msghdr *msg = &udp->send.msgs[n].msg_hdr;
-    fzri_msg_address(msg, &r->to, fzri_socket_choice(s, &r->from), r->count > 1 ? r->seg_len : 0,
-                     &udp->send.names[n], &udp->send.controls[n]);
+    fzri_msg_address(msg, &r->to, fzri_socket_choice(s, &r->from), fzri_run_segments(r), &udp->send.names[n],
+                     &udp->send.controls[n]);
     msg->msg_iov = &udp->send.iovs[iovs];
     msg->msg_iovlen = fill_iovs(fzri_segments_of(&udp->send.runs, r), r->count, msg->msg_iov);
     iovs += msg->msg_iovlen;
@@ -209,7 +225,8 @@ static uint16_t after_error(fzr_udp *udp, fzri_socket *s, uint16_t run, int erro
 static bool is_alone(const fzr_udp *udp, const fzri_socket *s, const fzri_run *r)
 {
   const fzri_piece *piece = &udp->send.runs.pieces[r->first_piece];
-  return r->next == FZRI_NO_RUN && r->count == 1 && !s->listens && !piece->hdr_len && !piece->tail_pad;
+  return r->next == FZRI_NO_RUN && r->count == 1 && !r->dont_fragment && !s->listens && !piece->hdr_len &&
+         !piece->tail_pad;
 }
 
 static uint16_t send_alone(fzr_udp *udp, fzri_socket *s, uint16_t run)

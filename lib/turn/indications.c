@@ -157,8 +157,6 @@ static fzri_run_in send_run(const fzr_pkt *pkt, uint32_t off, uint32_t seg_len, 
 static enum fzr_drop_reason may_send(const fzr_engine *e, const fzri_allocation *a, fzri_send *s,
                                      const fzri_permission **permission)
 {
-  if (s->dont_fragment) /* not understood */
-    return FZR_DROP_UNKNOWN_ATTRIBUTE;
   if (fzri_peer_family(a, &s->peer))
     return FZR_DROP_NO_PERMISSION;
   const fzri_permission *p = permission_for(e, a, &s->peer);
@@ -171,22 +169,22 @@ static enum fzr_drop_reason may_send(const fzr_engine *e, const fzri_allocation 
   return s->len > FZR_UDP_PAYLOAD_MAX ? FZR_DROP_TOO_LARGE : FZR_DROP_NONE;
 }
 
-/* Whether the last verdict is of Send indications of |a| to |peer|, and of what the packet before this one ended with. Another client's
- * may have the same peer. */
-static bool last_is_for(const fzri_batch *b, const fzri_allocation *a, const fzr_addr *peer)
+/* Whether the last verdict is of Send indications of |a| to |peer|, with |flags|, and of what the packet before this one ended with. Another
+ * client's may have the same peer. */
+static bool last_is_for(const fzri_batch *b, const fzri_allocation *a, const fzr_addr *peer, uint8_t flags)
 {
   if (!fzri_may_join_indications(b))
     return false;
   const fzr_verdict *v = &b->out[b->n - 1];
-  return v->from.port == a->port && fzri_addr_same(&v->to, peer);
+  return v->from.port == a->port && v->flags == flags && fzri_addr_same(&v->to, peer);
 }
 
 /* Forwards |r| to |peer|, as far as the bandwidth allows: as part of the last verdict, or as one more, or two if some of it is dropped. */
-static void forward_send(fzri_batch *b, fzri_allocation *a, const fzr_addr *peer, bool own,
+static void forward_send(fzri_batch *b, fzri_allocation *a, const fzr_addr *peer, uint8_t flags,
                          const fzri_run_in *r)
 {
   const uint16_t allowed = fzri_within_bandwidth(b->e, a, r->count, r->len, r->tail_len);
-  if (r->count == 1 && allowed && last_is_for(b, a, peer) && fzri_joins(b, r->data, r->len)) {
+  if (r->count == 1 && allowed && last_is_for(b, a, peer, flags) && fzri_joins(b, r->data, r->len)) {
     fzri_append(b, r->data, r->len);
     note(b, 0, 1);
     return;
@@ -200,7 +198,7 @@ static void forward_send(fzri_batch *b, fzri_allocation *a, const fzr_addr *peer
     v->tail_len = allowed == r->count ? r->tail_len : r->len;
     v->flow = FZR_FLOW_NONE;
     v->io = a->io[slot];
-    v->flags = own ? FZR_VERDICT_TO_OWN : 0;
+    v->flags = flags;
     v->to = *peer;
     v->from = b->e->public_addr[slot];
     v->from.port = a->port;
@@ -225,7 +223,9 @@ uint16_t fzri_take_send(fzri_batch *b, fzri_allocation *a, uint32_t off, uint32_
     return 1;
   }
   const fzri_run_in r = send_run(b->pkt, off, seg_len, seg, &s);
-  forward_send(b, a, &s.peer, p->own, &r);
+  const unsigned flags =
+      (p->own ? FZR_VERDICT_TO_OWN : 0) | (s.dont_fragment ? FZR_VERDICT_DONT_FRAGMENT : 0);
+  forward_send(b, a, &s.peer, (uint8_t)flags, &r);
   b->send = msg;
   b->send_len = seg_len;
   b->send_off = (uint16_t)(s.data - msg);

@@ -31,7 +31,7 @@ static fzri_piece plain(uint16_t count, uint16_t len, uint16_t tail)
 
 static bool put(fzri_piece piece, const fzr_addr *dest, uint16_t limit, bool to_stranger)
 {
-  const fzri_path path = {dest, &from, limit, to_stranger};
+  const fzri_path path = {dest, &from, limit, to_stranger, false};
   return fzri_runs_put(&runs, &list, &piece, &path);
 }
 
@@ -79,10 +79,30 @@ START_TEST(test_bounds)
 }
 END_TEST
 
+/* Datagrams that may not be fragmented go with none that may, and their messages are always ones of segments. */
+START_TEST(test_dont_fragment)
+{
+  const fzri_path path = {&to, &from, UINT16_MAX, false, true}, narrow = {&to, &from, 100, false, true};
+  fzri_piece pieces[] = {plain(2, 100, 100), plain(1, 100, 100), plain(2, 100, 30), plain(1, 0, 0)};
+  ck_assert(put(plain(1, 100, 100), &to, UINT16_MAX, false));
+  ck_assert(fzri_runs_put(&runs, &list, &pieces[0], &path));
+  ck_assert(put(plain(1, 100, 100), &to, UINT16_MAX, false));
+  ck_assert(fzri_runs_put(&runs, &list, &pieces[1], &path));
+  ck_assert(fzri_runs_put(&runs, &list, &pieces[2], &narrow)); /* one by one, the last of 30 bytes */
+  ck_assert(fzri_runs_put(&runs, &list, &pieces[3], &path));
+  ck_assert_str_eq(shape(), "1 2 1 1 1 1 1");
+  const uint16_t segments[] = {0, 100, 0, 100, 100, 30, 0};
+  unsigned n = 0;
+  for (uint16_t i = list.first; i != FZRI_NO_RUN; i = runs.runs[i].next)
+    ck_assert_uint_eq(fzri_run_segments(&runs.runs[i]), segments[n++]);
+  ck_assert_uint_eq(n, 7);
+}
+END_TEST
+
 START_TEST(test_full)
 {
   fzri_piece piece = plain(FZRI_RUNS + 3, 10, 4);
-  const fzri_path path = {&to, &from, 0, false};
+  const fzri_path path = {&to, &from, 0, false, false};
   ck_assert(!fzri_runs_put(&runs, &list, &piece, &path));
   ck_assert_uint_eq(piece.count, 3);
   ck_assert_ptr_eq(piece.data, bytes + FZRI_RUNS * 10);
@@ -193,7 +213,7 @@ START_TEST(test_random)
       const fzr_addr *dest = fzt_below(&prng, 4) ? &to : &other;
       const uint16_t limit = fzt_below(&prng, 5) ? UINT16_MAX : 100;
       fzri_piece piece = random_piece(&prng, dest);
-      const fzri_path path = {dest, &from, limit, false};
+      const fzri_path path = {dest, &from, limit, false, false};
       room = fzri_runs_put(&runs, &list, &piece, &path);
       if (!room)
         wanted -= piece.count;
@@ -214,6 +234,7 @@ int main(void)
   tcase_add_test(tc, test_joins);
   tcase_add_test(tc, test_limit);
   tcase_add_test(tc, test_bounds);
+  tcase_add_test(tc, test_dont_fragment);
   tcase_add_test(tc, test_full);
   tcase_add_test(tc, test_random);
   suite_add_tcase(suite, tc);
