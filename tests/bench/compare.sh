@@ -204,6 +204,21 @@ compare() {
   done
 }
 
+# The same with Send and Data indications; the relay's channels are measured again, right beside.
+# compare_indications NAME ARGUMENTS...
+compare_indications() {
+  local name=$1
+  shift
+  if ! grep -Eq -- "$cases" <<<"indications, $name"; then return; fi
+  echo "indications, $name" >&2
+  for repetition in $(seq "$repetitions"); do
+    for server in $wanted; do
+      measure "$repetition" "indications, $name" "$server" relay --indications "$@" --seconds "$seconds"
+      if [ "$server" = relay ]; then measure "$repetition" "channels, $name" relay relay "$@" --seconds "$seconds"; fi
+    done
+  done
+}
+
 # A flow of 100 packets/s each way, alone or, with ARGUMENTS, beside one client at full blast: how much later are its packets?
 # beside NAME ARGUMENTS...
 beside() {
@@ -266,12 +281,10 @@ for size in $sizes; do
       compare "GSO sender, 100 clients, $size B, $direction" "$wanted" relay --gso --clients 100 --window 1600 $common
       compare "plain sender, 1 client, $size B, $direction" "$wanted" relay --window 64 $common
       compare "plain sender, 100 clients, $size B, $direction" "$wanted" relay --clients 100 --window 100 $common
-      compare "indications, GSO sender, 1 client, $size B, $direction" "$wanted" relay --indications --gso --window 64 $common
-      compare "indications, GSO sender, 100 clients, $size B, $direction" "$wanted" relay --indications --gso --clients 100 \
-        --window 1600 $common
-      compare "indications, plain sender, 1 client, $size B, $direction" "$wanted" relay --indications --window 64 $common
-      compare "indications, plain sender, 100 clients, $size B, $direction" "$wanted" relay --indications --clients 100 \
-        --window 100 $common
+      compare_indications "GSO sender, 1 client, $size B, $direction" --gso --window 64 $common
+      compare_indications "GSO sender, 100 clients, $size B, $direction" --gso --clients 100 --window 1600 $common
+      compare_indications "plain sender, 1 client, $size B, $direction" --window 64 $common
+      compare_indications "plain sender, 100 clients, $size B, $direction" --clients 100 --window 100 $common
     }
   done
 done
