@@ -75,7 +75,7 @@ static unsigned read_families(const fzr_engine *e, fzri_request *r, wanted *w)
   return w->families & e->families ? 0 : 440;
 }
 
-/* What RFC 8656 defines and this relay does not do. */
+/* What RFC 8656 defines, and channels alone do not do: it is for Send indications. */
 static const uint16_t unsupported = FZR_ATTR_DONT_FRAGMENT;
 
 /* EVEN-PORT: its first bit asks for the next higher port to be reserved (RFC 8656 section 18.7). Some clients make a word of its byte. */
@@ -213,7 +213,7 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
     return;
   }
   unsigned code = check_transport(r);
-  if (!code && fzr_stun_has(&r->msg, FZR_ATTR_DONT_FRAGMENT)) {
+  if (!code && !e->full && fzr_stun_has(&r->msg, FZR_ATTR_DONT_FRAGMENT)) {
     fzri_answer_unknown(e, r, &unsupported, 1);
     return;
   }

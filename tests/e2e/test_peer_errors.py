@@ -9,7 +9,7 @@ import unittest
 
 import netns
 import stun
-from firezone_client import Client
+from firezone_client import Client, Refused
 from harness import DEADLINE, Relay, main
 
 BINARY = sys.argv.pop(1)
@@ -191,6 +191,19 @@ class PeerErrors(unittest.TestCase):
                 for _ in range(5):
                     client.indicate(to, bytes(1500 - extra + 2))
                 self.assertEqual([len(peer.recv(9000)) for _ in range(10)], [1500 - extra] * 5 + [1500 - extra + 2] * 5)
+
+    def test_allocate(self):
+        for mode, code in (("full", 0), ("channels", 420)):
+            with self.subTest(mode=mode):
+                relay = self.relay(mode)
+                client = Webrtc(relay.address(), *relay.credentials())
+                self.addCleanup(client.close)
+                try:
+                    client.request(stun.ALLOCATE, [(stun.REQUESTED_TRANSPORT, stun.UDP), (DONT_FRAGMENT, b"")])
+                    got = 0
+                except Refused as refused:
+                    got = refused.code
+                self.assertEqual(got, code)
 
     def test_channels_mode(self):
         client = self.client(self.relay("channels"))

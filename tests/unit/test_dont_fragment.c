@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DONT-FRAGMENT in Send indications: what verdicts say of it. RFC 8656 section 11.2. */
+/* DONT-FRAGMENT in Send indications and in Allocate: what verdicts say of it. RFC 8656 sections 7.2 and 11.2. */
 #include "relay.h"
 
 static fzt_relay relay;
@@ -86,11 +86,43 @@ START_TEST(test_send)
 }
 END_TEST
 
+static int allocate(void)
+{
+  uint8_t buffer[512];
+  fzr_stun_builder b;
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
+  int code = 0;
+  for (unsigned i = 0; i < 2; i++) {
+    fzt_begin(&relay, &client, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+    fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+    fzr_stun_add(&b, FZR_ATTR_DONT_FRAGMENT, "", 0);
+    code = fzt_finish(&relay, &client, &b, &msg);
+    if (fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce)) {
+      memcpy(client.nonce, nonce.value, nonce.len);
+      client.nonce_len = nonce.len;
+    }
+  }
+  return code;
+}
+
+START_TEST(test_allocate)
+{
+  start(FZR_RELAY_FULL);
+  ck_assert_int_eq(allocate(), 0);
+  fzt_relay_free(&relay);
+  start(FZR_RELAY_CHANNELS);
+  ck_assert_int_eq(allocate(), 420);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("dont_fragment");
   TCase *tc = tcase_create("dont_fragment");
   tcase_add_test(tc, test_send);
+  tcase_add_test(tc, test_allocate);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

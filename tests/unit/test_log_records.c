@@ -417,9 +417,9 @@ START_TEST(test_why_requests_are_refused)
   expect_refusal(400, FZR_REFUSAL_VALUE, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 0);
   fzt_begin(&relay, &c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
   fzr_stun_add(&b, FZR_ATTR_REQUESTED_TRANSPORT, udp, sizeof udp);
-  fzr_stun_add(&b, FZR_ATTR_DONT_FRAGMENT, NULL, 0);
+  fzr_stun_add(&b, 0x7ffe, NULL, 0);
   ck_assert_int_eq(fzt_finish(&relay, &c, &b, NULL), 420);
-  expect_refusal(420, FZR_REFUSAL_UNKNOWN, FZR_ATTR_DONT_FRAGMENT, 0);
+  expect_refusal(420, FZR_REFUSAL_UNKNOWN, 0x7ffe, 0);
   relay.open_errors[0] = FZR_ERR_IO_NO_SOCKET;
   relay.open_error_count = 1;
   ck_assert_int_eq(fzt_allocate(&relay, &c), 508);
