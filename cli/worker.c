@@ -22,6 +22,9 @@
 #include <unistd.h>
 
 #define WALLCLOCK_SECONDS 10
+/* How long, and how often, what can wait is done before others get their turn. */
+#define SLOW_US    1000
+#define SLOW_CALLS 1
 /* Bytes that may wait for a neighbour without a warning: what firezone-relay.sysctl has. */
 #define NEIGHBOUR_QUEUE 4096u
 
@@ -310,9 +313,26 @@ static void command(worker *w, enum command c)
     return; /* the counter is at its maximum: the worker is awake anyway */
 }
 
+/* A loop with priorities. What can wait, TLS handshakes above all, which take milliseconds each, is left after each of them to look for what cannot. */
+static struct event_base *new_base(void)
+{
+  const struct timeval most = {0, SLOW_US};
+  struct event_config *config = event_config_new();
+  if (!config)
+    return NULL;
+  event_config_set_max_dispatch_interval(config, &most, SLOW_CALLS, STREAM_SLOW_PRIORITY);
+  struct event_base *base = event_base_new_with_config(config);
+  event_config_free(config);
+  if (base && event_base_priority_init(base, STREAM_PRIORITIES)) {
+    event_base_free(base);
+    return NULL;
+  }
+  return base;
+}
+
 static bool new_loop(worker *w)
 {
-  w->base = event_base_new();
+  w->base = new_base();
   if (!w->base)
     return false;
   w->glue = event_glue_new(w->base);

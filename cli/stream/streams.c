@@ -232,6 +232,8 @@ static stream_connection *new_connection(streams *s, enum stream_kind kind, int 
   c->server = *server;
   c->readable = event_new(s->config.base, fd, EV_READ | EV_PERSIST, stream_on_readable, c);
   c->writable = event_new(s->config.base, fd, EV_WRITE, stream_on_writable, c);
+  if (c->readable && kind == STREAM_TLS)
+    event_priority_set(c->readable, STREAM_SLOW_PRIORITY);
   if (c->readable && c->writable && (kind != STREAM_TLS || stream_secure(c)) &&
       !fzr_stream_new(client, server, NULL, &c->framing) && !event_add(c->readable, NULL))
     return c;

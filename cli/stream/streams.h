@@ -14,6 +14,10 @@
 
 typedef struct streams streams;
 
+/* The loop's priority of handshakes. All else has the middle one of the STREAM_PRIORITIES that the loop has to have, as libevent gives it. */
+#define STREAM_SLOW_PRIORITY 2
+#define STREAM_PRIORITIES    3
+
 /* All of it stays the caller's, and must live until streams_free. */
 typedef struct streams_config {
   struct event_base *base;
