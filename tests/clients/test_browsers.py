@@ -6,6 +6,7 @@ Arguments: the relay, the page, and the browser: Chromium or Firefox."""
 
 import json
 import shutil
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -16,6 +17,7 @@ PAGE, NAME = sys.argv[1:3]
 del sys.argv[1:3]
 
 import browser
+from harness import clean_environment
 
 lab.isolate()
 Browser = {"chromium": browser.Chromium, "firefox": browser.Firefox}[NAME]
@@ -24,6 +26,7 @@ if not any(shutil.which(p) for p in Browser.PROGRAMS):
 
 
 class Browsers(lab.ClientTest):
+    ARGS = ("--auth", "rest")
     # Firefox never binds a channel.
     INDICATIONS = {"chromium": lab.FIRST, "firefox": lab.ALL}[NAME]
 
@@ -37,9 +40,17 @@ class Browsers(lab.ClientTest):
         """Those of the page, which may be loading still."""
         return json.loads(self.browser.evaluate("JSON.stringify(window.figures || {state: 'loading'})"))
 
+    def servers(self, family):
+        """What the page is to be given, as its README says."""
+        if lab.COTURN:
+            return json.dumps([self.lab.server(family)])
+        return subprocess.run([lab.BINARY, "credentials", "--auth", "rest", "--format", "webrtc", "--listen-port", str(self.lab.relay.port),
+                               "--public-ip%d-addr" % family, lab.SERVER[family], "--auth-secret-file", self.lab.relay.secret_file.name],
+                              env=clean_environment(), stdout=subprocess.PIPE, text=True, check=True).stdout
+
     def call(self, family=4, **form):
         """Has the page call, and returns its figures once `form` is satisfied: see `enough`."""
-        form = {"servers": json.dumps({"iceServers": [self.lab.server(family)]}), **form}
+        form = {"servers": self.servers(family), **form}
         self.browser.open("file://" + PAGE + "#" + urllib.parse.urlencode(form, quote_via=urllib.parse.quote))
 
     def until(self, condition, seconds):
