@@ -48,6 +48,13 @@ FZRI_FAST void join(fzri_batch *b, const uint8_t *data, uint16_t len)
   b->forwarded = b->in_idx + 1;
 }
 
+/* Kept out of the way of what is relayed. */
+__attribute__((noinline)) static void drop(fzri_batch *b, const uint8_t *data, enum fzr_drop_reason reason,
+                                           uint16_t count)
+{
+  fzri_drop(b, data, reason, count);
+}
+
 /* Where |v| goes from and to. */
 FZRI_FAST void address(fzri_batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
                        fzr_verdict *v)
@@ -375,12 +382,6 @@ FZRI_FAST const fzri_channel *relaying_peer(const fzr_engine *e, const fzri_allo
   return c;
 }
 
-__attribute__((noinline)) static void drop(fzri_batch *b, const uint8_t *data, enum fzr_drop_reason reason,
-                                           uint16_t count)
-{
-  fzri_drop(b, data, reason, count);
-}
-
 /* What other shards send to an allocation's port for its client, if |pkt| is that. What there is no room for stays in |pkt|. */
 __attribute__((noinline)) static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt, uint32_t seg_len)
 {
@@ -432,8 +433,11 @@ __attribute__((noinline)) static void take_other_peer(fzri_batch *b, fzri_alloca
 /* One packet of a peer: all of its segments are one flow. */
 static void take_peer_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
 {
-  const uint32_t seg_len = pkt->seg && pkt->seg < pkt->len ? pkt->seg : pkt->len;
-  const uint32_t segments = seg_len ? (pkt->len + seg_len - 1) / seg_len : 1;
+  uint32_t seg_len = pkt->len, segments = 1; /* most packets need no division */
+  if (pkt->seg && pkt->seg < pkt->len) {
+    seg_len = pkt->seg;
+    segments = (pkt->len + seg_len - 1) / seg_len;
+  }
   const uint16_t count = (uint16_t)(segments < UINT16_MAX ? segments : UINT16_MAX);
   fzri_allocation *a = g->allocation;
   if (pkt->from.port == 0) {

@@ -19,9 +19,9 @@ up-run      130  150
 up-random   375  400
 up-single   445  -
 down-gro    8    150
-down-run    108  150
-down-random 304  400
-down-single 368  400
+down-run    110  150
+down-random 296  400
+down-single 358  400
 send-gro    66   150
 send-run    199  -
 send-random 753  -
