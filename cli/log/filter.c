@@ -113,13 +113,15 @@ static const char *read_directive(log_filter *f, stripped s, bool *has_fallback)
 }
 
 /* The level of all that |f| does not name, where it has none for that: off, unless there are no directives, or some that were |*skipped|,
- * or name nothing of the relay: a slip of the pen is not to silence it. */
+ * or none that names anything of the relay: a slip of the pen is not to silence it. Beside one that does, those of other programs' targets
+ * are passed over: they may be what Firezone's relay is made of. */
 static uint8_t rest_of(const log_filter *f, size_t *skipped, log_complain complain, void *ctx)
 {
-  for (size_t i = 0; i < f->count && !*skipped; i++) {
+  bool any = *skipped > 0;
+  for (size_t i = 0; i < f->count && !any; i++)
+    any = names_ours(f->directives[i].target);
+  for (size_t i = 0; i < f->count && !any; i++) {
     const char *target = f->directives[i].target;
-    if (names_ours(target))
-      continue;
     ++*skipped;
     if (complain)
       complain(ctx, target, strlen(target), "the relay has no such target");
