@@ -101,7 +101,7 @@ static int put(const options *o, const credentials *c, char *out, size_t cap)
 int credentials_format(const options *o, const char *secret, uint64_t unix_now, const char *whom, char *out,
                        size_t cap)
 {
-  char username[SALT_MAX + 24], password[FZR_STAMP_PASSWORD_LEN + 1];
+  char username[USERNAME_MAX + 1], password[FZR_STAMP_PASSWORD_LEN + 1];
   const uint64_t expiry = unix_now + o->ttl_seconds;
   const int len = snprintf(username, sizeof username, "%llu:%s", (unsigned long long)expiry, whom);
   if (len < 0 || (size_t)len >= sizeof username)
@@ -173,6 +173,8 @@ int credentials_main(const options *o)
     return complain(status, error);
   for (size_t i = 0; i < found.count; i++)
     fprintf(stderr, "firezone-relay: warning: %s\n", found.lines[i]);
+  if (found.more)
+    fprintf(stderr, "firezone-relay: warning: %zu more such lines are left out\n", found.more);
   status = o->auth == AUTH_STATIC ? look_up(o, l, out, sizeof out) : make(o, l, out, sizeof out);
   logins_drop(l);
   if (!status && (fputs(out, stdout) < 0 || fflush(stdout)))

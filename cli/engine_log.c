@@ -175,7 +175,7 @@ static const char *refusal_text(unsigned refusal)
       [FZR_REFUSAL_NO_CREDENTIALS] = "it has no credentials, as the first request of any client",
       [FZR_REFUSAL_NO_NONCE] = "it has no nonce, as the first request of a client that knows the realm",
       [FZR_REFUSAL_USERNAME] =
-          "a username of nobody, or not of the scheme's form (stamp: expiry:salt; rest: expiry:name)",
+          "a username of nobody, or not of the form expiry:salt (with --auth rest expiry:name)",
       [FZR_REFUSAL_PASSWORD] = "a wrong password",
       [FZR_REFUSAL_REALM] = "another realm",
       [FZR_REFUSAL_EXPIRED] = "the credential has expired",

@@ -14,6 +14,7 @@ typedef struct reader {
   const char *(*env)(const char *name);
   bool given[MAX_OPTIONS]; /* by flag or variable */
   unsigned positionals;
+  bool has_users_flag; /* a variable is the relay's, too, and may be there anyway */
   char *error;
 } reader;
 
@@ -93,10 +94,12 @@ static const char *name_of(const reader *r)
 static int complain_of_unknown(reader *r, const char *argument, const char *text, size_t len)
 {
   const char *command = name_of(r) ? name_of(r) : "", *space = name_of(r) ? " " : "";
-  if (len == strlen("auth-secret") && strncmp(text, "auth-secret", len) == 0)
-    return complain(
-        r, "unknown option '--auth-secret': expected --auth-secret-file or AUTH_SECRET: see %s%s--help",
-        command, space);
+  static const char *const secrets[][2] = {{"auth-secret", "AUTH_SECRET"},
+                                           {"auth-second-secret", "AUTH_SECOND_SECRET"}};
+  for (size_t i = r->o->command == COMMAND_RELAY ? 2 : 1; i-- > 0;)
+    if (flag_is(secrets[i][0], text, len))
+      return complain(r, "unknown option '--%s': expected --%s-file or %s: see %s%s--help", secrets[i][0],
+                      secrets[i][0], secrets[i][1], command, space);
   return complain(r, "unknown option '%.*s': see %s%s--help", option_len(argument), argument, command, space);
 }
 
@@ -265,7 +268,9 @@ static int check_tls(reader *r)
 static int check_credentials(reader *r)
 {
   const options *o = r->o;
-  if (options_check_credentials(o, r->error))
+  if (r->has_users_flag && !(o->auth & AUTH_STATIC))
+    return complain(r, "--users-file: only --auth static has one: expected none");
+  if (options_check_credentials(o, is_given(r, "--ttl"), r->error))
     return -1;
   if (makes_url(o) && !o->listen_port)
     return complain(r, "--listen-port: invalid value '0': expected a port from 1 to 65535 for the URL");
@@ -325,6 +330,11 @@ static int (*const checks[COMMANDS])(reader *r) = {
 static bool no_ip4(const options *o)
 {
   return !o->public_ip4.family;
+}
+
+static bool has_ip4(const options *o)
+{
+  return !no_ip4(o);
 }
 
 static bool no_ip6(const options *o)
@@ -428,6 +438,7 @@ static const struct {
     {{"--alternate-over", "--alternate-server is not set"}, no_alternate},
     {{"--max-permissions-per-allocation", "--relay-mode is channels"}, channels_alone},
     {{"--strict-address-family", "--relay-mode is channels"}, channels_alone},
+    {{"--strict-address-family", "--public-ip4-addr is set"}, has_ip4},
     {{"--max-allocations-per-user", "--replace-allocation is not no"}, options_replace},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
     {{"--max-connections-per-prefix", "neither --tcp-listen-port nor --tls-listen-port is set"}, no_streams},
@@ -482,6 +493,7 @@ int options_read(int argc, char **argv, const char *(*env)(const char *name), op
     return -1;
   if (out->show_help || out->show_version)
     return 0;
+  r.has_users_flag = is_given(&r, "--users-file");
   if (read_environment(&r))
     return -1;
   if (checks[out->command] && checks[out->command](&r))

@@ -17,7 +17,8 @@
 #define OPTIONS_ERROR_MAX 512
 #define MAX_PEER_RULES    256
 #define MAX_IDLE_OPTIONS  36
-#define SALT_MAX          500 /* bytes */
+#define USERNAME_MAX      508 /* bytes: a request can carry no more */
+#define SALT_MAX          497 /* likewise: what is left of that behind ten digits and a colon */
 
 /* What the program is to do: the relay, or a sub-command, which the first word says. */
 enum sub_command { COMMAND_RELAY, COMMAND_CREDENTIALS, COMMANDS };

@@ -109,7 +109,7 @@ int options_check_auth(const options *o, char error[OPTIONS_ERROR_MAX])
   return check_sources(o, error);
 }
 
-int options_check_credentials(const options *o, char error[OPTIONS_ERROR_MAX])
+int options_check_credentials(const options *o, bool has_ttl, char error[OPTIONS_ERROR_MAX])
 {
   if (o->auth != AUTH_STAMP && o->auth != AUTH_REST && o->auth != AUTH_STATIC)
     return complain(error, "--auth: credentials are of one scheme: expected rest or static");
@@ -117,6 +117,8 @@ int options_check_credentials(const options *o, char error[OPTIONS_ERROR_MAX])
     return complain(error, "--salt: only names of --auth stamp have one: expected --user");
   if (o->user && o->auth == AUTH_STAMP)
     return complain(error, "--user: not of --auth stamp: expected --salt, which names the user there");
+  if (has_ttl && o->auth == AUTH_STATIC)
+    return complain(error, "--ttl: not of --auth static, whose users are always good: expected none");
   if (o->auth == AUTH_STATIC && !o->user)
     return complain(error, "--user: none is set: expected the name of a user in --users-file");
   return check_sources(o, error);

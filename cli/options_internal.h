@@ -83,10 +83,10 @@ const char *option_set_second_secret(options *o, const char *t);
 const char *option_set_auth(options *o, const char *t);
 const char *option_set_realm(options *o, const char *t);
 const char *option_set_relay_mode(options *o, const char *t);
-/* Whether the options of who may log in go together, for the relay and for the credentials. Each returns 0, or -1 with one line in
- * |error|. */
+/* Whether the options of who may log in go together, for the relay and for the credentials, |has_ttl|: whether that was given. Each
+ * returns 0, or -1 with one line in |error|. */
 int options_check_auth(const options *o, char error[OPTIONS_ERROR_MAX]);
-int options_check_credentials(const options *o, char error[OPTIONS_ERROR_MAX]);
+int options_check_credentials(const options *o, bool has_ttl, char error[OPTIONS_ERROR_MAX]);
 
 /* options_values.c: each returns NULL, or what would be right, if it does not say otherwise. */
 /* A decimal number without sign or blanks. Returns whether it is one, from |least| to |most|. */

@@ -427,23 +427,17 @@ static const char *set_ttl(options *o, const char *t)
 
 static const char *set_salt(options *o, const char *t)
 {
-  const uint8_t *p = (const uint8_t *)t;
-  size_t left = strlen(t);
-  const bool fits = left > 0 && left <= SALT_MAX && !strchr(t, ':');
   /* The relay refuses a username that is anything else. */
-  for (size_t len; left && (len = utf8_length(p, left)) > 0; left -= len)
-    p += len;
-  return fits && !left ? value_text(&o->salt, t) : "1 to 500 bytes of UTF-8 without a colon";
+  const size_t len = strlen(t);
+  const bool fits = len > 0 && len <= SALT_MAX && !strchr(t, ':') && utf8_is_valid(t, len);
+  return fits ? value_text(&o->salt, t) : "1 to 497 bytes of UTF-8 without a colon";
 }
 
 static const char *set_user(options *o, const char *t)
 {
-  const uint8_t *p = (const uint8_t *)t;
-  size_t left = strlen(t);
-  const bool fits = left > 0 && left <= SALT_MAX;
-  for (size_t len; left && (len = utf8_length(p, left)) > 0; left -= len)
-    p += len;
-  return fits && !left ? value_text(&o->user, t) : "1 to 500 bytes of UTF-8";
+  const size_t len = strlen(t);
+  const bool fits = len > 0 && len <= SALT_MAX && utf8_is_valid(t, len);
+  return fits ? value_text(&o->user, t) : "1 to 497 bytes of UTF-8";
 }
 
 static const char *set_format(options *o, const char *t)
@@ -620,14 +614,15 @@ const option_spec option_specs[] = {
     {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text", OF_ALL},
     {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version", OF_ALL},
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
-     "how long the credentials are valid, from 1s; those of --auth static always are", ONLY_CREDENTIALS},
+     "how long the credentials are valid, from 1s; not with --auth static, whose users are always good",
+     ONLY_CREDENTIALS},
     {"user", NULL, NULL, "NAME", NULL, "random with --auth rest", set_user, GROUP_CREDENTIALS, false,
-     "whom they are for: what follows the expiry in the username of --auth rest, up to 500 bytes of UTF-8, "
+     "whom they are for: what follows the expiry in the username of --auth rest, up to 497 bytes of UTF-8, "
      "or "
      "the user of --auth static",
      ONLY_CREDENTIALS},
     {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
-     "what follows the expiry in the username of --auth stamp: up to 500 bytes of UTF-8, no colon",
+     "what follows the expiry in the username of --auth stamp: up to 497 bytes of UTF-8, no colon",
      ONLY_CREDENTIALS},
     {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false,
      "text, json, url, or webrtc: the iceServers of a page", ONLY_CREDENTIALS},

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_MAX     ((size_t)16 << 20) /* bytes; more is another file */
-#define USERNAME_MAX 508u               /* bytes: a request can carry no more */
-#define KEY_DIGITS   (2u * FZR_STUN_KEY_LEN)
-#define OPTION       "--users-file"
+#define FILE_MAX   ((size_t)16 << 20) /* bytes; more is another file */
+#define USERS_MAX  100000u            /* what a reload of some half a second makes keys for */
+#define KEY_DIGITS (2u * FZR_STUN_KEY_LEN)
+#define OPTION     "--users-file"
 
 /* A user, and where he stands. */
 typedef struct row {
@@ -47,15 +47,6 @@ static int complain(const parser *p, unsigned line, const char *format, ...)
 
 /* ---- a line ---- */
 
-static bool is_utf8(const char *text)
-{
-  const uint8_t *p = (const uint8_t *)text;
-  size_t left = strlen(text);
-  for (size_t len; left && (len = utf8_length(p, left)) > 0; left -= len)
-    p += len;
-  return !left;
-}
-
 /* Digits, alone or before a colon, which no name has: so the REST scheme's look. */
 static bool is_rest_name(const char *name)
 {
@@ -67,8 +58,8 @@ static int check_name(const parser *p, const char *name)
   if (!*name)
     return complain(p, p->line, "a name is missing: expected user:password or user:0xKEY");
   if (strlen(name) > USERNAME_MAX)
-    return complain(p, p->line, "the name is too long: expected at most %u bytes", USERNAME_MAX);
-  if (!is_utf8(name))
+    return complain(p, p->line, "the name is too long: expected at most %d bytes", USERNAME_MAX);
+  if (!utf8_is_valid(name, strlen(name)))
     return complain(p, p->line, "the name is not UTF-8, so that nobody can log in by it: expected UTF-8");
   if (p->beside_rest && is_rest_name(name))
     return complain(
@@ -120,7 +111,7 @@ static void look_at(const parser *p, const char *name, const char *password)
     odd = "'user=' is taken as a part of the name: here a line begins with the name itself";
   else if (strstr(password, " #"))
     odd = "what follows a # is taken as a part of the password: a comment needs a line of its own";
-  else if (!is_utf8(password))
+  else if (!utf8_is_valid(password, strlen(password)))
     odd = "the password is not UTF-8, as that of clients is";
   if (odd)
     note(p->notes, "%.200s:%u looks wrong: %s", p->path, p->line, odd);
@@ -128,6 +119,10 @@ static void look_at(const parser *p, const char *name, const char *password)
 
 static int add(parser *p, const fzr_user *user)
 {
+  if (p->count == USERS_MAX)
+    return complain(p, p->line,
+                    "there are too many users: expected at most %u, or --auth rest, which has no list",
+                    USERS_MAX);
   if (p->count == p->cap) {
     const size_t cap = p->cap ? 2 * p->cap : 16;
     row *rows = realloc(p->rows, cap * sizeof *rows);

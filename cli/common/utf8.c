@@ -38,6 +38,14 @@ size_t utf8_read(const uint8_t *p, size_t len, uint32_t *code)
   return n;
 }
 
+bool utf8_is_valid(const void *p, size_t len)
+{
+  const uint8_t *at = p;
+  for (size_t n; len && (n = utf8_length(at, len)) > 0; len -= n)
+    at += n;
+  return !len;
+}
+
 bool utf8_is_unsafe(uint32_t code)
 {
   static const struct {

@@ -18,6 +18,9 @@ static inline size_t utf8_length(const uint8_t *p, size_t len)
   return len > 0 ? utf8_read(p, len, &code) : 0;
 }
 
+/* Whether the |len| bytes at |p| are UTF-8. */
+bool utf8_is_valid(const void *p, size_t len);
+
 /* Whether |code| can end a line, steer a terminal, or make text look as if it stood elsewhere or were something else. */
 bool utf8_is_unsafe(uint32_t code);
 

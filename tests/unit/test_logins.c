@@ -84,6 +84,25 @@ START_TEST(test_many_users)
 }
 END_TEST
 
+/* A reload has to be over in a moment. */
+START_TEST(test_too_many_users)
+{
+  enum { MOST = 100000 };
+  static char text[(MOST + 1) * 16];
+  users_table users;
+  size_t len = 0;
+  for (unsigned i = 0; i < MOST; i++)
+    len += (size_t)sprintf(text + len, "u%u:p\n", i);
+  ck_assert_msg(read_text(text, len, false, &users) == 0, "%s", error);
+  ck_assert_uint_eq(users.count, MOST);
+  users_free(&users);
+  len += (size_t)sprintf(text + len, "one:more\n");
+  ck_assert_int_eq(read_text(text, len, false, &users), -1);
+  ck_assert_msg(strstr(error, ":100001: there are too many users: expected at most 100000,") != NULL, "%s",
+                error);
+}
+END_TEST
+
 static char long_name[512];
 
 START_TEST(test_lines_that_are_wrong)
@@ -297,6 +316,7 @@ int main(void)
   TCase *tc = tcase_create("logins");
   tcase_add_test(tc, test_files_of_users);
   tcase_add_test(tc, test_many_users);
+  tcase_add_test(tc, test_too_many_users);
   tcase_add_test(tc, test_lines_that_are_wrong);
   tcase_add_test(tc, test_files_without_users);
   tcase_add_test(tc, test_lines_that_look_wrong);

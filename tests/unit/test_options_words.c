@@ -35,6 +35,10 @@ START_TEST(test_options_without_effect)
   check_idle("--max-permissions-per-allocation", "--relay-mode is channels");
   ck_assert_int_eq(READ(PUBLIC, "--max-permissions-per-allocation", "2", "--relay-mode=full"), 0);
   ck_assert_uint_eq(o.idle_count, 0);
+  ck_assert_int_eq(READ(PUBLIC, "--strict-address-family", "--relay-mode=full"), 0);
+  check_idle("--strict-address-family", "--public-ip4-addr is set");
+  ck_assert_int_eq(READ(IPV6_ONLY, "--strict-address-family", "--relay-mode=full"), 0);
+  ck_assert_uint_eq(o.idle_count, 0);
   ck_assert_int_eq(READ(PUBLIC, "--alternate-over", "2"), 0);
   check_idle("--alternate-over", "--alternate-server is not set");
   ck_assert_int_eq(READ(PUBLIC, "--max-allocations-per-user", "2", "--replace-allocation=no"), 0);
@@ -310,6 +314,9 @@ START_TEST(test_secrets_are_not_repeated)
   ck_assert_int_eq(READ(PUBLIC, "--auth-secret", "very-secret"), -1); /* there is no such flag */
   ck_assert_str_eq(error,
                    "unknown option '--auth-secret': expected --auth-secret-file or AUTH_SECRET: see --help");
+  ck_assert_int_eq(READ(PUBLIC, "--auth-second-secret", "very-secret"), -1);
+  ck_assert_str_eq(error, "unknown option '--auth-second-secret': expected --auth-second-secret-file or "
+                          "AUTH_SECOND_SECRET: see --help");
   ck_assert_int_eq(READ("credentials", "--auth-secret=very-secret"), -1);
   ck_assert_str_eq(
       error,
@@ -389,6 +396,11 @@ START_TEST(test_credentials_of_other_schemes)
   ck_assert_int_eq(READ("credentials", "--auth", "static", "--user", "joe"), -1);
   check_complaint("--users-file", "none is set");
   ck_assert_int_eq(READ("credentials", "--auth", "static", "--user", "joe", "--users-file", "/u"), 0);
+  ck_assert_int_eq(
+      READ("credentials", "--auth", "static", "--user", "joe", "--users-file", "/u", "--ttl", "1h"), -1);
+  check_complaint("--ttl", "always good");
+  ck_assert_int_eq(READ("credentials", "--auth", "rest", "--user", "joe", "--users-file", "/u"), -1);
+  check_complaint("--users-file", "only --auth static has one");
   ck_assert_int_eq(READ("credentials", "--auth", "rest", "--user", "a\xff"), -1);
   check_complaint("--user", "UTF-8");
   /* The relay's own have two: whose are they to be? */

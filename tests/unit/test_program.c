@@ -273,6 +273,13 @@ START_TEST(test_credentials)
   o.public_ip6 = fzt_addr("2001:db8::7");
   ck_assert_int_gt(credentials_format(&o, secret, 0, "s", out, sizeof out), 0);
   ck_assert(strncmp(out, "turn:[2001:db8::7]:3478?", 24) == 0);
+  /* The longest that a request can carry, today and when the expiry of its longest life has come. */
+  worst[SALT_MAX - 1] = 'x';
+  ck_assert_int_gt(credentials_format(&o, secret, 1892159000, worst, out, sizeof out), 0);
+  char one_more[SALT_MAX + 2];
+  memset(one_more, 'x', SALT_MAX + 1);
+  one_more[SALT_MAX + 1] = 0;
+  ck_assert_int_eq(credentials_format(&o, secret, 1892159000, one_more, out, sizeof out), -1);
   char salt[700];
   memset(salt, 'x', sizeof salt - 1);
   salt[sizeof salt - 1] = 0;

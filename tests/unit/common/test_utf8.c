@@ -64,6 +64,17 @@ START_TEST(test_no_character)
 }
 END_TEST
 
+START_TEST(test_validity)
+{
+  static const char *const valid[] = {"", "a", "Zo\xc3\xab", "\xf0\x9f\x98\x80 a"};
+  static const char *const invalid[] = {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80 a"};
+  for (size_t i = 0; i < sizeof valid / sizeof *valid; i++)
+    ck_assert_msg(utf8_is_valid(valid[i], strlen(valid[i])), "%s", valid[i]);
+  for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)
+    ck_assert_msg(!utf8_is_valid(invalid[i], strlen(invalid[i])), "%zu", i);
+}
+END_TEST
+
 START_TEST(test_unsafe)
 {
   /* Line ends, escape sequences, right-to-left overrides, marks that can't be seen, tags, private use, no characters. */
@@ -101,6 +112,7 @@ int main(void)
   TCase *c = tcase_create("utf8");
   tcase_add_test(c, test_every_character);
   tcase_add_test(c, test_no_character);
+  tcase_add_test(c, test_validity);
   tcase_add_test(c, test_unsafe);
   tcase_add_test(c, test_copy);
   suite_add_tcase(suite, c);
