@@ -324,10 +324,13 @@ typedef struct fzr_config {
    * moves the allocation there, with its relayed address, channels and permissions. Its old 5-tuple
    * has no allocation any more. Without it 405.
    *
-   * A ticket is signed with the request, and good for one move. It lasts as long as the allocation,
-   * and is good at all engines that share `shared` and have this set alike: what one of them hears
-   * of another's client goes on within the host. A client over TCP or TLS moves within the engine
-   * that hears it.
+   * It takes two round trips: first a 438 with a nonce for the new address, without which nothing
+   * moves, for anybody could be named as the source of a single datagram; then the Refresh. There
+   * is data within one round trip of the Refresh that is answered with success.
+   *
+   * A ticket is signed with the request. It lasts as long as the allocation, and is good at all
+   * engines that share `shared` and have this set alike: what one of them hears of another's client
+   * goes on within the host. A client over TCP or TLS moves within the engine that hears it.
    */
   bool mobility;
   /**

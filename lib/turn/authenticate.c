@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "authenticate.h"
 
-#include "mobility.h"
-
 #include "../base/utf8.h"
 
 /* Whether the credential, and the algorithm of its key, is the one that the allocation was used with last; the key is at hand then. For
@@ -168,7 +166,7 @@ static unsigned judge(const fzr_engine *e, fzri_request *r, bool has_nonce, enum
 {
   if (!has_nonce)
     return fzri_refuse(r, 401, FZR_REFUSAL_NO_NONCE);
-  if (nonce == FZRI_NONCE_FOREIGN && !(r->verified && fzri_mobility_vouches(r)))
+  if (nonce == FZRI_NONCE_FOREIGN)
     return fzri_refuse(r, 438, FZR_REFUSAL_NONCE_FOREIGN);
   if (nonce == FZRI_NONCE_OLD && !(r->verified && r->of_allocation))
     return fzri_refuse(r, 438, FZR_REFUSAL_NONCE_OLD);
@@ -192,11 +190,9 @@ static unsigned read_nonce(const fzr_engine *e, fzri_request *r, bool *has_nonce
   if (*has_nonce)
     *kind = fzri_nonce_check(&e->nonces, r->from, attr.value, attr.len, e->now, &features);
   r->reached = *kind != FZRI_NONCE_FOREIGN;
-  /* Without a nonce of ours nobody was offered anything that is known. What is wrong with that, the next nonce will mend. A client that
-   * moves has the one that was made for where it was. */
-  const bool is_ours = r->reached || fzri_mobility_vouches(r);
-  return read_algorithm(r,
-                        is_ours && features != FZRI_NO_COOKIE && features & FZR_FEATURE_PASSWORD_ALGORITHMS);
+  /* Without a nonce of ours nobody was offered anything that is known. What is wrong with that, the next nonce will mend. */
+  return read_algorithm(r, r->reached && features != FZRI_NO_COOKIE &&
+                               features & FZR_FEATURE_PASSWORD_ALGORITHMS);
 }
 
 unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
@@ -218,8 +214,7 @@ unsigned fzri_authenticate(fzr_engine *e, fzri_request *r)
   bool excused = r->reached && r->of_allocation && fzri_limits_excuse(r);
   /* Without a good nonce it is 401 or 438 either way; it is computed if that may have to be signed. */
   const bool wanted =
-      r->username.value && (excused || nonce == FZRI_NONCE_FRESH || fzri_mobility_vouches(r) ||
-                            fzri_scheme_signs_challenges(&e->scheme));
+      r->username.value && (excused || nonce == FZRI_NONCE_FRESH || fzri_scheme_signs_challenges(&e->scheme));
   if (wanted && !excused && !fzri_limits_may_prove(&e->limits, r, e->now)) {
     r->dropped = FZR_DROP_RATE_LIMITED;
     return 401;

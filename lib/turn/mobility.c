@@ -18,13 +18,12 @@ static void judge(fzr_engine *e, fzri_request *r, const fzri_ticket *ticket)
     r->ticket = FZRI_TICKET_OVER;
     return;
   }
-  const bool newest = ticket->generation == extra->generation;
   if (r->allocation == a) {
-    r->ticket = newest ? FZRI_TICKET_HERE : FZRI_TICKET_USED;
+    r->ticket = ticket->generation == extra->generation ? FZRI_TICKET_HERE : FZRI_TICKET_USED;
   } else if (r->allocation) {
     r->ticket = FZRI_TICKET_OVER; /* the 5-tuple has another one */
   } else {
-    r->ticket = newest ? FZRI_TICKET_NEWEST : FZRI_TICKET_OLD;
+    r->ticket = FZRI_TICKET_MOVES;
     r->allocation = a;
   }
 }
@@ -63,8 +62,7 @@ unsigned fzri_mobility_check_refresh(const fzr_engine *e, fzri_request *r)
     return 437;
   case FZRI_TICKET_USED:
     return 0;
-  case FZRI_TICKET_NEWEST:
-  case FZRI_TICKET_OLD:
+  case FZRI_TICKET_MOVES:
     return r->allocation->user == r->user ? 0 : 441;
   default:
     /* None of ours; or one that is not needed here (RFC 8016 section 3.2.2). */

@@ -2,10 +2,9 @@
 /* Allocations that move with their client to another 5-tuple (RFC 8016): a Refresh with a ticket takes one along, with its ports, channels
  * and permissions.
  *
- * The client has no nonce yet that was made for its new address. So the ticket stands in for it: the newest one is good for one move, and
- * is signed with the rest of the request, which therefore can't be used a second time. Who comes with an older one, because the answer
- * that had the newest was lost on the way to an address that he has left again, gets himself a nonce first. On the way between client and
- * relay a Refresh can be held up and used by another first; the client gets its allocation back by the same means. */
+ * The client has no nonce yet that was made for its new address: it is answered 438 first. A ticket does not stand in for that. Who has
+ * one could send a Refresh in the name of anybody, to whom all that peers send would go from then on; the nonce shows that he hears what
+ * is sent there. With it an older ticket is as good as the newest: the answer that had that may have been lost. */
 #ifndef FZRI_MOBILITY_H
 #define FZRI_MOBILITY_H
 
@@ -14,12 +13,6 @@
 /* Looks at the ticket of |r|, a Refresh, if it has one: r->ticket, and r->allocation, if it is to move. */
 void fzri_mobility_look(fzr_engine *e, fzri_request *r);
 
-/* Whether the ticket of |r| is as good as a nonce made for its source. */
-static inline bool fzri_mobility_vouches(const fzri_request *r)
-{
-  return r->ticket == FZRI_TICKET_NEWEST || r->ticket == FZRI_TICKET_USED;
-}
-
 /* Whether |r| may be an Allocate that asks for tickets, or a Refresh that has one; authenticated. Returns 0 or the error code. */
 unsigned fzri_mobility_check_allocate(const fzr_engine *e, fzri_request *r, bool *wanted);
 unsigned fzri_mobility_check_refresh(const fzr_engine *e, fzri_request *r);
@@ -27,7 +20,7 @@ unsigned fzri_mobility_check_refresh(const fzr_engine *e, fzri_request *r);
 /* Whether |r| moves r->allocation to its 5-tuple. */
 static inline bool fzri_mobility_moves(const fzri_request *r)
 {
-  return r->ticket == FZRI_TICKET_NEWEST || r->ticket == FZRI_TICKET_OLD;
+  return r->ticket == FZRI_TICKET_MOVES;
 }
 
 /* Nothing is answered: the client will ask again. */

@@ -19,13 +19,12 @@ typedef struct fzri_method {
 
 /* What the MOBILITY-TICKET of a Refresh is worth; see mobility.h. */
 enum fzri_ticket_kind {
-  FZRI_TICKET_NONE = 0,   /* there is none, or nobody has looked */
-  FZRI_TICKET_BAD = 1,    /* none of ours */
-  FZRI_TICKET_OVER = 2,   /* of an allocation that is no more, or the 5-tuple has another one */
-  FZRI_TICKET_HERE = 3,   /* the newest of the allocation of this 5-tuple */
-  FZRI_TICKET_USED = 4,   /* an older one of that: it may be what brought it here */
-  FZRI_TICKET_NEWEST = 5, /* of an allocation that is to move here */
-  FZRI_TICKET_OLD = 6     /* likewise, but it has moved since */
+  FZRI_TICKET_NONE = 0, /* there is none, or nobody has looked */
+  FZRI_TICKET_BAD = 1,  /* none of ours */
+  FZRI_TICKET_OVER = 2, /* of an allocation that is no more, or the 5-tuple has another one */
+  FZRI_TICKET_HERE = 3, /* the newest of the allocation of this 5-tuple */
+  FZRI_TICKET_USED = 4, /* an older one of that: it may be what brought it here */
+  FZRI_TICKET_MOVES = 5 /* any of an allocation that is to move here */
 };
 
 /* Bits: by which HMAC a message is signed, MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256. */

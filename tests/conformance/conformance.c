@@ -574,13 +574,17 @@ static const fzt_row rows[] = {
      "success lifetime=600 software mi256"},
     {"policy: long calls", "rest", "rest 1700000100:joe ; " ALLOCATED256 "wait 300 ; refresh",
      "error 401 realm=firezone nonce-p algorithms"},
-    /* A client that moves has a nonce that was made for where it was: its ticket vouches for that, and the list has to be right all the same. */
-    {"8016 3", "static mobility",
-     ALICE "nonce ; allocate sha256 transport=17 mobile ; source 192.0.2.9:7 ; refresh sha256 ticket",
-     "success lifetime=600 ticket software mi256"},
+    /* A client that moves has a nonce that was made for where it was, and what came with that means nothing; then the list has to be right. */
     {"8016 3", "static mobility",
      ALICE
      "nonce ; allocate sha256 transport=17 mobile ; source 192.0.2.9:7 ; refresh sha256 list=00010000 ticket",
+     "error 438 realm=firezone nonce-pu algorithms software"},
+    {"8016 3", "static mobility",
+     ALICE "nonce ; allocate sha256 transport=17 mobile ; source 192.0.2.9:7 ; nonce ; refresh sha256 ticket",
+     "success lifetime=600 ticket software mi256"},
+    {"8016 3", "static mobility",
+     ALICE "nonce ; allocate sha256 transport=17 mobile ; source 192.0.2.9:7 ; nonce ; refresh sha256 "
+           "list=00010000 ticket",
      "error 400 software"},
     /* Challenges that an application wants to be signed, are as the request was. */
     {"policy: signed challenges", "signing-callback", "user ann ann ; allocate transport=17",

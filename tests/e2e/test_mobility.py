@@ -70,9 +70,10 @@ class Roamer:
         assert answer.kind == stun.SUCCESS, answer.error()
 
     def move(self, family=socket.AF_INET):
-        """In one round trip: a Refresh with the nonce that it has, for the address before."""
+        """In two round trips: a 438, for its nonce is for the address before, and the Refresh."""
         old = self.go(family)
         before = self.ticket
+        assert self.ask(stun.REFRESH, (MOBILITY_TICKET, before)).error() == 438
         self.keep(self.ask(stun.REFRESH, (MOBILITY_TICKET, before)))
         assert self.ticket != before
         return old

@@ -52,6 +52,20 @@ static int allocate_mobile(fzt_relay *r, fzt_client_state *c)
   return code;
 }
 
+/* A nonce for where |c| is now. */
+static void get_nonce(fzt_relay *r, fzt_client_state *c)
+{
+  fzr_stun_msg msg;
+  fzr_stun_attr nonce;
+  c->nonce_len = 0;
+  ck_assert_int_eq(fzt_refresh(r, c, 600), 401);
+  ck_assert_int_eq(fzr_stun_read(r->answers[0].data, r->answers[0].len, &msg), 0);
+  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
+  memcpy(c->nonce, nonce.value, nonce.len);
+  c->nonce_len = nonce.len;
+}
+
+/* The Refresh that takes the allocation to where |c| is now, with the nonce that it has. */
 static size_t build_move(fzt_relay *r, const fzt_client_state *c, uint8_t *buffer, size_t cap)
 {
   fzr_stun_builder b;
@@ -63,11 +77,12 @@ static size_t build_move(fzt_relay *r, const fzt_client_state *c, uint8_t *buffe
   return (size_t)len;
 }
 
-/* The Refresh that takes the allocation to where |c| is now: answered, with the next ticket. */
-static void move(fzt_relay *r, const fzt_client_state *c)
+/* Takes the allocation to where |c| is now: answered, with the next ticket. */
+static void move(fzt_relay *r, fzt_client_state *c)
 {
   uint8_t buffer[512];
   fzr_stun_msg msg;
+  get_nonce(r, c);
   const size_t len = build_move(r, c, buffer, sizeof buffer);
   fzt_client(r, &c->addr, &c->server, buffer, len);
   ck_assert_uint_eq(r->answer_count, 1);
@@ -168,15 +183,8 @@ START_TEST(test_moved_and_ended_at_once)
   const fzr_addr from = client.addr;
   ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
   client.addr = fzt_addr("192.0.2.99:1234");
+  get_nonce(&relay, &client);
   const size_t first_len = build_move(&relay, &client, first, sizeof first);
-  client.nonce_len = 0;
-  ck_assert_int_eq(fzt_refresh(&relay, &client, 600), 401);
-  fzr_stun_msg msg;
-  fzr_stun_attr nonce;
-  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
-  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
-  memcpy(client.nonce, nonce.value, nonce.len);
-  client.nonce_len = nonce.len;
   fzt_begin(&relay, &client, &b, second, sizeof second, FZR_STUN_REFRESH);
   fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, 0);
   fzr_stun_add_integrity(&b, client.key, FZR_STUN_KEY_LEN);
@@ -199,18 +207,12 @@ START_TEST(test_twice_at_once)
   ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
   fzt_client_state there = client;
   there.addr = fzt_addr("192.0.2.99:1234");
+  get_nonce(&relay, &there);
   const size_t len = build_move(&relay, &there, first, sizeof first);
-  /* The next ticket is not known before the answer: with the one that there is, and a nonce of its own. */
+  /* The next ticket is not known before the answer: with the one that there is. */
   fzt_client_state further = client;
   further.addr = fzt_addr("192.0.2.98:1234");
-  further.nonce_len = 0;
-  ck_assert_int_eq(fzt_refresh(&relay, &further, 600), 401);
-  fzr_stun_msg msg;
-  fzr_stun_attr nonce;
-  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
-  ck_assert(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
-  memcpy(further.nonce, nonce.value, nonce.len);
-  further.nonce_len = nonce.len;
+  get_nonce(&relay, &further);
   const size_t further_len = build_move(&relay, &further, second, sizeof second);
   fzr_pkt pkts[2] = {
       {.data = first, .len = (uint32_t)len, .from = there.addr, .to = there.server},
@@ -227,14 +229,35 @@ START_TEST(test_twice_at_once)
 }
 END_TEST
 
-/* Who hears a Refresh and sends it on from an address of his own, later, gets nothing; if he is the first, the client gets its
- * allocation back by one request more. */
+/* One datagram with a forged source, though its user has all that there is but what is sent to that address, points no peers at it. */
+START_TEST(test_forged_source)
+{
+  const fzr_addr from = client.addr;
+  uint8_t buffer[512];
+  fzr_stun_msg msg;
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  client.addr = fzt_addr("192.0.2.66:666");
+  fzt_client(&relay, &client.addr, &client.server, buffer,
+             build_move(&relay, &client, buffer, sizeof buffer));
+  ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
+  ck_assert_uint_eq(fzr_stun_error_code(&msg), 438);
+  ck_assert_uint_eq(relay.event_count, 0);
+  ck_assert_uint_eq(moved_logs, 0);
+  fzt_peer(&relay, &peer, client.relayed_port, (const uint8_t *)"data", 4);
+  ck_assert_uint_eq(relay.verdict_count, 1);
+  ck_assert(fzr_addr_equal(&relay.verdicts[0].to, &from));
+}
+END_TEST
+
+/* Who hears a Refresh and sends it on from an address of his own gets nothing. */
 START_TEST(test_replayed)
 {
   uint8_t heard[512];
   const fzr_addr thief = fzt_addr("192.0.2.66:666");
   ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
   client.addr = fzt_addr("192.0.2.99:1234");
+  get_nonce(&relay, &client);
   const size_t len = build_move(&relay, &client, heard, sizeof heard);
   fzt_client(&relay, &client.addr, &client.server, heard, len);
   ck_assert_uint_eq(relay.answer_count, 1);
@@ -351,6 +374,7 @@ START_TEST(test_other_shard)
   fzr_stun_msg msg;
   begin_two(FZR_RELAY_CHANNELS);
   client.addr = fzt_addr("192.0.2.99:1234");
+  get_nonce(&shards[0], &client);
   through(&client.addr, buffer, build_move(&shards[0], &client, buffer, sizeof buffer));
   ck_assert_uint_eq(shards[0].answer_count, 1);
   ck_assert(fzr_addr_equal(&shards[0].answers[0].to, &client.addr));
@@ -390,6 +414,7 @@ START_TEST(test_other_shard_after_the_end)
   uint8_t buffer[512];
   begin_two(FZR_RELAY_FULL);
   client.addr = fzt_addr("192.0.2.99:1234");
+  get_nonce(&shards[0], &client);
   through(&client.addr, buffer, build_move(&shards[0], &client, buffer, sizeof buffer));
   ck_assert_uint_eq(shards[0].answer_count, 1);
   ck_assert_int_eq(fzr_engine_end_allocation_at(shards[0].engine, client.relayed_port, shards[0].now), 0);
@@ -414,6 +439,7 @@ START_TEST(test_run_to_other_shard)
   uint8_t buffer[512];
   begin_two(FZR_RELAY_FULL);
   client.addr = fzt_addr("192.0.2.99:1234");
+  get_nonce(&shards[0], &client);
   through(&client.addr, buffer, build_move(&shards[0], &client, buffer, sizeof buffer));
   for (unsigned i = 0; i < 4; i++)
     channel_data(data + (size_t)i * 104, 100);
@@ -449,6 +475,7 @@ START_TEST(test_forged_tunnel)
   begin_two(FZR_RELAY_FULL);
   const fzr_addr from = client.addr;
   client.addr = fzt_addr("192.0.2.99:1234");
+  get_nonce(&shards[0], &client);
   through(&client.addr, buffer, build_move(&shards[0], &client, buffer, sizeof buffer));
   fzt_client(&shards[1], &client.addr, &client.server, buffer, channel_data(buffer, 100));
   const fzr_verdict v = shards[1].verdicts[0];
@@ -480,6 +507,7 @@ START_TEST(test_other_family)
   begin_two(FZR_RELAY_CHANNELS);
   client.addr = fzt_addr("[2001:db8::7]:9");
   client.server = fzt_addr(FZT_LISTEN6);
+  get_nonce(&shards[0], &client);
   through(&client.addr, buffer, build_move(&shards[0], &client, buffer, sizeof buffer));
   ck_assert_uint_eq(shards[0].answer_count, 1);
   ck_assert_uint_eq(shards[1].verdicts[0].to.family, FZR_FAMILY_IPV4);
@@ -499,6 +527,7 @@ int main(void)
   tcase_add_test(tc, test_events);
   tcase_add_test(tc, test_moved_and_ended_at_once);
   tcase_add_test(tc, test_twice_at_once);
+  tcase_add_test(tc, test_forged_source);
   tcase_add_test(tc, test_replayed);
   tcase_add_test(tc, test_there_and_back);
   suite_add_tcase(suite, tc);

@@ -44,6 +44,7 @@ static void live_with_more(fzt_relay *r, fzt_client_state *c)
   const fzr_addr before = c->addr;
   for (unsigned i = 0; i < 40; i++) {
     c->addr.port++;
+    ck_assert_int_eq(fzt_refresh(r, c, 600), 437); /* for a nonce */
     fzt_begin(r, c, &b, buffer, sizeof buffer, FZR_STUN_REFRESH);
     fzr_stun_add(&b, FZR_ATTR_MOBILITY_TICKET, ticket, attr.len);
     code = fzt_finish(r, c, &b, &msg);
