@@ -158,6 +158,9 @@ static bool is_at_limit(fzr_engine *e, const fzri_allocation *a)
 {
   if (a->permission_count < e->max_permissions)
     return false;
+  /* Where the oldest of all holds, each does: who asks again and again does not have all of them looked at. */
+  if (fzri_permission_holds(e, fzri_permission_at(e, e->oldest_permission)))
+    return true;
   for (uint32_t index = a->first_permission; index != FZRI_POOL_NONE;) {
     const fzri_permission *p = fzri_permission_at(e, index);
     const uint32_t next = p->next;
