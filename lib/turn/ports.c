@@ -14,7 +14,10 @@
 #define HELD ((uint64_t)1)
 
 /* How good a free port is. */
-enum quality { QUALITY_GOOD = 0, QUALITY_RESTS = 1, QUALITY_HELD = 2, QUALITIES = 3 };
+enum quality { QUALITY_GOOD = 0, QUALITY_RESTS = 1, QUALITY_HELD = 2, QUALITIES = 3 /* there is none */ };
+
+/* How long that is believed of a shape. What is given back ends it; but a search that begins before may end after that. */
+#define NONE_LASTS FZR_SECOND
 
 /* What a port is sought for. */
 typedef struct search {
@@ -79,25 +82,48 @@ static bool take(fzr_shared *s, uint32_t i, const search *w)
   return false;
 }
 
-/* What the last long search found: that no free port is better than a quality, in the lowest two bits, until a time, when the first
- * of those that wait has waited. So that where all rest or are held, not each Allocate searches for long. */
+/* What the last long search for a shape found: that no free port is better than a quality, in the lowest two bits, until a time, when the
+ * first of those that wait has waited. So that where all rest or are held, or there is no pair, not each Allocate searches for long. */
 #define BEST_MASK ((uint64_t)3)
 
-static enum quality best_known(const fzr_shared *s, fzr_time now)
+static enum quality best_known(const fzr_shared *s, enum fzri_port_shape shape, fzr_time now)
 {
-  const uint64_t best = atomic_load_explicit(&s->best, memory_order_relaxed);
+  const uint64_t best = atomic_load_explicit(&s->best[shape], memory_order_relaxed);
   return now < (best & ~BEST_MASK) ? (enum quality)(best & BEST_MASK) : QUALITY_GOOD;
 }
 
-static void know_best(fzr_shared *s, enum quality best, fzr_time until)
+static void know_best(fzr_shared *s, enum fzri_port_shape shape, enum quality best, fzr_time until)
 {
-  atomic_store_explicit(&s->best, (until & ~BEST_MASK) | (uint64_t)best, memory_order_relaxed);
+  atomic_store_explicit(&s->best[shape], (until & ~BEST_MASK) | (uint64_t)best, memory_order_relaxed);
+}
+
+/* Port number |i|, free now, may be better than what is known of its shapes, or complete a pair that is. */
+static void forget_best(fzr_shared *s, uint32_t i, enum quality quality, fzr_time now)
+{
+  const bool even = (s->lowest + i) % 2 == 0;
+  for (unsigned k = 0; k < sizeof s->best / sizeof *s->best; k++) {
+    const enum fzri_port_shape shape = (enum fzri_port_shape)k;
+    const search w = {now, false, shape};
+    const bool has_shape = shape != FZRI_PORT_PAIR || even ? fits(s, i, &w) : i && !is_used(s, i - 1);
+    if (has_shape && best_known(s, shape, now) > quality)
+      know_best(s, shape, QUALITY_GOOD, 0);
+  }
 }
 
 /* Looking first is cheaper than a locked instruction for each wrong guess. */
 static bool will_do(const fzr_shared *s, uint32_t i, const search *w, enum quality worst)
 {
   return !is_used(s, i) && fits(s, i, w) && quality_of(s, i, w) <= worst;
+}
+
+/* Until when port number |i| is better left alone, and the one above it where a pair is sought. */
+static fzr_time waits_until(const fzr_shared *s, uint32_t i, const search *w)
+{
+  const fzr_time one = atomic_load_explicit(&s->rest[i], memory_order_relaxed) & ~HELD;
+  if (w->shape != FZRI_PORT_PAIR)
+    return one;
+  const fzr_time other = atomic_load_explicit(&s->rest[i + 1], memory_order_relaxed) & ~HELD;
+  return one > other ? one : other;
 }
 
 /* Counts the free ports, or pairs, of each quality. Returns when the first of those that wait has waited. */
@@ -110,9 +136,9 @@ static fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts
     uint64_t bits = ~atomic_load_explicit(&s->used[word], memory_order_relaxed);
     for (; bits; bits &= bits - 1) {
       const uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
-      const fzr_time until = atomic_load_explicit(&s->rest[i], memory_order_relaxed) & ~HELD;
       if (!fits(s, i, w))
         continue;
+      const fzr_time until = waits_until(s, i, w);
       counts[quality_of(s, i, w)]++;
       if (w->now < until && until < first)
         first = until;
@@ -152,7 +178,9 @@ static uint32_t below(uint64_t *state, uint32_t n)
 
 static uint32_t find(fzr_shared *s, uint64_t random, const search *w)
 {
-  const enum quality worst = best_known(s, w->now);
+  const enum quality worst = best_known(s, w->shape, w->now);
+  if (worst == QUALITIES)
+    return s->ports;
   for (unsigned i = 0; i < GUESSES; i++) {
     const uint32_t guess = below(&random, s->ports);
     if (will_do(s, guess, w, worst) && take(s, guess, w))
@@ -164,11 +192,14 @@ static uint32_t find(fzr_shared *s, uint64_t random, const search *w)
     const fzr_time first = count_free(s, w, counts);
     while (best < QUALITIES && !counts[best])
       best++;
-    if (best == QUALITIES)
+    if (best == QUALITIES) {
+      if (w->shape != FZRI_PORT_ANY) /* a full range is seen soon, one without pairs is not */
+        know_best(s, w->shape, QUALITIES, w->now + NONE_LASTS);
       return s->ports;
-    /* |again| looks down on more ports than others do, and pairs are fewer. */
-    if (best > QUALITY_GOOD && !w->again && w->shape == FZRI_PORT_ANY)
-      know_best(s, (enum quality)best, first);
+    }
+    /* |again| looks down on more ports than others do. */
+    if (best > QUALITY_GOOD && !w->again)
+      know_best(s, w->shape, (enum quality)best, first);
     const uint32_t found = free_by_rank(s, w, (enum quality)best, below(&random, counts[best]));
     if (found < s->ports && take(s, found, w))
       return found;
@@ -190,13 +221,12 @@ uint16_t fzri_shared_take_port(fzr_shared *s, enum fzri_port_shape shape, uint64
 void fzri_shared_give_port(fzr_shared *s, uint16_t port, fzr_time now)
 {
   const uint32_t i = (uint32_t)port - s->lowest;
-  if (!(atomic_load_explicit(&s->rest[i], memory_order_relaxed) & HELD))
+  const bool held = atomic_load_explicit(&s->rest[i], memory_order_relaxed) & HELD;
+  if (!held)
     atomic_store_explicit(&s->rest[i], (now + FZRI_PORT_RESTS) & ~HELD, memory_order_relaxed);
-  if ((atomic_load_explicit(&s->rest[i], memory_order_relaxed) & HELD) ? best_known(s, now) > QUALITY_GOOD
-                                                                       : best_known(s, now) > QUALITY_RESTS)
-    know_best(s, QUALITY_GOOD, 0); /* it may be a better one than that */
-  fzri_shared_unmark(s, port);     /* it was for who goes */
+  fzri_shared_unmark(s, port); /* it was for who goes */
   atomic_fetch_and(&s->used[i / 64], ~((uint64_t)1 << i % 64));
+  forget_best(s, i, held ? QUALITY_GOOD : QUALITY_RESTS, now);
   atomic_fetch_sub(&s->in_use, 1);
 }
 

@@ -19,7 +19,8 @@ struct fzr_shared {
   _Atomic uint32_t in_use;
   _Atomic uint64_t *used; /* a bit per port, 1 = taken; bits past the range are 1 */
   _Atomic uint64_t *rest; /* of each port: see ports.c */
-  _Atomic uint64_t best;  /* how good free ports are at most, and until when: see ports.c */
+  _Atomic uint64_t
+      best[3]; /* by enum fzri_port_shape: how good free ports are at most, and until when; see ports.c */
   _Atomic uint64_t *users;
   _Atomic uint64_t user_key[2]; /* of the users' hashes; 0: not set yet */
   _Atomic uint64_t *marked;     /* a bit per port, see users.h */

@@ -185,6 +185,68 @@ START_TEST(test_all_rest)
 }
 END_TEST
 
+static uint16_t take_shape(fzr_shared *s, fzt_prng *prng, enum fzri_port_shape shape, fzr_time now)
+{
+  return fzri_shared_take_port(s, shape, fzt_next(prng), false, now);
+}
+
+/* Where no pair is free, or none that has rested, not each search looks at all ports; and one that is given back is found at once. */
+START_TEST(test_no_pairs)
+{
+  enum { LOWEST = 49152, PORTS = 16384, SEARCHES = 4000 };
+  fzt_prng prng = {fzt_seed("no pairs")};
+  const fzr_time now = 1000 * FZR_SECOND, later = now + FZR_SECOND / 2;
+  const enum fzri_port_shape shape = _i ? FZRI_PORT_PAIR : FZRI_PORT_EVEN;
+  fzr_shared *s;
+  ck_assert_int_eq(fzr_shared_new(LOWEST, LOWEST + PORTS - 1, NULL, &s), 0);
+  const double fresh = time_searches(s, &prng, now - 100 * FZR_SECOND);
+  for (unsigned i = 0; i < PORTS / 2; i++)
+    fzt_check(take_shape(s, &prng, FZRI_PORT_EVEN, now) % 2 == 0);
+  const clock_t begin = clock();
+  for (unsigned i = 0; i < SEARCHES; i++)
+    fzt_check(take_shape(s, &prng, shape, now + i) == 0);
+  const double none = (double)(clock() - begin);
+  ck_assert_msg(none < 20 * (fresh + 1000), "%.0f us, and %.0f where there is none", fresh, none);
+  /* An even port comes back, and goes. */
+  fzri_shared_give_port(s, LOWEST + 100, later);
+  fzt_check(take_shape(s, &prng, shape, later) == LOWEST + 100);
+  fzt_check(take_shape(s, &prng, shape, later) == 0);
+  /* A pair comes back, each half of it last once. */
+  if (shape == FZRI_PORT_PAIR)
+    for (unsigned first = 0; first < 2; first++) {
+      fzri_shared_give_port(s, (uint16_t)(LOWEST + 100 + first), later);
+      fzt_check(take_shape(s, &prng, shape, later) == 0);
+      fzri_shared_give_port(s, (uint16_t)(LOWEST + 101 - first), later);
+      fzt_check(take_shape(s, &prng, shape, later) == LOWEST + 100);
+      fzt_check(take_shape(s, &prng, shape, later) == 0);
+    }
+  fzr_shared_free(s);
+}
+END_TEST
+
+/* Of pairs that rest, that which has rested first is found at once. */
+START_TEST(test_all_pairs_rest)
+{
+  fzt_prng prng = {fzt_seed("all pairs rest")};
+  const fzr_time begin = 1000 * FZR_SECOND;
+  fzr_shared *s;
+  ck_assert_int_eq(fzr_shared_new(1000, 1063, NULL, &s), 0);
+  for (unsigned i = 0; i < 32; i++)
+    fzt_check(take_shape(s, &prng, FZRI_PORT_PAIR, begin) != 0);
+  for (unsigned i = 0; i < 64; i++)
+    fzri_shared_give_port(s, (uint16_t)(1000 + i), begin + i * FZR_SECOND / 64);
+  const uint16_t any = take_shape(s, &prng, FZRI_PORT_PAIR, begin + FZR_SECOND);
+  fzt_check(any != 0);
+  /* A pair has rested when its second port has. */
+  for (unsigned i = 0; i < 64; i += 2)
+    if (1000 + i != any)
+      ck_assert_uint_eq(
+          take_shape(s, &prng, FZRI_PORT_PAIR, begin + FZRI_PORT_RESTS + (i + 1) * FZR_SECOND / 64),
+          1000 + i);
+  fzr_shared_free(s);
+}
+END_TEST
+
 /* Takes ports until one is free of the other program's. Returns how many it took, and the port. */
 static unsigned take_free(fzr_shared *s, fzt_prng *prng, const bool *others, fzr_time now, uint16_t *port)
 {
@@ -483,6 +545,8 @@ int main(void)
   tcase_add_loop_test(tc, test_uniform, 0, 3);
   tcase_add_test(tc, test_rest);
   tcase_add_test(tc, test_all_rest);
+  tcase_add_loop_test(tc, test_no_pairs, 0, 2);
+  tcase_add_test(tc, test_all_pairs_rest);
   tcase_add_test(tc, test_held_by_others);
   tcase_add_test(tc, test_users);
   tcase_add_test(tc, test_race);
