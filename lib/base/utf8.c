@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "utf8.h"
 
+#include <string.h>
+
 /* How many bytes a character has that begins with |first|, and the bounds of its second byte, which keep out overlong forms,
  * surrogates and what is above U+10FFFF. 0: no character begins so. */
 static size_t character(uint8_t first, uint8_t *low, uint8_t *high)
@@ -14,10 +16,22 @@ static size_t character(uint8_t first, uint8_t *low, uint8_t *high)
   return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
+/* Of eight bytes at once, for names are ASCII as a rule. */
+static bool are_ascii(const uint8_t text[8])
+{
+  uint64_t word;
+  memcpy(&word, text, sizeof word);
+  return !(word & 0x8080808080808080u);
+}
+
 bool fzri_utf8_valid(const uint8_t *text, size_t len)
 {
   for (size_t i = 0; i < len;) {
     uint8_t low, high;
+    if (len - i >= 8 && are_ascii(text + i)) {
+      i += 8;
+      continue;
+    }
     const size_t n = character(text[i], &low, &high);
     if (n == 0 || n > len - i)
       return false;

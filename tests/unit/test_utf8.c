@@ -33,6 +33,14 @@ START_TEST(test_utf8)
       {"\xf4\x90\x80\x80", false},
       {"\xf5\x80\x80\x80", false},
       {"\xff", false},
+      {"1234567\xc3\xa4", true},
+      {"12345678\xc3\xa4", true},
+      {"12345678\xc3", false},
+      {"1234567\xff", false},
+      {"\xff"
+       "2345678",
+       false},
+      {"123456789012345\x80", false},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     ck_assert_msg(fzri_utf8_valid((const uint8_t *)rows[i].text, strlen(rows[i].text)) == rows[i].valid,
