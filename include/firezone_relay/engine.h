@@ -264,7 +264,11 @@ typedef struct fzr_config {
    * may change: see fzr_engine_set_limits.
    */
   uint32_t max_allocations_per_user;
-  /** How many channels an allocation may have; 0: 4096. Over it 508. */
+  /**
+   * How many channels an allocation may have; 0: 4096. Over it 508. In full mode each address that
+   * they lead to takes a permission, too, so that max_permissions_per_allocation bounds addresses:
+   * a client with channels to more of them than its default needs more of both.
+   */
   uint32_t max_channels_per_allocation;
   /**
    * How many channels, those whose number rests included, and permissions all engines that share
