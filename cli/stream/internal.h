@@ -54,7 +54,7 @@ struct streams {
   streams_config config;
   stream_listener listeners[STREAM_LISTENERS];
   size_t listener_count;
-  stream_connection **table; /* by client */
+  stream_connection **table; /* by both ends */
   uint32_t table_size;       /* a power of two */
   uint32_t count;            /* of connections */
   uint64_t key[2];           /* of the hash: clients must not be able to choose a place */

@@ -31,16 +31,21 @@ static uint64_t mix(uint64_t h, uint64_t v)
   return h ^ h >> 32;
 }
 
-static uint32_t hash_of(const streams *s, const fzr_addr *client)
+static uint64_t mix_addr(const streams *s, uint64_t h, const fzr_addr *addr)
 {
   uint64_t words[3] = {0};
-  memcpy(words, client->ip, sizeof client->ip);
-  words[2] = (uint64_t)client->scope_id << 32 | (uint64_t)client->port << 16 | (uint64_t)client->family << 8 |
-             client->transport;
-  uint64_t h = s->key[0];
+  memcpy(words, addr->ip, sizeof addr->ip);
+  words[2] = (uint64_t)addr->scope_id << 32 | (uint64_t)addr->port << 16 | (uint64_t)addr->family << 8 |
+             addr->transport;
   for (unsigned i = 0; i < 3; i++)
     h = mix(h, words[i] ^ s->key[1]);
-  return (uint32_t)h;
+  return h;
+}
+
+/* Of both ends: one client's port may have connections to several of the relay's addresses. */
+static uint32_t hash_of(const streams *s, const fzr_addr *client, const fzr_addr *server)
+{
+  return (uint32_t)mix_addr(s, mix_addr(s, s->key[0], client), server);
 }
 
 static stream_connection **place_of(const streams *s, uint32_t hash)
@@ -48,13 +53,18 @@ static stream_connection **place_of(const streams *s, uint32_t hash)
   return &s->table[hash & (s->table_size - 1)];
 }
 
-static stream_connection *look_up(streams *s, const fzr_addr *client)
+static bool is_between(const stream_connection *c, const fzr_addr *client, const fzr_addr *server)
 {
-  if (s->found && fzr_addr_equal(&s->found->client, client))
+  return fzr_addr_equal(&c->client, client) && fzr_addr_equal(&c->server, server);
+}
+
+static stream_connection *look_up(streams *s, const fzr_addr *client, const fzr_addr *server)
+{
+  if (s->found && is_between(s->found, client, server))
     return s->found;
-  const uint32_t hash = hash_of(s, client);
+  const uint32_t hash = hash_of(s, client, server);
   for (stream_connection *c = *place_of(s, hash); c; c = c->next_of_hash)
-    if (c->hash == hash && fzr_addr_equal(&c->client, client))
+    if (c->hash == hash && is_between(c, client, server))
       return s->found = c;
   return NULL; /* it has gone, and its allocation is about to */
 }
@@ -83,7 +93,7 @@ static void enter(streams *s, stream_connection *c)
   if (s->count == s->table_size)
     grow(s);
   s->count++;
-  c->hash = hash_of(s, &c->client);
+  c->hash = hash_of(s, &c->client, &c->server);
   c->next_of_hash = *place_of(s, c->hash);
   *place_of(s, c->hash) = c;
 }
@@ -169,7 +179,7 @@ static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time no
   (void)now;
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
-    stream_connection *c = v->action == FZR_ACT_FORWARD ? look_up(s, &v->to) : NULL;
+    stream_connection *c = v->action == FZR_ACT_FORWARD ? look_up(s, &v->to, &v->from) : NULL;
     for (uint16_t k = 0; c && k < v->count; k++) {
       struct iovec parts[FZR_DATAGRAM_IOVECS];
       const size_t count = fzr_verdict_iovecs(v, k, parts);
@@ -184,7 +194,7 @@ static void transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time n
   (void)now;
   for (size_t i = 0; i < n; i++) {
     const struct iovec part = {(void *)(uintptr_t)answers[i].data, answers[i].len};
-    stream_connection *c = look_up(s, &answers[i].to);
+    stream_connection *c = look_up(s, &answers[i].to, &answers[i].from);
     if (c)
       put(c, &part, 1);
   }

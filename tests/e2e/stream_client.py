@@ -79,12 +79,12 @@ class Framed:
 
 
 class StreamClient(Client):
-    """`wrap` makes of a connection what it talks on: TLS, say."""
+    """`wrap` makes of a connection what it talks on: TLS, say. `connection` is one that there is already."""
 
-    def __init__(self, address, username, password, wrap=lambda s: s, source=None):
+    def __init__(self, address, username, password, wrap=lambda s: s, source=None, connection=None):
         super().__init__(address, username, password)
         self.socket.close()
-        connection = socket.create_connection(address, timeout=20, source_address=source)
+        connection = connection or socket.create_connection(address, timeout=20, source_address=source)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = Framed(wrap(connection))
         self.retransmit = (20,)  # streams lose nothing

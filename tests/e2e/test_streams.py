@@ -138,6 +138,33 @@ class Sessions(Streams):
         wait_for(lambda: self.scrape().get("relay_active_allocations") == 0, "all allocations to end")
 
 
+class Addresses(unittest.TestCase):
+    def test_one_port_to_two_addresses(self):
+        """One client's port may have a connection to each of the relay's addresses: each gets what is its own."""
+        port, source = free_port(), free_port()
+        with Relay(BINARY, "--tcp-listen-port", str(port), "--bind-ip4-addr", "0.0.0.0", v6=None, probe=False) as relay, EchoPeers(1) as peers:
+            clients = []
+            for host in ("127.0.0.1", "127.0.0.2"):
+                connection = socket.socket()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                connection.bind(("127.0.0.1", source))
+                connection.settimeout(DEADLINE)
+                connection.connect((host, port))
+                client = StreamClient((host, port), *relay.credentials(), connection=connection)
+                self.addCleanup(client.close)
+                clients.append(client)
+            for client in clients:
+                client.allocate()
+            channels = [client.bind(peers.addresses()[0]) for client in clients]
+            for _ in range(2):
+                for i, client in enumerate(clients):
+                    client.send(channels[i], b"I am %d" % i)
+                for i, client in enumerate(clients):
+                    self.assertEqual(client.receive(), (channels[i], (b"I am %d" % i)[::-1]))
+            clients[0].close()
+            clients[1].refresh()
+
+
 class Ends(Streams):
     args = ("--connection-idle", "%ds" % IDLE, "--max-connections-per-prefix", "20")
 
