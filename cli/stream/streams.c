@@ -257,6 +257,12 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
   stream_stats *stats = &s->stats[kind];
   enum stream_end why = STREAM_END_MEMORY;
   stats->accepted++;
+  /* Its end has not been seen yet: it may be paused. The new one must not have its allocation, nor lose one when it ends. */
+  stream_connection *former = look_up(s, client, server);
+  if (former) {
+    streams_end(former, STREAM_END_CLIENT);
+    s->config.settled(s->config.settled_ctx);
+  }
   if (fd >= s->config.end_fd) {
     why = STREAM_END_DESCRIPTORS;
   } else if (!stream_prefixes_enter(s->config.prefixes, client)) {
