@@ -332,6 +332,9 @@ typedef struct fzr_config {
    * moves, for anybody could be named as the source of a single datagram; then the Refresh. There
    * is data within one round trip of the Refresh that is answered with success.
    *
+   * An allocation with thousands of channels moves a few times in a row, then about once a second:
+   * a Refresh that comes too soon is not answered, and the client repeats it.
+   *
    * A ticket is signed with the request. It lasts as long as the allocation, and is good at all
    * engines that share `shared` and have this set alike: what one of them hears of another's client
    * goes on within the host. A client over TCP or TLS moves within the engine that hears it.

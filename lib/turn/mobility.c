@@ -8,6 +8,11 @@
 #include "tunnel.h"
 #include "users.h"
 
+/* How much a move may cost, in channels to tell of anew: one that has them all moves about once a second in the long run, and a few times
+ * in a row; one with few, as often as it likes. */
+#define TOLD_A_SECOND 4096u
+#define TOLD_AT_ONCE  (4 * TOLD_A_SECOND)
+
 /* Looks up |ticket|, which is one of ours. */
 static void judge(fzr_engine *e, fzri_request *r, const fzri_ticket *ticket)
 {
@@ -116,12 +121,20 @@ void fzri_mobility_end(fzr_engine *e, const fzri_allocation *a)
   extra->tunnel = 0;
 }
 
+/* Whether |a| may move now, which it pays for. */
+static bool may_move(const fzr_engine *e, const fzri_allocation *a, fzri_extra *extra)
+{
+  const uint64_t cost = 1 + (uint64_t)a->channel_count;
+  return fzri_bucket_take(&extra->moves, TOLD_A_SECOND, TOLD_AT_ONCE,
+                          cost < TOLD_AT_ONCE ? cost : TOLD_AT_ONCE, e->now);
+}
+
 unsigned fzri_mobility_move(fzr_engine *e, fzri_request *r, fzri_allocation *a)
 {
   fzri_extra *extra = fzri_extra_of(e, a);
   const uint32_t hash = fzri_hash_client(e, r->from);
-  /* It has moved within this batch, and nobody was told of that yet. The client will ask again. */
-  if (extra->untold)
+  /* It has moved within this batch, and nobody was told of that yet; or too often. The client will ask again. */
+  if (extra->untold || !may_move(e, a, extra))
     return FZRI_MOVE_LATER;
   if (fzri_map_reserve(&e->clients, hash) || !enter_tunnel(e, r, a, extra))
     return fzri_refuse_for_lack(r, FZR_ERR_NO_MEMORY);

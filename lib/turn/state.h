@@ -125,6 +125,7 @@ typedef struct fzri_extra {
   fzr_addr former_client;
   fzr_addr former_server;
   uint32_t generation; /* of the newest ticket: how often it has moved */
+  fzri_bucket moves;   /* what it may yet have told again of its channels: mobility.c */
   uint32_t untold;     /* channels of which the application knows the former addresses only */
   uint64_t tunnel;     /* fzri_tunnel_hash of its 5-tuple if another shard hears that; 0: none does */
   bool mobile;         /* there are tickets */

@@ -289,6 +289,62 @@ START_TEST(test_there_and_back)
 }
 END_TEST
 
+/* Whether a Refresh moves the allocation to where |c| is; takes any number of events. */
+static bool moves(fzt_client_state *c, unsigned *events)
+{
+  uint8_t buffer[512];
+  fzr_stun_msg msg;
+  fzr_transmit answer;
+  fzr_event event;
+  get_nonce(&relay, c);
+  fzr_pkt pkt = {.data = buffer, .from = c->addr, .to = c->server};
+  pkt.len = (uint32_t)build_move(&relay, c, buffer, sizeof buffer);
+  fzr_batch batch = {.in = &pkt, .count = 1, .out = relay.verdicts, .room = 256};
+  ck_assert_int_eq(fzr_engine_rx(relay.engine, FZR_SIDE_CLIENT, &batch, relay.now), 0);
+  for (*events = 0; fzr_engine_next_event(relay.engine, &event); ++*events)
+    ;
+  if (!fzr_engine_next_transmit(relay.engine, &answer))
+    return false;
+  ck_assert_int_eq(fzr_stun_read(answer.data, answer.len, &msg), 0);
+  ck_assert_uint_eq(msg.cls, FZR_STUN_SUCCESS);
+  return true;
+}
+
+/* A move of thousands of channels is work: it comes a few times in a row, and then about once a second. */
+START_TEST(test_moves_that_cost)
+{
+  const fzr_addr places[2] = {client.addr, fzt_addr("192.0.2.99:1234")};
+  unsigned events, n = 0, in_time = 0;
+  for (uint16_t i = 0; i < 4096; i++) {
+    fzr_addr to = peer;
+    to.port = (uint16_t)(20000 + i);
+    ck_assert_int_eq(fzt_bind(&relay, &client, (uint16_t)(0x4000 + i), &to), 0);
+  }
+  for (;; n++) {
+    client.addr = places[!(n % 2)];
+    if (!moves(&client, &events))
+      break;
+    ck_assert_uint_eq(events, 2 * 4096);
+    ck_assert_uint_lt(n, 5);
+  }
+  ck_assert_uint_eq(n, 3);
+  ck_assert_uint_eq(events, 0);
+  fzr_addr to = peer;
+  to.port = 20000;
+  fzt_peer(&relay, &to, client.relayed_port, (const uint8_t *)"data", 4);
+  ck_assert(fzr_addr_equal(&relay.verdicts[0].to, &places[1])); /* where it was */
+  for (unsigned tries = 0; tries < 100; tries++, relay.now += FZR_SECOND / 10) {
+    client.addr = places[!(n % 2)];
+    if (!moves(&client, &events))
+      continue;
+    n++;
+    in_time++;
+  }
+  ck_assert_uint_ge(in_time, 9);
+  ck_assert_uint_le(in_time, 11);
+}
+END_TEST
+
 /* ---- two shards: the kernel picks the one that hears a client ---- */
 
 static fzt_relay shards[2];
@@ -530,6 +586,7 @@ int main(void)
   tcase_add_test(tc, test_forged_source);
   tcase_add_test(tc, test_replayed);
   tcase_add_test(tc, test_there_and_back);
+  tcase_add_test(tc, test_moves_that_cost);
   suite_add_tcase(suite, tc);
   tc = tcase_create("shards");
   tcase_add_test(tc, test_other_shard);
