@@ -446,7 +446,10 @@ enum fzr_action {
 /** The most bytes that a verdict puts behind one. */
 #define FZR_PAD_MAX 3u
 
-/** fzr_verdict.flow: that of Send and Data indications, which belong to no channel. */
+/**
+ * fzr_verdict.flow: that of Send and Data indications, which belong to no channel, and of what goes
+ * to another engine (FZR_VERDICT_TO_SHARD).
+ */
 #define FZR_FLOW_NONE UINT32_MAX
 
 /** fzr_verdict.flags: `to` is one of the relay's own addresses, so an allocation's port. */
@@ -467,6 +470,14 @@ enum fzr_action {
  * it. The client has asked for that in its Send indication, RFC 8656 section 11.2.
  */
 #define FZR_VERDICT_DONT_FRAGMENT 0x08u
+/**
+ * fzr_verdict.flags: what a client sent goes to another engine of the same fzr_shared, which has
+ * its allocation (fzr_config.mobility). `to` is the port of that, and `hdr` is for that engine
+ * alone: an adapter does not send it once the port is not live (fzr_engine_port_is_live), for
+ * another program may have the port then. `flow` is FZR_FLOW_NONE, and nothing is counted as
+ * relayed yet. Comes with FZR_VERDICT_TO_OWN.
+ */
+#define FZR_VERDICT_TO_SHARD 0x10u
 
 /**
  * What to do with `count` consecutive datagrams of one flow. They may have come in several fzr_pkt,

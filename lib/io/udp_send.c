@@ -35,13 +35,20 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece *piece, const fzri_
   }
 }
 
+/* Whether |v| is for a shard whose allocation is over by now: the network, or who has its port, is to see nothing of that. */
+static bool is_over(const fzr_udp *udp, const fzr_verdict *v)
+{
+  return v->flags & FZR_VERDICT_TO_SHARD &&
+         !fzr_engine_port_is_live(udp->engine, v->to.port, (enum fzr_family)v->to.family);
+}
+
 void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now)
 {
   fzr_udp *udp = io;
   udp->now = now;
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
-    if (v->action != FZR_ACT_FORWARD)
+    if (v->action != FZR_ACT_FORWARD || is_over(udp, v))
       continue;
     fzri_socket *s = v->io ? v->io : fzri_lane(udp, &v->to, false);
     if (!s)

@@ -12,9 +12,6 @@
 /* What ends in a drop: the compiler keeps it out of the way of packets that go on. */
 #define FZRI_RARE(condition) __builtin_expect(!!(condition), 0)
 
-/* fzr_verdict.flow of what goes to another shard, see tunnel.h. */
-#define FZRI_FLOW_TUNNEL (FZR_FLOW_NONE - 1)
-
 /* One call of fzr_engine_rx. */
 typedef struct fzri_batch {
   fzr_engine *e;

@@ -336,7 +336,7 @@ static size_t take_client_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t d
 __attribute__((noinline)) static void count_with_tunnels(const fzri_batch *b)
 {
   for (const fzr_verdict *v = b->out; v < b->out + b->n; v++)
-    if (v->action == FZR_ACT_FORWARD && v->flow != FZRI_FLOW_TUNNEL)
+    if (v->action == FZR_ACT_FORWARD && !(v->flags & FZR_VERDICT_TO_SHARD))
       fzri_count_verdict(b->e, v, v->hdr_len ? 1 : 0);
 }
 
@@ -386,14 +386,16 @@ FZRI_FAST const fzri_channel *relaying_peer(const fzr_engine *e, const fzri_allo
 __attribute__((noinline)) static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt, uint32_t seg_len)
 {
   fzr_pkt inner;
-  if (!fzri_tunnel_read(b->e, pkt->data, seg_len, &inner))
+  if (!fzri_tunnel_read(b->e, pkt->to.port, pkt->data, seg_len, &inner))
     return false;
   b->e->tunnelled = true;
   for (uint32_t off = 0; off < pkt->len; off += seg_len) {
     fzri_ahead l;
     const uint32_t left = pkt->len - off;
-    if (!fzri_tunnel_read(b->e, pkt->data + off, left < seg_len ? left : seg_len, &inner))
+    if (!fzri_tunnel_read(b->e, pkt->to.port, pkt->data + off, left < seg_len ? left : seg_len, &inner)) {
+      fzri_drop(b, pkt->data + off, FZR_DROP_UNKNOWN_PEER, 1);
       continue;
+    }
     b->pkt = &inner;
     fzri_guess_client(b->e, &inner, &l);
     if (!take_client_packet(b, &inner, &l.guesses[0])) {

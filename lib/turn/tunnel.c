@@ -11,11 +11,21 @@
 
 #define MAC_LEN 16u
 
+/* How many seconds a header is good for, and how far the clocks of two calls may be apart. */
+#define MOST_AGE 3
+
 /* Who sent it to where, as the structs are in memory: it stays within the process. */
 typedef struct path {
   fzr_addr client;
   fzr_addr server;
 } path;
+
+/* What the MAC is of: the path, with the lower bits of |second| where the client's transport was, which is always UDP here. */
+typedef struct sealed {
+  path path;
+  uint64_t second;
+  uint64_t port; /* that it is sent to */
+} sealed;
 
 #define HEADER_LEN (MAC_LEN + sizeof(path))
 static_assert(HEADER_LEN <= FZR_HEADER_MAX, "a verdict's header");
@@ -65,11 +75,12 @@ uint16_t fzri_tunnel_to(const fzr_engine *e, const fzr_pkt *pkt, const uint8_t *
   return is_other_shards(e, port) ? port : 0;
 }
 
-static void write_header(const fzr_engine *e, const fzr_pkt *pkt, uint8_t *out)
+static void write_header(const fzr_engine *e, const fzr_pkt *pkt, uint16_t port, uint8_t *out)
 {
-  const path p = {pkt->from, pkt->to};
-  fzri_siphash24_128(&e->tunnel_key, &p, sizeof p, out);
-  memcpy(out + MAC_LEN, &p, sizeof p);
+  sealed s = {{pkt->from, pkt->to}, e->now / FZR_SECOND, port};
+  s.path.client.transport = (uint8_t)s.second;
+  fzri_siphash24_128(&e->tunnel_key, &s, sizeof s, out);
+  memcpy(out + MAC_LEN, &s.path, sizeof s.path);
 }
 
 /* To |port|, in the family of the client if the allocation has that, else in the other one. */
@@ -103,27 +114,34 @@ uint16_t fzri_tunnel_send(fzri_batch *b, uint32_t off, uint16_t port)
   v->count = (uint16_t)count;
   v->len = (uint16_t)seg;
   v->tail_len = (uint16_t)(left - (count - 1) * seg);
-  v->flow = FZRI_FLOW_TUNNEL;
-  v->flags = FZR_VERDICT_TO_OWN;
+  v->flow = FZR_FLOW_NONE;
+  v->flags = FZR_VERDICT_TO_OWN | FZR_VERDICT_TO_SHARD;
   v->hdr = b->hdr;
   v->hdr_len = HEADER_LEN;
-  write_header(b->e, pkt, b->hdr);
+  write_header(b->e, pkt, port, b->hdr);
   b->hdr += HEADER_LEN;
   set_path(b->e, pkt, port, v);
   return (uint16_t)count;
 }
 
-bool fzri_tunnel_read(const fzr_engine *e, const uint8_t *data, uint32_t len, fzr_pkt *inner)
+bool fzri_tunnel_read(const fzr_engine *e, uint16_t port, const uint8_t *data, uint32_t len, fzr_pkt *inner)
 {
   uint8_t mac[MAC_LEN];
-  path p;
+  sealed s = {.second = e->now / FZR_SECOND, .port = port};
   if (len < HEADER_LEN)
     return false;
-  memcpy(&p, data + MAC_LEN, sizeof p);
-  fzri_siphash24_128(&e->tunnel_key, &p, sizeof p, mac);
+  memcpy(&s.path, data + MAC_LEN, sizeof s.path);
+  const int8_t age = (int8_t)((uint8_t)s.second - s.path.client.transport);
+  if (age > MOST_AGE || age < -MOST_AGE)
+    return false;
+  s.second -= (uint64_t)(int64_t)age;
+  fzri_siphash24_128(&e->tunnel_key, &s, sizeof s, mac);
   if (!fzri_equal_ct(mac, data, sizeof mac))
     return false;
-  *inner = (fzr_pkt){
-      .data = data + HEADER_LEN, .len = len - (uint32_t)HEADER_LEN, .from = p.client, .to = p.server};
+  s.path.client.transport = FZR_TRANSPORT_UDP;
+  *inner = (fzr_pkt){.data = data + HEADER_LEN,
+                     .len = len - (uint32_t)HEADER_LEN,
+                     .from = s.path.client,
+                     .to = s.path.server};
   return true;
 }

@@ -4,7 +4,8 @@
  * within the host, behind a header that says where it came from; no adapter has to know of it. What goes to the client needs no way
  * round: any worker may send it.
  *
- * Nobody else can make such a header: it has a MAC under a key of all shards, and leaves the host never. */
+ * Nobody else can make such a header: it has a MAC under a key of all shards, good for one port and a few seconds. It leaves the host
+ * never: the adapter does not send it once the allocation is over. */
 #ifndef FZRI_TUNNEL_H
 #define FZRI_TUNNEL_H
 
@@ -23,8 +24,8 @@ uint16_t fzri_tunnel_to(const fzr_engine *e, const fzr_pkt *pkt, const uint8_t *
 /* Sends what is left of the packet from |off| on to |port|. Returns how many datagrams that is, or 0 without room. */
 uint16_t fzri_tunnel_send(fzri_batch *b, uint32_t off, uint16_t port);
 
-/* Reads one datagram |data| that came to an allocation's port. Returns whether it is one of another shard, with what came to that
+/* Reads one datagram |data| that came to |port|, an allocation's. Returns whether it is one of another shard, with what came to that
  * in |inner|. */
-bool fzri_tunnel_read(const fzr_engine *e, const uint8_t *data, uint32_t len, fzr_pkt *inner);
+bool fzri_tunnel_read(const fzr_engine *e, uint16_t port, const uint8_t *data, uint32_t len, fzr_pkt *inner);
 
 #endif

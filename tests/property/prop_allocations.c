@@ -69,7 +69,7 @@ static fzt_relay *deliver(const fzt_client_state *c, const uint8_t *data, size_t
   const fzr_verdict *v = &heard->verdicts[0];
   if (v->action != FZR_ACT_FORWARD || !v->hdr_len)
     return heard;
-  fzt_check(v->flags == FZR_VERDICT_TO_OWN && v->count == 1);
+  fzt_check(v->flags == (FZR_VERDICT_TO_OWN | FZR_VERDICT_TO_SHARD) && v->count == 1);
   memcpy(datagram, v->hdr, v->hdr_len);
   memcpy(datagram + v->hdr_len, v->data, v->len);
   fzt_peer(other, &v->from, v->to.port, datagram, (size_t)v->hdr_len + v->len);

@@ -401,7 +401,8 @@ static void through(const fzr_addr *from, const uint8_t *data, size_t len)
   const fzr_verdict *v = &shards[1].verdicts[0];
   ck_assert_uint_eq(v->action, FZR_ACT_FORWARD);
   ck_assert_uint_eq(v->to.port, client.relayed_port);
-  ck_assert_uint_eq(v->flags, FZR_VERDICT_TO_OWN);
+  ck_assert_uint_eq(v->flags, FZR_VERDICT_TO_OWN | FZR_VERDICT_TO_SHARD);
+  ck_assert_uint_eq(v->flow, FZR_FLOW_NONE);
   ck_assert_ptr_null(v->io);
   ck_assert_uint_eq(shards[1].answer_count, 0);
   const size_t sent = assemble(v, datagram, sizeof datagram);
@@ -510,6 +511,7 @@ START_TEST(test_run_to_other_shard)
   fzr_pkt in = {.data = datagrams, .len = (uint32_t)len, .seg = seg, .from = v->from, .to = v->to};
   fzr_verdict out[8];
   fzr_batch batch = {.in = &in, .count = 1, .out = out, .room = 2};
+  fzr_stats stats;
   /* There is not room for all at once. */
   ck_assert_int_eq(fzr_engine_rx(shards[0].engine, FZR_SIDE_PEER, &batch, shards[0].now), 0);
   ck_assert_uint_eq(batch.consumed, 0);
@@ -520,6 +522,13 @@ START_TEST(test_run_to_other_shard)
   ck_assert_uint_eq(out[1].len, 46);
   ck_assert(fzr_addr_equal(&out[1].to, &peer));
   ck_assert_uint_eq(relayed(0, 0), 4);
+  /* One that is not from there among them is counted, too. */
+  datagrams[seg] ^= 1;
+  in = (fzr_pkt){.data = datagrams, .len = (uint32_t)len, .seg = seg, .from = v->from, .to = v->to};
+  fzt_peer_run(&shards[0], &in, 1);
+  ck_assert_uint_eq(relayed(0, 0), 7);
+  ck_assert_int_eq(fzr_engine_stats(shards[0].engine, &stats), 0);
+  ck_assert_uint_eq(stats.dropped[FZR_DROP_UNKNOWN_PEER], 1);
   end_two();
 }
 END_TEST
@@ -549,9 +558,20 @@ START_TEST(test_forged_tunnel)
   }
   fzt_peer(&shards[0], &v.from, v.to.port, datagram, len);
   ck_assert_uint_eq(shards[0].verdicts[0].action, FZR_ACT_FORWARD);
+  /* For no other allocation's port. */
+  fzt_client_state another;
+  fzt_client_init(&another, "198.51.100.7:4007");
+  ck_assert_int_eq(fzt_allocate(&shards[0], &another), 0);
+  fzt_peer(&shards[0], &v.from, another.relayed_port, datagram, len);
+  ck_assert_uint_eq(shards[0].verdicts[0].action, FZR_ACT_DROP);
   /* From the old address nothing goes, by either way. */
   fzt_client(&shards[1], &from, &client.server, buffer, channel_data(buffer, 100));
   ck_assert_uint_eq(shards[1].verdicts[0].action, FZR_ACT_DROP);
+  /* It is good for a few seconds, though another call may have been told an earlier time; and it is again at no time. */
+  for (unsigned second = 0; second < 300; second++, shards[0].now += FZR_SECOND) {
+    fzt_peer(&shards[0], &v.from, v.to.port, datagram, len);
+    ck_assert_uint_eq(shards[0].verdicts[0].action, second <= 3 ? FZR_ACT_FORWARD : FZR_ACT_DROP);
+  }
   end_two();
 }
 END_TEST

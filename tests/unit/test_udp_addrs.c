@@ -251,6 +251,29 @@ START_TEST(test_between_own_allocations)
 }
 END_TEST
 
+/* What is for an allocation of another shard is not sent once that is over: the port may be another program's by now. */
+START_TEST(test_to_another_shard)
+{
+  uint8_t got[8];
+  rig_start(false, false, false);
+  fzr_verdict v = {.data = (const uint8_t *)"data", .stride = 4, .count = 1, .len = 4, .tail_len = 4};
+  v.action = FZR_ACT_FORWARD;
+  v.to = rig.peer;
+  v.from = rig.listen;
+  v.flags = FZR_VERDICT_TO_OWN | FZR_VERDICT_TO_SHARD;
+  fzri_send_verdicts(rig.udp, &v, 1, rig.relay.now);
+  ck_assert_int_eq(recv(rig.peer_fd, got, sizeof got, MSG_DONTWAIT), -1);
+  v.flags = FZR_VERDICT_TO_OWN;
+  fzri_send_verdicts(rig.udp, &v, 1, rig.relay.now);
+  ck_assert_int_eq(recv(rig.peer_fd, got, sizeof got, MSG_DONTWAIT), 4);
+  v.to = rig.relayed;
+  v.flags = FZR_VERDICT_TO_OWN | FZR_VERDICT_TO_SHARD;
+  fzri_send_verdicts(rig.udp, &v, 1, rig.relay.now);
+  ck_assert_int_eq(recv(rig_relay_fd(), got, sizeof got, MSG_DONTWAIT), 4);
+  rig_stop();
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("udp-addrs");
@@ -264,6 +287,7 @@ int main(void)
   tcase_add_loop_test(tc, test_no_netlink, 0, 2);
   tcase_add_test(tc, test_no_memory);
   tcase_add_loop_test(tc, test_between_own_allocations, 0, 2);
+  tcase_add_test(tc, test_to_another_shard);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
