@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "logins.h"
 
+#include "common/strip.h"
 #include "log/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static bool has_secrets(const options *o)
 {
@@ -33,17 +38,44 @@ static int read_place(const secret_place *place, char out[SECRET_MAX + 1], bool 
   return 0;
 }
 
+/* Whether the file |path| is not there, or a regular one with nothing but blanks in it: a pipe can be read just once. */
+static bool is_empty(const char *path)
+{
+  char buffer[2 * SECRET_MAX];
+  struct stat file;
+  if (stat(path, &file))
+    return errno == ENOENT;
+  if (!S_ISREG(file.st_mode) || file.st_size >= (off_t)sizeof buffer)
+    return false;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const ssize_t n = fd >= 0 ? read(fd, buffer, sizeof buffer) : -1;
+  const bool empty = n >= 0 && strip(buffer, (size_t)n).len == 0;
+  explicit_bzero(buffer, sizeof buffer);
+  if (fd >= 0)
+    close(fd);
+  return empty;
+}
+
+/* The second one ends with its file, or what is in it: then the relay need not be started anew without the option. */
+static int read_second(const secret_place *place, logins *l, notes *n, char *error)
+{
+  bool is_set;
+  l->second_is_empty = place->file && is_empty(place->file);
+  return l->second_is_empty ? 0 : read_place(place, l->secrets.second, &is_set, n, error);
+}
+
 /* Takes the secrets, or makes one. A portal takes a secret that it has seen before for the same relay, and tells no client that this one
  * knows nothing of what it did in an earlier life; two relays with one secret it takes for one. So it gets one of this life, beside which
  * the operator's stays good. */
-static int read_secrets(const options *o, const logins *before, secret_pair *out, notes *n, char *error)
+static int read_secrets(const options *o, const logins *before, logins *l, notes *n, char *error)
 {
+  secret_pair *out = &l->secrets;
   secret_place first = secret_place_first(o), second = secret_place_second(o);
   bool is_set;
   first.anew = second.anew = before != NULL;
   int status = read_place(&first, o->token ? out->second : out->first, &is_set, n, error);
   if (!status && is_set && !o->token)
-    status = read_place(&second, out->second, &is_set, n, error);
+    status = read_second(&second, l, n, error);
   if (status)
     return status;
   const bool is_made = o->token || !*out->first;
@@ -66,7 +98,7 @@ int logins_read(const options *o, const logins *before, logins **out, notes *n, 
   }
   l->holders = 1;
   if (has_secrets(o))
-    status = read_secrets(o, before, &l->secrets, n, error);
+    status = read_secrets(o, before, l, n, error);
   if (!status && o->auth & AUTH_STATIC &&
       users_read(o->users_file, o->auth & AUTH_REST, before != NULL, &l->users, n, error))
     status = EXIT_USAGE;

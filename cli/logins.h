@@ -12,10 +12,11 @@
 /* Read once it is made, by any thread that holds it; the list of users until all have taken it. */
 typedef struct logins {
   atomic_uint holders;
-  atomic_uint awaited; /* that have not taken it yet */
-  atomic_bool refused; /* by one of them */
-  secret_pair secrets; /* both "" where no scheme has any */
-  users_table users;   /* none where no scheme has any */
+  atomic_uint awaited;  /* that have not taken it yet */
+  atomic_bool refused;  /* by one of them */
+  secret_pair secrets;  /* both "" where no scheme has any */
+  bool second_is_empty; /* a file for a second secret is named, but absent or empty */
+  users_table users;    /* none where no scheme has any */
 } logins;
 
 /* Reads what |o| names, into |out|, which the caller holds. |before| is what was read before in this life of the process, whose made

@@ -127,6 +127,7 @@ static int relay_main(const options *o)
   if (!o->token)
     log_info("relay", "There is no token: running standalone, without a portal");
   log_policy(o, first);
+  relay_log_second(first);
   log_alternate(o, &o->alternate_ip4);
   log_alternate(o, &o->alternate_ip6);
   relay_log_notes(&found);

@@ -100,6 +100,10 @@ static int complain_of_unknown(reader *r, const char *argument, const char *text
     if (flag_is(secrets[i][0], text, len))
       return complain(r, "unknown option '--%s': expected --%s-file or %s: see %s%s--help", secrets[i][0],
                       secrets[i][0], secrets[i][1], command, space);
+  const char *here = name_of(r) ? NULL : option_of_coturn(text, len);
+  if (here)
+    return complain(r, "unknown option '%.*s', which is coturn's; here: %s: see docs/from-coturn.md, --help",
+                    option_len(argument), argument, here);
   return complain(r, "unknown option '%.*s': see %s%s--help", option_len(argument), argument, command, space);
 }
 

@@ -101,4 +101,7 @@ const char *value_u32(uint32_t *out, const char *text, const char *expected);
 const char *value_text(const char **out, const char *text);
 const char *value_flag(bool *flag, const char *text);
 
+/* What is here in the place of coturn's option |text|, of |len| without dashes: static text; NULL if it has none such. */
+const char *option_of_coturn(const char *text, size_t len);
+
 #endif

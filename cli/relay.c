@@ -219,6 +219,12 @@ static void on_certificate(evutil_socket_t fd, short what, void *ctx)
     reload_certificate(r, "Files have changed");
 }
 
+void relay_log_second(const logins *l)
+{
+  if (l->second_is_empty)
+    log_info("relay", "--auth-second-secret-file is empty or absent: there is no second secret");
+}
+
 static void reload_logins(relay *r)
 {
   static notes found;
@@ -229,6 +235,7 @@ static void reload_logins(relay *r)
     log_error("relay", "SIGHUP: %s; the secrets and users that there were stay", error);
     return;
   }
+  relay_log_second(next);
   relay_log_notes(&found);
   if (r->workers)
     workers_set_logins(r->workers, next); /* the last of them says so */

@@ -12,4 +12,7 @@ int relay_run(const options *o, logins *first);
 /* Warns of what there is in |n|. */
 void relay_log_notes(const notes *n);
 
+/* Says that there is no second secret, if the file for one that is named has none. */
+void relay_log_second(const logins *l);
+
 #endif

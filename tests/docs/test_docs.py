@@ -162,6 +162,11 @@ class Options(unittest.TestCase):
         self.assertEqual(named - self.flags - of_fzr_bench, set(), "no such options")
         self.assertGreater(len(named), 20)
         self.assertEqual(set(re.findall(r"\b(?:AUTH|RUST|USERS)_[A-Z]+\b", page)) - self.variables - {"RUST_LOG"}, set(), "no such variables")
+        hints = re.findall(r'\{"([a-z-]+)", "(.*)"\}', read("cli", "options_coturn.c"))
+        self.assertGreater(len(hints), 20)
+        for name, here in hints:
+            self.assertRegex(page, r"`(?:--)?%s(?:`|=)" % name, "a hint of --help that the page lacks")
+            self.assertEqual(set(re.findall(FLAG, here)) - self.flags, set(), name)
         for target in re.findall(r"\]\(\.\./([^)#]+)", page):
             self.assertTrue(os.path.exists(os.path.join(SOURCE, target)), target)
 

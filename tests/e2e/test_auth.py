@@ -241,6 +241,29 @@ class Rest(unittest.TestCase):
                 hang_up(relay, "secrets are read anew")
                 wait_for(lambda: not relays(relay, one["username"], one["password"]), "the workers to take it")
 
+    def test_a_secret_is_changed_without_a_restart(self):
+        """As docs/from-coturn.md says it: the second file is absent, then has the old one, then is empty, or gone."""
+        none = "--auth-second-secret-file is empty or absent: there is no second secret"
+        old, new = (made("--auth", "rest", "--user", "joe", env={"AUTH_SECRET": s}) for s in (OLD, NEW))
+        def takes(one):
+            return relays(relay, one["username"], one["password"])
+        with File(OLD) as first, tempfile.TemporaryDirectory() as folder:
+            second = os.path.join(folder, "second")
+            with self.relay("--auth-secret-file", first.name, "--auth-second-secret-file", second) as relay:
+                self.assertTrue(relay.told(none))
+                self.assertTrue(takes(old))
+                for count, end in ((2, lambda: os.truncate(second, 0)), (3, lambda: os.unlink(second))):
+                    shutil.copy(first.name, second)
+                    first.write(NEW if count == 2 else "a third secret of this test")
+                    hang_up(relay, "secrets are read anew")
+                    wait_for(lambda: takes(new), "the workers to take it")
+                    self.assertEqual(takes(old), count == 2)
+                    end()
+                    hang_up(relay, "secrets are read anew")
+                    self.assertEqual(relay.output().count(none), count)
+                    wait_for(lambda: not takes(old if count == 2 else new), "the workers to take it")
+                    self.assertEqual(takes(new), count == 2)
+
     @unittest.skipIf(not shutil.which("turnutils_uclient"), "no coturn here")
     def test_uclient(self):
         with self.relay(env={"AUTH_SECOND_SECRET": OLD}) as relay, open(relay.secret_file.name, encoding="ascii") as first:
@@ -324,7 +347,7 @@ class Mistakes(unittest.TestCase):
         self.assertIn("--auth: not with a portal", self.complaint("--auth", "rest", env={"FIREZONE_TOKEN": "x", "AUTH_SECRET": OLD}))
         self.assertIn("RELAY_MODE: invalid value 'fast': expected channels or full", self.complaint(env={"RELAY_MODE": "fast"}))
         self.assertIn("--auth-second-secret-file: can't read",
-                      self.complaint("--auth-second-secret-file", "/nowhere", env={"AUTH_SECRET": OLD}))
+                      self.complaint("--auth-second-secret-file", "/", env={"AUTH_SECRET": OLD}))
 
     def test_files(self):
         self.assertIn("--users-file: can't read '/nowhere' (No such file or directory)",

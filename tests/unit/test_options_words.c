@@ -180,6 +180,14 @@ START_TEST(test_words)
   clear_env();
   ck_assert_int_eq(READ(PUBLIC, "--nonsense"), -1);
   ck_assert_str_eq(error, "unknown option '--nonsense': see --help");
+  ck_assert_int_eq(READ("--external-ip=203.0.113.7"), -1);
+  ck_assert_str_eq(error, "unknown option '--external-ip', which is coturn's; here: --public-ip4-addr, "
+                          "--public-ip6-addr: see docs/from-coturn.md, --help");
+  ck_assert_int_eq(READ(PUBLIC, "--static-auth-secret=very-secret"), -1);
+  ck_assert_str_eq(error, "unknown option '--static-auth-secret', which is coturn's; here: "
+                          "--auth-secret-file or AUTH_SECRET: see docs/from-coturn.md, --help");
+  ck_assert_int_eq(READ(PUBLIC, "--external"), -1);
+  ck_assert_str_eq(error, "unknown option '--external': see --help");
   ck_assert_int_eq(READ(PUBLIC, "--listen-port"), -1);
   ck_assert_str_eq(error, "--listen-port: a value is missing: expected a port from 0 to 65535");
   ck_assert_int_eq(READ(PUBLIC, "--auth-secret-file"), -1);
