@@ -10,7 +10,7 @@
 
 /* How much a move may cost, in channels to tell of anew: one that has them all moves about once a second in the long run, and a few times
  * in a row; one with few, as often as it likes. */
-#define TOLD_A_SECOND 4096u
+#define TOLD_A_SECOND UINT64_C(4096)
 #define TOLD_AT_ONCE  (4 * TOLD_A_SECOND)
 
 /* Looks up |ticket|, which is one of ours. */
