@@ -2,8 +2,8 @@
 
 // Talks through a TURN server with pion/turn's client: allocates, sends to echoing peers until each answers, then counts.
 //
-// pion sends Send indications until its channel is bound, and the relay carries channels only: what is sent before is rightly
-// lost. So each peer is asked again until it answers for the first time; from then on every packet has to come back.
+// pion sends Send indications until its channel is bound, and in channels mode the relay carries nothing else than channels: what is sent
+// before is rightly lost. So each peer is asked again until it answers for the first time; from then on every packet has to come back.
 package main
 
 import (
