@@ -154,6 +154,7 @@ START_TEST(test_client_refuses)
 {
   make(0);
   net_trust_free(trust);
+  net_tls_identity_drop(identity);
   const fzt_cert mine = cert;
   make(0); /* another authority */
   net_tls_identity_drop(identity);
