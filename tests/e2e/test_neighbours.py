@@ -44,12 +44,16 @@ class Neighbours(unittest.TestCase):
             netns.link("seg", near, cls.far, far)
         except OSError as error:
             raise unittest.SkipTest("can't make a link here: %s" % error) from None
-        cls.relay = Relay(BINARY, "--send-buffer", str(SEND_BUFFER), v4=RELAY[4], v6=RELAY[6], workers=3)
 
     @classmethod
     def tearDownClass(cls):
-        cls.relay.stop()
         cls.far.close()
+
+    def setUp(self):
+        # One for each test: while it looks at neighbours often, for those of the test before, hosts that are new to the kernel are not known to
+        # answer until the next look, some milliseconds later.
+        self.relay = Relay(BINARY, "--send-buffer", str(SEND_BUFFER), v4=RELAY[4], v6=RELAY[6], workers=3)
+        self.addCleanup(self.relay.stop)
 
     def host(self, version, verb, number):
         self.far.run("ip", "addr", verb, "%s/%d" % (HOST[version] % number, PREFIX[version]), "dev", "far0",
