@@ -11,11 +11,10 @@
 
 enum kind { KIND_COUNT = 0, KIND_NEWEST = 1, KIND_MOVED = 2 };
 
-/* Each port may have two entries: its user, and its client that has moved. */
 uint32_t fzri_shared_user_slots(uint32_t ports)
 {
   uint32_t slots = PROBES;
-  while (slots < 4 * ports)
+  while (slots < 2 * ports)
     slots *= 2;
   return slots;
 }
@@ -68,7 +67,7 @@ bool fzri_shared_user_enter(fzr_shared *s, uint64_t user, uint32_t limit)
     _Atomic uint64_t *vacant;
     _Atomic uint64_t *slot = find_user(s, tag, &vacant);
     if (!slot && !vacant)
-      return false; /* as good as impossible: 64 in a row, in a table twice as large as all entries */
+      return false; /* as good as impossible: 64 users in a row, in a table twice as large as the range */
     uint64_t value = atomic_load(slot ? slot : vacant);
     const bool mine = (value & ~(uint64_t)COUNT_MASK) == tag;
     const uint64_t count = value & COUNT_MASK;

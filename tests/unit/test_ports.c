@@ -536,21 +536,6 @@ START_TEST(test_full_table_of_users)
 }
 END_TEST
 
-/* Each port of the range may have a user, and a client that has moved. */
-START_TEST(test_room_for_users_and_moved_clients)
-{
-  fzr_shared *s;
-  uint16_t older;
-  fzt_prng prng = {7};
-  ck_assert_int_eq(fzr_shared_new(20000, 20000 + 16383, NULL, &s), 0);
-  for (uint16_t port = 20000; port < 20000 + 16384; port++) {
-    ck_assert(fzri_shared_set_newest(s, fzt_next(&prng), port, &older));
-    ck_assert(fzri_shared_set_moved(s, fzt_next(&prng), port));
-  }
-  fzr_shared_free(s);
-}
-END_TEST
-
 int main(void)
 {
   Suite *suite = suite_create("ports");
@@ -567,7 +552,6 @@ int main(void)
   tcase_add_test(tc, test_race);
   tcase_add_test(tc, test_newest_race);
   tcase_add_test(tc, test_full_table_of_users);
-  tcase_add_test(tc, test_room_for_users_and_moved_clients);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
