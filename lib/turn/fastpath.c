@@ -396,6 +396,7 @@ __attribute__((noinline)) static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt
       fzri_drop(b, pkt->data + off, FZR_DROP_UNKNOWN_PEER, 1);
       continue;
     }
+    /* cppcheck-suppress autoVariables ; |b| is given its own back below */
     b->pkt = &inner;
     fzri_guess_client(b->e, &inner, &l);
     if (!take_client_packet(b, &inner, &l.guesses[0])) {
