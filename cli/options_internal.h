@@ -88,6 +88,15 @@ const char *option_set_relay_mode(options *o, const char *t);
 int options_check_auth(const options *o, char error[OPTIONS_ERROR_MAX]);
 int options_check_credentials(const options *o, bool has_ttl, char error[OPTIONS_ERROR_MAX]);
 
+/* options_xdp.c */
+const char *option_set_xdp(options *o, const char *t);
+const char *option_set_xdp_route(options *o, const char *t);
+const char *option_set_xdp_interface(options *o, const char *t);
+const char *option_set_ebpf_mode(options *o, const char *t);
+const char *option_set_ebpf_interface(options *o, const char *t);
+const char *option_set_xdp_ip4(options *o, const char *t);
+const char *option_set_xdp_ip6(options *o, const char *t);
+
 /* options_values.c: each returns NULL, or what would be right, if it does not say otherwise. */
 /* A decimal number without sign or blanks. Returns whether it is one, from |least| to |most|. */
 bool value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out);
@@ -97,7 +106,8 @@ const char *value_duration(uint64_t *out, const char *text, uint64_t least);
 const char *value_ip(fzr_addr *out, const char *text, uint8_t family);
 const char *value_endpoint(fzr_addr *out, const char *text);
 const char *value_port(uint16_t *out, const char *text, uint64_t least);
-const char *value_u32(uint32_t *out, const char *text, const char *expected);
+/* |expected| is what would be right: a number from |least| to |most|. */
+const char *value_u32(uint32_t *out, const char *text, uint32_t least, uint32_t most, const char *expected);
 const char *value_text(const char **out, const char *text);
 const char *value_flag(bool *flag, const char *text);
 

@@ -6,7 +6,6 @@
 #include "portal/portal.h"
 #include "telemetry/telemetry.h"
 
-#include <net/if.h>
 #include <string.h>
 
 /* ---- one option_setter an option ---- */
@@ -240,34 +239,23 @@ static const char *set_mobility(options *o, const char *t)
 
 static const char *set_max_allocations(options *o, const char *t)
 {
-  return value_u32(&o->max_allocations_per_user, t, "a number up to 4294967294, 0 for no limit");
+  return value_u32(&o->max_allocations_per_user, t, 0, UINT32_MAX - 1,
+                   "a number up to 4294967294, 0 for no limit");
 }
 
 static const char *set_max_channels(options *o, const char *t)
 {
-  uint64_t value;
-  if (!value_number(t, 1, 4096, &value))
-    return "a number from 1 to 4096";
-  o->max_channels_per_allocation = (uint32_t)value;
-  return NULL;
+  return value_u32(&o->max_channels_per_allocation, t, 1, 4096, "a number from 1 to 4096");
 }
 
 static const char *set_max_all_channels(options *o, const char *t)
 {
-  uint64_t value;
-  if (!value_number(t, 1, UINT32_MAX - 1, &value))
-    return "a number from 1 to 4294967294";
-  o->max_channels = (uint32_t)value;
-  return NULL;
+  return value_u32(&o->max_channels, t, 1, UINT32_MAX - 1, "a number from 1 to 4294967294");
 }
 
 static const char *set_max_permissions(options *o, const char *t)
 {
-  uint64_t value;
-  if (!value_number(t, 1, UINT32_MAX - 1, &value))
-    return "a number from 1 to 4294967294";
-  o->max_permissions_per_allocation = (uint32_t)value;
-  return NULL;
+  return value_u32(&o->max_permissions_per_allocation, t, 1, UINT32_MAX - 1, "a number from 1 to 4294967294");
 }
 
 /* One of each family: clients are sent to a server that they can talk to. */
@@ -285,7 +273,8 @@ static const char *set_alternate(options *o, const char *t)
 
 static const char *set_alternate_over(options *o, const char *t)
 {
-  return value_u32(&o->alternate_over, t, "a number up to 4294967294, 0 for no such limit");
+  return value_u32(&o->alternate_over, t, 0, UINT32_MAX - 1,
+                   "a number up to 4294967294, 0 for no such limit");
 }
 
 static const char *set_max_bandwidth(options *o, const char *t)
@@ -297,21 +286,19 @@ static const char *set_max_bandwidth(options *o, const char *t)
 
 static const char *set_rate(options *o, const char *t)
 {
-  return value_u32(&o->unauthenticated_rate, t, "answers a second, up to 4294967294, 0 for no limit");
+  return value_u32(&o->unauthenticated_rate, t, 0, UINT32_MAX - 1,
+                   "answers a second, up to 4294967294, 0 for no limit");
 }
 
 static const char *set_max_connections(options *o, const char *t)
 {
-  return value_u32(&o->max_connections_per_prefix, t, "a number up to 4294967294, 0 for no limit");
+  return value_u32(&o->max_connections_per_prefix, t, 0, UINT32_MAX - 1,
+                   "a number up to 4294967294, 0 for no limit");
 }
 
 static const char *set_max_queue(options *o, const char *t)
 {
-  uint64_t value;
-  if (!value_number(t, 2048, 64u << 20, &value))
-    return "bytes, from 2048 to 67108864";
-  o->max_queue_per_connection = (uint32_t)value;
-  return NULL;
+  return value_u32(&o->max_queue_per_connection, t, 2048, 64u << 20, "bytes, from 2048 to 67108864");
 }
 
 static const char *set_connection_idle(options *o, const char *t)
@@ -339,61 +326,6 @@ static const char *set_shutdown(options *o, const char *t)
   return value_duration(&o->shutdown_seconds, t, 0);
 }
 
-static const char *set_xdp(options *o, const char *t)
-{
-  static const char *const modes[] = {[XDP_MODE_OFF] = "off",
-                                      [XDP_MODE_AUTO] = "auto",
-                                      [XDP_MODE_NATIVE] = "native",
-                                      [XDP_MODE_GENERIC] = "generic"};
-  for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++) {
-    if (strcmp(t, modes[i]) == 0) {
-      o->xdp.mode = (enum xdp_mode)i;
-      return NULL;
-    }
-  }
-  return "off, auto, native or generic";
-}
-
-static const char *set_xdp_route(options *o, const char *t)
-{
-  o->xdp.swap = strcmp(t, "swap") == 0;
-  return o->xdp.swap || strcmp(t, "fib") == 0 ? NULL : "fib or swap";
-}
-
-static const char *set_xdp_interface(options *o, const char *t)
-{
-  if (o->xdp.interface_count == XDP_INTERFACES_MAX)
-    return "at most 8 interfaces";
-  if (!*t || strlen(t) >= IF_NAMESIZE || strchr(t, '/'))
-    return "the name of an interface, of at most 15 characters";
-  o->xdp.interfaces[o->xdp.interface_count++] = t;
-  return NULL;
-}
-
-static const char *set_ebpf_mode(options *o, const char *t)
-{
-  if (strcmp(t, "driver") != 0 && strcmp(t, "generic") != 0)
-    return "driver or generic";
-  o->ebpf_mode = strcmp(t, "driver") == 0 ? XDP_MODE_NATIVE : XDP_MODE_GENERIC;
-  return NULL;
-}
-
-static const char *set_ebpf_interface(options *o, const char *t)
-{
-  o->ebpf_interface = t;
-  return set_xdp_interface(o, t);
-}
-
-static const char *set_xdp_ip4(options *o, const char *t)
-{
-  return value_ip(&o->xdp.own_ip4, t, FZR_FAMILY_IPV4);
-}
-
-static const char *set_xdp_ip6(options *o, const char *t)
-{
-  return value_ip(&o->xdp.own_ip6, t, FZR_FAMILY_IPV6);
-}
-
 static const char *set_disable_gso(options *o, const char *t)
 {
   (void)t;
@@ -403,7 +335,7 @@ static const char *set_disable_gso(options *o, const char *t)
 
 static const char *set_send_buffer(options *o, const char *t)
 {
-  return value_u32(&o->send_buffer, t, "a number of bytes, up to 4294967294");
+  return value_u32(&o->send_buffer, t, 0, UINT32_MAX - 1, "a number of bytes, up to 4294967294");
 }
 
 static const char *set_help(options *o, const char *t)
@@ -593,23 +525,24 @@ const option_spec option_specs[] = {
      "accepted for compatibility: there is no crash reporting to turn off"},
     {"telemetry", NULL, "TELEMETRY", NULL, NULL, NULL, set_telemetry, GROUP_OBSERVE, false,
      "accepted for compatibility: there is none to turn on, and the log says so"},
-    {"xdp", NULL, "XDP", "MODE", "off", NULL, set_xdp, GROUP_XDP, false,
+    {"xdp", NULL, "XDP", "MODE", "off", NULL, option_set_xdp, GROUP_XDP, false,
      "relay channels in the kernel: off, native (in the driver), auto (native where the driver can, else not "
      "at "
      "all) or generic (any driver, but slower); needs CAP_BPF and CAP_NET_ADMIN, better with CAP_PERFMON"},
-    {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, set_xdp_interface, GROUP_XDP, true,
+    {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, option_set_xdp_interface, GROUP_XDP, true,
      "interface that clients and peers are reached by; repeatable, in the variable separated by commas"},
-    {"xdp-route", NULL, "XDP_ROUTE", "HOW", "fib", NULL, set_xdp_route, GROUP_XDP, false,
+    {"xdp-route", NULL, "XDP_ROUTE", "HOW", "fib", NULL, option_set_xdp_route, GROUP_XDP, false,
      "where to send to: fib asks the routing table (the interface's sysctl 'forwarding' must be on); swap "
      "answers "
      "to the router a packet came from, for hosts that reach everyone by one router"},
-    {"ebpf-offloading", NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, set_ebpf_interface, GROUP_XDP, false,
+    {"ebpf-offloading", NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, option_set_ebpf_interface, GROUP_XDP,
+     false,
      "Firezone's name for --xdp-interface, with --xdp auto unless that or --ebpf-attach-mode says otherwise"},
-    {"ebpf-attach-mode", NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, set_ebpf_mode, GROUP_XDP, false,
+    {"ebpf-attach-mode", NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, option_set_ebpf_mode, GROUP_XDP, false,
      "driver or generic: the mode for --ebpf-offloading"},
-    {"ebpf-int4-addr", NULL, "EBPF_INT4_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip4,
+    {"ebpf-int4-addr", NULL, "EBPF_INT4_ADDR", "ADDR", NULL, "as the routing table says", option_set_xdp_ip4,
      GROUP_XDP, false, "the host's own IPv4 address to relay from in the kernel, if it is bound to all"},
-    {"ebpf-int6-addr", NULL, "EBPF_INT6_ADDR", "ADDR", NULL, "as the routing table says", set_xdp_ip6,
+    {"ebpf-int6-addr", NULL, "EBPF_INT6_ADDR", "ADDR", NULL, "as the routing table says", option_set_xdp_ip6,
      GROUP_XDP, false, "the host's own IPv6 address to relay from in the kernel, if it is bound to all"},
     {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text", OF_ALL},
     {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version", OF_ALL},

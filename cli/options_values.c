@@ -75,10 +75,10 @@ const char *value_port(uint16_t *out, const char *text, uint64_t least)
   return NULL;
 }
 
-const char *value_u32(uint32_t *out, const char *text, const char *expected)
+const char *value_u32(uint32_t *out, const char *text, uint32_t least, uint32_t most, const char *expected)
 {
   uint64_t value;
-  if (!value_number(text, 0, UINT32_MAX - 1, &value))
+  if (!value_number(text, least, most, &value))
     return expected;
   *out = (uint32_t)value;
   return NULL;
