@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client of firezone_client.py on a stream, with framing in plain Python, and free TCP ports."""
 
+import re
 import socket
 import struct
+import subprocess
 import time
 
 from firezone_client import Client
+from harness import DEADLINE, EchoPeers
 
 HEADER = {0: 20, 1: 4}
 
@@ -91,3 +94,26 @@ class StreamClient(Client):
 
     def _datagram(self, end):
         return self.socket.message(end)
+
+
+def check_pion(test, program, transport):
+    """pion's client, ten of them, over |transport|, tcp or tls."""
+    user, password = test.relay.credentials(salt="pion")
+    with EchoPeers(3) as peers:
+        done = subprocess.run([program, "-transport", transport, "-server", "127.0.0.1:%d" % test.port, "-user", user, "-password", password,
+                               "-peers", ",".join("%s:%d" % p for p in peers.addresses()), "-clients", "10", "-packets", "60"],
+                              capture_output=True, text=True, timeout=3 * DEADLINE, check=False)
+    test.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+    test.assertIn("10 of 10 clients, 60 packets each", done.stdout)
+
+
+def check_coturn(test, *flags):
+    """coturn's client gets as far as a refresh. With -O it breaks off by itself now and then, so several tries."""
+    user, password = test.relay.credentials(salt="coturn")
+    for _ in range(60):
+        done = subprocess.run(["turnutils_uclient", *flags, "-v", "-O", "-c", "-m", "1", "-u", user, "-w", password, "-e", "127.0.0.1",
+                               "-p", str(test.port), "127.0.0.1"], capture_output=True, text=True, timeout=3 * DEADLINE, check=False)
+        test.assertEqual(re.findall(r"error (\d+)", done.stdout), [], done.stdout)
+        if "Received relay addr: " in done.stdout and re.search(r"refresh response received: *\n.*success", done.stdout):
+            return
+    test.fail("never got as far as a refresh: " + done.stdout)

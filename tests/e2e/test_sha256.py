@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import tempfile
 import time
 import unittest
 
+import npm
 import stun
 from harness import DEADLINE, SECRET, EchoPeers, Relay, main, wait_for
 
@@ -158,23 +158,7 @@ def struct_of(*algorithms):
 class Npm(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if not shutil.which("node"):
-            raise unittest.SkipTest("no node here")
-        cls.folder = os.environ.get("MSIMERSON") or cls.install()
-
-    @classmethod
-    def install(cls):
-        if not shutil.which("npm"):
-            raise unittest.SkipTest("no npm here")
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        try:
-            subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", "--fetch-timeout=20000",
-                            "@msimerson/stun@" + VERSION], cwd=folder.name, check=True,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
-        except (subprocess.SubprocessError, OSError):
-            raise unittest.SkipTest("@msimerson/stun cannot be installed here") from None
-        return folder.name
+        cls.folder = npm.folder_with(cls, "MSIMERSON", "@msimerson/stun@" + VERSION, PATIENCE)
 
     def run_client(self, relay, user, password):
         host, port = relay.address()

@@ -5,7 +5,6 @@ Arguments: the relay, then the path of the built pion program, or "-"."""
 
 import os
 import random
-import re
 import shutil
 import socket
 import struct
@@ -18,7 +17,7 @@ import unittest
 import stun
 from firezone_client import Client
 from harness import DEADLINE, EchoPeers, Relay, binding_request, main, wait_for
-from stream_client import Framed, StreamClient, free_port, padded
+from stream_client import Framed, StreamClient, check_coturn, check_pion, free_port, padded
 from watch import Metrics, endpoint
 
 BINARY, PION = sys.argv[1:3]
@@ -306,25 +305,11 @@ class Foreign(Streams):
 
     @unittest.skipIf(PION == "-", "no Go or no pion/turn here")
     def test_pion(self):
-        user, password = self.relay.credentials(salt="pion")
-        with EchoPeers(3) as peers:
-            done = subprocess.run([PION, "-transport", "tcp", "-server", "127.0.0.1:%d" % self.port, "-user", user, "-password", password,
-                                   "-peers", ",".join("%s:%d" % p for p in peers.addresses()), "-clients", "10", "-packets", "60"],
-                                  capture_output=True, text=True, timeout=3 * DEADLINE, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("10 of 10 clients, 60 packets each", done.stdout)
+        check_pion(self, PION, "tcp")
 
     @unittest.skipIf(not shutil.which("turnutils_uclient"), "no coturn here")
     def test_coturn(self):
-        """As over UDP: it draws whether to ask for EVEN-PORT, which the relay may refuse, so several tries."""
-        user, password = self.relay.credentials(salt="coturn")
-        for _ in range(60):
-            done = subprocess.run(["turnutils_uclient", "-t", "-v", "-O", "-c", "-m", "1", "-u", user, "-w", password, "-e", "127.0.0.1",
-                                   "-p", str(self.port), "127.0.0.1"], capture_output=True, text=True, timeout=3 * DEADLINE, check=False)
-            self.assertLessEqual(set(re.findall(r"error (\d+)", done.stdout)), {"420"}, done.stdout)
-            if "Received relay addr: " in done.stdout and re.search(r"refresh response received: *\n.*success", done.stdout):
-                return
-        self.fail("never got as far as a refresh: " + done.stdout)
+        check_coturn(self, "-t")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ has through channels, ICE's checks too.
 WERIFT names a folder in which it is installed; else it is installed into a temporary one."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 
+import npm
 from harness import Relay, main
 
 BINARY = sys.argv.pop(1)
@@ -23,23 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Werift(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if not shutil.which("node"):
-            raise unittest.SkipTest("no node here")
-        cls.folder = os.environ.get("WERIFT") or cls.install()
-
-    @classmethod
-    def install(cls):
-        if not shutil.which("npm"):
-            raise unittest.SkipTest("no npm here")
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        try:
-            subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", "--fetch-timeout=20000",
-                            "werift@" + VERSION], cwd=folder.name, check=True,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
-        except (subprocess.SubprocessError, OSError):
-            raise unittest.SkipTest("werift cannot be installed here") from None
-        return folder.name
+        cls.folder = npm.folder_with(cls, "WERIFT", "werift@" + VERSION, PATIENCE)
 
     def call(self, relay, credentials, count):
         host, port = relay.address()
