@@ -208,9 +208,7 @@ static void log_forbidden(const fzr_engine *e, const fzri_request *r, const fzri
 {
   fzr_log_record record = fzri_log_request(e, level, event, r);
   record.error_code = 403;
-  record.peer_reason = (uint8_t)judged->reason;
-  record.peer_rule = judged->reason == FZR_PEER_DENIED ? judged->rule : NULL;
-  record.peer_inner = r->peer && judged->about.family != r->peer->family ? &judged->about : NULL;
+  fzri_log_judgement(&record, judged);
   e->log(e->log_ctx, &record);
 }
 

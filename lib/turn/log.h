@@ -40,4 +40,27 @@ static inline fzr_log_record fzri_log_request(const fzr_engine *e, enum fzr_log_
   return record;
 }
 
+/* Why record->peer may not be reached. |judged| has to last as long as |record|. */
+static inline void fzri_log_judgement(fzr_log_record *record, const fzri_peer_judgement *judged)
+{
+  record->peer_reason = (uint8_t)judged->reason;
+  record->peer_rule = judged->reason == FZR_PEER_DENIED ? judged->rule : NULL;
+  record->peer_inner = record->peer && judged->about.family != record->peer->family ? &judged->about : NULL;
+}
+
+/* Tells that |peer| may not be reached any more, through |channel| (0: none) of |a|. */
+static inline void fzri_log_revoked(const fzr_engine *e, enum fzr_log_event event, const fzri_allocation *a,
+                                    const fzr_addr *peer, uint16_t channel, const fzri_peer_judgement *judged)
+{
+  if (!fzri_log_wants(e, FZR_LOG_INFO))
+    return;
+  fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, event);
+  record.client = &a->client;
+  record.peer = peer;
+  record.port = a->port;
+  record.channel = channel;
+  fzri_log_judgement(&record, judged);
+  e->log(e->log_ctx, &record);
+}
+
 #endif

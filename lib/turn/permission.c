@@ -208,22 +208,6 @@ bool fzri_permission_allows(const fzr_engine *e, const fzri_allocation *a, const
   return fzri_peer_check(e, &a->client, peer, false, &judged) == 0;
 }
 
-static void log_revoked(const fzr_engine *e, const fzri_permission *p, const fzr_addr *peer,
-                        const fzri_peer_judgement *judged)
-{
-  if (!fzri_log_wants(e, FZR_LOG_INFO))
-    return;
-  const fzri_allocation *a = fzri_allocation_at(e, p->allocation);
-  fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, FZR_LOG_PERMISSION_REVOKED);
-  record.client = &a->client;
-  record.peer = peer;
-  record.port = a->port;
-  record.peer_reason = (uint8_t)judged->reason;
-  record.peer_rule = judged->reason == FZR_PEER_DENIED ? judged->rule : NULL;
-  record.peer_inner = judged->about.family != peer->family ? &judged->about : NULL;
-  e->log(e->log_ctx, &record);
-}
-
 void fzri_permission_recheck(fzr_engine *e, uint32_t index, bool all)
 {
   fzri_peer_judgement judged;
@@ -234,6 +218,6 @@ void fzri_permission_recheck(fzr_engine *e, uint32_t index, bool all)
     return;
   if (!fzri_peer_check(e, &fzri_allocation_at(e, p->allocation)->client, &peer, true, &judged))
     return;
-  log_revoked(e, p, &peer, &judged);
+  fzri_log_revoked(e, FZR_LOG_PERMISSION_REVOKED, fzri_allocation_at(e, p->allocation), &peer, 0, &judged);
   end(e, index);
 }

@@ -17,22 +17,6 @@ void fzri_recheck_start(fzr_engine *e, bool all)
   e->recheck_all = e->recheck_all || all; /* what one pass has not judged, the next one has to */
 }
 
-static void log_ended(const fzr_engine *e, const fzri_channel *c, const fzri_peer_judgement *judged)
-{
-  if (!c->relaying || !fzri_log_wants(e, FZR_LOG_INFO))
-    return;
-  const fzri_allocation *a = fzri_allocation_at(e, c->allocation);
-  fzr_log_record record = fzri_log_record(e, FZR_LOG_INFO, FZR_LOG_CHANNEL_REVOKED);
-  record.client = &a->client;
-  record.peer = &c->peer;
-  record.port = a->port;
-  record.channel = c->number;
-  record.peer_reason = (uint8_t)judged->reason;
-  record.peer_rule = judged->reason == FZR_PEER_DENIED ? judged->rule : NULL;
-  record.peer_inner = judged->about.family != c->peer.family ? &judged->about : NULL;
-  e->log(e->log_ctx, &record);
-}
-
 /* |c|'s peer may be the relay's own by now, or no longer, or out of reach for whatever reason. */
 static void recheck_channel(fzr_engine *e, fzri_channel *c)
 {
@@ -42,7 +26,9 @@ static void recheck_channel(fzr_engine *e, fzri_channel *c)
   /* The listen port's number is no peer's, at whatever address. */
   const bool listens = fzri_peer_policy_listens(&e->policy, c->peer.port);
   if ((own || listens || e->recheck_all) && fzri_peer_check(e, client, &c->peer, false, &judgement)) {
-    log_ended(e, c, &judgement);
+    if (c->relaying)
+      fzri_log_revoked(e, FZR_LOG_CHANNEL_REVOKED, fzri_allocation_at(e, c->allocation), &c->peer, c->number,
+                       &judgement);
     fzri_channel_end(e, c);
     return;
   }
