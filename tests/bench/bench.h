@@ -13,6 +13,7 @@ enum direction { DIRECTION_UP = 1, DIRECTION_DOWN = 2, DIRECTION_BOTH = 3 };
 typedef struct bench {
   const char *mode;
   fzr_addr server;
+  uint8_t transport;  /* of clients: FZR_TRANSPORT_… */
   fzr_addr peer_host; /* where the generator's own peers are */
   credential credential;
   bool has_credential;
@@ -51,6 +52,7 @@ int bench_relay(const bench *b);
 int bench_binding(const bench *b);
 int bench_allocations(const bench *b);
 int bench_refreshes(const bench *b);
+int bench_handshakes(const bench *b);
 
 /* One line of a result: name, value, unit; in JSON a member. */
 void result_begin(const bench *b);

@@ -30,6 +30,10 @@ function set_bars(name, metric)
     absolute = 1200
   else if (metric != "server_cpu")
     return
+  else if (name ~ /^T(CP|LS), runs/)
+    of_coturn = 0.5
+  else if (name ~ /^T(CP|LS), single/)
+    of_coturn = 0.95
   else if (name ~ /^indications/ && name !~ /1280 B/)
     return
   else if (name ~ /^indications, GSO/)
@@ -161,7 +165,7 @@ END {
   for (k = 1; k <= n_names; k++) {
     if (name[k] ~ /^(workers|100 packets|channels)/)
       continue
-    if (name[k] ~ /sender/) {
+    if (name[k] ~ /sender|^T(CP|LS)/) {
       row(name[k], "server_cpu", "CPU ns per packet")
       row(name[k], "rate", "packets/s")
     } else if (name[k] ~ /^latency/) {

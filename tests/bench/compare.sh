@@ -16,8 +16,8 @@
 #   --smoke            a run of a few seconds that proves that this script works, and nothing else
 #   --help             this text
 #
-# Servers run on one core and the generator on another, in a network namespace of their own where that is allowed. floor
-# forwards datagram by datagram, floor-gso sends runs with UDP_SEGMENT, floor-gro-gso receives with UDP_GRO, too.
+# Servers run on one core and the generator on another, in a network namespace of their own where that is allowed. Rows of TCP and TLS are of relay
+# and coturn, each with the same certificate made for it. floor forwards datagram by datagram, floor-gso sends runs with UDP_SEGMENT, floor-gro-gso receives with UDP_GRO, too.
 set -euo pipefail
 
 build=build wanted='' cases=. repetitions=3 seconds=0.5 allocations=10000 raw='' smoke=false niceness=0 realtime=false
@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
   --raw) raw=$2 && shift ;;
   --smoke) smoke=true repetitions=1 seconds=0.1 allocations=50 ;;
   -h | --help)
-    sed -n '3,20s/^# \{0,1\}//p' "$0"
+    sed -n '3,21s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -89,6 +89,9 @@ low=5000 high=24999
 export AUTH_SECRET=compare-compare-compare-compare!
 declare -A port=([relay]=4001 [coturn]=4002 [pion]=4003 [floor]=26000 [floor-gso]=27000 [floor-gro-gso]=28000
   [1-worker]=4006 [2-workers]=4007)
+tls_port_of() { echo $((port[$1] + 400)); }
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+  -keyout "$state/key.pem" -out "$state/cert.pem" 2>"$state/openssl.log" || { cat "$state/openssl.log" >&2 && exit 1; }
 
 command_of() {
   local p=${port[$1]}
@@ -97,12 +100,13 @@ command_of() {
     local workers=${1%%-*}
     echo "$build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port $p" \
       "--lowest-port $low --highest-port $high --workers ${workers/relay/1} --allow-peer 127.0.0.0/8 --unauthenticated-rate 0" \
+      "--tcp-listen-port $p --tls-listen-port $(tls_port_of "$1") --tls-cert $state/cert.pem --tls-key $state/key.pem" \
       "--relay-mode full --health-check-addr 127.0.0.1:$((p + 100)) --control-endpoint 127.0.0.1:$((p + 200))"
     ;;
   coturn)
     echo "turnserver -n --listening-ip 127.0.0.1 --relay-ip 127.0.0.1 --listening-port $p --min-port $low" \
-      "--max-port $high --lt-cred-mech --user bench:bench --realm bench --allow-loopback-peers --no-cli --no-tls" \
-      "--no-dtls --no-tcp --no-tcp-relay --relay-threads 1 --no-stdout-log --simple-log --log-file /dev/null" \
+      "--max-port $high --lt-cred-mech --user bench:bench --realm bench --allow-loopback-peers --no-cli" \
+      "--tls-listening-port $(tls_port_of "$1") --cert $state/cert.pem --pkey $state/key.pem --no-dtls --no-tcp-relay --relay-threads 1 --no-stdout-log --simple-log --log-file /dev/null" \
       "--userdb $state/turndb --pidfile $state/turnserver.pid"
     ;;
   pion) echo "$build/tests/bench/pion_server --listen 127.0.0.1:$p --min-port $low --max-port $high" ;;
@@ -116,12 +120,15 @@ command_of() {
   esac
 }
 
-# What the generator is told about a server.
+# What the generator is told about a server, for clients of $transport.
+transport=udp
 login_of() {
+  local at=${port[$1]}
+  if [ "$transport" = tls ]; then at=$(tls_port_of "$1"); fi
   case "$1" in
-  relay | *-worker*) echo "--server 127.0.0.1:${port[$1]}" ;;
-  floor*) echo "--server 127.0.0.1:${port[$1]} --floor" ;;
-  *) echo "--server 127.0.0.1:${port[$1]} --user bench --password bench" ;;
+  relay | *-worker*) echo "--server 127.0.0.1:$at --transport $transport" ;;
+  floor*) echo "--server 127.0.0.1:$at --floor" ;;
+  *) echo "--server 127.0.0.1:$at --transport $transport --user bench --password bench" ;;
   esac
 }
 
@@ -288,6 +295,22 @@ for size in $sizes; do
     }
   done
 done
+stream_servers=$(tr ' ' '\n' <<<"$wanted" | grep -xE 'relay|coturn' || true)
+directions="both up down"
+if $smoke; then directions=both; fi
+for transport in tcp tls; do
+  for direction in $directions; do
+    common="--clients 100 --direction $direction --size 1280"
+    # shellcheck disable=SC2086
+    {
+      compare "${transport^^}, runs, 100 clients, 1280 B, $direction" "$stream_servers" relay --gso --window 1600 $common
+      if ! $smoke; then
+        compare "${transport^^}, single packets, 100 clients, 1280 B, $direction" "$stream_servers" relay --window 100 $common
+      fi
+    }
+  done
+done
+transport=udp
 # Workers are compared on all cores, which the generator shares; only with each other.
 pinned=("$generator_cores" "$server_cores") generator_cores=$(IFS=, && echo "${cores[*]}") server_cores=$generator_cores
 start 1-worker && start 2-workers

@@ -22,6 +22,7 @@ static const char help[] =
     "  binding     Binding requests\n"
     "  allocate    full Allocate cycles, --clients of them; the allocations are kept until all are made\n"
     "  refresh     authenticated Refresh requests\n"
+    "  handshake   connections of --transport tls, each ended after its handshake\n"
     "\n"
     "Logging in, one of:\n"
     "  --user NAME --password WORD      long-term credentials\n"
@@ -29,6 +30,7 @@ static const char help[] =
     "  --rest-secret-file FILE          make credentials of the TURN REST scheme from its secret\n"
     "\n"
     "Options:\n"
+    "  --transport T       of clients: udp, tcp or tls, whose certificate is not looked at [default: udp]\n"
     "  --clients N         clients, each with its socket, allocation and channel or permission [default: 1]\n"
     "  --direction D       relay: up (client to peer), down or both [default: up]\n"
     "  --size BYTES        relay: payload of a packet [default: 1280]\n"
@@ -146,6 +148,19 @@ static int set_direction(bench *b, const char *text)
   return mistake("direction", text, "up, down or both");
 }
 
+static int set_transport(bench *b, const char *text)
+{
+  static const char *const names[] = {"udp", "tcp", "tls"};
+  static const uint8_t transports[] = {FZR_TRANSPORT_UDP, FZR_TRANSPORT_TCP, FZR_TRANSPORT_TLS};
+  for (unsigned i = 0; i < 3; i++) {
+    if (strcmp(text, names[i]) == 0) {
+      b->transport = transports[i];
+      return 0;
+    }
+  }
+  return mistake("transport", text, "udp, tcp or tls");
+}
+
 static int set_number(bench *b, const char *name, const char *text)
 {
   double value;
@@ -202,6 +217,8 @@ static int set_option(bench *b, const char *name, const char *value)
     return rest_credential(b, value);
   if (strcmp(name, "direction") == 0)
     return set_direction(b, value);
+  if (strcmp(name, "transport") == 0)
+    return set_transport(b, value);
   if (strcmp(name, "gso") == 0)
     b->gso = true;
   else if (strcmp(name, "relay-ipv6") == 0)
@@ -228,6 +245,7 @@ static int read_options(int argc, char **argv, bench *b)
                                           {"password", 1, 0, 0},
                                           {"stamp-secret-file", 1, 0, 0},
                                           {"rest-secret-file", 1, 0, 0},
+                                          {"transport", 1, 0, 0},
                                           {"clients", 1, 0, 0},
                                           {"direction", 1, 0, 0},
                                           {"size", 1, 0, 0},
@@ -259,7 +277,8 @@ static int read_options(int argc, char **argv, bench *b)
       return error;
   }
   if (optind != argc - 1) {
-    fprintf(stderr, "fzr-bench: expected one mode: relay, binding, allocate or refresh; see --help\n");
+    fprintf(stderr,
+            "fzr-bench: expected one mode: relay, binding, allocate, refresh or handshake; see --help\n");
     return 2;
   }
   b->mode = argv[optind];
@@ -280,13 +299,27 @@ static int check(bench *b)
             FLOOR_MAX_CLIENTS);
     return 2;
   }
-  if (!b->has_credential && !b->floor && strcmp(b->mode, "binding") != 0) {
+  if (!b->has_credential && !b->floor && strcmp(b->mode, "binding") != 0 &&
+      strcmp(b->mode, "handshake") != 0) {
     fprintf(stderr, "fzr-bench: no credentials: expected --user and --password, --stamp-secret-file or "
                     "--rest-secret-file\n");
     return 2;
   }
   if (b->in_steps && (!b->pid || !b->packets || b->rate)) {
     fprintf(stderr, "fzr-bench: --in-steps takes --pid and --packets, and no --rate\n");
+    return 2;
+  }
+  b->server.transport = b->transport;
+  if (b->transport == FZR_TRANSPORT_TLS && !wire_has_tls()) {
+    fprintf(stderr, "fzr-bench: this was built without mbedTLS, and has no TLS\n");
+    return 2;
+  }
+  if (strcmp(b->mode, "handshake") == 0 && b->transport == FZR_TRANSPORT_UDP) {
+    fprintf(stderr, "fzr-bench: handshake takes --transport tls, or tcp for connections alone\n");
+    return 2;
+  }
+  if (b->transport != FZR_TRANSPORT_UDP && (b->floor || strcmp(b->mode, "binding") == 0)) {
+    fprintf(stderr, "fzr-bench: --floor and binding are for UDP alone\n");
     return 2;
   }
   if (!b->peer_host.family)
@@ -323,6 +356,9 @@ int main(int argc, char **argv)
     return bench_allocations(&b);
   if (strcmp(b.mode, "refresh") == 0)
     return bench_refreshes(&b);
-  fprintf(stderr, "fzr-bench: unknown mode '%s': expected relay, binding, allocate or refresh\n", b.mode);
+  if (strcmp(b.mode, "handshake") == 0)
+    return bench_handshakes(&b);
+  fprintf(stderr, "fzr-bench: unknown mode '%s': expected relay, binding, allocate, refresh or handshake\n",
+          b.mode);
   return 2;
 }

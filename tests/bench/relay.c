@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Relaying: clients and peers of the generator send to each other through the server, each datagram numbered and timed. */
+/* Relaying: clients and peers of the generator send to each other through the server, each packet numbered and timed. */
 #include "bench.h"
 #include "floor.h"
 
@@ -33,7 +33,8 @@
 
 /* One direction of one client. */
 typedef struct flow {
-  int out; /* connected to where it sends */
+  int out;    /* connected to where it sends */
+  wire *wire; /* in place of it: a client's connection; NULL: none */
   uint8_t head[HEAD_MAX];
   size_t
       head_len; /* what goes in front of payloads: nothing, a header of ChannelData, or of a Send indication up to its DATA */
@@ -57,6 +58,7 @@ typedef struct relay_run {
   latencies latency;
   unsigned per_flow_window;
   uint64_t stray;
+  uint64_t ended; /* connections that the server has ended */
   fzr_time begin;
 } relay_run;
 
@@ -151,6 +153,29 @@ static void take_datagram(relay_run *r, unsigned client, bool at_client, const u
   }
 }
 
+typedef struct reading {
+  relay_run *run;
+  unsigned client;
+  fzr_time now;
+} reading;
+
+static void take_message(void *ctx, const uint8_t *data, uint32_t len)
+{
+  const reading *at = ctx;
+  take_datagram(at->run, at->client, true, data, len, at->now);
+}
+
+/* Reads what has come to a client by its connection. One that has ended is not looked at again. */
+static void receive_stream(relay_run *r, unsigned client)
+{
+  const session *s = &r->sessions[client];
+  reading at = {r, client, bench_now()};
+  if (!wire_read(s->wire, take_message, &at)) {
+    r->ended++;
+    epoll_ctl(r->epoll, EPOLL_CTL_DEL, s->fd, NULL);
+  }
+}
+
 static uint16_t run_size(struct msghdr *msg)
 {
   for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
@@ -170,6 +195,10 @@ static void receive(relay_run *r, unsigned client, bool at_client)
   struct iovec iovs[RECV_MSGS];
   _Alignas(struct cmsghdr) uint8_t controls[RECV_MSGS][CMSG_SPACE(sizeof(int))];
   const int fd = at_client ? r->sessions[client].fd : r->peer_fds[client];
+  if (at_client && r->sessions[client].wire) {
+    receive_stream(r, client);
+    return;
+  }
   for (unsigned rounds = 0; rounds < 4; rounds++) {
     memset(msgs, 0, sizeof msgs);
     for (unsigned i = 0; i < RECV_MSGS; i++) {
@@ -193,7 +222,7 @@ static void receive(relay_run *r, unsigned client, bool at_client)
   }
 }
 
-/* Sends |n| datagrams of |f|: in one GSO message, or in one sendmmsg. Returns how many went out. */
+/* Sends |n| packets of |f|: by its connection, in one GSO message, or in one sendmmsg. Returns how many went out. */
 static unsigned send_batch(relay_run *r, flow *f, unsigned n)
 {
   static uint8_t buffer[(size_t)BATCH * 2048];
@@ -206,6 +235,8 @@ static unsigned send_batch(relay_run *r, flow *f, unsigned n)
   const fzr_time now = bench_now();
   for (unsigned i = 0; i < n; i++)
     make_datagram(r, f, f->sent + i, now, buffer + (size_t)i * len);
+  if (f->wire)
+    return wire_send(f->wire, buffer, len, n) ? n : 0;
   memset(msgs, 0, sizeof *msgs * (size_t)n);
   if (r->b->gso && n > 1) {
     _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {0};
@@ -259,6 +290,8 @@ static unsigned allowance(const relay_run *r, flow *f, fzr_time now)
 
 static void send_some(relay_run *r, flow *f)
 {
+  if (f->wire && !wire_flush(f->wire))
+    return;
   const unsigned may = allowance(r, f, bench_now());
   if (may)
     f->sent += send_batch(r, f, may);
@@ -475,6 +508,7 @@ static bool set_up(relay_run *r)
   for (unsigned i = 0; ok && i < r->b->clients; i++) {
     ok = connect_peer(r, i);
     r->up[i].out = r->sessions[i].fd;
+    r->up[i].wire = r->sessions[i].wire;
     make_head(r->b, &r->sessions[i], &r->up[i]);
     r->down[i].out = r->peer_fds[i];
     prepare_socket(r, r->sessions[i].fd, i << 1 | 1);
@@ -516,6 +550,8 @@ static int report(const relay_run *r, double seconds, uint64_t cpu, uint64_t own
   result(b, "lost", (double)lost, "");
   result(b, "reordered", (double)t.reordered, "");
   result(b, "damaged", (double)t.damaged, "");
+  if (b->server.transport != FZR_TRANSPORT_UDP)
+    result(b, "ended", (double)r->ended, "connections");
   result(b, "rate", (double)t.received / seconds, "packets/s");
   result(b, "throughput", (double)t.received * b->size * 8 / seconds / 1e6, "Mbit/s");
   result(b, "latency_p50", (double)latencies_at(&r->latency, 500) / 1e3, "us");

@@ -22,19 +22,33 @@ fzr_time bench_now(void)
   return (fzr_time)now.tv_sec * FZR_SECOND + (fzr_time)now.tv_nsec;
 }
 
-int session_open(session *s, const fzr_addr *server, const credential *c, uint32_t id)
+static int open_socket(session *s, const fzr_addr *server)
 {
   fzr_sockaddr name;
   const socklen_t len = fzr_addr_to_sockaddr(server, &name);
+  s->fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  return s->fd < 0 ? -1 : connect(s->fd, &name.any, len);
+}
+
+static int open_wire(session *s, const fzr_addr *server)
+{
+  s->wire = wire_open(server);
+  if (!s->wire)
+    return -1;
+  s->fd = wire_fd(s->wire);
+  return wire_wait(s->wire);
+}
+
+int session_open(session *s, const fzr_addr *server, const credential *c, uint32_t id)
+{
   memset(s, 0, sizeof *s);
   s->credential = c;
   if (*c->secret)
     snprintf(s->user, sizeof s->user, "%llu:fzr-bench-%ld-%u", (unsigned long long)c->expiry, (long)getpid(),
              id);
-  s->fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (s->fd < 0)
-    return -1;
-  if (connect(s->fd, &name.any, len) || getrandom(s->txid, sizeof s->txid, 0) != (ssize_t)sizeof s->txid) {
+  s->fd = -1;
+  if ((server->transport == FZR_TRANSPORT_UDP ? open_socket(s, server) : open_wire(s, server)) ||
+      getrandom(s->txid, sizeof s->txid, 0) != (ssize_t)sizeof s->txid) {
     session_close(s);
     return -1;
   }
@@ -44,8 +58,11 @@ int session_open(session *s, const fzr_addr *server, const credential *c, uint32
 
 void session_close(session *s)
 {
-  if (s->fd >= 0)
+  if (s->wire)
+    wire_close(s->wire);
+  else if (s->fd >= 0)
     close(s->fd);
+  s->wire = NULL;
   s->fd = -1;
 }
 
@@ -119,8 +136,11 @@ static void send_request(session *s)
   /* From now on, whatever becomes of the answer. */
   s->allocated = s->allocated || (s->state == SESSION_ALLOCATING && s->has_key);
   /* What is not sent now is sent again by the timer, as if it had been lost. */
-  if (len > 0 && send(s->fd, buffer, (size_t)len, MSG_DONTWAIT) < 0 && errno != EAGAIN &&
-      errno != ECONNREFUSED)
+  if (len <= 0)
+    return;
+  if (s->wire
+          ? !wire_send(s->wire, buffer, (size_t)len, 1)
+          : send(s->fd, buffer, (size_t)len, MSG_DONTWAIT) < 0 && errno != EAGAIN && errno != ECONNREFUSED)
     s->tries = MAX_TRIES;
 }
 
@@ -221,12 +241,30 @@ void session_tick(session *s, fzr_time now)
   }
   s->tries++;
   s->sent_at = now;
-  send_request(s);
+  if (!s->wire)
+    send_request(s);
+}
+
+typedef struct reading {
+  session *session;
+  fzr_time now;
+} reading;
+
+static void take_message(void *ctx, const uint8_t *data, uint32_t len)
+{
+  const reading *r = ctx;
+  session_answer(r->session, data, len, r->now);
 }
 
 void session_read(session *s, fzr_time now)
 {
   uint8_t buffer[2048];
+  if (s->wire) {
+    reading r = {s, now};
+    if (!wire_read(s->wire, take_message, &r) && s->state != SESSION_GONE)
+      fail(s, 0);
+    return;
+  }
   for (;;) {
     const ssize_t n = recv(s->fd, buffer, sizeof buffer, MSG_DONTWAIT);
     if (n < 0 && (errno == ECONNREFUSED || errno == EINTR))

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A TURN client over one UDP socket, without blocking: it is told of answers and of time. */
+/* A TURN client over one UDP socket, or one connection, without blocking: it is told of answers and of time. */
 #ifndef BENCH_SESSION_H
 #define BENCH_SESSION_H
+
+#include "wire.h"
 
 #include "firezone_relay/firezone_relay.h"
 
@@ -28,7 +30,8 @@ enum session_state {
 };
 
 typedef struct session {
-  int fd; /* connected to the server */
+  int fd;     /* connected to the server */
+  wire *wire; /* what goes through it; NULL: datagrams */
   enum session_state state;
   const credential *credential;
   char user[64]; /* where the credential is but a secret */
@@ -50,7 +53,8 @@ typedef struct session {
   uint64_t requests; /* sent */
 } session;
 
-/* Opens a socket to |server|; |id| goes into the transaction ids. Returns 0 or -1 with errno. */
+/* Opens a socket to |server|, and waits until a connection is ready where its transport is one; |id| goes into the transaction ids. Returns 0 or -1
+ * with errno. */
 int session_open(session *s, const fzr_addr *server, const credential *c, uint32_t id);
 void session_close(session *s);
 
@@ -62,7 +66,7 @@ void session_refresh(session *s, uint32_t lifetime, fzr_time now);
 
 /* Takes one datagram from the server that is no ChannelData. */
 void session_answer(session *s, const uint8_t *data, size_t len, fzr_time now);
-/* Sends the request again when its answer is late; fails after 5 s. */
+/* Sends the request again when its answer is late, unless a stream carries it; fails after 12 s. */
 void session_tick(session *s, fzr_time now);
 
 /* Reads all that has come on the socket into session_answer. */
