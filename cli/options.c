@@ -446,6 +446,8 @@ static const struct {
     {{"--max-allocations-per-user", "--replace-allocation is not no"}, options_replace},
     {{"--google-cloud-project-id", "--log-format is not google-cloud"}, other_format},
     {{"--max-connections-per-prefix", "neither --tcp-listen-port nor --tls-listen-port is set"}, no_streams},
+    {{"--max-connections-without-allocation", "neither --tcp-listen-port nor --tls-listen-port is set"},
+     no_streams},
     {{"--max-queue-per-connection", "neither --tcp-listen-port nor --tls-listen-port is set"}, no_streams},
     {{"--tls-cert", "--tls-listen-port is not set"}, no_tls},
     {{"--tls-key", "--tls-listen-port is not set"}, no_tls},

@@ -89,6 +89,7 @@ typedef struct options {
   uint64_t max_bandwidth_per_allocation;
   uint32_t unauthenticated_rate;
   uint32_t max_connections_per_prefix; /* 0: no limit */
+  uint32_t max_strangers;              /* connections without an allocation; 0: as descriptors allow */
   uint32_t max_queue_per_connection;   /* bytes */
   uint64_t connection_idle_seconds;    /* hidden, for tests */
   uint64_t max_partition_seconds;

@@ -296,6 +296,12 @@ static const char *set_max_connections(options *o, const char *t)
                    "a number up to 4294967294, 0 for no limit");
 }
 
+static const char *set_max_strangers(options *o, const char *t)
+{
+  return value_u32(&o->max_strangers, t, 0, UINT32_MAX - 1,
+                   "a number up to 4294967294, 0 for a quarter of the descriptors");
+}
+
 static const char *set_max_queue(options *o, const char *t)
 {
   return value_u32(&o->max_queue_per_connection, t, 2048, 64u << 20, "bytes, from 2048 to 67108864");
@@ -504,6 +510,10 @@ const option_spec option_specs[] = {
      "from how many allocations on they are sent there, too; 0: only then"},
     {"max-connections-per-prefix", NULL, "MAX_CONNECTIONS_PER_PREFIX", "N", "1024", NULL, set_max_connections,
      GROUP_LIMITS, false, "connections over TCP and TLS that one /24 or /48 may have; 0 is no limit"},
+    {"max-connections-without-allocation", NULL, "MAX_CONNECTIONS_WITHOUT_ALLOCATION", "N", "4096", NULL,
+     set_max_strangers, GROUP_LIMITS, false,
+     "connections over TCP and TLS that have no allocation, or none yet; then the oldest of them is closed. "
+     "Never more than a quarter of the descriptors, which 0 stands for"},
     {"max-queue-per-connection", NULL, "MAX_QUEUE_PER_CONNECTION", "BYTES", "262144", NULL, set_max_queue,
      GROUP_LIMITS, false,
      "what may wait for a client that takes it too slowly over TCP or TLS; then the oldest message is "

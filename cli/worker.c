@@ -372,7 +372,7 @@ static int start_streams(worker *w, const worker_config *c, char *error)
                                         .udp = w->udp,
                                         .prefixes = c->prefixes,
                                         .identity = c->identity,
-                                        .shared = c->count > 1,
+                                        .workers = c->count,
                                         .first = !c->first};
   return worker_streams_new(&config, &w->streams, error);
 }

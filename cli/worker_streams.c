@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A connection without an allocation may be 4 times as old as it may be idle, whatever comes, that is 120 s; and leave its answers for a third of that
+ * time, 10 s. */
+#define AGE    4
+#define UNREAD 3
+
 bool worker_streams_wanted(const options *o)
 {
   return o->tcp_listen_port || o->tls_listen_port;
@@ -43,7 +48,7 @@ static int listen_on(streams *s, const worker_streams_config *c, enum stream_kin
       continue;
     fzr_addr addr = *binds[i];
     addr.port = port;
-    const int sys_errno = streams_listen(s, kind, &addr, c->shared, c->first);
+    const int sys_errno = streams_listen(s, kind, &addr, c->workers > 1, c->first);
     if (!sys_errno) {
       open++;
     } else if (sys_errno != EAFNOSUPPORT) {
@@ -58,12 +63,21 @@ static int listen_on(streams *s, const worker_streams_config *c, enum stream_kin
   return open ? 0 : -1;
 }
 
+/* How many strangers this worker may have: some descriptors have to be left for allocations. */
+static uint32_t strangers(const worker_streams_config *c)
+{
+  const uint32_t quarter = (uint32_t)event_glue_end_fd(c->glue) / 4, asked = c->options->max_strangers;
+  const uint32_t all = asked && asked < quarter ? asked : quarter;
+  return all / c->workers ? all / c->workers : 1;
+}
+
 int worker_streams_new(const worker_streams_config *c, streams **out, char error[OPTIONS_ERROR_MAX])
 {
   const options *o = c->options;
   *out = NULL;
   if (!worker_streams_wanted(o))
     return 0;
+  const fzr_time idle = o->connection_idle_seconds * FZR_SECOND;
   const streams_config config = {.base = c->base,
                                  .driver = c->driver,
                                  .udp = c->udp,
@@ -71,7 +85,10 @@ int worker_streams_new(const worker_streams_config *c, streams **out, char error
                                  .settled_ctx = c->glue,
                                  .prefixes = c->prefixes,
                                  .queue_bytes = o->max_queue_per_connection,
-                                 .idle = o->connection_idle_seconds * FZR_SECOND,
+                                 .idle = idle,
+                                 .age = AGE * idle,
+                                 .unread = idle / UNREAD,
+                                 .strangers = strangers(c),
                                  .end_fd = event_glue_end_fd(c->glue)};
   streams *s = streams_new(&config);
   if (!s) {

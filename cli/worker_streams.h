@@ -15,7 +15,7 @@ typedef struct worker_streams_config {
   const fzr_udp *udp;
   stream_prefixes *prefixes;  /* of all workers */
   net_tls_identity *identity; /* for the TLS port; held if it is taken. NULL: there is none */
-  bool shared;                /* there are several workers */
+  unsigned workers;           /* how many there are */
   bool first;                 /* this is the first of them */
 } worker_streams_config;
 

@@ -20,6 +20,9 @@ enum stream_end {
   STREAM_END_MEMORY,         /* none is left for it */
   STREAM_END_HANDSHAKE,      /* TLS: it failed */
   STREAM_END_HANDSHAKE_TIME, /* TLS: it took too long */
+  STREAM_END_CROWD,          /* no allocation, and too many others without one have come after it */
+  STREAM_END_AGE,            /* no allocation, for too long, whatever came */
+  STREAM_END_UNREAD,         /* no allocation, and it does not take its answers */
   STREAM_ENDS
 };
 
@@ -50,6 +53,9 @@ static inline const char *stream_end_name(unsigned end)
       [STREAM_END_MEMORY] = "no_memory",
       [STREAM_END_HANDSHAKE] = "handshake",
       [STREAM_END_HANDSHAKE_TIME] = "handshake_timeout",
+      [STREAM_END_CROWD] = "too_many_strangers",
+      [STREAM_END_AGE] = "no_allocation",
+      [STREAM_END_UNREAD] = "unread",
   };
   return end < STREAM_ENDS ? names[end] : "unknown";
 }

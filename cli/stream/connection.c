@@ -8,30 +8,18 @@
 
 /* Packets that are handed to the driver at once. */
 #define BATCH 64u
-/* A client has said who it is with less; before that, nobody's longer messages are kept. */
-#define STRANGER_LIMIT 4096u
 /* Bytes for peers that may wait while more is read of who sends them. */
 #define UDP_QUEUE_HIGH 65536u
 
 static uint64_t udp_queued(const streams *s)
 {
   fzr_udp_stats stats;
-  fzr_udp_get_stats(s->config.udp, &stats);
-  return stats.queued_bytes;
+  return s->config.udp && !fzr_udp_get_stats(s->config.udp, &stats) ? stats.queued_bytes : 0;
 }
 
 static enum stream_end end_of(enum fzr_drop_reason reason)
 {
   return reason == FZR_DROP_TOO_LARGE ? STREAM_END_TOO_LONG : STREAM_END_NO_MESSAGE;
-}
-
-/* Its Allocate may have been among what was relayed. */
-static void look_for_allocation(stream_connection *c)
-{
-  fzr_allocation found;
-  c->allocated =
-      fzr_engine_find_allocation(fzr_driver_engine(c->owner->config.driver), &c->client, &c->server, &found);
-  fzr_stream_set_limit(c->framing, c->allocated ? 0 : STRANGER_LIMIT);
 }
 
 bool stream_relay(stream_connection *c, const uint8_t *data, size_t len, enum stream_end *why)
@@ -40,15 +28,14 @@ bool stream_relay(stream_connection *c, const uint8_t *data, size_t len, enum st
   fzr_pkt pkts[BATCH];
   fzr_stream_batch batch = {.data = data, .len = len, .out = pkts, .room = BATCH};
   const fzr_time now = monotonic_now();
-  if (!c->allocated)
-    fzr_stream_set_limit(c->framing, STRANGER_LIMIT);
   while (batch.len) {
     const int error = fzr_stream_read(c->framing, &batch);
     if (batch.written) {
       c->heard = now;
       fzr_driver_rx(s->config.driver, FZR_SIDE_CLIENT, pkts, batch.written, now);
+      /* Its Allocate may have been among them. */
       if (!c->allocated)
-        look_for_allocation(c);
+        stream_look_at(c, now);
     }
     if (error || batch.reason) {
       *why = error ? STREAM_END_MEMORY : end_of(batch.reason);
@@ -99,16 +86,21 @@ static ssize_t write_plain(const stream_connection *c)
   return errno == EAGAIN ? NET_TLS_WANT_WRITE : NET_TLS_FAILED;
 }
 
+bool stream_block(stream_connection *c)
+{
+  c->blocked = event_add(c->writable, NULL) == 0;
+  c->blocked_at = monotonic_now();
+  return c->blocked;
+}
+
 bool stream_write(stream_connection *c)
 {
   while (!c->blocked && stream_queue_len(&c->queue)) {
     const ssize_t n = c->tls ? stream_write_secure(c) : write_plain(c);
     if (n == NET_TLS_FAILED)
       return false;
-    if (n < 0) {
-      c->blocked = event_add(c->writable, NULL) == 0;
-      return c->blocked;
-    }
+    if (n < 0)
+      return stream_block(c);
     c->owner->stats[c->kind].queued_bytes -= (uint64_t)n;
     stream_queue_sent(&c->queue, (size_t)n);
   }

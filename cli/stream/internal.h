@@ -14,27 +14,43 @@
 
 typedef struct stream_connection stream_connection;
 
+/* The lists that connections are in. */
+enum stream_order {
+  STREAM_BY_TIME,   /* all, those first that were looked at first */
+  STREAM_STRANGERS, /* those without an allocation, those first that have been that for longest */
+  STREAM_ORDERS
+};
+
 /* A list in the order in which members were put into it. */
 typedef struct stream_list {
   stream_connection *first, *last;
+  uint32_t count;
 } stream_list;
+
+/* A member's place in one. */
+typedef struct stream_links {
+  stream_connection *before, *after;
+} stream_links;
 
 struct stream_connection {
   streams *owner;
   stream_connection *next_of_hash;
-  stream_connection *before, *after; /* in owner->by_time */
+  stream_links links[STREAM_ORDERS];
   stream_connection *next_dirty;
   stream_connection *next_paused;
   fzr_addr client, server;
   uint32_t hash;
   int fd;
   enum stream_kind kind;
-  bool allocated;     /* has an allocation, as far as is known */
+  bool allocated;     /* has an allocation, as far as is known; who has none is among the strangers */
   bool dirty;         /* in owner->dirty */
   bool paused;        /* in owner->paused: not read */
   bool blocked;       /* the socket takes nothing now: `writable` waits for it */
+  bool unread;        /* a stranger's answers are too many: it is to be ended in this turn of the loop */
   fzr_time looked_at; /* when it was put into by_time */
   fzr_time heard;     /* when its last message came */
+  fzr_time stranger_since;
+  fzr_time blocked_at; /* while it is blocked: since when */
   struct event *readable, *writable;
   fzr_stream *framing;
   net_tls *tls;     /* NULL: plain TCP */
@@ -59,7 +75,7 @@ struct streams {
   uint32_t count;            /* of connections */
   uint64_t key[2];           /* of the hash: clients must not be able to choose a place */
   stream_connection *found;  /* last, by address; NULL: none */
-  stream_list by_time;       /* all connections, those first that were looked at first */
+  stream_list lists[STREAM_ORDERS];
   stream_connection *dirty;  /* to be written to */
   stream_connection *paused; /* not read, while their peers' sockets are full */
   struct event *flush, *tick, *resume;
@@ -68,6 +84,7 @@ struct streams {
       cipher_to;           /* of |cipher|: what the connection that is being read has not been given yet */
   fzr_time told_handshake; /* when the log was told that one failed; 0: never */
   fzr_time told_prefix;    /* when the log was told that a prefix is full; 0: never */
+  fzr_time told_crowd;     /* likewise, of too many strangers */
   stream_stats stats[STREAM_KINDS];
   uint8_t in[STREAM_READ];
   uint8_t cipher[STREAM_READ];
@@ -83,6 +100,22 @@ void streams_end(stream_connection *c, enum stream_end why);
 void streams_dirty(stream_connection *c);
 /* |c| is not read until the UDP adapter's queues are short. */
 void streams_pause(stream_connection *c);
+
+/* ---- strangers.c ---- */
+
+/* Puts |c| at the end of the list |order|, or takes it out. */
+void stream_append(stream_connection *c, enum stream_order order);
+void stream_remove(stream_connection *c, enum stream_order order);
+/* Looks whether |c| has an allocation, and puts it among the strangers, or takes it out from there. */
+void stream_look_at(stream_connection *c, fzr_time now);
+/* |c| is new, and a stranger. */
+void stream_begin_stranger(stream_connection *c, fzr_time now);
+/* Whether |len| bytes more may wait for |c|. If they may not, it ends with this turn of the loop. */
+bool stream_may_wait(stream_connection *c, size_t len, fzr_time now);
+/* Ends the strangers that have been that for longest, until there are as few as there may be. */
+void streams_thin_out(streams *s, fzr_time now);
+/* Ends strangers whose time is over. */
+void streams_end_old_strangers(streams *s, fzr_time now);
 
 /* ---- secure.c ---- */
 
@@ -104,6 +137,8 @@ bool stream_relay(stream_connection *c, const uint8_t *data, size_t len, enum st
 void stream_on_readable(evutil_socket_t fd, short what, void *ctx);
 /* That of `writable`. */
 void stream_on_writable(evutil_socket_t fd, short what, void *ctx);
+/* The socket takes nothing now: on_writable will go on. Returns false if that cannot be. */
+bool stream_block(stream_connection *c);
 /* Writes what waits, as far as the socket takes it. Returns false if the connection is broken: it is to be ended. */
 bool stream_write(stream_connection *c);
 

@@ -66,7 +66,7 @@ static bool shake_hands(stream_connection *c, enum stream_end *why)
     return true;
   /* What has been read would be lost if it had to wait for the socket. No client sends that early. */
   if (result == NET_TLS_WANT_WRITE && s->cipher_from == s->cipher_to)
-    return c->blocked = event_add(c->writable, NULL) == 0;
+    return stream_block(c);
   tell_failed(c);
   *why = STREAM_END_HANDSHAKE;
   return false;

@@ -111,30 +111,6 @@ static void leave(streams *s, const stream_connection *c)
 
 /* ---- lists ---- */
 
-static void append_by_time(streams *s, stream_connection *c, fzr_time now)
-{
-  c->looked_at = now;
-  c->after = NULL;
-  c->before = s->by_time.last;
-  if (c->before)
-    c->before->after = c;
-  else
-    s->by_time.first = c;
-  s->by_time.last = c;
-}
-
-static void leave_by_time(streams *s, const stream_connection *c)
-{
-  if (c->before)
-    c->before->after = c->after;
-  else
-    s->by_time.first = c->after;
-  if (c->after)
-    c->after->before = c->before;
-  else
-    s->by_time.last = c->before;
-}
-
 void streams_dirty(stream_connection *c)
 {
   streams *s = c->owner;
@@ -164,10 +140,17 @@ void streams_pause(stream_connection *c)
 
 /* ---- what the driver calls ---- */
 
-static void put(stream_connection *c, const struct iovec *parts, size_t count)
+static void put(stream_connection *c, const struct iovec *parts, size_t count, fzr_time now)
 {
   stream_stats *stats = &c->owner->stats[c->kind];
   const size_t before = stream_queue_len(&c->queue);
+  size_t len = 0;
+  for (size_t i = 0; i < count; i++)
+    len += parts[i].iov_len;
+  if (!c->allocated && !stream_may_wait(c, len, now)) {
+    stats->dropped++;
+    return;
+  }
   stats->dropped += stream_queue_put(&c->queue, parts, count, c->owner->config.queue_bytes);
   stats->queued_bytes += stream_queue_len(&c->queue) - before;
   streams_dirty(c);
@@ -176,14 +159,13 @@ static void put(stream_connection *c, const struct iovec *parts, size_t count)
 static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now)
 {
   streams *s = io;
-  (void)now;
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
     stream_connection *c = v->action == FZR_ACT_FORWARD ? look_up(s, &v->to, &v->from) : NULL;
     for (uint16_t k = 0; c && k < v->count; k++) {
       struct iovec parts[FZR_DATAGRAM_IOVECS];
       const size_t count = fzr_verdict_iovecs(v, k, parts);
-      put(c, parts, count);
+      put(c, parts, count, now);
     }
   }
 }
@@ -191,12 +173,11 @@ static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time no
 static void transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time now)
 {
   streams *s = io;
-  (void)now;
   for (size_t i = 0; i < n; i++) {
     const struct iovec part = {(void *)(uintptr_t)answers[i].data, answers[i].len};
     stream_connection *c = look_up(s, &answers[i].to, &answers[i].from);
     if (c)
-      put(c, &part, 1);
+      put(c, &part, 1, now);
   }
 }
 
@@ -272,10 +253,12 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
     stream_connection *c = new_connection(s, kind, fd, client, server);
     if (c) {
       const fzr_time now = monotonic_now();
-      c->heard = now;
+      c->heard = c->looked_at = now;
       stats->connections++;
       enter(s, c);
-      append_by_time(s, c, now);
+      stream_append(c, STREAM_BY_TIME);
+      stream_begin_stranger(c, now);
+      streams_thin_out(s, now);
       return;
     }
     stream_prefixes_leave(s->config.prefixes, client);
@@ -316,7 +299,9 @@ void streams_end(stream_connection *c, enum stream_end why)
   if (c->paused)
     unlink_from(&s->paused, c, offsetof(stream_connection, next_paused));
   leave(s, c);
-  leave_by_time(s, c);
+  stream_remove(c, STREAM_BY_TIME);
+  if (!c->allocated)
+    stream_remove(c, STREAM_STRANGERS);
   stream_prefixes_leave(s->config.prefixes, &c->client);
   stats->connections--;
   stats->ended[why]++;
@@ -337,9 +322,9 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx)
     stream_connection *c = s->dirty;
     s->dirty = c->next_dirty;
     c->dirty = false;
-    if (stream_write(c))
+    if (!c->unread && stream_write(c))
       continue;
-    streams_end(c, STREAM_END_ERROR);
+    streams_end(c, c->unread ? STREAM_END_UNREAD : STREAM_END_ERROR);
     ended = true;
   }
   if (ended)
@@ -347,29 +332,39 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx)
 }
 
 /* Looks at those that nobody has looked at for a while: who has no allocation and says nothing has to go. */
-static void on_tick(evutil_socket_t fd, short what, void *ctx)
+static void look_at_idle(streams *s, fzr_time now)
 {
-  streams *s = ctx;
-  const fzr_time now = monotonic_now();
-  fzr_allocation found;
-  (void)fd;
-  (void)what;
-  for (stream_connection *c = s->by_time.first, *after; c && now - c->looked_at >= s->config.idle / LOOKS;
-       c = after) {
-    after = c->after;
-    c->allocated =
-        fzr_engine_find_allocation(fzr_driver_engine(s->config.driver), &c->client, &c->server, &found);
-    if (c->tls && !c->established && now - c->heard >= HANDSHAKE) {
+  for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after;
+       c && now - c->looked_at >= s->config.idle / LOOKS; c = after) {
+    after = c->links[STREAM_BY_TIME].after;
+    const bool shakes_hands = c->tls && !c->established;
+    stream_look_at(c, now);
+    if (shakes_hands && now - c->heard >= HANDSHAKE) {
       streams_end(c, STREAM_END_HANDSHAKE_TIME);
       continue;
     }
     if (!c->allocated && now - c->heard >= s->config.idle) {
-      streams_end(c, c->tls && !c->established ? STREAM_END_HANDSHAKE_TIME : STREAM_END_IDLE);
+      streams_end(c, shakes_hands ? STREAM_END_HANDSHAKE_TIME : STREAM_END_IDLE);
       continue;
     }
-    leave_by_time(s, c);
-    append_by_time(s, c, now);
+    if (!c->allocated && c->blocked && !shakes_hands && now - c->blocked_at >= s->config.unread) {
+      streams_end(c, STREAM_END_UNREAD);
+      continue;
+    }
+    c->looked_at = now;
+    stream_remove(c, STREAM_BY_TIME);
+    stream_append(c, STREAM_BY_TIME);
   }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+  streams *s = ctx;
+  const fzr_time now = monotonic_now();
+  (void)fd;
+  (void)what;
+  look_at_idle(s, now);
+  streams_end_old_strangers(s, now);
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *ctx)
@@ -439,8 +434,8 @@ void streams_free(streams *s)
     return;
   fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TCP, s);
   fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TLS, s);
-  for (stream_connection *c = s->by_time.first, *after; c; c = after) {
-    after = c->after;
+  for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after; c; c = after) {
+    after = c->links[STREAM_BY_TIME].after;
     streams_end(c, STREAM_END_CLIENT);
   }
   for (size_t i = 0; i < s->listener_count; i++) {

@@ -22,12 +22,16 @@ typedef struct streams streams;
 typedef struct streams_config {
   struct event_base *base;
   fzr_driver *driver;
-  const fzr_udp *udp; /* whose queues say whether clients send faster than their peers' sockets take it */
+  const fzr_udp *
+      udp; /* whose queues say whether clients send faster than their peers' sockets take it; NULL: there are none */
   void (*settled)(void *ctx); /* there was input: the driver's deadline may be another one */
   void *settled_ctx;
   stream_prefixes *prefixes;
   size_t queue_bytes; /* that may wait for one client */
   fzr_time idle;      /* after so long a connection without allocation, of which nothing comes, is closed */
+  fzr_time age;       /* or after so long, whatever comes */
+  fzr_time unread;    /* or when it has taken nothing of its answers for so long */
+  uint32_t strangers; /* how many there may be without allocation; at least 1 */
   int end_fd;         /* connections have descriptors below this */
 } streams_config;
 
