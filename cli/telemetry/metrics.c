@@ -53,6 +53,8 @@ static void add_worker(metrics_totals *t, const metrics_worker *w)
   add_array(t->packets, w->engine.packets, 2);
   add_array(t->bytes, w->engine.bytes, 2);
   add_array(t->indications, w->engine.indications, 2);
+  t->allocations_moved += w->engine.allocations_moved;
+  add_array(t->peer_errors, w->engine.peer_errors, 2);
   add_array(t->packet_sizes, w->engine.packet_sizes, FZR_SIZE_CLASSES);
   add_array(t->dropped, w->engine.dropped, FZR_DROP_REASONS);
   add_array(t->memory_refusals, w->engine.memory_refusals, 2);

@@ -50,6 +50,8 @@ typedef struct metrics_totals {
   uint64_t allocations, channels, permissions;
   uint64_t packets[2], bytes[2];
   uint64_t indications[2]; /* of those packets */
+  uint64_t allocations_moved;
+  uint64_t peer_errors[2];
   uint64_t packet_sizes[FZR_SIZE_CLASSES];
   uint64_t dropped[FZR_DROP_REASONS]; /* the adapter's own reasons included */
   uint64_t responses[FZR_STAT_METHODS][FZR_STAT_CODES];
@@ -61,6 +63,12 @@ typedef struct metrics_totals {
 static inline const char *metrics_indication(unsigned index)
 {
   return index ? "data" : "send";
+}
+
+/* A label for fzr_stats.peer_errors. */
+static inline const char *metrics_peer_error(unsigned index)
+{
+  return index ? "untold" : "told";
 }
 
 /* A label for fzr_stats.memory_refusals. */

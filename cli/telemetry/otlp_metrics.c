@@ -335,6 +335,15 @@ static void add_indications(builder *b)
                 metrics_indication(i));
 }
 
+static void add_peer_errors(builder *b)
+{
+  const family f = add_family(b, COUNTER, "relay.peer_errors", "{error}",
+                              "ICMP errors about packets to peers, by whether the client was told", 2);
+  for (unsigned i = 0; i < 2; i++)
+    with_string(b, add_number(b, &f, b->now.peer_errors[i], b->before.peer_errors[i]), "client",
+                metrics_peer_error(i));
+}
+
 static void add_streams(builder *b)
 {
   const family open = add_family(b, UP_DOWN, "relay.stream.connections", "{connection}",
@@ -440,6 +449,10 @@ static void add_all(builder *b, const char *version)
   add_directions(b, "relay.packets", "{packet}", "Packets relayed", false);
   add_directions(b, "relay.data.relayed", "By", "Payload bytes relayed", true);
   add_indications(b);
+  add_peer_errors(b);
+  add_single(b, COUNTER, "relay.allocations_moved", "{move}",
+             "How often clients took an allocation along to another address", t->allocations_moved,
+             b->before.allocations_moved);
   add_sizes(b);
   add_offloads(b);
   add_dropped(b);

@@ -152,6 +152,15 @@ static void indications(struct evbuffer *out, const metrics_totals *t)
         t->indications[i]);
 }
 
+static void peer_errors(struct evbuffer *out, const metrics_totals *t)
+{
+  head(out, "relay_peer_errors_total", "counter",
+       "ICMP errors about packets to peers, by whether the client was told.");
+  for (unsigned i = 0; i < 2; i++)
+    put(out, "relay_peer_errors_total{client=\"%s\"} %" PRIu64 "\n", metrics_peer_error(i),
+        t->peer_errors[i]);
+}
+
 static void streams(struct evbuffer *out, const metrics_totals *t)
 {
   head(out, "relay_stream_connections", "gauge", "Clients' connections that are open now, by transport.");
@@ -233,6 +242,9 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
   directions(out, "relay_data_relayed_bytes_total", t.bytes, s, true, "Payload bytes relayed.");
   directions(out, "relay_packets_total", t.packets, s, false, "Packets relayed.");
   indications(out, &t);
+  peer_errors(out, &t);
+  single(out, "relay_allocations_moved_total", "counter", t.allocations_moved,
+         "How often clients took an allocation along to another address.");
   packet_sizes(out, &t, s);
   offload_figures(out, s);
   dropped(out, &t);

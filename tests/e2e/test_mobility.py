@@ -9,6 +9,7 @@ import unittest
 
 import stun
 from harness import DEADLINE, EchoPeers, Relay, main, wait_for
+from watch import Metrics, endpoint
 
 BINARY = sys.argv.pop(1)
 WORKERS = int(os.environ.get("FZT_WORKERS", "4"))
@@ -111,6 +112,7 @@ class Mobility(unittest.TestCase):
         roamer.close()
         peers.close()
         wait_for(lambda: relay.output().count("Moved allocation") == times, "the log to tell of each move")
+        wait_for(lambda: Metrics(endpoint(relay)).get("relay_allocations_moved_total") == times, "metrics to count each move")
 
     def test_ports(self):
         with Relay(BINARY, "--mobility", workers=WORKERS) as relay:

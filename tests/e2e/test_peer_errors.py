@@ -10,7 +10,8 @@ import unittest
 import netns
 import stun
 from firezone_client import Client, Refused
-from harness import DEADLINE, Relay, main
+from harness import DEADLINE, Relay, main, wait_for
+from watch import Metrics, endpoint
 
 BINARY = sys.argv.pop(1)
 SEND, DATA = 0x006, 0x007
@@ -116,7 +117,8 @@ class PeerErrors(unittest.TestCase):
                 self.assertEqual(found[1], route_code[0])
 
     def test_one_a_second(self):
-        client = self.client(self.relay())
+        relay = self.relay()
+        client = self.client(relay)
         client.permit(PEER[4])
         peer = self.gone(4)
         begun = time.monotonic()
@@ -128,6 +130,8 @@ class PeerErrors(unittest.TestCase):
             told += 1
         self.assertGreaterEqual(told, 1)
         self.assertLessEqual(told, 1 + time.monotonic() - begun)
+        wait_for(lambda: Metrics(endpoint(relay)).get("relay_peer_errors_total", client="told") == told, "metrics to count them")
+        self.assertGreater(Metrics(endpoint(relay)).get("relay_peer_errors_total", client="untold"), 0)
 
     def test_nobody_else_loses_anything(self):
         """Beside a peer that is not there; more errors than a socket hears of."""

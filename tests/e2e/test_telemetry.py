@@ -28,6 +28,7 @@ TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 NAMES = {
     "relay_active_allocations": "gauge", "relay_active_channels": "gauge", "relay_responses_total": "counter",
     "relay_active_permissions": "gauge", "relay_indications_total": "counter",
+    "relay_allocations_moved_total": "counter", "relay_peer_errors_total": "counter",
     "relay_data_relayed_bytes_total": "counter", "relay_packets_total": "counter", "relay_packet_size_bytes": "histogram",
     "relay_dropped_packets_total": "counter", "relay_memory_refusals_total": "counter", "relay_send_queue_packets": "gauge", "relay_portal_connected": "gauge", "relay_portal_configured": "gauge",
     "relay_full": "gauge",

@@ -23,6 +23,9 @@ static metrics_snapshot snapshot(void)
     s->permissions = 6 * k;
     s->indications[0] = 7 * k;
     s->indications[1] = 8 * k;
+    s->allocations_moved = 2 * k;
+    s->peer_errors[0] = 9 * k;
+    s->peer_errors[1] = 12 * k;
     s->packets[0] = 7 * k;
     s->packets[1] = 11 * k;
     s->bytes[0] = 700 * k;
@@ -189,6 +192,11 @@ START_TEST(test_prometheus)
       "# TYPE relay_indications_total counter",
       "relay_indications_total{message_type=\"send\"} 21",
       "relay_indications_total{message_type=\"data\"} 24",
+      "# TYPE relay_peer_errors_total counter",
+      "relay_peer_errors_total{client=\"told\"} 27",
+      "relay_peer_errors_total{client=\"untold\"} 36",
+      "# TYPE relay_allocations_moved_total counter",
+      "relay_allocations_moved_total 6",
       "relay_responses_total{response_class=\"success\",message_type=\"binding\"} 300",
       "relay_responses_total{response_class=\"success\",message_type=\"allocate\"} 0",
       "relay_responses_total{response_class=\"error\",message_type=\"allocate\",error_code=\"401\"} 39",

@@ -94,6 +94,10 @@ START_TEST(test_metrics)
   w[1].engine.permissions = 1;
   w[0].engine.indications[0] = 5;
   w[1].engine.indications[1] = 8;
+  w[0].engine.allocations_moved = 4;
+  w[1].engine.allocations_moved = 7;
+  w[0].engine.peer_errors[0] = 6;
+  w[1].engine.peer_errors[1] = 9;
   w[0].engine.bytes[0] = 1000;
   w[1].engine.bytes[1] = 500;
   w[0].engine.packets[0] = 9;
@@ -141,6 +145,12 @@ START_TEST(test_metrics)
   ck_assert_str_eq(find(indications->data_points[0]->attributes, 1, "message_type"), "send");
   ck_assert_int_eq(indications->data_points[1]->as_int, 8);
   ck_assert_str_eq(find(indications->data_points[1]->attributes, 1, "message_type"), "data");
+  const Otlp__Sum *peer_errors = sum(m, "relay.peer_errors", "{error}", true);
+  ck_assert_int_eq(peer_errors->data_points[0]->as_int, 6);
+  ck_assert_str_eq(find(peer_errors->data_points[0]->attributes, 1, "client"), "told");
+  ck_assert_int_eq(peer_errors->data_points[1]->as_int, 9);
+  ck_assert_str_eq(find(peer_errors->data_points[1]->attributes, 1, "client"), "untold");
+  ck_assert_int_eq(sum(m, "relay.allocations_moved", "{move}", true)->data_points[0]->as_int, 11);
   const Otlp__Sum *io = sum(m, "relay.data.relayed", "By", true);
   ck_assert_int_eq(io->data_points[0]->as_int, 1000);
   ck_assert_str_eq(find(io->data_points[1]->attributes, 1, "direction"), "peer_to_client");
