@@ -26,6 +26,15 @@ static inline bool fzri_allocation_lapsed(const fzr_engine *e, const fzri_alloca
   return e->now + FZRI_GRACE >= a->expires;
 }
 
+/* Whether |a| gives way to |msg|, a request of its 5-tuple: to an Allocate, once the client was told that it is over, although a Refresh
+ * could still save it. Not to the Allocate that made it, which has been on its way for long. */
+static inline bool fzri_allocation_gives_way(const fzr_engine *e, const fzri_allocation *a,
+                                             const fzr_stun_msg *msg)
+{
+  return msg->method == FZR_STUN_ALLOCATE && fzri_allocation_lapsed(e, a) &&
+         memcmp(a->txid, fzr_stun_txid(msg), sizeof a->txid) != 0;
+}
+
 /* What a new allocation is asked to be. */
 typedef struct fzri_allocation_request {
   const fzr_addr *client;

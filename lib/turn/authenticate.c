@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "authenticate.h"
 
+#include "allocation.h"
+
 #include "../base/utf8.h"
 
 /* Whether the credential, and the algorithm of its key, is the one that the allocation was used with last; the key is at hand then. For
@@ -11,7 +13,7 @@ static bool is_of_allocation(const fzr_engine *e, const fzri_request *r)
   const fzri_allocation *a = r->allocation;
   return a && a->key_algorithm == r->algorithm &&
          memcmp(a->credential_tag, r->credential_tag, sizeof a->credential_tag) == 0 &&
-         !fzri_request_takes_over(e, r);
+         !fzri_allocation_gives_way(e, a, &r->msg);
 }
 
 /* Makes the key that the allocation was used with, of whichever secret, the one of the request. */

@@ -208,7 +208,7 @@ void fzri_handle_allocate(fzr_engine *e, fzri_request *r)
 {
   wanted w;
   uint32_t lifetime;
-  if (r->allocation && !fzri_request_takes_over(e, r)) {
+  if (r->allocation && !fzri_allocation_gives_way(e, r->allocation, &r->msg)) {
     answer_existing(e, r);
     return;
   }

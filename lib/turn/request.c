@@ -17,13 +17,6 @@ uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r)
   return user ? user : 1;
 }
 
-bool fzri_request_takes_over(const fzr_engine *e, const fzri_request *r)
-{
-  const fzri_allocation *a = r->allocation;
-  return a && r->msg.method == FZR_STUN_ALLOCATE && fzri_allocation_lapsed(e, a) &&
-         memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) != 0;
-}
-
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
 {
   fzri_allocation *a = r->allocation;

@@ -88,10 +88,6 @@ static inline unsigned fzri_refuse_attribute(fzri_request *r, uint16_t type)
   return fzri_refuse(r, 400, fzr_stun_has(&r->msg, type) ? FZR_REFUSAL_VALUE : FZR_REFUSAL_MISSING);
 }
 
-/* Whether |r| is an Allocate to which the allocation of its 5-tuple gives way: the client was told that this is over, although a Refresh
- * could still save it. Not to the Allocate that made it, which has been on its way for long. */
-bool fzri_request_takes_over(const fzr_engine *e, const fzri_request *r);
-
 /* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
 
