@@ -366,8 +366,9 @@ typedef struct fzr_config {
   /**
    * Where else clients that talk IPv4 to this relay find one; family NONE: nowhere, the default.
    * While the engine drains, from `alternate_over` on, and where there is no room, Allocates of
-   * clients without allocation are answered with 300 (Try Alternate). This address is the
-   * ALTERNATE-SERVER. RFC 8489 section 10. Its port must not be 0; its transport is ignored.
+   * clients without allocation, or who were told that theirs is over, are answered with 300 (Try
+   * Alternate). This address is the ALTERNATE-SERVER. RFC 8489 section 10. Its port must not be 0;
+   * its transport is ignored.
    *
    * Chromium, libnice, libjuice, libre and coturn's client turn to that server; pion, aioice and
    * werift take it for a refusal, as 508 is. So it helps many, and harms nobody. Firezone's clients

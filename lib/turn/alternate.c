@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "alternate.h"
 
+#include "allocation.h"
 #include "config.h"
 #include "shared.h"
 
@@ -31,7 +32,9 @@ const fzr_addr *fzri_alternate_for(const fzr_engine *e, const fzr_addr *from)
 
 bool fzri_alternate_wanted(const fzr_engine *e, const fzri_request *r)
 {
-  if (r->msg.method != FZR_STUN_ALLOCATE || r->allocation || !fzri_alternate_for(e, r->from))
+  if (r->msg.method != FZR_STUN_ALLOCATE || !fzri_alternate_for(e, r->from))
+    return false;
+  if (r->allocation && !fzri_allocation_gives_way(e, r->allocation, &r->msg))
     return false;
   return e->draining || (e->alternate_over && fzr_shared_ports_in_use(e->shared) >= e->alternate_over);
 }

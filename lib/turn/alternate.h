@@ -14,8 +14,8 @@ int fzri_alternate_check(const fzr_config *c);
 /* The server of the family in which |from| talks to this one, or NULL. */
 const fzr_addr *fzri_alternate_for(const fzr_engine *e, const fzr_addr *from);
 
-/* Whether |r| is an Allocate of a client without allocation, and is to be sent elsewhere: the relay drains, or has as much to do as it
- * should. */
+/* Whether |r| is an Allocate of a client without allocation, or whose allocation gives way to it, and is to be sent elsewhere: the relay
+ * drains, or has as much to do as it should. */
 bool fzri_alternate_wanted(const fzr_engine *e, const fzri_request *r);
 
 #endif
