@@ -15,15 +15,12 @@ static unsigned check_peer(const fzr_engine *e, fzri_request *r, const fzri_allo
   return fzri_peer_check(e, r->from, peer, peer->port == 0, judged);
 }
 
-/* The next attribute that names a peer, as far as the request is signed. */
+/* The next attribute that names a peer. */
 static bool next_attribute(const fzri_request *r, uint16_t *offset, fzr_stun_attr *attr)
 {
-  while (fzr_stun_next(&r->msg, offset, attr)) {
-    if (attr->type == FZR_ATTR_MESSAGE_INTEGRITY || attr->type == FZR_ATTR_MESSAGE_INTEGRITY_SHA256)
-      return false;
+  while (fzri_request_next(r, offset, attr))
     if (attr->type == FZR_ATTR_XOR_PEER_ADDRESS)
       return true;
-  }
   return false;
 }
 

@@ -116,7 +116,7 @@ static uint64_t with_peers(const fzri_request *r, uint64_t what)
   uint64_t words[sizeof peer / sizeof(uint64_t)];
   uint16_t offset = 0;
   unsigned left = PEERS_READ;
-  while (left && fzr_stun_next(&r->msg, &offset, &attr) && attr.type != FZR_ATTR_MESSAGE_INTEGRITY) {
+  while (left && fzri_request_next(r, &offset, &attr)) {
     if (attr.type == FZR_ATTR_CHANNEL_NUMBER && attr.len == 4)
       what = mix(what, fzri_get16(attr.value));
     if (attr.type != FZR_ATTR_XOR_PEER_ADDRESS || !fzr_stun_attr_addr(&r->msg, &attr, &peer))

@@ -67,6 +67,14 @@ struct fzri_request {
       dropped; /* why there is no answer; FZR_DROP_NONE: there is one, or there will be, or rightly not */
 };
 
+/* Moves on to the next attribute of |r|, as far as it is signed: what stands behind that means nothing (RFC 8489 sections 14.5 and 14.6).
+ * |offset| begins at 0. Returns whether there was one. */
+static inline bool fzri_request_next(const fzri_request *r, uint16_t *offset, fzr_stun_attr *attr)
+{
+  return fzr_stun_next(&r->msg, offset, attr) && attr->type != FZR_ATTR_MESSAGE_INTEGRITY &&
+         attr->type != FZR_ATTR_MESSAGE_INTEGRITY_SHA256;
+}
+
 /* |code|, once |r| has been told why. */
 static inline unsigned fzri_refuse(fzri_request *r, unsigned code, enum fzr_refusal why)
 {

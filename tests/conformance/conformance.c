@@ -14,7 +14,13 @@
 #define OK_256       "success relayed=203.0.113.1:P mapped=198.51.100.1:40001 lifetime=600 software mi256"
 #define ALLOCATED256 "nonce ; allocate sha256 transport=17 ; "
 #define ALICE        "user alice wonderland ; "
-#define REST_JOE     "rest 1892160000:joe ; "
+/* The same request again and again, with another peer each time that is not signed. */
+#define UNSIGNED(how, peer) "bind " how "chan=0x4000 peer=203.0.113.9:5 late=0x0012:" peer " ; "
+#define LATE(how)                                                                                            \
+  "nonce ; " UNSIGNED(how, "0001000101020301") UNSIGNED(how, "0001000101020302")                             \
+      UNSIGNED(how, "0001000101020303") UNSIGNED(how, "0001000101020304") UNSIGNED(how, "0001000101020305")  \
+          UNSIGNED(how, "0001000101020306")
+#define REST_JOE "rest 1892160000:joe ; "
 
 static const fzt_row rows[] = {
     /* ---- STUN: what is read at all ---- */
@@ -613,6 +619,8 @@ static const fzt_row rows[] = {
     {"policy: errors of a 5-tuple", "dual errors=10", "times 500 refresh anonymous ; refresh bad-nonce",
      "error 438 realm=firezone nonce mi"},
     {"policy: errors of a 5-tuple", "dual errors=10", "nonce ; times 6 refresh", "drop rate_limited"},
+    {"policy: errors of a 5-tuple", "dual errors=10", LATE(""), "drop rate_limited"},
+    {"policy: errors of a 5-tuple", "static errors=10", ALICE LATE("sha256 "), "drop rate_limited"},
     {"policy: errors of a 5-tuple", "dual errors=10", "nonce ; times 500 refresh ; allocate transport=17",
      OK_V4},
     {"policy: errors of a 5-tuple", "dual errors=10",
