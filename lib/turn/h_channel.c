@@ -69,8 +69,12 @@ static unsigned bind(fzr_engine *e, fzri_request *r, fzri_allocation *a, uint16_
   }
   *result = fzri_channel_bind(e, a, number, peer);
   const unsigned code = code_of(e, r, *result);
-  if (code && permit == FZRI_PERMIT_NEW)
-    fzri_permissions_undo(e, a, 1);
+  if (permit == FZRI_PERMIT_NEW) {
+    if (code)
+      fzri_permissions_undo(e, a, 1);
+    else
+      e->stats.permissions_installed++;
+  }
   if (!code && e->full && permit < FZRI_PERMIT_LIMIT)
     fzri_permission_renew(e, a, peer);
   return code;

@@ -78,6 +78,7 @@ static unsigned install(fzr_engine *e, fzri_request *r, fzri_allocation *a)
   }
   for (uint16_t offset = 0; next_peer(r, a, &offset, &peer);)
     fzri_permission_renew(e, a, &peer);
+  e->stats.permissions_installed += fresh;
   return 0;
 }
 

@@ -78,10 +78,8 @@ static void end(fzr_engine *e, uint32_t index)
 
 void fzri_permissions_undo(fzr_engine *e, fzri_allocation *a, uint32_t count)
 {
-  for (; count; count--) {
+  for (; count; count--)
     end(e, a->first_permission);
-    e->stats.permissions_installed--;
-  }
 }
 
 void fzri_permissions_end(fzr_engine *e, fzri_allocation *a, uint8_t families)
@@ -149,7 +147,6 @@ static enum fzri_permit_result add(fzr_engine *e, fzri_allocation *a, const fzr_
   a->permission_count++;
   enter_ages(e, index);
   e->stats.permissions++;
-  e->stats.permissions_installed++;
   return FZRI_PERMIT_NEW;
 }
 

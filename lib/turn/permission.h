@@ -77,7 +77,8 @@ enum fzri_permit_result {
   FZRI_PERMIT_NO_MEMORY = 4 /* 508 */
 };
 
-/* Makes sure that |a| has a permission for |peer|, which it may reach, and that this is not over. One that is there stays as it is. */
+/* Makes sure that |a| has a permission for |peer|, which it may reach, and that this is not over. One that is there stays as it is. Nothing is
+ * counted as installed yet: the caller does that, once it is sure to stay. */
 enum fzri_permit_result fzri_permission_install(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer);
 /* Lets it last for FZRI_PERMISSION_LASTS from now on. It is there. */
 void fzri_permission_renew(fzr_engine *e, const fzri_allocation *a, const fzr_addr *peer);

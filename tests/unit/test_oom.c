@@ -152,6 +152,53 @@ START_TEST(test_another_port)
 }
 END_TEST
 
+static fzt_relay watched;
+static uint64_t installed_most;
+
+/* Looks at what is counted while memory is asked for. */
+static void *watching_alloc(void *ctx, size_t size)
+{
+  fzr_stats stats;
+  if (!fzr_engine_stats(watched.engine, &stats) && stats.permissions_installed > installed_most)
+    installed_most = stats.permissions_installed;
+  return watched.mem.hooks.alloc(ctx, size);
+}
+
+/* A request for more permissions than there is memory for installs none, and none of them was counted at any time: a counter never goes
+ * back. */
+START_TEST(test_permissions_are_counted_when_they_stay)
+{
+  enum { BLOCK = 128 }; /* permissions that fit what is taken at once */
+  static uint8_t buffer[4096];
+  fzt_client_state c;
+  fzr_stun_builder b;
+  fzr_stats stats;
+  fzr_config config = fzt_config(&watched);
+  fzr_mem mem = watched.mem.hooks;
+  mem.alloc = watching_alloc;
+  config.mem = &mem;
+  fzt_relay_init(&watched, &config);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&watched, &c), 0);
+  int code = 508;
+  for (unsigned n = 1; code; n++) {
+    fzt_begin(&watched, &c, &b, buffer, sizeof buffer, FZR_STUN_CREATE_PERMISSION);
+    for (unsigned i = 0; i <= BLOCK; i++)
+      fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS,
+                        &(fzr_addr){{203, 0, 100, (uint8_t)i}, 0, 9, FZR_FAMILY_IPV4, 0});
+    watched.mem.fail_only = watched.mem.count + n;
+    code = fzt_finish(&watched, &c, &b, NULL);
+    ck_assert(code == 0 || code == 508);
+    ck_assert_int_eq(fzr_engine_stats(watched.engine, &stats), 0);
+    ck_assert_uint_eq(stats.permissions, code ? 0 : BLOCK + 1);
+    ck_assert_uint_eq(stats.permissions_installed, stats.permissions);
+    ck_assert_uint_le(installed_most, stats.permissions_installed);
+    ck_assert_uint_gt(n + (unsigned)code, 1); /* memory was asked for */
+  }
+  fzt_relay_free(&watched);
+}
+END_TEST
+
 START_TEST(test_static_users)
 {
   static const fzr_user users[] = {{"alice", "a"}, {"bob", "b"}, {"carol", "c"}};
@@ -187,6 +234,7 @@ int main(void)
   tcase_set_timeout(tc, 120);
   tcase_add_test(tc, test_every_allocation_fails_once);
   tcase_add_test(tc, test_another_port);
+  tcase_add_test(tc, test_permissions_are_counted_when_they_stay);
   tcase_add_test(tc, test_static_users);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
