@@ -449,6 +449,7 @@ static const struct {
     {{"--max-connections-without-allocation", "neither --tcp-listen-port nor --tls-listen-port is set"},
      no_streams},
     {{"--max-queue-per-connection", "neither --tcp-listen-port nor --tls-listen-port is set"}, no_streams},
+    {{"--proxy-protocol", "neither --tcp-listen-port nor --tls-listen-port is set"}, no_streams},
     {{"--tls-cert", "--tls-listen-port is not set"}, no_tls},
     {{"--tls-key", "--tls-listen-port is not set"}, no_tls},
     {{"--xdp-interface", "--xdp is off"}, no_xdp},

@@ -16,6 +16,7 @@
 
 #define OPTIONS_ERROR_MAX 512
 #define MAX_PEER_RULES    256
+#define MAX_PROXIES       64
 #define MAX_IDLE_OPTIONS  36
 #define USERNAME_MAX      508 /* bytes: a request can carry no more */
 #define SALT_MAX          497 /* likewise: what is left of that behind ten digits and a colon */
@@ -49,6 +50,8 @@ typedef struct options {
   uint16_t tcp_listen_port; /* 0: none */
   uint16_t tls_listen_port; /* likewise */
   const char *tls_cert, *tls_key;
+  fzr_peer_rule proxies[MAX_PROXIES]; /* networks whose connections begin with a PROXY header */
+  size_t proxy_count;
   const char *token;
   bool token_from_argument;
   const char *token_oddity; /* what looks wrong about it; NULL: nothing */

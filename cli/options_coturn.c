@@ -26,6 +26,7 @@ static const struct {
     {"tls-listening-port", "--tls-listen-port"},
     {"cert", "--tls-cert"},
     {"pkey", "--tls-key"},
+    {"tcp-proxy-port", "--proxy-protocol, which names the load balancers; the ports stay as they are"},
     {"userdb", "--users-file"},
     {"no-tcp", "no option: TCP is off without --tcp-listen-port"},
     {"no-tls", "no option: TLS is off without --tls-listen-port"},

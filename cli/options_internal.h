@@ -88,6 +88,9 @@ const char *option_set_relay_mode(options *o, const char *t);
 int options_check_auth(const options *o, char error[OPTIONS_ERROR_MAX]);
 int options_check_credentials(const options *o, bool has_ttl, char error[OPTIONS_ERROR_MAX]);
 
+/* options_streams.c */
+const char *option_set_proxies(options *o, const char *t);
+
 /* options_xdp.c */
 const char *option_set_xdp(options *o, const char *t);
 const char *option_set_xdp_route(options *o, const char *t);

@@ -414,6 +414,10 @@ const option_spec option_specs[] = {
      "changes"},
     {"tls-key", NULL, "TLS_KEY", "FILE", NULL, NULL, set_tls_key, GROUP_NETWORK, false,
      "PEM file with the certificate's key, without a passphrase; likewise"},
+    {"proxy-protocol", NULL, "PROXY_PROTOCOL", "CIDR[,CIDR...]", NULL, NULL, option_set_proxies,
+     GROUP_NETWORK, false,
+     "networks of load balancers: connections from there have to begin with a PROXY header of version 2, and "
+     "the address in it is the client's"},
     {"lowest-port", NULL, "LOWEST_PORT", "PORT", "49152", NULL, set_lowest_port, GROUP_NETWORK, false,
      "first port of the range for allocations"},
     {"highest-port", NULL, "HIGHEST_PORT", "PORT", "65535", NULL, set_highest_port, GROUP_NETWORK, false,

@@ -89,7 +89,9 @@ int worker_streams_new(const worker_streams_config *c, streams **out, char error
                                  .age = AGE * idle,
                                  .unread = idle / UNREAD,
                                  .strangers = strangers(c),
-                                 .end_fd = event_glue_end_fd(c->glue)};
+                                 .end_fd = event_glue_end_fd(c->glue),
+                                 .proxies = o->proxies,
+                                 .proxy_count = o->proxy_count};
   streams *s = streams_new(&config);
   if (!s) {
     snprintf(error, OPTIONS_ERROR_MAX, "out of memory");

@@ -82,6 +82,14 @@ static void log_room(const options *o, uint32_t max_channels, uint64_t memory)
            (unsigned long long)least * CHANNEL_BYTES / 1000000, (unsigned long long)memory / 1000000);
 }
 
+static void log_proxies(const options *o)
+{
+  char network[FZR_PEER_RULE_TEXT_MAX];
+  for (size_t i = 0; i < o->proxy_count; i++)
+    if (fzr_peer_rule_format(&o->proxies[i], network, sizeof network) > 0)
+      log_info("relay", "Connections from %s have to begin with a PROXY header", network);
+}
+
 static int start_all(workers *all, const options *o, const logins *first, const certificates *certificate,
                      const uint16_t own_ports[2], telemetry *t, char *error)
 {
@@ -145,6 +153,7 @@ workers *workers_start(const options *o, const logins *first, const certificates
     log_info("relay", "Listening for clients on TCP port %u", o->tcp_listen_port);
   if (o->tls_listen_port)
     log_info("relay", "Listening for clients of TLS on TCP port %u", o->tls_listen_port);
+  log_proxies(o);
   log_listening(all, o, &o->public_ip4, &o->bind_ip4);
   log_listening(all, o, &o->public_ip6, &o->bind_ip6);
   return all;

@@ -23,6 +23,8 @@ enum stream_end {
   STREAM_END_CROWD,          /* no allocation, and too many others without one have come after it */
   STREAM_END_AGE,            /* no allocation, for too long, whatever came */
   STREAM_END_UNREAD,         /* no allocation, and it does not take its answers */
+  STREAM_END_PROXY,          /* a balancer's: it does not begin with a PROXY header */
+  STREAM_END_PROXY_TIME,     /* likewise: the header did not come in time */
   STREAM_ENDS
 };
 
@@ -56,6 +58,8 @@ static inline const char *stream_end_name(unsigned end)
       [STREAM_END_CROWD] = "too_many_strangers",
       [STREAM_END_AGE] = "no_allocation",
       [STREAM_END_UNREAD] = "unread",
+      [STREAM_END_PROXY] = "proxy_header",
+      [STREAM_END_PROXY_TIME] = "proxy_header_timeout",
   };
   return end < STREAM_ENDS ? names[end] : "unknown";
 }

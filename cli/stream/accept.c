@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listeners. */
+#include "common/clock.h"
 #include "log/log.h"
 #include "stream/internal.h"
 
@@ -46,7 +47,10 @@ static void take_one(const stream_listener *l, int fd, const fzr_sockaddr *name,
   client.transport = server.transport = l->kind == STREAM_TLS ? FZR_TRANSPORT_TLS : FZR_TRANSPORT_TCP;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-  streams_take(l->owner, l->kind, fd, &client, &server);
+  if (stream_is_proxied(l->owner, &client))
+    stream_await(l->owner, l->kind, fd, &client, &server);
+  else
+    streams_take(l->owner, l->kind, fd, &client, &server, monotonic_now());
 }
 
 static void on_connection(evutil_socket_t listener, short what, void *ctx)

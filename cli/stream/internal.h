@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the adapter share: listeners (accept.c), connections (connection.c), and the adapter that has them (streams.c). */
+/* What the files of the adapter share: listeners (accept.c), what balancers say first (arrivals.c), connections (connection.c), and the adapter that has them (streams.c). */
 #ifndef STREAM_INTERNAL_H
 #define STREAM_INTERNAL_H
 
@@ -11,6 +11,8 @@
 #define STREAM_READ 65536u
 /* One for each family and kind. */
 #define STREAM_LISTENERS (2 * STREAM_KINDS)
+/* How long a TLS handshake may take, with a PROXY header before it; no longer than a connection may be idle. */
+#define STREAM_HANDSHAKE (10 * FZR_SECOND)
 
 typedef struct stream_connection stream_connection;
 
@@ -66,6 +68,9 @@ typedef struct stream_listener {
   enum stream_kind kind;
 } stream_listener;
 
+/* A connection whose PROXY header has not come: arrivals.c. */
+typedef struct stream_arrival stream_arrival;
+
 struct streams {
   streams_config config;
   stream_listener listeners[STREAM_LISTENERS];
@@ -78,6 +83,7 @@ struct streams {
   stream_list lists[STREAM_ORDERS];
   stream_connection *dirty;  /* to be written to */
   stream_connection *paused; /* not read, while their peers' sockets are full */
+  stream_arrival *arrivals;
   struct event *flush, *tick, *resume;
   net_tls_identity *identity; /* NULL: nobody comes by TLS */
   size_t cipher_from,
@@ -85,6 +91,7 @@ struct streams {
   fzr_time told_handshake; /* when the log was told that one failed; 0: never */
   fzr_time told_prefix;    /* when the log was told that a prefix is full; 0: never */
   fzr_time told_crowd;     /* likewise, of too many strangers */
+  fzr_time told_proxy; /* when the log was told that a balancer's connection has no PROXY header; 0: never */
   stream_stats stats[STREAM_KINDS];
   uint8_t in[STREAM_READ];
   uint8_t cipher[STREAM_READ];
@@ -92,8 +99,9 @@ struct streams {
 
 /* ---- streams.c ---- */
 
-/* Takes over |fd|, on which |client| has come. Closes it if that cannot be. */
-void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *client, const fzr_addr *server);
+/* Takes over |fd|, on which |client| came at |since|, from when on its handshake has time. Closes it if that cannot be. */
+void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *client, const fzr_addr *server,
+                  fzr_time since);
 /* Ends |c| and its allocation. It is gone then. Not from within a call into the driver. */
 void streams_end(stream_connection *c, enum stream_end why);
 /* |c| has something to write in this turn of the loop. */
@@ -116,6 +124,15 @@ bool stream_may_wait(stream_connection *c, size_t len, fzr_time now);
 void streams_thin_out(streams *s, fzr_time now);
 /* Ends strangers whose time is over. */
 void streams_end_old_strangers(streams *s, fzr_time now);
+/* ---- arrivals.c ---- */
+
+/* Whether connections from |addr| have to begin with a PROXY header. */
+bool stream_is_proxied(const streams *s, const fzr_addr *addr);
+/* Takes over |fd|, and gives it to streams_take once its PROXY header has come, with the addresses that are in it; |proxy| and |server| are its
+ * own. Closes it if the header is none, or does not come in time. */
+void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *proxy, const fzr_addr *server);
+/* Closes those that are waited for. */
+void stream_arrivals_free(streams *s);
 
 /* ---- secure.c ---- */
 

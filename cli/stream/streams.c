@@ -15,8 +15,6 @@
 #define TICK_MS   250u
 /* How often a connection is looked at within the time that it may be idle. */
 #define LOOKS 30u
-/* How long a TLS handshake may take; no longer than a connection may be idle. */
-#define HANDSHAKE (10 * FZR_SECOND)
 /* How often those that are paused are looked at. */
 #define RESUME_MS 5u
 /* Bytes for peers that may wait when they are read again. */
@@ -233,7 +231,8 @@ static stream_connection *new_connection(streams *s, enum stream_kind kind, int 
   return NULL;
 }
 
-void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *client, const fzr_addr *server)
+void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *client, const fzr_addr *server,
+                  fzr_time since)
 {
   stream_stats *stats = &s->stats[kind];
   enum stream_end why = STREAM_END_MEMORY;
@@ -253,7 +252,8 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
     stream_connection *c = new_connection(s, kind, fd, client, server);
     if (c) {
       const fzr_time now = monotonic_now();
-      c->heard = c->looked_at = now;
+      c->heard = since;
+      c->looked_at = now;
       stats->connections++;
       enter(s, c);
       stream_append(c, STREAM_BY_TIME);
@@ -339,7 +339,7 @@ static void look_at_idle(streams *s, fzr_time now)
     after = c->links[STREAM_BY_TIME].after;
     const bool shakes_hands = c->tls && !c->established;
     stream_look_at(c, now);
-    if (shakes_hands && now - c->heard >= HANDSHAKE) {
+    if (shakes_hands && now - c->heard >= STREAM_HANDSHAKE) {
       streams_end(c, STREAM_END_HANDSHAKE_TIME);
       continue;
     }
@@ -438,6 +438,7 @@ void streams_free(streams *s)
     after = c->links[STREAM_BY_TIME].after;
     streams_end(c, STREAM_END_CLIENT);
   }
+  stream_arrivals_free(s);
   for (size_t i = 0; i < s->listener_count; i++) {
     free_event(s->listeners[i].ready);
     free_event(s->listeners[i].again);

@@ -33,6 +33,9 @@ typedef struct streams_config {
   fzr_time unread;    /* or when it has taken nothing of its answers for so long */
   uint32_t strangers; /* how many there may be without allocation; at least 1 */
   int end_fd;         /* connections have descriptors below this */
+  /* The networks of those whose connections have to begin with a PROXY header of version 2; nobody else's may. Address and prefix alone count. */
+  const fzr_peer_rule *proxies;
+  size_t proxy_count;
 } streams_config;
 
 /* Makes an adapter that listens nowhere yet, and adds it to the driver. NULL without memory or descriptors. */

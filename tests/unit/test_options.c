@@ -32,6 +32,10 @@ static const struct {
     {"--tcp-listen-port", "TCP_LISTEN_PORT", {BAD_PORTS, "0"}, {"1", "443", "3478"}},
     {"--tls-cert", "TLS_CERT", {""}, {"/etc/cert.pem"}},
     {"--tls-key", "TLS_KEY", {""}, {"/etc/key.pem"}},
+    {"--proxy-protocol",
+     "PROXY_PROTOCOL",
+     {BAD_CIDR, "10.0.0.0/8,", ",10.0.0.0/8", "10.0.0.1:80", "10.0.0.0/8,x", "10.0.0.0/8 ,10.1.0.0/16"},
+     {"10.0.0.0/8", "192.0.2.1", "10.0.0.0/8,2001:db8::/32,192.0.2.1", "::/0"}},
     {"--max-connections-per-prefix",
      "MAX_CONNECTIONS_PER_PREFIX",
      {"", "-1", "x", "4294967295"},
@@ -293,6 +297,27 @@ START_TEST(test_lists)
   environment[0][1] = "10.0.0.0/8,nonsense,11.0.0.0/8";
   ck_assert_int_eq(READ(PUBLIC), -1);
   check_complaint("ALLOW_PEER", "nonsense");
+}
+END_TEST
+
+/* A list in one value, and several values. */
+START_TEST(test_proxies)
+{
+  static char many[1024];
+  for (unsigned i = 0; i < MAX_PROXIES; i++)
+    strcat(many, i ? ",10.0.0.1" : "10.0.0.1");
+  clear_env();
+  ck_assert_int_eq(READ(PUBLIC, "--proxy-protocol", "10.0.0.0/8,2001:db8::/32", "--proxy-protocol=192.0.2.1"),
+                   0);
+  ck_assert_uint_eq(o.proxy_count, 3);
+  ck_assert_uint_eq(o.proxies[0].prefix, 8);
+  ck_assert_uint_eq(o.proxies[1].net.family, FZR_FAMILY_IPV6);
+  ck_assert_uint_eq(o.proxies[1].prefix, 32);
+  ck_assert_uint_eq(o.proxies[2].prefix, 32);
+  ck_assert_int_eq(READ(PUBLIC, "--proxy-protocol", many), 0);
+  ck_assert_uint_eq(o.proxy_count, MAX_PROXIES);
+  ck_assert_int_eq(READ(PUBLIC, "--proxy-protocol", many, "--proxy-protocol", "10.0.0.2"), -1);
+  check_complaint("--proxy-protocol", "at most 64 networks");
 }
 END_TEST
 
@@ -583,6 +608,7 @@ int main(void)
   tcase_add_test(tc, test_defaults);
   tcase_add_test(tc, test_flag_beats_variable);
   tcase_add_test(tc, test_lists);
+  tcase_add_test(tc, test_proxies);
   tcase_add_test(tc, test_what_does_not_go_together);
   tcase_add_test(tc, test_alternate_servers);
   tcase_add_test(tc, test_tokens);

@@ -50,6 +50,8 @@ START_TEST(test_options_without_effect)
   check_idle("--xdp-interface", "--xdp is off");
   ck_assert_int_eq(READ(PUBLIC, "--tls-cert", "c"), 0);
   check_idle("--tls-cert", "--tls-listen-port is not set");
+  ck_assert_int_eq(READ(PUBLIC, "--proxy-protocol", "10.0.0.0/8"), 0);
+  check_idle("--proxy-protocol", "neither --tcp-listen-port nor --tls-listen-port is set");
   ck_assert_int_eq(READ(PUBLIC, "--max-queue-per-connection", "4096"), 0);
   check_idle("--max-queue-per-connection", "neither --tcp-listen-port nor --tls-listen-port is set");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of connections: what is not seen from outside, or hardly. */
+/* The table of connections, and those whose PROXY header has not come: what is not seen from outside, or hardly. */
 #include "stream/streams.h"
 
 #include "common/clock.h"
+#include "proxy_header.h"
 #include "relay.h"
 #include "stream/internal.h"
 
@@ -74,7 +75,7 @@ static int connect_to(const char *client, const char *server)
   fzr_addr from = fzt_addr(client), to = fzt_addr(server);
   from.transport = to.transport = FZR_TRANSPORT_TCP;
   ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-  streams_take(s, STREAM_TCP, fds[0], &from, &to);
+  streams_take(s, STREAM_TCP, fds[0], &from, &to, monotonic_now());
   return fds[1];
 }
 
@@ -217,6 +218,178 @@ START_TEST(test_age)
 }
 END_TEST
 
+/* ---- behind a load balancer ---- */
+
+#define BALANCER "10.0.0.1:700"
+#define OWN      "192.0.2.1:3478"
+
+static fzt_proxy_header header;
+
+/* The balancer's end of a connection whose header is to come. */
+static int await(void)
+{
+  int fds[2];
+  fzr_addr from = fzt_addr(BALANCER), to = fzt_addr(OWN);
+  from.transport = to.transport = FZR_TRANSPORT_TCP;
+  ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+  stream_await(s, STREAM_TCP, fds[0], &from, &to);
+  return fds[1];
+}
+
+static void put(int fd, const void *data, size_t len)
+{
+  ck_assert_int_eq(send(fd, data, len, 0), (ssize_t)len);
+  event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void make_header(const char *client, const char *server)
+{
+  const fzr_addr from = fzt_addr(client), to = fzt_addr(server);
+  fzt_proxy_tcp(&header, &from, &to);
+}
+
+/* The only connection is between the two. */
+static void check_connection(const char *client, const char *server)
+{
+  fzr_addr from = fzt_addr(client), to = fzt_addr(server);
+  from.transport = to.transport = FZR_TRANSPORT_TCP;
+  ck_assert_uint_eq(s->count, 1);
+  ck_assert_ptr_null(s->arrivals);
+  ck_assert(fzr_addr_equal(&s->lists[STREAM_BY_TIME].first->client, &from));
+  ck_assert(fzr_addr_equal(&s->lists[STREAM_BY_TIME].first->server, &to));
+}
+
+/* Cut at every place, with a message behind it that is none of its bytes. */
+START_TEST(test_header_in_pieces)
+{
+  static const uint8_t junk[4] = {0xff};
+  make_header("198.51.100.1:1000", "203.0.113.1:443");
+  fzt_proxy_tlv(&header, 4, "padding", 7);
+  for (size_t at = 1; at <= header.len; at++) {
+    const int fd = await();
+    put(fd, header.data, at);
+    if (at < header.len) {
+      ck_assert(is_open(fd) && s->arrivals && s->count == 0);
+      put(fd, header.data + at, header.len - at);
+    }
+    check_connection("198.51.100.1:1000", "203.0.113.1:443");
+    ck_assert(is_open(fd));
+    put(fd, junk, sizeof junk); /* it is read as a message, and is none */
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    ck_assert(!is_open(fd) && s->count == 0);
+    close(fd);
+  }
+  ck_assert_uint_eq(ended(STREAM_END_NO_MESSAGE), header.len);
+}
+END_TEST
+
+START_TEST(test_own_addresses)
+{
+  const int fd = await();
+  fzt_proxy_begin(&header, 0, 0);
+  put(fd, header.data, header.len);
+  check_connection(BALANCER, OWN);
+  close(fd);
+}
+END_TEST
+
+/* What is no header ends it, and so does a balancer that only looks whether the port is open. */
+START_TEST(test_no_header)
+{
+  int fd = await();
+  put(fd, "PROXY TCP4 1.2.3.4 1.2.3.5 1 2\r\n", 33);
+  ck_assert(!is_open(fd) && !s->arrivals);
+  close(fd);
+  ck_assert_uint_eq(ended(STREAM_END_PROXY), 1);
+  ck_assert_uint_ne(s->told_proxy, 0);
+  s->told_proxy = 0;
+  fd = await();
+  close(fd);
+  event_base_loop(base, EVLOOP_NONBLOCK);
+  ck_assert_ptr_null(s->arrivals);
+  ck_assert_uint_eq(ended(STREAM_END_CLIENT), 1);
+  ck_assert_uint_eq(s->told_proxy, 0);
+  ck_assert_uint_eq(s->count, 0);
+}
+END_TEST
+
+/* Those that wait in any order; streams_free closes the last. */
+START_TEST(test_several)
+{
+  int fds[4];
+  for (unsigned i = 0; i < 4; i++)
+    fds[i] = await();
+  s->config.end_fd = 0;
+  const int late = await();
+  ck_assert(!is_open(late));
+  ck_assert_uint_eq(ended(STREAM_END_DESCRIPTORS), 1);
+  s->config.end_fd = 1000;
+  make_header("198.51.100.1:1000", "203.0.113.1:443");
+  static const unsigned order[] = {1, 3, 0};
+  for (unsigned i = 0; i < 3; i++) {
+    header.data[25]++; /* another port */
+    put(fds[order[i]], header.data, header.len);
+    ck_assert_uint_eq(s->count, i + 1);
+  }
+  ck_assert_ptr_nonnull(s->arrivals);
+  for (unsigned i = 0; i < 4; i++)
+    ck_assert(is_open(fds[i]));
+  streams_free(s);
+  s = NULL;
+  for (unsigned i = 0; i < 4; i++) {
+    ck_assert(!is_open(fds[i]));
+    close(fds[i]);
+  }
+  close(late);
+}
+END_TEST
+
+/* The same client's address once more: as if it came without a balancer. */
+START_TEST(test_same_client_twice)
+{
+  make_header("198.51.100.1:1000", "203.0.113.1:443");
+  const int former = await();
+  put(former, header.data, header.len);
+  const int now = await();
+  put(now, header.data, header.len);
+  ck_assert(!is_open(former) && is_open(now));
+  check_connection("198.51.100.1:1000", "203.0.113.1:443");
+  header.data[20] = 192; /* to another address of the balancer's: another 5-tuple */
+  const int other = await();
+  put(other, header.data, header.len);
+  ck_assert(is_open(now) && is_open(other));
+  ck_assert_uint_eq(s->count, 2);
+  close(former);
+  close(now);
+  close(other);
+}
+END_TEST
+
+/* Bytes that trickle in do not prolong it; and what has passed is taken off the handshake's time. */
+START_TEST(test_late_header)
+{
+  config.idle = 100 * FZR_MILLISECOND;
+  begin();
+  make_header("198.51.100.1:1000", "203.0.113.1:443");
+  const int in_time = await(), silent = await(), slow = await();
+  const fzr_time begin = monotonic_now();
+  put(in_time, header.data, header.len);
+  ck_assert_uint_le(s->lists[STREAM_BY_TIME].first->heard, begin);
+  size_t sent = 0;
+  while (s->arrivals) {
+    if (sent < header.len - 1 && send(slow, header.data + sent, 1, MSG_NOSIGNAL) == 1)
+      sent++;
+    event_base_loop(base, EVLOOP_ONCE);
+  }
+  ck_assert_uint_ge(monotonic_now() - begin, 90 * FZR_MILLISECOND);
+  ck_assert_uint_eq(ended(STREAM_END_PROXY_TIME), 2);
+  ck_assert(!is_open(silent) && !is_open(slow));
+  close(in_time);
+  close(silent);
+  close(slow);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("streams");
@@ -227,6 +400,12 @@ int main(void)
   tcase_add_test(tc, test_unread);
   tcase_add_test(tc, test_unread_for_long);
   tcase_add_test(tc, test_age);
+  tcase_add_test(tc, test_header_in_pieces);
+  tcase_add_test(tc, test_own_addresses);
+  tcase_add_test(tc, test_no_header);
+  tcase_add_test(tc, test_several);
+  tcase_add_test(tc, test_same_client_twice);
+  tcase_add_test(tc, test_late_header);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

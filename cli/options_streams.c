@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "options_internal.h"
+
+#include <string.h>
+
+/* One network, the |len| bytes at |text|, more. */
+static const char *add_proxy(options *o, const char *text, size_t len)
+{
+  char one[FZR_PEER_RULE_TEXT_MAX];
+  fzr_peer_rule rule = {0};
+  if (len < sizeof one)
+    memcpy(one, text, len);
+  one[len < sizeof one ? len : 0] = 0;
+  if (fzr_peer_rule_parse(one, true, &rule) || rule.net.port)
+    return "networks such as 10.0.0.0/8 or 2001:db8::/32, with no bits set behind the prefix, separated by "
+           "commas";
+  if (o->proxy_count == MAX_PROXIES)
+    return "at most 64 networks";
+  o->proxies[o->proxy_count++] = rule;
+  return NULL;
+}
+
+const char *option_set_proxies(options *o, const char *t)
+{
+  const char *expected;
+  for (;;) {
+    const size_t len = strcspn(t, ",");
+    expected = add_proxy(o, t, len);
+    if (expected || !t[len])
+      return expected;
+    t += len + 1;
+  }
+}
