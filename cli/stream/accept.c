@@ -16,9 +16,6 @@
 /* How long nobody is taken when there is no descriptor. */
 #define REST_US 100000
 
-/* So much may lie in the kernel that was not sent yet. What is more waits in the queue, out of which the oldest can be dropped. */
-#define UNSENT 65536
-
 static void listen_again(evutil_socket_t fd, short what, void *ctx)
 {
   const stream_listener *l = ctx;
@@ -35,7 +32,7 @@ static bool is_of_one(int error)
 
 static void take_one(const stream_listener *l, int fd, const fzr_sockaddr *name, socklen_t len)
 {
-  const int on = 1, unsent = UNSENT;
+  const int on = 1, unsent = STREAM_UNSENT;
   fzr_sockaddr own;
   socklen_t own_len = sizeof own;
   fzr_addr client, server;

@@ -4,12 +4,16 @@
 #include "stream/internal.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* Packets that are handed to the driver at once. */
 #define BATCH 64u
 /* Bytes for peers that may wait while more is read of who sends them. */
 #define UDP_QUEUE_HIGH 65536u
+/* What is written at once to a client that takes less than comes. */
+#define LATE 4096
 
 static uint64_t udp_queued(const streams *s)
 {
@@ -73,13 +77,14 @@ void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
   s->config.settled(s->config.settled_ctx);
 }
 
-/* Returns how many bytes, or NET_TLS_WANT_WRITE or NET_TLS_FAILED. */
-static ssize_t write_plain(const stream_connection *c)
+/* Writes |most| bytes at most. Returns how many bytes, or NET_TLS_WANT_WRITE or NET_TLS_FAILED. */
+static ssize_t write_plain(const stream_connection *c, size_t most)
 {
   const stream_queue *q = &c->queue;
+  const size_t waits = stream_queue_len(q), len = waits < most ? waits : most;
   ssize_t n;
   do
-    n = send(c->fd, q->data + q->from, stream_queue_len(q), MSG_NOSIGNAL);
+    n = send(c->fd, q->data + q->from, len, MSG_NOSIGNAL);
   while (n < 0 && errno == EINTR);
   if (n >= 0)
     return n;
@@ -93,16 +98,30 @@ bool stream_block(stream_connection *c)
   return c->blocked;
 }
 
+/* Whether the kernel has enough that it has not sent. It looks by itself only where a segment begins, of which a large one takes 64 KiB. */
+static bool has_enough(stream_connection *c, int enough)
+{
+  int unsent = 0;
+  c->unlooked = 0;
+  return ioctl(c->fd, SIOCOUTQNSD, &unsent) == 0 && unsent >= enough;
+}
+
 bool stream_write(stream_connection *c)
 {
+  /* A client that is slow gets little at once, so that what is then too old has not gone into the kernel yet. */
+  const bool late = stream_queue_is_late(&c->queue, monotonic_now());
   while (!c->blocked && stream_queue_len(&c->queue)) {
-    const ssize_t n = c->tls ? stream_write_secure(c) : write_plain(c);
+    const size_t most = late ? LATE : SIZE_MAX;
+    const ssize_t n = c->tls ? stream_write_secure(c, most) : write_plain(c, most);
     if (n == NET_TLS_FAILED)
       return false;
     if (n < 0)
       return stream_block(c);
     c->owner->stats[c->kind].queued_bytes -= (uint64_t)n;
     stream_queue_sent(&c->queue, (size_t)n);
+    c->unlooked += (uint32_t)n;
+    if ((late || c->unlooked >= STREAM_UNSENT) && has_enough(c, late ? LATE : STREAM_UNSENT))
+      return stream_block(c);
   }
   return true;
 }

@@ -9,6 +9,8 @@
 
 /* Bytes that are read at once: one batch for the engine. */
 #define STREAM_READ 65536u
+/* So much may lie in the kernel that was not sent yet, and a little more. What waits in the queue can still be dropped. */
+#define STREAM_UNSENT 8192
 /* One for each family and kind. */
 #define STREAM_LISTENERS (2 * STREAM_KINDS)
 /* How long a TLS handshake may take, with a PROXY header before it; no longer than a connection may be idle. */
@@ -52,6 +54,7 @@ struct stream_connection {
   fzr_time looked_at; /* when it was put into by_time */
   fzr_time heard;     /* when its last message came */
   fzr_time stranger_since;
+  uint32_t unlooked;   /* bytes written since somebody looked how many of them the kernel has sent */
   fzr_time blocked_at; /* while it is blocked: since when */
   struct event *readable, *writable;
   fzr_stream *framing;
@@ -142,8 +145,8 @@ bool stream_secure(stream_connection *c);
 bool stream_read_secure(stream_connection *c, enum stream_end *why);
 /* Goes on with a handshake that had to wait for the socket. Returns likewise. */
 bool stream_go_on_secure(stream_connection *c, enum stream_end *why);
-/* Writes some of what waits, in one record. Returns how many bytes, or as net_tls_write. */
-ssize_t stream_write_secure(stream_connection *c);
+/* Writes some of what waits, |most| bytes at most, in one record. Returns how many bytes, or as net_tls_write. */
+ssize_t stream_write_secure(stream_connection *c, size_t most);
 
 /* ---- connection.c ---- */
 

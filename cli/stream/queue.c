@@ -8,6 +8,8 @@
 
 /* What most turns of the loop have for a client fits. */
 #define ROOM_MIN 16384u
+/* Answers that are looked at in search of something else. */
+#define ANSWERS 32u
 
 /* What the message at |data| takes, padding included: all that is in the queue is whole and well-formed. */
 static size_t message_at(const uint8_t *data)
@@ -17,16 +19,76 @@ static size_t message_at(const uint8_t *data)
   return len + fzr_stream_padding(len);
 }
 
-/* Takes out the oldest message of which nothing has gone out. Returns 0 if there is none. */
-static int drop_oldest(stream_queue *q)
+/* To a request: STUN's class has the upper bit (RFC 8489 section 5). */
+static bool is_answer(const uint8_t *data)
 {
-  uint8_t *begun = q->data + q->from;
-  if (q->from + q->begun == q->to)
-    return 0;
-  const size_t len = message_at(begun + q->begun);
-  memmove(begun + len, begun, q->begun);
+  return (data[0] & 0xc1) == 0x01;
+}
+
+/* Where the oldest message is of which nothing has gone out, and which is no answer; or |to|. Whoever asks much and reads nothing has many answers
+ * here: not all of them are looked at. */
+static size_t find_oldest(const stream_queue *q)
+{
+  size_t at = q->from + q->begun;
+  unsigned answers = 0;
+  while (at < q->to && is_answer(q->data + at)) {
+    if (++answers == ANSWERS)
+      return q->to;
+    at += message_at(q->data + at);
+  }
+  return at;
+}
+
+/* Takes out the message at |at|. */
+static void drop(stream_queue *q, size_t at)
+{
+  const size_t len = message_at(q->data + at);
+  memmove(q->data + q->from + len, q->data + q->from, at - q->from);
   q->from += len;
-  return 1;
+}
+
+/* Takes out the oldest. Returns false if there is none. */
+static bool drop_oldest(stream_queue *q)
+{
+  size_t at = find_oldest(q);
+  if (at == q->to)
+    at = q->from + q->begun;
+  if (at == q->to)
+    return false;
+  drop(q, at);
+  return true;
+}
+
+/* Takes out what is too old. Returns how many. */
+static uint64_t drop_aged(stream_queue *q, fzr_time now)
+{
+  uint64_t dropped = 0;
+  uint32_t over = 0;
+  while (over < q->marked && now - q->marks[over].time >= STREAM_QUEUE_AGE)
+    over++;
+  const uint64_t before = over < q->marked ? q->marks[over].position : q->end;
+  for (size_t at; over && (at = find_oldest(q)) < q->to && q->end - (q->to - at) < before; dropped++)
+    drop(q, at);
+  q->marked -= over;
+  memmove(q->marks, q->marks + over, q->marked * sizeof *q->marks);
+  return dropped;
+}
+
+/* A new grain of time may have begun. */
+static void mark(stream_queue *q, fzr_time now)
+{
+  if (!q->marked ||
+      (q->marked < STREAM_QUEUE_MARKS && now - q->marks[q->marked - 1].time >= STREAM_QUEUE_GRAIN))
+    q->marks[q->marked++] = (stream_mark){now, q->end};
+}
+
+bool stream_queue_is_late(const stream_queue *q, fzr_time now)
+{
+  const uint64_t first = q->end - stream_queue_len(q);
+  uint32_t i = q->marked;
+  while (i && q->marks[i - 1].position > first)
+    i--;
+  return i && stream_queue_len(q) && now - q->marks[i - 1].time >= 2 * STREAM_QUEUE_GRAIN;
 }
 
 /* Makes room for |len| bytes behind what waits. The buffer is twice as large as what may wait, so that all is moved to its beginning once for each
@@ -58,9 +120,10 @@ static int reserve(stream_queue *q, size_t len, size_t limit)
   return 0;
 }
 
-uint64_t stream_queue_put(stream_queue *q, const struct iovec *parts, size_t count, size_t limit)
+uint64_t stream_queue_put(stream_queue *q, const struct iovec *parts, size_t count, size_t limit,
+                          fzr_time now)
 {
-  uint64_t dropped = 0;
+  uint64_t dropped = drop_aged(q, now);
   size_t len = 0;
   for (size_t i = 0; i < count; i++)
     len += parts[i].iov_len;
@@ -69,6 +132,7 @@ uint64_t stream_queue_put(stream_queue *q, const struct iovec *parts, size_t cou
     dropped++;
   if (reserve(q, len + padding, limit))
     return dropped + 1;
+  mark(q, now);
   for (size_t i = 0; i < count; i++) {
     if (parts[i].iov_len)
       memcpy(q->data + q->to, parts[i].iov_base, parts[i].iov_len);
@@ -76,6 +140,7 @@ uint64_t stream_queue_put(stream_queue *q, const struct iovec *parts, size_t cou
   }
   memset(q->data + q->to, 0, padding);
   q->to += padding;
+  q->end += len + padding;
   return dropped;
 }
 

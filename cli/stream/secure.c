@@ -114,10 +114,11 @@ bool stream_read_secure(stream_connection *c, enum stream_end *why)
   return goes_on;
 }
 
-ssize_t stream_write_secure(stream_connection *c)
+ssize_t stream_write_secure(stream_connection *c, size_t most)
 {
   stream_queue *q = &c->queue;
-  const size_t waits = stream_queue_len(q), len = waits < RECORD ? waits : RECORD;
+  const size_t waits = stream_queue_len(q), cap = most < RECORD ? most : RECORD,
+               len = waits < cap ? waits : cap;
   const ssize_t n = net_tls_write(c->tls, q->data + q->from, len);
   /* The record is made: it has to go out as it is. */
   if (n == NET_TLS_WANT_WRITE)

@@ -149,7 +149,7 @@ static void put(stream_connection *c, const struct iovec *parts, size_t count, f
     stats->dropped++;
     return;
   }
-  stats->dropped += stream_queue_put(&c->queue, parts, count, c->owner->config.queue_bytes);
+  stats->dropped += stream_queue_put(&c->queue, parts, count, c->owner->config.queue_bytes, now);
   stats->queued_bytes += stream_queue_len(&c->queue) - before;
   streams_dirty(c);
 }

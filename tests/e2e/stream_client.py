@@ -96,6 +96,40 @@ class StreamClient(Client):
         return self.socket.message(end)
 
 
+def narrow(address):
+    """A connection with small segments and a small window, so that what its client does not read lies with the relay."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1448)
+    connection.settimeout(20)
+    connection.connect(address)
+    return connection
+
+
+def check_age(test, connect, rate=50000, seconds=6.0):
+    """A client that takes a quarter of what is sent to it, |rate| bytes a second, gets it while it is new, and whole."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, connect() as client:
+        sender.bind(("127.0.0.1", 0))
+        client.allocate()
+        channel = client.bind(sender.getsockname())
+        begin = time.monotonic()
+        sent = got = 0
+        ages = []
+        while (now := time.monotonic()) < begin + seconds:
+            while sent < (now - begin) * rate * 4:
+                sender.sendto(struct.pack(">d", now) * 125, client.relayed[4])
+                sent += 1000
+            # Reads no more than it is due: what is due later stays with the relay.
+            while got < (now - begin) * rate and (data := client.receive(0.005)):
+                test.assertEqual(data, (channel, data[1][:8] * 125))
+                ages.append(time.monotonic() - struct.unpack(">d", data[1][:8])[0])
+                got += 1000
+            time.sleep(0.002)
+        test.assertGreater(len(ages), rate * seconds / 1000 * 0.6)
+        print("oldest: %.2f s of %d" % (max(ages), len(ages)), flush=True)
+        test.assertLess(max(ages), 2.2)
+
+
 def check_pion(test, program, transport):
     """pion's client, ten of them, over |transport|, tcp or tls."""
     user, password = test.relay.credentials(salt="pion")

@@ -17,7 +17,7 @@ import unittest
 import stun
 from firezone_client import Client
 from harness import DEADLINE, EchoPeers, Relay, binding_request, main, wait_for
-from stream_client import Framed, StreamClient, check_coturn, check_pion, free_port, padded
+from stream_client import Framed, StreamClient, check_age, check_coturn, check_pion, free_port, narrow, padded
 from watch import Metrics, endpoint
 
 BINARY, PION = sys.argv[1:3]
@@ -261,6 +261,11 @@ class Slow(Streams):
             dropped = self.scrape().get("relay_stream_dropped_messages_total", transport="tcp")
             self.assertEqual(dropped, self.scrape().get("relay_dropped_packets_total", reason="send_queue_full"))
             self.assertEqual(len(got) + dropped, last)
+
+
+class Age(Streams):
+    def test_age(self):
+        check_age(self, lambda: self.client(connection=narrow(("127.0.0.1", self.port))))
 
 
 class Taken(unittest.TestCase):

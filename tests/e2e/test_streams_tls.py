@@ -17,7 +17,7 @@ import unittest
 import stun
 from authority import Authority, context
 from harness import DEADLINE, EchoPeers, Relay, binding_request, main, wait_for
-from stream_client import Framed, StreamClient, check_coturn, check_pion, free_port
+from stream_client import Framed, StreamClient, check_age, check_coturn, check_pion, free_port, narrow
 from watch import Metrics, endpoint
 
 BINARY, PION = sys.argv[1:3]
@@ -53,8 +53,8 @@ class Tls(unittest.TestCase):
         self.addCleanup(wrapped.close)
         return wrapped
 
-    def client(self, wrap=context().wrap_socket):
-        client = StreamClient(("127.0.0.1", self.port), *self.relay.credentials(), wrap=wrap)
+    def client(self, wrap=context().wrap_socket, **more):
+        client = StreamClient(("127.0.0.1", self.port), *self.relay.credentials(), wrap=wrap, **more)
         self.addCleanup(client.close)
         return client
 
@@ -143,6 +143,11 @@ class Sessions(Tls):
                 got.append(int(data[:8]))
             self.assertEqual(got, sorted(set(got)))
             self.assertEqual(got[-50:], list(range(last - 49, last + 1)))
+
+
+class Age(Tls):
+    def test_age(self):
+        check_age(self, lambda: self.client(connection=narrow(("127.0.0.1", self.port))))
 
 
 class Rsa(Tls):

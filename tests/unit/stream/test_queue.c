@@ -8,10 +8,12 @@
 #include "firezone_relay/stream.h"
 
 static stream_queue queue;
+static fzr_time now;
 
 static void set_up(void)
 {
   queue = (stream_queue){0};
+  now = 1000 * FZR_SECOND;
 }
 
 static void tear_down(void)
@@ -27,7 +29,7 @@ static uint64_t put(uint32_t number, uint16_t len, size_t limit)
   memset(payload, (int)(number & 0xff), sizeof payload);
   memcpy(payload, &number, 4);
   const struct iovec parts[] = {{header, 4}, {payload, 4}, {payload + 4, len - 4u}};
-  return stream_queue_put(&queue, parts, 3, limit);
+  return stream_queue_put(&queue, parts, 3, limit, now);
 }
 
 static uint32_t number_at(const uint8_t *message)
@@ -43,7 +45,7 @@ START_TEST(test_order_and_padding)
   ck_assert_uint_eq(put(2, 8, 1000), 0);
   static const uint8_t stun[20] = {0x01, 0x01, 0, 0, 0x21, 0x12, 0xa4, 0x42};
   const struct iovec part = {(void *)(uintptr_t)stun, sizeof stun};
-  ck_assert_uint_eq(stream_queue_put(&queue, &part, 1, 1000), 0);
+  ck_assert_uint_eq(stream_queue_put(&queue, &part, 1, 1000, now), 0);
   ck_assert_uint_eq(stream_queue_len(&queue), 12 + 12 + 20);
   const uint8_t *at = queue.data + queue.from;
   ck_assert_uint_eq(number_at(at), 1);
@@ -99,6 +101,91 @@ START_TEST(test_larger_than_the_bound)
 }
 END_TEST
 
+static uint64_t put_answer(void)
+{
+  static const uint8_t stun[20] = {0x01, 0x04, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  const struct iovec part = {(void *)(uintptr_t)stun, sizeof stun};
+  return stream_queue_put(&queue, &part, 1, 100000, now);
+}
+
+/* Nothing waits for more than a second when there is something newer, whether it came all at once or little by little. */
+START_TEST(test_age)
+{
+  const unsigned each = _i ? 1 : 20; /* ms between one and the next */
+  uint64_t dropped = 0;
+  for (uint32_t i = 0; i < 5000 / each; i++) {
+    dropped += put(i, 96, 1000000);
+    const uint32_t first = number_at(queue.data + queue.from);
+    ck_assert_uint_eq(first, dropped);
+    ck_assert_uint_le((i - first) * each, 1000);
+    ck_assert(i * each < 900 || (i - first) * each >= 850);
+    now += each * FZR_SECOND / 1000;
+  }
+  now += FZR_SECOND;
+  const size_t waits = stream_queue_len(&queue) / 100;
+  ck_assert_uint_eq(put(77, 96, 1000000), waits);
+  ck_assert_uint_eq(stream_queue_len(&queue), 100);
+  ck_assert_uint_eq(number_at(queue.data + queue.from), 77);
+}
+END_TEST
+
+/* Nor is there anything to drop for if nothing is newer; and what has begun stays, however old. */
+START_TEST(test_age_of_what_has_begun)
+{
+  for (uint32_t i = 0; i < 10; i++)
+    put(i, 96, 1000000);
+  stream_queue_sent(&queue, 130);
+  now += 5 * FZR_SECOND;
+  ck_assert_uint_eq(stream_queue_len(&queue), 870);
+  ck_assert_uint_eq(put(10, 96, 1000000), 8);
+  ck_assert_uint_eq(stream_queue_len(&queue), 70 + 100);
+  ck_assert_uint_eq(number_at(queue.data + queue.from + 70), 10);
+}
+END_TEST
+
+/* Answers are not dropped for their age, nor for want of room while there is something else; and stay in order. */
+START_TEST(test_answers_are_spared)
+{
+  put_answer();
+  put(1, 96, 1000000);
+  put_answer();
+  put(2, 96, 1000000);
+  now += 2 * FZR_SECOND;
+  ck_assert_uint_eq(put(3, 96, 1000000), 2);
+  ck_assert_uint_eq(stream_queue_len(&queue), 20 + 20 + 100);
+  ck_assert_uint_eq(queue.data[queue.from], 1);
+  ck_assert_uint_eq(queue.data[queue.from + 20], 1);
+  ck_assert_uint_eq(number_at(queue.data + queue.from + 40), 3);
+  ck_assert_uint_eq(put(4, 96, 240), 0);
+  ck_assert_uint_eq(put(5, 96, 240), 1);
+  ck_assert_uint_eq(queue.data[queue.from + 20], 1);
+  ck_assert_uint_eq(number_at(queue.data + queue.from + 40), 4);
+  /* Who asks all the time gets no more room by that. */
+  uint64_t dropped = 0;
+  for (unsigned i = 0; i < 10000; i++)
+    dropped += put_answer();
+  ck_assert_uint_gt(dropped, 4900);
+  ck_assert_uint_le(stream_queue_len(&queue), 100000);
+}
+END_TEST
+
+START_TEST(test_late)
+{
+  put(1, 96, 1000000);
+  ck_assert(!stream_queue_is_late(&queue, now));
+  now += FZR_SECOND / 5;
+  ck_assert(!stream_queue_is_late(&queue, now));
+  put(2, 96, 1000000);
+  now += FZR_SECOND / 10;
+  ck_assert(stream_queue_is_late(&queue, now));
+  stream_queue_sent(&queue, 100);
+  ck_assert(!stream_queue_is_late(&queue, now));
+  stream_queue_sent(&queue, 100);
+  now += FZR_SECOND;
+  ck_assert(!stream_queue_is_late(&queue, now));
+}
+END_TEST
+
 /* Any mixture, against what a client would read: whole messages with rising numbers; and what is missing was counted. */
 START_TEST(test_random)
 {
@@ -110,6 +197,8 @@ START_TEST(test_random)
     uint32_t number = 0, next = 0;
     size_t end = 0;
     while (number < 1000) {
+      if (round & 1)
+        now += fzt_below(&prng, FZR_SECOND / 20);
       if (fzt_below(&prng, 3)) {
         dropped += put(number++, (uint16_t)(8 + fzt_below(&prng, 1400)), limit);
         /* One that has begun cannot go. */
@@ -153,6 +242,10 @@ int main(void)
   tcase_add_test(tc, test_oldest_goes);
   tcase_add_test(tc, test_begun_stays);
   tcase_add_test(tc, test_larger_than_the_bound);
+  tcase_add_loop_test(tc, test_age, 0, 2);
+  tcase_add_test(tc, test_age_of_what_has_begun);
+  tcase_add_test(tc, test_answers_are_spared);
+  tcase_add_test(tc, test_late);
   tcase_add_test(tc, test_random);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
