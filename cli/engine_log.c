@@ -41,6 +41,8 @@ static const char *message_of(const fzr_log_record *r)
     return "Deleted permission";
   case FZR_LOG_INDICATION_DROPPED:
     return "Dropped indications";
+  case FZR_LOG_LOGIN_FAILED:
+    return "A client could not log in";
   case FZR_LOG_PEER_REFUSED:
     return "Refused peer";
   case FZR_LOG_PORT_UNAVAILABLE:
@@ -349,7 +351,7 @@ static void add_reason(writing *w, const fzr_log_record *r)
   } else if (r->peer && r->peer_reason) {
     explain_refusal(r, w->why, sizeof w->why);
     add_text(w, "reason", w->why);
-  } else if (r->event == FZR_LOG_REQUEST) {
+  } else if (r->event == FZR_LOG_REQUEST || r->event == FZR_LOG_LOGIN_FAILED) {
     const char *refusal = refusal_of(r, w->why, sizeof w->why);
     if (refusal)
       add_text(w, "reason", refusal);
@@ -364,6 +366,8 @@ static void write_record(const fzr_log_record *r)
   w.count = 0;
   add_subject(&w, r);
   add_request(&w, r);
+  if (r->count)
+    add_number(&w, "count", r->count);
   add_reason(&w, r);
   log_write((enum fzr_log_level)r->level, TARGET, message_of(r), w.fields, w.count);
 }

@@ -199,7 +199,13 @@ enum fzr_log_event {
    * allocation and reason, over all engines of one fzr_shared, and for 64 of them at most (debug).
    * Where the reason is FZR_RELAY_CHANNELS, for an allocation once an hour at level info.
    */
-  FZR_LOG_INDICATION_DROPPED = 23
+  FZR_LOG_INDICATION_DROPPED = 23,
+  /**
+   * A client that can be reached could not log in: its username, password, realm or the time of its
+   * credential is wrong, as `refusal` says. Once a minute for each /24 or /48 and reason, over all
+   * engines of one fzr_shared, and for 64 of them at most; `count` says how many there were (info).
+   */
+  FZR_LOG_LOGIN_FAILED = 24
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */
@@ -292,6 +298,8 @@ typedef struct fzr_log_record {
    * FZR_LOG_ALLOCATION_CREATED, FZR_LOG_ALLOCATION_REFRESHED: what the client was told, seconds.
    */
   uint32_t lifetime;
+  /** FZR_LOG_LOGIN_FAILED: of the same prefix and reason, since the last such record. */
+  uint32_t count;
   /** FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given; or an enum fzr_error. */
   int adapter_error;
   /** FZR_LOG_INDICATION_DROPPED: an enum fzr_drop_reason. */
@@ -314,7 +322,7 @@ typedef struct fzr_log_record {
   uint16_t software_len;
   /** FZR_LOG_PEER_…, FZR_LOG_…_REVOKED: enum fzr_peer_reason. */
   uint8_t peer_reason;
-  /** FZR_LOG_REQUEST: enum fzr_refusal. */
+  /** FZR_LOG_REQUEST, FZR_LOG_LOGIN_FAILED: enum fzr_refusal. */
   uint8_t refusal;
   /** FZR_LOG_REQUEST: the type that `refusal` is about, 0 if none. */
   uint16_t attribute;

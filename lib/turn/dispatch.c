@@ -60,6 +60,21 @@ const char *fzr_stat_method_handler(unsigned index)
   return row_of(index)->handler;
 }
 
+/* Who mistyped a secret finds it here. Not who has no nonce of ours yet, as any client that begins, or one that may have been made for another
+ * address: those need not be where they seem to be. */
+static void log_failed_login(fzr_engine *e, const fzri_request *r, unsigned code)
+{
+  uint32_t count;
+  if (code != 401 || r->refusal == FZR_REFUSAL_NO_CREDENTIALS || r->refusal == FZR_REFUSAL_NO_NONCE ||
+      !fzri_log_wants(e, FZR_LOG_INFO) || !fzri_told_login(e->told, r->from, r->refusal, e->now, &count))
+    return;
+  fzr_log_record record = fzri_log_request(e, FZR_LOG_INFO, FZR_LOG_LOGIN_FAILED, r);
+  record.error_code = (uint16_t)code;
+  record.refusal = r->refusal;
+  record.count = count;
+  e->log(e->log_ctx, &record);
+}
+
 static void take_authenticated(fzr_engine *e, fzri_request *r)
 {
   fzri_replace_look(e);
@@ -73,6 +88,7 @@ static void take_authenticated(fzr_engine *e, fzri_request *r)
   const unsigned code = fzri_authenticate(e, r);
   if (r->dropped)
     return;
+  log_failed_login(e, r, code);
   if (!r->method->handle)
     fzri_answer_error(e, r, fzri_refuse(r, 400, FZR_REFUSAL_METHOD));
   else if (code)

@@ -43,32 +43,48 @@ static uint64_t prefix_of(const fzr_addr *source)
   return prefix;
 }
 
-/* Begins a period of |length| for |what|, not 0, which has no other one in |table|. False, too, if there is no room. */
-static bool begin_one(fzri_told_one *table, uint64_t what, fzr_time length, fzr_time now)
+/* Begins a period of |length| for |what|, not 0, which has no other one in |table|; *|count| gets how often that was asked since the one
+ * before began. False, too, if there is no room. */
+static bool begin_one(fzri_told_one *table, uint64_t what, fzr_time length, fzr_time now, uint32_t *count)
 {
   const uint64_t set = (what * 0x9e3779b97f4a7c15u) >> 32 & (FZRI_TOLD_SETS - 1);
   fzri_told_one *first = &table[set * FZRI_TOLD_WAYS], *vacant = NULL;
-  for (fzri_told_one *one = first; one < first + FZRI_TOLD_WAYS; one++) {
-    if (atomic_load_explicit(&one->until, memory_order_relaxed) <= now)
-      vacant = vacant ? vacant : one;
-    else if (atomic_load_explicit(&one->what, memory_order_relaxed) == what)
+  bool same = false;
+  for (fzri_told_one *one = first; one < first + FZRI_TOLD_WAYS && !same; one++) {
+    const bool over = atomic_load_explicit(&one->until, memory_order_relaxed) <= now;
+    same = atomic_load_explicit(&one->what, memory_order_relaxed) == what;
+    if (same && !over) {
+      atomic_fetch_add_explicit(&one->untold, 1, memory_order_relaxed);
       return false;
+    }
+    if (over && (same || !vacant))
+      vacant = one;
   }
   if (!vacant || !begin(&vacant->until, length, now))
     return false;
+  *count = 1 + atomic_exchange_explicit(&vacant->untold, 0, memory_order_relaxed);
+  if (!same)
+    *count = 1;
   atomic_store_explicit(&vacant->what, what, memory_order_relaxed);
   return true;
 }
 
 bool fzri_told_limited(fzri_told *told, const fzr_addr *source, fzr_time now)
 {
-  return begin_one(told->limited, prefix_of(source), FZRI_TOLD_LIMITED, now);
+  uint32_t count;
+  return begin_one(told->limited, prefix_of(source), FZRI_TOLD_LIMITED, now, &count);
+}
+
+bool fzri_told_login(fzri_told *told, const fzr_addr *source, unsigned reason, fzr_time now, uint32_t *count)
+{
+  return begin_one(told->logins, prefix_of(source) ^ (uint64_t)reason << 58, FZRI_TOLD_LIMITED, now, count);
 }
 
 bool fzri_told_dropped(fzri_told *told, const fzr_addr *source, uint16_t port, unsigned reason, fzr_time now)
 {
+  uint32_t count;
   const uint64_t whose = port ? port : prefix_of(source);
-  return begin_one(told->dropped, whose ^ (uint64_t)reason << 58, FZRI_TOLD_DROPPED, now);
+  return begin_one(told->dropped, whose ^ (uint64_t)reason << 58, FZRI_TOLD_DROPPED, now, &count);
 }
 
 bool fzri_told_mode(fzri_told *told, fzr_time now)

@@ -22,11 +22,13 @@
 typedef struct fzri_told_one {
   _Atomic uint64_t what;
   _Atomic fzr_time until;
+  _Atomic uint32_t untold; /* how often it was not told since */
 } fzri_told_one;
 
 typedef struct fzri_told {
   fzri_told_one limited[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
   fzri_told_one dropped[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
+  fzri_told_one logins[FZRI_TOLD_SETS * FZRI_TOLD_WAYS];
   _Atomic fzr_time memory[2];
   _Atomic fzr_time full;
   _Atomic fzr_time tls;
@@ -53,6 +55,10 @@ bool fzri_told_proofs(fzri_told *told, fzr_time now);
 /* Whether strangers of |source|'s prefix (/24, /48) are limited for the first time in this minute. When it was told of many prefixes
  * within a minute, more are left out. */
 bool fzri_told_limited(fzri_told *told, const fzr_addr *source, fzr_time now);
+
+/* Whether logins of |source|'s prefix fail for |reason|, an enum fzr_refusal, for the first time in this minute; *|count| gets how many of them
+ * there were since that was told last. When it was told of many within a minute, more are left out. */
+bool fzri_told_login(fzri_told *told, const fzr_addr *source, unsigned reason, fzr_time now, uint32_t *count);
 
 /* Whether indications to the allocation with |port| are dropped for |reason| for the first time within ten seconds; without an allocation,
  * 0, those of |source|'s prefix. When it was told of many within that time, more are left out. */

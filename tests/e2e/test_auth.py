@@ -306,6 +306,11 @@ class Stamp(unittest.TestCase):
             hang_up(relay, "secrets are read anew")
             wait_for(lambda: relays(relay, new["username"], new["password"]), "the workers to take it")
             self.assertFalse(relays(relay, old["username"], old["password"]))
+            found = wait_for(lambda: relay.find(r" INFO relay: A client could not log in sender=127\.0\.0\.1:\d+ .*"), "a line that says why").group()
+            self.assertTrue(found.endswith(' reason="a wrong password"'), found)
+            self.assertIn("username=%s count=" % old["username"], found.replace('"', ""))
+            for text in (OLD, NEW, old["password"], new["password"]):
+                self.assertNotIn(text, relay.output())
 
 
 @unittest.skipIf(not shutil.which("turnutils_uclient"), "no coturn here")

@@ -132,6 +132,27 @@ START_TEST(test_indications_that_are_dropped)
 }
 END_TEST
 
+/* With all that helps to find the client, and how often it was. */
+START_TEST(test_failed_login)
+{
+  const fzr_addr client = fzt_addr("198.51.100.1:4000");
+  const fzr_log_record record = {.level = FZR_LOG_INFO,
+                                 .event = FZR_LOG_LOGIN_FAILED,
+                                 .method = FZR_STUN_ALLOCATE,
+                                 .error_code = 401,
+                                 .client = &client,
+                                 .username = (const uint8_t *)"ali ce",
+                                 .username_len = 6,
+                                 .count = 17,
+                                 .refusal = FZR_REFUSAL_PASSWORD};
+  expect_end(&record, "A client could not log in", "a wrong password");
+  const char *line = line_of(&record);
+  ck_assert_msg(strstr(line, "sender=198.51.100.1:4000 method=allocate error=401 username=\"ali ce\" "
+                             "count=17 reason=") != NULL,
+                "%s", line);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("engine_log");
@@ -140,6 +161,7 @@ int main(void)
   tcase_add_test(tc, test_ends);
   tcase_add_test(tc, test_channels_that_are_revoked);
   tcase_add_test(tc, test_indications_that_are_dropped);
+  tcase_add_test(tc, test_failed_login);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

@@ -211,6 +211,86 @@ START_TEST(test_indications_in_the_wrong_mode)
 }
 END_TEST
 
+/* A login with a key that is wrong, |count| times. */
+static void fail_to_log_in(fzt_client_state *c, unsigned count)
+{
+  if (!c->nonce_len)
+    c->nonce[c->nonce_len++] = 'x'; /* it is told of a good one, and tries again */
+  c->key[0] ^= 1;
+  for (unsigned i = 0; i < count; i++)
+    ck_assert_int_eq(fzt_refresh(&relay, c, 600), 401);
+  c->key[0] ^= 1;
+}
+
+/* Who mistyped a secret, or whose clock is wrong, sees why nobody comes in; a flood of it is no flood of lines. */
+START_TEST(test_failed_logins)
+{
+  logged l;
+  fzt_client_state c, other;
+  make_logging(&l, FZR_RELAY_CHANNELS, FZR_LOG_INFO);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_allocate(&relay, &c), 0); /* a 401 came first, as ever */
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 0), 0);
+  fail_to_log_in(&c, 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 1);
+  ck_assert_uint_eq(l.last.level, FZR_LOG_INFO);
+  ck_assert_uint_eq(l.last.method, FZR_STUN_REFRESH);
+  ck_assert_uint_eq(l.last.error_code, 401);
+  ck_assert_uint_eq(l.last.refusal, FZR_REFUSAL_PASSWORD);
+  ck_assert_uint_eq(l.last.count, 1);
+  ck_assert_uint_eq(l.last.username_len, strlen(FZT_USERNAME));
+  /* Once a minute for each network and reason: the next line says how many there were. */
+  fzt_client_init(&other, "198.51.100.2:4000");
+  fail_to_log_in(&other, 40);
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 1);
+  fzt_client_init(&other, "198.51.101.2:4000");
+  fail_to_log_in(&other, 2);
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 2);
+  snprintf(other.username, sizeof other.username, "nobody");
+  fail_to_log_in(&other, 2);
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 3);
+  ck_assert_uint_eq(l.last.refusal, FZR_REFUSAL_USERNAME);
+  fzt_pass(&relay, 60 * FZR_SECOND);
+  fail_to_log_in(&c, 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 4);
+  ck_assert_uint_eq(l.last.refusal, FZR_REFUSAL_PASSWORD);
+  ck_assert_uint_eq(l.last.count, 41);
+  fail_to_log_in(&c, 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 4);
+  /* Many networks: of 64 at most. */
+  for (unsigned i = 0; i < 1000; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "198.%u.%u.1:4000", 60 + i / 250, i % 250);
+    fzt_client_init(&other, text);
+    fail_to_log_in(&other, 2);
+  }
+  ck_assert_uint_le(l.count[FZR_LOG_LOGIN_FAILED], 4 + 64);
+  ck_assert_uint_gt(l.count[FZR_LOG_LOGIN_FAILED], 4 + 32);
+  fzr_engine_set_log_level(relay.engine, FZR_LOG_WARN);
+  fzt_pass(&relay, 60 * FZR_SECOND);
+  memset(&l, 0, sizeof l);
+  fail_to_log_in(&c, 1);
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
+/* Nobody has to be where these requests seem to come from: they are no logins, and no line. */
+START_TEST(test_what_is_no_login)
+{
+  logged l;
+  fzt_client_state c;
+  make_logging(&l, FZR_RELAY_CHANNELS, FZR_LOG_INFO);
+  fzt_client_init(&c, "198.51.100.1:4000");
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 401); /* no nonce */
+  c.nonce_len = (size_t)snprintf(c.nonce, sizeof c.nonce, "of another life");
+  ck_assert_int_eq(fzt_refresh(&relay, &c, 600), 437); /* after a 438 */
+  ck_assert_uint_eq(l.count[FZR_LOG_LOGIN_FAILED], 0);
+  fzt_relay_free(&relay);
+}
+END_TEST
+
 static bool reject_port_666(void *ctx, const fzr_addr *client, const fzr_addr *peer, bool by_default)
 {
   (void)ctx;
@@ -487,6 +567,8 @@ int main(void)
   tcase_add_test(tc, test_log_records);
   tcase_add_test(tc, test_dropped_indications);
   tcase_add_test(tc, test_indications_in_the_wrong_mode);
+  tcase_add_test(tc, test_failed_logins);
+  tcase_add_test(tc, test_what_is_no_login);
   tcase_add_test(tc, test_refused_peers);
   tcase_add_test(tc, test_why_nobody_is_let_in);
   tcase_add_test(tc, test_why_requests_are_refused);
