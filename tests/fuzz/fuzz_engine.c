@@ -32,6 +32,7 @@ void fuzz_engine_init(fuzz_engine *f, uint8_t flags)
   config.max_channels_per_allocation = 8;
   config.max_permissions_per_allocation = 6;
   config.relay_mode = flags & 16 ? FZR_RELAY_CHANNELS : FZR_RELAY_FULL;
+  config.mobility = f->mobility = flags & 32;
   config.max_allocations_per_user = flags & 1 ? 2 : 0;
   config.max_bandwidth_per_allocation = flags & 2 ? 2000 : 0;
   config.answer_ring = flags & 4 ? 1 : 0;
@@ -89,6 +90,18 @@ fzr_addr fuzz_peer_addr(unsigned peer)
   return peer & 8 ? fzr_addr_ipv6(ip6, 5000) : fzr_addr_ipv4(ip4, 5000);
 }
 
+static void note_ticket(fuzz_engine *f, unsigned client, const fzr_stun_msg *msg)
+{
+  fzr_stun_attr ticket;
+  if (!fzr_stun_get(msg, FZR_ATTR_MOBILITY_TICKET, &ticket))
+    return;
+  FUZZ_CHECK(f->mobility && msg->cls == FZR_STUN_SUCCESS && ticket.len && ticket.len <= FUZZ_TICKET);
+  memcpy(f->ticket[1][client], f->ticket[0][client], FUZZ_TICKET);
+  f->ticket_len[1][client] = f->ticket_len[0][client];
+  memcpy(f->ticket[0][client], ticket.value, ticket.len);
+  f->ticket_len[0][client] = ticket.len;
+}
+
 static void note_answer(fuzz_engine *f, const fzr_transmit *t)
 {
   fzr_stun_msg msg;
@@ -106,6 +119,7 @@ static void note_answer(fuzz_engine *f, const fzr_transmit *t)
     }
     if (fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed))
       f->port[i] = relayed.port;
+    note_ticket(f, i, &msg);
   }
 }
 
@@ -184,11 +198,22 @@ static void put_in(fuzz_engine *f, enum fzr_side side, fzr_pkt pkt)
   }
 }
 
+/* Where |client| listens. */
+static fzr_addr server_of(unsigned client)
+{
+  fzr_addr server;
+  FUZZ_CHECK(fzr_addr_parse(client & 1 ? "[2001:db8::1]:3478" : "192.0.2.1:3478", &server) == 0);
+  return server;
+}
+
 void fuzz_from_client(fuzz_engine *f, unsigned client, const uint8_t *data, size_t len, uint16_t seg)
 {
   uint8_t *exact = fuzz_exact(data, len);
-  fzr_pkt pkt = {.data = exact, .len = (uint32_t)len, .seg = seg, .from = fuzz_client_addr(client)};
-  FUZZ_CHECK(fzr_addr_parse(client & 1 ? "[2001:db8::1]:3478" : "192.0.2.1:3478", &pkt.to) == 0);
+  fzr_pkt pkt = {.data = exact,
+                 .len = (uint32_t)len,
+                 .seg = seg,
+                 .from = fuzz_client_addr(client),
+                 .to = server_of(client)};
   put_in(f, FZR_SIDE_CLIENT, pkt);
   free(exact);
 }
@@ -233,17 +258,22 @@ static void set_limits(fuzz_engine *f, uint32_t allocations, uint64_t bandwidth)
   FUZZ_CHECK(fzr_engine_set_limits(f->engine, &config) == 0);
 }
 
-/* As many are listed as are counted. */
+/* As many are listed as are counted, and no client has two. */
 static void check_list(const fuzz_engine *f)
 {
   fzr_allocation list[3];
   fzr_stats stats;
   uint32_t cursor = 0;
   uint64_t count = 0;
+  bool has[FUZZ_CLIENTS] = {false};
   for (size_t n; (n = fzr_engine_list_allocations(f->engine, &cursor, list, 3)) != 0;)
     for (size_t i = 0; i < n; i++) {
       FUZZ_CHECK(n <= 3 && list[i].client.family && list[i].expires && list[i].channels <= 8);
       FUZZ_CHECK(!list[i].opening || !list[i].channels);
+      const uint8_t client =
+          (uint8_t)(list[i].client.ip[list[i].client.family == FZR_FAMILY_IPV4 ? 3 : 15] - 1);
+      FUZZ_CHECK(client < FUZZ_CLIENTS && !has[client]);
+      has[client] = true;
       count += !list[i].opening;
     }
   FUZZ_CHECK(fzr_engine_stats(f->engine, &stats) == 0 && stats.allocations == count);
@@ -267,9 +297,8 @@ static void change_logins(fuzz_engine *f, bool ours, bool both)
 
 void fuzz_change(fuzz_engine *f, unsigned client, uint8_t how)
 {
-  const fzr_addr from = fuzz_client_addr(client), peer = fuzz_peer_addr(how);
+  const fzr_addr from = fuzz_client_addr(client), to = server_of(client), peer = fuzz_peer_addr(how);
   const fzr_peer_rule rule = {.net = peer, .prefix = peer.family == FZR_FAMILY_IPV4 ? 32 : 128};
-  fzr_addr to;
   int ended = 0;
   switch (how >> 3 & 7) {
   case 0:
@@ -287,7 +316,6 @@ void fuzz_change(fuzz_engine *f, unsigned client, uint8_t how)
     change_logins(f, false, how & 1);
     break;
   case 6:
-    FUZZ_CHECK(fzr_addr_parse(client & 1 ? "[2001:db8::1]:3478" : "192.0.2.1:3478", &to) == 0);
     ended = fzr_engine_end_allocation(f->engine, &from, &to, f->now);
     break;
   default:
@@ -337,11 +365,39 @@ void fuzz_signed(fuzz_engine *f, unsigned client, uint16_t method, const uint8_t
     fuzz_from_client(f, client, buffer, (size_t)size, 0);
 }
 
-void fuzz_allocate(fuzz_engine *f, unsigned client, bool both)
+void fuzz_allocate(fuzz_engine *f, unsigned client, bool both, bool mobile)
 {
-  static const uint8_t one[] = {0x00, 0x19, 4, 17, 0, 0, 0};
-  static const uint8_t two[] = {0x00, 0x19, 4, 17, 0, 0, 0, 0x80, 0x00, 4, 2, 0, 0, 0};
-  fuzz_signed(f, client, FZR_STUN_ALLOCATE, both ? two : one, both ? sizeof two : sizeof one);
+  static const uint8_t all[] = {0x80, 0x30, 0, 0x00, 0x19, 4, 17, 0, 0, 0, 0x80, 0x00, 4, 2, 0, 0, 0};
+  const size_t begin = mobile ? 0 : 3, end = both ? sizeof all : 10;
+  fuzz_signed(f, client, FZR_STUN_ALLOCATE, all + begin, end - begin);
+}
+
+void fuzz_move(fuzz_engine *f, unsigned client, uint8_t how)
+{
+  uint8_t buffer[512], txid[FZR_STUN_TXID_LEN], ticket[FUZZ_TICKET];
+  fzr_stun_builder b;
+  fzr_allocation now;
+  const unsigned whose = how & 3, old = how >> 2 & 1;
+  memcpy(ticket, f->ticket[old][whose], sizeof ticket);
+  size_t len = f->ticket_len[old][whose];
+  if (how & 8)
+    ticket[how >> 4] ^= how;
+  if (how & 16 && len)
+    len--;
+  repeatable(f, txid, sizeof txid);
+  fzr_stun_build(&b, buffer, sizeof buffer, FZR_STUN_REFRESH, FZR_STUN_REQUEST, txid);
+  log_in(f, &b, client);
+  fzr_stun_add(&b, FZR_ATTR_MOBILITY_TICKET, ticket, len);
+  if (how & 32)
+    fzr_stun_add_u32(&b, FZR_ATTR_LIFETIME, how & 64 ? 0 : 600);
+  sign(f, &b);
+  const int size = fzr_stun_build_finish(&b);
+  FUZZ_CHECK(size > 0);
+  fuzz_from_client(f, client, buffer, (size_t)size, 0);
+  const fzr_addr addr = fuzz_client_addr(client), server = server_of(client);
+  if (fzr_engine_find_allocation(f->engine, &addr, &server, &now))
+    f->port[client] = now.relayed[now.relayed[0].family ? 0 : 1].port;
+  check_list(f);
 }
 
 void fuzz_bind(fuzz_engine *f, unsigned client, uint16_t channel, unsigned peer)

@@ -7,6 +7,7 @@
 
 #define FUZZ_CLIENTS 4
 #define FUZZ_SECRET  "secret"
+#define FUZZ_TICKET  64 /* bytes of a ticket, at most */
 
 typedef struct fuzz_engine {
   fzr_engine *engine;
@@ -15,6 +16,10 @@ typedef struct fuzz_engine {
   uint16_t port[FUZZ_CLIENTS]; /* relayed port of each client, as last told */
   char nonce[FUZZ_CLIENTS][64];
   size_t nonce_len[FUZZ_CLIENTS];
+  bool mobility; /* allocations may move */
+  uint8_t ticket[2][FUZZ_CLIENTS]
+                [FUZZ_TICKET]; /* [0]: the last one that each client got, [1]: the one before */
+  size_t ticket_len[2][FUZZ_CLIENTS];
   uint8_t key[FZR_STUN_KEY_LEN];
   bool by_sha256; /* the users are static, and log in by USERHASH and a key by SHA-256 */
   uint8_t key256[FZR_STUN_KEY_MAX];
@@ -46,10 +51,12 @@ void fuzz_pass(fuzz_engine *f, fzr_time by);
 void fuzz_skip(fuzz_engine *f, fzr_time by);
 /* Sends a request of |method| with the |len| attribute bytes |attrs| and a right signature. */
 void fuzz_signed(fuzz_engine *f, unsigned client, uint16_t method, const uint8_t *attrs, size_t len);
-/* Brings client |client| an allocation, and a channel to peer |peer|. */
-void fuzz_allocate(fuzz_engine *f, unsigned client, bool both);
+/* Brings client |client| an allocation, |mobile|: that may move; and a channel to peer |peer|. */
+void fuzz_allocate(fuzz_engine *f, unsigned client, bool both, bool mobile);
 void fuzz_bind(fuzz_engine *f, unsigned client, uint16_t channel, unsigned peer);
 /* A CreatePermission for the peer. */
 void fuzz_permit(fuzz_engine *f, unsigned client, unsigned peer);
+/* A Refresh of |client| with a ticket: whose, and what is wrong with it, says |how|. */
+void fuzz_move(fuzz_engine *f, unsigned client, uint8_t how);
 
 #endif

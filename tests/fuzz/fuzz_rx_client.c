@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sequences of what clients may do: raw bytes, runs, signed requests of any attributes, time, failing sockets. */
+/* Sequences of what clients may do: raw bytes, runs, signed requests of any attributes, tickets of each other, time, failing sockets. */
 #include "fuzz_engine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -29,10 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                         (fzr_time)fuzz_u16(&in) * (len & 1 ? FZR_SECOND : FZR_MILLISECOND));
       break;
     case 4:
-      fuzz_allocate(&f, client, len & 1);
+      fuzz_allocate(&f, client, len & 1, f.mobility && len & 2);
       break;
     case 5:
-      if (len & 0x80)
+      if (f.mobility && len & 0x40)
+        fuzz_move(&f, client, fuzz_byte(&in));
+      else if (len & 0x80)
         fuzz_permit(&f, client, fuzz_byte(&in));
       else
         fuzz_bind(&f, client, (uint16_t)(0x4000 + len % 16), fuzz_byte(&in));

@@ -9,8 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   uint8_t bytes[2048];
   fuzz_engine_init(&f, fuzz_byte(&in) & 18);
   for (unsigned client = 0; client < 2; client++) {
-    fuzz_allocate(&f, client, true); /* gets a nonce */
-    fuzz_allocate(&f, client, true);
+    fuzz_allocate(&f, client, true, false); /* gets a nonce */
+    fuzz_allocate(&f, client, true, false);
     for (unsigned peer = 0; peer < 4; peer++)
       fuzz_bind(&f, client, (uint16_t)(0x4000 + peer), peer * 4);
     fuzz_permit(&f, client, 1); /* and no channel */
