@@ -15,12 +15,12 @@ test_packages=(
   check g++ clang clang-format clang-tidy cppcheck shellcheck libclang-rt-dev binutils iproute2 python3
   python3-aioice coturn libre-dev golang-go golang-github-pion-turn.v2-dev valgrind strace man-db util-linux
   python3-websockets python3-grpcio python3-protobuf protobuf-compiler nghttp2-server prometheus curl
-  libbpf-dev llvm ethtool libcap2-bin procps git haproxy
+  libbpf-dev llvm ethtool libcap2-bin procps git haproxy openssl
 )
 # Clients that relays meet, for the suite "clients". What a release of Debian does not have is left out there, and its test says so.
 client_packages=(
   chromium firefox-esr libnice-dev gstreamer1.0-nice gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-  python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 python3-aiortc baresip-core golang-github-pion-webrtc.v3-dev
+  python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 python3-aiortc baresip-core libnss3-tools golang-github-pion-webrtc.v3-dev
 )
 
 packages=() optional=()

@@ -2,7 +2,7 @@
 """aioice and aiortc call themselves through a relay: each message comes back, and with aiortc pictures are seen. The last line of the output
 is JSON.
 
-Argument: JSON with "library"; "servers", for each end [host, port, username, password], the second null if it has none; "bytes" that have
+Argument: JSON with "library"; "servers", for each end [host, port, transport, username, password], the second null if it has none; "bytes" that have
 to come back; and "seconds" that the call has to last."""
 
 import asyncio
@@ -28,9 +28,9 @@ def is_over(begun, back):
 def settings(server):
     if not server:
         return {"use_ipv6": False}
-    host, port, username, password = server
+    host, port, transport, username, password = server
     return {"use_ipv6": False, "turn_server": (host, port), "turn_username": username, "turn_password": password,
-            "transport_policy": aioice.ice.TransportPolicy.RELAY}
+            "turn_ssl": transport == "tls", "turn_transport": "udp" if transport == "udp" else "tcp", "transport_policy": aioice.ice.TransportPolicy.RELAY}
 
 
 def types(connection):

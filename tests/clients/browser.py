@@ -7,11 +7,21 @@ import re
 import select
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 
 from harness import wait_for
-from lab import PATIENCE
+from lab import NAME, PATIENCE, SERVER, WRONG_NAME
+
+
+def trust(database, authority):
+    """Has a browser's database of certificates know an authority, where there is a tool for that."""
+    if not shutil.which("certutil"):
+        return
+    os.makedirs(database, exist_ok=True)
+    for how in (["-N", "--empty-password"], ["-A", "-n", "tests", "-t", "C,,", "-i", authority.ca]):
+        subprocess.run(["certutil", "-d", "sql:" + database, *how], check=True, stdin=subprocess.DEVNULL)
 
 
 class Chromium:
@@ -22,6 +32,7 @@ class Chromium:
     def __init__(self, lab, *args):
         self.lab, self.number, self.buffer = lab, 0, b""
         self.profile = tempfile.mkdtemp(prefix="chromium-", dir=lab.home)
+        trust(os.path.join(lab.home, ".pki", "nssdb"), lab.authority)
         theirs_in, self.to = os.pipe()
         self.come, theirs_out = os.pipe()
         # bash (dash knows descriptors of one digit alone) puts the pipes where the browser expects them.
@@ -33,7 +44,9 @@ class Chromium:
             "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows", "--autoplay-policy=no-user-gesture-required",
             "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--allow-file-access-from-files",
             # Else its own addresses are names that only multicast DNS knows.
-            "--disable-features=WebRtcHideLocalIpsWithMdns", *args, "about:blank",
+            "--disable-features=WebRtcHideLocalIpsWithMdns",
+            # It looks up those of relays with a dot behind, connects without one, and waits long for either.
+            "--host-resolver-rules=" + ",".join("MAP %s %s,MAP %s. %s" % (2 * (name, SERVER[4])) for name in (NAME, WRONG_NAME)), *args, "about:blank",
             pass_fds=(theirs_in, theirs_out), log=self.profile + ".log")
         os.close(theirs_in)
         os.close(theirs_out)
@@ -113,11 +126,14 @@ class Firefox:
         "services.settings.server": "data:,",
         # The one that would be fetched for H.264.
         "media.gmp-manager.updateEnabled": False,
+        # All names are the relay's.
+        "network.dns.forceResolve": SERVER[4],
     }
 
     def __init__(self, lab, preferences=None):
         self.lab, self.number, self.buffer = lab, 0, b""
         self.profile = tempfile.mkdtemp(prefix="firefox-", dir=lab.home)
+        trust(self.profile, lab.authority)
         with open(self.profile + "/user.js", "w", encoding="utf-8") as f:
             for name, value in {**self.PREFERENCES, **(preferences or {})}.items():
                 f.write("user_pref(%s, %s);\n" % (json.dumps(name), json.dumps(value)))

@@ -33,6 +33,11 @@ SANITIZED = is_sanitized(BINARY)
 PATIENCE = 60 if not SANITIZED else 120
 SERVER = {4: "203.0.113.1", 6: "2001:db8::1"}
 CLIENT = {4: "203.0.113.2", 6: "2001:db8::2"}
+# Where the relay listens for clients that come by streams.
+TCP_PORT, TLS_PORT = 3478, 5349
+# The relay's name, which no resolver knows, and one that is not in its certificate.
+NAME, WRONG_NAME = "relay.example", "wrong.example"
+URLS = {"udp": "turn:%s:%d?transport=udp", "tcp": "turn:%s:%d?transport=tcp", "tls": "turns:%s:%d?transport=tcp"}
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -70,10 +75,11 @@ def descendants(of):
 class Coturn(Process):
     """coturn's server, where the relay would be: for comparison by hand."""
 
-    def __init__(self):
-        self.port = 3478
-        super().__init__(["turnserver", "-n", "-L", SERVER[4], "-L", SERVER[6], "-p", "3478", "--lt-cred-mech", "-u", "user:password", "-r", "realm",
-                          "--no-tls", "--no-dtls", "--no-cli", "--log-file", "stdout", "--pidfile", "", "--db", "/dev/null/none"])
+    def __init__(self, authority):
+        self.port = TCP_PORT
+        super().__init__(["turnserver", "-n", "-L", SERVER[4], "-L", SERVER[6], "-p", str(TCP_PORT), "--tls-listening-port", str(TLS_PORT),
+                          "--cert", authority.cert, "--pkey", authority.key, "--lt-cred-mech", "-u", "user:password", "-r", "realm",
+                          "--no-dtls", "--no-cli", "--log-file", "stdout", "--pidfile", "", "--db", "/dev/null/none"])
         time.sleep(1)
 
     def credentials(self):
@@ -81,6 +87,26 @@ class Coturn(Process):
 
     def stop(self):
         self.kill()
+
+
+class Authority:
+    """One that nobody knows, and a certificate of it for the relay's addresses."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ca, self.cert, self.key = self._path("ca.pem"), self._path("cert.pem"), self._path("key.pem")
+        names = ",".join(["DNS:" + NAME, *("IP:" + address for address in SERVER.values())])
+        self._make("-x509", "-keyout", self._path("ca.key"), "-out", self.ca, "-subj", "/CN=An authority for tests",
+                   "-addext", "keyUsage=critical,keyCertSign")
+        self._make("-x509", "-CA", self.ca, "-CAkey", self._path("ca.key"), "-keyout", self.key, "-out", self.cert, "-subj", "/CN=relay",
+                   "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth", "-addext", "subjectAltName=" + names)
+
+    def _path(self, name):
+        return os.path.join(self.folder, name)
+
+    def _make(self, *what):
+        subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", *what],
+                       check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 class Lab:
@@ -94,7 +120,11 @@ class Lab:
         wait_for(lambda: self.far.run("ip", "-6", "-o", "addr", "show", "dev", "far0", "scope", "link", "-tentative").strip(),
                  "the addresses to be there")
         self.home = tempfile.mkdtemp(prefix="fzr-client-")
-        self.relay = Coturn() if COTURN else Relay(BINARY, "--relay-mode", "full", "--replace-allocation", "no", "--max-allocations-per-user", "0", *args, v4=SERVER[4], v6=SERVER[6])
+        self.authority = Authority(self.home)
+        self.relay = Coturn(self.authority) if COTURN else Relay(
+            BINARY, "--relay-mode", "full", "--replace-allocation", "no", "--max-allocations-per-user", "0", "--tcp-listen-port", str(TCP_PORT),
+            "--tls-listen-port", str(TLS_PORT), "--tls-cert", self.authority.cert, "--tls-key", self.authority.key, *args,
+            v4=SERVER[4], v6=SERVER[6])
 
     def close(self):
         try:
@@ -108,11 +138,15 @@ class Lab:
                 time.sleep(0.05)
             shutil.rmtree(self.home, ignore_errors=True)
 
-    def server(self, family=4):
-        """An ICE server as WebRTC's API takes it, with credentials of a user of its own."""
+    def server(self, family=4, transport="udp", host=None):
+        """An ICE server as WebRTC's API takes it, with credentials of a user of its own. The relay is reached by `transport`, at `host`."""
         username, credential = self.relay.credentials()
-        host = SERVER[family] if family == 4 else "[%s]" % SERVER[family]
-        return {"urls": "turn:%s:%d?transport=udp" % (host, self.relay.port), "username": username, "credential": credential}
+        host = host or (SERVER[family] if family == 4 else "[%s]" % SERVER[family])
+        return {"urls": URLS[transport] % (host, self.port(transport)), "username": username, "credential": credential}
+
+    def port(self, transport):
+        """Where the relay listens for clients that come by `transport`."""
+        return {"udp": self.relay.port, "tcp": TCP_PORT, "tls": TLS_PORT}[transport]
 
     def environment(self, more=None):
         """Of a client: nothing of who runs the tests is read or written."""
@@ -195,6 +229,13 @@ class Passage:
         """Packets that came in Send and those that left in Data indications."""
         return tuple(self.since('^relay_indications_total.*"%s"' % kind) for kind in ("send", "data"))
 
+    def allocations(self):
+        return self.since('^relay_responses_total.*"success".*"allocate"')
+
+    def connections(self, transport):
+        """Those that came. An allocation made on one has it for itself."""
+        return self.since('^relay_stream_connections_accepted_total.*"%s"' % transport)
+
 
 class ClientTest(unittest.TestCase):
     """A test with a lab of its own class."""
@@ -219,8 +260,9 @@ class ClientTest(unittest.TestCase):
         if not COTURN and not self.lab.relay.process.poll() is None:
             self.fail("the relay has ended")
 
-    def relayed(self, at_least, seconds=DEADLINE):
-        """The relay's figures have to show that `at_least` bytes of payload went through it since the test began, within `seconds`."""
+    def relayed(self, at_least, seconds=DEADLINE, transport="udp"):
+        """The relay's figures have to show that `at_least` bytes of payload went through it since the test began, within `seconds`, of clients
+        that came by `transport` alone."""
         if COTURN:
             return
         wait_for(lambda: self.passage.look().bytes() >= at_least,
@@ -229,10 +271,12 @@ class ClientTest(unittest.TestCase):
         print("    %s: %.1f s, %d bytes relayed, %d packets, of which %d Send and %d Data indications" %
               (self.id().split(".", 1)[1], time.monotonic() - self.begun, self.passage.bytes(), self.passage.packets(), sends, datas), flush=True)
         self.assertGreaterEqual(sends + datas, self.INDICATIONS * self.passage.packets())
+        self.assertGreaterEqual(self.passage.allocations(), 1)
+        for stream in ("tcp", "tls"):
+            came = self.passage.connections(stream)
+            self.assertTrue(came >= self.passage.allocations() if stream == transport else not came, "%d connections by %s" % (came, stream))
 
-
-
-    def assert_call(self, got, right, count):
+    def assert_call(self, got, right, count, transport="udp"):
         """What a client says of its call: candidates in use, bytes that came back, none of them wrong; and the relay's figures of them."""
         (local, remote), (other, _) = got["pairs"]
         self.assertEqual(local, "relay", got)
@@ -241,12 +285,14 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(got["wrong"], 0, got)
         self.assertGreaterEqual(got["bytes"], count, got)
         # There and back, twice through the relay where both ends use it.
-        self.relayed(count * (4 if right == "relay" else 2))
+        self.relayed(count * (4 if right == "relay" else 2), transport=transport)
 
 
-def add_calls(case, *which):
-    """Gives a ClientTest that has talk() the tests that all have; with |which| in the name and as first arguments."""
-    for name, arguments in (("relay_to_relay", ("relay", 4)), ("relay_to_host", ("direct", 4)), ("over_ipv6", ("relay", 6))):
+def add_calls(case, *which, streams=()):
+    """Gives a ClientTest that has talk() the tests that all have; with |which| in the name and as first arguments. By `streams`, "tcp" and
+    "tls", its client can reach a relay, too."""
+    calls = [("relay_to_relay", ("relay", 4, "udp")), ("relay_to_host", ("direct", 4, "udp")), ("over_ipv6", ("relay", 6, "udp"))]
+    for name, arguments in calls + [("over_" + stream, ("relay", 4, stream)) for stream in streams]:
         def test(self, arguments=arguments):
             # Some use their own addresses, too, whatever they are told. They do not reach themselves there; the relay does.
             self.lab.far.run("ip", "link", "set", "lo", "down" if arguments[0] == "direct" and not self.TALKS_TO_ITSELF else "up")

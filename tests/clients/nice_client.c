@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two agents of libnice in one process that reach each other through a relay: each message comes back. The last line of the output is JSON.
  *
- * Arguments: the relay's address and port, username and password for the left agent, the same for the right one or "-" "-" if that is to be
+ * Arguments: the relay's address and port, "udp" or "tcp"; username and password for the left agent, the same for the right one or "-" "-" if that is to be
  * reached at its own address; the right one's own address; how many bytes have to come back; and how many seconds the call has to last. */
 #include <nice/agent.h>
 
@@ -130,7 +130,8 @@ static void make(struct end *end, struct end *other, char **relay, char **user, 
   nice_agent_attach_recv(end->agent, end->stream, 1, g_main_loop_get_context(loop), received, end);
   if (relayed)
     nice_agent_set_relay_info(end->agent, end->stream, 1, relay[0], (guint)atoi(relay[1]), user[0], user[1],
-                              NICE_RELAY_TYPE_TURN_UDP);
+                              strcmp(relay[2], "tcp") == 0 ? NICE_RELAY_TYPE_TURN_TCP
+                                                           : NICE_RELAY_TYPE_TURN_UDP);
 }
 
 static const char *kind(const NiceCandidate *candidate)
@@ -149,17 +150,17 @@ static void print_pair(const struct end *end)
 
 int main(int argc, char **argv)
 {
-  if (argc != 10) {
-    fprintf(stderr, "usage: %s HOST PORT USER PASSWORD USER|- PASSWORD|- OWN-ADDRESS BYTES SECONDS\n",
+  if (argc != 11) {
+    fprintf(stderr, "usage: %s HOST PORT udp|tcp USER PASSWORD USER|- PASSWORD|- OWN-ADDRESS BYTES SECONDS\n",
             argv[0]);
     return 2;
   }
   loop = g_main_loop_new(NULL, FALSE);
-  wanted_bytes = g_ascii_strtoull(argv[8], NULL, 10);
-  least_us = atoi(argv[9]) * G_USEC_PER_SEC;
+  wanted_bytes = g_ascii_strtoull(argv[9], NULL, 10);
+  least_us = atoi(argv[10]) * G_USEC_PER_SEC;
   begun = g_get_monotonic_time();
-  make(&left, &right, argv + 1, argv + 3, argv[7]);
-  make(&right, &left, argv + 1, argv + 5, argv[7]);
+  make(&left, &right, argv + 1, argv + 4, argv[8]);
+  make(&right, &left, argv + 1, argv + 6, argv[8]);
   if (!nice_agent_gather_candidates(left.agent, left.stream) ||
       !nice_agent_gather_candidates(right.agent, right.stream)) {
     fputs("no candidates can be gathered\n", stderr);

@@ -76,7 +76,7 @@ class Phone:
 class Baresip(lab.ClientTest):
     TALKS_TO_ITSELF = True
 
-    def talk(self, right, family):
+    def talk(self, right, family, _):
         if family == 6:
             raise unittest.SkipTest("over IPv6 baresip asks for an address of no family, gets an IPv4 one, and refuses its own offer of that")
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import unittest
 import urllib.parse
 
 import lab
@@ -40,17 +41,18 @@ class Browsers(lab.ClientTest):
         """Those of the page, which may be loading still."""
         return json.loads(self.browser.evaluate("JSON.stringify(window.figures || {state: 'loading'})"))
 
-    def servers(self, family):
+    def servers(self, family, transport, host=None):
         """What the page is to be given, as its README says."""
         if lab.COTURN:
-            return json.dumps([self.lab.server(family)])
-        return subprocess.run([lab.BINARY, "credentials", "--auth", "rest", "--format", "webrtc", "--listen-port", str(self.lab.relay.port),
+            return json.dumps([self.lab.server(family, transport, host)])
+        made = subprocess.run([lab.BINARY, "credentials", "--auth", "rest", "--format", "webrtc", "--listen-port", str(self.lab.relay.port),
                                "--public-ip%d-addr" % family, lab.SERVER[family], "--auth-secret-file", self.lab.relay.secret_file.name],
                               env=clean_environment(), stdout=subprocess.PIPE, text=True, check=True).stdout
+        return json.dumps([{**json.loads(made)[0], "urls": self.lab.server(family, transport, host)["urls"]}])
 
-    def call(self, family=4, **form):
-        """Has the page call, and returns its figures once `form` is satisfied: see `enough`."""
-        form = {"servers": self.servers(family), **form}
+    def call(self, family=4, transport="udp", host=None, **form):
+        """Has the page call as `form` says. Firefox asks no relay for TLS that is not named."""
+        form = {"servers": self.servers(family, transport, host or (lab.NAME if transport == "tls" else None)), **form}
         self.browser.open("file://" + PAGE + "#" + urllib.parse.urlencode(form, quote_via=urllib.parse.quote))
 
     def until(self, condition, seconds):
@@ -64,9 +66,9 @@ class Browsers(lab.ClientTest):
                 return got
             time.sleep(0.2)
 
-    def talk(self, right, enough, at_least, family=4, **form):
+    def talk(self, right, enough, at_least, family=4, transport="udp", **form):
         """A call in which `enough` comes true, in the long run not before its time, and `at_least` bytes are relayed."""
-        self.call(family, right=right, **form)
+        self.call(family, transport, right=right, **form)
         got = self.until(lambda f: f["state"] == "connected" and all(f["pairs"] or [None]) and enough(f), lab.PATIENCE + lab.LONG)
         if lab.LONG:
             got = self.goes_on(got)
@@ -75,7 +77,9 @@ class Browsers(lab.ClientTest):
         self.assertEqual(other["local"]["type"], "relay" if right == "relay" else "host", got)
         self.assertIn(left["remote"]["type"], ("relay", "prflx") if right == "relay" else ("host", "prflx"), got)
         self.assertEqual(got["wrong"], 0, got)
-        self.relayed(at_least)
+        # By its own account it comes to the relay so.
+        self.assertEqual([end["local"].get("by") for end in got["pairs"] if end["local"]["type"] == "relay"], [transport] * (1 + (right == "relay")), got)
+        self.relayed(at_least, transport=transport)
 
     def goes_on(self, got):
         """Until the time is over, something has to come all the time."""
@@ -100,6 +104,29 @@ class Browsers(lab.ClientTest):
 
     def test_over_ipv6(self):
         self.talk("relay", lambda f: f["frames"] >= 30 and f["back"] >= 20, 60000, family=6, video="yes")
+
+    def test_data_over_tcp(self):
+        self.talk("relay", lambda f: f["bytes"] >= 3e6, 12e6, transport="tcp", pace="fast", video="no")
+
+    def test_video_over_tcp(self):
+        self.talk("direct", lambda f: f["frames"] >= 60 and f["back"] >= 40, 100000, transport="tcp", video="yes")
+
+    @unittest.skipIf(not shutil.which("certutil"), "no certutil (libnss3-tools) here")
+    def test_data_over_tls(self):
+        self.talk("relay", lambda f: f["bytes"] >= 3e6, 12e6, transport="tls", pace="fast", video="no")
+
+    @unittest.skipIf(not shutil.which("certutil"), "no certutil (libnss3-tools) here")
+    def test_video_over_tls(self):
+        self.talk("relay", lambda f: f["frames"] >= 60 and f["back"] >= 40, 100000, transport="tls", video="yes")
+
+    def test_a_certificate_without_its_name_is_refused(self):
+        self.call(transport="tls", host=lab.WRONG_NAME, right="relay", video="no")
+        ended = '^relay_stream_connections_ended_total.*"tls"'
+        lab.wait_for(lambda: self.passage.look().since(ended) >= 1, "a connection to end", lab.PATIENCE)
+        self.assertEqual(self.passage.allocations(), 0)
+        # With TLS 1.3 a client refuses the certificate when the handshake is over for the relay.
+        if self.passage.since(ended + '.*"handshake"'):
+            self.assertTrue(self.lab.relay.told("A TLS handshake failed"))
 
     def test_a_wrong_password_is_told(self):
         wrong = {**self.lab.server(), "credential": "wrong"}

@@ -46,17 +46,22 @@ if not os.environ.get(lab.netns.INSIDE):
 lab.isolate()
 
 
+# What they know beside UDP.
+STREAMS = {"werift": ("tcp", "tls"), "wrtc": ("tcp",), "datachannel": ()}
+
+
 class Npm(lab.ClientTest):
-    def talk(self, library, right, family, count=400000):
-        wanted = {"library": library, "servers": [self.lab.server(family), self.lab.server(family) if right == "relay" else None],
-                  "bytes": count, "seconds": lab.LONG}
-        got = self.lab.result("node", os.path.join(HERE, "call.js"), json.dumps(wanted), seconds=lab.PATIENCE + lab.LONG, folder=FOLDER)
+    def talk(self, library, right, family, transport, count=400000):
+        servers = [self.lab.server(family, transport), self.lab.server(family, transport) if right == "relay" else None]
+        wanted = {"library": library, "servers": servers, "bytes": count, "seconds": lab.LONG}
+        got = self.lab.result("node", os.path.join(HERE, "call.js"), json.dumps(wanted), seconds=lab.PATIENCE + lab.LONG, folder=FOLDER,
+                              env={"NODE_EXTRA_CA_CERTS": self.lab.authority.ca})
         # werift checks through channels.
         self.INDICATIONS = 0 if library == "werift" else lab.FIRST
-        self.assert_call(got, right, count)
+        self.assert_call(got, right, count, transport)
 
 
 if __name__ == "__main__":
-    for _library in ("werift", "wrtc", "datachannel"):
-        lab.add_calls(Npm, _library)
+    for _library in STREAMS:
+        lab.add_calls(Npm, _library, streams=STREAMS[_library])
     lab.main()

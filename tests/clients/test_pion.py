@@ -16,14 +16,15 @@ lab.isolate()
 class Pion(lab.ClientTest):
     INDICATIONS = lab.FIRST
 
-    def talk(self, right, family, count=400000):
+    def talk(self, right, family, transport, count=400000):
         if family == 6:
             raise unittest.SkipTest("pion/ice 2 asks its TURN servers from an IPv4 socket alone")
-        wanted = {"servers": [self.lab.server(family), self.lab.server(family) if right == "relay" else None], "bytes": count,
-                  "seconds": lab.LONG}
-        self.assert_call(self.lab.result(CLIENT, json.dumps(wanted), seconds=lab.PATIENCE + lab.LONG), right, count)
+        servers = [self.lab.server(family, transport), self.lab.server(family, transport) if right == "relay" else None]
+        wanted = {"servers": servers, "bytes": count, "seconds": lab.LONG}
+        got = self.lab.result(CLIENT, json.dumps(wanted), seconds=lab.PATIENCE + lab.LONG, env={"SSL_CERT_FILE": self.lab.authority.ca})
+        self.assert_call(got, right, count, transport)
 
 
 if __name__ == "__main__":
-    lab.add_calls(Pion)
+    lab.add_calls(Pion, streams=("tcp", "tls"))
     lab.main()

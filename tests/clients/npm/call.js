@@ -15,8 +15,8 @@ const SIZE = 1100, WINDOW = 64 * 1024;
 
 // What node-datachannel makes of a URL ends the username at its first colon, and knows no IPv6 address: it is told in parts.
 function parts({ urls, username, credential }) {
-  const [, hostname, port] = urls.match(/^turn:\[?([^\]]*?)\]?:(\d+)\?/);
-  return { hostname, port: Number(port), username, password: credential, relayType: 'TurnUdp' };
+  const [, hostname, port] = urls.match(/^turns?:\[?([^\]]*?)\]?:(\d+)\?/);
+  return { hostname, port: Number(port), username, password: credential, relayType: urls.startsWith('turns') ? 'TurnTls' : urls.endsWith('tcp') ? 'TurnTcp' : 'TurnUdp' };
 }
 
 function endpoint(server, index) {
