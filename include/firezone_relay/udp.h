@@ -307,8 +307,8 @@ FZR_API void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now);
  *
  * Returns 0, also when a signal came or nothing did, or:
  * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL. Mend the call.
- * - FZR_ERR_INVALID_STATE: the host watches by itself, or the adapter is not attached. Mend the
- *   call.
+ * - FZR_ERR_INVALID_STATE: the host watches by itself, or the adapter is not attached, or paused.
+ *   Mend the call.
  * - FZR_ERR_IO: the system failed, and errno says how. End the loop.
  */
 FZR_API int fzr_udp_poll(fzr_udp *udp, fzr_time timeout);
@@ -375,6 +375,145 @@ static inline int fzr_udp_get_stats(const fzr_udp *udp, fzr_udp_stats *stats)
  */
 FZR_API void fzr_udp_set_channel_hook(fzr_udp *udp, void (*hook)(void *ctx, const fzr_event *event),
                                       void *ctx);
+
+/**
+ * `fzr_udp_pause` has |udp| read and send no more, until fzr_udp_resume. What comes waits in the
+ * receive buffers of the sockets, as far as these have room. All that was read before has been
+ * relayed when it returns; what full sockets did not take stays queued. Until then
+ * fzr_udp_on_ready, fzr_udp_on_ready_batch and fzr_udp_on_deadline do nothing, fzr_udp_deadline
+ * is FZR_TIME_NEVER, and the engine hears of nothing. So its state and the sockets fit together.
+ * The host should not wait for descriptors meanwhile: they stay ready.
+ *
+ * A pause is for handing over: the state of the engine, the sockets (fzr_udp_list_sockets), which
+ * may be sent to another process, and what waits to be sent (fzr_udp_each_unsent). When the other
+ * one has all, call fzr_udp_free, which closes nothing of the other one's. If it fails, call
+ * fzr_udp_resume, and nothing has happened.
+ *
+ * Returns 0, or:
+ * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL. Mend the call.
+ * - FZR_ERR_INVALID_STATE: the adapter is not attached, or is paused already. Mend the call.
+ */
+FZR_API int fzr_udp_pause(fzr_udp *udp, fzr_time now);
+
+/**
+ * `fzr_udp_resume` ends what fzr_udp_pause began: |udp| reads what has come meanwhile. It also
+ * begins to read for an adapter of fzr_udp_adopt, after fzr_udp_attach or fzr_udp_attach_to.
+ *
+ * Returns 0, or:
+ * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL. Mend the call.
+ * - FZR_ERR_INVALID_STATE: the adapter is not attached, or not paused. Mend the call.
+ */
+FZR_API int fzr_udp_resume(fzr_udp *udp, fzr_time now);
+
+/** A socket of an adapter. */
+typedef struct fzr_udp_socket {
+  /** Its descriptor. */
+  int fd;
+  /** The port that it is bound to. */
+  uint16_t port;
+  /** enum fzr_family. */
+  uint8_t family;
+  /** Clients send to it. Otherwise it is that of an allocation. */
+  bool listens;
+} fzr_udp_socket;
+
+/**
+ * `fzr_udp_list_sockets` tells of the sockets that another adapter would need: it fills up to
+ * |room| of |out| from *|cursor| on, which begins at 0 and is moved on. The descriptors stay the
+ * adapter's. For a paused adapter: in others sockets come and go.
+ *
+ * Returns how many it has filled; fewer than |room|: there are no more. 0 if a pointer is NULL.
+ */
+FZR_API size_t fzr_udp_list_sockets(const fzr_udp *udp, uint32_t *cursor, fzr_udp_socket *out,
+                                    size_t room);
+
+/** Datagrams of one flow that wait for a socket which is full. */
+typedef struct fzr_udp_unsent {
+  /** Where they go. */
+  fzr_addr to;
+  /** Where they come from, for a socket that is bound to no particular address. */
+  fzr_addr from;
+  /** The datagrams, one behind the other. */
+  const uint8_t *data;
+  /** Bytes of all of them. */
+  uint32_t len;
+  /** Bytes of each but the last, which may have fewer. */
+  uint16_t seg;
+  /** How many they are. */
+  uint16_t count;
+  /** The port of the socket that they wait for. */
+  uint16_t port;
+  /** Clients send to that socket. Otherwise it is that of an allocation. */
+  bool listens;
+  /** They are answers to somebody who has no allocation. */
+  bool to_stranger;
+  /** They must not be fragmented. */
+  bool dont_fragment;
+  /** Set it to 0. This release does not look at it. */
+  uint8_t reserved[3];
+  /** How long they have waited. */
+  fzr_time waited;
+} fzr_udp_unsent;
+
+/**
+ * `fzr_udp_each_unsent` calls |each| with |ctx| for all that waits to be sent, for each socket in
+ * order. What it is told of is valid during the call. |each| must not call into the adapter. It
+ * does nothing if |udp| or |each| is NULL.
+ */
+FZR_API void fzr_udp_each_unsent(const fzr_udp *udp,
+                                 void (*each)(void *ctx, const fzr_udp_unsent *unsent), void *ctx);
+
+/**
+ * `fzr_udp_adopt` makes an adapter as fzr_udp_new does, with listen sockets that another one has
+ * had: |listen| are |n| of them, one or two, of which the descriptors alone count. `listen_port`
+ * and `group` of |config| are not looked at. The adapter is paused. Give it the sockets of
+ * allocations by fzr_udp_adopt_port, attach it, load the engine, have the driver take the
+ * events by fzr_driver_on_deadline, and call fzr_udp_resume. Until then it changes nothing
+ * of the sockets, so that the other one may take them back.
+ *
+ * The descriptors are the adapter's if it returns 0, and stay the caller's if not. fzr_udp_free
+ * closes them.
+ *
+ * Returns what fzr_udp_new returns, for the same reasons, or:
+ * - FZR_ERR_INVALID_ARGUMENT: |listen| is NULL or empty, one of them is no bound socket of UDP, two
+ *   are of one family, or their ports differ. Mend the call.
+ * - FZR_ERR_CONFIG_ADDRESS: one is not bound where |config| says. Open sockets by fzr_udp_new.
+ */
+FZR_API int fzr_udp_adopt(const fzr_udp_config *config, const fzr_udp_socket *listen, size_t n,
+                          fzr_udp **out, int *sys_errno);
+
+/**
+ * `fzr_udp_adopt_port` gives |udp|, which is of fzr_udp_adopt and not resumed yet, the socket |fd|
+ * of an allocation that another adapter has had. `open_port` for its family and port has it from
+ * then on, instead of a new one: so an allocation of a loaded engine finds
+ * it. Whatever was not asked for is closed by fzr_udp_resume.
+ *
+ * The descriptor is the adapter's if it returns 0, and stays the caller's if not.
+ *
+ * Returns 0, or:
+ * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL, |fd| is no bound socket of UDP, or the adapter has
+ *   another one of its family and port. Mend the call.
+ * - FZR_ERR_INVALID_STATE: the adapter is not of fzr_udp_adopt, or resumed already. Mend the call.
+ * - FZR_ERR_CONFIG_ADDRESS: the adapter does not have its family. That allocation can't live on.
+ * - FZR_ERR_NO_MEMORY: that allocation can't live on.
+ * - FZR_ERR_IO: the system refused, and errno says why. That allocation can't live on.
+ * - what `watch` returned, another FZR_ERR_…: that allocation can't live on.
+ */
+FZR_API int fzr_udp_adopt_port(fzr_udp *udp, int fd);
+
+/**
+ * `fzr_udp_adopt_unsent` has |unsent|, which waited in another adapter, wait in this one: for the
+ * socket of `port`, which fzr_udp_adopt_port has given it, or where it `listens` for the listen
+ * socket of the family of `to`. It is copied. Call it before fzr_udp_resume, in the order in which
+ * fzr_udp_each_unsent has told of them.
+ *
+ * Returns 0, or:
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL, the adapter has no such socket, or lengths and
+ *   count contradict each other. Nothing waits.
+ * - FZR_ERR_NO_MEMORY: there is no memory, or more than `queue_bytes` would wait. It is dropped,
+ *   and counted.
+ */
+FZR_API int fzr_udp_adopt_unsent(fzr_udp *udp, const fzr_udp_unsent *unsent, fzr_time now);
 
 #ifdef __cplusplus
 }

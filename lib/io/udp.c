@@ -105,7 +105,9 @@ static uint32_t neighbour_queue(const fzr_udp *udp)
   return most;
 }
 
-int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
+/* With the |n| sockets of |listen|, or such as it opens: NULL. */
+static int make(const fzr_udp_config *config, const fzr_udp_socket *listen, size_t n, fzr_udp **out,
+                int *sys_errno)
 {
   fzr_udp_config c = {0};
   fzri_mem mem;
@@ -131,7 +133,7 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
   if (!error && !c.watch)
     error = fzri_epoll_open(udp);
   if (!error)
-    error = open_on_some_port(udp);
+    error = listen ? fzri_adopt_listeners(udp, listen, n) : open_on_some_port(udp);
   if (error) {
     if (sys_errno)
       *sys_errno = errno;
@@ -144,12 +146,15 @@ int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
   return 0;
 }
 
-/* Closes |s|, with all that waits in it or for it. */
-static void end_socket(fzr_udp *udp, fzri_socket *s)
+int fzr_udp_new(const fzr_udp_config *config, fzr_udp **out, int *sys_errno)
 {
-  fzri_flow_leave(s);
-  fzri_queue_free(udp, s);
-  fzri_socket_close(udp, s);
+  return make(config, NULL, 0, out, sys_errno);
+}
+
+int fzr_udp_adopt(const fzr_udp_config *config, const fzr_udp_socket *listen, size_t n, fzr_udp **out,
+                  int *sys_errno)
+{
+  return listen ? make(config, listen, n, out, sys_errno) : FZR_ERR_INVALID_ARGUMENT;
 }
 
 void fzr_udp_free(fzr_udp *udp)
@@ -160,8 +165,9 @@ void fzr_udp_free(fzr_udp *udp)
   for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
     fzri_socket *s = fzri_pool_at(&udp->sockets, i);
     if (s->open)
-      end_socket(udp, s);
+      fzri_queue_end_socket(udp, s);
   }
+  fzri_adopt_end(udp);
   fzr_driver_remove(udp->driver, FZR_TRANSPORT_UDP, udp);
   fzr_driver_free(udp->own_driver);
   fzri_neighbours_free(&udp->trouble.unresolved, &udp->mem);
@@ -203,7 +209,11 @@ static int open_at_address(fzr_udp *udp, uint16_t port, uint8_t family, fzri_soc
 static int open_port(void *io, uint16_t port, enum fzr_family family, void **cookie)
 {
   fzr_udp *udp = io;
-  fzri_socket *s;
+  fzri_socket *s = udp->adopted ? fzri_adopt_inherited(udp, port, (uint8_t)family) : NULL;
+  if (s) {
+    *cookie = s;
+    return 0;
+  }
   int error = open_at_address(udp, port, (uint8_t)family, &s);
   if (error)
     return error;
@@ -226,7 +236,7 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
   /* What was forwarded before the allocation ended goes out before its socket does. */
   if (s->runs.first != FZRI_NO_RUN)
     fzri_send_flush(udp);
-  end_socket(udp, s);
+  fzri_queue_end_socket(udp, s);
 }
 
 static void on_channel(void *io, const fzr_event *event)
@@ -324,7 +334,7 @@ static void settle(fzr_udp *udp, fzr_time now)
 
 void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now)
 {
-  if (!udp || !udp->driver)
+  if (!udp || !udp->driver || udp->halted)
     return;
   fzri_lanes_begin(udp, now);
   on_ready(udp, token, events, now);
@@ -333,7 +343,7 @@ void fzr_udp_on_ready(fzr_udp *udp, void *token, unsigned events, fzr_time now)
 
 void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, fzr_time now)
 {
-  if (!udp || !udp->driver || !ready)
+  if (!udp || !udp->driver || !ready || udp->halted)
     return;
   fzri_lanes_begin(udp, now);
   udp->recv.hold = true;
@@ -346,7 +356,7 @@ void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, 
 
 fzr_time fzr_udp_deadline(const fzr_udp *udp)
 {
-  if (!udp)
+  if (!udp || udp->halted)
     return FZR_TIME_NEVER;
   const fzr_time others[] = {fzri_addrs_deadline(udp), udp->waiting.look_at, fzri_recv_deadline(udp),
                              fzri_errors_deadline(udp), udp->rearm.due ? udp->rearm.at : FZR_TIME_NEVER};
@@ -359,7 +369,7 @@ fzr_time fzr_udp_deadline(const fzr_udp *udp)
 
 void fzr_udp_on_deadline(fzr_udp *udp, fzr_time now)
 {
-  if (!udp || !udp->driver)
+  if (!udp || !udp->driver || udp->halted)
     return;
   fzri_lanes_begin(udp, now);
   fzr_driver_on_deadline(udp->driver, now);

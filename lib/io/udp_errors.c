@@ -28,6 +28,11 @@ void fzri_errors_hear(const fzr_udp *udp, fzri_socket *s)
   s->hears = udp->errors.wanted && set(s, true);
 }
 
+void fzri_errors_hear_or_not(const fzr_udp *udp, fzri_socket *s)
+{
+  s->hears = set(s, udp->errors.wanted) && udp->errors.wanted;
+}
+
 /* |s| has had too many. What waits goes with it, and the one that the next call would fail for. */
 static void fall_deaf(fzr_udp *udp, fzri_socket *s)
 {

@@ -21,6 +21,8 @@ typedef struct fzri_errors {
 
 /* Has |s|, an allocation's socket, hear of errors, if they are wanted. */
 void fzri_errors_hear(const fzr_udp *udp, fzri_socket *s);
+/* The same for one that another adapter had: it may hear of them although they are not wanted. */
+void fzri_errors_hear_or_not(const fzr_udp *udp, fzri_socket *s);
 /* Reads the errors of |s|, which hears of them. Returns whether there were any: who has failed for one may try again. */
 bool fzri_errors_read(fzr_udp *udp, fzri_socket *s);
 /* What to do after |s| has failed to send to |to|, as fzri_gso_outcome says it; but the error may be about another datagram. */

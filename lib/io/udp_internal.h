@@ -5,6 +5,7 @@
 
 #include "../base/mem.h"
 #include "../base/pool.h"
+#include "udp_adopt.h"
 #include "udp_addrs.h"
 #include "udp_epoll.h"
 #include "udp_errors.h"
@@ -22,7 +23,11 @@ struct fzr_udp {
   fzr_engine *engine;
   fzr_time now; /* of the turn, or of what another adapter relays */
   uint16_t port;
-  uint64_t serials; /* sockets that were opened */
+  bool halted;  /* nothing is read: fzr_udp_pause */
+  bool adopted; /* sockets are as another adapter has left them */
+  fzri_socket *
+      *inherited[2]; /* by family, by port: those of allocations that another adapter had; NULL: none */
+  uint64_t serials;  /* sockets that were opened */
   fzri_pool sockets;
   fzri_socket *listen[2]; /* by family: 0 IPv4, 1 IPv6 */
   fzri_lanes lanes[2];    /* likewise */

@@ -41,7 +41,7 @@ int fzr_udp_poll(fzr_udp *udp, fzr_time timeout)
   fzr_udp_ready ready[READY];
   if (!udp)
     return FZR_ERR_INVALID_ARGUMENT;
-  if (udp->epoll.fd < 0 || !udp->driver)
+  if (udp->epoll.fd < 0 || !udp->driver || udp->halted)
     return FZR_ERR_INVALID_STATE;
   int n = epoll_wait(udp->epoll.fd, found, READY, wait_ms(udp, fzr_udp_now(), timeout));
   if (n < 0 && errno != EINTR)

@@ -117,6 +117,51 @@ static bool may_wait(const fzr_udp *udp, const fzri_socket *s, const fzri_run *r
          (s->queue ? s->queue->strangers : 0) + stranger_cost(bytes) <= STRANGERS_BOUND;
 }
 
+/* Puts |node| behind what waits for |s|, which has a queue. */
+static void append_node(fzr_udp *udp, fzri_socket *s, fzri_queued *node)
+{
+  if (node->to_stranger)
+    s->queue->strangers += stranger_cost(node->room);
+  if (s->queue->tail)
+    s->queue->tail->next = node;
+  else
+    s->queue->head = node;
+  s->queue->tail = node;
+  s->queue->runs++;
+  count_queued(udp, s->queue, node->count, node->bytes);
+  if (!s->blocked) {
+    s->blocked = true;
+    s->queue->held = held_by(s);
+    note_waiting(udp, s);
+    fzri_socket_watch(udp, s);
+  }
+}
+
+int fzri_queue_adopt(fzr_udp *udp, fzri_socket *s, const fzr_udp_unsent *unsent)
+{
+  if (!s->queue)
+    s->queue = fzri_mem_zalloc(&udp->mem, sizeof *s->queue);
+  const bool fits =
+      s->queue && fitting(udp, s->queue, unsent->count, unsent->len, unsent->seg) >= unsent->count;
+  fzri_queued *node = fits ? new_node(udp, unsent->len) : NULL;
+  if (!node) {
+    udp->stats.queue_dropped += unsent->count;
+    return FZR_ERR_NO_MEMORY;
+  }
+  node->to = unsent->to;
+  node->from = unsent->from;
+  node->seg_len = unsent->seg;
+  node->count = unsent->count;
+  node->bytes = unsent->len;
+  node->at = udp->now - (unsent->waited < udp->now ? unsent->waited : udp->now);
+  node->to_stranger = unsent->to_stranger;
+  node->dont_fragment = unsent->dont_fragment;
+  if (unsent->len)
+    memcpy(node->data, unsent->data, unsent->len);
+  append_node(udp, s, node);
+  return 0;
+}
+
 void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment)
 {
   const uint32_t count = run->count - from_segment;
@@ -140,23 +185,9 @@ void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32
   node->at = udp->now;
   node->to_stranger = run->to_stranger;
   node->dont_fragment = run->dont_fragment;
-  if (node->to_stranger)
-    s->queue->strangers += stranger_cost(node->room);
   node->count = (uint16_t)kept;
   node->bytes = copy_segments(udp, run, from_segment, kept, node->data);
-  if (s->queue->tail)
-    s->queue->tail->next = node;
-  else
-    s->queue->head = node;
-  s->queue->tail = node;
-  s->queue->runs++;
-  count_queued(udp, s->queue, kept, node->bytes);
-  if (!s->blocked) {
-    s->blocked = true;
-    s->queue->held = held_by(s);
-    note_waiting(udp, s);
-    fzri_socket_watch(udp, s);
-  }
+  append_node(udp, s, node);
 }
 
 static void drop_head(fzr_udp *udp, fzri_queue *q)
@@ -328,7 +359,7 @@ void fzri_queues_expire(fzr_udp *udp)
   udp->waiting.look_at = udp->waiting.sockets ? udp->now + EXPIRES / 2 : FZR_TIME_NEVER;
 }
 
-void fzri_queue_free(fzr_udp *udp, fzri_socket *s)
+static void free_queue(fzr_udp *udp, fzri_socket *s)
 {
   for (fzri_socket **at = &udp->waiting.sockets; s->waits && *at; at = &(*at)->next_waiting) {
     if (*at != s)
@@ -343,4 +374,11 @@ void fzri_queue_free(fzr_udp *udp, fzri_socket *s)
     drop_head(udp, s->queue);
   fzri_mem_free(&udp->mem, s->queue, sizeof *s->queue);
   s->queue = NULL;
+}
+
+void fzri_queue_end_socket(fzr_udp *udp, fzri_socket *s)
+{
+  fzri_flow_leave(s);
+  free_queue(udp, s);
+  fzri_socket_close(udp, s);
 }

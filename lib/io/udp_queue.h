@@ -41,13 +41,15 @@ typedef struct fzri_waiting {
 /* Appends |run| from its segment |from_segment| on, as far as the bound goes, and sees to it that |s| is watched. What does not fit is
  * counted; so is all of a run that may not wait, or of a socket that does not queue. */
 void fzri_queue_append(fzr_udp *udp, fzri_socket *s, const fzri_run *run, uint32_t from_segment);
+/* Appends what waited for |s| in another adapter. Returns 0, or FZR_ERR_NO_MEMORY: it does not fit, and is counted as dropped. */
+int fzri_queue_adopt(fzr_udp *udp, fzri_socket *s, const fzr_udp_unsent *unsent);
 /* Sends what is queued, as far as the socket takes it; when all is gone, those that fed it are read again. */
 void fzri_queue_flush(fzr_udp *udp, fzri_socket *s);
 /* Appends what waits for |from| to what waits for |to|, with the sources that are paused for it. */
 void fzri_queue_move(fzr_udp *udp, fzri_socket *from, fzri_socket *to);
 /* Drops, and counts, what has waited too long for sockets that take nothing, if it is time for that (`look_at`). */
 void fzri_queues_expire(fzr_udp *udp);
-/* Frees what waits for |s|, which is counted as dropped. */
-void fzri_queue_free(fzr_udp *udp, fzri_socket *s);
+/* Closes |s|, with all that waits for it, which is counted as dropped. */
+void fzri_queue_end_socket(fzr_udp *udp, fzri_socket *s);
 
 #endif

@@ -39,7 +39,13 @@ bool fzri_socket_is_local(const fzr_udp *udp, const fzri_socket *s)
   return v4 ? addr->ip[0] == 127 : memcmp(addr->ip, localhost, sizeof localhost) == 0;
 }
 
-static void set_buffers(fzr_udp *udp, const fzri_socket *s)
+void fzri_socket_tell_buffers(fzr_udp *udp, const fzri_socket *s)
+{
+  udp->stats.receive_buffer = get_option(s->fd, SO_RCVBUF);
+  udp->stats.send_buffer = get_option(s->fd, SO_SNDBUF);
+}
+
+void fzri_socket_set_buffers(fzr_udp *udp, const fzri_socket *s)
 {
   const uint32_t configured = udp->config.receive_buffer;
   const int receive =
@@ -50,10 +56,8 @@ static void set_buffers(fzr_udp *udp, const fzri_socket *s)
                                            : 0;
   if (send)
     fzri_socket_set(s->fd, SOL_SOCKET, SO_SNDBUF, send);
-  if (s->listens) {
-    udp->stats.receive_buffer = get_option(s->fd, SO_RCVBUF);
-    udp->stats.send_buffer = get_option(s->fd, SO_SNDBUF);
-  }
+  if (s->listens)
+    fzri_socket_tell_buffers(udp, s);
 }
 
 /* Turns on what the kernel has of GRO, and of telling to which address a datagram came. */
@@ -133,7 +137,7 @@ int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join
     errno = keep;
     return error;
   }
-  set_buffers(udp, s);
+  fzri_socket_set_buffers(udp, s);
   set_features(udp, s);
   udp->stats.sockets++;
   *out = s;

@@ -36,6 +36,7 @@ typedef struct fzri_socket {
   bool open;
   bool known; /* to the host: `watch` succeeded */
   bool listens;
+  bool claimed;     /* inherited, and an allocation has it */
   bool addresses;   /* no socket of UDP: it tells of the host's addresses */
   bool from_public; /* bound to the public address, which is the host's own */
   bool wildcard;    /* bound to no particular address: packet info says, and chooses, which */
@@ -70,10 +71,14 @@ typedef struct fzri_rearm {
 int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out);
 /* Makes an object for |fd|. Returns NULL without memory; |fd| stays the caller's then. */
 fzri_socket *fzri_socket_new(fzr_udp *udp, int fd);
-/* Forgets it, and closes its descriptor. Nothing may wait for it, or in it: see fzri_flow_leave, fzri_queue_free. */
+/* Forgets it, and closes its descriptor. Nothing may wait for it, or in it: see fzri_queue_end_socket. */
 void fzri_socket_close(fzr_udp *udp, fzri_socket *s);
 /* Sets an option of type int. */
 bool fzri_socket_set(int fd, int level, int name, int value);
+/* Notes what buffers the kernel has given to |s|, which listens. */
+void fzri_socket_tell_buffers(fzr_udp *udp, const fzri_socket *s);
+/* Asks for the buffers of |s| that are configured. */
+void fzri_socket_set_buffers(fzr_udp *udp, const fzri_socket *s);
 /* Whether |s| is still the socket that had |serial|. */
 static inline bool fzri_socket_is(const fzri_socket *s, uint64_t serial)
 {

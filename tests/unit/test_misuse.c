@@ -540,6 +540,40 @@ static void null_fzr_udp_port_addr(void)
   fzr_udp_ops()->close_port(udp, 0, FZR_FAMILY_IPV4, cookie);
 }
 
+static void ignore(void *ctx, const fzr_udp_unsent *unsent)
+{
+  ck_abort_msg("%p %p", ctx, (const void *)unsent);
+}
+
+static void null_fzr_udp_adopt(void)
+{
+  const fzr_udp_config config = loopback();
+  const fzr_udp_socket listen = {.fd = -1};
+  const fzr_udp_unsent none = {.count = 1};
+  fzr_udp_socket sockets[4];
+  uint32_t cursor = 0;
+  INVALID(fzr_udp_pause(NULL, relay.now));
+  INVALID(fzr_udp_resume(NULL, relay.now));
+  ck_assert_int_eq(fzr_udp_pause(udp, relay.now), FZR_ERR_INVALID_STATE);
+  ck_assert_int_eq(fzr_udp_resume(udp, relay.now), FZR_ERR_INVALID_STATE);
+  ck_assert_uint_eq(fzr_udp_list_sockets(NULL, &cursor, sockets, 4), 0);
+  ck_assert_uint_eq(fzr_udp_list_sockets(udp, NULL, sockets, 4), 0);
+  ck_assert_uint_eq(fzr_udp_list_sockets(udp, &cursor, NULL, 4), 0);
+  ck_assert_uint_ge(fzr_udp_list_sockets(udp, &cursor, sockets, 4), 1);
+  fzr_udp_each_unsent(NULL, ignore, NULL);
+  fzr_udp_each_unsent(udp, NULL, NULL);
+  INVALID(fzr_udp_adopt(NULL, &listen, 1, untouched(), NULL));
+  INVALID(fzr_udp_adopt(&config, NULL, 1, untouched(), NULL));
+  INVALID(fzr_udp_adopt(&config, &listen, 1, NULL, NULL));
+  INVALID(fzr_udp_adopt_port(NULL, 0));
+  ck_assert_int_eq(fzr_udp_adopt_port(udp, 0), FZR_ERR_INVALID_STATE);
+  INVALID(fzr_udp_adopt_unsent(NULL, &none, relay.now));
+  INVALID(fzr_udp_adopt_unsent(udp, NULL, relay.now));
+  ck_assert_int_eq(fzr_udp_attach(udp, engine), 0);
+  ck_assert_int_eq(fzr_udp_pause(udp, relay.now), 0);
+  ck_assert_int_eq(fzr_udp_poll(udp, 0), FZR_ERR_INVALID_STATE);
+}
+
 static void null_fzr_udp_random(void)
 {
   uint8_t bytes[32] = {0}, zeros[32] = {0};
@@ -654,11 +688,16 @@ static const struct row {
     {"fzr_stun_txid", NULL, OF_STUN},
     {"fzr_stun_verify", NULL, OF_STUN},
     {"fzr_stun_verify_sha256", NULL, OF_STUN},
+    {"fzr_udp_adopt", null_fzr_udp_adopt, NULL},
+    {"fzr_udp_adopt_port", null_fzr_udp_adopt, NULL},
+    {"fzr_udp_adopt_unsent", null_fzr_udp_adopt, NULL},
     {"fzr_udp_attach", null_fzr_udp_attach, NULL},
     {"fzr_udp_attach_to", null_fzr_udp_attach, NULL},
     {"fzr_udp_deadline", null_fzr_udp_deadline, NULL},
+    {"fzr_udp_each_unsent", null_fzr_udp_adopt, NULL},
     {"fzr_udp_free", null_free, NULL},
     {"fzr_udp_get_stats_sized", null_fzr_udp_get_stats_sized, NULL},
+    {"fzr_udp_list_sockets", null_fzr_udp_adopt, NULL},
     {"fzr_udp_listen_port", null_fzr_udp_listen_port, NULL},
     {"fzr_udp_new", null_fzr_udp_new, NULL},
     {"fzr_udp_now", NULL, NO_POINTERS},
@@ -666,10 +705,12 @@ static const struct row {
     {"fzr_udp_on_ready", null_fzr_udp_on, NULL},
     {"fzr_udp_on_ready_batch", null_fzr_udp_on, NULL},
     {"fzr_udp_ops", NULL, NO_POINTERS},
+    {"fzr_udp_pause", null_fzr_udp_adopt, NULL},
     {"fzr_udp_poll", null_fzr_udp_poll, NULL},
     {"fzr_udp_poll_fd", null_fzr_udp_poll, NULL},
     {"fzr_udp_port_addr", null_fzr_udp_port_addr, NULL},
     {"fzr_udp_random", null_fzr_udp_random, NULL},
+    {"fzr_udp_resume", null_fzr_udp_adopt, NULL},
     {"fzr_udp_set_channel_hook", null_fzr_udp_on, NULL},
     {"fzr_verdict_iovecs", NULL, NOT_SAID},
     {"fzr_version", NULL, NO_POINTERS},
