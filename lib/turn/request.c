@@ -35,7 +35,8 @@ void fzri_request_succeeds(fzr_engine *e, const fzri_request *r, fzri_allocation
 {
   const bool other_user = a->user != r->user;
   fzri_request_keep_credential(r, a);
-  if (other_user)
+  /* A client may come over another transport, where he has a newest allocation, too. */
+  if (other_user || r->ticket == FZRI_TICKET_MOVES)
     fzri_replace_user(e, a, fzri_request_user(e, r));
 }
 

@@ -93,16 +93,22 @@ static void move(fzt_relay *r, fzt_client_state *c)
   keep_ticket(&msg);
 }
 
-static void setup(void)
+static void begin(enum fzr_replace replace)
 {
   fzr_config config = fzt_config(&relay);
   config.mobility = true;
+  config.replace_allocations = (uint8_t)replace;
   config.log = note;
   config.log_level = FZR_LOG_INFO;
   moved_logs = 0;
   fzt_relay_init(&relay, &config);
   fzt_client_init(&client, "198.51.100.1:4000");
   ck_assert_int_eq(allocate_mobile(&relay, &client), 0);
+}
+
+static void setup(void)
+{
+  begin(FZR_REPLACE_NEVER);
 }
 
 static void teardown(void)
@@ -576,6 +582,26 @@ START_TEST(test_forged_tunnel)
 }
 END_TEST
 
+/* A user has a newest allocation for each transport: one that has moved to another is the newest there, and is none where it was. */
+START_TEST(test_other_transport)
+{
+  fzt_client_state again, other;
+  fzt_relay_free(&relay);
+  begin(FZR_REPLACE_ALWAYS);
+  again = client;
+  client.addr.transport = client.server.transport = FZR_TRANSPORT_TCP;
+  move(&relay, &client);
+  ck_assert_int_eq(fzt_allocate(&relay, &again), 0); /* from where it was */
+  ck_assert_int_eq(fzt_refresh(&relay, &client, 600), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &again, 600), 0);
+  fzt_client_init(&other, "198.51.100.1:4001");
+  other.addr.transport = other.server.transport = FZR_TRANSPORT_TCP;
+  ck_assert_int_eq(fzt_allocate(&relay, &other), 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &client, 600), 437);
+  ck_assert_int_eq(fzt_refresh(&relay, &again, 600), 0);
+}
+END_TEST
+
 /* The client speaks IPv6 to the relay by now, and the allocation has an IPv4 address alone: within the host it goes by that. */
 START_TEST(test_other_family)
 {
@@ -607,6 +633,7 @@ int main(void)
   tcase_add_test(tc, test_replayed);
   tcase_add_test(tc, test_there_and_back);
   tcase_add_test(tc, test_moves_that_cost);
+  tcase_add_test(tc, test_other_transport);
   suite_add_tcase(suite, tc);
   tc = tcase_create("shards");
   tcase_add_test(tc, test_other_shard);
