@@ -24,11 +24,20 @@ typedef struct model_channel {
 typedef struct model_client {
   bool allocated;
   bool dual;
-  int secret; /* of which the credential was made that it was used with last */
+  int secret;          /* of which the credential was made that it was used with last */
+  uint64_t id;         /* of its tickets; 0: there are none */
+  uint32_t generation; /* how often it has moved */
   fzr_time expires;
   model_channel channels[CHANNELS];
   fzr_time permitted[ADDRS]; /* when the address was; 0: never */
 } model_client;
+
+typedef struct model_ticket {
+  uint8_t bytes[64];
+  size_t len;  /* 0: there is none */
+  uint64_t id; /* what it says */
+  uint32_t generation;
+} model_ticket;
 
 static fzt_relay relay;
 static fzt_client_state clients[CLIENTS];
@@ -39,6 +48,10 @@ static fzt_prng prng;
 static fzr_time last_expiry;
 static bool full;     /* permissions mean something */
 static bool replaces; /* a new allocation of a user ends the other */
+static bool mobility;
+static uint64_t moves, last_id;
+static model_ticket told;                /* what came with the last answer */
+static model_ticket tickets[CLIENTS][2]; /* that each client got: the last one, and the one before */
 static bool allowed[PEERS];
 static const char *const secrets[2] = {FZT_SECRET, "another"};
 static bool secret_is_good[2];
@@ -97,6 +110,29 @@ static int permit_count(int c)
   return n;
 }
 
+static void note_ticket(const fzr_stun_msg *msg)
+{
+  fzr_stun_attr ticket;
+  told.len = 0;
+  if (!fzr_stun_get(msg, FZR_ATTR_MOBILITY_TICKET, &ticket))
+    return;
+  fzt_check(ticket.len && ticket.len <= sizeof told.bytes);
+  told.len = ticket.len;
+  memcpy(told.bytes, ticket.value, ticket.len);
+}
+
+/* The answer to |c| has brought the newest ticket of its allocation, if that has any. */
+static void keep_ticket(int c)
+{
+  fzt_check(!told.len == !model[c].id);
+  if (!told.len)
+    return;
+  told.id = model[c].id;
+  told.generation = model[c].generation;
+  tickets[c][1] = tickets[c][0];
+  tickets[c][0] = told;
+}
+
 /* Sends a request; takes a new nonce and asks again if the old one is stale. */
 static int ask(int c, uint16_t method, void (*add)(fzr_stun_builder *, const void *), const void *ctx)
 {
@@ -108,6 +144,8 @@ static int ask(int c, uint16_t method, void (*add)(fzr_stun_builder *, const voi
     fzt_begin(&relay, &clients[c], &b, buffer, sizeof buffer, method);
     add(&b, ctx);
     const int code = fzt_finish(&relay, &clients[c], &b, &msg);
+    if (code >= 0)
+      note_ticket(&msg);
     if (code == 0 && method == FZR_STUN_ALLOCATE) {
       fzr_addr relayed;
       fzt_check(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed));
@@ -122,12 +160,18 @@ static int ask(int c, uint16_t method, void (*add)(fzr_stun_builder *, const voi
   }
 }
 
+typedef struct allocate {
+  bool dual, mobile;
+} allocate;
+
 static void add_allocate(fzr_stun_builder *b, const void *ctx)
 {
-  const bool *dual = ctx;
+  const allocate *wanted = ctx;
   fzr_stun_add_u32(b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
-  if (*dual)
+  if (wanted->dual)
     fzr_stun_add_u32(b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
+  if (wanted->mobile)
+    fzr_stun_add(b, FZR_ATTR_MOBILITY_TICKET, NULL, 0);
 }
 
 /* Whether what the one of the two clients of |c|'s user gets ends what the other has: each transport counts by itself. */
@@ -152,14 +196,18 @@ static int unless_locked_out(int c, int code)
 
 static void step_allocate(int c)
 {
-  const bool dual = fzt_below(&prng, 2);
+  const allocate wanted = {.dual = fzt_below(&prng, 2), .mobile = fzt_below(&prng, 4)};
   /* Ports of what is over are given back by timers, which may be a tick late. */
   fzt_pass(&relay, FZR_SECOND / 5);
   const bool no_port = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
   const bool stays = alive(c) && !lapsed(c);
-  const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &dual);
+  const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &wanted);
   if (stays ? unless_locked_out(c, 0) : secret_is_good[used[c]] ? 0 : 401) {
     fzt_check(code == 401);
+    return;
+  }
+  if (wanted.mobile && !mobility && !stays) {
+    fzt_check(code == 405);
     return;
   }
   /* Who has another one that makes room for the next try is told nothing. */
@@ -173,8 +221,12 @@ static void step_allocate(int c)
   }
   if (code)
     return;
-  model[c] = (model_client){
-      .allocated = true, .dual = dual, .secret = used[c], .expires = relay.now + 600 * FZR_SECOND + GRACE};
+  model[c] = (model_client){.allocated = true,
+                            .dual = wanted.dual,
+                            .secret = used[c],
+                            .id = wanted.mobile ? ++last_id : 0,
+                            .expires = relay.now + 600 * FZR_SECOND + GRACE};
+  keep_ticket(c);
   for (int i = 0; i < CHANNELS; i++)
     model[c].channels[i].peer = -1;
 }
@@ -184,13 +236,11 @@ static void add_lifetime(fzr_stun_builder *b, const void *ctx)
   fzr_stun_add_u32(b, FZR_ATTR_LIFETIME, *(const uint32_t *)ctx);
 }
 
-static void refresh(int c, uint32_t lifetime)
+static const uint32_t lifetimes[] = {0, 1, 60, 600, 3600, 5000};
+
+/* A Refresh of |c| has succeeded. */
+static void set_lifetime(int c, uint32_t lifetime)
 {
-  const int expected = unless_locked_out(c, alive(c) ? 0 : 437);
-  fzt_check(ask(c, FZR_STUN_REFRESH, add_lifetime, &lifetime) == expected);
-  if (expected)
-    return;
-  model[c].secret = used[c];
   if (lifetime)
     model[c].expires = relay.now +
                        (lifetime > 3600          ? 3600
@@ -202,10 +252,91 @@ static void refresh(int c, uint32_t lifetime)
     memset(&model[c], 0, sizeof model[c]);
 }
 
+static void refresh(int c, uint32_t lifetime)
+{
+  const int expected = unless_locked_out(c, alive(c) ? 0 : 437);
+  fzt_check(ask(c, FZR_STUN_REFRESH, add_lifetime, &lifetime) == expected);
+  fzt_check(!told.len);
+  if (expected)
+    return;
+  model[c].secret = used[c];
+  set_lifetime(c, lifetime);
+}
+
 static void step_refresh(int c)
 {
-  static const uint32_t lifetimes[] = {0, 1, 60, 600, 3600, 5000};
   refresh(c, lifetimes[fzt_below(&prng, 6)]);
+}
+
+typedef struct move {
+  model_ticket ticket;
+  uint32_t lifetime;
+} move;
+
+static void add_ticket(fzr_stun_builder *b, const void *ctx)
+{
+  const move *m = ctx;
+  fzr_stun_add(b, FZR_ATTR_MOBILITY_TICKET, m->ticket.bytes, m->ticket.len);
+  fzr_stun_add_u32(b, FZR_ATTR_LIFETIME, m->lifetime);
+}
+
+/* Whose allocation a ticket is of; -1: nobody's. */
+static int owner_of(const model_ticket *ticket)
+{
+  for (int i = 0; i < CLIENTS; i++)
+    if (alive(i) && ticket->id && model[i].id == ticket->id)
+      return i;
+  return -1;
+}
+
+/* What a Refresh of |c| with |ticket| gets, which is of |owner|'s allocation. */
+static int expected_move(int c, const model_ticket *ticket, int owner)
+{
+  const bool there = mobility && owner >= 0, goes = there && owner != c && !alive(c);
+  const int whose = goes ? owner : c;
+  const bool same_user = whose % USERS == c % USERS;
+  if (!secret_is_good[used[c]] && !(same_user && alive(whose) && model[whose].secret == used[c]))
+    return 401;
+  if (!mobility)
+    return 405;
+  if (!ticket->id)
+    return 400; /* forged */
+  if (!there || (owner != c && !goes))
+    return 437;
+  if (goes)
+    return same_user ? 0 : 441;
+  return ticket->generation == model[c].generation ? 400
+                                                   : 0; /* it is of no use here; or it has brought it here */
+}
+
+/* A Refresh with a ticket, the last one or the one before of any client, or one that was changed. */
+static void step_move(int c)
+{
+  /* Most often that of the other client of the same user, whose allocation may move to this one. */
+  const int whose = fzt_below(&prng, 4) ? (c + USERS) % CLIENTS : (int)fzt_below(&prng, CLIENTS);
+  move m = {.ticket = tickets[whose][!fzt_below(&prng, 4)], .lifetime = lifetimes[fzt_below(&prng, 6)]};
+  if (!m.ticket.len || !fzt_below(&prng, 8)) {
+    m.ticket.id = 0;
+    m.ticket.bytes[fzt_below(&prng, 32)] ^= (uint8_t)(1u << fzt_below(&prng, 8));
+    m.ticket.len = fzt_below(&prng, 4) ? 32 : fzt_below(&prng, 64);
+  }
+  const int owner = owner_of(&m.ticket), expected = expected_move(c, &m.ticket, owner);
+  fzt_check(ask(c, FZR_STUN_REFRESH, add_ticket, &m) == expected);
+  if (expected) {
+    fzt_check(!told.len);
+    return;
+  }
+  if (owner != c) {
+    moves++;
+    model[c] = model[owner];
+    model[c].generation++;
+    clients[c].relayed_port = clients[owner].relayed_port;
+    memset(&model[owner], 0, sizeof *model);
+  }
+  model[c].secret = used[c];
+  keep_ticket(c);
+  if (owner != c)
+    set_lifetime(c, m.lifetime);
 }
 
 typedef struct binding {
@@ -629,6 +760,7 @@ static void check_gauges(void)
   /* What ended within the last tick may still be counted. */
   fzt_check(stats.allocations >= live_count() && stats.allocations <= CLIENTS);
   fzt_check(stats.channels >= channels && stats.permissions >= permissions);
+  fzt_check(stats.allocations_moved == moves);
   check_list(stats.allocations == live_count());
   if (last_expiry + FZR_SECOND / 5 > relay.now)
     return;
@@ -669,6 +801,9 @@ static void set_up(void)
   config.max_permissions_per_allocation = PERMITS;
   replaces = fzt_below(&prng, 2);
   config.replace_allocations = replaces ? FZR_REPLACE_DEFAULT : FZR_REPLACE_NEVER;
+  config.mobility = mobility = fzt_below(&prng, 4);
+  moves = 0;
+  memset(tickets, 0, sizeof tickets);
   config.lowest_port = 50000;
   config.highest_port = 50000 + PORTS - 1;
   relay.prng.state = fzt_next(&prng);
@@ -696,7 +831,7 @@ START_TEST(test_engine_agrees_with_the_model)
     set_up();
     for (unsigned step = 0; step < 400; step++) {
       const int c = (int)fzt_below(&prng, CLIENTS);
-      switch (fzt_below(&prng, 16)) {
+      switch (fzt_below(&prng, 20)) {
       case 0:
         step_allocate(c);
         break;
@@ -737,6 +872,12 @@ START_TEST(test_engine_agrees_with_the_model)
         break;
       case 14:
         step_send(c);
+        break;
+      case 15:
+      case 16:
+      case 17:
+      case 18:
+        step_move(c);
         break;
       default:
         check_gauges();
