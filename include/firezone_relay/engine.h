@@ -47,7 +47,8 @@ typedef struct fzr_shared fzr_shared;
 /**
  * `fzr_shared_new` makes the pool for ports |lowest| to |highest|, both included. |mem| is copied;
  * NULL means malloc and free. On success *|out| is the caller's; free it after the last engine that
- * uses it.
+ * uses it. The first engine with fzr_config.mobility takes more memory of it, 16 to 32 bytes for
+ * each port: |mem| has to be fit for the thread that makes that one.
  *
  * Returns 0, or
  * - FZR_ERR_INVALID_ARGUMENT: |out| is NULL, or |mem| lacks a function or is too short. Mend the

@@ -144,7 +144,7 @@ static int init_shared(fzr_engine *e, const fzr_config *c)
   e->ticket_key = fzri_ticket_key(&e->user_key, tickets);
   e->tunnel_key = fzri_tunnel_key(&e->user_key);
   e->tunnels = c->mobility && !e->owns_shared;
-  return 0;
+  return e->tunnels ? fzri_shared_make_moved(e->shared) : 0;
 }
 
 int fzr_engine_new(const fzr_config *config, fzr_engine **out, fzr_time now)

@@ -49,6 +49,7 @@ void fzr_shared_free(fzr_shared *s)
   for (unsigned i = 0; i < 2; i++)
     fzri_mem_free(&mem, (void *)s->live[i], s->words * sizeof *s->live[i]);
   fzri_mem_free(&mem, (void *)s->users, ((size_t)s->user_mask + 1) * sizeof *s->users);
+  fzri_mem_free(&mem, (void *)atomic_load(&s->moved_slots), ((size_t)s->user_mask + 1) * sizeof *s->users);
   fzri_mem_free(&mem, s, sizeof *s);
 }
 

@@ -32,6 +32,8 @@ struct fzr_shared {
   _Atomic fzr_time short_until; /* something did not fit, and until then nothing is expected to: see room.h */
   _Atomic int short_of;         /* for want of what: an enum fzr_error */
   fzri_told told;               /* of what the log was told lately */
+  /* As many as |users|, for clients that have moved; NULL: none may. */
+  _Atomic uint64_t *_Atomic moved_slots;
 };
 
 /* Whether |shared| was made for exactly this range. */
@@ -53,7 +55,7 @@ void fzri_shared_set_live(fzr_shared *shared, uint16_t port, uint8_t family, boo
 bool fzri_shared_channel_enter(fzr_shared *shared, uint32_t limit);
 void fzri_shared_channels_leave(fzr_shared *shared, uint32_t count);
 
-/* Bytes taken for |shared|. */
+/* Bytes taken for |shared|, which is one engine's: so no client is heard by another one. */
 uint64_t fzri_shared_memory(const fzr_shared *shared);
 
 #endif

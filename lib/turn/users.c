@@ -3,7 +3,7 @@
 
 /* A user's slot: the upper 46 bits name him, the next two say what the lower 16 are: the number of his allocations, or the port of
  * the newest one; or the port of an allocation whose client has moved, for the upper bits may name a 5-tuple, too. A slot where they are 0
- * may be taken by another. */
+ * may be taken by another. Clients that have moved have a table of their own, so that users find room however many there are. */
 #define COUNT_MASK 0xffffu
 #define PROBES     64u
 
@@ -37,6 +37,20 @@ int fzri_shared_user_key(fzr_shared *s, fzr_random_fn random, void *random_ctx, 
   return 0;
 }
 
+int fzri_shared_make_moved(fzr_shared *s)
+{
+  const size_t slots = (size_t)s->user_mask + 1;
+  if (atomic_load(&s->moved_slots))
+    return 0;
+  fzri_mem mem = s->mem; /* what that counts is not for several threads */
+  _Atomic uint64_t *made = fzri_mem_calloc(&mem, slots, sizeof *made), *none = NULL;
+  if (!made)
+    return FZR_ERR_NO_MEMORY;
+  if (!atomic_compare_exchange_strong(&s->moved_slots, &none, made))
+    fzri_mem_free(&mem, (void *)made, slots * sizeof *made); /* another engine was first */
+  return 0;
+}
+
 /* |kind| keeps the uses of the table apart. */
 static uint64_t user_tag(uint64_t user, enum kind kind)
 {
@@ -44,12 +58,21 @@ static uint64_t user_tag(uint64_t user, enum kind kind)
   return (tag ? tag : KIND_BITS + COUNT_MASK + 1) | (uint64_t)kind << 16;
 }
 
-/* The slot of |tag|, in use, or NULL. *|vacant| gets the first one that could. */
-static _Atomic uint64_t *find_user(fzr_shared *s, uint64_t tag, _Atomic uint64_t **vacant)
+/* The table for |kind|; NULL: there is none. */
+static _Atomic uint64_t *table_for(const fzr_shared *s, enum kind kind)
 {
+  return kind == KIND_MOVED ? atomic_load(&s->moved_slots) : s->users;
+}
+
+/* The slot of |user|, in use, or NULL. *|vacant| gets the first one that could. */
+static _Atomic uint64_t *find_user(const fzr_shared *s, uint64_t user, enum kind kind,
+                                   _Atomic uint64_t **vacant)
+{
+  const uint64_t tag = user_tag(user, kind);
+  _Atomic uint64_t *table = table_for(s, kind);
   *vacant = NULL;
-  for (uint32_t i = 0; i < PROBES; i++) {
-    _Atomic uint64_t *slot = &s->users[((uint32_t)(tag >> 16) + i) & s->user_mask];
+  for (uint32_t i = 0; table && i < PROBES; i++) {
+    _Atomic uint64_t *slot = &table[((uint32_t)(tag >> 16) + i) & s->user_mask];
     const uint64_t value = atomic_load(slot);
     if ((value & ~(uint64_t)COUNT_MASK) == tag && (value & COUNT_MASK))
       return slot;
@@ -65,7 +88,7 @@ bool fzri_shared_user_enter(fzr_shared *s, uint64_t user, uint32_t limit)
   const uint64_t most = limit < COUNT_MASK ? limit : COUNT_MASK;
   for (;;) {
     _Atomic uint64_t *vacant;
-    _Atomic uint64_t *slot = find_user(s, tag, &vacant);
+    _Atomic uint64_t *slot = find_user(s, user, KIND_COUNT, &vacant);
     if (!slot && !vacant)
       return false; /* as good as impossible: 64 users in a row, in a table twice as large as the range */
     uint64_t value = atomic_load(slot ? slot : vacant);
@@ -83,7 +106,7 @@ bool fzri_shared_user_enter(fzr_shared *s, uint64_t user, uint32_t limit)
 void fzri_shared_user_leave(fzr_shared *s, uint64_t user)
 {
   _Atomic uint64_t *vacant;
-  _Atomic uint64_t *slot = find_user(s, user_tag(user, KIND_COUNT), &vacant);
+  _Atomic uint64_t *slot = find_user(s, user, KIND_COUNT, &vacant);
   if (slot)
     atomic_fetch_sub(slot, 1);
 }
@@ -94,7 +117,7 @@ static bool set_port(fzr_shared *s, uint64_t user, enum kind kind, uint16_t port
   const uint64_t tag = user_tag(user, kind);
   for (;;) {
     _Atomic uint64_t *vacant;
-    _Atomic uint64_t *slot = find_user(s, tag, &vacant);
+    _Atomic uint64_t *slot = find_user(s, user, kind, &vacant);
     if (!slot)
       slot = vacant;
     if (!slot)
@@ -112,7 +135,7 @@ static bool set_port(fzr_shared *s, uint64_t user, enum kind kind, uint16_t port
 static uint16_t port_of(fzr_shared *s, uint64_t user, enum kind kind)
 {
   _Atomic uint64_t *vacant;
-  const _Atomic uint64_t *slot = find_user(s, user_tag(user, kind), &vacant);
+  const _Atomic uint64_t *slot = find_user(s, user, kind, &vacant);
   return slot ? (uint16_t)atomic_load(slot) : 0;
 }
 
@@ -120,9 +143,10 @@ static uint16_t port_of(fzr_shared *s, uint64_t user, enum kind kind)
 static unsigned unset_port(fzr_shared *s, uint64_t user, enum kind kind, uint16_t port)
 {
   const uint64_t tag = user_tag(user, kind);
+  _Atomic uint64_t *table = table_for(s, kind);
   unsigned n = 0;
-  for (uint32_t i = 0; i < PROBES; i++) {
-    _Atomic uint64_t *slot = &s->users[((uint32_t)(tag >> 16) + i) & s->user_mask];
+  for (uint32_t i = 0; table && i < PROBES; i++) {
+    _Atomic uint64_t *slot = &table[((uint32_t)(tag >> 16) + i) & s->user_mask];
     uint64_t value = tag | port;
     if (atomic_load(slot) == value) /* cheaper than a locked instruction for each */
       n += atomic_compare_exchange_strong(slot, &value, tag);

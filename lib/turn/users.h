@@ -25,6 +25,9 @@ uint16_t fzri_shared_newest(fzr_shared *shared, uint64_t user);
 /* |user|'s allocation at |port| is over: forgets it, if it is the newest. */
 void fzri_shared_unset_newest(fzr_shared *shared, uint64_t user, uint16_t port);
 
+/* Makes room for as many clients that have moved as there may be allocations: the first engine of |shared| whose allocations may move to
+ * where another one hears them. Returns 0 or FZR_ERR_NO_MEMORY. */
+int fzri_shared_make_moved(fzr_shared *shared);
 /* The allocation at |port| has a client whose 5-tuple, with the hash |client|, another shard hears. Returns whether there was room to say
  * so. */
 bool fzri_shared_set_moved(fzr_shared *shared, uint64_t client, uint16_t port);

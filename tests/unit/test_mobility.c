@@ -620,6 +620,62 @@ START_TEST(test_other_family)
 }
 END_TEST
 
+/* However many clients have moved, each other user finds room: with as many of both as there are ports. */
+START_TEST(test_users_beside_moved)
+{
+  enum { PORTS = 4096 };
+  fzt_prng prng = {.state = 5};
+  static uint64_t hashes[2][PORTS];
+  ck_assert_int_eq(fzr_shared_new(50000, 50000 + PORTS - 1, NULL, &shared), 0);
+  ck_assert(!fzri_shared_set_moved(shared, 1, 50000)); /* no engine lets any of them move */
+  ck_assert_uint_eq(fzri_shared_moved(shared, 1), 0);
+  for (unsigned i = 0; i < 2; i++)
+    ck_assert_int_eq(fzri_shared_make_moved(shared), 0);
+  for (unsigned i = 0; i < PORTS; i++) {
+    hashes[0][i] = fzt_next(&prng);
+    hashes[1][i] = fzt_next(&prng);
+    ck_assert(fzri_shared_set_moved(shared, hashes[0][i], (uint16_t)(50000 + i)));
+  }
+  for (unsigned i = 0; i < PORTS; i++)
+    ck_assert(fzri_shared_user_enter(shared, hashes[1][i], 1));
+  ck_assert_uint_eq(fzri_shared_moved_count(shared), PORTS);
+  for (unsigned i = 0; i < PORTS; i++) {
+    ck_assert(!fzri_shared_user_enter(shared, hashes[1][i], 1));
+    ck_assert_uint_eq(fzri_shared_moved(shared, hashes[0][i]), 50000 + i);
+    fzri_shared_unset_moved(shared, hashes[0][i], (uint16_t)(50000 + i));
+    ck_assert_uint_eq(fzri_shared_moved(shared, hashes[0][i]), 0);
+    fzri_shared_user_leave(shared, hashes[1][i]);
+  }
+  ck_assert_uint_eq(fzri_shared_moved_count(shared), 0);
+  fzr_shared_free(shared);
+}
+END_TEST
+
+/* Where there is no memory for that, there is no engine; and without mobility nobody asks for it. */
+START_TEST(test_no_memory_for_moved)
+{
+  fzr_engine *engine;
+  fzt_mem mem;
+  fzt_mem_init(&mem);
+  ck_assert_int_eq(fzr_shared_new(50000, 50063, &mem.hooks, &shared), 0);
+  fzr_config config = fzt_config(&shards[0]);
+  config.shared = shared;
+  config.lowest_port = 50000;
+  config.highest_port = 50063;
+  mem.fail_from = mem.count + 1;
+  ck_assert_int_eq(fzr_engine_new(&config, &engine, 0), 0);
+  fzr_engine_free(engine);
+  config.mobility = true;
+  ck_assert_int_eq(fzr_engine_new(&config, &engine, 0), FZR_ERR_NO_MEMORY);
+  mem.fail_from = 0;
+  ck_assert_int_eq(fzr_engine_new(&config, &engine, 0), 0);
+  fzr_engine_free(engine);
+  fzr_shared_free(shared);
+  ck_assert_uint_eq(mem.live, 0);
+  ck_assert_uint_eq(shards[0].mem.live, 0);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("mobility");
@@ -641,6 +697,8 @@ int main(void)
   tcase_add_test(tc, test_run_to_other_shard);
   tcase_add_test(tc, test_forged_tunnel);
   tcase_add_test(tc, test_other_family);
+  tcase_add_test(tc, test_users_beside_moved);
+  tcase_add_test(tc, test_no_memory_for_moved);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
