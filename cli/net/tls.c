@@ -3,6 +3,7 @@
 
 #include "net/tls_alert.h"
 #include "net/tls_internal.h"
+#include "net/tls_records.h"
 #include "net/trust.h"
 
 #include <stdio.h>
@@ -302,14 +303,24 @@ static void learn(const net_tls *tls, int result)
 
 int net_tls_handshake(net_tls *tls)
 {
-  const int result = mbedtls_ssl_handshake(&tls->ssl);
+  const int result = tls->identity ? net_tls_handshake_of_server(tls) : mbedtls_ssl_handshake(&tls->ssl);
   tls->established = result == 0;
   learn(tls, result);
   return result == 0 ? 0 : translate(tls, result);
 }
 
+/* Says what failed of records that are not mbedTLS's. */
+static ssize_t of_records(net_tls *tls, ssize_t result)
+{
+  if (result == NET_TLS_FAILED)
+    snprintf(tls->error, sizeof tls->error, "%s", net_tls_records_error(tls->records));
+  return result;
+}
+
 ssize_t net_tls_read(net_tls *tls, uint8_t *out, size_t cap)
 {
+  if (tls->records)
+    return of_records(tls, net_tls_records_read(tls->records, &tls->io, out, cap));
   const int n = mbedtls_ssl_read(&tls->ssl, out, cap);
   if (n >= 0)
     return n;
@@ -320,11 +331,15 @@ ssize_t net_tls_read(net_tls *tls, uint8_t *out, size_t cap)
 
 bool net_tls_pending(const net_tls *tls)
 {
+  if (tls->records)
+    return net_tls_records_pending(tls->records);
   return mbedtls_ssl_check_pending(&tls->ssl) != 0;
 }
 
 ssize_t net_tls_write(net_tls *tls, const uint8_t *data, size_t len)
 {
+  if (tls->records)
+    return of_records(tls, net_tls_records_write(tls->records, &tls->io, data, len));
   /* mbedTLS has the record of a blocked write already, and would report the length of this call for it. */
   if (tls->unsent != 0)
     len = tls->unsent;
@@ -335,7 +350,10 @@ ssize_t net_tls_write(net_tls *tls, const uint8_t *data, size_t len)
 
 void net_tls_close(net_tls *tls)
 {
-  mbedtls_ssl_close_notify(&tls->ssl);
+  if (tls->records)
+    net_tls_records_close(tls->records, &tls->io);
+  else
+    mbedtls_ssl_close_notify(&tls->ssl);
 }
 
 const char *net_tls_error(const net_tls *tls)

@@ -25,7 +25,9 @@ struct net_tls {
   uint8_t ip[16];                    /* of the host, if it is a literal */
   size_t ip_len;
   bool established;
-  size_t unsent; /* the length of a write that has to be repeated */
+  size_t unsent;                   /* the length of a write that has to be repeated */
+  struct net_tls_keys *keys;       /* of a server's side, within the handshake; NULL: none yet */
+  struct net_tls_records *records; /* of a server's side, after it, in place of |ssl|; NULL: none */
   char error[NET_TLS_ERROR_MAX];
 };
 
@@ -39,6 +41,9 @@ int net_tls_on_recv(void *ctx, unsigned char *out, size_t cap);
 
 /* Begins with PSA, which TLS 1.3 is made of. Returns 0 or an error of mbedTLS. */
 int net_tls_begin_psa(void);
+
+/* One step of a server's side's handshake: as mbedtls_ssl_handshake. */
+int net_tls_handshake_of_server(net_tls *tls);
 
 /* Lets go of what |tls|, a server's side, holds. */
 void net_tls_leave_identity(net_tls *tls);

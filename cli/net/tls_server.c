@@ -3,6 +3,8 @@
 
 #include "net/tls_alert.h"
 #include "net/tls_internal.h"
+#include "net/tls_keys.h"
+#include "net/tls_records.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,8 +169,19 @@ net_tls *net_tls_accept(net_tls_identity *identity, const net_tls_io *io)
   return tls;
 }
 
+int net_tls_handshake_of_server(net_tls *tls)
+{
+  net_tls_keys_expect(tls, &tls->identity->config);
+  const int result = mbedtls_ssl_handshake(&tls->ssl);
+  if (result == 0)
+    net_tls_keys_take_over(tls);
+  return result;
+}
+
 void net_tls_leave_identity(net_tls *tls)
 {
+  net_tls_keys_drop(tls);
+  net_tls_records_free(tls->records);
   net_tls_identity_drop(tls->identity);
 }
 

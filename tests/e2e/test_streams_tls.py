@@ -83,6 +83,20 @@ class Sessions(Tls):
             self.assertEqual(self.scrape().get("relay_stream_connections", transport="tls"), 1)
         wait_for(lambda: self.scrape().get("relay_active_allocations") == 0, "the allocation to end with its connection")
 
+    def test_ciphers(self):
+        """Each cipher that there is, with records as OpenSSL makes and takes them."""
+        for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"):
+            tls = context()
+            tls.maximum_version = ssl.TLSVersion.TLSv1_2
+            tls.set_ciphers("ECDHE-ECDSA-" + cipher)
+            with self.subTest(cipher), EchoPeers(1) as peers, self.client(tls.wrap_socket) as client:
+                client.allocate()
+                channel = client.bind(peers.addresses()[0])
+                for size in list(range(0, 300, 7)) + [1200, 8000, 30000]:
+                    data = os.urandom(size)
+                    client.send(channel, data)
+                    self.assertEqual(client.receive(), (channel, data[::-1]), size)
+
     def test_many_at_once(self):
         """Many messages in one record, and a record's worth of messages for each of several in one turn."""
         with EchoPeers(1, change=lambda data: data) as peers, self.client() as client:

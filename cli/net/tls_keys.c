@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/tls_keys.h"
+
+#include "net/tls_records.h"
+
+#include <mbedtls/platform_util.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRET 48u
+#define RANDOM 32u
+
+struct net_tls_keys {
+  uint8_t secret[SECRET];
+  uint8_t
+      randoms[2 *
+              RANDOM]; /* the server's, then the client's, as keys are made of them (RFC 5246 section 6.3) */
+  mbedtls_tls_prf_types prf;
+};
+
+static void keep(net_tls *tls, const unsigned char *secret, const unsigned char *client,
+                 const unsigned char *server, mbedtls_tls_prf_types prf)
+{
+  net_tls_keys_drop(tls);
+  net_tls_keys *keys = malloc(sizeof *keys);
+  if (!keys)
+    return;
+  memcpy(keys->secret, secret, SECRET);
+  memcpy(keys->randoms, server, RANDOM);
+  memcpy(keys->randoms + RANDOM, client, RANDOM);
+  keys->prf = prf;
+  tls->keys = keys;
+}
+
+#if MBEDTLS_VERSION_MAJOR < 3
+
+/* The context is the configuration's, which many connections share: it is whose turn it is. */
+static int on_keys(void *ctx, const unsigned char *secret, const unsigned char *block, size_t mac_len,
+                   size_t key_len, size_t iv_len, const unsigned char client[RANDOM],
+                   const unsigned char server[RANDOM], mbedtls_tls_prf_types prf)
+{
+  (void)block;
+  (void)mac_len;
+  (void)key_len;
+  (void)iv_len;
+  keep(ctx, secret, client, server, prf);
+  return 0;
+}
+
+void net_tls_keys_expect(net_tls *tls, mbedtls_ssl_config *config)
+{
+  mbedtls_ssl_conf_export_keys_ext_cb(config, on_keys, tls);
+}
+
+#else
+
+static void on_keys(void *ctx, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len,
+                    const unsigned char client[RANDOM], const unsigned char server[RANDOM],
+                    mbedtls_tls_prf_types prf)
+{
+  if (type == MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET && len == SECRET)
+    keep(ctx, secret, client, server, prf);
+}
+
+void net_tls_keys_expect(net_tls *tls, mbedtls_ssl_config *config)
+{
+  (void)config;
+  mbedtls_ssl_set_export_keys_cb(&tls->ssl, on_keys, tls);
+}
+
+#endif
+
+void net_tls_keys_drop(net_tls *tls)
+{
+  if (!tls->keys)
+    return;
+  mbedtls_platform_zeroize(tls->keys, sizeof *tls->keys);
+  free(tls->keys);
+  tls->keys = NULL;
+}
+
+/* Which cipher the handshake chose; false: none that is known. */
+static bool find_kind(const net_tls *tls, net_aead_kind *kind)
+{
+  static const struct {
+    const char *part;
+    net_aead_kind kind;
+  } kinds[] = {{"-AES-128-GCM-", NET_AEAD_AES_128_GCM},
+               {"-AES-256-GCM-", NET_AEAD_AES_256_GCM},
+               {"-CHACHA20-POLY1305-", NET_AEAD_CHACHA20_POLY1305}};
+  const char *name = mbedtls_ssl_get_ciphersuite(&tls->ssl);
+  for (size_t i = 0; name && i < sizeof kinds / sizeof *kinds; i++)
+    if (strstr(name, kinds[i].part)) {
+      *kind = kinds[i].kind;
+      return true;
+    }
+  return false;
+}
+
+void net_tls_keys_take_over(net_tls *tls)
+{
+  net_aead_kind kind;
+  uint8_t block[NET_TLS_KEYS_MAX];
+  const net_tls_keys *keys = tls->keys;
+  if (keys && find_kind(tls, &kind) &&
+      mbedtls_ssl_tls_prf(keys->prf, keys->secret, SECRET, "key expansion", keys->randoms,
+                          sizeof keys->randoms, block, net_tls_records_keys_len(kind)) == 0)
+    tls->records = net_tls_records_new(kind, block, true);
+  mbedtls_platform_zeroize(block, sizeof block);
+  net_tls_keys_drop(tls);
+  if (!tls->records)
+    return;
+  mbedtls_ssl_free(&tls->ssl);
+  mbedtls_ssl_init(&tls->ssl);
+}

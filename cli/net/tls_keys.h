@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the handshake of a server's side of TLS 1.2 agreed upon, on its way from mbedTLS to tls_records.h. */
+#ifndef NET_TLS_KEYS_H
+#define NET_TLS_KEYS_H
+
+#include "net/tls_internal.h"
+
+/* Of one connection, until its handshake is done. */
+typedef struct net_tls_keys net_tls_keys;
+
+/* Before each step of the handshake of |tls|, whose configuration is |config|. */
+void net_tls_keys_expect(net_tls *tls, mbedtls_ssl_config *config);
+/* After it. tls->records is there then, and mbedTLS's memory given back; unless it became TLS 1.3, or memory is out: then mbedTLS goes on. */
+void net_tls_keys_take_over(net_tls *tls);
+/* Forgets them. */
+void net_tls_keys_drop(net_tls *tls);
+
+#endif

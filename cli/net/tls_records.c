@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/tls_records.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEADER   5u
+#define AAD      13u
+#define EXPLICIT 8u /* of a nonce of GCM, in each record (RFC 5288 section 3) */
+#define OVERHEAD (EXPLICIT + NET_AEAD_TAG)
+/* Records in a row that bring nothing. Each is some work, and nobody has a reason to send many. */
+#define MOST_IDLE 3u
+
+enum content { CONTENT_ALERT = 21, CONTENT_HANDSHAKE = 22, CONTENT_DATA = 23 };
+enum level { LEVEL_WARNING = 1, LEVEL_FATAL = 2 };
+enum alert {
+  ALERT_CLOSE_NOTIFY = 0,
+  ALERT_UNEXPECTED_MESSAGE = 10,
+  ALERT_BAD_RECORD_MAC = 20,
+  ALERT_RECORD_OVERFLOW = 22,
+  ALERT_DECODE_ERROR = 50,
+  ALERT_PROTOCOL_VERSION = 70,
+  ALERT_NO_RENEGOTIATION = 100
+};
+
+/* One direction. */
+typedef struct flow {
+  net_aead *aead;
+  uint8_t nonce[NET_AEAD_NONCE]; /* what it begins with, or is mixed with the number */
+  uint64_t number;               /* of the next record */
+} flow;
+
+struct net_tls_records {
+  flow in, out;
+  bool explicit_nonce; /* of GCM; the other cipher's are not sent (RFC 7905 section 2) */
+  bool ended;          /* nothing comes any more */
+  uint8_t idle;        /* records in a row that brought nothing */
+  uint8_t head[HEADER];
+  uint8_t head_len;
+  /* A record in part, or what a whole one held and has not been read. */
+  uint8_t *held;
+  size_t body_len; /* of a record */
+  size_t got;      /* of it */
+  size_t plain_from, plain_to;
+  /* A record that went out in part. */
+  uint8_t *rest;
+  size_t rest_from, rest_to;
+  size_t written; /* bytes of data in it */
+  const char *error;
+};
+
+static size_t fixed_len(net_aead_kind kind)
+{
+  return kind == NET_AEAD_CHACHA20_POLY1305 ? NET_AEAD_NONCE : NET_AEAD_NONCE - EXPLICIT;
+}
+
+size_t net_tls_records_keys_len(net_aead_kind kind)
+{
+  return 2 * (net_aead_key_len(kind) + fixed_len(kind));
+}
+
+net_tls_records *net_tls_records_new(net_aead_kind kind, const uint8_t *keys, bool server)
+{
+  const size_t key_len = net_aead_key_len(kind), fixed = fixed_len(kind);
+  net_tls_records *r = calloc(1, sizeof *r);
+  if (!r)
+    return NULL;
+  flow *client = server ? &r->in : &r->out, *other = server ? &r->out : &r->in;
+  client->aead = net_aead_new(kind, keys);
+  other->aead = net_aead_new(kind, keys + key_len);
+  if (!client->aead || !other->aead) {
+    net_tls_records_free(r);
+    return NULL;
+  }
+  memcpy(client->nonce, keys + 2 * key_len, fixed);
+  memcpy(other->nonce, keys + 2 * key_len + fixed, fixed);
+  r->explicit_nonce = kind != NET_AEAD_CHACHA20_POLY1305;
+  r->in.number = r->out.number = 1;
+  r->error = "";
+  return r;
+}
+
+void net_tls_records_free(net_tls_records *r)
+{
+  if (!r)
+    return;
+  net_aead_free(r->in.aead);
+  net_aead_free(r->out.aead);
+  free(r->held);
+  free(r->rest);
+  free(r);
+}
+
+const char *net_tls_records_error(const net_tls_records *r)
+{
+  return r->error;
+}
+
+static void put16(uint8_t *at, size_t value)
+{
+  at[0] = (uint8_t)(value >> 8);
+  at[1] = (uint8_t)value;
+}
+
+static void put64(uint8_t *at, uint64_t value)
+{
+  for (unsigned i = 0; i < 8; i++)
+    at[i] = (uint8_t)(value >> (56 - 8 * i));
+}
+
+/* What is authenticated, too, of the next record: its number, type, version, and length of data. */
+static void make_aad(const flow *f, uint8_t type, size_t len, uint8_t aad[AAD])
+{
+  put64(aad, f->number);
+  aad[8] = type;
+  aad[9] = aad[10] = 3;
+  put16(aad + 11, len);
+}
+
+/* The nonce of the next record of |f|. |sent|: the part of it that is in the record; NULL: none is. */
+static void make_nonce(const flow *f, const uint8_t *sent, uint8_t nonce[NET_AEAD_NONCE])
+{
+  uint8_t number[EXPLICIT];
+  put64(number, f->number);
+  memcpy(nonce, f->nonce, NET_AEAD_NONCE);
+  for (unsigned i = 0; i < EXPLICIT; i++)
+    nonce[NET_AEAD_NONCE - EXPLICIT + i] = sent ? sent[i] : nonce[NET_AEAD_NONCE - EXPLICIT + i] ^ number[i];
+}
+
+/* ---- writing ---- */
+
+/* Makes a record at |out|. Returns its length, or 0 if that fails. */
+static size_t make_record(net_tls_records *r, uint8_t type, const uint8_t *data, size_t len, uint8_t *out)
+{
+  uint8_t aad[AAD], nonce[NET_AEAD_NONCE], *body = out + HEADER;
+  flow *f = &r->out;
+  if (r->explicit_nonce) {
+    put64(body, f->number);
+    make_nonce(f, body, nonce);
+    body += EXPLICIT;
+  } else {
+    make_nonce(f, NULL, nonce);
+  }
+  make_aad(f, type, len, aad);
+  if (!net_aead_seal(f->aead, nonce, aad, sizeof aad, data, len, body, body + len))
+    return 0;
+  f->number++;
+  const size_t whole = (size_t)(body - out) + len + NET_AEAD_TAG;
+  out[0] = type;
+  out[1] = out[2] = 3;
+  put16(out + 3, whole - HEADER);
+  return whole;
+}
+
+/* Sends what is left of a record. Returns 1 when all has gone out, or a result below 0. */
+static ssize_t send_rest(net_tls_records *r, const net_tls_io *io)
+{
+  while (r->rest_from < r->rest_to) {
+    const ssize_t n = io->send(io->ctx, r->rest + r->rest_from, r->rest_to - r->rest_from);
+    if (n < 0)
+      return n;
+    r->rest_from += (size_t)n;
+  }
+  free(r->rest);
+  r->rest = NULL;
+  return 1;
+}
+
+/* Sends the |len| bytes of a record, and keeps what does not go out. Returns likewise. */
+static ssize_t send_record(net_tls_records *r, const net_tls_io *io, const uint8_t *record, size_t len)
+{
+  const ssize_t n = io->send(io->ctx, record, len);
+  const size_t sent = n > 0 ? (size_t)n : 0;
+  if (sent == len || n == NET_TLS_FAILED)
+    return n == NET_TLS_FAILED ? n : 1;
+  r->rest = malloc(len - sent);
+  if (!r->rest)
+    return NET_TLS_FAILED;
+  memcpy(r->rest, record + sent, len - sent);
+  r->rest_from = 0;
+  r->rest_to = len - sent;
+  return n < 0 ? n : send_rest(r, io);
+}
+
+ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len)
+{
+  uint8_t record[HEADER + NET_TLS_RECORD + OVERHEAD];
+  ssize_t result;
+  if (r->rest && r->written) {
+    result = send_rest(r, io);
+  } else {
+    /* An alert may be in the way. */
+    result = r->rest ? send_rest(r, io) : 1;
+    if (result < 0)
+      return result;
+    r->written = len < NET_TLS_RECORD ? len : NET_TLS_RECORD;
+    const size_t n = make_record(r, CONTENT_DATA, data, r->written, record);
+    result = n ? send_record(r, io, record, n) : NET_TLS_FAILED;
+  }
+  if (result < 0)
+    return result;
+  const size_t written = r->written;
+  r->written = 0;
+  return (ssize_t)written;
+}
+
+/* If that can be done at once: a record must not come between the parts of another. */
+static void send_alert(net_tls_records *r, const net_tls_io *io, enum level level, enum alert alert)
+{
+  const uint8_t text[2] = {(uint8_t)level, (uint8_t)alert};
+  uint8_t record[HEADER + sizeof text + OVERHEAD];
+  if (r->rest)
+    return;
+  const size_t n = make_record(r, CONTENT_ALERT, text, sizeof text, record);
+  if (n)
+    send_record(r, io, record, n);
+}
+
+void net_tls_records_close(net_tls_records *r, const net_tls_io *io)
+{
+  send_alert(r, io, LEVEL_WARNING, ALERT_CLOSE_NOTIFY);
+}
+
+/* ---- reading ---- */
+
+static ssize_t fail(net_tls_records *r, const net_tls_io *io, enum alert alert, const char *error)
+{
+  r->ended = true;
+  r->error = error;
+  send_alert(r, io, LEVEL_FATAL, alert);
+  return NET_TLS_FAILED;
+}
+
+/* Reads on with the header of a record. Returns 1 when it is whole, or what the io returned. */
+static ssize_t read_head(net_tls_records *r, const net_tls_io *io)
+{
+  while (r->head_len < HEADER) {
+    const ssize_t n = io->recv(io->ctx, r->head + r->head_len, HEADER - r->head_len);
+    if (n <= 0)
+      return n;
+    r->head_len = (uint8_t)(r->head_len + n);
+  }
+  return 1;
+}
+
+/* Returns 1, or fails. */
+static ssize_t check_head(net_tls_records *r, const net_tls_io *io)
+{
+  const size_t overhead = NET_AEAD_TAG + (r->explicit_nonce ? EXPLICIT : 0);
+  r->body_len = (size_t)r->head[3] << 8 | r->head[4];
+  if (r->head[1] != 3 || r->head[2] != 3)
+    return fail(r, io, ALERT_PROTOCOL_VERSION, "a record of another version");
+  if (r->body_len < overhead)
+    return fail(r, io, ALERT_DECODE_ERROR, "a record that is too short");
+  if (r->body_len > NET_TLS_RECORD + overhead)
+    return fail(r, io, ALERT_RECORD_OVERFLOW, "a record that is too long");
+  return 1;
+}
+
+/* Reads on with the body of a record: into |out| if it has come whole and fits there, else into memory of its own. Returns where it is when it is
+ * whole, else NULL with *|result| set. */
+static uint8_t *read_body(net_tls_records *r, const net_tls_io *io, uint8_t *out, size_t cap, ssize_t *result)
+{
+  if (!r->held && cap < r->body_len) {
+    r->held = malloc(r->body_len);
+    if (!r->held) {
+      *result = NET_TLS_FAILED;
+      return NULL;
+    }
+  }
+  uint8_t *body = r->held ? r->held : out;
+  while (r->got < r->body_len) {
+    *result = io->recv(io->ctx, body + r->got, r->body_len - r->got);
+    if (*result <= 0) {
+      if (r->got && !r->held) {
+        r->held = malloc(r->body_len);
+        if (!r->held)
+          *result = NET_TLS_FAILED;
+        else
+          memcpy(r->held, out, r->got);
+      }
+      return NULL;
+    }
+    r->got += (size_t)*result;
+  }
+  return body;
+}
+
+/* A record that is no data. Returns 1 if the next one is to be read. */
+static ssize_t take_other(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len)
+{
+  switch (r->head[0]) {
+  case CONTENT_ALERT:
+    if (len != 2)
+      return fail(r, io, ALERT_DECODE_ERROR, "an alert that is none");
+    if (data[1] == ALERT_CLOSE_NOTIFY) {
+      r->ended = true;
+      return 0;
+    }
+    if (data[0] == LEVEL_WARNING)
+      return 1;
+    r->ended = true;
+    r->error = "the other side ended it with an alert";
+    return NET_TLS_FAILED;
+  case CONTENT_HANDSHAKE:
+    /* It may go on or not, as it likes: there is no other handshake. */
+    send_alert(r, io, LEVEL_WARNING, ALERT_NO_RENEGOTIATION);
+    return 1;
+  default:
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a record of an unexpected type");
+  }
+}
+
+/* Decrypts the record at |body|, and hands its data over. Returns how many bytes, 1 with *|nothing| if it held none, or a result of 0 or less. */
+static ssize_t take_record(net_tls_records *r, const net_tls_io *io, uint8_t *body, uint8_t *out, size_t cap,
+                           bool *nothing)
+{
+  uint8_t aad[AAD], nonce[NET_AEAD_NONCE];
+  const size_t at = r->explicit_nonce ? EXPLICIT : 0, len = r->body_len - at - NET_AEAD_TAG;
+  make_nonce(&r->in, at ? body : NULL, nonce);
+  make_aad(&r->in, r->head[0], len, aad);
+  r->head_len = 0;
+  r->got = 0;
+  if (!net_aead_open(r->in.aead, nonce, aad, sizeof aad, body + at, len, body + at + len, body))
+    return fail(r, io, ALERT_BAD_RECORD_MAC, "a record that was changed on its way");
+  r->in.number++;
+  *nothing = r->head[0] != CONTENT_DATA || !len;
+  if (!*nothing) {
+    r->idle = 0;
+    if (!r->held)
+      return (ssize_t)len;
+    r->plain_from = 0;
+    r->plain_to = len;
+    return net_tls_records_read(r, io, out, cap);
+  }
+  const ssize_t result = r->head[0] == CONTENT_DATA ? 1 : take_other(r, io, body, len);
+  free(r->held);
+  r->held = NULL;
+  if (result > 0 && ++r->idle > MOST_IDLE)
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "too many records with nothing in them");
+  return result;
+}
+
+/* Gives of what was held. */
+static ssize_t give(net_tls_records *r, uint8_t *out, size_t cap)
+{
+  const size_t left = r->plain_to - r->plain_from, n = left < cap ? left : cap;
+  memcpy(out, r->held + r->plain_from, n);
+  r->plain_from += n;
+  if (r->plain_from == r->plain_to) {
+    free(r->held);
+    r->held = NULL;
+    r->plain_from = r->plain_to = 0;
+  }
+  return (ssize_t)n;
+}
+
+bool net_tls_records_pending(const net_tls_records *r)
+{
+  return r->plain_from < r->plain_to;
+}
+
+ssize_t net_tls_records_read(net_tls_records *r, const net_tls_io *io, uint8_t *out, size_t cap)
+{
+  bool nothing;
+  ssize_t result;
+  if (net_tls_records_pending(r))
+    return give(r, out, cap);
+  if (r->ended)
+    return *r->error ? NET_TLS_FAILED : 0;
+  do {
+    const bool begun = r->head_len == HEADER;
+    result = read_head(r, io);
+    if (result > 0 && !begun)
+      result = check_head(r, io);
+    if (result <= 0)
+      return result;
+    uint8_t *body = read_body(r, io, out, cap, &result);
+    if (!body)
+      return result;
+    result = take_record(r, io, body, out, cap, &nothing);
+  } while (result > 0 && nothing);
+  return result;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The records of TLS 1.2 (RFC 5246 section 6.2) after the handshake, which is mbedTLS's. With what mbedTLS would keep for them a connection takes 40 KiB
+ * and a packet several times what net/gcm.h needs. Here it is the keys, and a record that has come in part, for as long as the rest is not there. */
+#ifndef NET_TLS_RECORDS_H
+#define NET_TLS_RECORDS_H
+
+#include "net/aead.h"
+#include "net/tls.h"
+
+/* The most that a record holds. */
+#define NET_TLS_RECORD 16384u
+/* The key block (RFC 5246 section 6.3) of any of the ciphers: two keys, then two times what their nonces begin with. */
+#define NET_TLS_KEYS_MAX (2 * NET_AEAD_KEY_MAX + 2 * NET_AEAD_NONCE)
+
+typedef struct net_tls_records net_tls_records;
+
+/* Bytes of the key block. */
+size_t net_tls_records_keys_len(net_aead_kind kind);
+
+/* The server's or the client's side, right after the handshake: each side has sent one record with these keys. |keys| is copied. NULL without
+ * memory. */
+net_tls_records *net_tls_records_new(net_aead_kind kind, const uint8_t *keys, bool server);
+/* Wipes the keys. NULL is fine. */
+void net_tls_records_free(net_tls_records *r);
+
+/* As net_tls_read, net_tls_write and net_tls_close, over |io|. */
+ssize_t net_tls_records_read(net_tls_records *r, const net_tls_io *io, uint8_t *out, size_t cap);
+bool net_tls_records_pending(const net_tls_records *r);
+ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len);
+void net_tls_records_close(net_tls_records *r, const net_tls_io *io);
+
+/* What failed. */
+const char *net_tls_records_error(const net_tls_records *r);
+
+#endif
