@@ -54,6 +54,14 @@ static void set_versions(mbedtls_ssl_config *config)
 #endif
 }
 
+#if MBEDTLS_VERSION_MAJOR < 3
+/* The cheapest first: by itself mbedTLS 2 takes the longest that the client has, and is three times as long
+ * about a handshake. mbedTLS 3 has them in this order. */
+static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_CURVE25519,
+                                              MBEDTLS_ECP_DP_SECP384R1, MBEDTLS_ECP_DP_SECP521R1,
+                                              MBEDTLS_ECP_DP_NONE};
+#endif
+
 static int configure(net_tls_identity *identity)
 {
   mbedtls_ssl_config *config = &identity->config;
@@ -64,6 +72,9 @@ static int configure(net_tls_identity *identity)
   if (result != 0)
     return result;
   set_versions(config);
+#if MBEDTLS_VERSION_MAJOR < 3
+  mbedtls_ssl_conf_curves(config, curves);
+#endif
   mbedtls_ssl_conf_ciphersuites(config, net_tls_ciphersuites);
   mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_NONE);
   mbedtls_ssl_conf_rng(config, net_tls_on_random, NULL);
