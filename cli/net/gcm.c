@@ -9,8 +9,8 @@
 #include <immintrin.h>
 
 #define WITH_AES __attribute__((target("aes,pclmul,ssse3")))
-#define BLOCK    16u
-#define BLOCKS   8u /* at a time: as many as the unit for AES has under way */
+#define BLOCK    ((size_t)16)
+#define BLOCKS   8 /* at a time: as many as the unit for AES has under way */
 
 bool net_gcm_is_there(void)
 {
@@ -50,35 +50,45 @@ WITH_AES static inline __m128i next_key(__m128i before, __m128i assist)
 WITH_AES static void expand_128(net_gcm *g, const uint8_t *key)
 {
   __m128i k = load(key);
-  unsigned i = 0;
-  store(g->round_keys[i++], k);
-#define ROUND(constant)                                                                                      \
-  k = next_key(k, ROTATED(k, constant));                                                                     \
-  store(g->round_keys[i++], k);
-  ROUND(0x01)
-  ROUND(0x02) ROUND(0x04) ROUND(0x08) ROUND(0x10) ROUND(0x20) ROUND(0x40) ROUND(0x80) ROUND(0x1b) ROUND(0x36)
+  store(g->round_keys[0], k);
+#define ROUND(i, constant) store(g->round_keys[i], k = next_key(k, ROTATED(k, constant)))
+  ROUND(1, 0x01);
+  ROUND(2, 0x02);
+  ROUND(3, 0x04);
+  ROUND(4, 0x08);
+  ROUND(5, 0x10);
+  ROUND(6, 0x20);
+  ROUND(7, 0x40);
+  ROUND(8, 0x80);
+  ROUND(9, 0x1b);
+  ROUND(10, 0x36);
 #undef ROUND
-      g->rounds = 10;
+  g->rounds = 10;
 }
 
 WITH_AES static void expand_256(net_gcm *g, const uint8_t *key)
 {
   __m128i a = load(key), b = load(key + BLOCK);
-  unsigned i = 0;
-  store(g->round_keys[i++], a);
-  store(g->round_keys[i++], b);
-#define ROUND(constant)                                                                                      \
-  a = next_key(a, ROTATED(b, constant));                                                                     \
-  store(g->round_keys[i++], a);
-#define ROUNDS(constant)                                                                                     \
-  ROUND(constant)                                                                                            \
-  b = next_key(b, PLAIN(a));                                                                                 \
-  store(g->round_keys[i++], b);
-  ROUNDS(0x01)
-  ROUNDS(0x02) ROUNDS(0x04) ROUNDS(0x08) ROUNDS(0x10) ROUNDS(0x20) ROUND(0x40)
-#undef ROUNDS
-#undef ROUND
-      g->rounds = 14;
+  store(g->round_keys[0], a);
+  store(g->round_keys[1], b);
+#define EVEN(i, constant) store(g->round_keys[i], a = next_key(a, ROTATED(b, constant)))
+#define ODD(i)            store(g->round_keys[i], b = next_key(b, PLAIN(a)))
+  EVEN(2, 0x01);
+  ODD(3);
+  EVEN(4, 0x02);
+  ODD(5);
+  EVEN(6, 0x04);
+  ODD(7);
+  EVEN(8, 0x08);
+  ODD(9);
+  EVEN(10, 0x10);
+  ODD(11);
+  EVEN(12, 0x20);
+  ODD(13);
+  EVEN(14, 0x40);
+#undef EVEN
+#undef ODD
+  g->rounds = 14;
 }
 
 WITH_AES static inline __m128i round_key(const net_gcm *g, unsigned i)
@@ -115,10 +125,10 @@ WITH_AES static inline __m128i crypt_eight(const net_gcm *g, __m128i counter, co
   }
   key = round_key(g, g->rounds);
   /* All are read before the first is written: |out| may lie before |in|, and reach into it. */
-#define LAST(n) b##n = _mm_xor_si128(_mm_aesenclast_si128(b##n, key), load(in + (n)*BLOCK));
+#define LAST(n) b##n = _mm_xor_si128(_mm_aesenclast_si128(b##n, key), load(in + BLOCK * (n)));
   EACH(LAST)
 #undef LAST
-#define STORE(n) store(out + (n)*BLOCK, b##n);
+#define STORE(n) store(out + BLOCK * (n), b##n);
   EACH(STORE)
 #undef STORE
   return counter;
@@ -194,11 +204,16 @@ WITH_AES static inline __m128i hash_eight(const net_gcm *g, __m128i hash, const 
 {
   product p = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
   add_product(&p, _mm_xor_si128(hash, turned(load(in))), power(g, 7));
-#define ADD(n) add_product(&p, turned(load(in + (n)*BLOCK)), power(g, 7 - (n)));
-  ADD(1)
-  ADD(2) ADD(3) ADD(4) ADD(5) ADD(6) ADD(7)
+#define ADD(n) add_product(&p, turned(load(in + BLOCK * (n))), power(g, 7 - (n)))
+  ADD(1);
+  ADD(2);
+  ADD(3);
+  ADD(4);
+  ADD(5);
+  ADD(6);
+  ADD(7);
 #undef ADD
-      return reduced(&p);
+  return reduced(&p);
 }
 
 /* Adds |len| bytes, the last block of them filled up with zeros. */
@@ -246,10 +261,10 @@ WITH_AES static inline __m128i first_counter(const uint8_t nonce[NET_GCM_NONCE])
 WITH_AES static void make_tag(const net_gcm *g, __m128i counter, const uint8_t *aad, size_t aad_len,
                               const uint8_t *ciphertext, size_t len, uint8_t *tag)
 {
-  const __m128i lengths = _mm_set_epi64x((long long)(aad_len * 8), (long long)(len * 8));
+  const long long aad_bits = (long long)aad_len * 8, bits = (long long)len * 8;
   __m128i hash = hash_all(g, _mm_setzero_si128(), aad, aad_len);
   hash = hash_all(g, hash, ciphertext, len);
-  hash = multiply(_mm_xor_si128(hash, lengths), power(g, 0));
+  hash = multiply(_mm_xor_si128(hash, _mm_set_epi64x(aad_bits, bits)), power(g, 0));
   store(tag, _mm_xor_si128(turned(hash), encrypt(g, turned(counter))));
 }
 
