@@ -76,10 +76,10 @@ static const struct {
 
 bool fzri_in_prefix(const uint8_t *ip, const uint8_t *net, unsigned len)
 {
-  if (memcmp(ip, net, len / 8) != 0)
-    return false;
-  const unsigned rest = len % 8;
-  return !rest || (ip[len / 8] ^ net[len / 8]) >> (8 - rest) == 0;
+  for (; len >= 8; len -= 8) /* most differ in the first byte */
+    if (*ip++ != *net++)
+      return false;
+  return !len || (*ip ^ *net) >> (8 - len) == 0;
 }
 
 bool fzri_is_mapped(const fzr_addr *addr)
