@@ -19,6 +19,9 @@ enum quality { QUALITY_GOOD = 0, QUALITY_RESTS = 1, QUALITY_HELD = 2, QUALITIES 
 /* How long that is believed of a shape. What is given back ends it; but a search that begins before may end after that. */
 #define NONE_LASTS FZR_SECOND
 
+/* A search is compiled once for any port, which is what nearly all ask for, and once for the other shapes. */
+#define INLINE static inline __attribute__((always_inline))
+
 /* What a port is sought for. */
 typedef struct search {
   fzr_time now;
@@ -31,7 +34,7 @@ uint32_t fzr_shared_ports_in_use(const fzr_shared *s)
   return s ? atomic_load(&s->in_use) : 0;
 }
 
-static enum quality quality_of_one(const fzr_shared *s, uint32_t i, const search *w)
+INLINE enum quality quality_of_one(const fzr_shared *s, uint32_t i, const search *w)
 {
   const uint64_t rest = atomic_load_explicit(&s->rest[i], memory_order_relaxed);
   const bool wait = w->now < (rest & ~HELD);
@@ -40,13 +43,13 @@ static enum quality quality_of_one(const fzr_shared *s, uint32_t i, const search
   return wait ? QUALITY_RESTS : QUALITY_GOOD;
 }
 
-static bool is_used(const fzr_shared *s, uint32_t i)
+INLINE bool is_used(const fzr_shared *s, uint32_t i)
 {
   return atomic_load_explicit(&s->used[i / 64], memory_order_relaxed) >> i % 64 & 1;
 }
 
 /* Whether port number |i| of the range, which is free, has the shape that is sought: even, and with a free one above it. */
-static bool fits(const fzr_shared *s, uint32_t i, const search *w)
+INLINE bool fits(const fzr_shared *s, uint32_t i, const search *w)
 {
   if (w->shape == FZRI_PORT_ANY)
     return true;
@@ -56,7 +59,7 @@ static bool fits(const fzr_shared *s, uint32_t i, const search *w)
 }
 
 /* A pair is as good as the worse of both. */
-static enum quality quality_of(const fzr_shared *s, uint32_t i, const search *w)
+INLINE enum quality quality_of(const fzr_shared *s, uint32_t i, const search *w)
 {
   const enum quality one = quality_of_one(s, i, w);
   if (w->shape != FZRI_PORT_PAIR)
@@ -65,14 +68,14 @@ static enum quality quality_of(const fzr_shared *s, uint32_t i, const search *w)
   return one > other ? one : other;
 }
 
-static bool take_one(fzr_shared *s, uint32_t i)
+INLINE bool take_one(fzr_shared *s, uint32_t i)
 {
   const uint64_t bit = (uint64_t)1 << i % 64;
   return !(atomic_fetch_or(&s->used[i / 64], bit) & bit);
 }
 
 /* Takes port number |i| of the range, and the one above it where a pair is sought, if it is free. */
-static bool take(fzr_shared *s, uint32_t i, const search *w)
+INLINE bool take(fzr_shared *s, uint32_t i, const search *w)
 {
   if (!take_one(s, i))
     return false;
@@ -104,20 +107,21 @@ static void forget_best(fzr_shared *s, uint32_t i, enum quality quality, fzr_tim
   for (unsigned k = 0; k < sizeof s->best / sizeof *s->best; k++) {
     const enum fzri_port_shape shape = (enum fzri_port_shape)k;
     const search w = {now, false, shape};
-    const bool has_shape = shape != FZRI_PORT_PAIR || even ? fits(s, i, &w) : i && !is_used(s, i - 1);
-    if (has_shape && best_known(s, shape, now) > quality)
+    if (best_known(s, shape, now) <= quality)
+      continue;
+    if (shape != FZRI_PORT_PAIR || even ? fits(s, i, &w) : i && !is_used(s, i - 1))
       know_best(s, shape, QUALITY_GOOD, 0);
   }
 }
 
 /* Looking first is cheaper than a locked instruction for each wrong guess. */
-static bool will_do(const fzr_shared *s, uint32_t i, const search *w, enum quality worst)
+INLINE bool will_do(const fzr_shared *s, uint32_t i, const search *w, enum quality worst)
 {
   return !is_used(s, i) && fits(s, i, w) && quality_of(s, i, w) <= worst;
 }
 
 /* Until when port number |i| is better left alone, and the one above it where a pair is sought. */
-static fzr_time waits_until(const fzr_shared *s, uint32_t i, const search *w)
+INLINE fzr_time waits_until(const fzr_shared *s, uint32_t i, const search *w)
 {
   const fzr_time one = atomic_load_explicit(&s->rest[i], memory_order_relaxed) & ~HELD;
   if (w->shape != FZRI_PORT_PAIR)
@@ -127,7 +131,7 @@ static fzr_time waits_until(const fzr_shared *s, uint32_t i, const search *w)
 }
 
 /* Counts the free ports, or pairs, of each quality. Returns when the first of those that wait has waited. */
-static fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts[QUALITIES])
+INLINE fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts[QUALITIES])
 {
   fzr_time first = FZR_TIME_NEVER;
   for (uint32_t i = 0; i < QUALITIES; i++)
@@ -138,8 +142,11 @@ static fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts
       const uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
       if (!fits(s, i, w))
         continue;
+      const enum quality quality = quality_of(s, i, w);
+      counts[quality]++;
+      if (quality == QUALITY_GOOD) /* it does not wait */
+        continue;
       const fzr_time until = waits_until(s, i, w);
-      counts[quality_of(s, i, w)]++;
       if (w->now < until && until < first)
         first = until;
     }
@@ -148,7 +155,7 @@ static fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts
 }
 
 /* The number of the |rank|-th free port of |quality|, or |s->ports| if there are fewer by now. */
-static uint32_t free_by_rank(const fzr_shared *s, const search *w, enum quality quality, uint32_t rank)
+INLINE uint32_t free_by_rank(const fzr_shared *s, const search *w, enum quality quality, uint32_t rank)
 {
   for (uint32_t word = 0; word < s->words; word++) {
     uint64_t bits = ~atomic_load_explicit(&s->used[word], memory_order_relaxed);
@@ -176,7 +183,7 @@ static uint32_t below(uint64_t *state, uint32_t n)
   return (uint32_t)((next_random(state) >> 32) * n >> 32);
 }
 
-static uint32_t find(fzr_shared *s, uint64_t random, const search *w)
+INLINE uint32_t find(fzr_shared *s, uint64_t random, const search *w)
 {
   const enum quality worst = best_known(s, w->shape, w->now);
   if (worst == QUALITIES)
@@ -207,11 +214,23 @@ static uint32_t find(fzr_shared *s, uint64_t random, const search *w)
   }
 }
 
+/* A function each: what one of them keeps in registers is not in the way of the other. */
+__attribute__((noinline)) static uint32_t find_any(fzr_shared *s, uint64_t random, bool again, fzr_time now)
+{
+  return find(s, random, &(search){now, again, FZRI_PORT_ANY});
+}
+
+__attribute__((noinline)) static uint32_t find_shape(fzr_shared *s, enum fzri_port_shape shape,
+                                                     uint64_t random, bool again, fzr_time now)
+{
+  return find(s, random, &(search){now, again, shape});
+}
+
 uint16_t fzri_shared_take_port(fzr_shared *s, enum fzri_port_shape shape, uint64_t random, bool again,
                                fzr_time now)
 {
-  const search w = {now, again, shape};
-  const uint32_t found = find(s, random, &w);
+  const uint32_t found =
+      shape == FZRI_PORT_ANY ? find_any(s, random, again, now) : find_shape(s, shape, random, again, now);
   if (found == s->ports)
     return 0;
   atomic_fetch_add(&s->in_use, shape == FZRI_PORT_PAIR ? 2 : 1);
