@@ -30,15 +30,20 @@ typedef struct fzri_batch {
   uint32_t send_len;   /* its bytes */
   uint16_t send_off;   /* where its payload begins */
   uint8_t send_shape;  /* enum fzri_send_shape */
-  bool answered;       /* some input of this call is done: a full ring of answers may stop it */
 } fzri_batch;
 
-/* There is room for it. */
-FZRI_FAST fzr_verdict *fzri_next_verdict(fzri_batch *b, enum fzr_action action, const uint8_t *data)
+/* The next verdict, not written yet. There is room for it. */
+FZRI_FAST fzr_verdict *fzri_verdict_slot(fzri_batch *b)
 {
   FZRI_ASSERT(b->n < b->max);
-  fzr_verdict *v = &b->out[b->n++];
   b->forwarded = 0;
+  return &b->out[b->n++];
+}
+
+/* The same, with nothing in it but what is given. */
+FZRI_FAST fzr_verdict *fzri_next_verdict(fzri_batch *b, enum fzr_action action, const uint8_t *data)
+{
+  fzr_verdict *v = fzri_verdict_slot(b);
   memset(v, 0, offsetof(fzr_verdict, to));
   v->data = data;
   v->in_idx = b->in_idx;
@@ -73,23 +78,37 @@ FZRI_FAST void fzri_count_sizes(fzr_engine *e, uint16_t len, uint32_t count)
   e->stats.packet_sizes[size_class < FZR_SIZE_CLASSES ? size_class : FZR_SIZE_CLASSES - 1] += count;
 }
 
-/* Counts what |v| forwards. */
-FZRI_FAST void fzri_count_verdict(fzr_engine *e, const fzr_verdict *v, unsigned direction)
+/* What verdicts forward. */
+typedef struct fzri_sum {
+  uint64_t packets, bytes;
+} fzri_sum;
+
+/* Adds what |v| forwards to |sum|, and counts its sizes. */
+FZRI_FAST void fzri_add_verdict(fzr_engine *e, const fzr_verdict *v, fzri_sum *sum)
 {
   const uint32_t full = v->count - 1u;
-  e->stats.packets[direction] += v->count;
-  e->stats.bytes[direction] += (uint64_t)full * v->len + v->tail_len;
+  sum->packets += v->count;
+  sum->bytes += (uint64_t)full * v->len + v->tail_len;
   if (full)
     fzri_count_sizes(e, v->len, full);
   fzri_count_sizes(e, v->tail_len, 1);
 }
 
+FZRI_FAST void fzri_count_sum(fzr_engine *e, const fzri_sum *sum, unsigned direction)
+{
+  e->stats.packets[direction] += sum->packets;
+  e->stats.bytes[direction] += sum->bytes;
+}
+
 /* Counts what the verdicts forward: once a call, for each run may go over many packets. */
 FZRI_FAST void fzri_count_relayed(const fzri_batch *b, unsigned direction)
 {
-  for (size_t i = 0; i < b->n; i++)
-    if (b->out[i].action == FZR_ACT_FORWARD)
-      fzri_count_verdict(b->e, &b->out[i], direction);
+  fzri_sum sum = {0, 0}; /* in registers, which a counter of the engine is not */
+  const fzr_verdict *end = b->out + b->n;
+  for (const fzr_verdict *v = b->out; v < end; v++)
+    if (v->action == FZR_ACT_FORWARD)
+      fzri_add_verdict(b->e, v, &sum);
+  fzri_count_sum(b->e, &sum, direction);
 }
 
 /* How many of |count| payloads the allocation's bandwidth allows now: all, unless there is a limit. */

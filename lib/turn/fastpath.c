@@ -55,21 +55,26 @@ __attribute__((noinline)) static void drop(fzri_batch *b, const uint8_t *data, e
   fzri_drop(b, data, reason, count);
 }
 
-/* Where |v| goes from and to. */
+/* Where |v| goes from and to, on |c|, and the headers that clients want. */
 FZRI_FAST void address(fzri_batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
                        fzr_verdict *v)
 {
   if (direction == 0) {
-    v->io = a->io[fzri_family_slot(c->peer.family)];
+    const unsigned slot = fzri_family_slot(c->peer.family);
+    v->hdr = NULL;
+    v->io = a->io[slot];
+    v->hdr_len = 0;
     v->flags = c->own ? FZR_VERDICT_TO_OWN : 0;
     v->to = c->peer;
-    v->from = b->e->public_addr[fzri_family_slot(c->peer.family)];
+    v->from = b->e->public_addr[slot];
     v->from.port = a->port;
     return;
   }
   FZRI_ASSERT(b->e->headers + FZRI_HEADERS_BYTES - b->hdr >= 2 * (ptrdiff_t)FZR_CHANNEL_HEADER_LEN);
-  v->hdr_len = FZR_CHANNEL_HEADER_LEN;
   v->hdr = b->hdr;
+  v->io = NULL;
+  v->hdr_len = FZR_CHANNEL_HEADER_LEN;
+  v->flags = 0;
   fzri_put16(b->hdr, c->number);
   fzri_put16(b->hdr + 2, v->len);
   b->hdr += (size_t)2 * FZR_CHANNEL_HEADER_LEN; /* a shorter one may still join */
@@ -79,29 +84,38 @@ FZRI_FAST void address(fzri_batch *b, const fzri_allocation *a, const fzri_chann
   v->from = a->server;
 }
 
-/* Forwards |r| on |c|, as far as the bandwidth allows: as part of the last verdict, or as one more, or two if some of it is
- * dropped. */
-FZRI_FAST void forward(fzri_batch *b, fzri_allocation *a, const fzri_channel *c, unsigned direction,
-                       const fzri_run_in *r)
+/* One more verdict, about |count| datagrams of |r|. No field of it is written twice. */
+FZRI_FAST void put_verdict(fzri_batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
+                           const fzri_run_in *r, uint16_t count)
 {
-  const uint32_t flow = c->index * 2 + direction;
+  fzr_verdict *v = fzri_verdict_slot(b);
+  v->data = r->data;
+  v->stride = r->stride;
+  v->flow = c->index * 2 + direction;
+  v->in_idx = b->in_idx;
+  v->count = count;
+  v->len = r->len;
+  v->tail_len = count == r->count ? r->tail_len : r->len;
+  v->action = FZR_ACT_FORWARD;
+  v->reason = v->pad = v->tail_pad = 0;
+  address(b, a, c, direction, v);
+  b->forwarded = b->in_idx + 1;
+}
+
+/* Forwards |r| on |c|, as far as the bandwidth allows: as part of the last verdict, unless it is |alone|, or as one more, or two if some of
+ * it is dropped. */
+FZRI_FAST void forward(fzri_batch *b, fzri_allocation *a, const fzri_channel *c, unsigned direction,
+                       const fzri_run_in *r, bool alone)
+{
   const uint16_t allowed = fzri_within_bandwidth(b->e, a, r->count, r->len, r->tail_len);
-  if (fzri_may_join(b) && b->out[b->n - 1].flow == flow && r->count == 1 && allowed &&
-      fzri_joins(b, r->data, r->len)) {
+  if (!alone && fzri_may_join(b) && b->out[b->n - 1].flow == c->index * 2 + direction && r->count == 1 &&
+      allowed && fzri_joins(b, r->data, r->len)) {
     join(b, r->data, r->len);
     return;
   }
-  if (allowed) {
-    fzr_verdict *v = fzri_next_verdict(b, FZR_ACT_FORWARD, r->data);
-    v->stride = r->stride;
-    v->count = allowed;
-    v->len = r->len;
-    v->tail_len = allowed == r->count ? r->tail_len : r->len;
-    v->flow = flow;
-    address(b, a, c, direction, v);
-    b->forwarded = b->in_idx + 1;
-  }
-  if (allowed < r->count)
+  if (allowed)
+    put_verdict(b, a, c, direction, r, allowed);
+  if (FZRI_RARE(allowed < r->count))
     fzri_drop(b, r->data + (size_t)allowed * r->stride, FZR_DROP_BANDWIDTH, (uint16_t)(r->count - allowed));
 }
 
@@ -136,11 +150,8 @@ FZRI_FAST fzri_channel *relaying_number(const fzr_engine *e, const fzri_allocati
 {
   fzri_channel *c = a->channel_count == 1 ? fzri_channel_at(e, a->first_channel) : g->channel;
   if (!c || c->allocation != a->index || c->number != number || c->dead)
-    c = fzri_channel_by_number(e, a->index, number, fzri_hash_number(e, a->index, number));
-  if (!c || e->now >= c->relay_until)
-    return NULL;
-  g->channel = c;
-  return c;
+    g->channel = c = fzri_channel_by_number(e, a->index, number, fzri_hash_number(e, a->index, number));
+  return c && e->now < c->relay_until ? c : NULL;
 }
 
 /* How many segments from |off| on are one run of the first one's channel and length: the last may be shorter. */
@@ -190,10 +201,12 @@ FZRI_FAST bool goes_on(fzri_batch *b, const fzr_pkt *pkt)
 /* The same for peers: their payloads have no header. */
 FZRI_FAST bool peer_goes_on(fzri_batch *b, const fzr_pkt *pkt)
 {
-  if (!fzri_may_join(b) || pkt->seg || b->e->bandwidth || pkt->len != b->out[b->n - 1].len ||
-      !fzri_joins(b, pkt->data, (uint16_t)pkt->len))
+  if (!fzri_may_join(b) || pkt->seg || b->e->bandwidth)
     return false;
-  join(b, pkt->data, (uint16_t)pkt->len);
+  const uint16_t len = b->out[b->n - 1].len;
+  if (pkt->len != len || !fzri_joins(b, pkt->data, len))
+    return false;
+  join(b, pkt->data, len);
   return true;
 }
 
@@ -214,8 +227,20 @@ __attribute__((noinline)) static uint16_t through_tunnel(fzri_batch *b, uint32_t
   return sent ? sent : 1;
 }
 
-/* ChannelData at |off|, of a packet that is_plain_data if |plain|. Returns how many segments were done. */
-FZRI_FAST uint16_t take_channel_data(fzri_batch *b, uint32_t off, uint32_t seg_len, uint16_t seg, bool plain,
+/* ChannelData that is not relayed. Returns how many segments were done. */
+__attribute__((noinline)) static uint16_t take_lost_data(fzri_batch *b, uint32_t off, uint32_t seg_len,
+                                                         bool has_allocation, fzri_guess *g)
+{
+  uint16_t sent = 0;
+  if (!has_allocation && b->e->tunnels)
+    sent = through_tunnel(b, off, seg_len, g);
+  if (!sent)
+    fzri_drop(b, b->pkt->data + off, has_allocation ? FZR_DROP_UNKNOWN_CHANNEL : FZR_DROP_UNKNOWN_CLIENT, 1);
+  return sent ? sent : 1;
+}
+
+/* ChannelData at |off| of the packet that is worked on. Returns how many segments were done. */
+FZRI_FAST uint16_t take_channel_data(fzri_batch *b, uint32_t off, uint32_t seg_len, uint16_t seg,
                                      fzri_guess *g)
 {
   const fzr_pkt *pkt = b->pkt;
@@ -226,27 +251,40 @@ FZRI_FAST uint16_t take_channel_data(fzri_batch *b, uint32_t off, uint32_t seg_l
     fzri_drop(b, data, FZR_DROP_CHANNEL_DATA_TRUNCATED, 1);
     return 1;
   }
-  const uint16_t number = fzri_get16(data);
   fzri_allocation *a = client_allocation(b->e, pkt, g);
-  if (FZRI_RARE(!a)) {
-    const uint16_t sent = b->e->tunnels ? through_tunnel(b, off, seg_len, g) : 0;
-    if (!sent)
-      fzri_drop(b, data, FZR_DROP_UNKNOWN_CLIENT, 1);
-    return sent ? sent : 1;
-  }
-  const fzri_channel *c = relaying_number(b->e, a, number, g);
-  if (FZRI_RARE(!c)) {
-    fzri_drop(b, data, FZR_DROP_UNKNOWN_CHANNEL, 1);
-    return 1;
-  }
+  const fzri_channel *c = a ? relaying_number(b->e, a, fzri_get16(data), g) : NULL;
+  if (FZRI_RARE(!c))
+    return take_lost_data(b, off, seg_len, a, g);
   /* A stream may carry more than UDP can. */
-  if (!plain && FZRI_RARE(payload_len > FZR_UDP_PAYLOAD_MAX)) {
+  if (FZRI_RARE(payload_len > FZR_UDP_PAYLOAD_MAX)) {
     fzri_drop(b, data, FZR_DROP_TOO_LARGE, 1);
     return 1;
   }
   const fzri_run_in r = client_run(pkt, off, payload_len, seg);
-  forward(b, a, c, 0, &r);
+  forward(b, a, c, 0, &r, false);
   return r.count;
+}
+
+/* The same for a packet that is one ChannelData, as most are; |alone|: the packet before it is of another client. Returns whether it was done:
+ * it is as others are if there is something about it. */
+FZRI_FAST bool take_plain_data(fzri_batch *b, const fzr_pkt *pkt, bool alone, fzri_guess *g)
+{
+  const uint8_t *data = pkt->data;
+  const uint32_t left = pkt->len - FZR_CHANNEL_HEADER_LEN; /* large if it is too short */
+  if (pkt->seg || left > FZR_UDP_PAYLOAD_MAX || (data[0] & 0xf0) != 0x40 || !pkt->from.port || b->n == b->max)
+    return false;
+  const uint16_t payload_len = fzri_get16(data + 2);
+  fzri_allocation *a = g->allocation;
+  if (FZRI_RARE(payload_len > left || !a || !is_live(b->e, a, pkt)))
+    return false;
+  const fzri_channel *c = relaying_number(b->e, a, fzri_get16(data), g);
+  if (FZRI_RARE(!c)) {
+    drop(b, data, FZR_DROP_UNKNOWN_CHANNEL, 1);
+    return true;
+  }
+  const fzri_run_in r = {data + FZR_CHANNEL_HEADER_LEN, 0, 1, payload_len, payload_len};
+  forward(b, a, c, 0, &r, alone);
+  return true;
 }
 
 static void take_stun(fzri_batch *b, const uint8_t *data, uint32_t len)
@@ -258,13 +296,6 @@ static void take_stun(fzri_batch *b, const uint8_t *data, uint32_t len)
     fzri_next_verdict(b, FZR_ACT_HANDLED, data);
 }
 
-/* Likewise a Send indication. Not inlined, for the sake of ChannelData. */
-__attribute__((noinline)) static uint16_t take_send(fzri_batch *b, uint32_t off, uint32_t seg_len,
-                                                    fzri_guess *g)
-{
-  return fzri_take_send(b, client_allocation(b->e, b->pkt, g), off, seg_len, b->pkt->seg);
-}
-
 /* Moves what is left of a packet to its beginning, for the next call. */
 static void keep_rest(fzr_pkt *pkt, uint32_t off)
 {
@@ -272,16 +303,18 @@ static void keep_rest(fzr_pkt *pkt, uint32_t off)
   pkt->len -= off;
 }
 
-/* Walks the segments of one packet. Returns false if it had to stop; what is left stays in |pkt|. */
-FZRI_FAST bool take_client_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
+/* Walks the segments of one packet. Returns false if it had to stop; what is left stays in |pkt|. A full ring of answers stops it, unless
+ * the call has written nothing so far: it has to get on. Not inlined, for the sake of plain ChannelData. */
+__attribute__((noinline)) static bool take_client_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
 {
   uint32_t off = 0;
+  b->pkt = pkt;
   do {
     const uint32_t left = pkt->len - off;
     const uint32_t seg_len = pkt->seg && pkt->seg < left ? pkt->seg : left;
     const uint8_t first = seg_len ? pkt->data[off] : 0xff;
     const bool stun = first < 0x04;
-    if (b->n == b->max || (stun && b->answered && fzri_answers_full(b->e))) {
+    if (b->n == b->max || (stun && b->n && fzri_answers_full(b->e))) {
       keep_rest(pkt, off);
       return false;
     }
@@ -291,43 +324,33 @@ FZRI_FAST bool take_client_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
     else if (stun && b->e->tunnels && (sent = through_tunnel(b, off, seg_len, g)) != 0)
       count = sent;
     else if (stun && b->e->full && fzri_is_send(pkt->data + off, seg_len))
-      count = take_send(b, off, seg_len, g);
+      count = fzri_take_send(b, client_allocation(b->e, pkt, g), off, seg_len, pkt->seg);
     else if (stun)
       take_stun(b, pkt->data + off, seg_len);
     else if ((first & 0xf0) == 0x40)
-      count = take_channel_data(b, off, seg_len, pkt->seg, false, g);
+      count = take_channel_data(b, off, seg_len, pkt->seg, g);
     else
       fzri_drop(b, pkt->data + off, fzri_foreign_take(b->e, pkt->data + off, seg_len, &pkt->from), 1);
-    b->answered = true;
     const uint64_t done = count == 1 ? seg_len : (uint64_t)count * pkt->seg;
     off = done < left ? off + (uint32_t)done : pkt->len;
   } while (off < pkt->len);
   return true;
 }
 
-/* One ChannelData that is no run, and has no more payload than UDP can carry. */
-FZRI_FAST bool is_plain_data(const fzr_pkt *pkt)
-{
-  return !pkt->seg && pkt->len - 1u < FZR_CHANNEL_HEADER_LEN + FZR_UDP_PAYLOAD_MAX &&
-         (pkt->data[0] & 0xf0) == 0x40 && pkt->from.port;
-}
-
 /* Goes through |n| packets that were looked ahead at, from the |done|-th of the batch on. Returns how many are done. */
 static size_t take_client_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t done, fzri_ahead *l)
 {
   for (size_t i = 0; i < n; i++) {
-    b->pkt = &in[i];
     b->in_idx = (uint32_t)(done + i);
-    if (i && l->of[i] == l->of[i - 1] &&
-        (goes_on(b, &in[i]) || (fzri_may_join_indications(b) && fzri_send_goes_on(b, &in[i]))))
-      continue;
-    fzri_guess *g = &l->guesses[l->of[i]];
-    if (is_plain_data(&in[i]) && b->n < b->max) {
-      take_channel_data(b, 0, in[i].len, 0, true, g);
-      b->answered = true;
-    } else if (!take_client_packet(b, &in[i], g)) {
-      return i;
+    bool alone = false;
+    if (i) {
+      alone = l->of[i] != l->of[i - 1];
+      if (!alone && (goes_on(b, &in[i]) || (fzri_may_join_indications(b) && fzri_send_goes_on(b, &in[i]))))
+        continue;
     }
+    fzri_guess *g = &l->guesses[l->of[i]];
+    if (!take_plain_data(b, &in[i], alone, g) && !take_client_packet(b, &in[i], g))
+      return i;
   }
   return n;
 }
@@ -335,9 +358,12 @@ static size_t take_client_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t d
 /* Where there are tunnels: what goes into one is counted at its end, and what has come out of one goes to a peer, bare. */
 __attribute__((noinline)) static void count_with_tunnels(const fzri_batch *b)
 {
+  fzri_sum sums[2] = {{0, 0}, {0, 0}};
   for (const fzr_verdict *v = b->out; v < b->out + b->n; v++)
     if (v->action == FZR_ACT_FORWARD && !(v->flags & FZR_VERDICT_TO_SHARD))
-      fzri_count_verdict(b->e, v, v->hdr_len ? 1 : 0);
+      fzri_add_verdict(b->e, v, &sums[v->hdr_len ? 1 : 0]);
+  fzri_count_sum(b->e, &sums[0], 0);
+  fzri_count_sum(b->e, &sums[1], 1);
 }
 
 FZRI_FAST void count_relayed(const fzri_batch *b, unsigned direction)
@@ -373,13 +399,10 @@ FZRI_FAST const fzri_channel *relaying_peer(const fzr_engine *e, const fzri_allo
 {
   fzri_channel *c = a->channel_count == 1 ? fzri_channel_at(e, a->first_channel) : g->channel;
   if (!c || !c->number || c->allocation != a->index || c->dead || !fzri_addr_same(&c->peer, &pkt->from))
-    c = a->channel_count
-            ? fzri_channel_by_peer(e, a->index, &pkt->from, fzri_hash_peer(e, a->index, &pkt->from))
-            : NULL;
-  if (!c || e->now >= c->relay_until)
-    return NULL;
-  g->channel = c;
-  return c;
+    g->channel = c = a->channel_count ? fzri_channel_by_peer(e, a->index, &pkt->from,
+                                                             fzri_hash_peer(e, a->index, &pkt->from))
+                                      : NULL;
+  return c && e->now < c->relay_until ? c : NULL;
 }
 
 /* What other shards send to an allocation's port for its client, if |pkt| is that. What there is no room for stays in |pkt|. */
@@ -396,8 +419,6 @@ __attribute__((noinline)) static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt
       fzri_drop(b, pkt->data + off, FZR_DROP_UNKNOWN_PEER, 1);
       continue;
     }
-    /* cppcheck-suppress autoVariables ; |b| is given its own back below */
-    b->pkt = &inner;
     fzri_guess_client(b->e, &inner, &l);
     if (!take_client_packet(b, &inner, &l.guesses[0])) {
       keep_rest(pkt, off);
@@ -407,7 +428,6 @@ __attribute__((noinline)) static bool take_tunnelled(fzri_batch *b, fzr_pkt *pkt
     }
   }
   b->e->tunnelled = false;
-  b->pkt = pkt;
   b->forwarded = b->indicated = 0; /* nothing joins it that comes without that header */
   return true;
 }
@@ -434,7 +454,7 @@ __attribute__((noinline)) static void take_other_peer(fzri_batch *b, fzri_alloca
 }
 
 /* One packet of a peer: all of its segments are one flow. */
-static void take_peer_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
+static void take_peer_packet(fzri_batch *b, fzr_pkt *pkt, bool alone, fzri_guess *g)
 {
   uint32_t seg_len = pkt->len, segments = 1; /* most packets need no division */
   if (pkt->seg && pkt->seg < pkt->len) {
@@ -464,7 +484,7 @@ static void take_peer_packet(fzri_batch *b, fzr_pkt *pkt, fzri_guess *g)
   const uint32_t rest = pkt->len - (count - 1u) * seg_len;
   const uint32_t tail_len = rest < seg_len ? rest : seg_len;
   const fzri_run_in r = {pkt->data, seg_len, count, (uint16_t)seg_len, (uint16_t)tail_len};
-  forward(b, a, c, 1, &r);
+  forward(b, a, c, 1, &r, alone);
 }
 
 /* As take_client_packets. */
@@ -472,12 +492,16 @@ static size_t take_peer_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t don
 {
   for (size_t i = 0; i < n; i++) {
     b->in_idx = (uint32_t)(done + i);
-    if (i && l->of[i] == l->of[i - 1] &&
-        (peer_goes_on(b, &in[i]) || (fzri_may_join_indications(b) && fzri_data_goes_on(b, &in[i]))))
-      continue;
+    bool alone = false;
+    if (i) {
+      alone = l->of[i] != l->of[i - 1];
+      if (!alone &&
+          (peer_goes_on(b, &in[i]) || (fzri_may_join_indications(b) && fzri_data_goes_on(b, &in[i]))))
+        continue;
+    }
     if (is_full(b))
       return i - b->partly;
-    take_peer_packet(b, &in[i], &l->guesses[l->of[i]]);
+    take_peer_packet(b, &in[i], alone, &l->guesses[l->of[i]]);
   }
   return n - b->partly;
 }

@@ -263,11 +263,17 @@ static uint8_t pad_of(uint16_t len)
 }
 
 /* Writes the next header of the last verdict, which is of datagrams of |peer| |len| bytes long. */
-static void put_header(fzri_batch *b, const fzr_addr *peer, uint16_t len)
+FZRI_FAST void put_header(fzri_batch *b, const fzr_addr *peer, uint16_t len)
 {
   uint8_t txid[FZR_STUN_TXID_LEN];
   draw_txid(b->e, txid);
   b->hdr += fzri_data_header(b->hdr, peer, len, txid);
+}
+
+/* The same, out of the way: for the last of a run, which is of another length. */
+__attribute__((noinline)) static void put_tail_header(fzri_batch *b, const fzr_addr *peer, uint16_t len)
+{
+  put_header(b, peer, len);
 }
 
 /* The same for one that differs from that at |header| in its transaction id alone. */
@@ -304,7 +310,7 @@ static void forward_data(fzri_batch *b, const fzri_allocation *a, const fzr_addr
   for (uint16_t i = 2; i < r->count; i++)
     put_header_again(b, v->hdr, v->hdr_len);
   if (r->count > 1)
-    put_header(b, peer, r->tail_len);
+    put_tail_header(b, peer, r->tail_len);
   note(b, 1, r->count);
 }
 
@@ -322,9 +328,9 @@ uint16_t fzri_take_data(fzri_batch *b, fzri_allocation *a, const fzr_pkt *pkt, u
     fzri_drop(b, pkt->data, FZR_DROP_TOO_LARGE, count);
     return count;
   }
-  const size_t room = header_room(b) / hdr_len;
-  FZRI_ASSERT(room > 0);
-  const uint16_t done = room < count ? (uint16_t)room : count;
+  const size_t room = header_room(b);
+  FZRI_ASSERT(room >= hdr_len);
+  const uint16_t done = room >= (size_t)count * hdr_len ? count : (uint16_t)(room / hdr_len);
   const uint32_t rest = pkt->len - (done - 1u) * seg_len;
   const uint32_t tail_len = rest < seg_len ? rest : seg_len;
   fzri_run_in r = {pkt->data, seg_len, done, (uint16_t)seg_len, (uint16_t)tail_len};
@@ -350,7 +356,7 @@ bool fzri_data_goes_on(fzri_batch *b, const fzr_pkt *pkt)
   if (pkt->len == v->len)
     put_header_again(b, v->hdr, v->hdr_len);
   else
-    put_header(b, &pkt->from, (uint16_t)pkt->len);
+    put_tail_header(b, &pkt->from, (uint16_t)pkt->len);
   fzri_append(b, pkt->data, (uint16_t)pkt->len);
   v->tail_pad = pad_of(v->tail_len);
   note(b, 1, 1);

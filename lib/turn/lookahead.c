@@ -34,25 +34,27 @@ void fzri_look_ahead_clients(const fzr_engine *e, const fzr_pkt *in, size_t n, f
 {
   FZRI_ASSERT(n >= 1 && n <= FZRI_AHEAD);
   bool several = false;
-  l->count = 0;
+  uint32_t count = 0;
   for (size_t i = 0; i < n; i++) {
     __builtin_prefetch(in[i].data);
     if (!i || !same_source(&in[i], &in[i - 1])) {
-      fzri_guess *g = &l->guesses[l->count++];
-      *g = (fzri_guess){.first = (uint32_t)i, .hash = fzri_hash_client(e, &in[i].from)};
-      fzri_map_prefetch(&e->clients, g->hash);
+      const uint32_t hash = fzri_hash_client(e, &in[i].from);
+      fzri_map_prefetch(&e->clients, hash);
+      l->guesses[count++] = (fzri_guess){.first = (uint32_t)i, .hash = hash};
     }
-    l->of[i] = (uint8_t)(l->count - 1);
+    l->of[i] = (uint8_t)(count - 1);
   }
-  for (fzri_guess *g = l->guesses; g < l->guesses + l->count; g++) {
+  l->count = count;
+  fzri_guess *const end = l->guesses + count;
+  for (fzri_guess *g = l->guesses; g < end; g++) {
     uint32_t probe = g->hash;
     const uint32_t index = fzri_map_next(&e->clients, g->hash, &probe);
     if (index != FZRI_MAP_NONE)
       prefetch_allocation(g->allocation = fzri_allocation_at(e, index));
   }
-  if (l->count == 1)
+  if (count == 1)
     return;
-  for (fzri_guess *g = l->guesses; g < l->guesses + l->count; g++) {
+  for (fzri_guess *g = l->guesses; g < end; g++) {
     const fzri_allocation *a = g->allocation;
     if (!a)
       continue;
@@ -77,19 +79,21 @@ void fzri_look_ahead_peers(const fzr_engine *e, const fzr_pkt *in, size_t n, fzr
 {
   FZRI_ASSERT(n >= 1 && n <= FZRI_AHEAD);
   bool several = false;
-  l->count = 0;
+  uint32_t count = 0;
   for (size_t i = 0; i < n; i++) {
     if (!i || !same_peer(&in[i], &in[i - 1])) {
-      fzri_guess *g = &l->guesses[l->count++];
-      *g = (fzri_guess){.first = (uint32_t)i, .allocation = fzri_allocation_by_port(e, in[i].to.port)};
-      if (g->allocation)
-        prefetch_allocation(g->allocation);
+      fzri_allocation *a = fzri_allocation_by_port(e, in[i].to.port);
+      if (a)
+        prefetch_allocation(a);
+      l->guesses[count++] = (fzri_guess){.first = (uint32_t)i, .allocation = a};
     }
-    l->of[i] = (uint8_t)(l->count - 1);
+    l->of[i] = (uint8_t)(count - 1);
   }
-  if (l->count == 1)
+  l->count = count;
+  const fzri_guess *const end = l->guesses + count;
+  if (count == 1)
     return;
-  for (fzri_guess *g = l->guesses; g < l->guesses + l->count; g++) {
+  for (fzri_guess *g = l->guesses; g < end; g++) {
     const fzri_allocation *a = g->allocation;
     if (!a)
       continue;

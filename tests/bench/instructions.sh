@@ -15,23 +15,23 @@ limit_percent=110
 figures() {
   cat <<'END'
 up-gro      16   150
-up-run      130  150
-up-random   375  400
-up-single   445  -
+up-run      126  150
+up-random   339  400
+up-single   430  -
 down-gro    8    150
-down-run    110  150
-down-random 296  400
+down-run    101  150
+down-random 266  400
 down-single 358  400
-send-gro    66   150
+send-gro    64   150
 send-run    199  -
-send-random 753  -
+send-random 734  -
 send-single 819  -
 data-gro    44   150
 data-run    196  -
-data-random 515  -
-data-single 603  -
-binding     1378 -
-refresh     20836 -
+data-random 498  -
+data-single 597  -
+binding     1332 -
+refresh     20617 -
 turn-up     1514 -
 turn-down   1594 -
 END
