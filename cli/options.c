@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A portal's tokens are signed, and so several times as long; words on the command line that are shorter are there by mistake. */
+#define TOKEN_LEAST 16
+
 /* ---- reading ---- */
 
 typedef struct reader {
@@ -107,8 +110,8 @@ static int complain_of_unknown(reader *r, const char *argument, const char *text
   return complain(r, "unknown option '%.*s': see %s%s--help", option_len(argument), argument, command, space);
 }
 
-/* Reads one argument that begins with a dash; *|i| moves over a value of its own. */
-static int read_flag(reader *r, int argc, char **argv, int *i)
+/* Reads one argument that begins with a dash; *|i| moves over a value of its own. Sets *|alone| to its option if that takes none. */
+static int read_flag(reader *r, int argc, char **argv, int *i, const option_spec **alone)
 {
   const char *text = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);
   const char *equals = strchr(text, '=');
@@ -129,14 +132,30 @@ static int read_flag(reader *r, int argc, char **argv, int *i)
   } else if (equals) {
     return complain(r, "%s: takes no value", display_name(s));
   }
+  *alone = s->value ? NULL : s;
   return apply(r, s, display_name(s), value);
 }
 
-/* A sub-command out of place, or mistyped, would be taken for a token. Whoever has such a token puts "--" in front of it. */
-static int check_word(reader *r, const char *word)
+/* What people write behind an option that takes no value. */
+static bool is_yes_or_no(const char *word)
+{
+  static const char *const words[] = {"yes", "no", "true", "false", "on", "off", "1", "0"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcmp(word, words[i]) == 0)
+      return true;
+  return false;
+}
+
+/* A sub-command out of place, or mistyped, would be taken for a token, and so would a value that belongs to nothing; |before| is the
+ * option in front of it, if that takes no value. Whoever has such a token puts "--" in front of it. */
+static int check_word(reader *r, const char *word, const option_spec *before)
 {
   char names[128];
-  if (r->o->command != COMMAND_RELAY || r->positionals)
+  if (r->o->command != COMMAND_RELAY)
+    return 0;
+  if (before && (is_yes_or_no(word) || (!r->positionals && strlen(word) < TOKEN_LEAST)))
+    return complain(r, "%s: takes no value, and has one behind it: see --help", display_name(before));
+  if (r->positionals)
     return 0;
   if (command_named(word) != COMMAND_RELAY)
     return complain(r, "%s: a sub-command has to be the first word: see --help", word);
@@ -145,6 +164,12 @@ static int check_word(reader *r, const char *word)
   command_list(names, sizeof names);
   if (command_is_mistaken(word))
     return complain(r, "unknown sub-command '%s': expected %s: see --help", word, names);
+  if (strlen(word) < TOKEN_LEAST)
+    return complain(
+        r,
+        "TOKEN: invalid value '(not shown)': expected an option, or a portal's token of at least %d "
+        "characters (a shorter one stands behind --, or in FIREZONE_TOKEN): see --help",
+        TOKEN_LEAST);
   return 0;
 }
 
@@ -168,6 +193,7 @@ static int read_positional(reader *r, const char *value)
 
 static int read_arguments(reader *r, int argc, char **argv)
 {
+  const option_spec *alone = NULL; /* the option just before, if it takes no value */
   bool flags = true;
   int i = 1;
   r->o->command = argc > 1 ? command_named(argv[1]) : COMMAND_RELAY;
@@ -179,10 +205,12 @@ static int read_arguments(reader *r, int argc, char **argv)
       flags = false;
       continue;
     }
-    if (flags && argv[i][0] == '-' && argv[i][1])
-      error = read_flag(r, argc, argv, &i);
-    else
-      error = flags && check_word(r, argv[i]) ? -1 : read_positional(r, argv[i]);
+    if (flags && argv[i][0] == '-' && argv[i][1]) {
+      error = read_flag(r, argc, argv, &i, &alone);
+    } else {
+      error = flags && check_word(r, argv[i], alone) ? -1 : read_positional(r, argv[i]);
+      alone = NULL;
+    }
     if (error)
       return error;
   }

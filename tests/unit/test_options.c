@@ -254,11 +254,11 @@ START_TEST(test_flag_beats_variable)
   ck_assert(!o.token_from_argument);
   ck_assert_uint_eq(o.workers, 7);
   ck_assert_uint_eq(o.rule_count, 1);
-  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "2000", "--allow-peer=192.168.0.0/16", "token", "name",
-                        "--num-worker-threads=2"),
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "2000", "--allow-peer=192.168.0.0/16", "token-of-a-portal",
+                        "name", "--num-worker-threads=2"),
                    0);
   ck_assert_uint_eq(o.listen_port, 2000);
-  ck_assert_str_eq(o.token, "token");
+  ck_assert_str_eq(o.token, "token-of-a-portal");
   ck_assert_str_eq(o.name, "name");
   ck_assert(o.token_from_argument);
   ck_assert_uint_eq(o.workers, 2);
@@ -330,7 +330,7 @@ START_TEST(test_what_does_not_go_together)
   check_complaint("--lowest-port", "60000");
   ck_assert_int_eq(READ(PUBLIC, "--listen-port", "50000"), -1);
   check_complaint("--listen-port", "50000");
-  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "0", "token"), -1);
+  ck_assert_int_eq(READ(PUBLIC, "--listen-port", "0", "token-of-a-portal"), -1);
   check_complaint("--listen-port", "'0'");
   ck_assert_int_eq(READ(PUBLIC, "--tls-listen-port", "443", "--tls-key", "k"), -1);
   check_complaint("--tls-listen-port", "expected --tls-cert, too");
@@ -359,7 +359,7 @@ START_TEST(test_alternate_servers)
   check_complaint("--alternate-server", "one server of each family");
   ck_assert_int_eq(READ(PUBLIC, "--alternate-server=203.0.113.7:3478"), -1);
   check_complaint("--alternate-server", "own address");
-  ck_assert_int_eq(READ(PUBLIC, "token", "--alternate-server=203.0.113.8:3478"), -1);
+  ck_assert_int_eq(READ(PUBLIC, "token-of-a-portal", "--alternate-server=203.0.113.8:3478"), -1);
   check_complaint("--alternate-server", "portal");
 }
 END_TEST
@@ -401,7 +401,7 @@ START_TEST(test_tokens)
   ck_assert_ptr_nonnull(strstr(o.token_oddity, "path"));
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     clear_env();
-    ck_assert_msg(READ(PUBLIC, bad[i]) == -1, "%s", bad[i]);
+    ck_assert_msg(READ(PUBLIC, "--", bad[i]) == -1, "%s", bad[i]);
     ck_assert_str_eq(error, "TOKEN: invalid value '(not shown)': expected " PORTAL_TOKEN_EXPECTED);
     set_env("FIREZONE_TOKEN", bad[i]);
     ck_assert_msg(READ(PUBLIC) == -1, "%s", bad[i]);
@@ -525,13 +525,16 @@ START_TEST(test_schemes_that_lack_something)
   /* A portal has a scheme and a secret of its own. */
   static const char *const others[] = {"rest", "static", "rest,static"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-    ck_assert_int_eq(READ(PUBLIC, "token", "--auth", others[i], "--users-file=/u", "--auth-secret-file=/s"),
-                     -1);
+    ck_assert_int_eq(
+        READ(PUBLIC, "token-of-a-portal", "--auth", others[i], "--users-file=/u", "--auth-secret-file=/s"),
+        -1);
     check_complaint("--auth", "portal");
   }
-  ck_assert_int_eq(READ(PUBLIC, "token", "--auth-secret-file=/s", "--auth-second-secret-file=/t"), -1);
+  ck_assert_int_eq(READ(PUBLIC, "token-of-a-portal", "--auth-secret-file=/s", "--auth-second-secret-file=/t"),
+                   -1);
   check_complaint("--auth-second-secret-file, AUTH_SECOND_SECRET", "portal");
-  ck_assert_msg(READ(PUBLIC, "token", "--auth", "stamp", "--auth-secret-file=/s") == 0, "%s", error);
+  ck_assert_msg(READ(PUBLIC, "token-of-a-portal", "--auth", "stamp", "--auth-secret-file=/s") == 0, "%s",
+                error);
   /* Secrets are shown in no error. */
   set_env("AUTH_SECOND_SECRET", "S3CRET");
   ck_assert_int_eq(READ(PUBLIC), -1);

@@ -201,7 +201,7 @@ START_TEST(test_words)
   ck_assert_str_eq(error, "unknown option '--a?b': see --help");
   ck_assert_int_eq(READ(PUBLIC, "--no-telemetry=true"), -1);
   ck_assert_ptr_nonnull(strstr(error, "--no-telemetry: takes no value"));
-  ck_assert_int_eq(READ(PUBLIC, "one", "two", "three"), -1);
+  ck_assert_int_eq(READ(PUBLIC, "token-of-a-portal", "two", "three"), -1);
   ck_assert_ptr_nonnull(strstr(error, "unexpected third argument")); /* which may be a token */
   ck_assert_ptr_null(strstr(error, "three"));
   ck_assert_int_eq(READ(PUBLIC, "--token=abc"), -1);
@@ -234,21 +234,47 @@ START_TEST(test_words)
 }
 END_TEST
 
+/* What stands behind an option that takes no value, or is too short for a token, belongs to nothing, unless it is said to be a token. */
+START_TEST(test_stray_words)
+{
+  static const char token[] = "SFMyNTY.g2gDaAN0AAAAAWQ";
+  static const char *const strays[] = {"yes", "no", "true", "false", "on", "off", "1", "0"};
+  static const char *const shorts[] = {"credent", "203.0.113.7", "5349", "fifteen-letters", "x"};
+  clear_env();
+  for (size_t i = 0; i < sizeof strays / sizeof *strays; i++) {
+    ck_assert_msg(READ(PUBLIC, "--mobility", strays[i]) == -1, "%s", strays[i]);
+    ck_assert_str_eq(error, "--mobility: takes no value, and has one behind it: see --help");
+    ck_assert_int_eq(READ(PUBLIC, token, "--pin-workers", strays[i]), -1);
+    ck_assert_str_eq(error, "--pin-workers: takes no value, and has one behind it: see --help");
+    ck_assert_msg(READ(PUBLIC, token, strays[i]) == 0, "%s", error);
+    ck_assert_str_eq(o.name, strays[i]);
+  }
+  for (size_t i = 0; i < sizeof shorts / sizeof *shorts; i++) {
+    ck_assert_int_eq(READ(PUBLIC, "--mobility", shorts[i]), -1);
+    ck_assert_str_eq(error, "--mobility: takes no value, and has one behind it: see --help");
+    ck_assert_int_eq(READ(PUBLIC, "--mobility", "--listen-port=2000", shorts[i]), -1);
+    ck_assert_ptr_nonnull(
+        strstr(error, "TOKEN: invalid value '(not shown)': expected an option, or a portal's token"));
+    ck_assert_msg(READ(PUBLIC, "--mobility", "--", shorts[i]) == 0, "%s", error);
+    ck_assert_str_eq(o.token, shorts[i]);
+    ck_assert_msg(READ(PUBLIC, "--mobility", token, shorts[i]) == 0, "%s", error);
+    ck_assert_str_eq(o.name, shorts[i]);
+  }
+  ck_assert_msg(READ(PUBLIC, "--mobility", token, "--pin-workers", "berlin") == 0, "%s", error);
+  ck_assert_str_eq(o.token, token);
+  ck_assert_str_eq(o.name, "berlin");
+  ck_assert_msg(READ(PUBLIC, "sixteen-letters-") == 0, "%s", error);
+}
+END_TEST
+
 /* What was meant as a sub-command is no token, unless it is said to be one. */
 START_TEST(test_mistyped_sub_commands)
 {
   static const char *const mistyped[] = {"credential",  "credentails", "Credentials",
                                          "credenitals", "redentials",  "ccredentialss",
                                          "start",       "serve",       "probe"};
-  static const char *const tokens[] = {"credent",
-                                       "helper",
-                                       "Help",
-                                       "starting",
-                                       "credentials---",
-                                       "cred",
-                                       "reditnals",
-                                       "SFMyNTY.g2gDaAN0AAAAAWQ",
-                                       "x"};
+  static const char *const others[] = {"credent",        "helper", "Help",      "starting",
+                                       "credentials---", "cred",   "reditnals", "x"};
   for (size_t i = 0; i < sizeof mistyped / sizeof *mistyped; i++) {
     clear_env();
     char expected[100];
@@ -258,7 +284,7 @@ START_TEST(test_mistyped_sub_commands)
     ck_assert_str_eq(error, expected);
     ck_assert_msg(READ(PUBLIC, mistyped[i], "name") == -1, "%s", mistyped[i]);
     ck_assert_str_eq(error, expected);
-    ck_assert_msg(READ(PUBLIC, "token", mistyped[i]) == 0, "%s", error);
+    ck_assert_msg(READ(PUBLIC, "token-of-a-portal", mistyped[i]) == 0, "%s", error);
     ck_assert_str_eq(o.name, mistyped[i]);
     ck_assert_msg(READ(PUBLIC, "--", mistyped[i]) == 0, "%s", error);
     ck_assert_str_eq(o.token, mistyped[i]);
@@ -267,9 +293,9 @@ START_TEST(test_mistyped_sub_commands)
     ck_assert_str_eq(o.token, mistyped[i]);
   }
   clear_env();
-  for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
-    ck_assert_msg(READ(PUBLIC, tokens[i]) == 0, "%s: %s", tokens[i], error);
-    ck_assert_str_eq(o.token, tokens[i]);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    ck_assert_msg(READ(PUBLIC, others[i]) == -1, "%s", others[i]);
+    ck_assert_msg(strncmp(error, "TOKEN: ", 7) == 0, "%s: %s", others[i], error);
   }
   ck_assert_int_eq(READ("help"), -1);
   ck_assert_str_eq(error, "unknown sub-command 'help': there is --help");
@@ -439,6 +465,7 @@ int main(void)
   tcase_add_test(tc, test_options_with_effect);
   tcase_add_test(tc, test_flags_of_firezones_relay);
   tcase_add_test(tc, test_words);
+  tcase_add_test(tc, test_stray_words);
   tcase_add_test(tc, test_mistyped_sub_commands);
   tcase_add_test(tc, test_names_of_sub_commands);
   tcase_add_test(tc, test_help_of_credentials);

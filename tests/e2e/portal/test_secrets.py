@@ -133,7 +133,7 @@ class Mistakes(PortalTest):
             self.refused("FIREZONE_TOKEN: invalid value '(not shown)': expected 1 to 3072 printable", FIREZONE_TOKEN=token)
         self.refused("TOKEN: invalid value '(not shown)'", arguments=[TOKEN + " " + TOKEN])
         self.refused("unknown option '--token'", arguments=["--token=" + TOKEN])
-        self.refused("unexpected third argument", arguments=["x", "y", TOKEN])
+        self.refused("unexpected third argument", arguments=[TOKEN, "y", TOKEN])
 
     def test_secrets(self):
         self.refused("AUTH_SECRET: the secret is too long", AUTH_SECRET=SECRET * 4)
