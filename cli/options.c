@@ -9,6 +9,7 @@
 
 /* A portal's tokens are signed, and so several times as long; words on the command line that are shorter are there by mistake. */
 #define TOKEN_LEAST 16
+#define HEALTH_PORT 8080
 
 /* ---- reading ---- */
 
@@ -164,7 +165,7 @@ static int check_word(reader *r, const char *word, const option_spec *before)
   command_list(names, sizeof names);
   if (command_is_mistaken(word))
     return complain(r, "unknown sub-command '%s': expected %s: see --help", word, names);
-  if (strlen(word) < TOKEN_LEAST)
+  if (*word && strlen(word) < TOKEN_LEAST)
     return complain(
         r,
         "TOKEN: invalid value '(not shown)': expected an option, or a portal's token of at least %d "
@@ -517,6 +518,16 @@ static void find_idle(const reader *r)
   }
 }
 
+/* Firezone's deployments ask for health from outside; on a relay without a portal nobody but the host does, unless that is said. */
+static fzr_addr default_health(const options *o)
+{
+  const uint8_t loopback[4] = {127, 0, 0, 1};
+  fzr_addr addr = {.family = FZR_FAMILY_IPV4, .port = HEALTH_PORT};
+  if (!o->token)
+    memcpy(addr.ip, loopback, sizeof loopback);
+  return addr;
+}
+
 int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,
                  char error[OPTIONS_ERROR_MAX])
 {
@@ -533,6 +544,8 @@ int options_read(int argc, char **argv, const char *(*env)(const char *name), op
     return -1;
   if (checks[out->command] && checks[out->command](&r))
     return -1;
+  if (!is_given(&r, "--health-check-addr"))
+    out->health_check_addr = default_health(out);
   out->relay_mode_given = out->relay_mode != RELAY_MODE_DEFAULT;
   if (!out->relay_mode_given)
     out->relay_mode = out->auth == AUTH_STAMP ? RELAY_MODE_CHANNELS : RELAY_MODE_FULL;

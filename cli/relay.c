@@ -23,6 +23,8 @@
 #define DRAIN_POLL_MS 50
 /* What metrics and spans may cost a shutdown when their collector is slow. */
 #define FLUSH_MS 1000u
+/* How often the log says that there is no room. */
+#define TELL_FULL_EVERY (60 * FZR_SECOND)
 
 typedef struct relay {
   const options *o;
@@ -36,6 +38,7 @@ typedef struct relay {
   struct event *terminate, *interrupt, *reload, *stats, *drain, *certificate;
   uint64_t last_bytes;
   fzr_time last_stats;
+  fzr_time told_full;     /* that there is no room; 0: never */
   fzr_time shutdown_at;   /* when to stop waiting; FZR_TIME_NEVER: never */
   uint64_t drain_packets; /* relayed so far, when a shutdown last looked */
   fzr_time drain_relayed; /* when that had last grown, or was not known */
@@ -62,7 +65,7 @@ static void take_snapshot(void *ctx, metrics_snapshot *out)
   out->version = fzr_version();
   out->has_portal = r->portal != NULL;
   out->portal_connected = portal_is_connected(r->portal);
-  out->full = r->workers && workers_are_full(r->workers);
+  out->full = r->workers && workers_lack(r->workers);
   if (r->workers)
     workers_snapshot(r->workers, out);
 }
@@ -80,6 +83,21 @@ static metrics_totals take_totals(relay *r)
     }
   }
   return totals;
+}
+
+/* With a portal the engine tells of it, when it turns the first client away. */
+static void tell_full(relay *r, fzr_time now)
+{
+  const int lacks = r->workers && !r->portal && !r->draining ? workers_lack(r->workers) : 0;
+  if (!lacks || (r->told_full && now - r->told_full < TELL_FULL_EVERY))
+    return;
+  const bool elsewhere = r->o->alternate_ip4.family || r->o->alternate_ip6.family;
+  const log_field reason = {"reason", LOG_STR, {.str = fzr_strerror(lacks)}};
+  log_write(FZR_LOG_WARN, "relay",
+            elsewhere ? "This relay is full: new clients are sent to --alternate-server"
+                      : "This relay is full: new allocations are refused with 508",
+            &reason, 1);
+  r->told_full = now;
 }
 
 static void on_stats(evutil_socket_t fd, short what, void *ctx)
@@ -100,6 +118,7 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
   r->last_stats = now;
   log_info("relay", "Allocations = %llu Channels = %llu Throughput = %.2f %s",
            (unsigned long long)t.allocations, (unsigned long long)t.channels, rate, units[unit]);
+  tell_full(r, now);
 }
 
 /* New clients come by way of the portal, if there is one. */
@@ -110,7 +129,7 @@ static const char *not_ready(void *ctx)
     return "shutting down";
   if (r->portal && !portal_is_connected(r->portal))
     return "the portal is away";
-  if (r->portal && r->workers && workers_are_full(r->workers))
+  if (r->workers && workers_lack(r->workers))
     return "full";
   return r->workers ? NULL : "the portal has not said yet that relaying may begin";
 }

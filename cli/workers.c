@@ -203,9 +203,9 @@ void workers_snapshot(workers *all, metrics_snapshot *out)
   out->offload_count = offloads_read(&all->offloads, out->offloads);
 }
 
-bool workers_are_full(const workers *all)
+int workers_lack(const workers *all)
 {
-  return fzr_shared_lacks(all->shared, monotonic_now()) != 0;
+  return fzr_shared_lacks(all->shared, monotonic_now());
 }
 
 bool workers_snapshot_is_current(const workers *all)

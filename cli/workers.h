@@ -32,8 +32,8 @@ void workers_follow_log_filter(workers *all);
 /* Asks all workers for their numbers, and the kernel for its own: fills in those of |out|, which are valid until the next call. */
 void workers_snapshot(workers *all, metrics_snapshot *out);
 
-/* Whether there is no room for a further allocation. */
-bool workers_are_full(const workers *all);
+/* What is missing for a further allocation, a code of enum fzr_error; 0 if there is room. */
+int workers_lack(const workers *all);
 
 /* Whether the last snapshot is of that moment. A worker that gets no CPU for a while answers late; its numbers are then older ones. */
 bool workers_snapshot_is_current(const workers *all);

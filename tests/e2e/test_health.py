@@ -11,7 +11,7 @@ import unittest
 from firezone_client import Client, Refused
 from harness import Relay, answers_binding, is_sanitized, main, wait_for
 from unread import pour, resident
-from watch import endpoint, request
+from watch import Metrics, endpoint, request
 
 BINARY = sys.argv.pop(1)
 WORKERS = int(os.environ.get("FZT_WORKERS", "1"))
@@ -44,6 +44,27 @@ class Memory(unittest.TestCase):
         with Relay(BINARY, workers=64, env={"MALLOC_PERTURB_": "0"}) as relay:
             if not is_sanitized(BINARY):
                 self.assertLess(resident(endpoint(relay)), 64 << 20)
+
+
+class Full(unittest.TestCase):
+    def test_a_relay_without_a_portal_says_so(self):
+        with Relay(BINARY, workers=WORKERS, v6=None, port_count=1) as relay, Client(relay.address(), *relay.credentials()) as client, \
+                Client(relay.address(), *relay.credentials()) as other:
+            port = endpoint(relay)
+            self.assertEqual(request(port, "GET", "/readyz")[0::2], (200, "ready\n"))
+            client.allocate()
+            self.assertEqual(request(port, "GET", "/readyz")[0::2], (503, "full\n"))
+            self.assertEqual(request(port, "GET", "/healthz")[0], 200)
+            self.assertEqual(Metrics(port).get("relay_full"), 1)
+            # Clients know no other one: they are answered.
+            self.assertTrue(answers_binding(socket.AF_INET, relay.v4, relay.port))
+            with self.assertRaises(Refused) as refused:
+                other.allocate()
+            self.assertEqual(refused.exception.code, 508)
+            self.assertTrue(relay.told(r'WARN relay: This relay is full: new allocations are refused with 508 reason="no free port"'))
+            client.refresh(0)
+            self.assertEqual(request(port, "GET", "/readyz")[0], 200)
+            other.allocate()
 
 
 class Descriptors(unittest.TestCase):

@@ -204,11 +204,33 @@ END_TEST
 
 /* ---- what is made of them ---- */
 
+/* Firezone's deployments ask for health from outside. */
+START_TEST(test_health_with_a_portal)
+{
+  const fzr_addr loopback = fzt_addr("127.0.0.1:8080"), all = fzt_addr("0.0.0.0:8080"),
+                 other = fzt_addr("[::1]:80");
+  clear_env();
+  set_env("FIREZONE_TOKEN", "token");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert(fzr_addr_equal(&o.health_check_addr, &all));
+  ck_assert_int_eq(READ(PUBLIC, "--health-check-addr", "127.0.0.1:8080"), 0);
+  ck_assert(fzr_addr_equal(&o.health_check_addr, &loopback));
+  set_env("HEALTH_CHECK_ADDR", "[::1]:80");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert(fzr_addr_equal(&o.health_check_addr, &other));
+  clear_env();
+  set_env("FIREZONE_TOKEN", "");
+  set_env("HEALTH_CHECK_ADDR", "");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert(fzr_addr_equal(&o.health_check_addr, &loopback));
+}
+END_TEST
+
 START_TEST(test_defaults)
 {
   clear_env();
   ck_assert_int_eq(READ(PUBLIC), 0);
-  const fzr_addr any4 = fzt_addr("0.0.0.0"), any6 = fzt_addr("::"), health = fzt_addr("0.0.0.0:8080"),
+  const fzr_addr any4 = fzt_addr("0.0.0.0"), any6 = fzt_addr("::"), health = fzt_addr("127.0.0.1:8080"),
                  control = fzt_addr("127.0.0.1:9999"), public4 = fzt_addr("203.0.113.7");
   ck_assert(fzr_addr_equal(&o.public_ip4, &public4));
   ck_assert_uint_eq(o.public_ip6.family, FZR_FAMILY_NONE);
@@ -609,6 +631,7 @@ int main(void)
   tcase_add_loop_test(tc, test_good_values, 0, (int)CASES);
   tcase_add_loop_test(tc, test_empty_variables, 0, (int)CASES);
   tcase_add_test(tc, test_defaults);
+  tcase_add_test(tc, test_health_with_a_portal);
   tcase_add_test(tc, test_flag_beats_variable);
   tcase_add_test(tc, test_lists);
   tcase_add_test(tc, test_proxies);
