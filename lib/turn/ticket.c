@@ -10,6 +10,7 @@
 
 #define PLAIN_LEN 16u
 #define MAC_LEN   16u
+#define TRIES     256u
 
 /* Each use of the key has a first byte of its own. */
 enum use { USE_KEY = 'K', USE_MAC = 'M', USE_STREAM = 'S' };
@@ -41,15 +42,25 @@ static void crypt(const fzri_siphash_key *key, const uint8_t *mac, uint8_t text[
     text[i] ^= stream[i];
 }
 
-void fzri_ticket_write(const fzri_siphash_key *key, const fzri_ticket *ticket, uint8_t out[FZRI_TICKET_LEN])
+static void write_once(const fzri_siphash_key *key, const fzri_ticket *ticket, unsigned tries,
+                       uint8_t out[FZRI_TICKET_LEN])
 {
   uint8_t *text = out + MAC_LEN;
-  memset(text, 0, PLAIN_LEN);
   memcpy(text, &ticket->id, sizeof ticket->id);
   fzri_put32(text + 8, ticket->generation);
   fzri_put16(text + 12, ticket->port);
+  fzri_put16(text + 14, (uint16_t)tries);
   hash(key, USE_MAC, text, out);
   crypt(key, out, text);
+}
+
+/* One in eight has a byte that is 0: then the next one that says the same is tried. That all of them have one does not happen. */
+void fzri_ticket_write(const fzri_siphash_key *key, const fzri_ticket *ticket, uint8_t out[FZRI_TICKET_LEN])
+{
+  unsigned tries = 0;
+  do
+    write_once(key, ticket, tries, out);
+  while (memchr(out, 0, FZRI_TICKET_LEN) && ++tries < TRIES);
 }
 
 bool fzri_ticket_read(const fzri_siphash_key *key, const uint8_t *data, size_t len, fzri_ticket *out)

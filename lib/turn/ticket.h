@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MOBILITY-TICKETs: what one says, encrypted and authenticated under a key that all shards of a relay have, so that nothing has to be kept
- * of those that are out. RFC 8016 section 4 and appendix A. */
+ * of those that are out. RFC 8016 section 3.3 and appendix A. */
 #ifndef FZRI_TICKET_H
 #define FZRI_TICKET_H
 
@@ -17,7 +17,8 @@ typedef struct fzri_ticket {
 /* The key that is called |name|, made of |users|, that which all shards have in common. */
 fzri_siphash_key fzri_ticket_key(const fzri_siphash_key *users, const uint8_t name[16]);
 
-/* Writes the ticket that says |ticket|: always the same one. */
+/* Writes the ticket that says |ticket|: always the same one, and without a byte that is 0, for coturn's client takes what it gets for text
+ * that ends with one. It also takes no more than 32 bytes. */
 void fzri_ticket_write(const fzri_siphash_key *key, const fzri_ticket *ticket, uint8_t out[FZRI_TICKET_LEN]);
 
 /* Reads the |len| bytes |data|. Returns whether they were written under |key|. */

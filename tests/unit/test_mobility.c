@@ -135,6 +135,12 @@ START_TEST(test_ticket)
   for (size_t i = 0; i < sizeof text; i++)
     same += text[i] == different[i];
   ck_assert_uint_lt(same, 4); /* nothing of what it says shows */
+  for (unsigned i = 0; i < 20000; i++, next.generation++) {
+    fzri_ticket_write(&key, &next, different);
+    ck_assert_ptr_null(memchr(different, 0, sizeof different)); /* there are clients to whom it is text */
+    ck_assert(fzri_ticket_read(&key, different, sizeof different, &read));
+    ck_assert_uint_eq(read.generation, next.generation);
+  }
   ck_assert(!fzri_ticket_read(&other, text, sizeof text, &read));
   ck_assert(!fzri_ticket_read(&key, text, sizeof text - 1, &read));
   ck_assert(!fzri_ticket_read(&key, NULL, 0, &read));
