@@ -327,7 +327,8 @@ typedef struct fzr_config {
    * Clients may take their allocations along to another address (RFC 8016). An Allocate with an
    * empty MOBILITY-TICKET is answered with a ticket. A Refresh with that, from any other 5-tuple,
    * moves the allocation there, with its relayed address, channels and permissions. Its old 5-tuple
-   * has no allocation any more. Without it 405.
+   * has no allocation any more: what the client still sends from there is dropped. RFC 8016 section
+   * 3.2.2 would keep it until data comes from the new one. Without mobility 405.
    *
    * It takes two round trips: first a 438 with a nonce for the new address, without which nothing
    * moves, for anybody could be named as the source of a single datagram; then the Refresh. There

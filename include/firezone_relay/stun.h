@@ -130,7 +130,7 @@ enum fzr_stun_attr_type {
   FZR_ATTR_ALTERNATE_SERVER = 0x8023,
   /** CRC-32 of the message up to here, XORed with 0x5354554E. RFC 8489 section 14.7. */
   FZR_ATTR_FINGERPRINT = 0x8028,
-  /** What moves an allocation to another 5-tuple; empty: one is wanted. RFC 8016 section 4. */
+  /** What moves an allocation to another 5-tuple; empty: one is wanted. RFC 8016 section 3.3. */
   FZR_ATTR_MOBILITY_TICKET = 0x8030
 };
 
@@ -419,7 +419,7 @@ FZR_API const char *fzr_stun_method_name(unsigned method);
 
 /**
  * `fzr_stun_error_reason` returns the reason phrase of |code|: "Unauthorized" for 401; "Error" for
- * codes that neither RFC 8489 section 14.8 nor RFC 8656 section 19 nor RFC 8016 section 5 has. It
+ * codes that neither RFC 8489 section 14.8 nor RFC 8656 section 19 nor RFC 8016 section 3.4 has. It
  * is constant. Any thread.
  */
 FZR_API const char *fzr_stun_error_reason(unsigned code);

@@ -4,7 +4,11 @@
  *
  * The client has no nonce yet that was made for its new address: it is answered 438 first. A ticket does not stand in for that. Who has
  * one could send a Refresh in the name of anybody, to whom all that peers send would go from then on; the nonce shows that he hears what
- * is sent there. With it an older ticket is as good as the newest: the answer that had that may have been lost. */
+ * is sent there. With it an older ticket is as good as the newest: the answer that had that may have been lost.
+ *
+ * RFC 8016 section 3.2.2 has the server go on with the former 5-tuple, too, until the client has sent data from the new one. Here it is
+ * over at once: the data path looks for one address of each client, and data of peers goes where the client has just been heard. It loses
+ * what it sends from the former address until it has the answer. */
 #ifndef FZRI_MOBILITY_H
 #define FZRI_MOBILITY_H
 

@@ -271,9 +271,9 @@ static const fzt_row rows[] = {
             "nonce ; refresh ticket ; send indication peer=203.0.113.9:5 "
             "attr=0x0013:01020304",
      "forward 203.0.113.9:5 4"},
-    {"policy: the old 5-tuple is gone", "mobility",
+    {"policy, unlike 8016 3.2.2: the old 5-tuple is gone", "mobility",
      MOBILE_BOUND FLIP "nonce ; refresh ticket ; " BACK "channel 0x4000 7", "drop unknown_client"},
-    {"policy: the old 5-tuple is gone", "mobility",
+    {"policy, unlike 8016 3.2.2: the old 5-tuple is gone", "mobility",
      MOBILE_BOUND FLIP "nonce ; refresh ticket ; " BACK "nonce ; refresh", "error 437 software mi"},
     {"policy: the old 5-tuple is free", "mobility",
      MOBILE FLIP "nonce ; refresh ticket ; " BACK "nonce ; allocate transport=17", OK_V4},
