@@ -1,7 +1,8 @@
 """A TURN server of a few lines for the findings: it relays nothing, it answers and says on standard output what was asked.
 
 turn_server.py [METHOD [signed]]: prints its port, then a line for each request that came with MESSAGE-INTEGRITY:
-its method, the answer, whether MESSAGE-INTEGRITY and FINGERPRINT are right, and its CHANNEL-NUMBER if it has one.
+its method, the answer, whether MESSAGE-INTEGRITY and FINGERPRINT are right, its CHANNEL-NUMBER if it has one, and how long its
+MOBILITY-TICKET is. An Allocate with that gets a ticket of 13 bytes, of which the seventh is 0.
 User "user", password "password", realm "example.org". The first request of METHOD with MESSAGE-INTEGRITY
 gets 438 and another nonce; the 438 has MESSAGE-INTEGRITY if "signed".
 """
@@ -88,10 +89,14 @@ def main():
             body = attribute(0x0D, struct.pack("!I", 600))
             if method == 3:
                 body += attribute(0x16, xor_address(("127.0.0.1", 50000))) + attribute(0x20, xor_address(source))
+                if 0x8030 in found:
+                    body += attribute(0x8030, b"before\0behind")
             said, reply = "success", answer(request, method | 0x100, body, KEY)
         line = f"{NAMES.get(method, method)}: {said}, integrity {'right' if right else 'wrong'}, fingerprint {fingerprint}"
         if 0x0C in found:
             line += f", channel 0x{struct.unpack_from('!H', found[0x0C][1])[0]:04X}"
+        if 0x8030 in found:
+            line += f", ticket of {len(found[0x8030][1])} bytes"
         if 0x18 in found:
             line += ", asks for EVEN-PORT"
         print(line, flush=True)
