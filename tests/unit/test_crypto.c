@@ -17,16 +17,35 @@ START_TEST(test_digests)
 }
 END_TEST
 
+typedef struct mac_case {
+  const char *key; /* NULL: |key_byte| again and again */
+  uint8_t key_byte;
+  size_t key_len;
+  const char *data;
+  const char *mac;
+} mac_case;
+
+typedef void (*mac_fn)(const uint8_t *key, size_t key_len, const fzri_slice *parts, size_t count,
+                       uint8_t *out);
+
+static void check_macs(mac_fn make, size_t size, const mac_case *cases, size_t count)
+{
+  for (const mac_case *c = cases; c < cases + count; c++) {
+    uint8_t key[131], mac[32];
+    memset(key, c->key_byte, sizeof key);
+    if (c->key)
+      memcpy(key, c->key, c->key_len);
+    const size_t len = strlen(c->data), half = len / 2;
+    const fzri_slice parts[] = {{c->data, half}, {c->data + half, len - half}};
+    make(key, c->key_len, parts, 2, mac);
+    ck_assert_str_eq(fzt_hex(mac, size), c->mac);
+  }
+}
+
 START_TEST(test_hmac_sha1)
 {
   /* RFC 2202 cases 1, 2, 3, 6 and 7: keys up to and over a block. */
-  static const struct {
-    const char *key;
-    uint8_t key_byte;
-    size_t key_len;
-    const char *data;
-    const char *mac;
-  } cases[] = {
+  static const mac_case cases[] = {
       {NULL, 0x0b, 20, "Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"},
       {"Jefe", 0, 4, "what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"},
       {NULL, 0xaa, 80, "Test Using Larger Than Block-Size Key - Hash Key First",
@@ -34,29 +53,14 @@ START_TEST(test_hmac_sha1)
       {NULL, 0xaa, 80, "Test Using Larger Than Block-Size Key and Larger Than One Block-Size Data",
        "e8e99d0f45237d786d6bbaa7965c7808bbff1a91"},
   };
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    uint8_t key[80], mac[20];
-    memset(key, cases[i].key_byte, sizeof key);
-    if (cases[i].key)
-      memcpy(key, cases[i].key, cases[i].key_len);
-    const size_t len = strlen(cases[i].data), half = len / 2;
-    const fzri_slice parts[] = {{cases[i].data, half}, {cases[i].data + half, len - half}};
-    fzri_hmac_sha1(key, cases[i].key_len, parts, 2, mac);
-    ck_assert_str_eq(fzt_hex(mac, sizeof mac), cases[i].mac);
-  }
+  check_macs(fzri_hmac_sha1, 20, cases, sizeof cases / sizeof *cases);
 }
 END_TEST
 
 START_TEST(test_hmac_sha256)
 {
   /* RFC 4231 cases 1, 2, 6 and 7. */
-  static const struct {
-    const char *key;
-    uint8_t key_byte;
-    size_t key_len;
-    const char *data;
-    const char *mac;
-  } cases[] = {
+  static const mac_case cases[] = {
       {NULL, 0x0b, 20, "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
       {"Jefe", 0, 4, "what do ya want for nothing?",
        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
@@ -68,16 +72,7 @@ START_TEST(test_hmac_sha256)
        "be hashed before being used by the HMAC algorithm.",
        "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
   };
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    uint8_t key[131], mac[32];
-    memset(key, cases[i].key_byte, sizeof key);
-    if (cases[i].key)
-      memcpy(key, cases[i].key, cases[i].key_len);
-    const size_t len = strlen(cases[i].data), half = len / 2;
-    const fzri_slice parts[] = {{cases[i].data, half}, {cases[i].data + half, len - half}};
-    fzri_hmac_sha256(key, cases[i].key_len, parts, 2, mac);
-    ck_assert_str_eq(fzt_hex(mac, sizeof mac), cases[i].mac);
-  }
+  check_macs(fzri_hmac_sha256, 32, cases, sizeof cases / sizeof *cases);
 }
 END_TEST
 
