@@ -36,6 +36,33 @@ void fzt_relay_free(fzt_relay *relay)
   ck_assert_uint_eq(relay->mem.live_blocks, 0);
 }
 
+#define FIRST_PORT 50000
+
+fzr_shared *fzt_shared_new(uint16_t ports)
+{
+  fzr_shared *shared;
+  ck_assert_int_eq(fzr_shared_new(FIRST_PORT, (uint16_t)(FIRST_PORT + ports - 1), NULL, &shared), 0);
+  return shared;
+}
+
+fzr_config fzt_shard_config(fzt_relay *relay, unsigned i, fzr_shared *shared, uint16_t ports)
+{
+  fzr_config config = fzt_config(relay);
+  relay->prng.state = 7 + i;
+  config.shared = shared;
+  config.lowest_port = FIRST_PORT;
+  config.highest_port = (uint16_t)(FIRST_PORT + ports - 1);
+  return config;
+}
+
+void fzt_shards_free(fzt_relay *one, fzt_relay *two, fzr_shared *shared)
+{
+  fzt_relay_free(one);
+  fzt_relay_free(two);
+  ck_assert_uint_eq(fzr_shared_ports_in_use(shared), 0);
+  fzr_shared_free(shared);
+}
+
 static int next_open_error(fzt_relay *relay)
 {
   if (!relay->open_error_count)

@@ -49,6 +49,12 @@ void fzt_relay_init(fzt_relay *relay, const fzr_config *config);
 /* Frees it and checks that no memory is left out. */
 void fzt_relay_free(fzt_relay *relay);
 
+/* What the shards of a relay share that has |ports| ports, from 50000 on; and the config of shard |i| of it, whose random bytes are its own. */
+fzr_shared *fzt_shared_new(uint16_t ports);
+fzr_config fzt_shard_config(fzt_relay *relay, unsigned i, fzr_shared *shared, uint16_t ports);
+/* Frees both shards and what they share, and checks that no port is taken any more. */
+void fzt_shards_free(fzt_relay *one, fzt_relay *two, fzr_shared *shared);
+
 /* Puts a datagram from a client through the engine, does what its events ask, and keeps all output. */
 void fzt_client(fzt_relay *relay, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len);
 /* The same for several datagrams of clients in one call; events are taken after all of them. */

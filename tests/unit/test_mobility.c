@@ -364,13 +364,9 @@ static fzr_shared *shared;
 
 static void begin_two(enum fzr_relay_mode mode)
 {
-  ck_assert_int_eq(fzr_shared_new(50000, 50063, NULL, &shared), 0);
+  shared = fzt_shared_new(64);
   for (unsigned i = 0; i < 2; i++) {
-    fzr_config config = fzt_config(&shards[i]);
-    shards[i].prng.state = 7 + i;
-    config.shared = shared;
-    config.lowest_port = 50000;
-    config.highest_port = 50063;
+    fzr_config config = fzt_shard_config(&shards[i], i, shared, 64);
     config.mobility = true;
     config.relay_mode = (uint8_t)mode;
     fzt_relay_init(&shards[i], &config);
@@ -632,7 +628,7 @@ START_TEST(test_users_beside_moved)
   enum { PORTS = 4096 };
   fzt_prng prng = {.state = 5};
   static uint64_t hashes[2][PORTS];
-  ck_assert_int_eq(fzr_shared_new(50000, 50000 + PORTS - 1, NULL, &shared), 0);
+  shared = fzt_shared_new(PORTS);
   ck_assert(!fzri_shared_set_moved(shared, 1, 50000)); /* no engine lets any of them move */
   ck_assert_uint_eq(fzri_shared_moved(shared, 1), 0);
   for (unsigned i = 0; i < 2; i++)

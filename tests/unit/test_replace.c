@@ -36,14 +36,10 @@ static void note(void *ctx, const fzr_log_record *record)
 /* Two shards with |ports| ports; each user may have |limit| allocations. */
 static void begin(uint16_t ports, enum fzr_replace replace, uint32_t limit)
 {
-  ck_assert_int_eq(fzr_shared_new(50000, (uint16_t)(50000 + ports - 1), NULL, &shared), 0);
+  shared = fzt_shared_new(ports);
   for (unsigned i = 0; i < 2; i++) {
     fzt_relay *r = i ? &two : &one;
-    fzr_config config = fzt_config(r);
-    r->prng.state = 7 + i;
-    config.shared = shared;
-    config.lowest_port = 50000;
-    config.highest_port = (uint16_t)(50000 + ports - 1);
+    fzr_config config = fzt_shard_config(r, i, shared, ports);
     config.replace_allocations = (uint8_t)replace;
     config.max_allocations_per_user = limit;
     config.log = note;
@@ -54,10 +50,7 @@ static void begin(uint16_t ports, enum fzr_replace replace, uint32_t limit)
 
 static void end(void)
 {
-  fzt_relay_free(&one);
-  fzt_relay_free(&two);
-  ck_assert_uint_eq(fzr_shared_ports_in_use(shared), 0);
-  fzr_shared_free(shared);
+  fzt_shards_free(&one, &two, shared);
 }
 
 static uint64_t allocations(const fzt_relay *r)

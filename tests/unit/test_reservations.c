@@ -168,25 +168,17 @@ static uint8_t token[8];
 
 static void begin(uint16_t ports)
 {
-  ck_assert_int_eq(fzr_shared_new(50000, (uint16_t)(50000 + ports - 1), NULL, &shared), 0);
+  shared = fzt_shared_new(ports);
   for (unsigned i = 0; i < 2; i++) {
     fzt_relay *r = i ? &two : &one;
-    fzr_config config = fzt_config(r);
-    r->prng.state = 7 + i;
-    config.shared = shared;
-    config.lowest_port = 50000;
-    config.highest_port = (uint16_t)(50000 + ports - 1);
-    config.replace_allocations = FZR_REPLACE_NEVER;
+    const fzr_config config = fzt_shard_config(r, i, shared, ports);
     fzt_relay_init(r, &config);
   }
 }
 
 static void end(void)
 {
-  fzt_relay_free(&one);
-  fzt_relay_free(&two);
-  ck_assert_uint_eq(fzr_shared_ports_in_use(shared), 0);
-  fzr_shared_free(shared);
+  fzt_shards_free(&one, &two, shared);
 }
 
 /* An Allocate with the |len| bytes |value| as attribute |type|. Keeps the port, and the token. */
