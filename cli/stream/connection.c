@@ -68,7 +68,8 @@ void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   const uint64_t before = udp_queued(s);
-  const bool goes_on = c->tls ? stream_read_secure(c, &why) : read_plain(c, &why);
+  c->used = true;
+  const bool goes_on = c->kind == STREAM_TLS ? stream_read_secure(c, &why) : read_plain(c, &why);
   const uint64_t after = udp_queued(s);
   if (!goes_on)
     streams_end(c, why);
@@ -110,6 +111,7 @@ bool stream_write(stream_connection *c)
 {
   /* A client that is slow gets little at once, so that what is then too old has not gone into the kernel yet. */
   const bool late = stream_queue_is_late(&c->queue, monotonic_now());
+  c->used = true;
   while (!c->blocked && stream_queue_len(&c->queue)) {
     const size_t most = late ? LATE : SIZE_MAX;
     const ssize_t n = c->tls ? stream_write_secure(c, most) : write_plain(c, most);
@@ -134,7 +136,7 @@ void stream_on_writable(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   c->blocked = false;
-  if (c->tls && !c->established ? stream_go_on_secure(c, &why) : stream_write(c))
+  if (stream_shakes_hands(c) ? stream_go_on_secure(c, &why) : stream_write(c))
     return;
   streams_end(c, why);
   s->config.settled(s->config.settled_ctx);

@@ -50,6 +50,8 @@ struct stream_connection {
   bool dirty;         /* in owner->dirty */
   bool paused;        /* in owner->paused: not read */
   bool blocked;       /* the socket takes nothing now: `writable` waits for it */
+  bool used;          /* something was read or written since it was last looked at */
+  bool rests;         /* its TLS has given back what it does not need meanwhile */
   bool unread;        /* a stranger's answers are too many: it is to be ended in this turn of the loop */
   fzr_time looked_at; /* when it was put into by_time */
   fzr_time heard;     /* when its last message came */
@@ -58,10 +60,16 @@ struct stream_connection {
   fzr_time blocked_at; /* while it is blocked: since when */
   struct event *readable, *writable;
   fzr_stream *framing;
-  net_tls *tls;     /* NULL: plain TCP */
+  net_tls *tls;     /* NULL: plain TCP, or nothing has come yet */
   bool established; /* its handshake is done */
   stream_queue queue;
 };
+
+/* Whether it will only be a client's when a handshake is done. */
+static inline bool stream_shakes_hands(const stream_connection *c)
+{
+  return c->kind == STREAM_TLS && !c->established;
+}
 
 typedef struct stream_listener {
   streams *owner;
@@ -139,9 +147,7 @@ void stream_arrivals_free(streams *s);
 
 /* ---- secure.c ---- */
 
-/* Makes |c| one of TLS. Returns false without memory. */
-bool stream_secure(stream_connection *c);
-/* Reads once, goes on with the handshake, and has stream_relay relay what comes. Returns whether the connection goes on; *|why| says why not. */
+/* Reads once, begins with TLS when the first byte comes, goes on with the handshake, and has stream_relay relay what comes. Returns whether the connection goes on; *|why| says why not. */
 bool stream_read_secure(stream_connection *c, enum stream_end *why);
 /* Goes on with a handshake that had to wait for the socket. Returns likewise. */
 bool stream_go_on_secure(stream_connection *c, enum stream_end *why);

@@ -34,10 +34,12 @@ static ssize_t on_recv(void *ctx, uint8_t *out, size_t cap)
   return (ssize_t)n;
 }
 
-bool stream_secure(stream_connection *c)
+/* Its state takes 40 KiB: who says nothing does not get it. Returns false without memory. */
+static bool begin(stream_connection *c)
 {
   const net_tls_io io = {c, on_send, on_recv};
-  c->tls = net_tls_accept(c->owner->identity, &io);
+  if (!c->tls)
+    c->tls = net_tls_accept(c->owner->identity, &io);
   return c->tls != NULL;
 }
 
@@ -107,6 +109,10 @@ bool stream_read_secure(stream_connection *c, enum stream_end *why)
   *why = n < 0 ? STREAM_END_ERROR : c->established ? STREAM_END_CLIENT : STREAM_END_HANDSHAKE;
   if (n <= 0)
     return false;
+  if (!begin(c)) {
+    *why = STREAM_END_MEMORY;
+    return false;
+  }
   s->cipher_from = 0;
   s->cipher_to = (size_t)n;
   const bool goes_on = stream_go_on_secure(c, why);

@@ -110,6 +110,6 @@ void streams_end_old_strangers(streams *s, fzr_time now)
   while ((c = s->lists[STREAM_STRANGERS].first) && now - c->stranger_since >= s->config.age) {
     stream_look_at(c, now);
     if (!c->allocated)
-      streams_end(c, c->tls && !c->established ? STREAM_END_HANDSHAKE_TIME : STREAM_END_AGE);
+      streams_end(c, stream_shakes_hands(c) ? STREAM_END_HANDSHAKE_TIME : STREAM_END_AGE);
   }
 }

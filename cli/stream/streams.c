@@ -13,7 +13,7 @@
 
 #define TABLE_MIN 256u
 #define TICK_MS   250u
-/* How often a connection is looked at within the time that it may be idle. */
+/* How often a connection is looked at within the time that it may be idle; or once a second. */
 #define LOOKS 30u
 /* How often those that are paused are looked at. */
 #define RESUME_MS 5u
@@ -223,8 +223,8 @@ static stream_connection *new_connection(streams *s, enum stream_kind kind, int 
   c->writable = event_new(s->config.base, fd, EV_WRITE, stream_on_writable, c);
   if (c->readable && kind == STREAM_TLS)
     event_priority_set(c->readable, STREAM_SLOW_PRIORITY);
-  if (c->readable && c->writable && (kind != STREAM_TLS || stream_secure(c)) &&
-      !fzr_stream_new(client, server, NULL, &c->framing) && !event_add(c->readable, NULL))
+  if (c->readable && c->writable && !fzr_stream_new(client, server, NULL, &c->framing) &&
+      !event_add(c->readable, NULL))
     return c;
   c->fd = -1; /* it is the caller's */
   free_connection(c);
@@ -331,13 +331,23 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx)
     s->config.settled(s->config.settled_ctx);
 }
 
+/* A client that says nothing for a while, and is told nothing, keeps what TLS has to remember, and no more. */
+static void rest(stream_connection *c)
+{
+  if (!c->used && !c->rests && c->established)
+    net_tls_rest(c->tls);
+  c->rests = !c->used;
+  c->used = false;
+}
+
 /* Looks at those that nobody has looked at for a while: who has no allocation and says nothing has to go. */
 static void look_at_idle(streams *s, fzr_time now)
 {
-  for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after;
-       c && now - c->looked_at >= s->config.idle / LOOKS; c = after) {
+  const fzr_time every = s->config.idle / LOOKS < FZR_SECOND ? s->config.idle / LOOKS : FZR_SECOND;
+  for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after; c && now - c->looked_at >= every;
+       c = after) {
     after = c->links[STREAM_BY_TIME].after;
-    const bool shakes_hands = c->tls && !c->established;
+    const bool shakes_hands = stream_shakes_hands(c);
     stream_look_at(c, now);
     if (shakes_hands && now - c->heard >= STREAM_HANDSHAKE) {
       streams_end(c, STREAM_END_HANDSHAKE_TIME);
@@ -351,6 +361,7 @@ static void look_at_idle(streams *s, fzr_time now)
       streams_end(c, STREAM_END_UNREAD);
       continue;
     }
+    rest(c);
     c->looked_at = now;
     stream_remove(c, STREAM_BY_TIME);
     stream_append(c, STREAM_BY_TIME);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Both sides of TLS that the program has, against each other in memory: handshakes in pieces, records whose write blocks, and what is wrong with files. */
 #include "certs.h"
+#include "net/tls_internal.h"
 #include "net/tls_server.h"
 #include "testing.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <mbedtls/ssl.h>
 
@@ -129,11 +132,76 @@ START_TEST(test_talk)
       const ssize_t k = net_tls_read(to, in + got, sizeof in - got);
       ck_assert_int_ne(k, NET_TLS_FAILED);
       got += k > 0 ? (size_t)k : 0;
+      /* At any time: it is for them to know what is needed. */
+      net_tls_rest(from);
+      net_tls_rest(to);
     }
     ck_assert_mem_eq(in, out, sizeof out);
   }
   net_tls_close(client);
   ck_assert_int_eq(net_tls_read(server, in, sizeof in), 0);
+  stop();
+}
+END_TEST
+
+/* Pages of the buffers that take memory. */
+static unsigned resident(net_tls *tls)
+{
+  unsigned char *const buffers[] = {tls->ssl.MBEDTLS_PRIVATE(in_buf), tls->ssl.MBEDTLS_PRIVATE(out_buf)};
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  unsigned char pages[16];
+  unsigned count = 0;
+  for (unsigned i = 0; i < 2; i++) {
+    const uintptr_t from = (uintptr_t)buffers[i] / page * page, to = (uintptr_t)buffers[i] + 16384;
+    ck_assert_int_eq(mincore((void *)from, to - from, pages), 0);
+    for (uintptr_t k = 0; k < (to - from + page - 1) / page; k++)
+      count += pages[k] & 1;
+  }
+  return count;
+}
+
+/* What is idle and mbedTLS's, as a client's side is, keeps two pages of each buffer; but nothing is given back of what is under way. */
+START_TEST(test_rest)
+{
+  uint8_t out[16384] = {1}, in[16384];
+  make(0);
+  start(65536);
+  net_tls_rest(client);
+  shake_hands();
+  /* Both buffers full once. */
+  ck_assert_int_eq(net_tls_write(client, out, sizeof out), sizeof out);
+  ck_assert_int_eq(net_tls_read(server, in, sizeof in), sizeof in);
+  ck_assert_int_eq(net_tls_write(server, out, sizeof out), sizeof out);
+  uint8_t end[5]; /* which comes later */
+  ways[0].len -= sizeof end;
+  memcpy(end, ways[0].data + ways[0].len, sizeof end);
+  ck_assert_int_eq(net_tls_read(client, in, sizeof in), NET_TLS_WANT_READ);
+  const unsigned full = resident(client);
+  ck_assert_uint_ge(full, 8);
+  net_tls_rest(client);
+  ck_assert_uint_eq(resident(client), full);
+  memcpy(ways[0].data, end, sizeof end);
+  ways[0].len = sizeof end;
+  /* Not all of it is read. */
+  ck_assert_int_eq(net_tls_read(client, in, 100), 100);
+  net_tls_rest(client);
+  ck_assert_uint_eq(resident(client), full);
+  ck_assert_int_eq(net_tls_read(client, in + 100, sizeof in), sizeof in - 100);
+  ck_assert_mem_eq(in, out, sizeof in);
+  /* What is written waits. */
+  ways[1].room = 1000;
+  ck_assert_int_eq(net_tls_write(client, out, sizeof out), NET_TLS_WANT_WRITE);
+  net_tls_rest(client);
+  ck_assert_uint_eq(resident(client), full);
+  ways[1].room = sizeof ways[1].data;
+  ck_assert_int_eq(net_tls_write(client, out, sizeof out), sizeof out);
+  ck_assert_int_eq(net_tls_read(server, in, sizeof in), sizeof in);
+  ck_assert_mem_eq(in, out, sizeof in);
+  net_tls_rest(client);
+  ck_assert_uint_le(resident(client), 4);
+  ck_assert_int_eq(net_tls_write(server, out, sizeof out), sizeof out);
+  ck_assert_int_eq(net_tls_read(client, in, sizeof in), sizeof in);
+  ck_assert_mem_eq(in, out, sizeof in);
   stop();
 }
 END_TEST
@@ -210,6 +278,7 @@ int main(void)
   Suite *suite = suite_create("tls_server");
   TCase *tc = tcase_create("tls_server");
   tcase_add_loop_test(tc, test_talk, 0, 6);
+  tcase_add_test(tc, test_rest);
   tcase_add_test(tc, test_what_is_no_hello);
   tcase_add_test(tc, test_client_refuses);
   tcase_add_test(tc, test_files);

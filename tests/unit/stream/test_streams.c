@@ -169,6 +169,24 @@ START_TEST(test_crowd)
 }
 END_TEST
 
+/* Before anything has come of it, a connection has no state of TLS. */
+START_TEST(test_silent)
+{
+  int fds[2];
+  fzr_addr from = fzt_addr("198.51.100.1:1000"), to = fzt_addr(FZT_LISTEN);
+  from.transport = to.transport = FZR_TRANSPORT_TLS;
+  ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+  streams_take(s, STREAM_TLS, fds[0], &from, &to, monotonic_now());
+  const stream_connection *c = s->lists[STREAM_BY_TIME].first;
+  ck_assert(c && !c->tls && stream_shakes_hands(c));
+  event_base_loop(base, EVLOOP_NONBLOCK);
+  ck_assert(is_open(fds[1]));
+  close(fds[1]);
+  event_base_loop(base, EVLOOP_ONCE);
+  ck_assert_uint_eq(s->count, 0);
+}
+END_TEST
+
 /* Whoever asks and does not read the answers. */
 START_TEST(test_unread)
 {
@@ -397,6 +415,7 @@ int main(void)
   tcase_add_checked_fixture(tc, set_up, tear_down);
   tcase_add_test(tc, test_again);
   tcase_add_test(tc, test_crowd);
+  tcase_add_test(tc, test_silent);
   tcase_add_test(tc, test_unread);
   tcase_add_test(tc, test_unread_for_long);
   tcase_add_test(tc, test_age);
