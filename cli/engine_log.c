@@ -21,6 +21,7 @@ static const char *message_of(const fzr_log_record *r)
   case FZR_LOG_ALLOCATION_EXPIRED:
   case FZR_LOG_ALLOCATION_REPLACED:
   case FZR_LOG_ALLOCATION_ENDED:
+  case FZR_LOG_ALLOCATION_LOST:
     return "Deleted allocation";
   case FZR_LOG_ALLOCATION_MOVED:
     return "Moved allocation";
@@ -259,6 +260,8 @@ static const char *end_of(const fzr_log_record *r, char *out, size_t cap)
     return "a newer one of the same user replaces it";
   case FZR_LOG_ALLOCATION_ENDED:
     return "this relay was told to end it";
+  case FZR_LOG_ALLOCATION_LOST:
+    return "it was handed over, and its port could not be opened";
   case FZR_LOG_CHANNEL_REVOKED:
   case FZR_LOG_PERMISSION_REVOKED:
     return revocation_of(r, out, cap);

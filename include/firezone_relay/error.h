@@ -48,6 +48,12 @@ enum fzr_error {
   FZR_ERR_CONFIG_RULE = -204,
   /** A limit is out of its range, the realm is empty or too long, or the software too long. */
   FZR_ERR_CONFIG_LIMIT = -205,
+  /** fzr_engine_load: clients were told a public address that the configuration does not have. */
+  FZR_ERR_STATE_ADDRESS = -206,
+  /** fzr_engine_load: an allocation's port is not in the range of ports, or is taken. */
+  FZR_ERR_STATE_PORT = -207,
+  /** fzr_engine_load: there are more channels and permissions than fzr_config.max_channels. */
+  FZR_ERR_STATE_LIMIT = -208,
 
   /* -3xx: a resource ran out; try again later. */
   /** The memory hook returned NULL. */
@@ -68,6 +74,14 @@ enum fzr_error {
   FZR_ERR_IO_NO_SOCKET = -403,
   /** The operation has begun, and its result comes later. No failure. */
   FZR_ERR_IO_PENDING = -404,
+
+  /* -5xx: what was saved can't be loaded; begin without it. */
+  /** It is no saved state, or not all of it, or it was altered. */
+  FZR_ERR_STATE_DAMAGED = -501,
+  /** It is of a release whose states this one can't read. */
+  FZR_ERR_STATE_VERSION = -502,
+  /** It is not of the relay whose state the other engines of the fzr_shared were loaded with. */
+  FZR_ERR_STATE_FOREIGN = -503,
 };
 
 /**

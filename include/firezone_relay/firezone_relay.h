@@ -36,6 +36,7 @@
 #include "engine.h"
 #include "error.h"
 #include "offload.h"
+#include "save.h"
 #include "stream.h"
 #include "stun.h"
 #include "types.h"

@@ -205,7 +205,12 @@ enum fzr_log_event {
    * credential is wrong, as `refusal` says. Once a minute for each /24 or /48 and reason, over all
    * engines of one fzr_shared, and for 64 of them at most; `count` says how many there were (info).
    */
-  FZR_LOG_LOGIN_FAILED = 24
+  FZR_LOG_LOGIN_FAILED = 24,
+  /**
+   * An allocation that was loaded (fzr_engine_load) has ended, because a port of it could not be
+   * opened, for `adapter_error` (info).
+   */
+  FZR_LOG_ALLOCATION_LOST = 25
 };
 
 /** Why a peer was refused, in the order in which the peer policy looks. */
@@ -300,7 +305,10 @@ typedef struct fzr_log_record {
   uint32_t lifetime;
   /** FZR_LOG_LOGIN_FAILED: of the same prefix and reason, since the last such record. */
   uint32_t count;
-  /** FZR_LOG_PORT_UNAVAILABLE: what fzr_engine_port_result was given; or an enum fzr_error. */
+  /**
+   * FZR_LOG_PORT_UNAVAILABLE, FZR_LOG_ALLOCATION_LOST: what fzr_engine_port_result was given; or an
+   * enum fzr_error.
+   */
   int adapter_error;
   /** FZR_LOG_INDICATION_DROPPED: an enum fzr_drop_reason. */
   uint8_t drop_reason;

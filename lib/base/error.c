@@ -24,6 +24,12 @@ const char *fzr_strerror(int error)
     return "invalid peer rule";
   case FZR_ERR_CONFIG_LIMIT:
     return "configured value out of range";
+  case FZR_ERR_STATE_ADDRESS:
+    return "allocations have a public address that is not configured";
+  case FZR_ERR_STATE_PORT:
+    return "an allocation has a port that is out of the configured range or taken";
+  case FZR_ERR_STATE_LIMIT:
+    return "more channels and permissions than are configured";
   case FZR_ERR_NO_MEMORY:
     return "out of memory";
   case FZR_ERR_NO_RANDOM:
@@ -40,6 +46,12 @@ const char *fzr_strerror(int error)
     return "out of descriptors or socket buffers";
   case FZR_ERR_IO_PENDING:
     return "operation pending";
+  case FZR_ERR_STATE_DAMAGED:
+    return "no saved state, or a damaged one";
+  case FZR_ERR_STATE_VERSION:
+    return "saved state of an unknown version";
+  case FZR_ERR_STATE_FOREIGN:
+    return "saved state of another relay";
   default:
     return "unknown error";
   }

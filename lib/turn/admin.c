@@ -11,7 +11,7 @@ static_assert(sizeof(fzr_allocation) == 152, "frozen");
 /* Not one that is out of all look-ups, nor what is no allocation at present. */
 static bool is_there(const fzri_allocation *a)
 {
-  return a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_OPENING;
+  return a->state && a->state != FZRI_ALLOCATION_CLOSING;
 }
 
 static void describe(const fzr_engine *e, const fzri_allocation *a, fzr_allocation *out)

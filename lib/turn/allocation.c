@@ -67,8 +67,7 @@ static int claim_port(fzr_engine *e, uint64_t token, uint16_t *port)
   return fzri_shared_claim_port(e->shared, *port, token) ? 0 : FZR_ERR_NO_PORT;
 }
 
-/* Puts an allocation object with a port into all look-ups. */
-static int register_allocation(fzr_engine *e, const fzr_addr *client, uint16_t port, fzri_allocation **out)
+int fzri_allocation_register(fzr_engine *e, const fzr_addr *client, uint16_t port, fzri_allocation **out)
 {
   uint32_t index;
   const uint32_t hash = fzri_hash_client(e, client);
@@ -141,7 +140,7 @@ static int make_allocation(fzr_engine *e, const fzri_allocation_request *request
     return error;
   }
   *pending = fzri_pool_take(&e->pendings, &pending_index);
-  error = *pending ? register_allocation(e, request->client, port, out) : FZR_ERR_NO_MEMORY;
+  error = *pending ? fzri_allocation_register(e, request->client, port, out) : FZR_ERR_NO_MEMORY;
   if (error) {
     if (*pending)
       fzri_pool_give(&e->pendings, pending_index);
@@ -202,7 +201,7 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   int error = take_other_port(e, old, pending->shape, &port);
   if (error)
     return error;
-  error = register_allocation(e, &old->client, port, &a);
+  error = fzri_allocation_register(e, &old->client, port, &a);
   if (error) {
     fzri_shared_give_port(e->shared, port, e->now);
     return error;
@@ -240,8 +239,7 @@ static void drop_pending(fzr_engine *e, fzri_allocation *a)
   a->pending = FZRI_POOL_NONE;
 }
 
-/* Tells all shards which relayed addresses |a| has. */
-static void set_live(fzr_engine *e, const fzri_allocation *a, uint8_t families, bool live)
+void fzri_allocation_set_live(fzr_engine *e, const fzri_allocation *a, uint8_t families, bool live)
 {
   for (unsigned slot = 0; slot < 2; slot++)
     if (families & fzri_family_bit(fzri_family_at(slot)))
@@ -250,7 +248,7 @@ static void set_live(fzr_engine *e, const fzri_allocation *a, uint8_t families, 
 
 void fzri_allocation_live(fzr_engine *e, fzri_allocation *a)
 {
-  set_live(e, a, a->families, true);
+  fzri_allocation_set_live(e, a, a->families, true);
   a->state = FZRI_ALLOCATION_LIVE;
   drop_pending(e, a);
   e->stats.allocations++;
@@ -285,8 +283,8 @@ static void count_again(fzr_engine *e, fzri_allocation *a)
 
 void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
 {
-  if (a->state == FZRI_ALLOCATION_LIVE) {
-    set_live(e, a, a->families, false);
+  if (a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_RESUMING) {
+    fzri_allocation_set_live(e, a, a->families, false);
     e->stats.allocations--;
     e->stats.allocations_ended++;
     fzri_room_is_freed(e);
@@ -313,7 +311,7 @@ void fzri_allocation_expire(fzr_engine *e, fzri_allocation *a)
 void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t family)
 {
   a->families &= (uint8_t)~fzri_family_bit(family);
-  set_live(e, a, fzri_family_bit(family), false);
+  fzri_allocation_set_live(e, a, fzri_family_bit(family), false);
   uint32_t index = a->first_channel;
   while (index != FZRI_POOL_NONE) {
     fzri_channel *c = fzri_channel_at(e, index);

@@ -59,6 +59,13 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
  * only. */
 int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known);
 
+/* Puts an allocation object of |client| at |port| into the table of ports, with the client's hash; it is opening, and in no other look-up. Returns
+ * 0 with it in *|out|, or FZR_ERR_NO_MEMORY. */
+int fzri_allocation_register(fzr_engine *e, const fzr_addr *client, uint16_t port, fzri_allocation **out);
+
+/* Tells all shards that |a| has relayed addresses of |families|, bits, or no longer. */
+void fzri_allocation_set_live(fzr_engine *e, const fzri_allocation *a, uint8_t families, bool live);
+
 /* All its sockets are open: from now on it relays. Gives its fzri_pending back. */
 void fzri_allocation_live(fzr_engine *e, fzri_allocation *a);
 

@@ -159,7 +159,7 @@ static void add_challenge(const fzr_engine *e, const fzri_request *r, fzri_reply
 {
   char nonce[FZRI_NONCE_MAX];
   const uint32_t features = fzri_scheme_features(&e->scheme);
-  const size_t len = fzri_nonce_make(&e->nonces, r->from, features, e->now, nonce);
+  const size_t len = fzri_nonce_make(&e->nonces, r->from, features, e->now + e->nonce_offset, nonce);
   fzr_stun_add(&reply->builder, FZR_ATTR_REALM, e->scheme.realm, strlen(e->scheme.realm));
   fzr_stun_add(&reply->builder, FZR_ATTR_NONCE, nonce, len);
   if (features != FZRI_NO_COOKIE && features & FZR_FEATURE_PASSWORD_ALGORITHMS)

@@ -190,7 +190,7 @@ static unsigned read_nonce(const fzr_engine *e, fzri_request *r, bool *has_nonce
   *kind = FZRI_NONCE_FOREIGN;
   *has_nonce = fzr_stun_get(&r->msg, FZR_ATTR_NONCE, &attr);
   if (*has_nonce)
-    *kind = fzri_nonce_check(&e->nonces, r->from, attr.value, attr.len, e->now, &features);
+    *kind = fzri_nonce_check(&e->nonces, r->from, attr.value, attr.len, e->now + e->nonce_offset, &features);
   r->reached = *kind != FZRI_NONCE_FOREIGN;
   /* Without a nonce of ours nobody was offered anything that is known. What is wrong with that, the next nonce will mend. */
   return read_algorithm(r, r->reached && features != FZRI_NO_COOKIE &&

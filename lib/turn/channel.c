@@ -118,7 +118,7 @@ static void start_relaying(fzr_engine *e, fzri_channel *c)
     fzri_event_queue_push(&e->events, &c->node);
 }
 
-static fzri_channel *new_channel(fzr_engine *e, fzri_allocation *a, uint16_t number, const fzr_addr *peer)
+fzri_channel *fzri_channel_make(fzr_engine *e, fzri_allocation *a, uint16_t number, const fzr_addr *peer)
 {
   uint32_t index;
   const uint32_t number_hash = fzri_hash_number(e, a->index, number);
@@ -163,7 +163,7 @@ enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint1
     return FZRI_BIND_LIMIT;
   if (!fzri_shared_channel_enter(e->shared, e->max_all_channels))
     return FZRI_BIND_FULL;
-  c = new_channel(e, a, number, peer);
+  c = fzri_channel_make(e, a, number, peer);
   if (!c) {
     fzri_shared_channels_leave(e->shared, 1);
     return FZRI_BIND_NO_MEMORY;

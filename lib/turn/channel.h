@@ -47,6 +47,9 @@ bool fzri_channel_conflicts(fzr_engine *e, const fzri_allocation *a, uint16_t nu
 enum fzri_bind_result fzri_channel_bind(fzr_engine *e, fzri_allocation *a, uint16_t number,
                                         const fzr_addr *peer);
 
+/* Makes a channel of |a|, which conflicts with none of it, and puts it into all look-ups; it relays not yet. Returns NULL without memory. */
+fzri_channel *fzri_channel_make(fzr_engine *e, fzri_allocation *a, uint16_t number, const fzr_addr *peer);
+
 /* Takes |c| out of all look-ups and its allocation's list; it relays no more. Its object lives on. */
 void fzri_channel_take_down(fzr_engine *e, fzri_channel *c);
 

@@ -7,6 +7,7 @@
 #include "mobility.h"
 #include "replace.h"
 #include "reservation.h"
+#include "resume.h"
 #include "room.h"
 
 #define TRANSPORT_UDP 17u
@@ -301,6 +302,12 @@ int fzr_engine_port_result(fzr_engine *e, uint16_t port, enum fzr_family family,
     return FZR_ERR_INVALID_STATE;
   const bool held = error == FZR_ERR_IO_IN_USE;
   const bool known = held && fzri_shared_port_is_held(e->shared, port, e->now);
+  if (a->state == FZRI_ALLOCATION_RESUMING) {
+    if (error)
+      log_unavailable(e, a, (uint8_t)family, error);
+    fzri_resume_port_result(e, a, family, error, io);
+    return 0;
+  }
   if (a->state != FZRI_ALLOCATION_OPENING) {
     /* It ended meanwhile, and waited for this to give its port back. */
     a->told &= (uint8_t)~bit;

@@ -104,7 +104,7 @@ static void tell_again(fzr_engine *e, fzri_allocation *a, fzri_extra *extra)
  * so. */
 static bool enter_tunnel(fzr_engine *e, const fzri_request *r, const fzri_allocation *a, fzri_extra *extra)
 {
-  const uint64_t hash = e->tunnelled ? fzri_tunnel_hash(e, r->from, r->to) : 0;
+  const uint64_t hash = e->tunnelled ? fzri_tunnel_hash(&e->tunnel_key, r->from, r->to) : 0;
   if (hash && !fzri_shared_set_moved(e->shared, hash, a->port))
     return false;
   fzri_mobility_end(e, a);

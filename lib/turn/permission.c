@@ -16,8 +16,7 @@ static uint32_t find(const fzr_engine *e, const fzri_allocation *a, const fzr_ad
   return fzri_permission_look_up(e, a->index, key, fzri_hash_permission(e, a->index, key));
 }
 
-/* The address, with port 0. */
-static fzr_addr address_of(const fzri_permission *p)
+fzr_addr fzri_permission_peer(const fzri_permission *p)
 {
   uint8_t ip[16];
   memcpy(ip, p->ip, sizeof ip);
@@ -38,10 +37,11 @@ static void leave_ages(fzr_engine *e, const fzri_permission *p)
     fzri_permission_at(e, p->newer)->older = p->older;
 }
 
-static void enter_ages(fzr_engine *e, uint32_t index)
+/* As the last one to lapse, at the tick |lapses|. */
+static void enter_ages_at(fzr_engine *e, uint32_t index, uint32_t lapses)
 {
   fzri_permission *p = fzri_permission_at(e, index);
-  p->lapses = fzri_permission_tick(e->now + FZRI_PERMISSION_LASTS) + 1;
+  p->lapses = lapses;
   p->newer = FZRI_POOL_NONE;
   p->older = e->newest_permission;
   if (p->older == FZRI_POOL_NONE)
@@ -49,6 +49,11 @@ static void enter_ages(fzr_engine *e, uint32_t index)
   else
     fzri_permission_at(e, p->older)->newer = index;
   e->newest_permission = index;
+}
+
+static void enter_ages(fzr_engine *e, uint32_t index)
+{
+  enter_ages_at(e, index, fzri_permission_tick(e->now + FZRI_PERMISSION_LASTS) + 1);
 }
 
 /* ---- ends ---- */
@@ -123,7 +128,8 @@ static void judge(const fzr_engine *e, fzri_permission *p, const fzr_addr *peer)
   p->minds_ports = e->policy_fn || fzri_peer_policy_minds_ports(&e->policy, peer);
 }
 
-static enum fzri_permit_result add(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer)
+/* Makes one that is in no list by age yet. */
+static enum fzri_permit_result make(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer, uint32_t *made)
 {
   uint32_t index;
   uint64_t key[2];
@@ -145,8 +151,18 @@ static enum fzri_permit_result add(fzr_engine *e, fzri_allocation *a, const fzr_
     fzri_permission_at(e, p->next)->prev = index;
   a->first_permission = index;
   a->permission_count++;
-  enter_ages(e, index);
   e->stats.permissions++;
+  *made = index;
+  return FZRI_PERMIT_NEW;
+}
+
+static enum fzri_permit_result add(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer)
+{
+  uint32_t index;
+  const enum fzri_permit_result result = make(e, a, peer, &index);
+  if (result != FZRI_PERMIT_NEW)
+    return result;
+  enter_ages(e, index);
   return FZRI_PERMIT_NEW;
 }
 
@@ -185,6 +201,32 @@ enum fzri_permit_result fzri_permission_install(fzr_engine *e, fzri_allocation *
   return result;
 }
 
+fzr_time fzri_permission_lapses(const fzr_engine *e, const fzri_permission *p)
+{
+  const int64_t left = (int32_t)(p->lapses - fzri_permission_tick(e->now));
+  return ((e->now >> FZRI_TICK_SHIFT) + (uint64_t)left) << FZRI_TICK_SHIFT;
+}
+
+enum fzri_permit_result fzri_permission_restore(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer,
+                                                fzr_time at)
+{
+  uint32_t index;
+  const uint32_t lapses = fzri_permission_tick(at + (((fzr_time)1 << FZRI_TICK_SHIFT) - 1));
+  if (find(e, a, peer) != FZRI_POOL_NONE)
+    return FZRI_PERMIT_OLD;
+  if (e->newest_permission != FZRI_POOL_NONE &&
+      (int32_t)(lapses - fzri_permission_at(e, e->newest_permission)->lapses) < 0)
+    return FZRI_PERMIT_LIMIT;
+  if (!fzri_shared_channel_enter(e->shared, e->max_all_channels))
+    return FZRI_PERMIT_FULL;
+  const enum fzri_permit_result result = make(e, a, peer, &index);
+  if (result == FZRI_PERMIT_NEW)
+    enter_ages_at(e, index, lapses);
+  else
+    fzri_shared_channels_leave(e->shared, 1);
+  return result;
+}
+
 void fzri_permission_renew(fzr_engine *e, const fzri_allocation *a, const fzr_addr *peer)
 {
   const uint32_t index = find(e, a, peer);
@@ -209,7 +251,7 @@ void fzri_permission_recheck(fzr_engine *e, uint32_t index, bool all)
 {
   fzri_peer_judgement judged;
   fzri_permission *p = fzri_permission_at(e, index);
-  const fzr_addr peer = address_of(p);
+  const fzr_addr peer = fzri_permission_peer(p);
   judge(e, p, &peer);
   if (!p->own && !all)
     return;

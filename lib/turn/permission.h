@@ -82,6 +82,13 @@ enum fzri_permit_result {
 enum fzri_permit_result fzri_permission_install(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer);
 /* Lets it last for FZRI_PERMISSION_LASTS from now on. It is there. */
 void fzri_permission_renew(fzr_engine *e, const fzri_allocation *a, const fzr_addr *peer);
+/* Makes a permission that lapses at |at|, as long as it has to be after all others: of a state that is loaded. Returns FZRI_PERMIT_NEW, FZRI_PERMIT_OLD
+ * if there is one, FZRI_PERMIT_LIMIT if others lapse later, FZRI_PERMIT_FULL or FZRI_PERMIT_NO_MEMORY. */
+enum fzri_permit_result fzri_permission_restore(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer,
+                                                fzr_time at);
+/* What it was made of: the address, with port 0, and when it lapses. */
+fzr_addr fzri_permission_peer(const fzri_permission *p);
+fzr_time fzri_permission_lapses(const fzr_engine *e, const fzri_permission *p);
 /* Takes the |count| permissions back that were installed last. */
 void fzri_permissions_undo(fzr_engine *e, fzri_allocation *a, uint32_t count);
 /* Ends all permissions of |a| for addresses of |families|, bits. */

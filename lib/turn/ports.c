@@ -272,3 +272,52 @@ bool fzri_shared_claim_port(fzr_shared *s, uint16_t port, uint64_t token)
   const uint32_t i = (uint32_t)port - s->lowest; /* ports below the range become large */
   return i < s->ports && token & FZRI_TOKEN && atomic_compare_exchange_strong(&s->rest[i], &token, 0);
 }
+
+bool fzri_shared_take_this_port(fzr_shared *s, uint16_t port)
+{
+  const uint32_t i = (uint32_t)port - s->lowest; /* ports below the range become large */
+  if (i >= s->ports || !take_one(s, i))
+    return false;
+  atomic_store_explicit(&s->rest[i], 0, memory_order_relaxed);
+  atomic_fetch_add(&s->in_use, 1);
+  return true;
+}
+
+void fzri_shared_untake_port(fzr_shared *s, uint16_t port)
+{
+  const uint32_t i = (uint32_t)port - s->lowest;
+  atomic_store_explicit(&s->rest[i], 0, memory_order_relaxed);
+  fzri_shared_unmark(s, port);
+  atomic_fetch_and(&s->used[i / 64], ~((uint64_t)1 << i % 64));
+  for (unsigned k = 0; k < sizeof s->best / sizeof *s->best; k++)
+    know_best(s, (enum fzri_port_shape)k, QUALITY_GOOD, 0);
+  atomic_fetch_sub(&s->in_use, 1);
+}
+
+bool fzri_shared_is_reserved(const fzr_shared *s, uint16_t port, uint64_t token)
+{
+  return token & FZRI_TOKEN && atomic_load(&s->rest[port - s->lowest]) == token;
+}
+
+bool fzri_shared_port_rests(const fzr_shared *s, uint16_t port, fzr_time now, fzr_time *until, bool *held)
+{
+  const uint32_t i = (uint32_t)port - s->lowest;
+  const uint64_t rest = atomic_load_explicit(&s->rest[i], memory_order_relaxed);
+  if (rest & FZRI_TOKEN || is_used(s, i))
+    return false;
+  *until = rest & ~HELD;
+  *held = rest & HELD;
+  return *held || now < *until;
+}
+
+void fzri_shared_rest_port(fzr_shared *s, uint16_t port, fzr_time until, bool held)
+{
+  const uint32_t i = (uint32_t)port - s->lowest;
+  if (i >= s->ports || is_used(s, i))
+    return;
+  uint64_t before = atomic_load_explicit(&s->rest[i], memory_order_relaxed);
+  const uint64_t after = (until & ~(HELD | FZRI_TOKEN)) | (held ? HELD : 0);
+  /* Whoever takes it meanwhile keeps what he has written. */
+  if (!(before & FZRI_TOKEN) && before < after)
+    atomic_compare_exchange_strong(&s->rest[i], &before, after);
+}

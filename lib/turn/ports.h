@@ -38,6 +38,20 @@ bool fzri_shared_claim_port(fzr_shared *shared, uint16_t port, uint64_t token);
 /* Gives back a port that was taken: it rests from |now| on. */
 void fzri_shared_give_port(fzr_shared *shared, uint16_t port, fzr_time now);
 
+/* For states that are saved and loaded. */
+
+/* Takes |port|, any number. Returns whether it is one of the range and was free. */
+bool fzri_shared_take_this_port(fzr_shared *shared, uint16_t port);
+/* Takes that back: it does not rest. */
+void fzri_shared_untake_port(fzr_shared *shared, uint16_t port);
+/* Whether |port|, one of the range, is reserved under |token|. */
+bool fzri_shared_is_reserved(const fzr_shared *shared, uint16_t port, uint64_t token);
+/* Whether |port|, one of the range, is free and better left alone at |now|, or was held by another program when it was tried last. */
+bool fzri_shared_port_rests(const fzr_shared *shared, uint16_t port, fzr_time now, fzr_time *until,
+                            bool *held);
+/* Has |port|, any number, if it is free, rest until |until| at least. */
+void fzri_shared_rest_port(fzr_shared *shared, uint16_t port, fzr_time until, bool held);
+
 /* Remembers that another program holds |port|, which was taken and is to be given back. Returns whether that was known. */
 bool fzri_shared_port_is_held(fzr_shared *shared, uint16_t port, fzr_time now);
 

@@ -4,6 +4,7 @@
 #include "allocation.h"
 #include "answer.h"
 #include "replace.h"
+#include "users.h"
 
 uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r)
 {
@@ -13,7 +14,7 @@ uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r)
   /* A client that does not know which transport will get through tries all of them at once: each has its own newest allocation. How
    * many allocations a user has is counted over all of them. */
   if (e->replaces)
-    user ^= r->from->transport * UINT64_C(0x9e3779b97f4a7c15);
+    user = fzri_user_by_transport(user, r->from->transport);
   return user ? user : 1;
 }
 

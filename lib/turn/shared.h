@@ -22,11 +22,12 @@ struct fzr_shared {
   _Atomic uint64_t
       best[3]; /* by enum fzri_port_shape: how good free ports are at most, and until when; see ports.c */
   _Atomic uint64_t *users;
-  _Atomic uint64_t user_key[2]; /* of the users' hashes; 0: not set yet */
-  _Atomic uint64_t *marked;     /* a bit per port, see users.h */
-  _Atomic uint32_t channels;    /* of all shards */
-  _Atomic uint32_t moved;       /* clients that another shard hears than their allocation's, see users.h */
-  _Atomic uint32_t marks;       /* how many there ever were */
+  _Atomic uint64_t user_key[2];   /* of the users' hashes; 0: not set yet */
+  _Atomic uint64_t loaded_key[2]; /* the same of the relay that this one goes on from; 0: of none yet */
+  _Atomic uint64_t *marked;       /* a bit per port, see users.h */
+  _Atomic uint32_t channels;      /* of all shards */
+  _Atomic uint32_t moved;         /* clients that another shard hears than their allocation's, see users.h */
+  _Atomic uint32_t marks;         /* how many there ever were */
   _Atomic uint64_t
       *live[2]; /* by fzri_family_slot, a bit per port: a live allocation has it, of whichever shard */
   _Atomic fzr_time short_until; /* something did not fit, and until then nothing is expected to: see room.h */

@@ -67,7 +67,8 @@ enum fzri_node_kind { FZRI_NODE_ALLOCATION = 0, FZRI_NODE_CHANNEL = 1 };
 enum fzri_allocation_state {
   FZRI_ALLOCATION_OPENING = 1, /* waits for its sockets */
   FZRI_ALLOCATION_LIVE = 2,
-  FZRI_ALLOCATION_CLOSING = 3 /* out of all look-ups; events tell the rest */
+  FZRI_ALLOCATION_CLOSING = 3, /* out of all look-ups; events tell the rest */
+  FZRI_ALLOCATION_RESUMING = 4 /* was loaded, and waits for its sockets: see resume.h */
 };
 
 /* What only an Allocate that is under way needs. */
@@ -265,6 +266,9 @@ struct fzr_engine {
   fzr_time peer_error_at[FZRI_PEER_ERRORS]; /* by flow; 0: never */
 
   fzr_stats stats; /* gauges of memory are filled in by fzr_engine_stats */
+
+  fzr_time
+      nonce_offset; /* of the nonces' time from this one: not 0 if the engine was loaded, and had another clock */
 
   _Alignas(FZRI_CACHE_LINE) uint8_t headers[FZRI_HEADERS_BYTES]; /* what verdicts put in front of payloads */
 };

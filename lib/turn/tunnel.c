@@ -36,10 +36,10 @@ fzri_siphash_key fzri_tunnel_key(const fzri_siphash_key *users)
   return fzri_ticket_key(users, name);
 }
 
-uint64_t fzri_tunnel_hash(const fzr_engine *e, const fzr_addr *client, const fzr_addr *server)
+uint64_t fzri_tunnel_hash(const fzri_siphash_key *key, const fzr_addr *client, const fzr_addr *server)
 {
   const path p = {*client, *server};
-  const uint64_t hash = fzri_siphash13(&e->tunnel_key, &p, sizeof p);
+  const uint64_t hash = fzri_siphash13(key, &p, sizeof p);
   return hash ? hash : 1;
 }
 
@@ -69,7 +69,7 @@ uint16_t fzri_tunnel_to(const fzr_engine *e, const fzr_pkt *pkt, const uint8_t *
   if (pkt->from.transport != FZR_TRANSPORT_UDP)
     return 0;
   if (fzri_shared_moved_count(e->shared))
-    port = fzri_shared_moved(e->shared, fzri_tunnel_hash(e, &pkt->from, &pkt->to));
+    port = fzri_shared_moved(e->shared, fzri_tunnel_hash(&e->tunnel_key, &pkt->from, &pkt->to));
   if (!is_other_shards(e, port))
     port = port_of_ticket(e, data, len);
   return is_other_shards(e, port) ? port : 0;

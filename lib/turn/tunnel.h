@@ -14,8 +14,8 @@
 /* The key of all shards' tunnels, made of |users|. */
 fzri_siphash_key fzri_tunnel_key(const fzri_siphash_key *users);
 
-/* The hash by which all shards know the 5-tuple; never 0. */
-uint64_t fzri_tunnel_hash(const fzr_engine *e, const fzr_addr *client, const fzr_addr *server);
+/* The hash by which all shards know the 5-tuple; never 0. |key| is that of their tunnels. */
+uint64_t fzri_tunnel_hash(const fzri_siphash_key *key, const fzr_addr *client, const fzr_addr *server);
 
 /* The port of the allocation, one of another shard, to which the datagram |data| of the packet |pkt| is to go: its client has moved
  * here, or asks to move. 0: it is to stay. The 5-tuple has no allocation here. */

@@ -51,6 +51,19 @@ int fzri_shared_make_moved(fzr_shared *s)
   return 0;
 }
 
+bool fzri_shared_set_user_key(fzr_shared *s, const fzri_siphash_key *key)
+{
+  const uint64_t words[2] = {key->k0, key->k1};
+  for (unsigned i = 0; i < 2; i++) {
+    uint64_t unset = 0;
+    if (!atomic_compare_exchange_strong(&s->loaded_key[i], &unset, words[i]) && unset != words[i])
+      return false;
+  }
+  for (unsigned i = 0; i < 2; i++)
+    atomic_store(&s->user_key[i], words[i]);
+  return true;
+}
+
 /* |kind| keeps the uses of the table apart. */
 static uint64_t user_tag(uint64_t user, enum kind kind)
 {

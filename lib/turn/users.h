@@ -12,6 +12,16 @@ uint32_t fzri_shared_user_slots(uint32_t ports);
  * from |random|; all of them get the same. Returns 0 or FZR_ERR_NO_RANDOM. */
 int fzri_shared_user_key(fzr_shared *shared, fzr_random_fn random, void *random_ctx, fzri_siphash_key *key);
 
+/* Puts |key|, whose words are not 0, in its place: that of the relay that all engines of |shared| go on from. Returns whether it is the one that
+ * others of them came with, if any did. */
+bool fzri_shared_set_user_key(fzr_shared *shared, const fzri_siphash_key *key);
+
+/* The hash of a user for fzr_shared, of that of his name, where he may have one allocation for each |transport|; the same again undoes it. */
+static inline uint64_t fzri_user_by_transport(uint64_t user, uint8_t transport)
+{
+  return user ^ transport * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 /* Counts one allocation more for the user with the hash |user| (not 0) if he has fewer than |limit|. Returns whether it did.
  * Shards that race for the same new user may let him overshoot by one each. */
 bool fzri_shared_user_enter(fzr_shared *shared, uint64_t user, uint32_t limit);

@@ -58,6 +58,7 @@ START_TEST(test_ends)
       {FZR_LOG_ALLOCATION_EXPIRED, "Deleted allocation", "it was not refreshed"},
       {FZR_LOG_ALLOCATION_REPLACED, "Deleted allocation", "a newer one of the same user replaces it"},
       {FZR_LOG_ALLOCATION_ENDED, "Deleted allocation", "this relay was told to end it"},
+      {FZR_LOG_ALLOCATION_LOST, "Deleted allocation", "it was handed over, and its port could not be opened"},
       {FZR_LOG_CHANNEL_EXPIRED, "Deleted channel binding", "it was not refreshed"},
   };
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {

@@ -15,6 +15,9 @@ START_TEST(test_error_texts)
       FZR_ERR_CONFIG_AUTH,
       FZR_ERR_CONFIG_RULE,
       FZR_ERR_CONFIG_LIMIT,
+      FZR_ERR_STATE_ADDRESS,
+      FZR_ERR_STATE_PORT,
+      FZR_ERR_STATE_LIMIT,
       FZR_ERR_NO_MEMORY,
       FZR_ERR_NO_RANDOM,
       FZR_ERR_NO_PORT,
@@ -23,6 +26,9 @@ START_TEST(test_error_texts)
       FZR_ERR_IO_IN_USE,
       FZR_ERR_IO_NO_SOCKET,
       FZR_ERR_IO_PENDING,
+      FZR_ERR_STATE_DAMAGED,
+      FZR_ERR_STATE_VERSION,
+      FZR_ERR_STATE_FOREIGN,
   };
   const size_t n = sizeof errors / sizeof *errors;
   for (size_t i = 0; i < n; i++) {

@@ -155,6 +155,30 @@ static void null_fzr_driver_on_deadline(void)
   fzr_driver_on_deadline(NULL, relay.now);
 }
 
+static int take_state(void *ctx, const uint8_t *data, size_t len)
+{
+  ck_assert(!ctx && data && len);
+  return 0;
+}
+
+static void null_fzr_engine_save(void)
+{
+  INVALID(fzr_engine_save(NULL, take_state, NULL, relay.now));
+  INVALID(fzr_engine_save(engine, NULL, NULL, relay.now));
+}
+
+static void null_fzr_engine_load(void)
+{
+  fzr_load_result result, zeros;
+  const uint8_t byte = 0;
+  memset(&result, 0xA5, sizeof result);
+  memset(&zeros, 0, sizeof zeros);
+  INVALID(fzr_engine_load(NULL, &byte, 1, relay.now, &result));
+  ck_assert_mem_eq(&result, &zeros, sizeof result);
+  INVALID(fzr_engine_load(engine, NULL, 1, relay.now, NULL));
+  ck_assert_int_eq(fzr_engine_load(engine, NULL, 0, relay.now, NULL), FZR_ERR_STATE_DAMAGED);
+}
+
 static void null_fzr_peer_error(void)
 {
   const fzr_peer_error error = {.port = 50000};
@@ -622,6 +646,7 @@ static const struct row {
     {"fzr_engine_free", null_free, NULL},
     {"fzr_engine_list_allocations", null_fzr_engine_list, NULL},
     {"fzr_engine_list_channels", null_fzr_engine_list, NULL},
+    {"fzr_engine_load", null_fzr_engine_load, NULL},
     {"fzr_engine_new", null_fzr_engine_new, NULL},
     {"fzr_engine_next_event", null_fzr_engine_next, NULL},
     {"fzr_engine_next_transmit", null_fzr_engine_next, NULL},
@@ -631,6 +656,7 @@ static const struct row {
     {"fzr_engine_port_result", null_fzr_engine_port_result, NULL},
     {"fzr_engine_public_addr", null_fzr_engine_public_addr, NULL},
     {"fzr_engine_rx", null_fzr_engine_rx, NULL},
+    {"fzr_engine_save", null_fzr_engine_save, NULL},
     {"fzr_engine_set_alternates", null_fzr_engine_set_alternates, NULL},
     {"fzr_engine_set_draining", null_fzr_engine_set_draining, NULL},
     {"fzr_engine_set_limits", null_fzr_engine_set_limits, NULL},

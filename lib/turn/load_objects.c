@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "allocation.h"
+#include "channel.h"
+#include "extra.h"
+#include "load.h"
+#include "peer_scope.h"
+#include "permission.h"
+#include "reservation.h"
+#include "saved.h"
+#include "tunnel.h"
+#include "users.h"
+
+#include "../auth/key.h"
+#include "../base/addr.h"
+
+#define LIFETIME_SANE 86400u
+
+/* ---- allocations ---- */
+
+/* What their record says. */
+typedef struct saved {
+  fzr_addr client;
+  fzr_addr server;
+  uint64_t user; /* whom fzr_shared knows it by, of whatever transport */
+  fzr_time expires;
+  uint16_t port;
+  uint8_t families;
+  uint8_t flags;
+} saved;
+
+/* Reads the rest into |a|, of which no look-up is known yet. */
+static void read_plain(fzri_loading *l, fzri_record *record, saved *s, fzri_allocation *a)
+{
+  s->port = fzri_take_u16(record);
+  s->families = fzri_take_u8(record);
+  a->missing = fzri_take_u8(record);
+  s->flags = fzri_take_u8(record);
+  a->key_algorithm = fzri_take_u8(record);
+  a->key_len = fzri_take_u8(record);
+  fzri_take_u8(record);
+  s->expires = fzri_take_time(record, &l->reader);
+  a->bandwidth.full_at = fzri_take_time(record, &l->reader);
+  a->lifetime = fzri_take_u32(record);
+  fzri_take_bytes(record, a->txid, sizeof a->txid);
+  fzri_take_bytes(record, a->credential_tag, sizeof a->credential_tag);
+  a->key_expires = fzri_take_u64(record);
+  a->user = fzri_take_u64(record);
+  s->user = fzri_take_u64(record);
+  s->client = fzri_take_addr(record);
+  s->server = fzri_take_addr(record);
+  if (a->key_len > sizeof a->key || fzri_key_len(a->key_algorithm) != a->key_len)
+    record->bad = true;
+  else
+    fzri_take_bytes(record, a->key, a->key_len);
+}
+
+static bool is_sound(const saved *s, const fzri_allocation *a)
+{
+  return s->families && !(s->families & ~(FZRI_V4 | FZRI_V6)) && a->missing <= FZR_FAMILY_IPV6 &&
+         s->client.port && s->client.family == s->server.family &&
+         s->client.transport == s->server.transport && a->lifetime <= LIFETIME_SANE;
+}
+
+/* Whether the engine offers the relayed addresses that the client of |s| was told. */
+static int check_addresses(const fzri_loading *l, const saved *s)
+{
+  for (unsigned slot = 0; slot < 2; slot++) {
+    const fzr_addr *was = &l->public_addr[slot], *is = &l->e->public_addr[slot];
+    if (!(s->families & fzri_family_bit(fzri_family_at(slot))))
+      continue;
+    if (was->family != fzri_family_at(slot))
+      return FZR_ERR_STATE_DAMAGED;
+    if (was->family == is->family && memcmp(was->ip, is->ip, sizeof was->ip) == 0)
+      continue;
+    l->result->address = *was;
+    l->result->port = s->port;
+    return FZR_ERR_STATE_ADDRESS;
+  }
+  return 0;
+}
+
+/* Where a newer allocation replaces the older, users are counted another way than where it does not. One that came from there is nobody's: none of
+ * several would be the newest. */
+static uint64_t user_of(const fzri_loading *l, const saved *s)
+{
+  if (!s->user || (l->e->replaces && !l->replaces))
+    return 0;
+  return l->e->replaces ? fzri_user_by_transport(s->user, s->client.transport) : s->user;
+}
+
+static void enter_user(const fzri_loading *l, const saved *s, fzri_allocation *a)
+{
+  fzr_engine *e = l->e;
+  uint16_t older;
+  a->shared_user = user_of(l, s);
+  a->uncounted = !e->replaces && a->shared_user && s->flags & FZRI_SAVED_UNCOUNTED;
+  if (!a->shared_user || a->uncounted)
+    return;
+  bool entered = true; /* one that is not the newest stands in no table */
+  if (!e->replaces)
+    entered = fzri_shared_user_enter(e->shared, a->shared_user, UINT32_MAX);
+  else if (s->flags & FZRI_SAVED_NEWEST)
+    entered = fzri_shared_set_newest(e->shared, a->shared_user, a->port, &older);
+  if (!entered)
+    a->shared_user = 0; /* as good as impossible */
+}
+
+/* Puts |from|, and what |s| says, into all look-ups. */
+static void enter(const fzri_loading *l, const saved *s, const fzri_allocation *from, fzri_allocation *a)
+{
+  fzr_engine *e = l->e;
+  a->server = s->server;
+  a->families = s->families;
+  a->state = FZRI_ALLOCATION_RESUMING;
+  a->expires = s->expires;
+  a->missing = from->missing;
+  a->bandwidth = from->bandwidth;
+  a->lifetime = from->lifetime;
+  memcpy(a->txid, from->txid, sizeof a->txid);
+  memcpy(a->credential_tag, from->credential_tag, sizeof a->credential_tag);
+  memcpy(a->key, from->key, sizeof a->key);
+  a->key_len = from->key_len;
+  a->key_algorithm = from->key_algorithm;
+  a->key_expires = from->key_expires;
+  a->user = from->user;
+  enter_user(l, s, a);
+  fzri_map_insert(&e->clients, a->client_hash, a->index);
+  const fzr_time told = a->expires > FZRI_GRACE ? a->expires - FZRI_GRACE : 0;
+  fzri_timers_set(&e->allocation_timers, &a->timer, a->uncounted ? a->expires : told);
+  fzri_event_queue_push(&e->events, &a->node);
+  e->stats.allocations++;
+  l->result->allocations++;
+}
+
+int fzri_load_allocation(fzri_loading *l, fzri_record *record)
+{
+  fzr_engine *e = l->e;
+  saved s;
+  fzri_allocation from = {0}, *a;
+  read_plain(l, record, &s, &from);
+  if (record->bad || !is_sound(&s, &from))
+    return FZR_ERR_STATE_DAMAGED;
+  int error = check_addresses(l, &s);
+  if (error)
+    return error;
+  if (fzri_allocation_by_port(e, s.port) || fzri_allocation_look_up(e, &s.client, &s.server))
+    return FZR_ERR_STATE_DAMAGED; /* the state has another one there */
+  if (!fzri_shared_take_this_port(e->shared, s.port)) {
+    l->result->port = s.port;
+    return FZR_ERR_STATE_PORT;
+  }
+  error = fzri_allocation_register(e, &s.client, s.port, &a);
+  if (error) {
+    fzri_shared_untake_port(e->shared, s.port);
+    return error;
+  }
+  enter(l, &s, &from, a);
+  return 0;
+}
+
+/* The allocation that a record is about. It has come before. */
+static fzri_allocation *take_allocation(const fzri_loading *l, fzri_record *record)
+{
+  return fzri_allocation_by_port(l->e, fzri_take_u16(record));
+}
+
+/* ---- channels and permissions ---- */
+
+/* Whether |peer| can be one of |a|'s. */
+static bool is_peer(const fzri_allocation *a, const fzr_addr *peer)
+{
+  return a->families & fzri_family_bit(peer->family) && !peer->transport && !fzri_is_mapped(peer);
+}
+
+/* There are more of them than there may be. */
+static int too_many(const fzri_loading *l, const fzri_allocation *a)
+{
+  l->result->port = a->port;
+  return FZR_ERR_STATE_LIMIT;
+}
+
+int fzri_load_channel(fzri_loading *l, fzri_record *record)
+{
+  fzr_engine *e = l->e;
+  fzri_allocation *a = take_allocation(l, record);
+  const uint16_t number = fzri_take_u16(record);
+  const uint8_t flags = fzri_take_u8(record);
+  const fzr_time relay_until = fzri_take_time(record, &l->reader);
+  const fzr_addr peer = fzri_take_addr(record);
+  if (record->bad || !a || number < FZR_CHANNEL_MIN || number > FZR_CHANNEL_MAX || !peer.port ||
+      !is_peer(a, &peer) ||
+      fzri_channel_by_number(e, a->index, number, fzri_hash_number(e, a->index, number)) ||
+      fzri_channel_by_peer(e, a->index, &peer, fzri_hash_peer(e, a->index, &peer)))
+    return FZR_ERR_STATE_DAMAGED;
+  if (!fzri_shared_channel_enter(e->shared, e->max_all_channels))
+    return too_many(l, a);
+  fzri_channel *c = fzri_channel_make(e, a, number, &peer);
+  if (!c) {
+    fzri_shared_channels_leave(e->shared, 1);
+    return FZR_ERR_NO_MEMORY;
+  }
+  c->relay_until = relay_until;
+  c->relaying = flags & FZRI_SAVED_RELAYING;
+  e->stats.channels += c->relaying;
+  fzri_timers_set(&e->channel_timers, &c->timer,
+                  c->relaying ? relay_until : relay_until + FZRI_CHANNEL_RESERVED);
+  l->result->channels++;
+  return 0;
+}
+
+int fzri_load_permission(fzri_loading *l, fzri_record *record)
+{
+  fzri_allocation *a = take_allocation(l, record);
+  const fzr_time lapses = fzri_take_time(record, &l->reader);
+  const fzr_addr peer = fzri_take_addr(record);
+  if (record->bad || !a || peer.port || peer.scope_id || !is_peer(a, &peer))
+    return FZR_ERR_STATE_DAMAGED;
+  /* What lapsed before is over now, too; permissions know no time that is far from that. */
+  switch (fzri_permission_restore(l->e, a, &peer, lapses > l->reader.base ? lapses : l->reader.base)) {
+  case FZRI_PERMIT_NEW:
+    l->result->permissions++;
+    return 0;
+  case FZRI_PERMIT_FULL:
+    return too_many(l, a);
+  case FZRI_PERMIT_NO_MEMORY:
+    return FZR_ERR_NO_MEMORY;
+  default:
+    return FZR_ERR_STATE_DAMAGED;
+  }
+}
+
+/* ---- what few allocations have ---- */
+
+/* That of |a|, which is made if there is none. NULL without memory. */
+static fzri_extra *extra_of(fzr_engine *e, fzri_allocation *a)
+{
+  return a->extra == FZRI_POOL_NONE ? fzri_pool_take(&e->extras, &a->extra) : fzri_extra_of(e, a);
+}
+
+int fzri_load_mobility(fzri_loading *l, fzri_record *record)
+{
+  fzr_engine *e = l->e;
+  fzri_allocation *a = take_allocation(l, record);
+  const uint8_t flags = fzri_take_u8(record);
+  const uint32_t generation = fzri_take_u32(record);
+  const uint64_t id = fzri_take_u64(record);
+  const fzr_time moves = fzri_take_time(record, &l->reader);
+  if (record->bad || !a || (fzri_extra_of(e, a) && fzri_extra_of(e, a)->mobile))
+    return FZR_ERR_STATE_DAMAGED;
+  fzri_extra *extra = extra_of(e, a);
+  if (!extra)
+    return FZR_ERR_NO_MEMORY;
+  extra->mobile = true;
+  extra->id = id;
+  extra->generation = generation;
+  extra->moves.full_at = moves;
+  if (flags & FZRI_SAVED_TUNNELLED && e->tunnels) {
+    const fzri_siphash_key key = fzri_tunnel_key(&l->user_key);
+    const uint64_t hash = fzri_tunnel_hash(&key, &a->client, &a->server);
+    /* As good as impossible that there is no room: the client's next Refresh will be heard as if it had moved. */
+    if (fzri_shared_set_moved(e->shared, hash, a->port))
+      extra->tunnel = hash;
+  }
+  return 0;
+}
+
+int fzri_load_reservation(fzri_loading *l, fzri_record *record)
+{
+  fzr_engine *e = l->e;
+  fzri_allocation *a = take_allocation(l, record);
+  const uint64_t token = fzri_take_u64(record);
+  const fzr_time until = fzri_take_time(record, &l->reader);
+  const uint16_t port = fzri_token_port(token);
+  if (record->bad || !a || !(token & FZRI_TOKEN) || (fzri_extra_of(e, a) && fzri_extra_of(e, a)->token))
+    return FZR_ERR_STATE_DAMAGED;
+  fzri_extra *extra = extra_of(e, a);
+  if (!extra)
+    return FZR_ERR_NO_MEMORY;
+  /* A state is good without a port that nobody has yet: out of the range, or of another one by now. */
+  if (!fzri_shared_take_this_port(e->shared, port))
+    return 0;
+  extra->token = token;
+  fzri_shared_reserve_port(e->shared, port, token);
+  fzri_timers_set(&e->reservation_timers, &extra->timer, until);
+  return 0;
+}
