@@ -96,13 +96,23 @@ static void enter_user(const fzri_loading *l, const saved *s, fzri_allocation *a
   a->uncounted = !e->replaces && a->shared_user && s->flags & FZRI_SAVED_UNCOUNTED;
   if (!a->shared_user || a->uncounted)
     return;
-  bool entered = true; /* one that is not the newest stands in no table */
+  bool entered = true;
   if (!e->replaces)
     entered = fzri_shared_user_enter(e->shared, a->shared_user, UINT32_MAX);
   else if (s->flags & FZRI_SAVED_NEWEST)
     entered = fzri_shared_set_newest(e->shared, a->shared_user, a->port, &older);
+  else /* it was replaced, and its shard had not looked yet */
+    fzri_shared_mark(e->shared, a->port);
   if (!entered)
     a->shared_user = 0; /* as good as impossible */
+}
+
+/* When |a| has to be looked at: when its client was told that it is over, if somebody counts that, and when it is. */
+static fzr_time next_look(const fzri_loading *l, const fzri_allocation *a)
+{
+  const fzr_time told = a->expires > FZRI_GRACE ? a->expires - FZRI_GRACE : 0;
+  const bool counts = a->shared_user && !l->e->replaces && !a->uncounted;
+  return !counts && told <= l->reader.base ? a->expires : told;
 }
 
 /* Puts |from|, and what |s| says, into all look-ups. */
@@ -125,8 +135,7 @@ static void enter(const fzri_loading *l, const saved *s, const fzri_allocation *
   a->user = from->user;
   enter_user(l, s, a);
   fzri_map_insert(&e->clients, a->client_hash, a->index);
-  const fzr_time told = a->expires > FZRI_GRACE ? a->expires - FZRI_GRACE : 0;
-  fzri_timers_set(&e->allocation_timers, &a->timer, a->uncounted ? a->expires : told);
+  fzri_timers_set(&e->allocation_timers, &a->timer, next_look(l, a));
   fzri_event_queue_push(&e->events, &a->node);
   e->stats.allocations++;
   l->result->allocations++;
@@ -268,6 +277,7 @@ int fzri_load_reservation(fzri_loading *l, fzri_record *record)
 {
   fzr_engine *e = l->e;
   fzri_allocation *a = take_allocation(l, record);
+  const uint8_t flags = fzri_take_u8(record);
   const uint64_t token = fzri_take_u64(record);
   const fzr_time until = fzri_take_time(record, &l->reader);
   const uint16_t port = fzri_token_port(token);
@@ -276,10 +286,10 @@ int fzri_load_reservation(fzri_loading *l, fzri_record *record)
   fzri_extra *extra = extra_of(e, a);
   if (!extra)
     return FZR_ERR_NO_MEMORY;
-  /* A state is good without a port that nobody has yet: out of the range, or of another one by now. */
-  if (!fzri_shared_take_this_port(e->shared, port))
-    return 0;
   extra->token = token;
+  /* A state is good without a port that nobody has yet: out of the range, or of another one by now. */
+  if (!(flags & FZRI_SAVED_RESERVED) || !fzri_shared_take_this_port(e->shared, port))
+    return 0;
   fzri_shared_reserve_port(e->shared, port, token);
   fzri_timers_set(&e->reservation_timers, &extra->timer, until);
   return 0;

@@ -9,8 +9,8 @@
 
 static bool is_replaced(const fzr_engine *e, const fzri_allocation *a)
 {
-  return e->replaces && a->shared_user && a->state == FZRI_ALLOCATION_LIVE &&
-         fzri_shared_newest(e->shared, a->shared_user) != a->port;
+  const bool lives = a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_RESUMING;
+  return e->replaces && a->shared_user && lives && fzri_shared_newest(e->shared, a->shared_user) != a->port;
 }
 
 static void end_replaced(fzr_engine *e, fzri_allocation *a)

@@ -8,7 +8,6 @@
 #include "permission.h"
 #include "ports.h"
 #include "reservation.h"
-#include "users.h"
 
 /* All sockets of |a| are there. */
 static void resume(fzr_engine *e, fzri_allocation *a)
@@ -18,9 +17,6 @@ static void resume(fzr_engine *e, fzri_allocation *a)
   for (uint32_t i = a->first_channel; i != FZRI_POOL_NONE; i = fzri_channel_at(e, i)->next)
     if (fzri_channel_at(e, i)->relaying)
       fzri_event_queue_push(&e->events, &fzri_channel_at(e, i)->node);
-  /* One that was replaced, and of which nobody had noticed that. */
-  if (e->replaces && a->shared_user && fzri_shared_newest(e->shared, a->shared_user) != a->port)
-    fzri_shared_mark(e->shared, a->port);
 }
 
 static void log_lost(const fzr_engine *e, const fzri_allocation *a, int error)

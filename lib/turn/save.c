@@ -89,12 +89,15 @@ static void put_extra(fzri_writer *w, const fzr_engine *e, const fzri_allocation
     fzri_put_time(w, extra->moves.full_at);
     fzri_record_end(w);
   }
-  if (extra && fzri_timer_is_set(&extra->timer) &&
-      fzri_shared_is_reserved(e->shared, fzri_token_port(extra->token), extra->token)) {
+  /* The token stays in the answer to the Allocate, should that come again. */
+  if (extra && extra->token) {
+    const bool reserved = fzri_timer_is_set(&extra->timer) &&
+                          fzri_shared_is_reserved(e->shared, fzri_token_port(extra->token), extra->token);
     fzri_record_begin(w, FZRI_RECORD_RESERVATION);
     fzri_put_u16(w, a->port);
+    fzri_put_u8(w, reserved ? FZRI_SAVED_RESERVED : 0);
     fzri_put_u64(w, extra->token);
-    fzri_put_time(w, extra->timer.due);
+    fzri_put_time(w, reserved ? extra->timer.due : w->base);
     fzri_record_end(w);
   }
 }

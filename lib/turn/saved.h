@@ -18,6 +18,9 @@
 /* FZRI_RECORD_MOBILITY: another shard hears the client. */
 #define FZRI_SAVED_TUNNELLED 0x1u
 
+/* FZRI_RECORD_RESERVATION: nobody has claimed the port, and its time is not over. */
+#define FZRI_SAVED_RESERVED 0x1u
+
 /* FZRI_RECORD_PORTS: another program held it. */
 #define FZRI_SAVED_HELD 0x1u
 /* How many ports such a record has at most. */
