@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients of libre's TURN reach each other through the relay, over TCP and TLS. Arguments: the relay, and the client built with libre, or "-"."""
+
+import sys
+
+import lab
+
+CLIENT = lab.program(sys.argv.pop(1))
+if not CLIENT:
+    lab.skip_all("no libre to build with here")
+lab.isolate()
+
+
+class Libre(lab.ClientTest):
+    def talk(self, transport, count=400):
+        secure = (lab.NAME, self.lab.authority.ca) if transport == "tls" else ("-", "-")
+        got = self.lab.result(CLIENT, lab.SERVER[4], str(self.lab.port(transport)), *secure, *self.lab.relay.credentials(),
+                              *self.lab.relay.credentials(), str(count))
+        self.assertEqual(got["back"], count)
+        self.relayed(4 * got["bytes"], transport=transport)
+
+    def test_over_tcp(self):
+        self.talk("tcp")
+
+    def test_over_tls(self):
+        self.talk("tls")
+
+
+if __name__ == "__main__":
+    lab.main()
