@@ -5,7 +5,8 @@
 #   scripts/run.sh             run until Ctrl-C
 #   scripts/run.sh --check     start it, prove that it relays, and stop it
 #
-# The relay's port is 3478; RELAY_PORT=N chooses another, 0 any free one.
+# The relay's port is 3478; RELAY_PORT=N chooses another, 0 any free one. RELAY_ADDRESS=192.0.2.7, an IPv4 address of this machine (hostname -I has
+# them), has it listen there instead of on loopback: for other machines, and for Firefox, which asks no relay at a loopback address.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +15,7 @@ case "${1:-}" in
 "") ;;
 --check) check=true ;;
 -h | --help)
-  sed -n '2,9s/^# \{0,1\}//p' "$0"
+  sed -n '2,10s/^# \{0,1\}//p' "$0"
   exit 0
   ;;
 *)
@@ -22,7 +23,7 @@ case "${1:-}" in
   exit 2
   ;;
 esac
-port=${RELAY_PORT:-3478}
+port=${RELAY_PORT:-3478} address=${RELAY_ADDRESS:-127.0.0.1}
 
 scripts/install-deps.sh build
 
@@ -52,13 +53,13 @@ secret="$state/secret" users="$state/users" password=$(od -An -tx1 -N16 /dev/ura
 (umask 077 && od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$secret" && echo "test:$password" >"$users")
 
 ipv6=()
-if [ -e /proc/sys/net/ipv6/conf/lo/disable_ipv6 ] && [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6)" = 0 ]; then
+if [[ $address = 127.* && -e /proc/sys/net/ipv6/conf/lo/disable_ipv6 && $(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6) = 0 ]]; then
   ipv6=(--public-ip6-addr ::1 --bind-ip6-addr ::1)
 fi
 
-echo "== starting the relay on 127.0.0.1"
+echo "== starting the relay on $address"
 : >"$state/log" # it is looked at before the relay's shell may have opened it
-build/cli/firezone-relay --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 "${ipv6[@]}" \
+build/cli/firezone-relay --public-ip4-addr "$address" --bind-ip4-addr "$address" "${ipv6[@]}" \
   --health-check-addr 127.0.0.1:0 --control-endpoint 127.0.0.1:0 --listen-port "$port" \
   --auth rest,static --auth-secret-file "$secret" --users-file "$users" >"$state/log" &
 relay=$!
@@ -70,15 +71,21 @@ for _ in $(seq 100); do
 done
 if ! grep -q 'Listening on' "$state/log"; then
   cat "$state/log" >&2
-  echo "run.sh: the relay did not start; if its port is taken: RELAY_PORT=0 $0" >&2
+  echo "run.sh: the relay did not start; if its port is taken: RELAY_PORT=0 $0; RELAY_ADDRESS has to be this machine's" >&2
   exit 1
 fi
 
-port=$(sed -n 's/.*Listening on 127\.0\.0\.1:\([0-9]*\),.*/\1/p' "$state/log")
+port=$(sed -n "s/.*Listening on $address:\([0-9]*\),.*/\1/p" "$state/log")
 
-prove=(build/tests/bench/fzr-bench relay --server "127.0.0.1:$port" --user test --rest-secret-file "$secret" --clients 1 --packets 10)
+prove=(build/tests/bench/fzr-bench relay --server "$address:$port" --user test --rest-secret-file "$secret" --clients 1 --packets 10)
+see="See it relay ten packets"
+if [[ $address != 127.* ]]; then
+  # Its users reach no peers on loopback, where those of the generator are.
+  prove=(build/tests/bench/fzr-bench allocate --server "$address:$port" --user test --rest-secret-file "$secret" --clients 1)
+  see="See it give an allocation"
+fi
 if $check; then
-  echo "== proving that it relays: one client, ten packets"
+  echo "== ${see/See it/having it}"
   "${prove[@]}"
   exit 0
 fi
@@ -87,7 +94,13 @@ health=$(sed -n 's/.*Health and metrics on //p' "$state/log")
 control=$(sed -n 's/.*Control of the log filter on //p' "$state/log")
 
 servers=$(build/cli/firezone-relay credentials --auth rest --user you --auth-secret-file "$secret" --format webrtc \
-  --public-ip4-addr 127.0.0.1 --listen-port "$port")
+  --public-ip4-addr "$address" --listen-port "$port")
+firefox=
+if [[ $address = 127.* ]]; then
+  own=$(ip -4 -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p' || true)
+  firefox=".
+Firefox asks no relay at 127.0.0.1; for that start this with an address of this machine: RELAY_ADDRESS=${own:-192.0.2.7} $0"
+fi
 
 cat <<END
 
@@ -95,16 +108,16 @@ The relay runs, for any TURN client:
 
     username: test
     password: $password
-    server:   127.0.0.1:$port (UDP)
+    server:   $address:$port (UDP)
     health:   $health/healthz
     metrics:  $health/metrics
     control:  curl -X POST '$control/log_filter?directives=debug'
 
-See it relay ten packets, from another terminal in $PWD:
+$see, from another terminal in $PWD:
 
-    build/tests/bench/fzr-bench relay --server 127.0.0.1:$port --user test --rest-secret-file $secret --packets 10
+    ${prove[*]}
 
-What a page gives to a browser as iceServers, valid for a day; examples/webrtc/index.html is such a page (Firefox asks no relay at 127.0.0.1):
+What a page gives to a browser as iceServers, valid for a day; examples/webrtc/index.html is such a page$firefox:
 
     $servers
 
