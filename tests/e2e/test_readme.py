@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README's own steps, word for word, on a host with a global address: "Run it for real" and "Measure it". In a network namespace.
+"""README's own steps, word for word, on a host with a global address: "Run it for real", "Measure it" and what can be tried of "Through firewalls". In a network namespace.
 
 Only where the programs are and where the secret goes is otherwise than a reader has it, and the measuring is shorter."""
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,13 @@ def steps(heading):
         section = readme.read().split("\n## %s\n" % heading)[1].split("\n## ")[0]
     lines = [re.sub(r"\s+# .*", "", line) for line in re.search(r"```sh\n(.*?)```", section, re.S).group(1).splitlines()]
     return [line for line in lines if line]
+
+
+def steps_through_firewalls():
+    """Those for trying it on one machine: the section's last block."""
+    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as readme:
+        section = readme.read().split("\n### Through firewalls\n")[1].split("\n### ")[0]
+    return [re.sub(r"\s+# .*", "", line) for line in re.findall(r"```sh\n(.*?)```", section, re.S)[-1].splitlines()]
 
 
 def only(lines, beginning):
@@ -96,6 +104,20 @@ class Readme(unittest.TestCase):
             self.assertNotIn("refused", done.stdout)
         self.stop(relay)
 
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl here")
+    def test_through_firewalls(self):
+        lines = steps_through_firewalls()
+        there = tempfile.TemporaryDirectory()
+        self.addCleanup(there.cleanup)
+        self.assertEqual(self.run_command(only(lines, "openssl req"), there.name).returncode, 0)
+        relay = self.relay("env -C %s " % there.name + only(lines, "firezone-relay"))
+        done = self.shell(only(lines, "fzr-bench relay"))
+        self.assertIn("All 10 packets of 1280 bytes came through the relay", done.stdout, relay.output())
+        verified = self.run_command(only(lines, "openssl s_client"), there.name)
+        self.assertRegex(verified.stdout, r"Verif[a-z ]+: (0 \()?[oO][kK]")
+        self.assertEqual(verified.returncode, 0, verified.stdout)
+        self.stop(relay)
+
     def embedded(self, change=lambda source, section: source):
         """Starts the relay that stands there, as it stands there or changed; returns it and the command that README has for it."""
         with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as readme:
@@ -119,8 +141,8 @@ class Readme(unittest.TestCase):
         print(wait_for(allocates, "allocations on README's relay"))
         return relay, command
 
-    def run_command(self, command):
-        return subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.env,
+    def run_command(self, command, folder=None):
+        return subprocess.run(["bash", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.env,
                               timeout=DEADLINE, check=False)
 
     def test_embed_it(self):
