@@ -20,12 +20,13 @@ typedef struct pem {
   size_t len;
 } pem;
 
-/* By what two states of a file are told apart. A name that leads to another file is one. */
+/* By what two states of a file are told apart. A name that leads to another file is one. The time of its data is who writes it to say (cp -p, tar), that of
+ * its inode is not. */
 typedef struct stamp {
   dev_t device;
   ino_t inode;
   off_t size;
-  struct timespec changed;
+  struct timespec written, changed;
 } stamp;
 
 struct certificates {
@@ -45,7 +46,8 @@ static void look_at(const certificates *c, stamp out[2])
       out[i].device = s.st_dev;
       out[i].inode = s.st_ino;
       out[i].size = s.st_size;
-      out[i].changed = s.st_mtim;
+      out[i].written = s.st_mtim;
+      out[i].changed = s.st_ctim;
     }
   }
 }
@@ -58,10 +60,25 @@ static void forget(pem *p)
   *p = (pem){0};
 }
 
-/* Returns 0, or an errno. */
-static int read_file(const char *path, pem *out)
+/* Opens it; |again|: only a regular file, for one that nobody writes to would have the whole relay wait. Returns a descriptor, or -1 with errno set. */
+static int open_file(const char *path, bool again)
 {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  struct stat s;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | (again ? O_NONBLOCK : 0));
+  if (fd < 0 || !again)
+    return fd;
+  const int error = fstat(fd, &s) ? errno : S_ISREG(s.st_mode) ? 0 : EINVAL;
+  if (!error)
+    return fd;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+/* Returns 0, or an errno. */
+static int read_file(const char *path, bool again, pem *out)
+{
+  const int fd = open_file(path, again);
   if (fd < 0)
     return errno;
   int error = 0;
@@ -83,14 +100,14 @@ static int read_file(const char *path, pem *out)
   return error;
 }
 
-static int read_files(const certificates *c, pem files[2], char *error)
+static int read_files(const certificates *c, bool again, pem files[2], char *error)
 {
   static const char *const flags[] = {"--tls-cert", "--tls-key"};
   for (unsigned i = 0; i < 2; i++) {
-    const int sys_errno = read_file(c->paths[i], &files[i]);
+    const int sys_errno = read_file(c->paths[i], again, &files[i]);
     if (sys_errno) {
       snprintf(error, OPTIONS_ERROR_MAX, "%s: can't read '%.200s': %s", flags[i], c->paths[i],
-               strerror(sys_errno));
+               again && sys_errno == EINVAL ? "it is no regular file" : strerror(sys_errno));
       return -1;
     }
   }
@@ -107,11 +124,11 @@ static net_tls_identity *make_identity(const pem files[2], char *error)
   return made;
 }
 
-int certificates_reread(certificates *c, char error[OPTIONS_ERROR_MAX])
+static int read_anew(certificates *c, bool again, char *error)
 {
   pem files[2] = {{0}};
   look_at(c, c->looked_at);
-  net_tls_identity *made = read_files(c, files, error) == 0 ? make_identity(files, error) : NULL;
+  net_tls_identity *made = read_files(c, again, files, error) == 0 ? make_identity(files, error) : NULL;
   if (made) {
     net_tls_identity_drop(c->identity);
     c->identity = made;
@@ -127,6 +144,11 @@ int certificates_reread(certificates *c, char error[OPTIONS_ERROR_MAX])
   return made ? 0 : -1;
 }
 
+int certificates_reread(certificates *c, char error[OPTIONS_ERROR_MAX])
+{
+  return read_anew(c, true, error);
+}
+
 certificates *certificates_new(const options *o, char error[OPTIONS_ERROR_MAX])
 {
   certificates *c = calloc(1, sizeof *c);
@@ -136,7 +158,7 @@ certificates *certificates_new(const options *o, char error[OPTIONS_ERROR_MAX])
   }
   c->paths[0] = o->tls_cert;
   c->paths[1] = o->tls_key;
-  if (certificates_reread(c, error) == 0) {
+  if (read_anew(c, false, error) == 0) {
     look_at(c, c->seen);
     return c;
   }
