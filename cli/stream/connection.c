@@ -67,6 +67,10 @@ void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
   enum stream_end why;
   (void)fd;
   (void)what;
+  if (c->closing) {
+    stream_read_closing(c);
+    return;
+  }
   const uint64_t before = udp_queued(s);
   c->used = true;
   const bool goes_on = c->kind == STREAM_TLS ? stream_read_secure(c, &why) : read_plain(c, &why);
@@ -136,6 +140,10 @@ void stream_on_writable(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   c->blocked = false;
+  if (c->closing) {
+    stream_go_on_closing(c);
+    return;
+  }
   if (stream_shakes_hands(c) ? stream_go_on_secure(c, &why) : stream_write(c))
     return;
   streams_end(c, why);

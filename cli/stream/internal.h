@@ -52,10 +52,14 @@ struct stream_connection {
   bool blocked;       /* the socket takes nothing now: `writable` waits for it */
   bool used;          /* something was read or written since it was last looked at */
   bool rests;         /* its TLS has given back what it does not need meanwhile */
+  bool closing;       /* has ended but for its last words: it is in the lists of all and of strangers alone */
+  bool shut;          /* they are written */
+  bool over;          /* nothing more comes from the client */
   bool unread;        /* a stranger's answers are too many: it is to be ended in this turn of the loop */
   fzr_time looked_at; /* when it was put into by_time */
   fzr_time heard;     /* when its last message came */
   fzr_time stranger_since;
+  fzr_time closing_since;
   uint32_t unlooked;   /* bytes written since somebody looked how many of them the kernel has sent */
   fzr_time blocked_at; /* while it is blocked: since when */
   struct event *readable, *writable;
@@ -115,6 +119,8 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
                   fzr_time since);
 /* Ends |c| and its allocation. It is gone then. Not from within a call into the driver. */
 void streams_end(stream_connection *c, enum stream_end why);
+/* It goes now, with what it still has to say. */
+void streams_drop(stream_connection *c, enum stream_end why);
 /* |c| has something to write in this turn of the loop. */
 void streams_dirty(stream_connection *c);
 /* |c| is not read until the UDP adapter's queues are short. */
@@ -144,6 +150,17 @@ bool stream_is_proxied(const streams *s, const fzr_addr *addr);
 void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *proxy, const fzr_addr *server);
 /* Closes those that are waited for. */
 void stream_arrivals_free(streams *s);
+
+/* ---- closing.c ---- */
+
+/* |c| has ended for |why|: writes what waits, and lets the client know. Returns whether there is something to wait for: then `closing` is set. */
+bool stream_begin_closing(stream_connection *c, enum stream_end why, fzr_time now);
+/* Goes on with that when the socket takes more, and drops |c| when it is done. */
+void stream_go_on_closing(stream_connection *c);
+/* Reads what nobody wants any more, and drops |c| when all is done. */
+void stream_read_closing(stream_connection *c);
+/* Whether it has been waited for long enough. */
+bool stream_has_closed(const stream_connection *c, fzr_time now);
 
 /* ---- secure.c ---- */
 

@@ -52,6 +52,8 @@ void stream_begin_stranger(stream_connection *c, fzr_time now)
 void stream_look_at(stream_connection *c, fzr_time now)
 {
   fzr_allocation found;
+  if (c->closing)
+    return;
   const bool allocated =
       fzr_engine_find_allocation(fzr_driver_engine(c->owner->config.driver), &c->client, &c->server, &found);
   if (allocated == c->allocated)

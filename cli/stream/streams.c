@@ -240,7 +240,7 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
   /* Its end has not been seen yet: it may be paused. The new one must not have its allocation, nor lose one when it ends. */
   stream_connection *former = look_up(s, client, server);
   if (former) {
-    streams_end(former, STREAM_END_CLIENT);
+    streams_drop(former, STREAM_END_CLIENT);
     s->config.settled(s->config.settled_ctx);
   }
   if (fd >= s->config.end_fd) {
@@ -285,28 +285,57 @@ static void unlink_from(stream_connection **at, stream_connection *c, size_t off
     *at = *(stream_connection **)((char *)c + offset);
 }
 
-void streams_end(stream_connection *c, enum stream_end why)
+/* Ends |c| and its allocation, as far as anybody can see but its client. */
+static void end(stream_connection *c, enum stream_end why, fzr_time now)
 {
   streams *s = c->owner;
   stream_stats *stats = &s->stats[c->kind];
   tell_end(c, why);
-  if (c->established && why != STREAM_END_CLIENT && why != STREAM_END_ERROR)
-    net_tls_close(c->tls);
   /* On a stream an allocation ends with its connection (RFC 8656 section 3.1); without one this does nothing. */
-  fzr_engine_end_allocation(fzr_driver_engine(s->config.driver), &c->client, &c->server, monotonic_now());
+  fzr_engine_end_allocation(fzr_driver_engine(s->config.driver), &c->client, &c->server, now);
   if (c->dirty)
     unlink_from(&s->dirty, c, offsetof(stream_connection, next_dirty));
   if (c->paused)
     unlink_from(&s->paused, c, offsetof(stream_connection, next_paused));
+  c->dirty = c->paused = false;
   leave(s, c);
+  stats->connections--;
+  stats->ended[why]++;
+}
+
+static void forget(stream_connection *c)
+{
+  streams *s = c->owner;
   stream_remove(c, STREAM_BY_TIME);
   if (!c->allocated)
     stream_remove(c, STREAM_STRANGERS);
   stream_prefixes_leave(s->config.prefixes, &c->client);
-  stats->connections--;
-  stats->ended[why]++;
-  stats->queued_bytes -= stream_queue_len(&c->queue);
+  s->stats[c->kind].queued_bytes -= stream_queue_len(&c->queue);
   free_connection(c);
+}
+
+void streams_drop(stream_connection *c, enum stream_end why)
+{
+  if (!c->closing)
+    end(c, why, monotonic_now());
+  forget(c);
+}
+
+void streams_end(stream_connection *c, enum stream_end why)
+{
+  const fzr_time now = monotonic_now();
+  if (!c->closing) {
+    end(c, why, now);
+    if (stream_begin_closing(c, why, now)) {
+      /* Others need not wait for its place. */
+      if (c->allocated)
+        stream_begin_stranger(c, now);
+      return;
+    }
+    if (c->established && !c->shut && why != STREAM_END_CLIENT && why != STREAM_END_ERROR)
+      net_tls_close(c->tls);
+  }
+  forget(c);
 }
 
 /* ---- the loop ---- */
@@ -340,6 +369,21 @@ static void rest(stream_connection *c)
   c->used = false;
 }
 
+/* Why |c| has to go, if nothing has come by now; STREAM_ENDS: it need not. */
+static enum stream_end time_is_over(const stream_connection *c, fzr_time now)
+{
+  const streams *s = c->owner;
+  const bool idles = !c->allocated && now - c->heard >= s->config.idle;
+  if (c->closing)
+    return stream_has_closed(c, now) ? STREAM_END_CLIENT : STREAM_ENDS;
+  if (stream_shakes_hands(c))
+    return idles || now - c->heard >= STREAM_HANDSHAKE ? STREAM_END_HANDSHAKE_TIME : STREAM_ENDS;
+  if (idles)
+    return STREAM_END_IDLE;
+  return !c->allocated && c->blocked && now - c->blocked_at >= s->config.unread ? STREAM_END_UNREAD
+                                                                                : STREAM_ENDS;
+}
+
 /* Looks at those that nobody has looked at for a while: who has no allocation and says nothing has to go. */
 static void look_at_idle(streams *s, fzr_time now)
 {
@@ -347,24 +391,14 @@ static void look_at_idle(streams *s, fzr_time now)
   for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after; c && now - c->looked_at >= every;
        c = after) {
     after = c->links[STREAM_BY_TIME].after;
-    const bool shakes_hands = stream_shakes_hands(c);
     stream_look_at(c, now);
-    if (shakes_hands && now - c->heard >= STREAM_HANDSHAKE) {
-      streams_end(c, STREAM_END_HANDSHAKE_TIME);
-      continue;
-    }
-    if (!c->allocated && now - c->heard >= s->config.idle) {
-      streams_end(c, shakes_hands ? STREAM_END_HANDSHAKE_TIME : STREAM_END_IDLE);
-      continue;
-    }
-    if (!c->allocated && c->blocked && !shakes_hands && now - c->blocked_at >= s->config.unread) {
-      streams_end(c, STREAM_END_UNREAD);
-      continue;
-    }
     rest(c);
     c->looked_at = now;
     stream_remove(c, STREAM_BY_TIME);
     stream_append(c, STREAM_BY_TIME);
+    const enum stream_end why = time_is_over(c, now);
+    if (why != STREAM_ENDS)
+      streams_end(c, why);
   }
 }
 
@@ -447,7 +481,7 @@ void streams_free(streams *s)
   fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TLS, s);
   for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after; c; c = after) {
     after = c->links[STREAM_BY_TIME].after;
-    streams_end(c, STREAM_END_CLIENT);
+    streams_drop(c, STREAM_END_CLIENT);
   }
   stream_arrivals_free(s);
   for (size_t i = 0; i < s->listener_count; i++) {

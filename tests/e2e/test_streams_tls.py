@@ -208,6 +208,35 @@ class Handshakes(Tls):
         self.assertTrue(Framed(self.connect()).wait_for_end())
         wait_for(lambda: self.ended("idle") > before, "it to be counted")
 
+    def test_last_words(self):
+        """Who says that it has no more to say gets the answers, then the end."""
+        request, kind, rest = binding_request()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context().wrap_bio(incoming, outgoing)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) as connection:
+            def step(action):
+                try:
+                    return action()
+                except ssl.SSLWantReadError:
+                    return None
+
+            while step(lambda: tls.do_handshake() or True) is None:
+                connection.sendall(outgoing.read())
+                incoming.write(connection.recv(65536))
+            connection.sendall(outgoing.read())
+            tls.write(request)
+            step(tls.unwrap)
+            connection.sendall(outgoing.read())  # both at once
+            data = b""
+            while more := connection.recv(65536):
+                data += more
+            incoming.write(data)
+            # An answer, and an alert.
+            answer = tls.read(2048)
+            self.assertEqual((answer[:2], answer[4:20]), (kind, rest))
+            with self.assertRaises(ssl.SSLZeroReturnError):
+                tls.read(2048)
+
     def test_renegotiation(self):
         """A client that asks for another handshake is refused, and goes on or not as it likes: there is no other handshake."""
         command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, "-tls1_2"]

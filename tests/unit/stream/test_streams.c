@@ -220,6 +220,67 @@ START_TEST(test_unread_for_long)
 }
 END_TEST
 
+/* What |count| requests give, and |more| bytes that are none, which end it; or the end of what the client has to say. The answers are there, then the end. */
+START_TEST(test_last_words)
+{
+  static const uint8_t request[FZR_STUN_HEADER_LEN] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  static const struct {
+    unsigned count, more;
+    enum stream_end why;
+  } cases[] = {
+      {1, 100, STREAM_END_NO_MESSAGE}, {200, 100, STREAM_END_NO_MESSAGE}, {200, 0, STREAM_END_CLIENT}};
+  const int least = 1;
+  uint8_t out[200 * sizeof request + 100], in[32768];
+  size_t len = 0, got = 0;
+  const int fd = connect_to("198.51.100.1:1000", FZT_LISTEN);
+  setsockopt(s->lists[STREAM_BY_TIME].first->fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+  for (unsigned i = 0; i < cases[_i].count; i++, len += sizeof request)
+    memcpy(out + len, request, sizeof request);
+  memset(out + len, 0xff, cases[_i].more);
+  len += cases[_i].more;
+  ck_assert_int_eq(send(fd, out, len, 0), (ssize_t)len);
+  if (!cases[_i].more)
+    shutdown(fd, SHUT_WR);
+  const fzr_time begin = monotonic_now();
+  bool is_over = false;
+  while (!is_over) {
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    if (!ended(cases[_i].why))
+      continue;
+    const ssize_t n = recv(fd, in + got, sizeof in - got, 0);
+    ck_assert(n >= 0 || errno == EAGAIN);
+    is_over = n == 0;
+    got += n > 0 ? (size_t)n : 0;
+    ck_assert_uint_lt(monotonic_now() - begin, 10 * FZR_SECOND);
+  }
+  ck_assert_uint_eq(got, cases[_i].count * 32);
+  ck_assert_uint_eq(s->count, 0);
+  close(fd);
+  while (s->lists[STREAM_BY_TIME].count)
+    event_base_loop(base, EVLOOP_NONBLOCK);
+  ck_assert_uint_eq(s->lists[STREAM_STRANGERS].count, 0);
+  ck_assert_uint_eq(queued(), 0);
+}
+END_TEST
+
+/* Who does not take them is not waited for for long. */
+START_TEST(test_last_words_unread)
+{
+  const int fd = connect_to("198.51.100.1:1000", FZT_LISTEN);
+  ck_assert_int_eq(send(fd, "\xff", 1, 0), 1);
+  while (!ended(STREAM_END_NO_MESSAGE))
+    event_base_loop(base, EVLOOP_ONCE);
+  ck_assert_uint_eq(s->lists[STREAM_BY_TIME].count, 1);
+  ck_assert_uint_eq(s->lists[STREAM_STRANGERS].count, 1);
+  const fzr_time begin = monotonic_now();
+  while (s->lists[STREAM_BY_TIME].count)
+    event_base_loop(base, EVLOOP_ONCE);
+  ck_assert_uint_ge(monotonic_now() - begin, FZR_SECOND);
+  ck_assert_uint_lt(monotonic_now() - begin, 10 * FZR_SECOND);
+  close(fd);
+}
+END_TEST
+
 /* However much it says. */
 START_TEST(test_age)
 {
@@ -418,6 +479,8 @@ int main(void)
   tcase_add_test(tc, test_silent);
   tcase_add_test(tc, test_unread);
   tcase_add_test(tc, test_unread_for_long);
+  tcase_add_loop_test(tc, test_last_words, 0, 3);
+  tcase_add_test(tc, test_last_words_unread);
   tcase_add_test(tc, test_age);
   tcase_add_test(tc, test_header_in_pieces);
   tcase_add_test(tc, test_own_addresses);
