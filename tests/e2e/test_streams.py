@@ -6,6 +6,7 @@ Arguments: the relay, then the path of the built pion program, or "-"."""
 import os
 import random
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import time
 import unittest
 
 import stun
-from firezone_client import Client
+from firezone_client import Client, Refused
 from harness import DEADLINE, EchoPeers, Relay, binding_request, main, wait_for
 from stream_client import Framed, StreamClient, check_age, check_coturn, check_pion, free_port, narrow, padded
 from watch import Metrics, endpoint
@@ -278,6 +279,40 @@ class Taken(unittest.TestCase):
                                        "--control-endpoint", "127.0.0.1:0"], capture_output=True, text=True, timeout=DEADLINE, check=False)
                 self.assertEqual(done.returncode, 1)
                 self.assertIn("TCP port %d of 127.0.0.1:%d is taken" % (port, port), done.stdout)
+
+
+class Drain(unittest.TestCase):
+    """While the relay shuts down, streams are as UDP: allocations go on with their connections, and nobody gets a new one."""
+
+    def check(self, code, *args):
+        port = free_port()
+        relay = Relay(BINARY, "--tcp-listen-port", str(port), *args, workers=WORKERS)
+        try:
+            with EchoPeers(1) as peers, StreamClient(("127.0.0.1", port), *relay.credentials()) as old:
+                old.allocate()
+                channel = old.bind(peers.addresses()[0])
+                relay.process.send_signal(signal.SIGTERM)
+                self.assertTrue(relay.told("no new allocations"))
+                with StreamClient(("127.0.0.1", port), *relay.credentials()) as new, Client(relay.address(), *relay.credentials()) as other:
+                    for client in (new, other):
+                        with self.assertRaises(Refused) as refused:
+                            client.allocate()
+                        self.assertEqual(refused.exception.code, code)
+                old.send(channel, b"on and on")
+                self.assertEqual(old.receive(), (channel, b"no dna no"))
+                old.refresh()
+                self.assertIsNone(relay.process.poll())
+            # With the connection the last allocation has gone.
+            self.assertEqual(relay.wait(), 0, relay.output())
+            self.assertTrue(relay.told("No allocations left"))
+        finally:
+            relay.kill()
+
+    def test_drain(self):
+        self.check(508)
+
+    def test_alternate(self):
+        self.check(300, "--alternate-server", "127.0.0.1:3999")
 
 
 class LowPort(unittest.TestCase):
