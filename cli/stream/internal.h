@@ -62,6 +62,7 @@ struct stream_connection {
   fzr_time closing_since;
   uint32_t unlooked;   /* bytes written since somebody looked how many of them the kernel has sent */
   fzr_time blocked_at; /* while it is blocked: since when */
+  fzr_time paused_at;  /* likewise */
   struct event *readable, *writable;
   fzr_stream *framing;
   net_tls *tls;     /* NULL: plain TCP, or nothing has come yet */
@@ -123,7 +124,7 @@ void streams_end(stream_connection *c, enum stream_end why);
 void streams_drop(stream_connection *c, enum stream_end why);
 /* |c| has something to write in this turn of the loop. */
 void streams_dirty(stream_connection *c);
-/* |c| is not read until the UDP adapter's queues are short. */
+/* |c| is not read until the UDP adapter's queues are short, or for long enough: it may be others who keep them long. */
 void streams_pause(stream_connection *c);
 
 /* ---- strangers.c ---- */

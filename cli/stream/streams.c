@@ -17,6 +17,8 @@
 #define LOOKS 30u
 /* How often those that are paused are looked at. */
 #define RESUME_MS 5u
+/* So long at most. What the sockets have not taken by then is dropped, each socket's own; and who has to wait for others is read 64 KiB each time. */
+#define PAUSE (80 * FZR_SECOND / 1000)
 /* Bytes for peers that may wait when they are read again. */
 #define UDP_QUEUE_LOW 16384u
 #define TELL_EVERY    (60 * FZR_SECOND)
@@ -132,6 +134,7 @@ void streams_pause(stream_connection *c)
     return;
   }
   c->paused = true;
+  c->paused_at = monotonic_now();
   c->next_paused = s->paused;
   s->paused = c;
 }
@@ -417,17 +420,24 @@ static void on_resume(evutil_socket_t fd, short what, void *ctx)
   streams *s = ctx;
   fzr_udp_stats stats;
   const struct timeval soon = {0, (suseconds_t)RESUME_MS * 1000};
+  const fzr_time now = monotonic_now();
   (void)fd;
   (void)what;
-  fzr_udp_get_stats(s->config.udp, &stats);
-  if (stats.queued_bytes > UDP_QUEUE_LOW && event_add(s->resume, &soon) == 0)
-    return;
-  while (s->paused) {
-    stream_connection *c = s->paused;
-    s->paused = c->next_paused;
+  const bool all =
+      !s->config.udp || fzr_udp_get_stats(s->config.udp, &stats) || stats.queued_bytes <= UDP_QUEUE_LOW;
+  stream_connection **at = &s->paused;
+  while (*at) {
+    stream_connection *c = *at;
+    if (!all && now - c->paused_at < PAUSE) {
+      at = &c->next_paused;
+      continue;
+    }
+    *at = c->next_paused;
     c->paused = false;
     event_add(c->readable, NULL);
   }
+  if (s->paused)
+    event_add(s->resume, &soon);
 }
 
 /* ---- life ---- */

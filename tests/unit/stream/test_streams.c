@@ -19,6 +19,19 @@ static stream_prefixes *prefixes;
 static streams *s;
 static unsigned settled;
 
+/* What the UDP adapter is said to have, and how much more each time. */
+static uint64_t udp_queued, udp_growth;
+
+int __wrap_fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, size_t size);
+
+int __wrap_fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, size_t size)
+{
+  (void)udp;
+  memset(stats, 0, size);
+  stats->queued_bytes = udp_queued += udp_growth;
+  return 0;
+}
+
 static void on_settled(void *ctx)
 {
   (void)ctx;
@@ -281,6 +294,36 @@ START_TEST(test_last_words_unread)
 }
 END_TEST
 
+/* Others keep the queues to peers long: who has added to them is read again all the same. */
+START_TEST(test_paused)
+{
+  static const uint8_t request[FZR_STUN_HEADER_LEN] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  uint8_t answer[64];
+  config.udp = (const fzr_udp *)(const void *)&config;
+  begin();
+  udp_queued = 100000;
+  udp_growth = 1000;
+  const int fd = connect_to("198.51.100.1:1000", FZT_LISTEN);
+  const stream_connection *c = s->lists[STREAM_BY_TIME].first;
+  for (unsigned i = 0; i < 3; i++) {
+    ck_assert_int_eq(send(fd, request, sizeof request, 0), sizeof request);
+    const fzr_time since = monotonic_now();
+    while (recv(fd, answer, sizeof answer, 0) < 0) {
+      event_base_loop(base, EVLOOP_ONCE);
+      ck_assert_uint_lt(monotonic_now() - since, 5 * FZR_SECOND);
+    }
+    ck_assert(c->paused);
+  }
+  /* Or at once when they have become short. */
+  udp_queued = 0;
+  udp_growth = 0;
+  for (unsigned i = 0; i < 100 && c->paused; i++)
+    event_base_loop(base, EVLOOP_ONCE);
+  ck_assert(!c->paused && !s->paused);
+  close(fd);
+}
+END_TEST
+
 /* However much it says. */
 START_TEST(test_age)
 {
@@ -481,6 +524,7 @@ int main(void)
   tcase_add_test(tc, test_unread_for_long);
   tcase_add_loop_test(tc, test_last_words, 0, 3);
   tcase_add_test(tc, test_last_words_unread);
+  tcase_add_test(tc, test_paused);
   tcase_add_test(tc, test_age);
   tcase_add_test(tc, test_header_in_pieces);
   tcase_add_test(tc, test_own_addresses);
