@@ -98,6 +98,8 @@ int net_tls_on_recv(void *ctx, unsigned char *out, size_t cap)
 {
   net_tls *tls = ctx;
   const ssize_t n = tls->io.recv(tls->io.ctx, out, cap);
+  if (n > 0 && tls->identity && !tls->hello.done)
+    net_tls_look_at_hello(tls, out, (size_t)n);
   if (n >= 0)
     return (int)n;
   return n == NET_TLS_WANT_READ ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_NET_RECV_FAILED;

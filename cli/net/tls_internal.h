@@ -4,6 +4,7 @@
 #define NET_TLS_INTERNAL_H
 
 #include "net/tls.h"
+#include "net/tls_hello.h"
 
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
@@ -26,6 +27,7 @@ struct net_tls {
   size_t ip_len;
   bool established;
   size_t unsent;                   /* the length of a write that has to be repeated */
+  net_tls_hello hello;             /* of the client of a server's side */
   struct net_tls_keys *keys;       /* of a server's side, within the handshake; NULL: none yet */
   struct net_tls_records *records; /* of a server's side, after it, in place of |ssl|; NULL: none */
   char error[NET_TLS_ERROR_MAX];
@@ -42,6 +44,8 @@ int net_tls_on_recv(void *ctx, unsigned char *out, size_t cap);
 /* Begins with PSA, which TLS 1.3 is made of. Returns 0 or an error of mbedTLS. */
 int net_tls_begin_psa(void);
 
+/* Looks at what comes of a server's side's client before mbedTLS does. */
+void net_tls_look_at_hello(net_tls *tls, const uint8_t *data, size_t len);
 /* One step of a server's side's handshake: as mbedtls_ssl_handshake. */
 int net_tls_handshake_of_server(net_tls *tls);
 

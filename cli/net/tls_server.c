@@ -180,8 +180,22 @@ net_tls *net_tls_accept(net_tls_identity *identity, const net_tls_io *io)
   return tls;
 }
 
+/* A client that offers protocols of which none is ours goes on without any: nobody has to offer one. What the configuration says is for the connection
+ * whose turn it is. */
+static void set_protocols(net_tls *tls)
+{
+  tls->identity->config.MBEDTLS_PRIVATE(alpn_list) = net_tls_hello_is_foreign(&tls->hello) ? NULL : protocols;
+}
+
+void net_tls_look_at_hello(net_tls *tls, const uint8_t *data, size_t len)
+{
+  net_tls_hello_read(&tls->hello, data, len, protocols);
+  set_protocols(tls);
+}
+
 int net_tls_handshake_of_server(net_tls *tls)
 {
+  set_protocols(tls);
   net_tls_keys_expect(tls, &tls->identity->config);
   const int result = mbedtls_ssl_handshake(&tls->ssl);
   if (result == 0)

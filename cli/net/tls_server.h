@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server's side of TLS: nobody is asked for a certificate, any SNI gets the same one, ALPN takes stun.turn and stun.nat-discovery (RFC 7443)
- * where a client offers some. What a connection does then is in tls.h. */
+ * where a client offers some, and goes on without where it offers others alone. What a connection does then is in tls.h. */
 #ifndef NET_TLS_SERVER_H
 #define NET_TLS_SERVER_H
 

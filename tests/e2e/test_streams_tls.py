@@ -131,6 +131,10 @@ class Sessions(Tls):
         offer = context()
         offer.set_alpn_protocols(["stun.turn"])
         self.assertEqual(self.connect(offer.wrap_socket).selected_alpn_protocol(), "stun.turn")
+        offer = context()
+        offer.set_alpn_protocols(["h2", "http/1.1"])
+        other = self.connect(offer.wrap_socket)
+        self.assertIsNone(other.selected_alpn_protocol())
         old = context()
         old.set_ciphers("ALL:@SECLEVEL=0")
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1

@@ -3,6 +3,7 @@
 #include "certs.h"
 #include "net/tls_internal.h"
 #include "net/tls_server.h"
+#include "prng.h"
 #include "testing.h"
 
 #include <stdio.h>
@@ -206,6 +207,63 @@ START_TEST(test_rest)
 }
 END_TEST
 
+/* Protocols that a client offers: one of ours is taken, and others are no reason to refuse it; nor do they matter to who comes beside. */
+START_TEST(test_protocols)
+{
+  static const char *const offers[] = {"stun.turn", "h2", "stun.turn-and-more", "", "stun.nat-discovery"};
+  make(0);
+  start(_i & 1 ? 1 : 65536);
+  const char *offer = offers[_i / 2];
+  net_tls *foreign = net_tls_new("relay.example", false, trust, &memory, &client->io);
+  ck_assert_ptr_nonnull(foreign);
+  net_tls_free(client);
+  client = foreign;
+  if (*offer)
+    ck_assert_int_eq(net_tls_offer(client, offer), 0);
+  shake_hands();
+  const char *chosen = mbedtls_ssl_get_alpn_protocol(&client->ssl);
+  const bool ours = strcmp(offer, "stun.turn") == 0 || strcmp(offer, "stun.nat-discovery") == 0;
+  ck_assert(ours ? chosen && strcmp(chosen, offer) == 0 : !chosen);
+  /* The next one on the same certificate. */
+  net_tls_free(client);
+  net_tls_free(server);
+  start(65536);
+  ck_assert_int_eq(net_tls_offer(client, "stun.turn"), 0);
+  shake_hands();
+  ck_assert_ptr_nonnull(mbedtls_ssl_get_alpn_protocol(&client->ssl));
+  stop();
+}
+END_TEST
+
+/* Whatever a hello is, it is read to its end at the most; and what it offers does not depend on how it is cut. */
+START_TEST(test_hellos)
+{
+  static const char *const ours[] = {"stun.turn", NULL};
+  fzt_prng prng = {fzt_seed("hellos")};
+  make(0);
+  start(65536);
+  ck_assert_int_eq(net_tls_offer(client, "stun.turn"), 0);
+  ck_assert_int_eq(net_tls_handshake(client), NET_TLS_WANT_READ);
+  for (unsigned round = 0; round < 20000; round++) {
+    uint8_t hello[2048];
+    const size_t len = ways[1].len;
+    ck_assert_uint_lt(len, sizeof hello);
+    memcpy(hello, ways[1].data, len);
+    for (uint64_t i = fzt_below(&prng, 4) * (round > 0); i; i--)
+      hello[fzt_below(&prng, len)] = (uint8_t)fzt_below(&prng, 256);
+    net_tls_hello whole = {0}, cut = {0};
+    net_tls_hello_read(&whole, hello, len, ours);
+    for (size_t at = 0, n; at < len; at += n) {
+      n = 1 + (size_t)fzt_below(&prng, len - at);
+      net_tls_hello_read(&cut, hello + at, n, ours);
+    }
+    fzt_check(memcmp(&whole, &cut, sizeof whole) == 0);
+    fzt_check(round || (whole.done && whole.offers && whole.known));
+  }
+  stop();
+}
+END_TEST
+
 START_TEST(test_what_is_no_hello)
 {
   make(0);
@@ -279,6 +337,8 @@ int main(void)
   TCase *tc = tcase_create("tls_server");
   tcase_add_loop_test(tc, test_talk, 0, 6);
   tcase_add_test(tc, test_rest);
+  tcase_add_loop_test(tc, test_protocols, 0, 10);
+  tcase_add_test(tc, test_hellos);
   tcase_add_test(tc, test_what_is_no_hello);
   tcase_add_test(tc, test_client_refuses);
   tcase_add_test(tc, test_files);
