@@ -1,164 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine against a small reference model of what RFC 8656 and this relay's documentation say, through random sequences of
- * requests, data and time. The model is naive on purpose: arrays, and the absolute times at which things end. */
-#include "relay.h"
+ * requests, data and time. */
+#include "engine_model.h"
 
 #include <stdio.h>
 
-#define CLIENTS  6
-#define CHANNELS 5
-#define PEERS    5
-#define PORTS    4
-#define USERS    3                 /* with two clients each, that is addresses of one */
-#define BY_TCP   2                 /* the user whose clients talk by two transports */
-#define GRACE    (10 * FZR_SECOND) /* beyond what clients are told */
-#define ADDRS    3                 /* of the peers: all but the last two have one */
-#define PERMITS  2                 /* that an allocation may have */
-#define TICK     27                /* permissions end with a tick of 2^27 ns */
-
-typedef struct model_channel {
-  int peer;       /* -1: none */
-  fzr_time bound; /* relays for 600 s and the grace, reserved for 300 s more */
-} model_channel;
-
-typedef struct model_client {
-  bool allocated;
-  bool dual;
-  int secret;          /* of which the credential was made that it was used with last */
-  uint64_t id;         /* of its tickets; 0: there are none */
-  uint32_t generation; /* how often it has moved */
-  fzr_time expires;
-  model_channel channels[CHANNELS];
-  fzr_time permitted[ADDRS]; /* when the address was; 0: never */
-} model_client;
-
-typedef struct model_ticket {
-  uint8_t bytes[64];
-  size_t len;  /* 0: there is none */
-  uint64_t id; /* what it says */
-  uint32_t generation;
-} model_ticket;
-
-static fzt_relay relay;
-static fzt_client_state clients[CLIENTS];
-static model_client model[CLIENTS];
-static fzr_addr peers[PEERS]; /* the last one is IPv6, the one before is out of bounds */
-static fzt_prng prng;
-
-static fzr_time last_expiry;
-static bool full;     /* permissions mean something */
-static bool replaces; /* a new allocation of a user ends the other */
-static bool mobility;
-static uint64_t moves, last_id;
-static model_ticket told;                /* what came with the last answer */
-static model_ticket tickets[CLIENTS][2]; /* that each client got: the last one, and the one before */
-static bool allowed[PEERS];
-static const char *const secrets[2] = {FZT_SECRET, "another"};
-static bool secret_is_good[2];
-static uint8_t keys[CLIENTS][2][FZR_STUN_KEY_LEN]; /* of each client's username, by those secrets */
-static int used[CLIENTS];                          /* which one of them he has at present */
-
-static bool alive(int c)
-{
-  if (model[c].allocated && relay.now >= model[c].expires) {
-    last_expiry = model[c].expires > last_expiry ? model[c].expires : last_expiry;
-    memset(&model[c], 0, sizeof model[c]);
-  }
-  return model[c].allocated;
-}
-
-/* The client was told that its allocation is over: a new one may take its place. */
-static bool lapsed(int c)
-{
-  return alive(c) && relay.now + GRACE >= model[c].expires;
-}
-
-static unsigned live_count(void)
-{
-  unsigned n = 0;
-  for (int c = 0; c < CLIENTS; c++)
-    n += alive(c);
-  return n;
-}
-
-static bool reserved(const model_channel *ch)
-{
-  return ch->peer >= 0 && relay.now < ch->bound + 900 * FZR_SECOND + GRACE;
-}
-
-static bool relays(const model_channel *ch)
-{
-  return ch->peer >= 0 && relay.now < ch->bound + 600 * FZR_SECOND + GRACE;
-}
-
-static int address_of(int peer)
-{
-  return peer < PEERS - 2 ? 0 : peer - (PEERS - 3);
-}
-
-static bool permits(int c, int address)
-{
-  const fzr_time since = model[c].permitted[address];
-  return since && relay.now >> TICK <= (since + 300 * FZR_SECOND + GRACE) >> TICK;
-}
-
-static int permit_count(int c)
-{
-  int n = 0;
-  for (int i = 0; i < ADDRS; i++)
-    n += permits(c, i);
-  return n;
-}
-
-static void note_ticket(const fzr_stun_msg *msg)
-{
-  fzr_stun_attr ticket;
-  told.len = 0;
-  if (!fzr_stun_get(msg, FZR_ATTR_MOBILITY_TICKET, &ticket))
-    return;
-  fzt_check(ticket.len && ticket.len <= sizeof told.bytes);
-  told.len = ticket.len;
-  memcpy(told.bytes, ticket.value, ticket.len);
-}
-
-/* The answer to |c| has brought the newest ticket of its allocation, if that has any. */
-static void keep_ticket(int c)
-{
-  fzt_check(!told.len == !model[c].id);
-  if (!told.len)
-    return;
-  told.id = model[c].id;
-  told.generation = model[c].generation;
-  tickets[c][1] = tickets[c][0];
-  tickets[c][0] = told;
-}
-
-/* Sends a request; takes a new nonce and asks again if the old one is stale. */
-static int ask(int c, uint16_t method, void (*add)(fzr_stun_builder *, const void *), const void *ctx)
-{
-  uint8_t buffer[512];
-  for (;;) {
-    fzr_stun_builder b;
-    fzr_stun_msg msg;
-    fzr_stun_attr nonce;
-    fzt_begin(&relay, &clients[c], &b, buffer, sizeof buffer, method);
-    add(&b, ctx);
-    const int code = fzt_finish(&relay, &clients[c], &b, &msg);
-    if (code >= 0)
-      note_ticket(&msg);
-    if (code == 0 && method == FZR_STUN_ALLOCATE) {
-      fzr_addr relayed;
-      fzt_check(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed));
-      clients[c].relayed_port = relayed.port;
-    }
-    const bool first = code == 401 && !clients[c].nonce_len;
-    if (code != 438 && !first)
-      return code;
-    fzt_check(fzr_stun_get(&msg, FZR_ATTR_NONCE, &nonce));
-    memcpy(clients[c].nonce, nonce.value, nonce.len);
-    clients[c].nonce_len = nonce.len;
-  }
-}
+static const uint32_t lifetimes[] = {0, 1, 60, 600, 3600, 5000};
 
 typedef struct allocate {
   bool dual, mobile;
@@ -174,35 +21,15 @@ static void add_allocate(fzr_stun_builder *b, const void *ctx)
     fzr_stun_add(b, FZR_ATTR_MOBILITY_TICKET, NULL, 0);
 }
 
-/* Whether what the one of the two clients of |c|'s user gets ends what the other has: each transport counts by itself. */
-static bool replaces_other(int c)
-{
-  return replaces && c % USERS != BY_TCP;
-}
-
-/* The other one of the two loses what he has. */
-static void replace_other(int c)
-{
-  if (replaces_other(c))
-    memset(&model[(c + USERS) % CLIENTS], 0, sizeof *model);
-}
-
-/* What anyone gets whose credential is good for nothing, and else what |code| says. For an allocation that lives the one stays good that
- * it was used with last. */
-static int unless_locked_out(int c, int code)
-{
-  return secret_is_good[used[c]] || (alive(c) && model[c].secret == used[c]) ? code : 401;
-}
-
 static void step_allocate(int c)
 {
   const allocate wanted = {.dual = fzt_below(&prng, 2), .mobile = fzt_below(&prng, 4)};
   /* Ports of what is over are given back by timers, which may be a tick late. */
   fzt_pass(&relay, FZR_SECOND / 5);
-  const bool no_port = live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
-  const bool stays = alive(c) && !lapsed(c);
-  const int code = ask(c, FZR_STUN_ALLOCATE, add_allocate, &wanted);
-  if (stays ? unless_locked_out(c, 0) : secret_is_good[used[c]] ? 0 : 401) {
+  const bool no_port = model_live_count() == PORTS, maybe_full = last_expiry + FZR_SECOND / 5 > relay.now;
+  const bool stays = model_alive(c) && !model_lapsed(c);
+  const int code = model_ask(c, FZR_STUN_ALLOCATE, add_allocate, &wanted);
+  if (stays ? model_unless_locked_out(c, 0) : secret_is_good[used[c]] ? 0 : 401) {
     fzt_check(code == 401);
     return;
   }
@@ -211,10 +38,10 @@ static void step_allocate(int c)
     return;
   }
   /* Who has another one that makes room for the next try is told nothing. */
-  const int none = replaces_other(c) && alive((c + USERS) % CLIENTS) ? -1 : 508;
+  const int none = model_replaces_other(c) && model_alive((c + USERS) % CLIENTS) ? -1 : 508;
   fzt_check(code == (stays ? 437 : no_port ? none : 0) || (code == none && maybe_full && !stays));
   if (!code || (code == -1 && !stays))
-    replace_other(c);
+    model_replace_other(c);
   if (code && !stays && model[c].allocated) {
     memset(&model[c], 0, sizeof model[c]); /* it gave way, though its port is still its own */
     last_expiry = relay.now;
@@ -226,7 +53,7 @@ static void step_allocate(int c)
                             .secret = used[c],
                             .id = wanted.mobile ? ++last_id : 0,
                             .expires = relay.now + 600 * FZR_SECOND + GRACE};
-  keep_ticket(c);
+  model_keep_ticket(c);
   for (int i = 0; i < CHANNELS; i++)
     model[c].channels[i].peer = -1;
 }
@@ -236,31 +63,15 @@ static void add_lifetime(fzr_stun_builder *b, const void *ctx)
   fzr_stun_add_u32(b, FZR_ATTR_LIFETIME, *(const uint32_t *)ctx);
 }
 
-static const uint32_t lifetimes[] = {0, 1, 60, 600, 3600, 5000};
-
-/* A Refresh of |c| has succeeded. */
-static void set_lifetime(int c, uint32_t lifetime)
-{
-  if (lifetime)
-    model[c].expires = relay.now +
-                       (lifetime > 3600          ? 3600
-                        : full && lifetime < 600 ? 600
-                                                 : lifetime) *
-                           FZR_SECOND +
-                       GRACE;
-  else
-    memset(&model[c], 0, sizeof model[c]);
-}
-
 static void refresh(int c, uint32_t lifetime)
 {
-  const int expected = unless_locked_out(c, alive(c) ? 0 : 437);
-  fzt_check(ask(c, FZR_STUN_REFRESH, add_lifetime, &lifetime) == expected);
+  const int expected = model_unless_locked_out(c, model_alive(c) ? 0 : 437);
+  fzt_check(model_ask(c, FZR_STUN_REFRESH, add_lifetime, &lifetime) == expected);
   fzt_check(!told.len);
   if (expected)
     return;
   model[c].secret = used[c];
-  set_lifetime(c, lifetime);
+  model_set_lifetime(c, lifetime);
 }
 
 static void step_refresh(int c)
@@ -280,35 +91,6 @@ static void add_ticket(fzr_stun_builder *b, const void *ctx)
   fzr_stun_add_u32(b, FZR_ATTR_LIFETIME, m->lifetime);
 }
 
-/* Whose allocation a ticket is of; -1: nobody's. */
-static int owner_of(const model_ticket *ticket)
-{
-  for (int i = 0; i < CLIENTS; i++)
-    if (alive(i) && ticket->id && model[i].id == ticket->id)
-      return i;
-  return -1;
-}
-
-/* What a Refresh of |c| with |ticket| gets, which is of |owner|'s allocation. */
-static int expected_move(int c, const model_ticket *ticket, int owner)
-{
-  const bool there = mobility && owner >= 0, goes = there && owner != c && !alive(c);
-  const int whose = goes ? owner : c;
-  const bool same_user = whose % USERS == c % USERS;
-  if (!secret_is_good[used[c]] && !(same_user && alive(whose) && model[whose].secret == used[c]))
-    return 401;
-  if (!mobility)
-    return 405;
-  if (!ticket->id)
-    return 400; /* forged */
-  if (!there || (owner != c && !goes))
-    return 437;
-  if (goes)
-    return same_user ? 0 : 441;
-  return ticket->generation == model[c].generation ? 400
-                                                   : 0; /* it is of no use here; or it has brought it here */
-}
-
 /* A Refresh with a ticket, the last one or the one before of any client, or one that was changed. */
 static void step_move(int c)
 {
@@ -320,8 +102,8 @@ static void step_move(int c)
     m.ticket.bytes[fzt_below(&prng, 32)] ^= (uint8_t)(1u << fzt_below(&prng, 8));
     m.ticket.len = fzt_below(&prng, 4) ? 32 : fzt_below(&prng, 64);
   }
-  const int owner = owner_of(&m.ticket), expected = expected_move(c, &m.ticket, owner);
-  fzt_check(ask(c, FZR_STUN_REFRESH, add_ticket, &m) == expected);
+  const int owner = model_owner_of(&m.ticket), expected = model_expected_move(c, &m.ticket, owner);
+  fzt_check(model_ask(c, FZR_STUN_REFRESH, add_ticket, &m) == expected);
   if (expected) {
     fzt_check(!told.len);
     return;
@@ -334,9 +116,9 @@ static void step_move(int c)
     memset(&model[owner], 0, sizeof *model);
   }
   model[c].secret = used[c];
-  keep_ticket(c);
+  model_keep_ticket(c);
   if (owner != c)
-    set_lifetime(c, m.lifetime);
+    model_set_lifetime(c, m.lifetime);
 }
 
 typedef struct binding {
@@ -351,46 +133,17 @@ static void add_binding(fzr_stun_builder *b, const void *ctx)
   fzr_stun_add_addr(b, FZR_ATTR_XOR_PEER_ADDRESS, wanted->peer);
 }
 
-static int expected_bind(int c, int channel, int peer)
-{
-  if (!alive(c) || unless_locked_out(c, 0))
-    return unless_locked_out(c, 437);
-  if (peer == PEERS - 1 && !model[c].dual)
-    return 443;
-  for (int i = 0; i < CHANNELS; i++) {
-    const model_channel *ch = &model[c].channels[i];
-    if (reserved(ch) && ((i == channel) != (ch->peer == peer)))
-      return 400;
-  }
-  if (!allowed[peer])
-    return 403;
-  return full && !permits(c, address_of(peer)) && permit_count(c) >= PERMITS ? 508 : 0;
-}
-
-/* |c| has bound |channel| to |peer|. */
-static void bound(int c, int channel, int peer)
-{
-  model[c].channels[channel] = (model_channel){peer, relay.now};
-  if (full)
-    model[c].permitted[address_of(peer)] = relay.now;
-}
-
 static void step_bind(int c)
 {
   const int channel = (int)fzt_below(&prng, CHANNELS), peer = (int)fzt_below(&prng, PEERS);
   const binding wanted = {(uint16_t)(0x4000 + channel), &peers[peer]};
-  const int expected = expected_bind(c, channel, peer);
-  fzt_check(ask(c, FZR_STUN_CHANNEL_BIND, add_binding, &wanted) == expected);
+  const int expected = model_expected_bind(c, channel, peer);
+  fzt_check(model_ask(c, FZR_STUN_CHANNEL_BIND, add_binding, &wanted) == expected);
   if (expected)
     return;
-  bound(c, channel, peer);
+  model_bound(c, channel, peer);
   model[c].secret = used[c];
 }
-
-typedef struct wish {
-  int count;
-  int peers[4];
-} wish;
 
 static void add_peers(fzr_stun_builder *b, const void *ctx)
 {
@@ -399,37 +152,18 @@ static void add_peers(fzr_stun_builder *b, const void *ctx)
     fzr_stun_add_addr(b, FZR_ATTR_XOR_PEER_ADDRESS, &peers[w->peers[i]]);
 }
 
-/* All of them, or none. */
-static int expected_permission(int c, const wish *w)
-{
-  bool fresh[ADDRS] = {false};
-  int n = permit_count(c);
-  if (!alive(c) || unless_locked_out(c, 0))
-    return unless_locked_out(c, 437);
-  for (int i = 0; i < w->count; i++) {
-    if (w->peers[i] == PEERS - 1 && !model[c].dual)
-      return 443;
-    if (!allowed[w->peers[i]])
-      return 403;
-    const int address = address_of(w->peers[i]);
-    n += !fresh[address] && !permits(c, address);
-    fresh[address] = true;
-  }
-  return full && n > PERMITS ? 508 : 0;
-}
-
 static void step_permission(int c)
 {
   wish w = {.count = 1 + (int)fzt_below(&prng, 4)};
   for (int i = 0; i < w.count; i++)
     w.peers[i] = (int)fzt_below(&prng, PEERS);
-  const int expected = expected_permission(c, &w);
-  fzt_check(ask(c, FZR_STUN_CREATE_PERMISSION, add_peers, &w) == expected);
+  const int expected = model_expected_permission(c, &w);
+  fzt_check(model_ask(c, FZR_STUN_CREATE_PERMISSION, add_peers, &w) == expected);
   if (expected)
     return;
   model[c].secret = used[c];
   for (int i = 0; full && i < w.count; i++)
-    model[c].permitted[address_of(w.peers[i])] = relay.now;
+    model[c].permitted[model_address_of(w.peers[i])] = relay.now;
 }
 
 /* Some requests of a client in one call, perhaps after a time in which no deadline was seen to; events are taken after all of
@@ -477,12 +211,12 @@ static void check_burst_answer(const burst *b, int c, int i, const fzt_answer *a
     clients[c].nonce_len = nonce.len;
     return;
   }
-  fzt_check(code == (channel >= 0 ? expected_bind(c, channel, b->peer[i])
-                                  : unless_locked_out(c, alive(c) ? 0 : 437)));
+  fzt_check(code == (channel >= 0 ? model_expected_bind(c, channel, b->peer[i])
+                                  : model_unless_locked_out(c, model_alive(c) ? 0 : 437)));
   if (!code)
     model[c].secret = used[c];
   if (!code && channel >= 0)
-    bound(c, channel, b->peer[i]);
+    model_bound(c, channel, b->peer[i]);
   else if (!code)
     memset(&model[c], 0, sizeof model[c]);
 }
@@ -515,9 +249,9 @@ static void step_client_data(int c)
   fzt_client(&relay, &clients[c].addr, &clients[c].server, data, 4u + len);
   fzt_check(relay.verdict_count == 1);
   const fzr_verdict *v = &relay.verdicts[0];
-  if (!alive(c)) {
+  if (!model_alive(c)) {
     fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_CLIENT);
-  } else if (!relays(&model[c].channels[channel])) {
+  } else if (!model_relays(&model[c].channels[channel])) {
     fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_CHANNEL);
   } else {
     fzt_check(v->action == FZR_ACT_FORWARD && v->len == len && v->count == 1);
@@ -584,9 +318,9 @@ static void step_send(int c)
     const enum fzr_drop_reason reason = (enum fzr_drop_reason)v->reason;
     if (!full) {
       fzt_check(v->action == FZR_ACT_DROP && reason == FZR_DROP_STUN_NOT_REQUEST);
-    } else if (!alive(c)) {
+    } else if (!model_alive(c)) {
       fzt_check(v->action == FZR_ACT_DROP && reason == FZR_DROP_UNKNOWN_CLIENT);
-    } else if (!permits(c, address_of(peer)) || (peer == PEERS - 1 && !model[c].dual)) {
+    } else if (!model_permits(c, model_address_of(peer)) || (peer == PEERS - 1 && !model[c].dual)) {
       fzt_check(v->action == FZR_ACT_DROP && reason == FZR_DROP_NO_PERMISSION);
     } else if (!allowed[peer]) {
       fzt_check(v->action == FZR_ACT_DROP && reason == FZR_DROP_PEER_PORT);
@@ -610,7 +344,7 @@ static void step_peer_data(int c)
   /* The port may be another client's by now. */
   int owner = -1;
   for (int i = 0; i < CLIENTS; i++)
-    if (alive(i) && clients[i].relayed_port == port)
+    if (model_alive(i) && clients[i].relayed_port == port)
       owner = i;
   const uint16_t len = (uint16_t)fzt_below(&prng, 60);
   fzr_pkt pkts[2];
@@ -625,10 +359,10 @@ static void step_peer_data(int c)
     return;
   }
   for (int i = 0; i < CHANNELS; i++)
-    if (relays(&model[owner].channels[i]) && model[owner].channels[i].peer == peer)
+    if (model_relays(&model[owner].channels[i]) && model[owner].channels[i].peer == peer)
       channel = i;
   if (channel < 0) {
-    if (!full || !permits(owner, address_of(peer)))
+    if (!full || !model_permits(owner, model_address_of(peer)))
       fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_UNKNOWN_PEER);
     else if (!allowed[peer])
       fzt_check(v->action == FZR_ACT_DROP && v->reason == FZR_DROP_PEER_PORT);
@@ -687,10 +421,10 @@ static void step_password(int c)
 static void step_end(int c)
 {
   const uint16_t port = clients[c].relayed_port;
-  const int expected = alive(c) ? 0 : FZR_ERR_INVALID_STATE;
+  const int expected = model_alive(c) ? 0 : FZR_ERR_INVALID_STATE;
   int owner = -1;
   for (int i = 0; i < CLIENTS; i++)
-    if (alive(i) && clients[i].relayed_port == port)
+    if (model_alive(i) && clients[i].relayed_port == port)
       owner = i;
   if (fzt_below(&prng, 2)) {
     fzt_check(fzr_engine_end_allocation(relay.engine, &clients[c].addr, &clients[c].server, relay.now) ==
@@ -715,7 +449,7 @@ static void check_list(bool exact)
   while ((n = fzr_engine_list_allocations(relay.engine, &cursor, list, 2)) != 0)
     for (size_t i = 0; i < n; i++) {
       int c = 0;
-      while (c < CLIENTS && !(alive(c) && fzr_addr_equal(&clients[c].addr, &list[i].client)))
+      while (c < CLIENTS && !(model_alive(c) && fzr_addr_equal(&clients[c].addr, &list[i].client)))
         c++;
       if (c == CLIENTS) {
         others++;
@@ -729,7 +463,7 @@ static void check_list(bool exact)
                                                 strlen(clients[c].username)));
     }
   for (int c = 0; c < CLIENTS; c++)
-    fzt_check(found[c] == alive(c));
+    fzt_check(found[c] == model_alive(c));
   fzt_check(!exact || !others);
 }
 
@@ -752,16 +486,16 @@ static void check_gauges(void)
   /* Only when all that is due has been seen to: timers may be a tick late. */
   fzt_pass(&relay, FZR_SECOND / 5);
   for (int c = 0; c < CLIENTS; c++)
-    for (int i = 0; alive(c) && i < CHANNELS; i++)
-      channels += relays(&model[c].channels[i]);
+    for (int i = 0; model_alive(c) && i < CHANNELS; i++)
+      channels += model_relays(&model[c].channels[i]);
   for (int c = 0; c < CLIENTS; c++)
-    permissions += alive(c) ? (unsigned)permit_count(c) : 0;
+    permissions += model_alive(c) ? (unsigned)model_permit_count(c) : 0;
   fzt_check(fzr_engine_stats(relay.engine, &stats) == 0);
   /* What ended within the last tick may still be counted. */
-  fzt_check(stats.allocations >= live_count() && stats.allocations <= CLIENTS);
+  fzt_check(stats.allocations >= model_live_count() && stats.allocations <= CLIENTS);
   fzt_check(stats.channels >= channels && stats.permissions >= permissions);
   fzt_check(stats.allocations_moved == moves);
-  check_list(stats.allocations == live_count());
+  check_list(stats.allocations == model_live_count());
   if (last_expiry + FZR_SECOND / 5 > relay.now)
     return;
   for (int c = 0; c < CLIENTS; c++)
@@ -770,7 +504,7 @@ static void check_gauges(void)
       if (model[c].allocated && end <= relay.now && end + FZR_SECOND / 5 > relay.now)
         return;
     }
-  fzt_check(stats.allocations == live_count() && stats.channels == channels);
+  fzt_check(stats.allocations == model_live_count() && stats.channels == channels);
   fzt_check(stats.permissions == permissions);
 }
 
