@@ -147,6 +147,18 @@ class Users(unittest.TestCase):
             metrics = Metrics(endpoint(relay))
             self.assertEqual([metrics.get("relay_indications_total", message_type=kind) for kind in ("send", "data")], [5, 5])
 
+    @unittest.skipIf(not shutil.which("turnutils_uclient"), "no coturn here")
+    def test_uclient_moves(self):
+        """With its ticket, which it takes for text (RFC 8016)."""
+        with self.relay("--mobility") as relay, EchoPeers(change=lambda data: data) as peers:
+            host, port = peers.addresses()[0]
+            done = subprocess.run(["turnutils_uclient", "-M", "-s", "-c", "-m", "8", "-n", "2", "-e", host, "-r", str(port), "-p", str(relay.port),
+                                   "-u", "alice", "-w", "wonderland", "127.0.0.1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60, check=False)
+            self.assertNotRegex(done.stdout, r"error \d")
+            self.assertIn("Total lost packets 0 ", done.stdout)
+            self.assertGreaterEqual(relay.output().count("Moved allocation"), 8)
+
     def test_credentials(self):
         with self.relay() as relay:
             alice = made("--auth", "static", "--user", "alice", "--users-file", self.users.name)
