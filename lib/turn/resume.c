@@ -76,4 +76,8 @@ void fzri_resume_undo(fzr_engine *e)
     if (fzri_allocation_at(e, i)->state)
       undo(e, fzri_allocation_at(e, i));
   e->stats.allocations = 0;
+  /* A wheel remembers for a while that there was something in it. */
+  fzri_timers_init(&e->allocation_timers, e->now);
+  fzri_timers_init(&e->channel_timers, e->now);
+  fzri_timers_init(&e->reservation_timers, e->now);
 }
