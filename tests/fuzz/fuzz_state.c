@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Saved states of anybody's making. The first byte says how the engine is set up, and whether checksums are made to fit first, without which
+ * nothing would come past them. What does not load leaves nothing; what does can be saved and loaded again, and lives until it is over. */
+#include "fuzz.h"
+
+#include "base/crc32.h"
+#include "turn/record.h"
+
+#define FRAME (FZRI_RECORD_HEAD_LEN + FZRI_RECORD_TAIL_LEN)
+
+typedef struct buffer {
+  uint8_t *data;
+  size_t len, room;
+} buffer;
+
+static int repeatable(void *ctx, uint8_t *out, size_t len)
+{
+  uint8_t *next = ctx;
+  for (size_t i = 0; i < len; i++)
+    out[i] = (*next)++;
+  return 0;
+}
+
+static fzr_engine *new_engine(uint8_t flags, uint8_t *random)
+{
+  fzr_engine *engine;
+  fzr_config config = fzr_config_init();
+  config.random = repeatable;
+  config.random_ctx = random;
+  FUZZ_CHECK(fzr_addr_parse("203.0.113.1", &config.public_ip4) == 0);
+  FUZZ_CHECK(fzr_addr_parse("2001:db8:ffff::1", &config.public_ip6) == 0);
+  config.lowest_port = 50001;
+  config.highest_port = 50200;
+  config.auth = FZR_AUTH_STAMP;
+  config.auth_secret = "secret";
+  config.unauthenticated_rate = config.error_rate = FZR_UNLIMITED; /* no tables for them */
+  config.max_channels = 500;
+  config.relay_mode = flags & 2 ? FZR_RELAY_CHANNELS : FZR_RELAY_FULL;
+  config.replace_allocations = flags & 4 ? FZR_REPLACE_ALWAYS : FZR_REPLACE_NEVER;
+  config.mobility = flags & 8;
+  FUZZ_CHECK(fzr_engine_new(&config, &engine, FZR_SECOND) == 0);
+  return engine;
+}
+
+static uint32_t get_length(const uint8_t *record)
+{
+  return record[4] | (uint32_t)record[5] << 8 | (uint32_t)record[6] << 16 | (uint32_t)record[7] << 24;
+}
+
+static void put_u32(uint8_t *at, uint32_t value)
+{
+  for (unsigned i = 0; i < 4; i++)
+    at[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* Makes the checksums of all records fit, and what the last one says, as far as there are whole ones. */
+static void seal(uint8_t *data, size_t len)
+{
+  if (len < FZRI_STATE_HEADER_LEN)
+    return;
+  uint32_t chain = fzri_crc32(data, FZRI_STATE_HEADER_LEN), records = 0;
+  for (size_t at = FZRI_STATE_HEADER_LEN; len - at >= FRAME;) {
+    uint8_t *record = data + at, both[8];
+    const uint32_t length = get_length(record);
+    if (length > len - at - FRAME)
+      return;
+    if (record[0] == 0xff && record[1] == 0xff && length >= 8) {
+      put_u32(record + 8, records);
+      put_u32(record + 12, chain);
+    }
+    const uint32_t checksum = fzri_crc32(record, FZRI_RECORD_HEAD_LEN + (size_t)length);
+    put_u32(record + FZRI_RECORD_HEAD_LEN + length, checksum);
+    put_u32(both, chain);
+    put_u32(both + 4, checksum);
+    chain = fzri_crc32(both, sizeof both);
+    records++;
+    at += length + FRAME;
+  }
+}
+
+static int keep(void *ctx, const uint8_t *data, size_t len)
+{
+  buffer *b = ctx;
+  FUZZ_CHECK(len && len <= FZR_SAVE_PIECE_MAX);
+  if (b->len + len > b->room) {
+    b->room = 2 * (b->len + len);
+    b->data = realloc(b->data, b->room);
+    FUZZ_CHECK(b->data);
+  }
+  memcpy(b->data + b->len, data, len);
+  b->len += len;
+  return 0;
+}
+
+/* Opens what is to be opened, every third port in vain. */
+static void take_events(fzr_engine *engine, fzr_time now)
+{
+  fzr_event event;
+  while (fzr_engine_next_event(engine, &event))
+    if (event.type == FZR_EVENT_PORT_OPEN)
+      FUZZ_CHECK(fzr_engine_port_result(engine, event.port, (enum fzr_family)event.family,
+                                        event.port % 3 ? 0 : FZR_ERR_IO_IN_USE, engine, now) == 0);
+}
+
+static void live(fzr_engine *engine, fzr_time now)
+{
+  static const uint8_t data[] = {0x40, 0, 0, 4, 1, 2, 3, 4};
+  fzr_allocation all[64];
+  fzr_verdict verdicts[4];
+  fzr_stats stats;
+  uint32_t cursor = 0;
+  take_events(engine, now);
+  for (size_t n = fzr_engine_list_allocations(engine, &cursor, all, 64); n--;) {
+    fzr_pkt pkt = {.data = data, .len = sizeof data, .from = all[n].client, .to = all[n].server};
+    fzr_batch batch = {.in = &pkt, .count = 1, .out = verdicts, .room = 4};
+    FUZZ_CHECK(fzr_engine_rx(engine, FZR_SIDE_CLIENT, &batch, now) == 0);
+  }
+  for (unsigned i = 0; i < 20; i++) {
+    now += 5000 * FZR_SECOND;
+    while (fzr_engine_deadline(engine) <= now) {
+      fzr_engine_on_deadline(engine, 50, now);
+      take_events(engine, now);
+    }
+  }
+  /* No time in a state is more than a day ahead. */
+  FUZZ_CHECK(fzr_engine_stats(engine, &stats) == 0);
+  FUZZ_CHECK(!stats.allocations && !stats.channels && !stats.permissions);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  uint8_t random = 1;
+  fzr_load_result result;
+  fzr_stats stats;
+  if (!size)
+    return 0;
+  const uint8_t flags = data[0];
+  const size_t len = size - 1;
+  uint8_t *state = fuzz_exact(data + 1, len);
+  if (flags & 1)
+    seal(state, len);
+  const fzr_time base = flags & 16 ? 0 : 1000 * FZR_SECOND;
+  fzr_engine *engine = new_engine(flags, &random);
+  const int error = fzr_engine_load(engine, state, len, base, &result);
+  free(state);
+  FUZZ_CHECK(fzr_engine_stats(engine, &stats) == 0 && result.offset <= len);
+  if (error) {
+    FUZZ_CHECK(!stats.allocations && !stats.channels && !stats.permissions);
+    FUZZ_CHECK(fzr_engine_deadline(engine) == FZR_TIME_NEVER);
+  } else {
+    buffer again = {0};
+    fzr_engine *other = new_engine(flags, &random);
+    fzr_load_result same;
+    FUZZ_CHECK(stats.allocations == result.allocations && stats.permissions == result.permissions);
+    FUZZ_CHECK(fzr_engine_save(engine, keep, &again, base) == 0);
+    FUZZ_CHECK(fzr_engine_load(other, again.data, again.len, base, &same) == 0);
+    FUZZ_CHECK(same.allocations == result.allocations && same.channels == result.channels);
+    FUZZ_CHECK(same.permissions == result.permissions && !same.skipped);
+    free(again.data);
+    live(engine, base > FZR_SECOND ? base : FZR_SECOND);
+    live(other, base > FZR_SECOND ? base : FZR_SECOND);
+    fzr_engine_free(other);
+  }
+  fzr_engine_free(engine);
+  return 0;
+}
