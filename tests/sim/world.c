@@ -476,13 +476,13 @@ void sim_flip(sim_client *c)
   ask(c, c->allocated ? FZR_STUN_REFRESH : FZR_STUN_ALLOCATE, -1);
 }
 
-static int make_engine(sim_world *w, uint32_t limit, fzr_engine **out)
+static int make_engine(sim_world *w, fzr_engine **out)
 {
   fzr_config config = fzr_config_init();
   config.shared = w->shared;
   config.relay_mode = w->full ? FZR_RELAY_FULL : FZR_RELAY_CHANNELS;
   config.mobility = w->mobility;
-  config.max_allocations_per_user = limit;
+  config.max_allocations_per_user = w->limit;
   config.mem = &w->mem.hooks;
   config.random = fzt_random;
   config.random_ctx = &w->prng;
@@ -514,9 +514,9 @@ static void make_other_address(sim_world *w, sim_client *c)
   fzt_check(memory_net_add_host(w->net, &c->other_addr, client_receive, c) == 0);
 }
 
-static int make_other_worker(sim_world *w, uint32_t limit)
+static int make_other_worker(sim_world *w)
 {
-  int error = make_engine(w, limit, &w->other_engine);
+  int error = make_engine(w, &w->other_engine);
   if (!error)
     w->other_relay = make_relay(w, w->other_engine, OTHER_PORT, &error);
   for (unsigned i = 0; i < SIM_CLIENTS && !error; i++)
@@ -540,9 +540,9 @@ static void make_net(sim_world *w, uint64_t seed, const memory_link *link)
   memory_net_set_tap(w->net, lost, w);
 }
 
-static int start(sim_world *w, uint32_t limit)
+static int start(sim_world *w)
 {
-  int error = make_engine(w, limit, &w->engine);
+  int error = make_engine(w, &w->engine);
   if (!error)
     w->relay = make_relay(w, w->engine, w->listen4.port, &error);
   if (error)
@@ -560,7 +560,7 @@ int sim_start(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fai
   make_net(w, seed, link);
   w->mem.fail_from = fail_from;
   w->mem.fail_only = fail_only;
-  return start(w, 0);
+  return start(w);
 }
 
 int sim_start_full(sim_world *w, uint64_t seed, const memory_link *link, uint64_t fail_from,
@@ -570,15 +570,16 @@ int sim_start_full(sim_world *w, uint64_t seed, const memory_link *link, uint64_
   w->full = true;
   w->mem.fail_from = fail_from;
   w->mem.fail_only = fail_only;
-  return start(w, 0);
+  return start(w);
 }
 
 static int start_two(sim_world *w, uint32_t limit)
 {
+  w->limit = limit;
   int error = fzr_shared_new(49152, 65535, &w->mem.hooks, &w->shared);
   if (!error)
-    error = start(w, limit);
-  return error ? error : make_other_worker(w, limit);
+    error = start(w);
+  return error ? error : make_other_worker(w);
 }
 
 int sim_start_two(sim_world *w, uint64_t seed, const memory_link *link, uint32_t limit)
@@ -595,6 +596,56 @@ int sim_start_mobile(sim_world *w, uint64_t seed, const memory_link *link)
   for (unsigned i = 0; i < SIM_CLIENTS; i++)
     w->clients[i].mobile = true;
   return error;
+}
+
+/* An engine's state, as it leaves the old process. */
+typedef struct state {
+  uint8_t *data;
+  size_t len;
+} state;
+
+static int keep(void *ctx, const uint8_t *data, size_t len)
+{
+  state *s = ctx;
+  uint8_t *more = realloc(s->data, s->len + len);
+  fzt_check(more);
+  memcpy(more + s->len, data, len);
+  *s = (state){more, s->len + len};
+  return 0;
+}
+
+static state take_state(sim_world *w, fzr_engine *engine, memory_relay *relay)
+{
+  state s = {0};
+  if (!engine)
+    return s;
+  fzt_check(fzr_engine_save(engine, keep, &s, memory_net_now(w->net)) == 0);
+  memory_net_remove_relay(w->net, relay);
+  fzr_engine_free(engine);
+  return s;
+}
+
+static void load_state(sim_world *w, state *s, uint16_t port, fzr_engine **engine, memory_relay **relay)
+{
+  int error;
+  if (!s->data)
+    return;
+  fzt_check(make_engine(w, engine) == 0);
+  *relay = make_relay(w, *engine, port, &error);
+  fzt_check(*relay && fzr_engine_load(*engine, s->data, s->len, memory_net_now(w->net), NULL) == 0);
+  free(s->data);
+}
+
+void sim_hand_over(sim_world *w)
+{
+  state first = take_state(w, w->engine, w->relay), other = take_state(w, w->other_engine, w->other_relay);
+  if (w->shared) {
+    fzr_shared_free(w->shared);
+    fzt_check(fzr_shared_new(49152, 65535, &w->mem.hooks, &w->shared) == 0);
+  }
+  load_state(w, &first, w->listen4.port, &w->engine, &w->relay);
+  load_state(w, &other, OTHER_PORT, &w->other_engine, &w->other_relay);
+  memory_net_run(w->net, 0);
 }
 
 void sim_end(sim_world *w)

@@ -90,7 +90,8 @@ struct sim_world {
   memory_relay *other_relay;
   fzr_shared *shared;
   fzt_mem mem;
-  fzt_prng prng; /* the engine's randomness */
+  fzt_prng prng;  /* the engine's randomness */
+  uint32_t limit; /* of a user's allocations */
   fzr_addr listen4, listen6, public4, public6;
   sim_client clients[SIM_CLIENTS];
   sim_peer peers[SIM_PEERS];
@@ -114,6 +115,9 @@ int sim_start_two(sim_world *w, uint64_t seed, const memory_link *link, uint32_t
 int sim_start_mobile(sim_world *w, uint64_t seed, const memory_link *link);
 /* The client's NAT gives him his other address, by which he reaches the other worker; he sends a Refresh, or an Allocate. */
 void sim_flip(sim_client *c);
+/* Another relay, with other keys at first, takes the place of this one: its engines are loaded with what these are now, and open the same
+ * ports, all at this moment. */
+void sim_hand_over(sim_world *w);
 /* Frees it and checks that nothing is left out. */
 void sim_end(sim_world *w);
 
