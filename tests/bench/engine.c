@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fzr-bench-engine: what the engine alone costs, without a kernel: time per relayed packet and per request, memory per allocation
- * and channel, memory taken on the data path (none), and picking a port of a full range. */
+ * and channel, memory taken on the data path (none), picking a port of a full range, and a hand-over. */
 #include "engine_world.h"
 
 #include "turn/ports.h"
@@ -353,6 +353,8 @@ static void report_all(uint64_t packets)
     printf("| picking a port, %u of 16384 in use | - | %.0f ns | - |\n", used[n],
            run_ports(used[n], packets / 20));
   report_growth(110000);
+  if (!report_save(16384))
+    status = EXIT_FAILURE;
   printf("Memory taken by the data path and by the requests above: none.\n");
 }
 
@@ -364,7 +366,7 @@ static void usage(FILE *out)
         out);
   for (size_t i = 0; i < CASES; i++)
     fprintf(out, " %s", cases[i].name);
-  fputs("\n  and growth, of which --allocations is the number of channels.", out);
+  fputs("\n  save (a hand-over), and growth, of which --allocations is the number of channels.", out);
   fputc('\n', out);
 }
 
@@ -423,6 +425,8 @@ int main(int argc, char **argv)
     report_growth(allocations);
     return status;
   }
+  if (name && strcmp(name, "save") == 0)
+    return report_save(allocations < 16384 ? allocations : 16384) ? EXIT_SUCCESS : EXIT_FAILURE;
   if (name)
     return run_one(name, allocations, packets);
   report_all(packets);

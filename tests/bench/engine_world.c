@@ -196,14 +196,33 @@ void world_fill_send(world *w, unsigned i, uint8_t *out)
     die("a Send indication has another size");
 }
 
-void world_init(world *w, unsigned count, enum manner manner)
+fzr_engine *world_new_engine(world *w)
 {
   static const fzr_mem hooks = {.size = sizeof hooks, .alloc = counted_alloc, .free = counted_free};
+  fzr_engine *engine;
+  fzr_config config = fzr_config_init();
+  config.mem = &hooks;
+  config.random = fill_random;
+  config.random_ctx = w;
+  config.public_ip4 = w->server;
+  config.auth = FZR_AUTH_STAMP;
+  config.auth_secret = SECRET;
+  config.unauthenticated_rate = FZR_UNLIMITED;
+  config.relay_mode = w->manner == BY_CHANNEL ? FZR_RELAY_CHANNELS : FZR_RELAY_FULL;
+  config.replace_allocations = FZR_REPLACE_NEVER; /* all clients have one username */
+  if (fzr_engine_new(&config, &engine, w->now) || fzr_engine_set_wallclock(engine, 1700000000, w->now))
+    die("no engine");
+  return engine;
+}
+
+void world_init(world *w, unsigned count, enum manner manner)
+{
   char password[FZR_STAMP_PASSWORD_LEN + 1];
   memset(w, 0, sizeof *w);
   w->random = 0x2545f4914f6cdd1du;
   w->now = 1000 * FZR_SECOND;
   w->count = count;
+  w->manner = manner;
   w->channel = CHANNEL;
   w->server = fzr_addr_ipv4((const uint8_t[]){192, 0, 2, 1}, 3478);
   w->clients = calloc(count, sizeof *w->clients);
@@ -213,19 +232,8 @@ void world_init(world *w, unsigned count, enum manner manner)
   fzr_auth_stamp_password(SECRET, 4000000000, (const uint8_t *)"bench", 5, password, sizeof password);
   fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)USERNAME, strlen(USERNAME), "firezone", password,
                          w->key);
-  fzr_config config = fzr_config_init();
-  config.mem = &hooks;
-  config.random = fill_random;
-  config.random_ctx = w;
-  config.public_ip4 = w->server;
-  config.auth = FZR_AUTH_STAMP;
-  config.auth_secret = SECRET;
-  config.unauthenticated_rate = FZR_UNLIMITED;
-  config.relay_mode = manner == BY_CHANNEL ? FZR_RELAY_CHANNELS : FZR_RELAY_FULL;
-  config.replace_allocations = FZR_REPLACE_NEVER; /* all clients have one username */
   live = 0;
-  if (fzr_engine_new(&config, &w->engine, w->now) || fzr_engine_set_wallclock(w->engine, 1700000000, w->now))
-    die("no engine");
+  w->engine = world_new_engine(w);
   w->empty_bytes = live;
   /* From the last to the first: the nonces that are kept are the first clients'. */
   for (unsigned i = count; i-- > 0;)

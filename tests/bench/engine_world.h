@@ -34,6 +34,7 @@ typedef struct request {
 
 typedef struct world {
   fzr_engine *engine;
+  enum manner manner;
   fzr_addr server;
   fzr_time now;
   uint64_t random;
@@ -57,6 +58,8 @@ uint64_t world_memory_live(void);
 /* A relay with |count| allocations, each with a peer to which it may send. */
 void world_init(world *w, unsigned count, enum manner manner);
 void world_free(world *w);
+/* An engine of the same configuration, without anything. */
+fzr_engine *world_new_engine(world *w);
 
 uint64_t next_random(world *w);
 
@@ -64,6 +67,9 @@ uint64_t next_random(world *w);
 void world_build(world *w, unsigned i, uint16_t method, uint32_t lifetime, request *out);
 /* Puts |in| through the engine and reads the only answer; returns its error code. */
 unsigned world_ask(world *w, const fzr_addr *from, const request *in, fzr_stun_msg *msg, uint8_t answer[512]);
+/* Rows about saving |count| allocations with a channel each, and loading them into another engine. Returns whether bars were met. */
+bool report_save(unsigned count);
+
 /* ChannelBind or CreatePermission. */
 void world_reach_peer(world *w, unsigned i, uint16_t method);
 /* A Send indication of PAYLOAD bytes to the peer of client |i|. */
