@@ -151,6 +151,7 @@ int main(int argc, char **argv)
   static options o;
   char error[OPTIONS_ERROR_MAX];
   process_keep_standard_streams();
+  process_keep_memory();
   if (options_read(argc, argv, environment, &o, error)) {
     fprintf(stderr, "firezone-relay: %s\n", error);
     return EXIT_USAGE;

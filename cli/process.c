@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -25,11 +26,19 @@
 /* Descriptors that are open from the start. */
 #define OWN        32u
 #define PER_WORKER 8u
+#define KEPT       (4 << 20) /* bytes */
 /* So much that a worker that wakes up goes first, and so little that health checks and the portal get enough on a busy machine. */
 #define STEP_BACK 10
 /* ns. A thread that wakes up interrupts at once one with a longer slice than its own, whose is 3 ms; otherwise it waits for the other's to
  * end (Linux 6.12; ignored before). */
 #define SLICE 20000000u
+
+void process_keep_memory(void)
+{
+#ifdef M_TRIM_THRESHOLD
+  mallopt(M_TRIM_THRESHOLD, KEPT);
+#endif
+}
 
 void process_harden(void)
 {

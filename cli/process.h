@@ -18,6 +18,10 @@ void process_harden(void);
  * lost, as long as nobody ignores them. */
 void process_hold_signals(bool hold);
 
+/* Has up to 4 MiB of each thread's freed memory stay with the process. What waits for clients of streams takes and gives back memory in each turn of
+ * the loop, and the kernel would have to make the same pages anew each time. */
+void process_keep_memory(void);
+
 /* Makes sure that descriptors 0 to 2 are taken, before anything else is opened: what is written to a standard stream that was closed must
  * not go to whatever got its number. */
 void process_keep_standard_streams(void);

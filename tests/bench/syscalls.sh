@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Counts the system calls that receive and send, per 1,000 relayed packets, under strace, and fails when there are more than were
+# Counts the system calls that receive and send, and those for memory, per 1,000 relayed packets, under strace, and fails when there are more than were
 # committed. Waiting (epoll_wait) is not counted: how often the relay sleeps is up to the scheduler.
 #
 #   tests/bench/syscalls.sh RELAY FZR-BENCH
@@ -19,6 +19,8 @@ plain-1-up     68   --window 64
 plain-1-down   68   --window 64 --direction down
 plain-100-up   1042 --clients 100 --window 100
 plain-100-down 1052 --clients 100 --window 100 --direction down
+tcp-100-up     175  --transport tcp --gso --clients 100 --window 1600
+tcp-100-down   240  --transport tcp --gso --clients 100 --window 1600 --direction down
 END
 }
 
@@ -53,8 +55,8 @@ strace -f -c -o "$state/count" true 2>/dev/null || exit 77
 # Runs the relay under strace with one load; prints its system calls per 1,000 packets.
 count() {
   local clients=1
-  if [ "$1" = --clients ]; then clients=$2; fi
-  strace -f -c -o "$state/count" "$relay" --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port 4001 \
+  case "$*" in *"--clients 100"*) clients=100 ;; esac
+  strace -f -c -o "$state/count" "$relay" --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port 4001 --tcp-listen-port 4001 \
     --workers 1 --allow-peer 127.0.0.0/8 --unauthenticated-rate 0 --health-check-addr 127.0.0.1:4004 \
     --control-endpoint 127.0.0.1:4005 >"$state/log" 2>&1 &
   tracer=$!
@@ -69,7 +71,7 @@ count() {
   tracer='' traced=''
   local received
   received=$(sed 's/.*"received":\([0-9]*\).*/\1/' "$state/json")
-  awk -v packets="$received" '$NF ~ /^(recv|send)/ { n += $4 } END { printf "%d\n", n * 1000 / packets + 0.5 }' "$state/count"
+  awk -v packets="$received" '$NF ~ /^(recv|send|madvise|ioctl)/ { n += $4 } END { printf "%d\n", n * 1000 / packets + 0.5 }' "$state/count"
 }
 
 status=0
