@@ -259,7 +259,8 @@ static const char *end_of(const fzr_log_record *r, char *out, size_t cap)
   case FZR_LOG_ALLOCATION_REPLACED:
     return "a newer one of the same user replaces it";
   case FZR_LOG_ALLOCATION_ENDED:
-    return "this relay was told to end it";
+    return r->client && r->client->transport != FZR_TRANSPORT_UDP ? "its client's connection ended"
+                                                                  : "this relay was told to end it";
   case FZR_LOG_ALLOCATION_LOST:
     return "it was handed over, and its port could not be opened";
   case FZR_LOG_CHANNEL_REVOKED:

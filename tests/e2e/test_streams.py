@@ -93,6 +93,7 @@ class Sessions(Streams):
             client.refresh()
             self.assertEqual(self.scrape().get("relay_active_allocations"), 1)
         wait_for(lambda: self.scrape().get("relay_active_allocations") == 0, "the allocation to end with its connection")
+        self.assertTrue(self.relay.told(r'Deleted allocation .*reason="its client.s connection ended"'))
         self.assertEqual(self.scrape().get("relay_active_channels"), 0)
         wait_for(lambda: self.scrape().get("relay_stream_connections", transport="tcp") == 0, "the connection to be gone")
 

@@ -65,6 +65,11 @@ START_TEST(test_ends)
     const fzr_log_record record = {.level = FZR_LOG_INFO, .event = (uint16_t)ends[i].event, .port = 50000};
     expect_end(&record, ends[i].message, ends[i].reason);
   }
+  fzr_addr client = fzt_addr("192.0.2.9:53");
+  client.transport = FZR_TRANSPORT_TLS;
+  const fzr_log_record on_stream = {
+      .level = FZR_LOG_INFO, .event = FZR_LOG_ALLOCATION_ENDED, .client = &client, .port = 50000};
+  expect_end(&on_stream, "Deleted allocation", "its client's connection ended");
 }
 END_TEST
 
