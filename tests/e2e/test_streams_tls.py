@@ -4,6 +4,7 @@
 Arguments: the relay, then the path of the built pion program, or "-"."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import unittest
 import stun
 from authority import Authority, context
 from harness import DEADLINE, EchoPeers, Relay, binding_request, main, wait_for
-from stream_client import Framed, StreamClient, check_age, check_coturn, check_pion, free_port, narrow
+from stream_client import Framed, StreamClient, check_age, check_coturn, check_pion, free_port, narrow, padded
 from watch import Metrics, endpoint
 
 BINARY, PION = sys.argv[1:3]
@@ -70,6 +71,58 @@ class Tls(unittest.TestCase):
             return connection.getpeercert(binary_form=True)
 
 
+class CutTls:
+    """TLS whose ciphertext is cut at random places, those of the handshake, too, each piece a segment of its own."""
+
+    def __init__(self, connection, rng):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.connection, self.rng = connection, rng
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context().wrap_bio(self.incoming, self.outgoing)
+        self.pieces = 0
+        self._drive(self.tls.do_handshake, 1)
+
+    def _flush(self, most):
+        """Sends what there is in up to `most` pieces and one more."""
+        data = self.outgoing.read()
+        cuts = sorted(self.rng.sample(range(1, len(data)), min(most, len(data) - 1))) if len(data) > 1 else []
+        for at, to in zip([0] + cuts, cuts + [len(data)]):
+            self.connection.sendall(data[at:to])
+            self.pieces += 1
+            time.sleep(0.001)  # so that the relay reads it by itself
+
+    def _drive(self, step, cuts):
+        while True:
+            try:
+                result = step()
+                self._flush(cuts)
+                return result
+            except ssl.SSLWantReadError:
+                self._flush(cuts)
+                data = self.connection.recv(65536)
+                if not data:
+                    return b""
+                self.incoming.write(data)
+
+    def sendall(self, data):
+        self._drive(lambda: self.tls.write(data), max(1, len(data) // 400))
+
+    def recv(self, size):
+        return self._drive(lambda: self.tls.read(size), 0)
+
+    def settimeout(self, seconds):
+        self.connection.settimeout(seconds)
+
+    def setsockopt(self, *option):
+        self.connection.setsockopt(*option)
+
+    def getpeername(self):
+        return self.connection.getpeername()
+
+    def close(self):
+        self.connection.close()
+
+
 class Sessions(Tls):
     def test_session(self):
         with EchoPeers(2) as peers, self.client() as client:
@@ -105,6 +158,31 @@ class Sessions(Tls):
             payloads = [os.urandom(1200) for _ in range(100)]
             client.socket.connection.sendall(b"".join(stun.channel_data(channel, p) for p in payloads))
             self.assertEqual([client.receive() for _ in payloads], [(channel, p) for p in payloads])
+
+    def test_cut_anywhere(self):
+        """The same bytes are the same messages: in records that are cut at a hundred random places and more, and in segments that cut these."""
+        seed = random.randrange(1 << 32)
+        print("seed", seed, flush=True)
+        rng = random.Random(seed)
+        payloads = [rng.randbytes(rng.randrange(1400)) for _ in range(150)]
+        with EchoPeers(1, change=lambda data: data) as peers:
+            for wrap in (context().wrap_socket, lambda s: CutTls(s, rng)):
+                with self.client(wrap) as client:
+                    client.allocate()
+                    channel = client.bind(peers.addresses()[0])
+                    stream = b"".join(padded(stun.channel_data(channel, p)) for p in payloads)
+                    connection = client.socket.connection
+                    records = 150 if isinstance(connection, ssl.SSLSocket) else 15
+                    cuts = sorted(rng.sample(range(1, len(stream)), records))
+                    before, got = getattr(connection, "pieces", 0), []
+                    for at, to in zip([0] + cuts, cuts + [len(stream)]):
+                        connection.sendall(stream[at:to])
+                        while len(got) < len(payloads) and (data := client.receive(0.002)):
+                            got.append(data)
+                    while len(got) < len(payloads) and (data := client.receive()):
+                        got.append(data)
+                    self.assertEqual(got, [(channel, p) for p in payloads])
+                    self.assertTrue(records == 150 or connection.pieces - before > 200)
 
     def test_many_clients(self):
         with EchoPeers(1) as peers:
@@ -255,58 +333,101 @@ class Handshakes(Tls):
 
 
 class Certificates(Tls):
-    def renew(self, name, by_signal):
-        der = self.authority.make(name)
+    CLIENTS, EXCHANGES = 50, 20
+
+    def put(self, pair):
+        """As a client of an authority does that renews certificates: each file in one step."""
+        for name in ("cert", "key"):
+            shutil.copy(self.authority.path(pair + "." + name), self.authority.path(name + ".new"))
         self.authority.put()
-        if by_signal:
-            self.relay.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: self.certificate() == der, "the certificate of " + name, 30)
 
-    def test_renewal_under_load(self):
-        """By signal, and by files that change: no connection is lost, and new ones get the new one."""
-        stop, failures, counts = threading.Event(), [], [0, 0]
+    def make_pair(self, pair, kind):
+        der = self.authority.make(pair, kind)
+        for name in ("cert", "key"):
+            os.rename(self.authority.path(name + ".new"), self.authority.path(pair + "." + name))
+        return der
 
-        def talk(client, channel):
+    def test_exchange_under_load(self):
+        """20 times, an RSA certificate for an ECDSA one and back, while 50 clients send and others come and go: nothing is lost, and who comes
+        after an exchange gets the new one."""
+        pairs = [("rsa", self.make_pair("rsa", ("-newkey", "rsa:2048"))), ("ec", self.make_pair("ec", self.kind))]
+        first, read = self.certificate(), self.relay.output().count("SIGHUP: the certificate is read anew")
+        stop, failures, sent = threading.Event(), [], [0] * self.CLIENTS
+        handshakes = []  # of each: when it began, when it had ended, what it got
+
+        def run(step):
             try:
                 while not stop.is_set():
-                    client.send(channel, b"%d" % counts[0])
-                    if client.receive() is None:
-                        raise AssertionError("no answer")
-                    counts[0] += 1
+                    step()
             except Exception as error:  # pylint: disable=broad-except
                 failures.append(repr(error))
+
+        def talk(index, client, channel):
+            client.send(channel, b"%d" % sent[index])
+            if client.receive() != (channel, (b"%d" % sent[index])[::-1]):
+                raise AssertionError("no answer")
+            sent[index] += 1
+            stop.wait(0.01)
 
         def come_and_go():
-            try:
-                while not stop.is_set():
-                    framed = Framed(self.connect())
-                    framed.send(binding_request()[0])
-                    if framed.message(time.monotonic() + DEADLINE) is None:
-                        raise AssertionError("no answer")
-                    framed.close()
-                    counts[1] += 1
-            except Exception as error:  # pylint: disable=broad-except
-                failures.append(repr(error))
+            begin = time.monotonic()
+            with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) as connection, context().wrap_socket(connection) as wrapped:
+                der = wrapped.getpeercert(binary_form=True)
+                framed = Framed(wrapped)
+                framed.send(binding_request()[0])
+                if framed.message(time.monotonic() + DEADLINE) is None:
+                    raise AssertionError("no answer")
+            handshakes.append((begin, time.monotonic(), der))
 
+        bad = ("error", "handshake", "handshake_timeout", "no_message", "no_memory")
+        before = [self.ended(reason) for reason in bad]
+        settled = []  # when an exchange was done, when the next one began, what there was between
         with EchoPeers(1) as peers:
-            clients = [self.client() for _ in range(5)]
+            clients = [self.client() for _ in range(self.CLIENTS)]
             for c in clients:
                 c.allocate()
-            threads = [threading.Thread(target=talk, args=(c, c.bind(peers.addresses()[0]))) for c in clients]
-            threads.append(threading.Thread(target=come_and_go))
+            steps = [lambda i=i, c=c, channel=c.bind(peers.addresses()[0]): talk(i, c, channel) for i, c in enumerate(clients)] + 2 * [come_and_go]
+            threads = [threading.Thread(target=run, args=(step,)) for step in steps]
             for t in threads:
                 t.start()
             try:
-                for i in range(3):
-                    self.renew("signal %d" % i, True)
-                self.renew("files", False)
+                for i in range(self.EXCHANGES):
+                    pair, der = pairs[i % 2]
+                    self.put(pair)
+                    self.relay.process.send_signal(signal.SIGHUP)
+                    wait_for(lambda: self.relay.output().count("SIGHUP: the certificate is read anew") == read + i + 1, "it to be read")
+                    # Both workers have it once nothing else is got many times in a row.
+                    at = len(handshakes)
+                    wait_for(lambda: failures or [h[2] for h in handshakes[max(at, len(handshakes) - 12):]] == 12 * [der], "new ones to get it", 30)
+                    done = time.monotonic()
+                    at = len(handshakes)
+                    wait_for(lambda: failures or len(handshakes) >= at + 5, "a few more")
+                    settled.append((done, time.monotonic(), der))
             finally:
                 stop.set()
                 for t in threads:
                     t.join()
-        self.assertEqual(failures, [])
-        self.assertGreater(min(counts), 10)
-        self.assertTrue(self.relay.told("SIGHUP: the certificate is read anew"))
+            self.assertEqual(failures, [])
+            for c in clients:
+                c.refresh()
+        self.assertEqual([self.ended(reason) for reason in bad], before)
+        self.assertGreater(min(sent), 20)
+        self.assertLessEqual({h[2] for h in handshakes}, {first, pairs[0][1], pairs[1][1]})
+        compared = 0
+        for begin, end, der in settled:
+            for h in handshakes:
+                if begin <= h[0] and h[1] <= end:
+                    compared += 1
+                    self.assertEqual(h[2], der, "it got an older certificate after it had been exchanged")
+        self.assertGreater(compared, self.EXCHANGES)
+        print("%d exchanges, %d handshakes, %d of them after an exchange was done, %d messages there and back" % (
+            self.EXCHANGES, len(handshakes), compared, sum(sent)), flush=True)
+
+    def test_files_that_change(self):
+        """Without a signal: within some ten seconds."""
+        der = self.authority.make("files")
+        self.authority.put()
+        wait_for(lambda: self.certificate() == der, "the new certificate", 30)
         self.assertTrue(self.relay.told("Files have changed: the certificate is read anew"))
 
     def test_bad_files(self):
