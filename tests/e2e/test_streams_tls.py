@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -439,6 +440,49 @@ class Certificates(Tls):
         self.assertEqual(self.certificate(), before)
         os.rename(self.authority.path("key.new"), self.authority.key)
         wait_for(lambda: self.certificate() != before, "the one whose key came later", 30)
+
+
+@unittest.skipIf(not shutil.which("openssl"), "no openssl here")
+class CertbotHook(unittest.TestCase):
+    HOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "firezone-relay.certbot-hook")
+
+    def test_renewal(self):
+        """What certbot would run: the relay has the renewed certificate at once, from files that its group alone can read."""
+        with tempfile.TemporaryDirectory() as folder:
+            authority = Authority()
+            self.addCleanup(authority.folder.cleanup)
+            signalled = os.path.join(folder, "pid")
+            with open(os.path.join(folder, "systemctl"), "w", encoding="ascii") as stub:
+                stub.write('#!/bin/sh\n[ "$*" = "try-reload-or-restart firezone-relay" ] || exit 1\n[ ! -e %s ] || kill -HUP "$(cat %s)"\n' % (
+                    signalled, signalled))
+            os.chmod(stub.name, 0o755)
+            group = subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
+
+            def renew(name):
+                der = authority.make(name)
+                for old, new in (("cert.new", "fullchain.pem"), ("key.new", "privkey.pem")):
+                    os.rename(authority.path(old), authority.path(new))
+                subprocess.run([self.HOOK], check=True, timeout=DEADLINE, env={
+                    "PATH": folder + ":" + os.environ["PATH"], "FOLDER": folder, "GROUP": group, "RENEWED_LINEAGE": authority.folder.name})
+                for name in ("fullchain.pem", "privkey.pem"):
+                    self.assertEqual(os.stat(os.path.join(folder, name)).st_mode & 0o777, 0o640)
+                return der
+
+            first, port = renew("first"), free_port()
+            with Relay(BINARY, "--tls-listen-port", str(port), "--tls-cert", os.path.join(folder, "fullchain.pem"), "--tls-key",
+                       os.path.join(folder, "privkey.pem")) as relay:
+
+                def certificate():
+                    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as connection, context().wrap_socket(connection) as wrapped:
+                        return wrapped.getpeercert(binary_form=True)
+
+                self.assertEqual(certificate(), first)
+                with open(signalled, "w", encoding="ascii") as f:
+                    f.write("%d" % relay.process.pid)
+                second = renew("second")
+                self.assertTrue(relay.told("SIGHUP: the certificate is read anew"))
+                wait_for(lambda: certificate() == second, "the renewed certificate")
+            self.assertEqual(sorted(os.listdir(folder)), ["fullchain.pem", "pid", "privkey.pem", "systemctl"])
 
 
 class Start(unittest.TestCase):
