@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Connections to the control endpoint: it is for one operator. */
 #define CONTROL_CONNECTIONS 16
@@ -32,11 +33,34 @@ static void on_shortage(void *ctx, int error, unsigned ended)
   e->ended = 0;
 }
 
-static http_server *listen_on(endpoints *e, const fzr_addr *addr, unsigned connections, const char *flag,
-                              const char *what, struct event_base *base, char *error)
+/* A listener of another process, if that is on |addr|; NULL if there is none, or it is elsewhere. */
+static http_server *take_over(handover_fds *inherited, const fzr_addr *addr, unsigned connections,
+                              struct event_base *base)
+{
+  const int fd = inherited ? handover_fds_take(inherited) : -1;
+  http_server *server = fd >= 0 ? http_server_adopt(base, fd, connections) : NULL;
+  if (!server) {
+    if (fd >= 0)
+      close(fd);
+    return NULL;
+  }
+  fzr_addr real = http_server_addr(server);
+  if (!addr->port)
+    real.port = 0;
+  if (fzr_addr_equal(&real, addr))
+    return server;
+  http_server_free(server);
+  return NULL;
+}
+
+static http_server *listen_on(endpoints *e, handover_fds *inherited, const fzr_addr *addr,
+                              unsigned connections, const char *flag, const char *what,
+                              struct event_base *base, char *error)
 {
   char text[FZR_ADDR_TEXT_MAX];
-  http_server *server = http_server_new(base, addr, connections);
+  http_server *server = take_over(inherited, addr, connections, base);
+  if (!server)
+    server = http_server_new(base, addr, connections);
   if (!server) {
     fzr_addr_format(addr, true, text, sizeof text);
     snprintf(error, OPTIONS_ERROR_MAX, "%s: can't listen on %s: %s", flag, text, strerror(errno));
@@ -50,14 +74,16 @@ static http_server *listen_on(endpoints *e, const fzr_addr *addr, unsigned conne
 }
 
 int endpoints_open(endpoints *e, const options *o, struct event_base *base, const health_source *source,
-                   telemetry *t, void (*filter_changed)(void *ctx), char error[OPTIONS_ERROR_MAX])
+                   telemetry *t, void (*filter_changed)(void *ctx), handover_parcel *inherited,
+                   char error[OPTIONS_ERROR_MAX])
 {
-  e->health_server =
-      listen_on(e, &o->health_check_addr, 0, "--health-check-addr", "Health and metrics", base, error);
-  e->control_server = e->health_server
-                          ? listen_on(e, &o->control_endpoint, CONTROL_CONNECTIONS, "--control-endpoint",
-                                      "Control of the log filter", base, error)
-                          : NULL;
+  e->health_server = listen_on(e, inherited ? &inherited->health : NULL, &o->health_check_addr, 0,
+                               "--health-check-addr", "Health and metrics", base, error);
+  e->control_server =
+      e->health_server
+          ? listen_on(e, inherited ? &inherited->control : NULL, &o->control_endpoint, CONTROL_CONNECTIONS,
+                      "--control-endpoint", "Control of the log filter", base, error)
+          : NULL;
   if (!e->control_server)
     return -1;
   e->health = health_new(e->health_server, source);
@@ -72,6 +98,23 @@ void endpoints_ports(const endpoints *e, uint16_t out[2])
 {
   out[0] = http_server_addr(e->health_server).port;
   out[1] = http_server_addr(e->control_server).port;
+}
+
+void endpoints_give(const endpoints *e, int *health, int *control)
+{
+  *health = http_server_fd(e->health_server);
+  *control = http_server_fd(e->control_server);
+}
+
+void endpoints_refuse_new(const endpoints *e)
+{
+  http_server_refuse_new(e->health_server);
+  http_server_refuse_new(e->control_server);
+}
+
+bool endpoints_are_idle(const endpoints *e)
+{
+  return !http_server_connections(e->health_server) && !http_server_connections(e->control_server);
 }
 
 void endpoints_close(endpoints *e)

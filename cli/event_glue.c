@@ -156,6 +156,12 @@ int event_glue_start(event_glue *glue, fzr_udp *udp)
   return 0;
 }
 
+void event_glue_stop(event_glue *glue)
+{
+  event_del(glue->ready);
+  evtimer_del(glue->timer);
+}
+
 void event_glue_follow(event_glue *glue)
 {
   arm(glue, monotonic_now());

@@ -16,6 +16,8 @@ event_glue *event_glue_new(struct event_base *base);
 void event_glue_configure(event_glue *glue, fzr_udp_config *config);
 /* Serves |udp| from now on: readiness and deadlines. Returns 0 or -1. */
 int event_glue_start(event_glue *glue, fzr_udp *udp);
+/* Serves it no more, until event_glue_start does again. */
+void event_glue_stop(event_glue *glue);
 /* The driver had input by another adapter: its deadline may be another one. */
 void event_glue_follow(event_glue *glue);
 /* Descriptors that are for clients are below this. */

@@ -17,6 +17,7 @@
 #define OPTIONS_ERROR_MAX 512
 #define MAX_PEER_RULES    256
 #define MAX_PROXIES       64
+#define HANDOVER_PATH_MAX 90
 #define MAX_IDLE_OPTIONS  36
 #define USERNAME_MAX      508 /* bytes: a request can carry no more */
 #define SALT_MAX          497 /* likewise: what is left of that behind ten digits and a colon */
@@ -97,6 +98,7 @@ typedef struct options {
   uint64_t connection_idle_seconds;    /* hidden, for tests */
   uint64_t max_partition_seconds;
   uint64_t heartbeat_seconds;
+  const char *handover_socket; /* NULL: none */
   uint64_t shutdown_seconds;   /* UINT64_MAX: no limit */
   uint64_t drain_idle_seconds; /* hidden, for tests: a shutdown ends when nothing was relayed for so long */
   xdp_settings xdp;

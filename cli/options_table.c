@@ -332,6 +332,15 @@ static const char *set_shutdown(options *o, const char *t)
   return value_duration(&o->shutdown_seconds, t, 0);
 }
 
+/* What is put behind it while it is made has to fit, too. */
+static const char *set_handover_socket(options *o, const char *t)
+{
+  const size_t len = strlen(t);
+  return len > 0 && len <= HANDOVER_PATH_MAX
+             ? value_text(&o->handover_socket, t)
+             : "a path of at most 90 bytes, such as /run/firezone-relay/handover";
+}
+
 static const char *set_disable_gso(options *o, const char *t)
 {
   (void)t;
@@ -536,6 +545,11 @@ const option_spec option_specs[] = {
      "where /healthz, /readyz and /metrics are served"},
     {"control-endpoint", NULL, "CONTROL_ENDPOINT", "ADDR:PORT", "127.0.0.1:9999", NULL, set_control,
      GROUP_OBSERVE, false, "where the log filter can be changed"},
+    {"handover-socket", NULL, "HANDOVER_SOCKET", "PATH", NULL, "none", set_handover_socket, GROUP_OBSERVE,
+     false,
+     "where another process takes this one's place, without an outage: if a relay answers there at the "
+     "start, it "
+     "is taken over, and ends; see 'Upgrade without an outage' in the manual page"},
     {"no-telemetry", NULL, "FIREZONE_NO_TELEMETRY", NULL, NULL, NULL, set_no_telemetry, GROUP_OBSERVE, false,
      "accepted for compatibility: there is no crash reporting to turn off"},
     {"telemetry", NULL, "TELEMETRY", NULL, NULL, NULL, set_telemetry, GROUP_OBSERVE, false,

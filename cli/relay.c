@@ -3,6 +3,9 @@
 
 #include "common/clock.h"
 #include "endpoints.h"
+#include "handover/wire.h"
+#include "handover_in.h"
+#include "handover_out.h"
 #include "log/log.h"
 #include "portal/portal.h"
 #include "process.h"
@@ -25,6 +28,8 @@
 #define FLUSH_MS 1000u
 /* How often the log says that there is no room. */
 #define TELL_FULL_EVERY (60 * FZR_SECOND)
+/* How long requests by HTTP that have come may take for their answers, once all else was handed over. */
+#define LINGER (500 * FZR_MILLISECOND)
 
 typedef struct relay {
   const options *o;
@@ -35,6 +40,9 @@ typedef struct relay {
   endpoints endpoints;
   portal *portal;   /* NULL: standalone */
   workers *workers; /* NULL: the portal has not said yet that relaying may begin */
+  handover_in in;   /* what was taken over from another process */
+  unsigned inherited_workers;
+  handover_out *out; /* NULL: nobody can take over */
   struct event *terminate, *interrupt, *reload, *stats, *drain, *certificate;
   uint64_t last_bytes;
   fzr_time last_stats;
@@ -44,7 +52,10 @@ typedef struct relay {
   fzr_time drain_relayed; /* when that had last grown, or was not known */
   bool begun;             /* the loop has run: there may be something to flush */
   bool draining;
-  bool at_once; /* a second signal came */
+  bool released;          /* the successor does not need this process */
+  fzr_time joining_until; /* until then the process that was taken over is at the portal for this one */
+  bool handed;            /* all was given to another process */
+  bool at_once;           /* a second signal came */
   bool ended;
   int status;
 } relay;
@@ -127,7 +138,7 @@ static const char *not_ready(void *ctx)
   const relay *r = ctx;
   if (r->draining)
     return "shutting down";
-  if (r->portal && !portal_is_connected(r->portal))
+  if (r->portal && !portal_is_connected(r->portal) && monotonic_now() >= r->joining_until)
     return "the portal is away";
   if (r->workers && workers_lack(r->workers))
     return "full";
@@ -160,6 +171,12 @@ static void on_drain(evutil_socket_t fd, short what, void *ctx)
   (void)fd;
   (void)what;
   relay *r = ctx;
+  if (r->handed) {
+    const bool left = endpoints_are_idle(&r->endpoints) && (!r->portal || portal_is_closed(r->portal));
+    if (r->released && (left || monotonic_now() >= r->shutdown_at))
+      end_with(r, EXIT_SUCCESS);
+    return;
+  }
   const metrics_totals t = take_totals(r);
   const bool unknown = r->workers && !workers_snapshot_is_current(r->workers);
   const bool portal_open = r->portal && !portal_is_closed(r->portal);
@@ -180,11 +197,20 @@ static void on_drain(evutil_socket_t fd, short what, void *ctx)
   end_with(r, EXIT_SUCCESS);
 }
 
+static void poll_drain(relay *r)
+{
+  const struct timeval every = {0, (suseconds_t)DRAIN_POLL_MS * 1000};
+  event_add(r->drain, &every);
+  on_drain(-1, 0, r);
+}
+
 static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
 {
   (void)what;
   relay *r = ctx;
   const char *name = signal_number == SIGTERM ? "SIGTERM" : "SIGINT";
+  if (r->handed)
+    return; /* it ends by itself */
   if (r->draining) {
     log_info("relay", "%s again: shutting down at once", name);
     r->at_once = true;
@@ -192,6 +218,8 @@ static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
     return;
   }
   r->draining = true;
+  if (r->out)
+    handover_out_refuse(r->out);
   r->drain_relayed = monotonic_now();
   const uint64_t wait = r->o->shutdown_seconds;
   r->shutdown_at = wait > UINT32_MAX ? FZR_TIME_NEVER : monotonic_now() + wait * FZR_SECOND;
@@ -201,9 +229,27 @@ static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
     workers_drain(r->workers);
   log_info("relay", "%s: no new allocations; waiting for those that live. A second signal ends this at once",
            name);
-  const struct timeval every = {0, (suseconds_t)DRAIN_POLL_MS * 1000};
-  event_add(r->drain, &every);
-  on_drain(-1, 0, r);
+  poll_drain(r);
+}
+
+/* All was given away: what is left are answers by HTTP. */
+static void on_given(void *ctx)
+{
+  relay *r = ctx;
+  r->handed = true;
+  endpoints_refuse_new(&r->endpoints);
+  if (r->portal)
+    portal_yield(r->portal);
+}
+
+static void on_released(void *ctx)
+{
+  relay *r = ctx;
+  r->released = true;
+  r->shutdown_at = monotonic_now() + LINGER;
+  if (r->portal)
+    portal_shutdown(r->portal);
+  poll_drain(r);
 }
 
 /* ---- what clients log in with ---- */
@@ -280,32 +326,59 @@ static void on_reload(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- start ---- */
 
+/* Whoever comes later can take over. */
+static int listen_for_successors(relay *r, char *error)
+{
+  const handover_out_config config = {.options = r->o,
+                                      .base = r->base,
+                                      .workers = r->workers,
+                                      .secret = r->portal ? r->logins->secrets.first : NULL,
+                                      .endpoints = &r->endpoints,
+                                      .given = on_given,
+                                      .released = on_released,
+                                      .ctx = r};
+  if (!r->o->handover_socket)
+    return 0;
+  r->out = handover_out_new(&config, error);
+  return r->out ? 0 : -1;
+}
+
 static int start_workers(relay *r)
 {
   char error[OPTIONS_ERROR_MAX];
   uint16_t ports[2];
+  const workers_inheritance inherited = {&r->in.parcel, handover_in_begin, &r->in};
   endpoints_ports(&r->endpoints, ports);
-  r->workers = workers_start(r->o, r->logins, r->certificates, ports, r->telemetry, error);
-  if (!r->workers) {
-    log_error("relay", "%s", error);
-  } else {
-    process_step_back(); /* what exports and answers HTTP must not hold up what relays */
-    users_forget(&r->logins->users);
+  r->workers = workers_start(r->o, r->logins, r->certificates, ports, r->telemetry,
+                             r->in.fd >= 0 ? &inherited : NULL, error);
+  if (r->in.begun)
+    handover_in_forget(&r->in);
+  else
+    handover_in_close(&r->in, error);
+  if (!r->workers || listen_for_successors(r, error)) {
+    handover_in_log(&r->in, error);
+    return -1;
   }
-  return r->workers ? 0 : -1;
+  process_step_back(); /* what exports and answers HTTP must not hold up what relays */
+  users_forget(&r->logins->users);
+  return 0;
 }
 
 static void on_init(void *ctx)
 {
   relay *r = ctx;
-  if (!r->draining && start_workers(r))
+  handover_in_joined(&r->in);
+  r->joining_until = 0;
+  if (!r->workers && !r->draining && start_workers(r))
     end_with(r, EXIT_FAILURE);
 }
 
 static void on_fatal(void *ctx, const char *message)
 {
+  relay *r = ctx;
   log_error("portal", "%s", message);
-  end_with(ctx, EXIT_FAILURE);
+  if (!r->handed)
+    end_with(r, EXIT_FAILURE);
 }
 
 /* A token, URL or CA bundle that can't be used: one line, as for a wrong option. Returns -1. */
@@ -374,17 +447,38 @@ static int start_events(relay *r)
   return 0;
 }
 
+/* If another process answers at --handover-socket. Returns -1 if it can't be followed; it goes on then. */
+static int ask_predecessor(relay *r)
+{
+  char error[OPTIONS_ERROR_MAX];
+  if (handover_in_open(&r->in, r->o, error)) {
+    handover_in_log(&r->in, error);
+    return -1;
+  }
+  if (r->in.fd < 0)
+    return 0;
+  r->inherited_workers = r->in.offer.workers;
+  if (r->o->token) { /* the portal is to take this process for the other one */
+    snprintf(r->logins->secrets.first, sizeof r->logins->secrets.first, "%s", r->in.offer.secret);
+    r->joining_until = monotonic_now() + HANDOVER_JOIN_WAIT;
+  }
+  if (r->o->workers && r->o->workers != r->in.offer.workers)
+    log_warn("relay",
+             "--workers is %u: there are %u, which the relay that is taken over has, until a restart",
+             r->o->workers, r->in.offer.workers);
+  return 0;
+}
+
+/* All is ready here: from now on nobody reads, until the workers run. */
+static int take_over(relay *r, char *error)
+{
+  return r->in.fd >= 0 ? handover_in_take(&r->in, error) : 0;
+}
+
 static int start(relay *r)
 {
   char error[OPTIONS_ERROR_MAX] = "can't make an event loop";
   bool unusable;
-  const telemetry_options config = {.version = fzr_version(),
-                                    .otlp_endpoint = r->o->otlp_endpoint,
-                                    .workers = workers_count(r->o),
-                                    .source = {take_snapshot, r},
-                                    .env = getenv,
-                                    .environment = environ};
-  const health_source source = {r, not_ready};
   /* Signals first: they were held up to here. */
   if (start_events(r)) {
     log_error("relay", "%s", error);
@@ -393,16 +487,28 @@ static int start(relay *r)
   /* Then the certificate and the portal, which are checked before anything is opened. The portal does nothing until the loop runs. */
   if (r->o->tls_listen_port && start_certificates(r))
     return -1;
+  if (ask_predecessor(r))
+    return -1;
   if (r->o->token && start_portal(r))
     return -1;
+  const telemetry_options config = {.version = fzr_version(),
+                                    .otlp_endpoint = r->o->otlp_endpoint,
+                                    .workers =
+                                        r->inherited_workers ? r->inherited_workers : workers_count(r->o),
+                                    .source = {take_snapshot, r},
+                                    .env = getenv,
+                                    .environment = environ};
+  const health_source source = {r, not_ready};
   if (!(r->telemetry = telemetry_new(&config, r->base, &unusable, error)) && unusable)
     return refuse_start(r, error);
-  if (!r->telemetry ||
-      endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, on_filter_changed, error)) {
-    log_error("relay", "%s", error);
+  if (!r->telemetry || take_over(r, error) ||
+      endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, on_filter_changed,
+                     r->in.fd >= 0 ? &r->in.parcel : NULL, error)) {
+    handover_in_close(&r->in, error);
+    handover_in_log(&r->in, error);
     return -1;
   }
-  return r->portal ? 0 : start_workers(r);
+  return r->portal && r->in.fd < 0 ? 0 : start_workers(r);
 }
 
 static void stop(relay *r)
@@ -412,6 +518,8 @@ static void stop(relay *r)
   if (r->begun && !r->at_once)
     telemetry_flush(r->telemetry, FLUSH_MS);
   portal_free(r->portal);
+  handover_out_free(r->out);
+  handover_in_close(&r->in, NULL);
   endpoints_close(&r->endpoints);
   workers_free(r->workers);
   certificates_free(r->certificates);
@@ -432,7 +540,7 @@ static void stop(relay *r)
 
 int relay_run(const options *o, logins *first)
 {
-  relay r = {.o = o, .logins = first, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE};
+  relay r = {.o = o, .logins = first, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE, .in.fd = -1};
   if (!start(&r)) {
     r.begun = true;
     event_base_dispatch(r.base);

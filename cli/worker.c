@@ -5,8 +5,10 @@
 #include "common/clock.h"
 #include "engine_log.h"
 #include "event_glue.h"
+#include "handover/queues.h"
 #include "log/log.h"
 #include "process.h"
+#include "worker_parcel.h"
 #include "worker_streams.h"
 
 #include <errno.h>
@@ -34,7 +36,10 @@ enum command {
   COMMAND_SNAPSHOT = 4,
   COMMAND_LOG_LEVEL = 8,
   COMMAND_LOGINS = 16,
-  COMMAND_IDENTITY = 32
+  COMMAND_IDENTITY = 32,
+  COMMAND_PAUSE = 64,
+  COMMAND_GIVE = 128,
+  COMMAND_RESUME = 256
 };
 
 struct worker {
@@ -58,12 +63,16 @@ struct worker {
   span_ring *spans;
   const offloads *offloads; /* NULL: none */
   pthread_mutex_t lock;     /* of what follows */
-  pthread_cond_t made;
+  pthread_cond_t made, obeyed;
   uint64_t asked;    /* number of the last question for a snapshot */
   uint64_t answered; /* the question that |stats| answer */
   metrics_worker stats;
   logins *next;                    /* to be taken; NULL: none */
   net_tls_identity *next_identity; /* likewise */
+  handover_parcel *parcel;         /* where to put what is given away */
+  unsigned ordered, done;          /* of pausing, giving and resuming: by number */
+  const char *trouble;             /* what the last of them came to; NULL: nothing bad */
+  fzr_udp_stats before;            /* counters of the adapter in earlier processes */
 };
 
 static int system_random(void *ctx, uint8_t *out, size_t len)
@@ -169,7 +178,8 @@ static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
   config.any_ip4 = o->any_ip4;
   config.any_ip6 = o->any_ip6;
   event_glue_configure(w->glue, &config);
-  return fzr_udp_new(&config, &w->udp, sys_errno);
+  return c->inherited ? worker_parcel_adopt(c->inherited, c->index, &config, &w->udp, sys_errno)
+                      : fzr_udp_new(&config, &w->udp, sys_errno);
 }
 
 /* ---- on the worker's thread ---- */
@@ -202,6 +212,36 @@ static void notice_gso(worker *w, const fzr_udp_stats *stats)
   w->gso = stats->gso;
 }
 
+/* ---- handing over ---- */
+
+static void tell_done(worker *w, const char *trouble)
+{
+  pthread_mutex_lock(&w->lock);
+  w->done++;
+  w->trouble = trouble;
+  pthread_cond_signal(&w->obeyed);
+  pthread_mutex_unlock(&w->lock);
+}
+
+static const char *give(const worker *w)
+{
+  return worker_parcel_fill(w->parcel, w->index, w->engine, w->udp, &w->before);
+}
+
+static const char *pause_reading(const worker *w)
+{
+  event_glue_stop(w->glue);
+  fzr_udp_pause(w->udp, monotonic_now());
+  return NULL;
+}
+
+/* It may not have been paused yet when it was given up. */
+static const char *read_on(const worker *w)
+{
+  fzr_udp_resume(w->udp, monotonic_now());
+  return event_glue_start(w->glue, w->udp) ? "can't watch sockets again" : NULL;
+}
+
 static void make_snapshot(worker *w)
 {
   struct timespec cpu;
@@ -209,6 +249,7 @@ static void make_snapshot(worker *w)
   const uint64_t question = w->asked;
   pthread_mutex_unlock(&w->lock);
   metrics_worker stats = {.udp = socket_stats(w)};
+  handover_add_counters(&stats.udp, &w->before);
   fzr_engine_stats(w->engine, &stats.engine);
   if (w->streams)
     streams_stats(w->streams, stats.streams);
@@ -269,6 +310,12 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     take_identity(w);
   if (commands & COMMAND_LOG_LEVEL)
     fzr_engine_set_log_level(w->engine, engine_log_level(w->spans));
+  if (commands & COMMAND_PAUSE)
+    tell_done(w, pause_reading(w));
+  if (commands & COMMAND_GIVE)
+    tell_done(w, give(w));
+  if (commands & COMMAND_RESUME)
+    tell_done(w, read_on(w));
   if (commands & COMMAND_SNAPSHOT)
     make_snapshot(w);
   if (commands & COMMAND_STOP)
@@ -392,7 +439,10 @@ static int start_engine(worker *w, const worker_config *c, char *error)
              "can't list the addresses of this host, which clients must not reach: %s", strerror(errno));
     return -1;
   }
-  if (!result && event_glue_start(w->glue, w->udp))
+  if (!result && c->inherited &&
+      worker_parcel_load(c->inherited, c->index, w->driver, w->udp, &w->before, error))
+    return -1;
+  if (!result && !c->inherited && event_glue_start(w->glue, w->udp))
     result = FZR_ERR_IO;
   if (result)
     snprintf(error, OPTIONS_ERROR_MAX, "can't make a relay engine: %s", fzr_strerror(result));
@@ -418,6 +468,7 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&w->made, &attr);
+  pthread_cond_init(&w->obeyed, &attr);
   pthread_condattr_destroy(&attr);
   if (!new_loop(w)) {
     snprintf(error, OPTIONS_ERROR_MAX, "can't make an event loop: %s", strerror(errno));
@@ -425,6 +476,12 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
     return NULL;
   }
   const int result = new_adapter(w, c, &sys_errno);
+  if (result && c->inherited) {
+    snprintf(error, OPTIONS_ERROR_MAX, "can't use the sockets of worker %u: %s", c->index,
+             sys_errno ? strerror(sys_errno) : fzr_strerror(result));
+    worker_free(w);
+    return NULL;
+  }
   if (result) {
     explain(c, result, sys_errno, error);
     worker_free(w);
@@ -517,6 +574,51 @@ bool worker_answer(worker *w, fzr_time until, metrics_worker *out)
   return current;
 }
 
+static void order(worker *w, enum command c)
+{
+  pthread_mutex_lock(&w->lock);
+  w->ordered++;
+  pthread_mutex_unlock(&w->lock);
+  command(w, c);
+}
+
+void worker_pause(worker *w)
+{
+  order(w, COMMAND_PAUSE);
+}
+
+void worker_give(worker *w, handover_parcel *p)
+{
+  w->parcel = p;
+  order(w, COMMAND_GIVE);
+}
+
+void worker_resume(worker *w)
+{
+  order(w, COMMAND_RESUME);
+}
+
+const char *worker_await(worker *w, fzr_time until)
+{
+  const struct timespec end = {(time_t)(until / FZR_SECOND), (long)(until % FZR_SECOND)};
+  const char *trouble = NULL;
+  pthread_mutex_lock(&w->lock);
+  while (w->done < w->ordered && !trouble)
+    if (until == FZR_TIME_NEVER)
+      pthread_cond_wait(&w->obeyed, &w->lock);
+    else if (pthread_cond_timedwait(&w->obeyed, &w->lock, &end))
+      trouble = "a worker is busy";
+  if (!trouble)
+    trouble = w->trouble;
+  pthread_mutex_unlock(&w->lock);
+  return trouble;
+}
+
+void worker_resume_inherited(worker *w)
+{
+  read_on(w);
+}
+
 void worker_free(worker *w)
 {
   if (!w)
@@ -541,6 +643,7 @@ void worker_free(worker *w)
   if (w->wake_fd >= 0)
     close(w->wake_fd);
   pthread_cond_destroy(&w->made);
+  pthread_cond_destroy(&w->obeyed);
   pthread_mutex_destroy(&w->lock);
   free(w);
 }

@@ -3,6 +3,7 @@
 #ifndef RELAY_WORKER_H
 #define RELAY_WORKER_H
 
+#include "handover/parcel.h"
 #include "logins.h"
 #include "offloads.h"
 #include "net/tls_server.h"
@@ -21,8 +22,10 @@ typedef struct worker_config {
   net_tls_identity
       *identity; /* of the TLS port, for this worker alone; held if it is taken. NULL: there is none */
   unsigned index;
-  unsigned count;        /* of all workers: limits per relay are divided by it */
-  worker *first;         /* whose listen port to share; NULL for the first worker */
+  unsigned count; /* of all workers: limits per relay are divided by it */
+  handover_parcel *
+      inherited; /* what another process gives to all workers, and each takes its own out of; NULL: nothing */
+  worker *first; /* whose listen port to share; NULL for the first worker */
   uint16_t own_ports[2]; /* of this host's, which no client may reach through the relay; 0: none */
   span_ring *spans;      /* where requests are recorded; NULL: nowhere */
 } worker_config;
@@ -53,6 +56,16 @@ void worker_follow_log_filter(worker *w);
  * there is. Returns whether it was made after the question. Both by one thread alone. */
 void worker_ask(worker *w);
 bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
+
+/* Begins to read what clients and peers send, for a worker that inherits. Before it is started. */
+void worker_resume_inherited(worker *w);
+
+/* Has the thread of the worker read no more; put what it has into |p|, while all workers do not read; or read on. worker_await waits
+ * until |until| for it to have done so. It returns NULL, or what went wrong: static text. Both by one thread alone. */
+void worker_pause(worker *w);
+void worker_give(worker *w, handover_parcel *p);
+void worker_resume(worker *w);
+const char *worker_await(worker *w, fzr_time until);
 
 /* Ends the thread if it runs, and frees the worker. NULL is fine. */
 void worker_free(worker *w);

@@ -91,7 +91,8 @@ static void log_proxies(const options *o)
 }
 
 static int start_all(workers *all, const options *o, const logins *first, const certificates *certificate,
-                     const uint16_t own_ports[2], telemetry *t, char *error)
+                     const uint16_t own_ports[2], telemetry *t, const workers_inheritance *inherited,
+                     char *error)
 {
   const uint64_t memory = process_memory();
   const uint32_t max_channels = o->max_channels ? o->max_channels : memory_channels(memory);
@@ -108,6 +109,7 @@ static int start_all(workers *all, const options *o, const logins *first, const 
                                   .max_channels = max_channels,
                                   .index = i,
                                   .count = all->count,
+                                  .inherited = inherited ? inherited->parcel : NULL,
                                   .first = i ? all->each[0] : NULL,
                                   .own_ports = {own_ports[0], own_ports[1]},
                                   .spans = telemetry_spans(t, i)};
@@ -116,6 +118,10 @@ static int start_all(workers *all, const options *o, const logins *first, const 
     if (!all->each[i])
       return -1;
   }
+  if (inherited && inherited->begin(inherited->ctx, error))
+    return -1;
+  for (unsigned i = 0; inherited && i < all->count; i++)
+    worker_resume_inherited(all->each[i]);
   worker_log_sockets(all->each[0]);
   worker_explain_addresses(all->each[0], o);
   open_offloads(all, o);
@@ -129,11 +135,12 @@ static int start_all(workers *all, const options *o, const logins *first, const 
 }
 
 workers *workers_start(const options *o, const logins *first, const certificates *certificate,
-                       const uint16_t own_ports[2], telemetry *t, char error[OPTIONS_ERROR_MAX])
+                       const uint16_t own_ports[2], telemetry *t, const workers_inheritance *inherited,
+                       char error[OPTIONS_ERROR_MAX])
 {
   workers *all = calloc(1, sizeof *all);
   if (all) {
-    all->count = workers_count(o);
+    all->count = inherited ? inherited->parcel->count : workers_count(o);
     all->each = calloc(all->count, sizeof(worker *));
     all->snapshot = calloc(all->count, sizeof *all->snapshot);
     all->prefixes = stream_prefixes_new(o->max_connections_per_prefix);
@@ -144,7 +151,7 @@ workers *workers_start(const options *o, const logins *first, const certificates
     workers_free(all);
     return NULL;
   }
-  if (start_all(all, o, first, certificate, own_ports, t, error)) {
+  if (start_all(all, o, first, certificate, own_ports, t, inherited, error)) {
     workers_free(all);
     return NULL;
   }
@@ -157,6 +164,50 @@ workers *workers_start(const options *o, const logins *first, const certificates
   log_listening(all, o, &o->public_ip4, &o->bind_ip4);
   log_listening(all, o, &o->public_ip6, &o->bind_ip6);
   return all;
+}
+
+/* All together: while one is saved, none may have input, for they share ports and users. */
+const char *workers_pause(workers *all, fzr_time until, handover_parcel *p)
+{
+  const char *trouble = NULL;
+  for (unsigned i = 0; i < all->count; i++)
+    worker_pause(all->each[i]);
+  for (unsigned i = 0; i < all->count; i++) {
+    const char *why = worker_await(all->each[i], until);
+    trouble = trouble ? trouble : why;
+  }
+  if (trouble)
+    return trouble;
+  for (unsigned i = 0; i < all->count; i++)
+    worker_give(all->each[i], p);
+  /* However long it takes: they write into |p|. */
+  for (unsigned i = 0; i < all->count; i++) {
+    const char *why = worker_await(all->each[i], FZR_TIME_NEVER);
+    trouble = trouble ? trouble : why;
+  }
+  return trouble;
+}
+
+void workers_resume(workers *all)
+{
+  for (unsigned i = 0; i < all->count; i++)
+    worker_resume(all->each[i]);
+}
+
+unsigned workers_number(const workers *all)
+{
+  return all->count;
+}
+
+uint16_t workers_listen_port(const workers *all)
+{
+  return worker_listen_port(all->each[0]);
+}
+
+const char *workers_objection(const workers *all)
+{
+  return all->offloads.count ? "it relays in the kernel, which can't be handed over: stop and start it"
+                             : NULL;
 }
 
 void workers_drain(workers *all)

@@ -9,13 +9,34 @@
 
 typedef struct workers workers;
 
-/* How many there will be. */
+/* How many there will be, if none are inherited. */
 unsigned workers_count(const options *o);
 
+/* What workers inherit from another process: |parcel|, for as many as it is for. Once all have what is theirs, |begin| is called with
+ * |ctx|: it returns 0, and they begin to read, or -1 with one line in |error|, and they do not. */
+typedef struct workers_inheritance {
+  handover_parcel *parcel;
+  int (*begin)(void *ctx, char error[OPTIONS_ERROR_MAX]);
+  void *ctx;
+} workers_inheritance;
+
 /* Opens all sockets and starts all threads. |own_ports| are ports of this host that no client may reach through the relay (0: none);
- * |t| gets the spans; |certificate| is that of the TLS port, NULL if there is none. Pointers must outlive the workers. On failure NULL, with one line in |error|. */
+ * |t| gets the spans; |certificate| is that of the TLS port, NULL if there is none. Pointers must outlive the workers. |inherited| is NULL where they begin from nothing. On failure NULL, with one line in |error|. */
 workers *workers_start(const options *o, const logins *first, const certificates *certificate,
-                       const uint16_t own_ports[2], telemetry *t, char error[OPTIONS_ERROR_MAX]);
+                       const uint16_t own_ports[2], telemetry *t, const workers_inheritance *inherited,
+                       char error[OPTIONS_ERROR_MAX]);
+
+/* Has all read no more, and puts what they have into |p|. Returns NULL, or what went wrong: static text; workers_resume is due then. By
+ * one thread at a time, which need not be the main one. */
+const char *workers_pause(workers *all, fzr_time until, handover_parcel *p);
+void workers_resume(workers *all);
+
+/* How many there are, and on which port clients send to them. */
+unsigned workers_number(const workers *all);
+uint16_t workers_listen_port(const workers *all);
+
+/* Why they can't be handed over: static text; NULL if they can. */
+const char *workers_objection(const workers *all);
 
 /* From now on new allocations are refused. */
 void workers_drain(workers *all);

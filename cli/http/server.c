@@ -276,7 +276,8 @@ static int start(http_server *server, struct event_base *base, int fd, unsigned 
   return 0;
 }
 
-http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsigned max_connections)
+/* |adopted| is a listening socket, or -1: one is opened on |addr|. */
+static http_server *make(struct event_base *base, const fzr_addr *addr, int adopted, unsigned max_connections)
 {
   http_server *server = calloc(1, sizeof *server);
   if (!server)
@@ -285,7 +286,7 @@ http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsi
   server->reserve = -1;
   server->next = all_servers;
   all_servers = server;
-  int fd = listen_on(server);
+  int fd = adopted >= 0 ? adopted : listen_on(server);
   if (fd < 0) {
     const int err = errno;
     http_server_free(server);
@@ -293,12 +294,42 @@ http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsi
     return NULL;
   }
   if (start(server, base, fd, max_connections) != 0) {
-    close(fd);
+    if (adopted < 0)
+      close(fd);
     http_server_free(server);
     errno = ENOMEM;
     return NULL;
   }
   return server;
+}
+
+http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsigned max_connections)
+{
+  return make(base, addr, -1, max_connections);
+}
+
+http_server *http_server_adopt(struct event_base *base, int fd, unsigned max_connections)
+{
+  fzr_sockaddr name;
+  fzr_addr addr;
+  socklen_t len = sizeof name;
+  if (getsockname(fd, &name.any, &len))
+    return NULL;
+  if (fzr_addr_from_sockaddr(&name.any, len, &addr)) {
+    errno = EAFNOSUPPORT;
+    return NULL;
+  }
+  return make(base, &addr, fd, max_connections);
+}
+
+int http_server_fd(const http_server *server)
+{
+  return evconnlistener_get_fd(server->listener);
+}
+
+void http_server_refuse_new(http_server *server)
+{
+  evconnlistener_disable(server->listener);
 }
 
 void http_server_free(http_server *server)

@@ -54,6 +54,15 @@ int http_parse_form(const char *text, struct evkeyvalq *out);
  * Returns NULL if it can't, with errno set (EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOMEM, ...). */
 http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsigned max_connections);
 
+/* The same with a listening socket that there is, such as another process has had. |fd| is the server's if it returns one. */
+http_server *http_server_adopt(struct event_base *base, int fd, unsigned max_connections);
+
+/* The listening socket, which stays the server's. */
+int http_server_fd(const http_server *server);
+
+/* Accepts no connection more: those that come wait for another process that has the same socket. */
+void http_server_refuse_new(http_server *server);
+
 /* Closes all connections and the listener. NULL is allowed. Must not be called from within a handler. */
 void http_server_free(http_server *server);
 

@@ -500,6 +500,12 @@ void portal_shutdown(portal *p)
   act(p);
 }
 
+void portal_yield(portal *p)
+{
+  session_yield(&p->session);
+  act(p);
+}
+
 bool portal_is_closed(const portal *p)
 {
   return p->session.state == SESSION_ENDED;

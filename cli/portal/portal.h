@@ -54,6 +54,9 @@ portal *portal_start(const portal_options *options, struct event_base *base,
 /* Closes the WebSocket (code 1000), or gives up connecting, for good. The loop has to run on for a moment for the close to leave. */
 void portal_shutdown(portal *p);
 
+/* Another process takes this one's place at the portal: what there is goes on, until the portal or portal_shutdown ends it. */
+void portal_yield(portal *p);
+
 /* Whether a shutdown has come to its end: the close was answered, or two seconds have passed. */
 bool portal_is_closed(const portal *p);
 

@@ -190,6 +190,11 @@ static bool died_young(session *s, fzr_time now)
 static void retry_for(session *s, const char *reason, const char *why, fzr_time least, fzr_time now,
                       uint32_t random)
 {
+  if (s->yields) {
+    leave(s);
+    end(s);
+    return;
+  }
   const bool was_joined = s->state == SESSION_JOINED;
   const bool young = died_young(s, now);
   leave(s);
@@ -420,6 +425,15 @@ void session_timeout(session *s, fzr_time now, uint32_t random)
       init_overdue(s);
     else if (s->state == SESSION_CLOSING)
       session_lost(s, "", now, random);
+  }
+}
+
+void session_yield(session *s)
+{
+  s->yields = true;
+  if (!is_connected(s) && !is_over(s)) {
+    leave(s);
+    end(s);
   }
 }
 

@@ -82,7 +82,8 @@ typedef struct session {
   net_backoff backoff;
   const char *stamp_secret;
   bool initialised;
-  bool taken;          /* the portal has opened a WebSocket for a token in the header alone */
+  bool yields; /* another process joins in this one's place: a connection that is lost is the last one */
+  bool taken;  /* the portal has opened a WebSocket for a token in the header alone */
   bool token_in_query; /* in this attempt, or the next one, it is there as well as in the header */
   bool query_told;     /* that it will be there, since it last joined: an outage may last for hours */
   bool ever_joined;
@@ -121,6 +122,8 @@ void session_refused(session *s, int status, const char *detail, uint32_t retry_
 void session_message(session *s, const phoenix_message *message, fzr_time now, uint32_t random);
 /* A time that session_deadline named has come. */
 void session_timeout(session *s, fzr_time now, uint32_t random);
+/* Another process joins with the same secret, and the portal ends this one's connection for that: none is begun any more. */
+void session_yield(session *s);
 /* Leave the portal for good. */
 void session_shutdown(session *s, fzr_time now);
 

@@ -26,7 +26,8 @@ CLI = {
     "stream": ("common", "log", "net"),
     "telemetry": ("common", "log", "net", "grpc", "http"),
     "xdp": ("common", "log", "net"),
-    "": ("common", "log", "net", "http", "portal", "stream", "telemetry", "xdp"),
+    "handover": ("common",),
+    "": ("common", "log", "net", "http", "portal", "stream", "telemetry", "xdp", "handover"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

@@ -592,6 +592,42 @@ START_TEST(shutdown_otherwise)
 }
 END_TEST
 
+/* Another process joins with the same secret: the connection goes on until the portal ends it, and no other one is begun. */
+START_TEST(yield_when_joined)
+{
+  join();
+  session_yield(&s);
+  expect_none();
+  ck_assert_int_eq(s.state, SESSION_JOINED);
+  beat();
+  message(PHOENIX_CLOSED, 0, "");
+  expect(SESSION_DROP);
+  expect_none();
+  ck_assert_int_eq(s.state, SESSION_ENDED);
+  ck_assert_uint_eq(session_deadline(&s), FZR_TIME_NEVER);
+}
+END_TEST
+
+START_TEST(yield_otherwise)
+{
+  session_start(&s, now);
+  expect(SESSION_CONNECT);
+  session_yield(&s);
+  expect(SESSION_DROP);
+  expect_none();
+  ck_assert_int_eq(s.state, SESSION_ENDED);
+  setup();
+  session_start(&s, now);
+  expect(SESSION_CONNECT);
+  session_lost(&s, "x", now, HALF);
+  expect(SESSION_DROP);
+  expect(SESSION_RETRY);
+  session_yield(&s);
+  expect_none();
+  ck_assert_uint_eq(session_deadline(&s), FZR_TIME_NEVER);
+}
+END_TEST
+
 /* Any order of inputs leaves it in a state from which time alone leads on, never with more actions than there is room for, and
  * with CONNECT only when there is no connection. */
 START_TEST(any_order)
@@ -744,6 +780,8 @@ int main(void)
   tcase_add_test(tc, partition);
   tcase_add_test(tc, shutdown_when_joined);
   tcase_add_test(tc, shutdown_otherwise);
+  tcase_add_test(tc, yield_when_joined);
+  tcase_add_test(tc, yield_otherwise);
   tcase_add_test(tc, any_order);
   tcase_add_test(tc, no_reconnect_storm);
   tcase_add_test(tc, timing_text);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What two processes say to each other of which one takes the other's place. A message is a datagram: eight bytes of head, and fields, each
+ * with its number and length in front, little-endian. A reader passes over fields that it does not know. No socket is needed for it.
+ *
+ *   successor                         the one that relays
+ *   HELLO version, format        ->
+ *                                <-   OFFER version, format, workers, addresses; or REFUSE
+ *   ACCEPT, or REFUSE            ->
+ *                                     reads no more from here on
+ *                                <-   GIVE kind, worker, with descriptors: many
+ *                                <-   END how many descriptors there were
+ *   READY, or REFUSE             ->
+ *                                <-   GO: from here on it is the successor's
+ *   reads
+ *   JOINED, if there is a portal ->
+ *
+ * Either side may end this before GO by going away or by saying REFUSE, and then all is as it was. */
+#ifndef HANDOVER_MESSAGE_H
+#define HANDOVER_MESSAGE_H
+
+#include "firezone_relay/types.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of this protocol. Processes of different major numbers do not understand each other. */
+#define HANDOVER_MAJOR 1
+#define HANDOVER_MINOR 0
+
+/* Bytes of a message, and descriptors with it: the kernel takes no more (SCM_MAX_FD). */
+#define HANDOVER_MESSAGE_MAX 2048u
+#define HANDOVER_FDS_MAX     253u
+
+#define HANDOVER_VERSION_MAX 64u
+#define HANDOVER_REASON_MAX  256u
+#define HANDOVER_WORKERS_MAX 1024u
+#define HANDOVER_SECRET_MAX  256u
+
+enum handover_type {
+  HANDOVER_HELLO = 1,
+  HANDOVER_OFFER,
+  HANDOVER_REFUSE,
+  HANDOVER_ACCEPT,
+  HANDOVER_GIVE,
+  HANDOVER_END,
+  HANDOVER_READY,
+  HANDOVER_GO,
+  HANDOVER_JOINED,
+  HANDOVER_TYPES
+};
+
+/* What the descriptors of a GIVE are. */
+enum handover_kind {
+  HANDOVER_STATE = 1, /* a file: what fzr_engine_save has written of a worker */
+  HANDOVER_QUEUES,    /* a file: what the adapter of a worker has of its own */
+  HANDOVER_LISTEN,    /* the sockets that clients send to, of a worker */
+  HANDOVER_PORTS,     /* sockets of allocations, of a worker */
+  HANDOVER_HEALTH,    /* the listener for health checks */
+  HANDOVER_CONTROL,   /* the listener of the control endpoint */
+  HANDOVER_KINDS
+};
+
+typedef struct handover_message {
+  enum handover_type type;
+  char version[HANDOVER_VERSION_MAX]; /* of the program */
+  uint16_t major, minor;              /* of this protocol */
+  uint16_t state_major, state_minor;  /* of fzr_engine_save */
+  uint32_t workers;
+  uint16_t listen_port;
+  fzr_addr public_ip4, public_ip6, bind_ip4, bind_ip6; /* family NONE: none */
+  fzr_addr health, control;                            /* where the listeners are */
+  char reason[HANDOVER_REASON_MAX];                    /* of REFUSE: one line */
+  uint32_t kind;                                       /* of GIVE: enum handover_kind */
+  uint32_t worker;                                     /* of GIVE */
+  uint32_t fds;                                        /* of GIVE: with it; of END: with all of them */
+  char
+      secret[HANDOVER_SECRET_MAX]; /* of OFFER: by which the portal knows the relay; "": there is no portal */
+  uint64_t saved_at;               /* of GIVE, STATE: CLOCK_MONOTONIC, nanoseconds */
+} handover_message;
+
+/* Writes |m| into |out|. Returns its length. */
+size_t handover_write(const handover_message *m, uint8_t out[HANDOVER_MESSAGE_MAX]);
+
+/* Reads the |len| bytes of |data| into |out|; what it does not have is 0. Returns whether it is a message, of a type that there is, whose
+ * fields have lengths and values that they can have. Texts are zero-terminated, and one line. */
+bool handover_read(const uint8_t *data, size_t len, handover_message *out);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "handover/take.h"
+
+#include "common/clock.h"
+#include "firezone_relay/save.h"
+#include "handover/wire.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The other one waits no longer than HANDOVER_WAIT, and says so. */
+#define PATIENCE (3 * HANDOVER_WAIT)
+
+static int say(int fd, const handover_message *m, char *reason)
+{
+  const char *why;
+  if (!handover_send(fd, m, NULL, 0, monotonic_now() + HANDOVER_WAIT, &why))
+    return 0;
+  snprintf(reason, HANDOVER_REASON_MAX, "%s", why);
+  return -1;
+}
+
+int handover_ask(int fd, const char *version, handover_message *offer, char reason[HANDOVER_REASON_MAX])
+{
+  handover_message hello = {.type = HANDOVER_HELLO,
+                            .major = HANDOVER_MAJOR,
+                            .minor = HANDOVER_MINOR,
+                            .state_major = FZR_STATE_MAJOR,
+                            .state_minor = FZR_STATE_MINOR};
+  snprintf(hello.version, sizeof hello.version, "%s", version);
+  if (say(fd, &hello, reason) ||
+      handover_await(fd, HANDOVER_OFFER, offer, monotonic_now() + PATIENCE, reason))
+    return -1;
+  const char *why = offer->major != HANDOVER_MAJOR ? "it speaks another version of the hand-over's protocol"
+                    : offer->state_major != FZR_STATE_MAJOR ? "its state is of a format that can't be read"
+                                                            : NULL;
+  if (!why)
+    return 0;
+  snprintf(reason, HANDOVER_REASON_MAX, "%s", why);
+  handover_refuse(fd, reason);
+  return -1;
+}
+
+/* Takes what came with |m| into |out|. Returns whether it can be. */
+static bool accept_fds(const handover_message *m, const int *fds, size_t n, handover_parcel *out)
+{
+  if (handover_parcel_add(out, (enum handover_kind)m->kind, m->worker, fds, n)) {
+    if (m->kind == HANDOVER_STATE)
+      out->workers[m->worker].saved_at = m->saved_at;
+    return true;
+  }
+  /* A later version may give more than this one knows. */
+  for (size_t i = 0; i < n; i++)
+    close(fds[i]);
+  return m->kind >= HANDOVER_KINDS;
+}
+
+static const char *receive_all(int fd, handover_parcel *out, char *reason)
+{
+  const fzr_time until = monotonic_now() + PATIENCE;
+  handover_message m;
+  int fds[HANDOVER_FDS_MAX];
+  uint32_t came = 0;
+  size_t n;
+  const char *why;
+  for (;;) {
+    if (handover_receive(fd, &m, fds, &n, until, &why))
+      return why;
+    if (m.type == HANDOVER_GIVE && !accept_fds(&m, fds, n, out))
+      return "the other process gives what can't be";
+    if (m.type == HANDOVER_GIVE) {
+      came += (uint32_t)n;
+      continue;
+    }
+    for (size_t i = 0; i < n; i++)
+      close(fds[i]);
+    if (m.type == HANDOVER_REFUSE) {
+      snprintf(reason, HANDOVER_REASON_MAX, "%s", m.reason);
+      return reason;
+    }
+    if (m.type != HANDOVER_END || m.fds != came || !handover_parcel_is_whole(out))
+      return "the other process has not given all";
+    return NULL;
+  }
+}
+
+int handover_take(int fd, const handover_message *offer, handover_parcel *out,
+                  char reason[HANDOVER_REASON_MAX])
+{
+  const handover_message accept = {.type = HANDOVER_ACCEPT};
+  if (!handover_parcel_init(out, offer->workers, false)) {
+    snprintf(reason, HANDOVER_REASON_MAX, "out of memory");
+    handover_refuse(fd, reason);
+    return -1;
+  }
+  if (say(fd, &accept, reason)) {
+    handover_parcel_drop(out);
+    return -1;
+  }
+  const char *why = receive_all(fd, out, reason);
+  if (!why)
+    return 0;
+  if (why != reason)
+    snprintf(reason, HANDOVER_REASON_MAX, "%s", why);
+  handover_refuse(fd, reason);
+  handover_parcel_drop(out);
+  return -1;
+}
+
+int handover_begin(int fd, char reason[HANDOVER_REASON_MAX])
+{
+  const handover_message ready = {.type = HANDOVER_READY};
+  handover_message m;
+  if (say(fd, &ready, reason))
+    return -1;
+  return handover_await(fd, HANDOVER_GO, &m, monotonic_now() + PATIENCE, reason);
+}
+
+void handover_joined(int fd)
+{
+  const handover_message joined = {.type = HANDOVER_JOINED};
+  char reason[HANDOVER_REASON_MAX];
+  say(fd, &joined, reason); /* if it is gone it has left anyway */
+}

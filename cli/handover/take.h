@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The side of a hand-over that takes the other one's place. Each function returns 0, or -1 with one line in |reason|; then the other one
+ * goes on, and this process has to end. */
+#ifndef HANDOVER_TAKE_H
+#define HANDOVER_TAKE_H
+
+#include "handover/parcel.h"
+
+/* Says what this process is, and hears in |offer| what there is to be had. */
+int handover_ask(int fd, const char *version, handover_message *offer, char reason[HANDOVER_REASON_MAX]);
+
+/* Agrees to what was offered, and gets it, into |out|. Nothing is read by anybody from here on. */
+int handover_take(int fd, const handover_message *offer, handover_parcel *out,
+                  char reason[HANDOVER_REASON_MAX]);
+
+/* Says that all is there and can be used, and waits for the word to begin. */
+int handover_begin(int fd, char reason[HANDOVER_REASON_MAX]);
+
+/* Says that the portal has taken this process for the other one, which may leave it now. */
+void handover_joined(int fd);
+
+#endif

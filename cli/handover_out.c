@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "handover_out.h"
+
+#include "common/clock.h"
+#include "firezone_relay/save.h"
+#include "handover/give.h"
+#include "handover/wire.h"
+#include "log/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A connection that can't be accepted is tried again after this. */
+#define RETRY_MS 100
+
+struct handover_out {
+  handover_out_config config;
+  handover_message offer;
+  int listener;
+  struct stat made; /* what the listener is in the file system */
+  int stop_fd, given_fd;
+  struct event *given;
+  pthread_t thread;
+  bool running;
+  atomic_bool refuses, gave, released;
+  bool told;            /* that all was given */
+  pthread_mutex_t lock; /* of |peer| */
+  int peer;             /* -1: nobody asks */
+};
+
+static void ring(int fd)
+{
+  const uint64_t one = 1;
+  if (write(fd, &one, sizeof one) < 0)
+    return; /* it has been rung */
+}
+
+/* ---- on the thread ---- */
+
+static const char *objection(void *ctx)
+{
+  const handover_out *out = ctx;
+  const options *o = out->config.options;
+  if (atomic_load(&out->refuses))
+    return "it is shutting down";
+  if (o->tcp_listen_port || o->tls_listen_port)
+    return "it has clients on TCP or TLS, which can't be handed over: stop and start it";
+  return workers_objection(out->config.workers);
+}
+
+static const char *pause_all(void *ctx, fzr_time until, handover_parcel *p)
+{
+  const handover_out *out = ctx;
+  int health, control;
+  endpoints_give(out->config.endpoints, &health, &control);
+  if (!handover_parcel_add(p, HANDOVER_HEALTH, 0, &health, 1) ||
+      !handover_parcel_add(p, HANDOVER_CONTROL, 0, &control, 1))
+    return "out of memory";
+  return workers_pause(out->config.workers, until, p);
+}
+
+static void resume_all(void *ctx)
+{
+  const handover_out *out = ctx;
+  workers_resume(out->config.workers);
+}
+
+/* Returns whether all was given to whoever is at |fd|. */
+static bool talk(handover_out *out, int fd)
+{
+  const handover_giver giver = {out, &out->offer, objection, pause_all, resume_all};
+  char reason[HANDOVER_REASON_MAX];
+  fzr_time paused;
+  int pid = 0;
+  if (!handover_is_ours(fd, &pid)) {
+    log_warn("relay", "A process of another user, %d, asked to take over: refused", pid);
+    return false;
+  }
+  const bool given = handover_give(fd, &giver, &paused, reason);
+  const double ms = (double)paused / (double)FZR_MILLISECOND;
+  if (given)
+    log_info("relay", "Handed over to process %d, after %.1f ms without reading: this one ends", pid, ms);
+  else if (paused)
+    log_warn("relay", "Process %d did not take over: %s; this one reads on after %.1f ms", pid, reason, ms);
+  else
+    log_warn("relay", "Process %d did not take over: %s", pid, reason);
+  return given;
+}
+
+/* Two relays with one secret, of which one is silent, are one for the portal: there is no moment at which it has none. */
+static void await_join(const handover_out *out, int fd)
+{
+  handover_message m;
+  char reason[HANDOVER_REASON_MAX];
+  if (out->config.secret &&
+      handover_await(fd, HANDOVER_JOINED, &m, monotonic_now() + HANDOVER_JOIN_WAIT, reason))
+    log_warn("relay", "The successor has not joined the portal: %s", reason);
+}
+
+static void set_peer(handover_out *out, int fd)
+{
+  pthread_mutex_lock(&out->lock);
+  out->peer = fd;
+  pthread_mutex_unlock(&out->lock);
+}
+
+static void *run(void *ctx)
+{
+  handover_out *out = ctx;
+  for (;;) {
+    struct pollfd fds[2] = {{out->listener, POLLIN, 0}, {out->stop_fd, POLLIN, 0}};
+    if (poll(fds, 2, -1) < 0 && errno != EINTR)
+      return NULL;
+    if (fds[1].revents)
+      return NULL;
+    const int fd = accept4(out->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+      if (errno != EAGAIN && errno != EINTR)
+        poll(&fds[1], 1, RETRY_MS);
+      continue;
+    }
+    set_peer(out, fd);
+    const bool given = talk(out, fd);
+    if (given) {
+      atomic_store(&out->gave, true);
+      ring(out->given_fd);
+      await_join(out, fd);
+      atomic_store(&out->released, true);
+      ring(out->given_fd);
+    }
+    set_peer(out, -1);
+    close(fd);
+    if (given)
+      return NULL;
+  }
+}
+
+/* ---- on the main thread ---- */
+
+static void on_given(evutil_socket_t fd, short what, void *ctx)
+{
+  handover_out *out = ctx;
+  uint64_t count;
+  (void)what;
+  if (read(fd, &count, sizeof count) < 0)
+    return;
+  const bool released = atomic_load(&out->released);
+  if (!out->told)
+    out->config.given(out->config.ctx);
+  out->told = true;
+  if (released)
+    out->config.released(out->config.ctx);
+}
+
+static void describe(handover_out *out)
+{
+  const options *o = out->config.options;
+  handover_message *m = &out->offer;
+  m->type = HANDOVER_OFFER;
+  snprintf(m->version, sizeof m->version, "%s", fzr_version());
+  m->major = HANDOVER_MAJOR;
+  m->minor = HANDOVER_MINOR;
+  m->state_major = FZR_STATE_MAJOR;
+  m->state_minor = FZR_STATE_MINOR;
+  m->workers = workers_number(out->config.workers);
+  m->listen_port = workers_listen_port(out->config.workers);
+  if (out->config.secret)
+    snprintf(m->secret, sizeof m->secret, "%s", out->config.secret);
+  m->public_ip4 = o->public_ip4;
+  m->public_ip6 = o->public_ip6;
+  if (o->public_ip4.family)
+    m->bind_ip4 = o->bind_ip4;
+  if (o->public_ip6.family)
+    m->bind_ip6 = o->bind_ip6;
+}
+
+static bool start(handover_out *out)
+{
+  sigset_t all, before;
+  out->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  out->given_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (out->stop_fd < 0 || out->given_fd < 0)
+    return false;
+  out->given = event_new(out->config.base, out->given_fd, EV_READ | EV_PERSIST, on_given, out);
+  if (!out->given || event_add(out->given, NULL))
+    return false;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  out->running = pthread_create(&out->thread, NULL, run, out) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (out->running)
+    pthread_setname_np(out->thread, "handover");
+  return out->running;
+}
+
+handover_out *handover_out_new(const handover_out_config *config, char error[OPTIONS_ERROR_MAX])
+{
+  const char *path = config->options->handover_socket;
+  handover_out *out = calloc(1, sizeof *out);
+  if (!out) {
+    snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
+    return NULL;
+  }
+  out->config = *config;
+  out->listener = out->stop_fd = out->given_fd = out->peer = -1;
+  pthread_mutex_init(&out->lock, NULL);
+  describe(out);
+  out->listener = handover_listen(path);
+  if (out->listener < 0) {
+    snprintf(error, OPTIONS_ERROR_MAX, "--handover-socket: can't listen at %s: %s", path, strerror(errno));
+  } else if (stat(path, &out->made) || !start(out)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "--handover-socket: %s", strerror(errno));
+  } else {
+    log_info("relay", "Another process can take over at %s", path);
+    return out;
+  }
+  handover_out_free(out);
+  return NULL;
+}
+
+void handover_out_refuse(handover_out *out)
+{
+  atomic_store(&out->refuses, true);
+}
+
+/* What another process has put there stays. */
+static void remove_path(const handover_out *out)
+{
+  struct stat now;
+  const char *path = out->config.options->handover_socket;
+  if (out->made.st_ino && stat(path, &now) == 0 && now.st_ino == out->made.st_ino &&
+      now.st_dev == out->made.st_dev)
+    unlink(path);
+}
+
+void handover_out_free(handover_out *out)
+{
+  if (!out)
+    return;
+  if (out->running) {
+    atomic_store(&out->refuses, true);
+    ring(out->stop_fd);
+    pthread_mutex_lock(&out->lock);
+    if (out->peer >= 0)
+      shutdown(out->peer, SHUT_RDWR);
+    pthread_mutex_unlock(&out->lock);
+    pthread_join(out->thread, NULL);
+  }
+  /* A successor puts its own there, at any moment. */
+  if (out->listener >= 0 && !atomic_load(&out->gave))
+    remove_path(out);
+  if (out->listener >= 0)
+    close(out->listener);
+  if (out->given)
+    event_free(out->given);
+  if (out->stop_fd >= 0)
+    close(out->stop_fd);
+  if (out->given_fd >= 0)
+    close(out->given_fd);
+  pthread_mutex_destroy(&out->lock);
+  explicit_bzero(&out->offer, sizeof out->offer); /* the secret */
+  free(out);
+}

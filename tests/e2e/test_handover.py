@@ -1,0 +1,541 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process takes the place of another one: allocations live on, and no packet is lost, altered, or out of order; whatever goes wrong with the
+successor, the old one relays on."""
+
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+
+import stun
+from firezone_client import Client
+from harness import DEADLINE, Process, Relay, clean_environment, free_udp_socket, main, wait_for
+
+BINARY = sys.argv.pop(1)
+# As lib and cli have it.
+HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO = range(1, 9)
+
+
+def payload(number, size):
+    return struct.pack(">I", number) + bytes((number * 131 + i * 7) & 0xFF for i in range(size - 4))
+
+
+def free_tcp_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Flow(threading.Thread):
+    """A client with a channel to a peer. Both send numbered datagrams all the time; what arrives is checked as it comes."""
+
+    PAUSE = 0.002
+
+    def __init__(self, relay, index=0):
+        super().__init__(daemon=True)
+        self.client = Client(relay.address(), *relay.credentials())
+        self.peer = free_udp_socket()
+        self.client.allocate()
+        self.relayed = self.client.relayed[4]
+        self.channel = self.client.bind(self.peer.getsockname())
+        for s in (self.client.socket, self.peer):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            s.setblocking(False)
+        self.sent = [0, 0]
+        self.got = [0, 0]
+        self.gap = 0.0
+        self.faults = []
+        self.ends = False
+        self.index = index
+
+    def _take(self, way, s, header):
+        while True:
+            try:
+                data, source = s.recvfrom(4096)
+            except BlockingIOError:
+                return
+            want = payload(self.got[way], 100 + self.got[way] % 900)
+            if header:
+                want = stun.channel_data(self.channel, want)
+            elif source[:2] != self.relayed:
+                self.faults.append("from %s, not %s" % (source, self.relayed))
+            if data != want:
+                self.faults.append("way %d: another datagram than number %d" % (way, self.got[way]))
+            self.got[way] += 1
+            now = time.monotonic()
+            self.gap = max(self.gap, now - self.last[way])
+            self.last[way] = now
+
+    def run(self):
+        self.last = [time.monotonic()] * 2
+        while not self.ends and not self.faults:
+            self.step()
+            time.sleep(self.PAUSE)
+        end = time.monotonic() + DEADLINE
+        while self.got != self.sent and not self.faults and time.monotonic() < end:
+            self.take()
+            time.sleep(self.PAUSE)
+
+    def take(self):
+        self._take(0, self.peer, False)
+        self._take(1, self.client.socket, True)
+
+    def step(self):
+        data = payload(self.sent[0], 100 + self.sent[0] % 900)
+        self.client.send(self.channel, data)
+        self.sent[0] += 1
+        data = payload(self.sent[1], 100 + self.sent[1] % 900)
+        self.peer.sendto(data, self.relayed)
+        self.sent[1] += 1
+        self.take()
+
+    def finish(self):
+        """Ends, and says what was wrong."""
+        self.ends = True
+        if self.is_alive():
+            self.join(2 * DEADLINE)
+        faults = list(self.faults)
+        if self.got != self.sent:
+            faults.append("sent %s, got %s" % (self.sent, self.got))
+        self.client.close()
+        self.peer.close()
+        return faults
+
+
+class HandoverTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = os.path.join(self.folder.name, "handover")
+        self.started = []
+        self.addCleanup(lambda: [r.kill() for r in self.started])
+
+    def relay(self, *args, before=None, health=None, **more):
+        """A relay, or one that takes over from `before`; with a listener for health checks whose address stays, if wanted."""
+        if before:
+            more.setdefault("ports", (before.lowest, before.highest))
+        if health is True:
+            health = "127.0.0.1:%d" % free_tcp_port()
+        if health:
+            args += ("--health-check-addr", health)
+        relay = Relay(BINARY, "--handover-socket", self.path, *args, **more)
+        relay.told("Another process can take over")
+        relay.health = health
+        self.started.append(relay)
+        return relay
+
+    def flows(self, relay, count=4):
+        flows = [Flow(relay, i) for i in range(count)]
+        for flow in flows:
+            flow.start()
+        wait_for(lambda: all(min(f.got) > 20 for f in flows), "packets")
+        return flows
+
+    def go_on(self, flows, count=50):
+        marks = [min(f.got) + count for f in flows]
+        wait_for(lambda: all(min(f.got) >= m or f.faults for f, m in zip(flows, marks)), "packets after the hand-over")
+
+    def check(self, flows):
+        self.assertEqual([f.finish() for f in flows], [[]] * len(flows))
+
+    def end_of(self, relay):
+        self.assertEqual(relay.wait(), 0, relay.output())
+        self.assertTrue(relay.find("Handed over to process"), relay.output())
+
+
+class Success(HandoverTest):
+    def hand_over(self, workers, **more):
+        old = self.relay(workers=workers, **more)
+        flows = self.flows(old)
+        new = self.relay(before=old, workers=workers, **more)
+        self.end_of(old)
+        self.assertEqual(new.port, old.port)
+        self.go_on(flows)
+        self.check(flows)
+        new.stop()
+
+    def test_one_worker(self):
+        self.hand_over(1)
+
+    def test_several_workers(self):
+        self.hand_over(3)
+
+
+    def test_twenty_in_a_row_while_metrics_go_on(self):
+        relay = self.relay(workers=2, health=True)
+        flows = self.flows(relay)
+        before = self.received(relay)
+        for _ in range(20):
+            after = self.relay(before=relay, workers=2, health=relay.health)
+            self.end_of(relay)
+            relay = after
+        self.go_on(flows)
+        self.check(flows)
+        self.assertGreaterEqual(self.received(relay), before)
+        self.assertGreaterEqual(self.received(relay), sum(sum(f.sent) for f in flows))
+        relay.stop()
+
+    def received(self, relay):
+        """Packets that were relayed, as monitoring has it."""
+        text = urllib.request.urlopen("http://%s/metrics" % relay.health, timeout=DEADLINE).read().decode()
+        return sum(int(n) for n in re.findall(r"^relay_packets_total\S* (\d+)$", text, re.M))
+
+    def test_probes_do_not_fail(self):
+        relay = self.relay(health=True)
+        probes = Probes(relay.health)
+        probes.start()
+        for _ in range(5):
+            count = probes.count
+            after = self.relay(before=relay, health=relay.health)
+            self.end_of(relay)
+            relay = after
+            wait_for(lambda: probes.count > count + 5 or probes.faults, "probes")
+        probes.ends = True
+        probes.join(DEADLINE)
+        self.assertEqual(probes.faults, [])
+        relay.stop()
+
+    def test_what_came_while_nobody_read_is_relayed(self):
+        old = self.relay()
+        flow = Flow(old)
+        flow.last = [time.monotonic()] * 2
+        with Peer(self.path) as successor:
+            successor.until(END)
+            for _ in range(200):
+                flow.step()
+            self.assertEqual(flow.got, [0, 0])
+        wait_for(lambda: flow.take() or flow.got == flow.sent or flow.faults, "what waited")
+        self.assertEqual(flow.finish(), [])
+        old.stop()
+
+    def test_requests_go_on(self):
+        old = self.relay()
+        client = Client(old.address(), *old.credentials())
+        client.allocate()
+        relayed, peer = client.relayed, free_udp_socket()
+        new = self.relay(before=old)
+        self.end_of(old)
+        client.refresh()
+        channel = client.bind(peer.getsockname())
+        client.send(channel, b"after it")
+        self.assertEqual(peer.recvfrom(100), (b"after it", relayed[4]))
+        self.assertEqual(client.errors_seen, [401])
+        client.refresh(0)
+        client.allocate()
+        client.close()
+        peer.close()
+        new.stop()
+
+    def test_workers_are_as_many_as_there_were(self):
+        old = self.relay(workers=2)
+        flows = self.flows(old)
+        new = self.relay(before=old, workers=3)
+        self.assertTrue(new.find("--workers is 3: there are 2"), new.output())
+        self.end_of(old)
+        self.go_on(flows)
+        self.check(flows)
+        new.stop()
+
+
+    def test_another_version(self):
+        """What a later one says that this one does not know is passed over, in both directions."""
+        old = self.relay(workers=2)
+        flows = self.flows(old)
+        between = Between(self.path)
+        new = Process([self.path + ".between" if a == self.path else a for a in old.command], clean_environment())
+        self.started.append(new)
+        between.join(DEADLINE)
+        self.assertEqual(between.faults, [])
+        self.end_of(old)
+        self.assertTrue(new.told("Took over from process [0-9]+, firezone-relay 99.9"), new.output())
+        self.go_on(flows)
+        self.check(flows)
+
+
+class Between(threading.Thread):
+    """Makes two relays take each other for a later version: new fields in all messages, a descriptor of a kind that is not known."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(path + ".between")
+        self.listener.listen(1)
+        self.listener.settimeout(DEADLINE)
+        self.path, self.faults = path, []
+        self.start()
+
+    def run(self):
+        try:
+            successor, _ = self.listener.accept()
+            old = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            old.connect(self.path)
+            with successor, old, self.listener:
+                while self.forward(successor, old):
+                    pass
+        except OSError as error:
+            self.faults.append(str(error))
+
+    def forward(self, successor, old):
+        ready, _, _ = select.select([successor, old], [], [], DEADLINE)
+        for one, other in ((successor, old), (old, successor)):
+            if one not in ready:
+                continue
+            data, fds, _, _ = socket.recv_fds(one, 4096, 253)
+            if not data:
+                return False
+            kind = struct.unpack("<H", data[4:6])[0]
+            if kind in (HELLO, OFFER):
+                data = self.field(data, 1, b"99.9")
+                data = self.field(data, 3, struct.pack("<H", 7))
+            if kind == END:
+                extra = b"FZHO" + struct.pack("<HHHHIHHI", GIVE, 0, 15, 4, 50, 17, 4, 1)
+                socket.send_fds(other, [extra], [other.fileno()])
+                data = self.field(data, 17, struct.pack("<I", self.value(data, 17) + 1))
+            socket.send_fds(other, [data + struct.pack("<HH", 999, 3) + b"new"], fds)
+            for fd in fds:
+                os.close(fd)
+        return True
+
+    @staticmethod
+    def field(data, number, value):
+        """A later field of the same number counts."""
+        return data + struct.pack("<HH", number, len(value)) + value
+
+    @staticmethod
+    def value(data, number):
+        at = 8
+        while at < len(data):
+            found, size = struct.unpack_from("<HH", data, at)
+            if found == number:
+                return struct.unpack_from("<I", data, at + 4)[0]
+            at += 4 + size
+        return 0
+
+
+class Probes(threading.Thread):
+    """Asks for health and readiness all the time."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.address, self.ends, self.count, self.faults = address, False, 0, []
+
+    def run(self):
+        while not self.ends and not self.faults:
+            for path in ("healthz", "readyz"):
+                try:
+                    urllib.request.urlopen("http://%s/%s" % (self.address, path), timeout=DEADLINE).read()
+                except OSError as error:
+                    self.faults.append("%s: %s" % (path, error))
+            self.count += 1
+            time.sleep(0.005)
+
+
+class Peer:
+    """A successor that is told what to do step by step."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(DEADLINE)
+        self.socket.connect(path)
+        self.fds = []
+
+    def say(self, kind, *fields):
+        self.socket.send(b"FZHO" + struct.pack("<HH", kind, 0) +
+                         b"".join(struct.pack("<HH", number, len(value)) + value for number, value in fields))
+
+    def hello(self, major=1):
+        self.say(HELLO, (1, b"test"), (2, struct.pack("<H", major)))
+
+    def hear(self):
+        """The next message: its kind and all that follows."""
+        data, fds, _, _ = socket.recv_fds(self.socket, 4096, 253)
+        self.fds += fds
+        return struct.unpack("<H", data[4:6])[0] if data else None, data[8:]
+
+    def until(self, kind):
+        """Goes on as a successor does until it has heard `kind`."""
+        self.hello()
+        while True:
+            heard, data = self.hear()
+            if heard == kind:
+                return data
+            if heard == OFFER:
+                self.say(ACCEPT)
+            elif heard == END:
+                self.say(READY)
+            elif heard != GIVE:
+                raise AssertionError("heard %s: %s" % (heard, data))
+
+    def close(self):
+        self.socket.close()
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ignored):
+        self.close()
+
+
+class Failure(HandoverTest):
+    """Whatever the successor does, the old one relays on, says why, and can be taken over later."""
+
+    def survives(self, act, line):
+        old = self.relay(workers=2)
+        flows = self.flows(old)
+        act(old)
+        self.assertTrue(old.told("did not take over: " + line), old.output())
+        self.go_on(flows)
+        self.assertLess(max(f.gap for f in flows), 3.5)
+        new = self.relay(before=old, workers=2)
+        self.end_of(old)
+        self.go_on(flows)
+        self.check(flows)
+        new.stop()
+
+    def gone_after(self, kind):
+        def act(_):
+            with Peer(self.path) as successor:
+                if kind:
+                    successor.until(kind)
+        self.survives(act, "the other process is gone")
+
+    def test_gone_without_a_word(self):
+        self.gone_after(None)
+
+    def test_gone_after_the_offer(self):
+        self.gone_after(OFFER)
+
+    def test_gone_in_the_midst(self):
+        self.gone_after(GIVE)
+
+    def test_gone_with_all_it_needs(self):
+        self.gone_after(END)
+
+    def hangs_after(self, kind):
+        def act(old):
+            with Peer(self.path) as successor:
+                if kind:
+                    successor.until(kind)
+                old.told("did not take over")
+        self.survives(act, "the other process does not answer")
+
+    def test_hangs_at_the_start(self):
+        self.hangs_after(None)
+
+    def test_hangs_with_all_it_needs(self):
+        self.hangs_after(END)
+
+    def test_refuses(self):
+        def act(_):
+            with Peer(self.path) as successor:
+                successor.until(END)
+                successor.say(REFUSE, (14, b"I'd rather\x1b[2J not"))
+                self.assertEqual(successor.hear()[0], REFUSE)
+        self.survives(act, r"I'd rather\?\[2J not")
+
+    def test_nonsense(self):
+        def act(_):
+            with Peer(self.path) as successor:
+                successor.socket.send(b"GET / HTTP/1.1")
+                successor.hear()
+        self.survives(act, "the other process says what can't be understood")
+
+    def test_out_of_turn(self):
+        def act(_):
+            with Peer(self.path) as successor:
+                successor.say(READY)
+                successor.hear()
+        self.survives(act, "the other process says something else than is its turn")
+
+    def test_another_protocol(self):
+        def act(_):
+            with Peer(self.path) as successor:
+                successor.hello(2)
+                self.assertEqual(successor.hear()[0], REFUSE)
+        self.survives(act, "it speaks another version of the hand-over's protocol")
+
+    def command(self, old, *args):
+        return list(old.command) + list(args)
+
+    def refused(self, line, *args):
+        """A real successor, whose options do not fit."""
+        old = self.relay()
+        flows = self.flows(old)
+        new = Process(self.command(old, *args), clean_environment())
+        self.assertEqual(new.wait(), 1, new.output())
+        self.assertTrue(new.find("can't take over from process %d: " % old.process.pid + line), new.output())
+        self.assertTrue(old.told("did not take over: .*" + line), old.output())
+        self.go_on(flows)
+        self.check(flows)
+        old.stop()
+
+    def test_another_public_address(self):
+        self.refused("--public-ip4-addr is 127.0.0.1 there and 127.0.0.2 here", "--public-ip4-addr", "127.0.0.2")
+
+    def test_another_bound_address(self):
+        self.refused("--bind-ip4-addr is 127.0.0.1 there and 127.0.0.2 here", "--bind-ip4-addr", "127.0.0.2")
+
+    def test_another_port(self):
+        self.refused("--listen-port is", "--listen-port", "9")
+
+    def test_a_narrower_range(self):
+        self.refused("there is an allocation at port [0-9]+, which is not from --lowest-port to --highest-port",
+                     "--lowest-port", "40000", "--highest-port", "40001")
+
+    def test_fewer_channels(self):
+        self.refused("there are more channels and permissions than --max-channels", "--max-channels", "1")
+
+    def test_tcp_is_refused(self):
+        low, _ = Relay.port_range(1)
+        old = self.relay("--tcp-listen-port", str(low))
+        new = Process(self.command(old), clean_environment())
+        self.assertEqual(new.wait(), 1, new.output())
+        self.assertTrue(new.find("it has clients on TCP or TLS"), new.output())
+        old.stop()
+
+    def test_while_it_shuts_down(self):
+        old = self.relay()
+        flows = self.flows(old, 1)
+        old.process.send_signal(signal.SIGTERM)
+        old.told("no new allocations")
+        new = Process(self.command(old), clean_environment())
+        self.assertEqual(new.wait(), 1, new.output())
+        self.assertTrue(new.find("it is shutting down"), new.output())
+        self.check(flows)
+        old.stop()
+
+    @unittest.skipUnless(os.geteuid() == 0, "takes root")
+    def test_another_user(self):
+        old = self.relay()
+        os.chmod(self.folder.name, 0o755)
+        os.chmod(self.path, 0o666)
+        script = ("import socket,sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect(sys.argv[1]); "
+                  "sys.exit(len(s.recv(100)))")
+        ended = subprocess.run([sys.executable, "-c", script, self.path], user=65534, check=False)
+        self.assertEqual(ended.returncode, 0)
+        self.assertTrue(old.told("A process of another user, [0-9]+, asked to take over: refused"), old.output())
+        old.stop()
+
+    def test_a_path_that_nobody_listens_at_any_more(self):
+        dead = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        dead.bind(self.path)
+        dead.close()
+        relay = self.relay()
+        relay.stop()
+        self.assertFalse(os.path.exists(self.path))
+
+
+if __name__ == "__main__":
+    main()

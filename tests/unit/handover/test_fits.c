@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which options a successor may have. */
+#include "testing.h"
+
+#include "handover_in.h"
+
+static options o;
+static handover_message offer;
+static char reason[HANDOVER_REASON_MAX];
+
+static void begin(void)
+{
+  memset(&o, 0, sizeof o);
+  memset(&offer, 0, sizeof offer);
+  offer.public_ip4 = o.public_ip4 = fzt_addr("203.0.113.7");
+  offer.bind_ip4 = o.bind_ip4 = fzt_addr("0.0.0.0");
+  o.bind_ip6 = fzt_addr("::"); /* without a public one it does not matter */
+  offer.listen_port = o.listen_port = 3478;
+  offer.workers = 1;
+}
+
+static void refused(const char *line)
+{
+  ck_assert(!handover_in_fits(&offer, &o, reason));
+  ck_assert_str_eq(reason, line);
+}
+
+START_TEST(test_the_same)
+{
+  ck_assert(handover_in_fits(&offer, &o, reason));
+  o.listen_port = 0; /* any */
+  ck_assert(handover_in_fits(&offer, &o, reason));
+}
+END_TEST
+
+START_TEST(test_addresses)
+{
+  o.public_ip4 = fzt_addr("203.0.113.8");
+  refused("--public-ip4-addr is 203.0.113.7 there and 203.0.113.8 here, and can't change without a restart");
+  o.public_ip4 = offer.public_ip4;
+  o.public_ip6 = fzt_addr("2001:db8::7");
+  refused("--public-ip6-addr is none there and 2001:db8::7 here, and can't change without a restart");
+  offer.public_ip6 = o.public_ip6;
+  o.public_ip6 = (fzr_addr){0};
+  refused("--public-ip6-addr is 2001:db8::7 there and none here, and can't change without a restart");
+  offer.public_ip6 = (fzr_addr){0};
+  o.bind_ip4 = fzt_addr("127.0.0.1");
+  refused("--bind-ip4-addr is 0.0.0.0 there and 127.0.0.1 here, and can't change without a restart");
+}
+END_TEST
+
+START_TEST(test_port)
+{
+  o.listen_port = 3479;
+  refused("--listen-port is 3478 there and 3479 here, and can't change without a restart");
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("handover-fits");
+  TCase *tc = tcase_create("fits");
+  tcase_add_checked_fixture(tc, begin, NULL);
+  tcase_add_test(tc, test_the_same);
+  tcase_add_test(tc, test_addresses);
+  tcase_add_test(tc, test_port);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
