@@ -437,6 +437,19 @@ class Failure(HandoverTest):
     def test_hangs_with_all_it_needs(self):
         self.hangs_after(END)
 
+    def test_nothing_is_left_of_those_that_failed(self):
+        old = self.relay(workers=2)
+        flows = self.flows(old)
+        folder = "/proc/%d/fd" % old.process.pid
+        before = len(os.listdir(folder))
+        for _ in range(50):
+            with Peer(self.path) as successor:
+                successor.until(END)
+        wait_for(lambda: len(os.listdir(folder)) == before, "all descriptors to be closed")
+        self.go_on(flows)
+        self.check(flows)
+        old.stop()
+
     def test_refuses(self):
         def act(_):
             with Peer(self.path) as successor:
