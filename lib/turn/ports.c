@@ -130,6 +130,18 @@ INLINE fzr_time waits_until(const fzr_shared *s, uint32_t i, const search *w)
   return one > other ? one : other;
 }
 
+/* |word| of |used|, or the last one behind it up to which all are full, four at a time. */
+INLINE uint32_t skip_full(const fzr_shared *s, uint32_t word)
+{
+  const _Atomic uint64_t *used = s->used;
+  while (word + 4 < s->words && (atomic_load_explicit(&used[word + 1], memory_order_relaxed) &
+                                 atomic_load_explicit(&used[word + 2], memory_order_relaxed) &
+                                 atomic_load_explicit(&used[word + 3], memory_order_relaxed) &
+                                 atomic_load_explicit(&used[word + 4], memory_order_relaxed)) == UINT64_MAX)
+    word += 4;
+  return word;
+}
+
 /* Counts the free ports, or pairs, of each quality. Returns when the first of those that wait has waited. */
 INLINE fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts[QUALITIES])
 {
@@ -138,6 +150,8 @@ INLINE fzr_time count_free(const fzr_shared *s, const search *w, uint32_t counts
     counts[i] = 0;
   for (uint32_t word = 0; word < s->words; word++) {
     uint64_t bits = ~atomic_load_explicit(&s->used[word], memory_order_relaxed);
+    if (!bits)
+      word = skip_full(s, word);
     for (; bits; bits &= bits - 1) {
       const uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
       if (!fits(s, i, w))
@@ -159,6 +173,8 @@ INLINE uint32_t free_by_rank(const fzr_shared *s, const search *w, enum quality 
 {
   for (uint32_t word = 0; word < s->words; word++) {
     uint64_t bits = ~atomic_load_explicit(&s->used[word], memory_order_relaxed);
+    if (!bits)
+      word = skip_full(s, word);
     for (; bits; bits &= bits - 1) {
       const uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
       if (fits(s, i, w) && quality_of(s, i, w) == quality && rank-- == 0)
