@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "attr.h"
 #include "firezone_relay/stun.h"
 
-#include "../base/bytes.h"
 #include "../base/crc32.h"
 #include "../base/crypto.h"
 
 #include <string.h>
 
-#define ATTR_HEADER      4u
-#define INTEGRITY_LEN    20u
-#define INTEGRITY256_MIN 16u
-#define INTEGRITY256_LEN 32u
-#define FINGERPRINT_XOR  0x5354554eu
 /* The length field counts what follows the header, in 16 bits, and is a multiple of 4. */
 #define MESSAGE_MAX (FZR_STUN_HEADER_LEN + 0xfffcu)
 
@@ -55,7 +50,7 @@ static inline uint8_t *add_header(fzr_stun_builder *b, uint16_t type, size_t len
     return NULL;
   }
   const uint32_t padded = ((uint32_t)len + 3) & ~3u;
-  if (b->cap - b->len < ATTR_HEADER || b->cap - b->len - ATTR_HEADER < padded) {
+  if (b->cap - b->len < FZRI_ATTR_HEADER || b->cap - b->len - FZRI_ATTR_HEADER < padded) {
     fail(b, FZR_ERR_BUFFER_TOO_SMALL);
     return NULL;
   }
@@ -64,9 +59,9 @@ static inline uint8_t *add_header(fzr_stun_builder *b, uint16_t type, size_t len
   fzri_put16(at + 2, (uint16_t)len);
   if (padded)
     fzri_put32(at + padded, 0); /* the last four bytes of the value, of which some may be padding */
-  b->len += ATTR_HEADER + padded;
+  b->len += FZRI_ATTR_HEADER + padded;
   fzri_put16(b->data + 2, (uint16_t)(b->len - FZR_STUN_HEADER_LEN));
-  return at + ATTR_HEADER;
+  return at + FZRI_ATTR_HEADER;
 }
 
 void fzr_stun_add(fzr_stun_builder *b, uint16_t type, const void *value, size_t len)
@@ -145,7 +140,7 @@ void fzr_stun_add_address_error(fzr_stun_builder *b, enum fzr_family family, uns
 void fzr_stun_add_integrity(fzr_stun_builder *b, const uint8_t *key, size_t key_len)
 {
   const uint32_t covered = b->len;
-  uint8_t *at = add_header(b, FZR_ATTR_MESSAGE_INTEGRITY, INTEGRITY_LEN);
+  uint8_t *at = add_header(b, FZR_ATTR_MESSAGE_INTEGRITY, FZRI_INTEGRITY_LEN);
   if (!at)
     return;
   /* The length field counts this attribute already, as it must. */
@@ -155,8 +150,8 @@ void fzr_stun_add_integrity(fzr_stun_builder *b, const uint8_t *key, size_t key_
 
 void fzr_stun_add_integrity_sha256(fzr_stun_builder *b, const uint8_t *key, size_t key_len, size_t len)
 {
-  uint8_t mac[INTEGRITY256_LEN];
-  if (len < INTEGRITY256_MIN || len > sizeof mac || len % 4) {
+  uint8_t mac[FZRI_INTEGRITY256_LEN];
+  if (len < FZRI_INTEGRITY256_MIN || len > sizeof mac || len % 4) {
     fail(b, FZR_ERR_INVALID_ARGUMENT);
     return;
   }
@@ -187,7 +182,7 @@ void fzr_stun_add_fingerprint(fzr_stun_builder *b)
   const uint32_t covered = b->len;
   uint8_t *at = add_header(b, FZR_ATTR_FINGERPRINT, 4);
   if (at)
-    fzri_put32(at, fzri_crc32(b->data, covered) ^ FINGERPRINT_XOR);
+    fzri_put32(at, fzri_crc32(b->data, covered) ^ FZRI_FINGERPRINT_XOR);
 }
 
 int fzr_stun_build_finish(fzr_stun_builder *b)

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "attr.h"
 #include "attr_index.h"
 
-#include "../base/precondition.h"
-#include "../base/bytes.h"
 #include "../base/crc32.h"
 #include "../base/crypto.h"
+#include "../base/precondition.h"
 
 #include <string.h>
-
-#define ATTR_HEADER      4u
-#define INTEGRITY_LEN    20u
-#define INTEGRITY256_MIN 16u
-#define INTEGRITY256_LEN 32u
-#define FINGERPRINT_LEN  4u
-#define FINGERPRINT_XOR  0x5354554eu
 
 /* The tables hold place + 1 of each known type of the two ranges, 0x00xx and 0x80xx; 0 is unknown. */
 int fzri_attr_index(uint16_t type)
@@ -62,7 +55,7 @@ static enum fzr_drop_reason read_header(const uint8_t *data, size_t len, fzr_stu
 
 static bool fingerprint_matches(const fzr_stun_msg *msg, size_t at)
 {
-  return (fzri_crc32(msg->data, at) ^ FINGERPRINT_XOR) == fzri_get32(msg->data + at + ATTR_HEADER);
+  return (fzri_crc32(msg->data, at) ^ FZRI_FINGERPRINT_XOR) == fzri_get32(msg->data + at + FZRI_ATTR_HEADER);
 }
 
 /* Notes one attribute. Returns FZR_DROP_NONE or the reason to drop the message. */
@@ -70,13 +63,13 @@ static enum fzr_drop_reason note(fzr_stun_msg *msg, size_t at, uint16_t type, ui
 {
   const int index = fzri_attr_index(type);
   if (index == INDEX_FINGERPRINT) {
-    if (len != FINGERPRINT_LEN)
+    if (len != FZRI_FINGERPRINT_LEN)
       return FZR_DROP_STUN_ATTRIBUTE;
-    if (at + ATTR_HEADER + FINGERPRINT_LEN != msg->len || !fingerprint_matches(msg, at))
+    if (at + FZRI_ATTR_HEADER + FZRI_FINGERPRINT_LEN != msg->len || !fingerprint_matches(msg, at))
       return FZR_DROP_STUN_FINGERPRINT;
   } else if (index == INDEX_INTEGRITY) {
     /* Behind another one it would not be looked at. */
-    if (len != INTEGRITY_LEN && !msg->at[INDEX_INTEGRITY])
+    if (len != FZRI_INTEGRITY_LEN && !msg->at[INDEX_INTEGRITY])
       return FZR_DROP_STUN_ATTRIBUTE;
   } else if (index != INDEX_INTEGRITY256 && (msg->at[INDEX_INTEGRITY] || msg->at[INDEX_INTEGRITY256])) {
     return FZR_DROP_NONE;
@@ -103,12 +96,12 @@ enum fzr_drop_reason fzr_stun_read(const uint8_t *data, size_t len, fzr_stun_msg
     /* Lengths are multiples of 4 so far, so a header always fits. */
     const uint16_t type = fzri_get16(data + at), value_len = fzri_get16(data + at + 2);
     const size_t padded = ((size_t)value_len + 3) & ~(size_t)3;
-    if (padded > len - at - ATTR_HEADER)
+    if (padded > len - at - FZRI_ATTR_HEADER)
       return FZR_DROP_STUN_ATTRIBUTE;
     reason = note(msg, at, type, value_len);
     if (reason)
       return reason;
-    at += ATTR_HEADER + padded;
+    at += FZRI_ATTR_HEADER + padded;
   }
   return FZR_DROP_NONE;
 }
@@ -122,10 +115,10 @@ bool fzr_stun_has(const fzr_stun_msg *msg, uint16_t type)
 /* That at |at|, where a header is. */
 static void describe(const fzr_stun_msg *msg, size_t at, fzr_stun_attr *attr)
 {
-  FZRI_ASSERT(at >= FZR_STUN_HEADER_LEN && at + ATTR_HEADER <= msg->len);
+  FZRI_ASSERT(at >= FZR_STUN_HEADER_LEN && at + FZRI_ATTR_HEADER <= msg->len);
   attr->type = fzri_get16(msg->data + at);
   attr->len = fzri_get16(msg->data + at + 2);
-  attr->value = msg->data + at + ATTR_HEADER;
+  attr->value = msg->data + at + FZRI_ATTR_HEADER;
 }
 
 bool fzr_stun_get(const fzr_stun_msg *msg, uint16_t type, fzr_stun_attr *attr)
@@ -140,11 +133,11 @@ bool fzr_stun_next(const fzr_stun_msg *msg, uint16_t *offset, fzr_stun_attr *att
 {
   const uint32_t at = *offset ? *offset : FZR_STUN_HEADER_LEN;
   /* The end; or an offset that is no attribute's, which the application may pass. */
-  if (at < FZR_STUN_HEADER_LEN || at + ATTR_HEADER > msg->len ||
-      at + ATTR_HEADER + fzri_get16(msg->data + at + 2) > msg->len)
+  if (at < FZR_STUN_HEADER_LEN || at + FZRI_ATTR_HEADER > msg->len ||
+      at + FZRI_ATTR_HEADER + fzri_get16(msg->data + at + 2) > msg->len)
     return false;
   describe(msg, at, attr);
-  const uint32_t next = at + ATTR_HEADER + ((attr->len + 3u) & ~3u);
+  const uint32_t next = at + FZRI_ATTR_HEADER + ((attr->len + 3u) & ~3u);
   *offset = next < msg->len ? (uint16_t)next : msg->len;
   return true;
 }
@@ -168,14 +161,10 @@ static bool read_addr(const fzr_stun_attr *attr, const uint8_t *mask, fzr_addr *
 {
   const uint8_t *value = attr->value;
   const uint8_t family = attr->len >= 4 ? value[1] : FZR_FAMILY_NONE;
-  const size_t ip_len = family == FZR_FAMILY_IPV4 ? 4 : 16;
-  if ((family != FZR_FAMILY_IPV4 && family != FZR_FAMILY_IPV6) || attr->len != 4 + ip_len)
+  const bool ip4 = family == FZR_FAMILY_IPV4;
+  if ((!ip4 && family != FZR_FAMILY_IPV6) || attr->len != (ip4 ? 8 : 20))
     return false;
-  memset(addr, 0, sizeof *addr);
-  addr->family = family;
-  addr->port = fzri_get16(value + 2) ^ fzri_get16(mask);
-  for (size_t i = 0; i < ip_len; i++)
-    addr->ip[i] = value[4 + i] ^ mask[i];
+  fzri_attr_addr(value, ip4, mask, addr);
   return true;
 }
 
@@ -208,9 +197,9 @@ unsigned fzr_stun_error_code(const fzr_stun_msg *msg)
 bool fzr_stun_next_algorithm(const fzr_stun_attr *attr, uint16_t *offset, uint16_t *algorithm)
 {
   const size_t at = *offset;
-  if (at + ATTR_HEADER > attr->len)
+  if (at + FZRI_ATTR_HEADER > attr->len)
     return false;
-  const size_t next = at + ATTR_HEADER + ((fzri_get16(attr->value + at + 2) + (size_t)3) & ~(size_t)3);
+  const size_t next = at + FZRI_ATTR_HEADER + ((fzri_get16(attr->value + at + 2) + (size_t)3) & ~(size_t)3);
   if (next > attr->len)
     return false;
   *algorithm = fzri_get16(attr->value + at);
@@ -222,32 +211,32 @@ bool fzr_stun_next_algorithm(const fzr_stun_attr *attr, uint16_t *offset, uint16
 static void covered(const fzr_stun_msg *msg, size_t at, size_t len, uint8_t head[4], fzri_slice parts[2])
 {
   memcpy(head, msg->data, 2);
-  fzri_put16(head + 2, (uint16_t)(at + ATTR_HEADER + len - FZR_STUN_HEADER_LEN));
+  fzri_put16(head + 2, (uint16_t)(at + FZRI_ATTR_HEADER + len - FZR_STUN_HEADER_LEN));
   parts[0] = (fzri_slice){head, 4};
   parts[1] = (fzri_slice){msg->data + 4, at - 4};
 }
 
 bool fzr_stun_verify(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len)
 {
-  uint8_t mac[INTEGRITY_LEN], head[4];
+  uint8_t mac[FZRI_INTEGRITY_LEN], head[4];
   fzri_slice parts[2];
   const size_t at = msg->at[INDEX_INTEGRITY];
   if (!at)
     return false;
-  covered(msg, at, INTEGRITY_LEN, head, parts);
+  covered(msg, at, FZRI_INTEGRITY_LEN, head, parts);
   fzri_hmac_sha1(key, key_len, parts, 2, mac);
-  return fzri_equal_ct(mac, msg->data + at + ATTR_HEADER, sizeof mac);
+  return fzri_equal_ct(mac, msg->data + at + FZRI_ATTR_HEADER, sizeof mac);
 }
 
 bool fzr_stun_verify_sha256(const fzr_stun_msg *msg, const uint8_t *key, size_t key_len, size_t least)
 {
-  uint8_t mac[INTEGRITY256_LEN], head[4];
+  uint8_t mac[FZRI_INTEGRITY256_LEN], head[4];
   fzri_slice parts[2];
   const size_t at = msg->at[INDEX_INTEGRITY256];
   const size_t len = at ? fzri_get16(msg->data + at + 2) : 0;
-  if (len < INTEGRITY256_MIN || len < least || len > sizeof mac || len % 4)
+  if (len < FZRI_INTEGRITY256_MIN || len < least || len > sizeof mac || len % 4)
     return false;
   covered(msg, at, len, head, parts);
   fzri_hmac_sha256(key, key_len, parts, 2, mac);
-  return fzri_equal_ct(mac, msg->data + at + ATTR_HEADER, len);
+  return fzri_equal_ct(mac, msg->data + at + FZRI_ATTR_HEADER, len);
 }

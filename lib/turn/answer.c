@@ -8,10 +8,7 @@
 #include "reservation.h"
 #include "room.h"
 
-/* Bytes of attributes. */
-#define INTEGRITY_LEN    20u
-#define INTEGRITY256_LEN 32u
-#define FINGERPRINT_LEN  4u
+#include "../stun/attr.h"
 
 static const uint16_t stat_codes[FZR_STAT_CODES] = {0,   300, 400, 401, 403, 420, 437, 438, 440,
                                                     441, 442, 443, 486, 500, 508, 405, 0};
@@ -43,7 +40,7 @@ void fzri_reply_send(fzr_engine *e, fzri_reply *reply, unsigned stat, unsigned c
   if (signing.by & FZRI_BY_SHA1)
     fzr_stun_add_integrity(&reply->builder, signing.key, signing.key_len);
   if (signing.by & FZRI_BY_SHA256)
-    fzr_stun_add_integrity_sha256(&reply->builder, signing.key, signing.key_len, INTEGRITY256_LEN);
+    fzr_stun_add_integrity_sha256(&reply->builder, signing.key, signing.key_len, FZRI_INTEGRITY256_LEN);
   if (fingerprint)
     fzr_stun_add_fingerprint(&reply->builder);
   if (fzri_reply_put(e, reply, to, from))
@@ -97,9 +94,9 @@ static bool has_room_for_software(const fzr_engine *e, const fzri_request *r, co
   const size_t size = attribute_size(e->software_len);
   if (r->software.value && attribute_size(r->software.len) >= size)
     return true;
-  static const uint8_t integrity[] = {0, 4 + INTEGRITY_LEN, 4 + INTEGRITY256_LEN,
-                                      4 + INTEGRITY_LEN + 4 + INTEGRITY256_LEN};
-  const size_t rest = integrity[by] + (fingerprint ? attribute_size(FINGERPRINT_LEN) : 0);
+  static const uint8_t integrity[] = {0, 4 + FZRI_INTEGRITY_LEN, 4 + FZRI_INTEGRITY256_LEN,
+                                      4 + FZRI_INTEGRITY_LEN + 4 + FZRI_INTEGRITY256_LEN};
+  const size_t rest = integrity[by] + (fingerprint ? attribute_size(FZRI_FINGERPRINT_LEN) : 0);
   return reply->builder.len + size + rest <= r->msg.len;
 }
 
@@ -277,4 +274,11 @@ void fzri_note_memory(fzr_engine *e, const fzri_request *r, int error)
   record.error_code = 508;
   record.adapter_error = error;
   e->log(e->log_ctx, &record);
+}
+
+unsigned fzri_refuse_for_memory(fzr_engine *e, fzri_request *r, bool no_channel)
+{
+  const int error = no_channel ? FZR_ERR_NO_CHANNEL : FZR_ERR_NO_MEMORY;
+  fzri_note_memory(e, r, error);
+  return fzri_refuse_for_lack(r, error);
 }

@@ -52,6 +52,9 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
 /* |r| gets 508 for want of memory: counts that, and tells the log. |error|: FZR_ERR_NO_CHANNEL or FZR_ERR_NO_MEMORY. */
 void fzri_note_memory(fzr_engine *e, const fzri_request *r, int error);
 
+/* The same. Returns 508. |no_channel|: there are as many channels and permissions as there may be; else memory is short. */
+unsigned fzri_refuse_for_memory(fzr_engine *e, fzri_request *r, bool no_channel);
+
 /* Puts what was begun into the ring as it is, and counts nothing: for what is no answer, but goes to a client. Returns whether there was
  * room for it. */
 bool fzri_reply_put(fzr_engine *e, fzri_reply *reply, const fzr_addr *to, const fzr_addr *from);

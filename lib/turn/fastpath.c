@@ -265,8 +265,8 @@ FZRI_FAST uint16_t take_channel_data(fzri_batch *b, uint32_t off, uint32_t seg_l
   return r.count;
 }
 
-/* The same for a packet that is one ChannelData, as most are; |alone|: the packet before it is of another client. Returns whether it was done:
- * it is as others are if there is something about it. */
+/* The same for a packet that is one ChannelData, as most are; |alone|: the packet before it is of another client. Returns whether it was
+ * done: where there is something about it, it is looked at as all others are. */
 FZRI_FAST bool take_plain_data(fzri_batch *b, const fzr_pkt *pkt, bool alone, fzri_guess *g)
 {
   const uint8_t *data = pkt->data;

@@ -50,9 +50,7 @@ static unsigned code_of(fzr_engine *e, fzri_request *r, enum fzri_bind_result re
     return 0;
   if (result == FZRI_BIND_LIMIT)
     return fzri_refuse(r, 508, FZR_REFUSAL_CHANNELS);
-  const int error = result == FZRI_BIND_FULL ? FZR_ERR_NO_CHANNEL : FZR_ERR_NO_MEMORY;
-  fzri_note_memory(e, r, error);
-  return fzri_refuse_for_lack(r, error);
+  return fzri_refuse_for_memory(e, r, result == FZRI_BIND_FULL);
 }
 
 /* Binds, and installs a permission for the peer or renews it (RFC 8656 section 12.2), where that means something. A channel that there is

@@ -49,9 +49,7 @@ unsigned fzri_permit_code(fzr_engine *e, fzri_request *r, enum fzri_permit_resul
     return 0;
   if (result == FZRI_PERMIT_LIMIT)
     return fzri_refuse(r, 508, FZR_REFUSAL_PERMISSIONS);
-  const int error = result == FZRI_PERMIT_FULL ? FZR_ERR_NO_CHANNEL : FZR_ERR_NO_MEMORY;
-  fzri_note_memory(e, r, error);
-  return fzri_refuse_for_lack(r, error);
+  return fzri_refuse_for_memory(e, r, result == FZRI_PERMIT_FULL);
 }
 
 /* The next peer of the request, whose peers have been checked. */

@@ -5,21 +5,13 @@
 #include "permission.h"
 #include "reach.h"
 
+#include "../stun/attr.h"
+
 #include <assert.h>
 
 static_assert(FZRI_DATA_HEADER_IPV6 <= FZR_HEADER_MAX, "a verdict takes it");
 
 /* ---- reading ---- */
-
-/* XOR-PEER-ADDRESS at |at|, of the family that its length says. */
-static void read_peer(const uint8_t *msg, const uint8_t *at, bool ip4, fzr_addr *peer)
-{
-  memset(peer, 0, sizeof *peer);
-  peer->family = ip4 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6;
-  peer->port = fzri_get16(at + 6) ^ (uint16_t)(FZR_STUN_COOKIE >> 16);
-  for (unsigned i = 0; i < (ip4 ? 4u : 16u); i++)
-    peer->ip[i] = at[8 + i] ^ msg[4 + i]; /* cookie and transaction id */
-}
 
 /* Whether the 8 bytes at |at| begin an XOR-PEER-ADDRESS with an address of that family. */
 static bool is_peer(const uint8_t *at, bool ip4)
@@ -37,7 +29,7 @@ static bool read_peer_first(const uint8_t *msg, uint32_t len, bool ip4, fzri_sen
   out->len = fzri_get16(msg + at + 2);
   if (at + 4 + ((out->len + 3u) & ~3u) != len)
     return false;
-  read_peer(msg, msg + FZR_STUN_HEADER_LEN, ip4, &out->peer);
+  fzri_attr_addr(msg + FZR_STUN_HEADER_LEN + FZRI_ATTR_HEADER, ip4, msg + 4, &out->peer);
   out->data = msg + at + 4;
   out->shape = ip4 ? FZRI_SEND_PEER_IPV4 : FZRI_SEND_PEER_IPV6;
   return true;
@@ -53,7 +45,7 @@ static bool read_data_first(const uint8_t *msg, uint32_t len, fzri_send *out)
   const bool ip4 = at + 12 == len;
   if ((!ip4 && at + 24 != len) || !is_peer(msg + at, ip4))
     return false;
-  read_peer(msg, msg + at, ip4, &out->peer);
+  fzri_attr_addr(msg + at + FZRI_ATTR_HEADER, ip4, msg + 4, &out->peer);
   out->data = msg + FZR_STUN_HEADER_LEN + 4;
   out->shape = ip4 ? FZRI_SEND_DATA_IPV4 : FZRI_SEND_DATA_IPV6;
   return true;
