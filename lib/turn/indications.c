@@ -322,7 +322,7 @@ uint16_t fzri_take_data(fzri_batch *b, fzri_allocation *a, const fzr_pkt *pkt, u
   }
   const size_t room = header_room(b);
   FZRI_ASSERT(room >= hdr_len);
-  const uint16_t done = room >= (size_t)count * hdr_len ? count : (uint16_t)(room / hdr_len);
+  const uint16_t done = (uint16_t)(room < (size_t)count * hdr_len ? room / hdr_len : count);
   const uint32_t rest = pkt->len - (done - 1u) * seg_len;
   const uint32_t tail_len = rest < seg_len ? rest : seg_len;
   fzri_run_in r = {pkt->data, seg_len, done, (uint16_t)seg_len, (uint16_t)tail_len};
