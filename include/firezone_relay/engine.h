@@ -994,8 +994,8 @@ FZR_API bool fzr_engine_find_allocation(const fzr_engine *engine, const fzr_addr
 /**
  * `fzr_engine_user` returns the number by which |engine| knows the user whom the |username_len|
  * bytes |username| name: of the schemes with an expiry, what follows it. It is the same as long as
- * the engine lives, and another one in other engines. So all allocations of a user can be found in
- * a list, and ended.
+ * the engine lives, and in one that goes on from it (fzr_engine_load); in others it is another one.
+ * So all allocations of a user can be found in a list, and ended.
  * Returns 0 if a pointer is NULL.
  */
 FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *username,

@@ -16,12 +16,16 @@
  * 1. The old one reads no more, acts on what it has, and calls fzr_engine_save for each engine. It
  *    can go on at any time as if nothing had been.
  * 2. The new one makes as many engines as there were, with their fzr_shared, drivers and adapters.
- *    Then it calls fzr_engine_load for each of them, before any other input.
+ *    Then it calls fzr_engine_load for each of them, before any other input, and after
+ *    fzr_driver_add, which takes no engine with allocations.
  * 3. It takes the events. Each relayed address of what was loaded is told of by
  *    FZR_EVENT_PORT_OPEN, as that of a new allocation is. An adapter that was given the old
  *    process's socket takes that in `open_port`; another one opens the port. When all ports of an
  *    allocation are open, it relays again, and its channels are told of by CHANNEL_BOUND. If one
- *    can't be opened, the allocation ends, and fzr_stats counts one less.
+ *    can't be opened, whatever the reason, the allocation ends, and fzr_stats counts one less.
+ *
+ * A client on a stream goes on where its connection does. An allocation whose connection ends with
+ * the old process is for the new one to end (fzr_engine_list_allocations, `client.transport`).
  */
 #ifndef FIREZONE_RELAY_SAVE_H
 #define FIREZONE_RELAY_SAVE_H

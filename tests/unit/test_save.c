@@ -5,6 +5,8 @@
 
 #include "turn/record.h"
 
+#include <pthread.h>
+
 static fzt_relay old, new;
 static fzt_client_state client;
 static fzt_state state;
@@ -234,6 +236,36 @@ START_TEST(test_another_secret)
   fzt_client_state other;
   fzt_client_init(&other, "198.51.100.2:4000");
   ck_assert_int_eq(fzt_allocate(&new, &other), 401);
+}
+END_TEST
+
+/* Where users have passwords of their own, those of now count: one who is gone has to go. */
+START_TEST(test_other_users)
+{
+  static const fzr_user users[] = {{FZT_USERNAME, "good"}, {"another", "good"}};
+  fzt_relay_free(&old);
+  fzr_config config = fzt_config(&old);
+  config.auth = FZR_AUTH_STATIC;
+  config.users = users;
+  config.user_count = 2;
+  fzt_relay_init(&old, &config);
+  client.nonce_len = 0;
+  fzr_auth_long_term_key(FZR_PASSWORD_MD5, (const uint8_t *)FZT_USERNAME, strlen(FZT_USERNAME), "firezone",
+                         "good", client.key);
+  ck_assert_int_eq(fzt_allocate(&old, &client), 0);
+  config = config_of_new();
+  config.auth = FZR_AUTH_STATIC;
+  config.users = users;
+  config.user_count = 2;
+  hand_over_to(&config);
+  ck_assert_int_eq(fzt_refresh(&new, &client, 600), 0);
+  fzt_relay_free(&new);
+  config.users = users + 1;
+  config.user_count = 1;
+  fzt_relay_init(&new, &config);
+  load();
+  ck_assert_int_eq(fzt_refresh(&new, &client, 600), 401);
+  ck_assert_uint_eq(stats_of(&new).allocations, 1); /* until its time is over */
 }
 END_TEST
 
@@ -721,6 +753,53 @@ START_TEST(test_shards)
 }
 END_TEST
 
+typedef struct job {
+  fzt_relay *relay;
+  const fzt_state *state;
+  int error;
+} job;
+
+static void *load_one(void *ctx)
+{
+  job *j = ctx;
+  j->error = fzr_engine_load(j->relay->engine, j->state->data, j->state->len, j->relay->now, NULL);
+  return NULL;
+}
+
+/* Each worker loads its own, at the same time as the others. */
+START_TEST(test_shards_at_once)
+{
+  static fzt_relay before[2], after[2];
+  static fzt_state states[2];
+  fzr_shared *shared, *other;
+  job jobs[2];
+  pthread_t threads[2];
+  make_shards(before, &shared, 10);
+  make_shards(after, &other, 20);
+  for (unsigned i = 0; i < 40; i++) {
+    fzt_client_state c;
+    fzt_client_init(&c, "198.51.100.2:4000");
+    c.addr.port = (uint16_t)(c.addr.port + i);
+    ck_assert_int_eq(fzt_allocate(&before[i % 2], &c), 0);
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    fzt_state_save(&states[i], before[i].engine, before[i].now);
+    jobs[i] = (job){&after[i], &states[i], 1};
+  }
+  for (unsigned i = 0; i < 2; i++)
+    ck_assert_int_eq(pthread_create(&threads[i], NULL, load_one, &jobs[i]), 0);
+  for (unsigned i = 0; i < 2; i++) {
+    ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    ck_assert_int_eq(jobs[i].error, 0);
+    fzt_pass(&after[i], 0);
+    ck_assert_uint_eq(stats_of(&after[i]).allocations, 20);
+  }
+  ck_assert_uint_eq(fzr_shared_ports_in_use(other), 40);
+  free_shards(before, shared);
+  free_shards(after, other);
+}
+END_TEST
+
 /* ---- want of memory ---- */
 
 START_TEST(test_oom)
@@ -776,6 +855,7 @@ int main(void)
   tcase_add_test(tc, test_early_clock);
   tcase_add_test(tc, test_time_passes);
   tcase_add_test(tc, test_another_secret);
+  tcase_add_test(tc, test_other_users);
   tcase_add_test(tc, test_lost_answer);
   tcase_add_test(tc, test_not_answered_yet);
   tcase_add_test(tc, test_lost_port);
@@ -800,6 +880,7 @@ int main(void)
   tcase_add_test(tc, test_twice);
   tcase_add_test(tc, test_missing);
   tcase_add_test(tc, test_shards);
+  tcase_add_test(tc, test_shards_at_once);
   tcase_add_test(tc, test_oom);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
