@@ -24,9 +24,10 @@
 #include <unistd.h>
 
 #define WALLCLOCK_SECONDS 10
-/* How long, and how often, what can wait is done before others get their turn. */
-#define SLOW_US    1000
-#define SLOW_CALLS 1
+/* How long, and how often, what can wait is done before others get their turn. Once each time would be best for those, were there not many who have nothing
+ * but a byte to say: the kernel tells of all of them each time. */
+#define SLOW_US    200
+#define SLOW_CALLS 32
 /* Bytes that may wait for a neighbour without a warning: what firezone-relay.sysctl has. */
 #define NEIGHBOUR_QUEUE 4096u
 

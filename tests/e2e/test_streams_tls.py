@@ -5,6 +5,7 @@ Arguments: the relay, then the path of the built pion program, or "-"."""
 
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import unittest
 
 import stun
 from authority import Authority, context
-from harness import DEADLINE, EchoPeers, Relay, binding_request, main, wait_for
+from harness import DEADLINE, EchoPeers, Relay, binding_request, is_sanitized, main, wait_for
 from stream_client import Framed, StreamClient, check_age, check_coturn, check_pion, free_port, narrow, padded
 from watch import Metrics, endpoint
 
@@ -331,6 +332,36 @@ class Handshakes(Tls):
                 client.kill()
                 raise
         self.assertRegex(output, r"RENEGOTIATING(.|\n)*no renegotiation")
+
+
+class Crowd(Tls):
+    args = ("--max-connections-per-prefix", "0")
+    COUNT = 2000
+
+    @unittest.skipIf(is_sanitized(BINARY), "a sanitizer takes CPU of its own")
+    def test_slow_senders(self):
+        """Who says his hello byte by byte costs no more beside many others."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        crowd = [socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) for _ in range(self.COUNT)]
+        for s in crowd:
+            self.addCleanup(s.close)
+            s.sendall(b"\x16\x03\x01\x02\x00\x01")
+        wait_for(lambda: self.scrape().get("relay_stream_connections", transport="tls") == self.COUNT, "all to be there")
+        before = self.cpu()
+        for _ in range(3):
+            for s in crowd:
+                s.sendall(b"\x00")
+            with self.client() as client:  # behind them
+                client.allocate()
+        spent = self.cpu() - before
+        print("%d ms of CPU" % (spent * 1e3), flush=True)
+        self.assertLess(spent, 0.16)
+
+    def cpu(self):
+        with open("/proc/%d/stat" % self.relay.process.pid, encoding="ascii") as f:
+            times = f.read().rpartition(")")[2].split()
+        return sum(int(t) for t in times[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 class Certificates(Tls):
