@@ -57,8 +57,8 @@ def main():
     # Of the descriptors the relay gives a quarter to connections without an allocation.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    count = min(count, most // 4 - 100)
-    silent_count = min(count, most // 4 - 100 - count)
+    count = min(count, most * 23 // 100)
+    silent_count = min(count, most * 23 // 100 - count)
     authority = Authority()
     authority.make("first")
     authority.put()
