@@ -111,7 +111,8 @@ static void take_head(net_tls_hello *h, uint8_t byte)
 {
   if (h->head == 0)
     h->done = byte != RECORD_HANDSHAKE;
-  h->record = h->head > 2 ? (uint16_t)(h->record << 8 | byte) : 0;
+  const unsigned record = h->head > 2 ? (unsigned)h->record << 8 | byte : 0;
+  h->record = (uint16_t)record;
   if (++h->head == 5 && !h->record)
     h->head = 0;
 }
