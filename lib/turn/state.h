@@ -201,6 +201,12 @@ struct fzr_engine {
   uint32_t *by_port; /* allocation's index, by port - lowest_port; FZRI_POOL_NONE: none */
   uint16_t lowest_port, highest_port;
 
+  /* What else the data path reads. */
+  bool tunnels; /* between shards, see tunnel.h */
+  bool full;    /* peers are reached through permissions, too: FZR_RELAY_FULL */
+  uint64_t bandwidth;
+  fzr_addr public_addr[2]; /* by fzri_family_slot, port 0 */
+
   fzri_timers allocation_timers;
   fzri_timers channel_timers;
   fzri_timers reservation_timers;
@@ -232,19 +238,16 @@ struct fzr_engine {
   fzri_siphash_key ticket_key;
   fzri_siphash_key tunnel_key;
   bool mobility;  /* allocations may move */
-  bool tunnels;   /* between shards, see tunnel.h */
   bool tunnelled; /* what is worked on came through one */
   bool owns_shared;
   bool draining;
   bool silent_when_full;
   bool any_family; /* an Allocate that names no family gets what there is */
-  bool full;       /* peers are reached through permissions, too: FZR_RELAY_FULL */
   bool replaces;   /* a user's newer allocation ends the older one */
   uint32_t marks;  /* of fzr_shared, when it was last looked at */
   fzr_time look_at;
   uint8_t families; /* bits offered */
   uint8_t log_level;
-  fzr_addr public_addr[2]; /* by fzri_family_slot, port 0 */
   fzr_addr alternate[2];   /* by fzri_family_slot: where else a client of this family finds a relay */
   uint32_t alternate_over; /* from how many ports in use on; 0: never for that */
   char software[FZRI_SOFTWARE_MAX + 1];
@@ -254,7 +257,6 @@ struct fzr_engine {
   uint32_t max_channels;     /* of an allocation */
   uint32_t max_all_channels; /* of all shards, permissions included */
   uint32_t max_permissions;  /* of an allocation */
-  uint64_t bandwidth;
 
   fzr_random_fn random;
   void *random_ctx;
