@@ -97,15 +97,22 @@ static bool find_kind(const net_tls *tls, net_aead_kind *kind)
   return false;
 }
 
+/* What a record of ours may hold; mbedTLS has agreed to less if the client asked for it. */
+static size_t find_most(const net_tls *tls)
+{
+  const int most = mbedtls_ssl_get_max_out_record_payload(&tls->ssl);
+  return most > 0 && (unsigned)most < NET_TLS_RECORD ? (size_t)most : NET_TLS_RECORD;
+}
+
 void net_tls_keys_take_over(net_tls *tls)
 {
-  net_aead_kind kind;
   uint8_t block[NET_TLS_KEYS_MAX];
+  net_tls_agreed agreed = {.keys = block, .server = true, .most = find_most(tls)};
   const net_tls_keys *keys = tls->keys;
-  if (keys && find_kind(tls, &kind) &&
+  if (keys && find_kind(tls, &agreed.kind) &&
       mbedtls_ssl_tls_prf(keys->prf, keys->secret, SECRET, "key expansion", keys->randoms,
-                          sizeof keys->randoms, block, net_tls_records_keys_len(kind)) == 0)
-    tls->records = net_tls_records_new(kind, block, true);
+                          sizeof keys->randoms, block, net_tls_records_keys_len(agreed.kind)) == 0)
+    tls->records = net_tls_records_new(&agreed);
   mbedtls_platform_zeroize(block, sizeof block);
   net_tls_keys_drop(tls);
   if (!tls->records)

@@ -34,6 +34,7 @@ struct net_tls_records {
   flow in, out;
   bool explicit_nonce; /* of GCM; the other cipher's are not sent (RFC 7905 section 2) */
   bool ended;          /* nothing comes any more */
+  size_t most;         /* bytes of data in a record that goes out */
   uint8_t idle;        /* records in a row that brought nothing */
   uint8_t head[HEADER];
   uint8_t head_len;
@@ -59,13 +60,15 @@ size_t net_tls_records_keys_len(net_aead_kind kind)
   return 2 * (net_aead_key_len(kind) + fixed_len(kind));
 }
 
-net_tls_records *net_tls_records_new(net_aead_kind kind, const uint8_t *keys, bool server)
+net_tls_records *net_tls_records_new(const net_tls_agreed *agreed)
 {
+  const net_aead_kind kind = agreed->kind;
+  const uint8_t *keys = agreed->keys;
   const size_t key_len = net_aead_key_len(kind), fixed = fixed_len(kind);
   net_tls_records *r = calloc(1, sizeof *r);
   if (!r)
     return NULL;
-  flow *client = server ? &r->in : &r->out, *other = server ? &r->out : &r->in;
+  flow *client = agreed->server ? &r->in : &r->out, *other = agreed->server ? &r->out : &r->in;
   client->aead = net_aead_new(kind, keys);
   other->aead = net_aead_new(kind, keys + key_len);
   if (!client->aead || !other->aead) {
@@ -76,6 +79,7 @@ net_tls_records *net_tls_records_new(net_aead_kind kind, const uint8_t *keys, bo
   memcpy(other->nonce, keys + 2 * key_len + fixed, fixed);
   r->explicit_nonce = kind != NET_AEAD_CHACHA20_POLY1305;
   r->in.number = r->out.number = 1;
+  r->most = agreed->most;
   r->error = "";
   return r;
 }
@@ -193,7 +197,7 @@ ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const ui
     result = r->rest ? send_rest(r, io) : 1;
     if (result < 0)
       return result;
-    r->written = len < NET_TLS_RECORD ? len : NET_TLS_RECORD;
+    r->written = len < r->most ? len : r->most;
     const size_t n = make_record(r, CONTENT_DATA, data, r->written, record);
     result = n ? send_record(r, io, record, n) : NET_TLS_FAILED;
   }

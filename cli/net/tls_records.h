@@ -17,9 +17,17 @@ typedef struct net_tls_records net_tls_records;
 /* Bytes of the key block. */
 size_t net_tls_records_keys_len(net_aead_kind kind);
 
-/* The server's or the client's side, right after the handshake: each side has sent one record with these keys. |keys| is copied. NULL without
- * memory. */
-net_tls_records *net_tls_records_new(net_aead_kind kind, const uint8_t *keys, bool server);
+/* What a handshake leaves to go on with. */
+typedef struct net_tls_agreed {
+  net_aead_kind kind;
+  const uint8_t *keys; /* the key block; it is copied */
+  bool server;         /* whose side this is; false: the client's */
+  size_t
+      most; /* bytes of data in a record that goes out: NET_TLS_RECORD, or what the client asked for (RFC 6066 section 4) */
+} net_tls_agreed;
+
+/* One side's, right after the handshake, when each side has sent one record with these keys. NULL without memory. */
+net_tls_records *net_tls_records_new(const net_tls_agreed *agreed);
 /* Wipes the keys. NULL is fine. */
 void net_tls_records_free(net_tls_records *r);
 

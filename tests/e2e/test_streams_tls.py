@@ -334,6 +334,20 @@ class Handshakes(Tls):
         self.assertRegex(output, r"RENEGOTIATING(.|\n)*no renegotiation")
 
 
+    def test_short_records(self):
+        """A client that has no room for long records asks for shorter ones (RFC 6066 section 4), and gets all its answers in those."""
+        count = 80
+        for most in ("1024", "2048"):
+            request, kind, _ = binding_request()
+            command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, "-tls1_2", "-maxfraglen", most, "-quiet", "-ign_eof"]
+            with self.subTest(most), subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+                client.stdin.write(request * count)
+                client.stdin.close()
+                answers = client.stdout.read(count * 32)
+                client.kill()
+                self.assertEqual([answers[i:i + 2] for i in range(0, len(answers), 32)], count * [kind])
+
+
 class Crowd(Tls):
     args = ("--max-connections-per-prefix", "0")
     COUNT = 2000

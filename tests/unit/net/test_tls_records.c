@@ -45,9 +45,11 @@ static const net_tls_io io = {NULL, on_send, on_recv};
 
 static void start(net_aead_kind kind)
 {
+  net_tls_agreed agreed = {.kind = kind, .keys = keys, .most = NET_TLS_RECORD};
   wire = (struct wire){.room = sizeof wire.data, .readable = sizeof wire.data};
-  client = net_tls_records_new(kind, keys, false);
-  server = net_tls_records_new(kind, keys, true);
+  client = net_tls_records_new(&agreed);
+  agreed.server = true;
+  server = net_tls_records_new(&agreed);
   ck_assert(client && server);
   for (size_t i = 0; i < sizeof data; i++)
     data[i] = (uint8_t)(i * 7 + i / 256);
@@ -115,6 +117,31 @@ START_TEST(test_sizes)
   /* More than a record holds. */
   ck_assert_int_eq(net_tls_records_write(client, &io, data, NET_TLS_RECORD + 1), NET_TLS_RECORD);
   read_all(server, NET_TLS_RECORD, 5000);
+  stop();
+}
+END_TEST
+
+/* A client that has asked for short records gets no others, however the socket takes them. */
+START_TEST(test_most)
+{
+  enum { MOST = 512, WHOLE = HEADER + EXPLICIT + MOST + NET_AEAD_TAG };
+  const net_tls_agreed agreed = {.kind = NET_AEAD_AES_128_GCM, .keys = keys, .server = true, .most = MOST};
+  start(NET_AEAD_AES_128_GCM);
+  net_tls_records_free(server);
+  server = net_tls_records_new(&agreed);
+  ck_assert_ptr_nonnull(server);
+  for (size_t sent = 0; sent < 3 * MOST;) {
+    const ssize_t n = net_tls_records_write(server, &io, data + sent, 4 * MOST - sent);
+    ck_assert(n == MOST || n == NET_TLS_WANT_WRITE);
+    wire.room = sent ? sizeof wire.data / 2 : 100;
+    sent += n > 0 ? (size_t)n : 0;
+  }
+  ck_assert_uint_eq(wire.to, 3 * WHOLE);
+  for (unsigned i = 0; i < 3; i++) {
+    ck_assert_int_eq(net_tls_records_read(client, &io, seen + (size_t)i * MOST, sizeof seen / 2), MOST);
+    ck_assert_uint_eq(wire.from, (i + 1) * WHOLE);
+  }
+  ck_assert_mem_eq(seen, data, 3 * MOST);
   stop();
 }
 END_TEST
@@ -331,6 +358,7 @@ int main(void)
   Suite *suite = suite_create("tls_records");
   TCase *tc = tcase_create("tls_records");
   tcase_add_loop_test(tc, test_sizes, 0, 3);
+  tcase_add_test(tc, test_most);
   tcase_add_loop_test(tc, test_cuts, 0, 2);
   tcase_add_test(tc, test_blocked);
   tcase_add_test(tc, test_alert_blocked);

@@ -145,6 +145,37 @@ START_TEST(test_talk)
 }
 END_TEST
 
+/* A client that has no room for long records asks for shorter ones (RFC 6066 section 4), and gets no others. */
+START_TEST(test_fragment_length)
+{
+  enum { MOST = 1024, HEADER = 5, OVERHEAD = 24 };
+  static uint8_t out[5 * MOST], in[sizeof out];
+  make(0);
+  start(65536);
+  ck_assert_int_eq(mbedtls_ssl_conf_max_frag_len(&client->config, MBEDTLS_SSL_MAX_FRAG_LEN_1024), 0);
+  shake_hands();
+  ck_assert_uint_eq(ways[0].len, 0);
+  for (size_t i = 0, n; i < sizeof out; i += n) {
+    out[i] = (uint8_t)(i / MOST);
+    const ssize_t sent = net_tls_write(server, out + i, sizeof out - i);
+    ck_assert_int_gt(sent, 0);
+    n = (size_t)sent;
+  }
+  for (size_t at = 0; at < ways[0].len;) {
+    const size_t len = (size_t)ways[0].data[at + 3] << 8 | ways[0].data[at + 4];
+    ck_assert_uint_le(len, MOST + OVERHEAD);
+    at += HEADER + len;
+  }
+  for (size_t got = 0; got < sizeof in;) {
+    const ssize_t n = net_tls_read(client, in + got, sizeof in - got);
+    ck_assert_int_gt(n, 0);
+    got += (size_t)n;
+  }
+  ck_assert_mem_eq(in, out, sizeof out);
+  stop();
+}
+END_TEST
+
 /* Pages of the buffers that take memory. */
 static unsigned resident(net_tls *tls)
 {
@@ -336,6 +367,7 @@ int main(void)
   Suite *suite = suite_create("tls_server");
   TCase *tc = tcase_create("tls_server");
   tcase_add_loop_test(tc, test_talk, 0, 6);
+  tcase_add_test(tc, test_fragment_length);
   tcase_add_test(tc, test_rest);
   tcase_add_loop_test(tc, test_protocols, 0, 10);
   tcase_add_test(tc, test_hellos);
