@@ -1,60 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "firezone_relay/error.h"
 
+#include <stddef.h>
+
+static const struct {
+  int error;
+  const char *text;
+} texts[] = {
+    {0, "success"},
+    {FZR_ERR_INVALID_ARGUMENT, "invalid argument"},
+    {FZR_ERR_BUFFER_TOO_SMALL, "buffer too small"},
+    {FZR_ERR_INVALID_STATE, "not possible in this state, or nothing by that name"},
+    {FZR_ERR_UNSUPPORTED, "not supported by this version of the library, or not by this engine"},
+    {FZR_ERR_CONFIG_ADDRESS, "no usable address configured, or one of the wrong family"},
+    {FZR_ERR_CONFIG_PORTS, "invalid port range"},
+    {FZR_ERR_CONFIG_AUTH, "authentication scheme, secret or users are wrong"},
+    {FZR_ERR_CONFIG_RULE, "invalid peer rule"},
+    {FZR_ERR_CONFIG_LIMIT, "configured value out of range"},
+    {FZR_ERR_STATE_ADDRESS, "allocations have a public address that is not configured"},
+    {FZR_ERR_STATE_PORT, "an allocation has a port that is out of the configured range or taken"},
+    {FZR_ERR_STATE_LIMIT, "more channels and permissions than are configured"},
+    {FZR_ERR_NO_MEMORY, "out of memory"},
+    {FZR_ERR_NO_RANDOM, "no random bytes to be had"},
+    {FZR_ERR_NO_CHANNEL, "as many channels as there may be"},
+    {FZR_ERR_NO_PORT, "no free port"},
+    {FZR_ERR_IO, "system call failed"},
+    {FZR_ERR_IO_IN_USE, "address already in use"},
+    {FZR_ERR_IO_NO_SOCKET, "out of descriptors or socket buffers"},
+    {FZR_ERR_IO_PENDING, "operation pending"},
+    {FZR_ERR_STATE_DAMAGED, "no saved state, or a damaged one"},
+    {FZR_ERR_STATE_VERSION, "saved state of an unknown version"},
+    {FZR_ERR_STATE_FOREIGN, "saved state of another relay"},
+};
+
 const char *fzr_strerror(int error)
 {
-  switch (error) {
-  case 0:
-    return "success";
-  case FZR_ERR_INVALID_ARGUMENT:
-    return "invalid argument";
-  case FZR_ERR_BUFFER_TOO_SMALL:
-    return "buffer too small";
-  case FZR_ERR_INVALID_STATE:
-    return "not possible in this state, or nothing by that name";
-  case FZR_ERR_UNSUPPORTED:
-    return "not supported by this version of the library, or not by this engine";
-  case FZR_ERR_CONFIG_ADDRESS:
-    return "no usable address configured, or one of the wrong family";
-  case FZR_ERR_CONFIG_PORTS:
-    return "invalid port range";
-  case FZR_ERR_CONFIG_AUTH:
-    return "authentication scheme, secret or users are wrong";
-  case FZR_ERR_CONFIG_RULE:
-    return "invalid peer rule";
-  case FZR_ERR_CONFIG_LIMIT:
-    return "configured value out of range";
-  case FZR_ERR_STATE_ADDRESS:
-    return "allocations have a public address that is not configured";
-  case FZR_ERR_STATE_PORT:
-    return "an allocation has a port that is out of the configured range or taken";
-  case FZR_ERR_STATE_LIMIT:
-    return "more channels and permissions than are configured";
-  case FZR_ERR_NO_MEMORY:
-    return "out of memory";
-  case FZR_ERR_NO_RANDOM:
-    return "no random bytes to be had";
-  case FZR_ERR_NO_CHANNEL:
-    return "as many channels as there may be";
-  case FZR_ERR_NO_PORT:
-    return "no free port";
-  case FZR_ERR_IO:
-    return "system call failed";
-  case FZR_ERR_IO_IN_USE:
-    return "address already in use";
-  case FZR_ERR_IO_NO_SOCKET:
-    return "out of descriptors or socket buffers";
-  case FZR_ERR_IO_PENDING:
-    return "operation pending";
-  case FZR_ERR_STATE_DAMAGED:
-    return "no saved state, or a damaged one";
-  case FZR_ERR_STATE_VERSION:
-    return "saved state of an unknown version";
-  case FZR_ERR_STATE_FOREIGN:
-    return "saved state of another relay";
-  default:
-    return "unknown error";
-  }
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    if (texts[i].error == error)
+      return texts[i].text;
+  return "unknown error";
 }
 
 const char *fzr_drop_reason_name(unsigned reason)
