@@ -319,7 +319,7 @@ static void on_ready(fzr_udp *udp, fzri_socket *s, unsigned events, fzr_time now
 }
 
 /* A socket that is not watched as it has to be would stay queued, or unread, for ever. */
-static void settle(fzr_udp *udp, fzr_time now)
+static inline void settle(fzr_udp *udp, fzr_time now)
 {
   fzri_addrs_settle(udp, now);
   fzri_queues_expire(udp);

@@ -35,11 +35,21 @@ static void collect(fzr_udp *udp, fzri_socket *s, fzri_piece *piece, const fzri_
   }
 }
 
-/* Whether |v| is for a shard whose allocation is over by now: the network, or who has its port, is to see nothing of that. */
-static bool is_over(const fzr_udp *udp, const fzr_verdict *v)
+#define UNUSUAL (FZR_VERDICT_TO_SHARD | FZR_VERDICT_TO_OWN | FZR_VERDICT_DONT_FRAGMENT)
+
+/* Where |v| goes whose flags say that it is not as most are; |inside| is room for an address. NULL: nowhere. */
+__attribute__((noinline)) static const fzr_addr *unusual_target(fzr_udp *udp, const fzr_verdict *v,
+                                                                fzr_addr *inside)
 {
-  return v->flags & FZR_VERDICT_TO_SHARD &&
-         !fzr_engine_port_is_live(udp->engine, v->to.port, (enum fzr_family)v->to.family);
+  /* The allocation of another shard is over by now: the network, or who has its port, is to see nothing of that. */
+  if (v->flags & FZR_VERDICT_TO_SHARD &&
+      !fzr_engine_port_is_live(udp->engine, v->to.port, (enum fzr_family)v->to.family))
+    return NULL;
+  if (v->flags & FZR_VERDICT_DONT_FRAGMENT && !udp->gso.on) {
+    udp->stats.send_errors += v->count;
+    return NULL;
+  }
+  return v->flags & FZR_VERDICT_TO_OWN ? fzri_inside_to(udp, &v->to, inside) : &v->to;
 }
 
 void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_time now)
@@ -48,7 +58,11 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_tim
   udp->now = now;
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
-    if (v->action != FZR_ACT_FORWARD || is_over(udp, v))
+    fzr_addr inside;
+    if (v->action != FZR_ACT_FORWARD)
+      continue;
+    const fzr_addr *to = v->flags & UNUSUAL ? unusual_target(udp, v, &inside) : &v->to;
+    if (!to)
       continue;
     fzri_socket *s = v->io ? v->io : fzri_lane(udp, &v->to, false);
     if (!s)
@@ -64,14 +78,8 @@ void fzri_send_verdicts(void *io, const fzr_verdict *verdicts, size_t n, fzr_tim
                         .tail_hdr = v->flags & FZR_VERDICT_TAIL_HDR ? v->hdr_len : 0,
                         .pad = v->pad,
                         .tail_pad = v->tail_pad};
-    fzr_addr inside;
-    const fzr_addr *to = v->flags & FZR_VERDICT_TO_OWN ? fzri_inside_to(udp, &v->to, &inside) : &v->to;
-    const bool dont_fragment = v->flags & FZR_VERDICT_DONT_FRAGMENT;
-    if (dont_fragment && !udp->gso.on) {
-      udp->stats.send_errors += v->count;
-      continue;
-    }
-    const fzri_path path = {to, &v->from, fzri_gso_limit(&udp->gso, to), false, dont_fragment};
+    const fzri_path path = {to, &v->from, fzri_gso_limit(&udp->gso, to), false,
+                            v->flags & FZR_VERDICT_DONT_FRAGMENT};
     collect(udp, s, &piece, &path);
     if (s->listens && s->lane == FZRI_LANE_QUEUES)
       udp->send.to_clients = s;
