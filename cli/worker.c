@@ -24,10 +24,6 @@
 #include <unistd.h>
 
 #define WALLCLOCK_SECONDS 10
-/* How long, and how often, what can wait is done before others get their turn. Once each time would be best for those, were there not many who have nothing
- * but a byte to say: the kernel tells of all of them each time. */
-#define SLOW_US    200
-#define SLOW_CALLS 32
 /* Bytes that may wait for a neighbour without a warning: what firezone-relay.sysctl has. */
 #define NEIGHBOUR_QUEUE 4096u
 
@@ -269,16 +265,10 @@ static void command(worker *w, enum command c)
     return; /* the counter is at its maximum: the worker is awake anyway */
 }
 
-/* A loop with priorities. What can wait, TLS handshakes above all, which take milliseconds each, is left after each of them to look for what cannot. */
+/* A loop with priorities. */
 static struct event_base *new_base(void)
 {
-  const struct timeval most = {0, SLOW_US};
-  struct event_config *config = event_config_new();
-  if (!config)
-    return NULL;
-  event_config_set_max_dispatch_interval(config, &most, SLOW_CALLS, STREAM_SLOW_PRIORITY);
-  struct event_base *base = event_base_new_with_config(config);
-  event_config_free(config);
+  struct event_base *base = event_base_new();
   if (base && event_base_priority_init(base, STREAM_PRIORITIES)) {
     event_base_free(base);
     return NULL;

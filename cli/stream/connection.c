@@ -60,17 +60,10 @@ static bool read_plain(stream_connection *c, enum stream_end *why)
   return n > 0 && stream_relay(c, s->in, (size_t)n, why);
 }
 
-void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
+void stream_read(stream_connection *c)
 {
-  stream_connection *c = ctx;
   streams *s = c->owner;
   enum stream_end why;
-  (void)fd;
-  (void)what;
-  if (c->closing) {
-    stream_read_closing(c);
-    return;
-  }
   const uint64_t before = udp_queued(s);
   c->used = true;
   const bool goes_on = c->kind == STREAM_TLS ? stream_read_secure(c, &why) : read_plain(c, &why);
@@ -80,6 +73,19 @@ void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
   else if (after > before && after > UDP_QUEUE_HIGH)
     streams_pause(c);
   s->config.settled(s->config.settled_ctx);
+}
+
+void stream_on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+  stream_connection *c = ctx;
+  (void)fd;
+  (void)what;
+  if (c->closing)
+    stream_read_closing(c);
+  else if (stream_shakes_hands(c))
+    stream_stand_in_line(c);
+  else
+    stream_read(c);
 }
 
 /* Writes |most| bytes at most. Returns how many bytes, or NET_TLS_WANT_WRITE or NET_TLS_FAILED. */

@@ -22,6 +22,7 @@ typedef struct stream_connection stream_connection;
 enum stream_order {
   STREAM_BY_TIME,   /* all, those first that were looked at first */
   STREAM_STRANGERS, /* those without an allocation, those first that have been that for longest */
+  STREAM_IN_LINE,   /* whose handshakes are to go on, those first that came first */
   STREAM_ORDERS
 };
 
@@ -49,6 +50,7 @@ struct stream_connection {
   bool allocated;     /* has an allocation, as far as is known; who has none is among the strangers */
   bool dirty;         /* in owner->dirty */
   bool paused;        /* in owner->paused: not read */
+  bool in_line;       /* in the list of those: not read */
   bool blocked;       /* the socket takes nothing now: `writable` waits for it */
   bool used;          /* something was read or written since it was last looked at */
   bool rests;         /* its TLS has given back what it does not need meanwhile */
@@ -101,7 +103,9 @@ struct streams {
   stream_connection *paused; /* not read, while their peers' sockets are full */
   stream_arrival *arrivals;
   struct event *flush, *tick, *resume;
-  net_tls_identity *identity; /* NULL: nobody comes by TLS */
+  struct event *spare, *share; /* handshakes' turn: in time that is left, and in what is theirs */
+  fzr_time rests_until;        /* the latter begins then */
+  net_tls_identity *identity;  /* NULL: nobody comes by TLS */
   size_t cipher_from,
       cipher_to;           /* of |cipher|: what the connection that is being read has not been given yet */
   fzr_time told_handshake; /* when the log was told that one failed; 0: never */
@@ -172,12 +176,23 @@ bool stream_go_on_secure(stream_connection *c, enum stream_end *why);
 /* Writes some of what waits, |most| bytes at most, in one record. Returns how many bytes, or as net_tls_write. */
 ssize_t stream_write_secure(stream_connection *c, size_t most);
 
+/* ---- handshakes.c ---- */
+
+/* Makes its events. Returns false without memory. */
+bool stream_handshakes_begin(streams *s);
+/* Something has come for |c|'s handshake: it is read when it is its turn. */
+void stream_stand_in_line(stream_connection *c);
+/* It does not wait any more. */
+void stream_leave_line(stream_connection *c);
+
 /* ---- connection.c ---- */
 
 /* Relays the messages that end within the |len| bytes at |data|. Returns whether the stream goes on; *|why| says why not. */
 bool stream_relay(stream_connection *c, const uint8_t *data, size_t len, enum stream_end *why);
 
-/* The callback of `readable`: reads once, and relays what has come. */
+/* Reads once, and relays what has come, or goes on with the handshake. |c| may be gone then. */
+void stream_read(stream_connection *c);
+/* The callback of `readable`. */
 void stream_on_readable(evutil_socket_t fd, short what, void *ctx);
 /* That of `writable`. */
 void stream_on_writable(evutil_socket_t fd, short what, void *ctx);

@@ -62,8 +62,6 @@ static bool shake_hands(stream_connection *c, enum stream_end *why)
   const streams *s = c->owner;
   const int result = net_tls_handshake(c->tls);
   c->established = result == 0;
-  if (c->established)
-    event_priority_set(c->readable, STREAM_PRIORITIES / 2);
   if (result == 0 || result == NET_TLS_WANT_READ)
     return true;
   /* What has been read would be lost if it had to wait for the socket. No client sends that early. */

@@ -224,8 +224,6 @@ static stream_connection *new_connection(streams *s, enum stream_kind kind, int 
   c->server = *server;
   c->readable = event_new(s->config.base, fd, EV_READ | EV_PERSIST, stream_on_readable, c);
   c->writable = event_new(s->config.base, fd, EV_WRITE, stream_on_writable, c);
-  if (c->readable && kind == STREAM_TLS)
-    event_priority_set(c->readable, STREAM_SLOW_PRIORITY);
   if (c->readable && c->writable && !fzr_stream_new(client, server, NULL, &c->framing) &&
       !event_add(c->readable, NULL))
     return c;
@@ -301,6 +299,7 @@ static void end(stream_connection *c, enum stream_end why, fzr_time now)
   if (c->paused)
     unlink_from(&s->paused, c, offsetof(stream_connection, next_paused));
   c->dirty = c->paused = false;
+  stream_leave_line(c);
   leave(s, c);
   stats->connections--;
   stats->ended[why]++;
@@ -457,8 +456,8 @@ streams *streams_new(const streams_config *config)
   s->resume = event_new(config->base, -1, 0, on_resume, s);
   ops.forward = forward;
   ops.transmit = transmit;
-  if (s->table && s->flush && s->tick && s->resume && !event_add(s->tick, &every) &&
-      getrandom(s->key, sizeof s->key, 0) == sizeof s->key &&
+  if (s->table && s->flush && s->tick && s->resume && stream_handshakes_begin(s) &&
+      !event_add(s->tick, &every) && getrandom(s->key, sizeof s->key, 0) == sizeof s->key &&
       !fzr_driver_add(config->driver, FZR_TRANSPORT_TCP, &ops, s) &&
       !fzr_driver_add(config->driver, FZR_TRANSPORT_TLS, &ops, s))
     return s;
@@ -502,6 +501,8 @@ void streams_free(streams *s)
   free_event(s->flush);
   free_event(s->tick);
   free_event(s->resume);
+  free_event(s->spare);
+  free_event(s->share);
   net_tls_identity_drop(s->identity);
   free(s->table);
   free(s);

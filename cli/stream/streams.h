@@ -14,7 +14,8 @@
 
 typedef struct streams streams;
 
-/* The loop's priority of handshakes. All else has the middle one of the STREAM_PRIORITIES that the loop has to have, as libevent gives it. */
+/* The loop's priority of handshakes, for when there is nothing else to do. All else has the middle one of the STREAM_PRIORITIES that the loop has to
+ * have, as libevent gives it. */
 #define STREAM_SLOW_PRIORITY 2
 #define STREAM_PRIORITIES    3
 

@@ -6,6 +6,7 @@ Arguments: the relay, then the path of the built pion program, or "-"."""
 import os
 import random
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -33,6 +34,7 @@ IDLE = 2
 class Tls(unittest.TestCase):
     args = ()
     kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+    workers = WORKERS
 
     @classmethod
     def setUpClass(cls):
@@ -41,7 +43,7 @@ class Tls(unittest.TestCase):
         cls.authority.put()
         cls.port = free_port()
         cls.relay = Relay(BINARY, "--tls-listen-port", str(cls.port), "--tls-cert", cls.authority.cert, "--tls-key", cls.authority.key, *cls.args,
-                          workers=WORKERS)
+                          workers=cls.workers)
         cls.metrics_port = endpoint(cls.relay)
 
     @classmethod
@@ -376,6 +378,88 @@ class Crowd(Tls):
         with open("/proc/%d/stat" % self.relay.process.pid, encoding="ascii") as f:
             times = f.read().rpartition(")")[2].split()
         return sum(int(t) for t in times[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
+class Busy(Tls):
+    """Handshakes where there is always something else to do."""
+
+    workers = 1
+
+    @classmethod
+    def setUpClass(cls):
+        cls.plain_port = free_port()
+        cls.args = ("--tcp-listen-port", str(cls.plain_port))
+        super().setUpClass()
+
+    def check(self, *floods):
+        """Handshakes get done while each of `floods` is called all the time."""
+        stop, times, calls = threading.Event(), [], 0
+
+        def run(flood):
+            nonlocal calls
+            while not stop.is_set():
+                flood()
+                calls += 1
+
+        flooders = [threading.Thread(target=run, args=(flood,)) for flood in floods]
+        for f in flooders:
+            f.start()
+        try:
+            wait_for(lambda: calls > 20, "the flood to begin")
+            for _ in range(4):
+                begin = time.monotonic()
+                self.connect().close()
+                times.append(time.monotonic() - begin)
+        finally:
+            stop.set()
+            for f in flooders:
+                f.join()
+        print("handshakes took " + ", ".join("%.0f ms" % (t * 1e3) for t in times), flush=True)
+        self.assertLess(max(times), 2)
+
+    def test_tcp_stranger(self):
+        block = stun.channel_data(0x4000, b"") * 65536  # of a channel that there is not: each is a message, and nothing is answered
+        plain = socket.create_connection(("127.0.0.1", self.plain_port), timeout=DEADLINE)
+        self.addCleanup(plain.close)
+        self.check(lambda: plain.sendall(block))
+
+    def test_udp_flood(self):
+        block, floods = stun.channel_data(0x4000, bytes(60)) * 64, []
+        for _ in range(3):
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.addCleanup(sender.close)
+            sender.connect(self.relay.address())
+            sender.setsockopt(socket.SOL_UDP, 103, 64)  # UDP_SEGMENT: the kernel cuts it into datagrams of 64 bytes
+            floods.append(lambda s=sender: s.send(block))
+        self.check(*floods)
+
+    @unittest.skipIf(is_sanitized(BINARY), "a sanitizer takes CPU of its own")
+    def test_hellos_at_once(self):
+        """Packets do not wait for many handshakes that come at once."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with self.assertRaises(ssl.SSLWantReadError):
+            context().wrap_bio(incoming, outgoing).do_handshake()
+        hello, begun = outgoing.read(), 0
+        crowd = [socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) for _ in range(400)]
+        for s in crowd:
+            self.addCleanup(s.close)
+        packets = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(packets.close)
+        packets.connect(self.relay.address())
+        packets.settimeout(DEADLINE)
+        for s in crowd:
+            s.sendall(hello)
+        waits = []
+        while begun < len(crowd):
+            begin = time.monotonic()
+            packets.send(binding_request()[0])
+            packets.recv(2048)
+            waits.append(time.monotonic() - begin)
+            begun = len(select.select(crowd, [], [], 0)[0])
+        waits.sort()
+        print("%d answers: half of them within %.1f ms, all within %.1f ms" % (len(waits), waits[len(waits) // 2] * 1e3, waits[-1] * 1e3), flush=True)
+        self.assertGreater(len(waits), 20)
+        self.assertLess(waits[-1], 0.25)  # of some 800 ms
 
 
 class Certificates(Tls):

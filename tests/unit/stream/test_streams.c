@@ -2,6 +2,7 @@
 /* The table of connections, and those whose PROXY header has not come: what is not seen from outside, or hardly. */
 #include "stream/streams.h"
 
+#include "../net/certs.h"
 #include "common/clock.h"
 #include "proxy_header.h"
 #include "relay.h"
@@ -182,21 +183,90 @@ START_TEST(test_crowd)
 }
 END_TEST
 
-/* Before anything has come of it, a connection has no state of TLS. */
-START_TEST(test_silent)
+/* The client's end of a connection for TLS. */
+static int connect_tls(const char *client)
 {
   int fds[2];
-  fzr_addr from = fzt_addr("198.51.100.1:1000"), to = fzt_addr(FZT_LISTEN);
+  fzr_addr from = fzt_addr(client), to = fzt_addr(FZT_LISTEN);
   from.transport = to.transport = FZR_TRANSPORT_TLS;
   ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
   streams_take(s, STREAM_TLS, fds[0], &from, &to, monotonic_now());
+  return fds[1];
+}
+
+/* Before anything has come of it, a connection has no state of TLS. */
+START_TEST(test_silent)
+{
+  const int fd = connect_tls("198.51.100.1:1000");
   const stream_connection *c = s->lists[STREAM_BY_TIME].first;
   ck_assert(c && !c->tls && stream_shakes_hands(c));
   event_base_loop(base, EVLOOP_NONBLOCK);
-  ck_assert(is_open(fds[1]));
-  close(fds[1]);
-  event_base_loop(base, EVLOOP_ONCE);
+  ck_assert(is_open(fd));
+  close(fd);
+  for (unsigned i = 0; i < 100 && s->count; i++)
+    event_base_loop(base, EVLOOP_ONCE);
   ck_assert_uint_eq(s->count, 0);
+}
+END_TEST
+
+static net_tls_identity *make_identity(void)
+{
+  static const fzt_cert_spec spec = {.common_name = "Relay"};
+  static fzt_cert cert;
+  char error[NET_TLS_ERROR_MAX];
+  fzt_cert_make(&spec, NULL, NULL, &cert);
+  net_tls_identity *identity = net_tls_identity_new((const uint8_t *)cert.cert, strlen(cert.cert) + 1,
+                                                    (const uint8_t *)cert.key, strlen(cert.key) + 1, error);
+  ck_assert_msg(identity != NULL, "%s", error);
+  return identity;
+}
+
+/* Always has something to do again, in the loop's next turn. */
+static void on_busy(evutil_socket_t fd, short what, void *ctx)
+{
+  struct event *const *busy = ctx;
+  const struct timeval at_once = {0};
+  (void)fd;
+  (void)what;
+  event_add(*busy, &at_once);
+  event_base_loopbreak(base); /* else the loop goes on for as long as something of lower priority waits */
+}
+
+/* In a loop that is never without something else to do, handshakes have their share, and no more. */
+START_TEST(test_handshakes_share)
+{
+  enum { COUNT = 50 };
+  const struct timeval at_once = {0};
+  int fds[COUNT];
+  struct event *busy = event_new(base, -1, 0, on_busy, &busy);
+  streams_set_identity(s, make_identity());
+  for (unsigned i = 0; i < COUNT; i++) {
+    char addr[32];
+    snprintf(addr, sizeof addr, "203.0.113.%u:1000", i);
+    fds[i] = connect_tls(addr);
+    ck_assert_int_eq(send(fds[i], "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
+  }
+  event_add(busy, &at_once);
+  const stream_list *line = &s->lists[STREAM_IN_LINE];
+  const fzr_time begin = monotonic_now();
+  unsigned turns = 0, rests = 0;
+  while (s->count) {
+    const uint32_t before = line->count;
+    const fzr_time rests_until = s->rests_until;
+    event_base_loop(base, EVLOOP_ONCE);
+    const fzr_time now = monotonic_now();
+    ck_assert_uint_lt(now - begin, 10 * FZR_SECOND);
+    rests += now < rests_until;
+    if (line->count < before) {
+      turns++;
+      ck_assert_uint_ge(now, rests_until);
+    }
+  }
+  ck_assert_uint_ge(turns, 2);
+  ck_assert_uint_ge(rests, turns);
+  event_free(busy);
+  for (unsigned i = 0; i < COUNT; i++)
+    close(fds[i]);
 }
 END_TEST
 
@@ -520,6 +590,7 @@ int main(void)
   tcase_add_test(tc, test_again);
   tcase_add_test(tc, test_crowd);
   tcase_add_test(tc, test_silent);
+  tcase_add_test(tc, test_handshakes_share);
   tcase_add_test(tc, test_unread);
   tcase_add_test(tc, test_unread_for_long);
   tcase_add_loop_test(tc, test_last_words, 0, 3);
