@@ -130,7 +130,7 @@ static bool get_text(const uint8_t *in, size_t len, char *out, size_t room)
       out[i] = '?';
     else
       out[i] = (char)in[i];
-  out[len] = '\0';
+  memset(out + len, 0, room - len); /* it may be there twice, and the first one be longer */
   return true;
 }
 

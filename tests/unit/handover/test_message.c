@@ -118,6 +118,19 @@ START_TEST(test_a_text_is_one_line)
 }
 END_TEST
 
+/* The last one counts, and nothing is left of those before. */
+START_TEST(test_a_field_that_is_there_twice)
+{
+  static const uint8_t bytes[] = {
+      'F', 'Z', 'H', 'O', HANDOVER_REFUSE, 0, 0, 0, 14, 0, 6, 0, 'l', 'o', 'n', 'g', 'e', 'r', 14, 0, 3,
+      0,   'w', 'h', 'y'};
+  const handover_message expected = {.type = HANDOVER_REFUSE, .reason = "why"};
+  handover_message got;
+  ck_assert(handover_read(bytes, sizeof bytes, &got));
+  ck_assert_mem_eq(got.reason, expected.reason, sizeof got.reason);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("handover-message");
@@ -128,6 +141,7 @@ int main(void)
   tcase_add_test(tc, test_what_is_not_known_is_passed_over);
   tcase_add_test(tc, test_what_can_not_be_is_refused);
   tcase_add_test(tc, test_a_text_is_one_line);
+  tcase_add_test(tc, test_a_field_that_is_there_twice);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
