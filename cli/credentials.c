@@ -18,7 +18,7 @@ typedef struct credentials {
   uint64_t expiry; /* FZR_NO_EXPIRY: none */
 } credentials;
 
-static void put_server(text_out *text, const fzr_addr *ip, uint16_t port)
+static void put_server(text_out *text, const fzr_addr *ip, uint16_t port, const char *transport)
 {
   char host[FZR_ADDR_TEXT_MAX];
   fzr_addr addr = *ip;
@@ -26,12 +26,13 @@ static void put_server(text_out *text, const fzr_addr *ip, uint16_t port)
   fzr_addr_format(&addr, true, host, sizeof host);
   text_puts(text, "turn:");
   text_puts(text, host);
-  text_puts(text, "?transport=udp");
+  text_puts(text, "?transport=");
+  text_puts(text, transport);
 }
 
 static void put_url(text_out *text, const options *o, const credentials *c)
 {
-  put_server(text, o->public_ip4.family ? &o->public_ip4 : &o->public_ip6, o->listen_port);
+  put_server(text, o->public_ip4.family ? &o->public_ip4 : &o->public_ip6, o->listen_port, "udp");
   text_puts(text, "&username=");
   text_percent(text, c->username);
   text_puts(text, "&credential=");
@@ -39,17 +40,36 @@ static void put_url(text_out *text, const options *o, const credentials *c)
   text_puts(text, "\n");
 }
 
-/* RTCConfiguration.iceServers of the W3C's WebRTC: the URL without credentials (RFC 7065), which stand beside it. */
-static void put_webrtc(text_out *text, const options *o, const credentials *c)
+/* |port| of each of the relay's addresses, none if it is 0; |before|: what stands in front of the first one. Returns what stands in
+ * front of the next. */
+static const char *put_servers(text_out *text, const char *before, const options *o, uint16_t port,
+                               const char *transport)
 {
   const fzr_addr *const ips[2] = {&o->public_ip4, &o->public_ip6};
-  const char *before = "[{\"urls\":[\"";
   for (size_t i = 0; i < 2; i++) {
-    if (!ips[i]->family)
+    if (!port || !ips[i]->family)
       continue;
     text_puts(text, before);
-    put_server(text, ips[i], o->listen_port);
+    put_server(text, ips[i], port, transport);
     before = "\",\"";
+  }
+  return before;
+}
+
+/* RTCConfiguration.iceServers of the W3C's WebRTC: URLs without credentials (RFC 7065), which stand beside them. Browsers ask at all of
+ * them at once. For TLS it is a name: Firefox leaves addresses out. */
+static void put_webrtc(text_out *text, const options *o, const credentials *c)
+{
+  const char *before = "[{\"urls\":[\"";
+  before = put_servers(text, before, o, o->listen_port, "udp");
+  before = put_servers(text, before, o, o->tcp_listen_port, "tcp");
+  if (o->tls_listen_port && o->tls_name) {
+    text_puts(text, before);
+    text_puts(text, "turns:");
+    text_puts(text, o->tls_name);
+    text_puts(text, ":");
+    text_uint(text, o->tls_listen_port);
+    text_puts(text, "?transport=tcp");
   }
   text_puts(text, "\"],\"username\":");
   text_json(text, c->username);

@@ -310,6 +310,10 @@ static int check_credentials(reader *r)
   if (makes_url(o) && !o->public_ip4.family && !o->public_ip6.family)
     return complain(
         r, "--public-ip4-addr, --public-ip6-addr: none is set: expected the relay's address for the URL");
+  if (makes_all_urls(o) && o->tls_listen_port && !o->tls_name)
+    return complain(r, "--tls-listen-port: there is no name for the URL: expected --tls-name, too");
+  if (makes_all_urls(o) && o->tls_name && !o->tls_listen_port)
+    return complain(r, "--tls-name: there is no port for the URL: expected --tls-listen-port, too");
   return 0;
 }
 

@@ -118,6 +118,7 @@ typedef struct options {
   const char *salt;
   const char *user;
   const char *credentials_format;
+  const char *tls_name; /* in the relay's certificate; NULL: none */
 } options;
 
 /* Reads |argv| and, for what is not there, the environment through |env| (getenv or a test's). On success |out| is complete and

@@ -8,23 +8,34 @@
 #define WORD_MAX 16 /* longer ones are no mistyped command */
 #define MISTYPED 2  /* letters */
 
-bool makes_url(const options *o)
+static bool makes(const options *o, const char *format)
 {
   return o->command == COMMAND_CREDENTIALS && o->credentials_format &&
-         (strcmp(o->credentials_format, "url") == 0 || strcmp(o->credentials_format, "webrtc") == 0);
+         strcmp(o->credentials_format, format) == 0;
 }
 
-/* Nothing but a URL needs an address. */
+bool makes_all_urls(const options *o)
+{
+  return makes(o, "webrtc");
+}
+
+bool makes_url(const options *o)
+{
+  return makes(o, "url") || makes_all_urls(o);
+}
+
+/* Nothing but a URL needs an address, and none but one of a page is of TCP. */
 static bool credentials_read(const options *o, const option_spec *s)
 {
-  return s->group != GROUP_NETWORK || makes_url(o);
+  const bool is_of_tcp = strcmp(s->env, "TCP_LISTEN_PORT") == 0 || strcmp(s->env, "TLS_LISTEN_PORT") == 0;
+  return s->group != GROUP_NETWORK || (is_of_tcp ? makes_all_urls(o) : makes_url(o));
 }
 
 const command_spec command_specs[COMMANDS] = {
     [COMMAND_RELAY] = {.takes_words = true},
     [COMMAND_CREDENTIALS] = {.name = "credentials",
                              .help = "makes what clients log in with",
-                             .note = "Address and port are needed for --format url and webrtc alone.",
+                             .note = "Address and ports are needed for --format url and webrtc alone.",
                              .reads_variable = credentials_read},
 };
 

@@ -68,6 +68,9 @@ void command_list(char *out, size_t cap);
 /* Whether credentials are to be made as a URL, or as something with one in it, which needs the relay's address. */
 bool makes_url(const options *o);
 
+/* Whether they are to be made for a page, with the URL of each way to the relay. */
+bool makes_all_urls(const options *o);
+
 /* options_table.c */
 #define MAX_OPTIONS 80
 extern const option_spec option_specs[];
@@ -90,6 +93,7 @@ int options_check_credentials(const options *o, bool has_ttl, char error[OPTIONS
 
 /* options_streams.c */
 const char *option_set_proxies(options *o, const char *t);
+const char *option_set_tls_name(options *o, const char *t);
 
 /* options_xdp.c */
 const char *option_set_xdp(options *o, const char *t);

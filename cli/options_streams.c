@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define NAME_LEN_MAX 253 /* of a host (RFC 1035 section 2.3.4, as text) */
+
 /* One network, the |len| bytes at |text|, more. */
 static const char *add_proxy(options *o, const char *text, size_t len)
 {
@@ -17,6 +19,17 @@ static const char *add_proxy(options *o, const char *text, size_t len)
   if (o->proxy_count == MAX_PROXIES)
     return "at most 64 networks";
   o->proxies[o->proxy_count++] = rule;
+  return NULL;
+}
+
+/* It goes into a URL as it is. */
+const char *option_set_tls_name(options *o, const char *t)
+{
+  static const char fit[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  const size_t len = strlen(t);
+  if (!len || len > NAME_LEN_MAX || strspn(t, fit) != len)
+    return "a name that the relay's certificate has, such as relay.example";
+  o->tls_name = t;
   return NULL;
 }
 

@@ -133,9 +133,10 @@ class Options(unittest.TestCase):
         self.assertEqual(list(self.commands), ["credentials"])
         self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["credentials"], re.M)),
                          {"--public-ip4-addr", "--public-ip6-addr", "--listen-port", "--auth", "--realm", "--auth-secret-file",
-                          "--users-file", "--help", "--version", "--ttl", "--salt", "--user", "--format"})
+                          "--users-file", "--help", "--version", "--ttl", "--salt", "--user", "--format",
+                          "--tcp-listen-port", "--tls-listen-port", "--tls-name"})
         self.assertEqual(set(re.findall(r"\(environment\) (\w+)=", self.commands["credentials"])), {"AUTH_SECRET"})
-        self.assertTrue(self.of_commands == {"--ttl", "--salt", "--user", "--format"})
+        self.assertTrue(self.of_commands == {"--ttl", "--salt", "--user", "--format", "--tls-name"})
         for flag in self.of_commands:
             self.assertNotRegex(self.help, r"(?m)^ +%s\b(?!-)" % flag)
 

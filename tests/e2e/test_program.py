@@ -199,6 +199,17 @@ class Credentials(unittest.TestCase):
             self.assertEqual(query["transport"], ["udp"])
             self.allocates(relay, query["username"][0], query["credential"][0])
 
+    def test_a_page_is_given_every_way_to_the_relay(self):
+        with Relay(BINARY, workers=WORKERS) as relay:
+            args = ["--format", "webrtc", "--public-ip4-addr", "127.0.0.1", "--listen-port", str(relay.port)]
+            udp = "turn:127.0.0.1:%d?transport=udp" % relay.port
+            (alone,) = json.loads(self.make(relay, *args))
+            self.assertEqual(alone["urls"], [udp])
+            self.allocates(relay, alone["username"], alone["credential"])
+            (every,) = json.loads(self.make(relay, *args, "--tcp-listen-port", "3480", "--tls-listen-port", "443", "--tls-name", "relay.example"))
+            self.assertEqual(every["urls"], [udp, "turn:127.0.0.1:3480?transport=tcp", "turns:relay.example:443?transport=tcp"])
+            self.allocates(relay, every["username"], every["credential"])
+
     def test_expired_ones_are_refused(self):
         with Relay(BINARY, workers=WORKERS) as relay:
             made = json.loads(self.make(relay, "--format", "json", "--ttl", "1"))

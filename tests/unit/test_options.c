@@ -468,6 +468,14 @@ START_TEST(test_credentials_in_an_environment_of_the_relay)
     } else {
       ck_assert_msg(READ("credentials", PUBLIC, "--format", "url") == 0, "%s", error);
     }
+    const bool is_of_page = strncmp(cases[i].env, "PUBLIC_IP", 9) == 0 || strstr(cases[i].env, "LISTEN_PORT");
+    ck_assert_msg(
+        READ("credentials", PUBLIC, "--tls-name", "a", "--tls-listen-port", "1", "--format", "webrtc") == 0 ||
+            is_of_page,
+        "%s", error);
+    ck_assert_msg(READ("credentials", "--format", "webrtc") == -1, "%s", error);
+    if (is_of_page)
+      check_complaint(cases[i].env, bad);
   }
   clear_env();
   set_env("FIREZONE_TOKEN", "not a token");

@@ -452,6 +452,29 @@ START_TEST(test_credentials_of_other_schemes)
   ck_assert_int_eq(READ("credentials", "--format", "webrtc"), -1);
   check_complaint("--public-ip4-addr, --public-ip6-addr", "for the URL");
   ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc"), 0);
+  /* One for TLS needs a name and a port. */
+  ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc", "--tls-listen-port", "443"), -1);
+  check_complaint("--tls-listen-port", "expected --tls-name, too");
+  ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc", "--tls-name", "relay.example"), -1);
+  check_complaint("--tls-name", "expected --tls-listen-port, too");
+  ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc", "--tls-listen-port", "443", "--tls-name",
+                        "relay.example", "--tcp-listen-port", "3478"),
+                   0);
+  ck_assert_str_eq(o.tls_name, "relay.example");
+  ck_assert_uint_eq(o.tls_listen_port, 443);
+  ck_assert_uint_eq(o.tcp_listen_port, 3478);
+  ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "url", "--tls-listen-port", "443"), 0);
+  static const char *const bad[] = {"",     "a/b", "a:443", "[2001:db8::7]",
+                                    "a\"b", "a?b", "a b",   "r\xc3\xa9lay"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    ck_assert_msg(READ("credentials", PUBLIC, "--tls-name", bad[i]) == -1, "%s", bad[i]);
+    check_complaint("--tls-name", "relay.example");
+  }
+  char longest[255];
+  memset(longest, 'a', sizeof longest - 1);
+  longest[254] = 0;
+  ck_assert_int_eq(READ("credentials", "--tls-name", longest), -1);
+  ck_assert_int_eq(READ("credentials", "--tls-name", longest + 1), 0);
 }
 END_TEST
 

@@ -307,6 +307,22 @@ START_TEST(test_rest_credentials)
       "[{\"urls\":[\"turn:203.0.113.7:3479?transport=udp\","
       "\"turn:[2001:db8::7]:3479?transport=udp\"],\"username\":\"1892160000:a\\\"l\",\"credential\":\"";
   ck_assert_msg(strncmp(out, begin, sizeof begin - 1) == 0, "%s", out);
+  /* Each address by TCP, too, and TLS by name. */
+  o.tcp_listen_port = 3480;
+  o.tls_listen_port = 443;
+  o.tls_name = "relay.example";
+  ck_assert_int_gt(credentials_format(&o, "north", 1892159000, "al", out, sizeof out), 0);
+  static const char all[] =
+      "[{\"urls\":[\"turn:203.0.113.7:3479?transport=udp\",\"turn:[2001:db8::7]:3479?transport=udp\","
+      "\"turn:203.0.113.7:3480?transport=tcp\",\"turn:[2001:db8::7]:3480?transport=tcp\","
+      "\"turns:relay.example:443?transport=tcp\"],\"username\":";
+  ck_assert_msg(strncmp(out, all, sizeof all - 1) == 0, "%s", out);
+  o.credentials_format = "url";
+  ck_assert_int_gt(credentials_format(&o, "north", 1892159000, "al", out, sizeof out), 0);
+  ck_assert(strncmp(out, "turn:203.0.113.7:3479?transport=udp&username=", 45) == 0);
+  ck_assert(!strstr(out, "tcp") && !strstr(out, "turns:"));
+  o.credentials_format = "webrtc";
+  o.tcp_listen_port = o.tls_listen_port = 0;
   memset(&o.public_ip4, 0, sizeof o.public_ip4);
   ck_assert_int_gt(credentials_format(&o, "north", 1892159000, "al", out, sizeof out), 0);
   ck_assert(strncmp(out, "[{\"urls\":[\"turn:[2001:db8::7]:3479?transport=udp\"],", 51) == 0);
