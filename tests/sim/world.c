@@ -1,118 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include "flows.h"
+
 #include <stdio.h>
 
 #define TICK          (500 * FZR_MILLISECOND)
 #define TRIES         7u
 #define REFRESH_EVERY (300 * FZR_SECOND)
 #define BIND_EVERY    (240 * FZR_SECOND)
-#define PAYLOAD       24u
 #define OTHER_PORT    3479u /* of the second worker */
-
-/* ---- data: whose it is, and the how-manieth ---- */
-
-typedef struct label {
-  uint8_t client, channel, back;
-  uint64_t number;
-} label;
-
-static void write_label(uint8_t out[PAYLOAD], const label *l)
-{
-  memset(out, 0, PAYLOAD);
-  out[0] = l->client;
-  out[1] = l->channel;
-  out[2] = l->back;
-  for (unsigned i = 0; i < 8; i++)
-    out[8 + i] = (uint8_t)(l->number >> (8 * i));
-  for (unsigned i = 16; i < PAYLOAD; i++)
-    out[i] = (uint8_t)(out[8] * 31u + out[0] * 7u + out[1] * 3u + i);
-}
-
-static label read_label(const uint8_t *in, size_t len)
-{
-  uint8_t again[PAYLOAD];
-  label l = {in[0], in[1], in[2], 0};
-  fzt_check(len == PAYLOAD);
-  for (unsigned i = 0; i < 8; i++)
-    l.number |= (uint64_t)in[8 + i] << (8 * i);
-  write_label(again, &l);
-  fzt_check(memcmp(again, in, PAYLOAD) == 0);
-  fzt_check(l.client < SIM_CLIENTS && l.channel < SIM_CHANNELS && l.back < 2);
-  return l;
-}
-
-static sim_flow *flow_of(sim_world *w, const label *l)
-{
-  sim_channel *channel = &w->clients[l->client].channels[l->channel];
-  return l->back ? &channel->back : &channel->out;
-}
-
-static void arrived(sim_flow *flow, uint64_t number)
-{
-  fzt_check(number < flow->sent);
-  flow->received++;
-  if (number >= flow->next)
-    flow->next = number + 1;
-}
-
-/* The payload of an indication of |method|, with the peer in |peer|; NULL if it is none, or the bytes are anything else. */
-static const uint8_t *read_indication(const uint8_t *data, size_t len, uint16_t method, fzr_addr *peer)
-{
-  fzr_stun_msg msg;
-  fzr_stun_attr attr;
-  if (len < FZR_STUN_HEADER_LEN || data[0] > 3 || fzr_stun_read(data, len, &msg) != 0 ||
-      msg.cls != FZR_STUN_INDICATION || msg.method != method)
-    return NULL;
-  fzt_check(fzr_stun_get_addr(&msg, FZR_ATTR_XOR_PEER_ADDRESS, peer));
-  fzt_check(fzr_stun_get(&msg, FZR_ATTR_DATA, &attr) && attr.len == PAYLOAD);
-  return attr.value;
-}
-
-/* What a link lost: the label stands at the start, behind a ChannelData header, or in an indication. */
-static void lost(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
-{
-  uint16_t channel, payload;
-  fzr_addr peer;
-  (void)from;
-  (void)to;
-  const uint8_t *sent = read_indication(data, len, FZR_STUN_SEND, &peer);
-  if (!sent)
-    sent = read_indication(data, len, FZR_STUN_DATA, &peer);
-  if (sent)
-    data = sent;
-  else if (len == PAYLOAD + 4u && fzr_channel_data_read(data, len, &channel, &payload) == 0)
-    data += 4;
-  else if (len != PAYLOAD)
-    return; /* STUN: its sender tries again */
-  const label l = read_label(data, PAYLOAD);
-  flow_of(ctx, &l)->lost++;
-}
-
-bool sim_flow_adds_up(const sim_flow *flow)
-{
-  return flow->sent == flow->received + flow->lost;
-}
-
-/* A peer sends back what it gets, to where it came from. */
-static void peer_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, const uint8_t *data, size_t len)
-{
-  sim_peer *peer = ctx;
-  sim_world *w = peer->world;
-  label l = read_label(data, len);
-  uint8_t echo[PAYLOAD];
-  const sim_client *client = &w->clients[l.client];
-  fzt_check(!l.back);
-  sim_channel *channel = &w->clients[l.client].channels[l.channel];
-  fzt_check(fzr_addr_equal(&channel->peer, to));
-  /* It comes from the allocation's address of the peer's family; where clients roam it may be that of the last one. */
-  fzt_check(w->other_engine || fzr_addr_equal(from, &client->relayed[to->family == FZR_FAMILY_IPV6]));
-  arrived(&channel->out, l.number);
-  l.back = 1;
-  l.number = channel->back.sent++;
-  write_label(echo, &l);
-  memory_net_send(w->net, to, from, echo, sizeof echo);
-}
 
 /* ---- a client's requests ---- */
 
@@ -268,17 +165,17 @@ static void on_answer(sim_client *c, const fzr_stun_msg *msg)
 static void look_after(sim_client *c, fzr_time now);
 
 /* Data of |l| has come on |channel|. */
-static void take_data(sim_client *c, const label *l, sim_channel *channel)
+static void take_data(sim_client *c, const sim_label *l, sim_channel *channel)
 {
   fzt_check(channel != NULL);
   if (l->client != c->index) {
     /* From the other client, through both allocations. */
     fzt_check(channel == &c->channels[SIM_PEERS] && !l->back);
-    arrived(&c->world->clients[l->client].channels[l->channel].out, l->number);
+    sim_arrived(&c->world->clients[l->client].channels[l->channel].out, l->number);
     return;
   }
   fzt_check(l->back && channel == &c->channels[l->channel]);
-  arrived(&channel->back, l->number);
+  sim_arrived(&channel->back, l->number);
   if (!c->data_took)
     c->data_took = memory_net_now(c->world->net) - c->flipped;
 }
@@ -288,14 +185,14 @@ static bool take_indication(sim_client *c, const uint8_t *data, size_t len)
 {
   fzr_addr peer;
   sim_channel *channel = NULL;
-  const uint8_t *payload = read_indication(data, len, FZR_STUN_DATA, &peer);
+  const uint8_t *payload = sim_read_indication(data, len, FZR_STUN_DATA, &peer);
   if (!payload)
     return false;
   fzt_check(c->indications);
   for (unsigned i = 0; i < SIM_CHANNELS; i++)
     if (c->channels[i].wanted && fzr_addr_equal(&c->channels[i].peer, &peer))
       channel = &c->channels[i];
-  const label l = read_label(payload, PAYLOAD);
+  const sim_label l = sim_read_label(payload, SIM_PAYLOAD);
   take_data(c, &l, channel);
   return true;
 }
@@ -307,7 +204,7 @@ static void client_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, 
   fzr_stun_msg msg;
   uint16_t number, payload;
   if (!fzr_addr_equal(to, &c->addr)) {
-    lost(c->world, from, to, data, len); /* the NAT has forgotten that port */
+    sim_lost(c->world, from, to, data, len); /* the NAT has forgotten that port */
     return;
   }
   fzt_check(fzr_addr_equal(from, &c->server));
@@ -321,7 +218,7 @@ static void client_receive(void *ctx, const fzr_addr *from, const fzr_addr *to, 
     return;
   }
   fzt_check(payload + 4u == len);
-  const label l = read_label(data + 4, payload);
+  const sim_label l = sim_read_label(data + 4, payload);
   sim_channel *channel = NULL;
   fzt_check(!c->indications);
   for (unsigned i = 0; i < SIM_CHANNELS; i++)
@@ -367,14 +264,14 @@ static void look_after(sim_client *c, fzr_time now)
     find_work(c, now);
 }
 
-static void send_indication(sim_client *c, const fzr_addr *peer, const uint8_t payload[PAYLOAD])
+static void send_indication(sim_client *c, const fzr_addr *peer, const uint8_t payload[SIM_PAYLOAD])
 {
   uint8_t data[128], txid[FZR_STUN_TXID_LEN];
   fzr_stun_builder b;
   fzt_fill(&c->world->prng, txid, sizeof txid);
   fzr_stun_build(&b, data, sizeof data, FZR_STUN_SEND, FZR_STUN_INDICATION, txid);
   fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, peer);
-  fzr_stun_add(&b, FZR_ATTR_DATA, payload, PAYLOAD);
+  fzr_stun_add(&b, FZR_ATTR_DATA, payload, SIM_PAYLOAD);
   const int len = fzr_stun_build_finish(&b);
   fzt_check(len > 0);
   memory_net_send(c->world->net, &c->addr, &c->server, data, (size_t)len);
@@ -382,7 +279,7 @@ static void send_indication(sim_client *c, const fzr_addr *peer, const uint8_t p
 
 static void talk(sim_client *c)
 {
-  uint8_t data[4 + PAYLOAD];
+  uint8_t data[4 + SIM_PAYLOAD];
   for (unsigned i = 0; i < SIM_CHANNELS; i++) {
     sim_channel *channel = &c->channels[i];
     if (!channel->bound || !c->talks)
@@ -390,9 +287,9 @@ static void talk(sim_client *c)
     /* The other client is reached when he has a channel, too. */
     if (i == SIM_PEERS && !c->world->clients[1 - c->index].channels[i].bound)
       continue;
-    const label l = {(uint8_t)c->index, (uint8_t)i, 0, channel->out.sent++};
-    fzr_channel_data_header(data, channel->number, PAYLOAD);
-    write_label(data + 4, &l);
+    const sim_label l = {(uint8_t)c->index, (uint8_t)i, 0, channel->out.sent++};
+    fzr_channel_data_header(data, channel->number, SIM_PAYLOAD);
+    sim_write_label(data + 4, &l);
     if (c->indications)
       send_indication(c, &channel->peer, data + 4);
     else
@@ -457,7 +354,7 @@ static void make_peers(sim_world *w)
     p->world = w;
     p->addr = fzt_addr(i % 3 == 2 ? "[2600::1]:5000" : "203.0.113.9:5000");
     p->addr.port = (uint16_t)(5000 + i);
-    fzt_check(memory_net_add_host(w->net, &p->addr, peer_receive, p) == 0);
+    fzt_check(memory_net_add_host(w->net, &p->addr, sim_peer_receive, p) == 0);
   }
 }
 
@@ -537,7 +434,7 @@ static void make_net(sim_world *w, uint64_t seed, const memory_link *link)
   w->net = memory_net_new(seed, 50 * FZR_SECOND);
   fzt_check(w->net != NULL);
   memory_net_set_link(w->net, link);
-  memory_net_set_tap(w->net, lost, w);
+  memory_net_set_tap(w->net, sim_lost, w);
 }
 
 static int start(sim_world *w)
