@@ -4,7 +4,6 @@
 #include "handlers.h"
 #include "log.h"
 #include "mobility.h"
-#include "mobility.h"
 
 /* REQUESTED-ADDRESS-FAMILY limits a Refresh to one of an allocation's addresses. Returns 0 with the family or
  * FZR_FAMILY_NONE in *|family|, or the error code. */
