@@ -7,6 +7,7 @@
 #include "../base/addr.h"
 #include "udp_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -14,6 +15,9 @@
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
+
+static_assert(sizeof(fzr_udp_socket) == 8, "frozen");
+static_assert(sizeof(void *) != 8 || sizeof(fzr_udp_unsent) == 80, "frozen");
 
 /* Of a family. */
 #define PORTS ((size_t)UINT16_MAX + 1)

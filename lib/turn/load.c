@@ -15,6 +15,10 @@
 
 #include "../base/crypto.h"
 
+#include <assert.h>
+
+static_assert(sizeof(fzr_load_result) == 96, "frozen");
+
 static fzri_siphash_key take_key(fzri_record *record)
 {
   const uint64_t k0 = fzri_take_u64(record);
