@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crc32.h"
 
+#include "bytes.h"
+
 /* A CRC is linear: what a byte contributes is what its bits do, so eight values make a table. Each bit, from the lowest on, doubles it. */
 #define BIT0(x, a)                   (x), (x) ^ (a)
 #define BIT1(x, a, b)                BIT0(x, a), BIT0((x) ^ (b), a)
@@ -34,11 +36,6 @@ static const uint32_t tables[8][256] = {
           0x533b85dau),
 };
 
-static uint32_t little_endian(const uint8_t *p)
-{
-  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 /* What the four bytes of |word| contribute when |more| bytes follow them in the step. */
 static uint32_t step(uint32_t word, unsigned more)
 {
@@ -50,9 +47,9 @@ uint32_t fzri_crc32(const uint8_t *data, size_t len)
 {
   uint32_t crc = 0xffffffffu;
   for (; len >= 8; len -= 8, data += 8)
-    crc = step(crc ^ little_endian(data), 4) ^ step(little_endian(data + 4), 0);
+    crc = step(crc ^ fzri_get_le32(data), 4) ^ step(fzri_get_le32(data + 4), 0);
   if (len >= 4) {
-    crc = step(crc ^ little_endian(data), 0);
+    crc = step(crc ^ fzri_get_le32(data), 0);
     len -= 4;
     data += 4;
   }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "siphash.h"
 
+#include "bytes.h"
+
 #include <string.h>
 
 static void rounds(fzri_sip *s, unsigned n)
@@ -12,17 +14,7 @@ static void rounds(fzri_sip *s, unsigned n)
 /* The last block: |n| bytes, fewer than 8, and the length. */
 static uint64_t last_block(const uint8_t *p, size_t n, size_t len)
 {
-  uint64_t word = (uint64_t)len << 56;
-  for (size_t i = 0; i < n; i++)
-    word |= (uint64_t)p[i] << (8 * i);
-  return word;
-}
-
-/* Written out: compilers make one load of it. */
-static uint64_t little_endian(const uint8_t *p)
-{
-  return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
-         (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+  return (uint64_t)len << 56 | fzri_get_le(p, n);
 }
 
 static void absorb(fzri_sip *s, const uint8_t *p, size_t len, unsigned per_block)
@@ -32,7 +24,7 @@ static void absorb(fzri_sip *s, const uint8_t *p, size_t len, unsigned per_block
   if (!len)
     p = none; /* it may be NULL, to which nothing may be added, not even 0 */
   for (size_t i = 0; i <= whole; i++) {
-    const uint64_t word = i < whole ? little_endian(p + 8 * i) : last_block(p + 8 * i, len % 8, len);
+    const uint64_t word = i < whole ? fzri_get_le64(p + 8 * i) : last_block(p + 8 * i, len % 8, len);
     s->v3 ^= word;
     rounds(s, per_block);
     s->v0 ^= word;

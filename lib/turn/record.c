@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record.h"
 
+#include "../base/bytes.h"
 #include "../base/crc32.h"
 #include "../base/crypto.h"
 #include "../base/precondition.h"
@@ -9,26 +10,12 @@
 
 static const uint8_t magic[8] = {'f', 'z', 'r', 's', 't', 'a', 't', 'e'};
 
-static void write_le(uint8_t *out, uint64_t value, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    out[i] = (uint8_t)(value >> 8 * i);
-}
-
-static uint64_t read_le(const uint8_t *in, size_t len)
-{
-  uint64_t value = 0;
-  for (size_t i = 0; i < len; i++)
-    value |= (uint64_t)in[i] << 8 * i;
-  return value;
-}
-
 /* The checksum of all records up to one with |checksum|; |chain| is that of those before it. */
 static uint32_t chained(uint32_t chain, uint32_t checksum)
 {
   uint8_t both[8];
-  write_le(both, chain, 4);
-  write_le(both + 4, checksum, 4);
+  fzri_put_le(both, chain, 4);
+  fzri_put_le(both + 4, checksum, 4);
   return fzri_crc32(both, sizeof both);
 }
 
@@ -45,7 +32,7 @@ static void flush(fzri_writer *w)
 static void put(fzri_writer *w, uint64_t value, size_t len)
 {
   FZRI_ASSERT(w->used + len <= sizeof w->buffer);
-  write_le(w->buffer + w->used, value, len);
+  fzri_put_le(w->buffer + w->used, value, len);
   w->used += len;
 }
 
@@ -78,7 +65,7 @@ void fzri_record_end(fzri_writer *w)
   uint8_t *record = w->buffer + w->record;
   const size_t len = w->used - w->record;
   FZRI_ASSERT(len + FZRI_RECORD_TAIL_LEN <= FZRI_RECORD_MAX);
-  write_le(record + 4, len - FZRI_RECORD_HEAD_LEN, 4);
+  fzri_put_le(record + 4, len - FZRI_RECORD_HEAD_LEN, 4);
   const uint32_t checksum = fzri_crc32(record, len);
   put(w, checksum, 4);
   w->chain = chained(w->chain, checksum);
@@ -150,11 +137,11 @@ static size_t frame(const fzri_reader *r, size_t offset, fzri_record *record)
   if (left < FZRI_RECORD_HEAD_LEN + FZRI_RECORD_TAIL_LEN)
     return 0;
   const uint8_t *head = r->data + offset;
-  const uint32_t len = (uint32_t)read_le(head + 4, 4);
+  const uint32_t len = (uint32_t)fzri_get_le(head + 4, 4);
   if (len > left - FZRI_RECORD_HEAD_LEN - FZRI_RECORD_TAIL_LEN)
     return 0;
-  *record = (fzri_record){.type = (uint16_t)read_le(head, 2),
-                          .flags = (uint16_t)read_le(head + 2, 2),
+  *record = (fzri_record){.type = (uint16_t)fzri_get_le(head, 2),
+                          .flags = (uint16_t)fzri_get_le(head + 2, 2),
                           .at = head + FZRI_RECORD_HEAD_LEN,
                           .left = len,
                           .offset = offset};
@@ -165,8 +152,8 @@ static int read_header(fzri_reader *r, uint16_t *major, uint16_t *minor)
 {
   if (r->len < FZRI_STATE_HEADER_LEN || memcmp(r->data, magic, sizeof magic) != 0)
     return FZR_ERR_STATE_DAMAGED;
-  *major = (uint16_t)read_le(r->data + 8, 2);
-  *minor = (uint16_t)read_le(r->data + 10, 2);
+  *major = (uint16_t)fzri_get_le(r->data + 8, 2);
+  *minor = (uint16_t)fzri_get_le(r->data + 10, 2);
   if (*major != FZR_STATE_MAJOR)
     return FZR_ERR_STATE_VERSION;
   r->offset = FZRI_STATE_HEADER_LEN;
@@ -193,7 +180,7 @@ int fzri_reader_check(fzri_reader *r, uint16_t *major, uint16_t *minor)
       return FZR_ERR_STATE_DAMAGED;
     const size_t sealed = len - FZRI_RECORD_TAIL_LEN;
     const uint32_t checksum = fzri_crc32(r->data + offset, sealed);
-    if (checksum != read_le(r->data + offset + sealed, 4))
+    if (checksum != fzri_get_le(r->data + offset + sealed, 4))
       return FZR_ERR_STATE_DAMAGED;
     r->offset += len;
     if (record.type == FZRI_RECORD_END)
@@ -219,7 +206,7 @@ static uint64_t take(fzri_record *record, uint32_t len)
     record->left = 0;
     return 0;
   }
-  const uint64_t value = read_le(record->at, len);
+  const uint64_t value = fzri_get_le(record->at, len);
   record->at += len;
   record->left -= len;
   return value;

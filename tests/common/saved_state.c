@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "saved_state.h"
 
+#include "base/bytes.h"
 #include "base/crc32.h"
 #include "turn/record.h"
 
@@ -8,16 +9,7 @@
 
 static uint32_t get(const uint8_t *at, unsigned len)
 {
-  uint32_t value = 0;
-  for (unsigned i = 0; i < len; i++)
-    value |= (uint32_t)at[i] << 8 * i;
-  return value;
-}
-
-static void put(uint8_t *at, uint32_t value, unsigned len)
-{
-  for (unsigned i = 0; i < len; i++)
-    at[i] = (uint8_t)(value >> 8 * i);
+  return (uint32_t)fzri_get_le(at, len);
 }
 
 static int keep(void *ctx, const uint8_t *data, size_t len)
@@ -78,9 +70,9 @@ void fzt_state_insert(fzt_state *state, unsigned at, unsigned type, unsigned fla
 {
   uint8_t *record = open_gap(state, offset_of(state, at), len + FRAME);
   memset(record, 0x5a, len + FRAME);
-  put(record, type, 2);
-  put(record + 2, flags, 2);
-  put(record + 4, (uint32_t)len, 4);
+  fzri_put_le(record, type, 2);
+  fzri_put_le(record + 2, flags, 2);
+  fzri_put_le(record + 4, (uint32_t)len, 4);
 }
 
 unsigned fzt_state_remove(fzt_state *state, unsigned at)
@@ -109,7 +101,7 @@ bool fzt_state_extend(fzt_state *state, unsigned at)
   if (type == FZRI_RECORD_COUNTERS || type == FZRI_RECORD_PORTS)
     return true; /* they are lists to their end */
   memset(open_gap(state, offset + len - FZRI_RECORD_TAIL_LEN, 3), 0xa5, 3);
-  put(state->data + offset + 4, (uint32_t)(len - FRAME + 3), 4);
+  fzri_put_le(state->data + offset + 4, (uint32_t)(len - FRAME + 3), 4);
   return true;
 }
 
@@ -123,15 +115,15 @@ bool fzt_state_seal(fzt_state *state)
     if (last && len != FRAME + 8)
       return false;
     if (last) {
-      put(record + 8, records, 4);
-      put(record + 12, chain, 4);
+      fzri_put_le(record + 8, records, 4);
+      fzri_put_le(record + 12, chain, 4);
     }
     const uint32_t checksum = fzri_crc32(record, len - FZRI_RECORD_TAIL_LEN);
-    put(record + len - FZRI_RECORD_TAIL_LEN, checksum, 4);
+    fzri_put_le(record + len - FZRI_RECORD_TAIL_LEN, checksum, 4);
     if (last)
       return offset + len == state->len;
-    put(both, chain, 4);
-    put(both + 4, checksum, 4);
+    fzri_put_le(both, chain, 4);
+    fzri_put_le(both + 4, checksum, 4);
     chain = fzri_crc32(both, sizeof both);
     records++;
   }

@@ -3,6 +3,7 @@
  * nothing would come past them. What does not load leaves nothing; what does can be saved and loaded again, and lives until it is over. */
 #include "fuzz.h"
 
+#include "base/bytes.h"
 #include "base/crc32.h"
 #include "turn/record.h"
 
@@ -42,17 +43,6 @@ static fzr_engine *new_engine(uint8_t flags, uint8_t *random)
   return engine;
 }
 
-static uint32_t get_length(const uint8_t *record)
-{
-  return record[4] | (uint32_t)record[5] << 8 | (uint32_t)record[6] << 16 | (uint32_t)record[7] << 24;
-}
-
-static void put_u32(uint8_t *at, uint32_t value)
-{
-  for (unsigned i = 0; i < 4; i++)
-    at[i] = (uint8_t)(value >> 8 * i);
-}
-
 /* Makes the checksums of all records fit, and what the last one says, as far as there are whole ones. */
 static void seal(uint8_t *data, size_t len)
 {
@@ -61,17 +51,17 @@ static void seal(uint8_t *data, size_t len)
   uint32_t chain = fzri_crc32(data, FZRI_STATE_HEADER_LEN), records = 0;
   for (size_t at = FZRI_STATE_HEADER_LEN; len - at >= FRAME;) {
     uint8_t *record = data + at, both[8];
-    const uint32_t length = get_length(record);
+    const uint32_t length = fzri_get_le32(record + 4);
     if (length > len - at - FRAME)
       return;
     if (record[0] == 0xff && record[1] == 0xff && length >= 8) {
-      put_u32(record + 8, records);
-      put_u32(record + 12, chain);
+      fzri_put_le(record + 8, records, 4);
+      fzri_put_le(record + 12, chain, 4);
     }
     const uint32_t checksum = fzri_crc32(record, FZRI_RECORD_HEAD_LEN + (size_t)length);
-    put_u32(record + FZRI_RECORD_HEAD_LEN + length, checksum);
-    put_u32(both, chain);
-    put_u32(both + 4, checksum);
+    fzri_put_le(record + FZRI_RECORD_HEAD_LEN + length, checksum, 4);
+    fzri_put_le(both, chain, 4);
+    fzri_put_le(both + 4, checksum, 4);
     chain = fzri_crc32(both, sizeof both);
     records++;
     at += length + FRAME;
