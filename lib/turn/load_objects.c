@@ -88,23 +88,35 @@ static uint64_t user_of(const fzri_loading *l, const saved *s)
   return l->e->replaces ? fzri_user_by_transport(s->user, s->client.transport) : s->user;
 }
 
-static void enter_user(const fzri_loading *l, const saved *s, fzri_allocation *a)
+/* Makes |a| the newest one of its user, which has no other that says so, in this state or in that of another shard. */
+static int enter_newest(fzr_engine *e, fzri_allocation *a)
+{
+  uint16_t older;
+  if (!fzri_shared_set_newest(e->shared, a->shared_user, a->port, &older)) {
+    a->shared_user = 0; /* as good as impossible */
+    return 0;
+  }
+  if (!older || older == a->port)
+    return 0;
+  fzri_shared_set_newest(e->shared, a->shared_user, older, &older);
+  return FZR_ERR_STATE_DAMAGED;
+}
+
+/* Returns 0, or FZR_ERR_STATE_DAMAGED with nothing of the user's changed. */
+static int enter_user(const fzri_loading *l, const saved *s, fzri_allocation *a)
 {
   fzr_engine *e = l->e;
-  uint16_t older;
   a->shared_user = user_of(l, s);
   a->uncounted = !e->replaces && a->shared_user && s->flags & FZRI_SAVED_UNCOUNTED;
   if (!a->shared_user || a->uncounted)
-    return;
-  bool entered = true;
-  if (!e->replaces)
-    entered = fzri_shared_user_enter(e->shared, a->shared_user, UINT32_MAX);
-  else if (s->flags & FZRI_SAVED_NEWEST)
-    entered = fzri_shared_set_newest(e->shared, a->shared_user, a->port, &older);
-  else /* it was replaced, and its shard had not looked yet */
+    return 0;
+  if (e->replaces && s->flags & FZRI_SAVED_NEWEST)
+    return enter_newest(e, a);
+  if (e->replaces) /* it was replaced, and its shard had not looked yet */
     fzri_shared_mark(e->shared, a->port);
-  if (!entered)
+  else if (!fzri_shared_user_enter(e->shared, a->shared_user, UINT32_MAX))
     a->shared_user = 0; /* as good as impossible */
+  return 0;
 }
 
 /* When |a| has to be looked at: when its client was told that it is over, if somebody counts that, and when it is. */
@@ -115,8 +127,8 @@ static fzr_time next_look(const fzri_loading *l, const fzri_allocation *a)
   return !counts && told <= l->reader.base ? a->expires : told;
 }
 
-/* Puts |from|, and what |s| says, into all look-ups. */
-static void enter(const fzri_loading *l, const saved *s, const fzri_allocation *from, fzri_allocation *a)
+/* Puts |from|, and what |s| says, into all look-ups. Returns 0 or FZR_ERR_STATE_DAMAGED. */
+static int enter(const fzri_loading *l, const saved *s, const fzri_allocation *from, fzri_allocation *a)
 {
   fzr_engine *e = l->e;
   a->server = s->server;
@@ -133,12 +145,13 @@ static void enter(const fzri_loading *l, const saved *s, const fzri_allocation *
   a->key_algorithm = from->key_algorithm;
   a->key_expires = from->key_expires;
   a->user = from->user;
-  enter_user(l, s, a);
+  const int error = enter_user(l, s, a);
   fzri_map_insert(&e->clients, a->client_hash, a->index);
   fzri_timers_set(&e->allocation_timers, &a->timer, next_look(l, a));
   fzri_event_queue_push(&e->events, &a->node);
   e->stats.allocations++;
   l->result->allocations++;
+  return error;
 }
 
 int fzri_load_allocation(fzri_loading *l, fzri_record *record)
@@ -163,8 +176,7 @@ int fzri_load_allocation(fzri_loading *l, fzri_record *record)
     fzri_shared_untake_port(e->shared, s.port);
     return error;
   }
-  enter(l, &s, &from, a);
-  return 0;
+  return enter(l, &s, &from, a);
 }
 
 /* The allocation that a record is about. It has come before. */

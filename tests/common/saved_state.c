@@ -57,6 +57,12 @@ unsigned fzt_state_records(const fzt_state *state)
   return n;
 }
 
+uint8_t *fzt_state_body(fzt_state *state, unsigned at, unsigned type)
+{
+  uint8_t *record = state->data + offset_of(state, at);
+  return get(record, 2) == type ? record + FZRI_RECORD_HEAD_LEN : NULL;
+}
+
 /* Makes room for |len| bytes at |offset|. */
 static uint8_t *open_gap(fzt_state *state, size_t offset, size_t len)
 {

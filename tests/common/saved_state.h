@@ -18,6 +18,9 @@ void fzt_state_save(fzt_state *state, const fzr_engine *engine, fzr_time now);
 /* How many records there are, but for the last one, which says so. */
 unsigned fzt_state_records(const fzt_state *state);
 
+/* What the |at|-th record says if it is of |type|, behind its head; else NULL. */
+uint8_t *fzt_state_body(fzt_state *state, unsigned at, unsigned type);
+
 /* Puts a record of |type| with |flags| and |len| bytes in front of the |at|-th one; takes that out; puts it there twice. Both return its
  * type. */
 void fzt_state_insert(fzt_state *state, unsigned at, unsigned type, unsigned flags, size_t len);

@@ -4,6 +4,7 @@
 #include "saved_state.h"
 
 #include "turn/record.h"
+#include "turn/saved.h"
 
 #include <pthread.h>
 
@@ -715,6 +716,54 @@ static void free_shards(fzt_relay shards[2], fzr_shared *shared)
   fzr_shared_free(shared);
 }
 
+/* Alters |s| so that all its allocations say that they are their users' newest ones. */
+static void say_newest(fzt_state *s)
+{
+  *fzt_state_body(s, 0, FZRI_RECORD_ENGINE) |= FZRI_SAVED_REPLACES;
+  for (unsigned i = 0; i < fzt_state_records(s); i++) {
+    uint8_t *allocation = fzt_state_body(s, i, FZRI_RECORD_ALLOCATION);
+    if (allocation)
+      allocation[4] |= FZRI_SAVED_NEWEST;
+  }
+  fzt_state_seal(s);
+}
+
+/* A user has one newest allocation, of all shards: a state that says so of another one is damaged, and changes nothing of the one that is. */
+START_TEST(test_two_newest)
+{
+  static fzt_relay before[2], after[2];
+  static fzt_state states[3];
+  fzt_client_state clients[3];
+  fzr_shared *shared = fzt_shared_new(100), *other = fzt_shared_new(100);
+  for (unsigned i = 0; i < 2; i++) {
+    fzr_config config = fzt_shard_config(&before[i], i, shared, 100);
+    config.max_allocations_per_user = 5;
+    fzt_relay_init(&before[i], &config);
+    config = fzt_shard_config(&after[i], i, other, 100);
+    config.replace_allocations = FZR_REPLACE_ALWAYS;
+    fzt_relay_init(&after[i], &config);
+  }
+  for (unsigned i = 0; i < 3; i++) {
+    fzt_client_init(&clients[i], "198.51.100.2:4000");
+    clients[i].addr.port = (uint16_t)(clients[i].addr.port + i);
+    ck_assert_int_eq(fzt_allocate(&before[i % 2], &clients[i]), 0);
+    fzt_state_save(&states[i], before[i % 2].engine, before[i % 2].now);
+    say_newest(&states[i]);
+  }
+  /* Both in one state; one in each of two. */
+  ck_assert_int_eq(fzr_engine_load(after[0].engine, states[2].data, states[2].len, after[0].now, NULL),
+                   FZR_ERR_STATE_DAMAGED);
+  ck_assert_int_eq(fzr_engine_load(after[0].engine, states[0].data, states[0].len, after[0].now, NULL), 0);
+  ck_assert_int_eq(fzr_engine_load(after[1].engine, states[1].data, states[1].len, after[1].now, NULL),
+                   FZR_ERR_STATE_DAMAGED);
+  ck_assert_uint_eq(stats_of(&after[1]).allocations, 0);
+  fzt_pass(&after[0], 5 * FZR_SECOND);
+  ck_assert_int_eq(fzt_refresh(&after[0], &clients[0], 600), 0);
+  fzt_shards_free(&before[0], &before[1], shared);
+  fzt_shards_free(&after[0], &after[1], other);
+}
+END_TEST
+
 START_TEST(test_shards)
 {
   static fzt_relay before[2], after[2];
@@ -879,6 +928,7 @@ int main(void)
   tcase_add_test(tc, test_every_byte_sealed);
   tcase_add_test(tc, test_twice);
   tcase_add_test(tc, test_missing);
+  tcase_add_test(tc, test_two_newest);
   tcase_add_test(tc, test_shards);
   tcase_add_test(tc, test_shards_at_once);
   tcase_add_test(tc, test_oom);
