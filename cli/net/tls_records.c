@@ -315,6 +315,20 @@ static ssize_t take_other(net_tls_records *r, const net_tls_io *io, const uint8_
   }
 }
 
+/* Gives of what was held. */
+static ssize_t give(net_tls_records *r, uint8_t *out, size_t cap)
+{
+  const size_t left = r->plain_to - r->plain_from, n = left < cap ? left : cap;
+  memcpy(out, r->held + r->plain_from, n);
+  r->plain_from += n;
+  if (r->plain_from == r->plain_to) {
+    free(r->held);
+    r->held = NULL;
+    r->plain_from = r->plain_to = 0;
+  }
+  return (ssize_t)n;
+}
+
 /* Decrypts the record at |body|, and hands its data over. Returns how many bytes, 1 with *|nothing| if it held none, or a result of 0 or less. */
 static ssize_t take_record(net_tls_records *r, const net_tls_io *io, uint8_t *body, uint8_t *out, size_t cap,
                            bool *nothing)
@@ -335,7 +349,7 @@ static ssize_t take_record(net_tls_records *r, const net_tls_io *io, uint8_t *bo
       return (ssize_t)len;
     r->plain_from = 0;
     r->plain_to = len;
-    return net_tls_records_read(r, io, out, cap);
+    return give(r, out, cap);
   }
   const ssize_t result = r->head[0] == CONTENT_DATA ? 1 : take_other(r, io, body, len);
   free(r->held);
@@ -343,20 +357,6 @@ static ssize_t take_record(net_tls_records *r, const net_tls_io *io, uint8_t *bo
   if (result > 0 && ++r->idle > MOST_IDLE)
     return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "too many records with nothing in them");
   return result;
-}
-
-/* Gives of what was held. */
-static ssize_t give(net_tls_records *r, uint8_t *out, size_t cap)
-{
-  const size_t left = r->plain_to - r->plain_from, n = left < cap ? left : cap;
-  memcpy(out, r->held + r->plain_from, n);
-  r->plain_from += n;
-  if (r->plain_from == r->plain_to) {
-    free(r->held);
-    r->held = NULL;
-    r->plain_from = r->plain_to = 0;
-  }
-  return (ssize_t)n;
 }
 
 bool net_tls_records_pending(const net_tls_records *r)
