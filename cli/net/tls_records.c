@@ -10,6 +10,8 @@
 #define OVERHEAD (EXPLICIT + NET_AEAD_TAG)
 /* Records in a row that bring nothing. Each is some work, and nobody has a reason to send many. */
 #define MOST_IDLE 3u
+/* Requests for another handshake in a connection's life: each is answered, so that a few bytes are a packet. */
+#define MOST_REFUSED 3u
 
 enum content { CONTENT_ALERT = 21, CONTENT_HANDSHAKE = 22, CONTENT_DATA = 23 };
 enum level { LEVEL_WARNING = 1, LEVEL_FATAL = 2 };
@@ -36,6 +38,7 @@ struct net_tls_records {
   bool ended;          /* nothing comes any more */
   size_t most;         /* bytes of data in a record that goes out */
   uint8_t idle;        /* records in a row that brought nothing */
+  uint8_t refused;     /* requests for another handshake */
   uint8_t head[HEADER];
   uint8_t head_len;
   /* A record in part, or what a whole one held and has not been read. */
@@ -307,6 +310,8 @@ static ssize_t take_other(net_tls_records *r, const net_tls_io *io, const uint8_
     r->error = "the other side ended it with an alert";
     return NET_TLS_FAILED;
   case CONTENT_HANDSHAKE:
+    if (++r->refused > MOST_REFUSED)
+      return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "too many requests for another handshake");
     /* It may go on or not, as it likes: there is no other handshake. */
     send_alert(r, io, LEVEL_WARNING, ALERT_NO_RENEGOTIATION);
     return 1;
