@@ -93,8 +93,11 @@ void net_tls_records_free(net_tls_records *r)
     return;
   net_aead_free(r->in.aead);
   net_aead_free(r->out.aead);
+  if (r->held)
+    explicit_bzero(r->held, r->body_len); /* a client's data */
   free(r->held);
   free(r->rest);
+  explicit_bzero(r, sizeof *r); /* nonces that are not sent are secret, too */
   free(r);
 }
 

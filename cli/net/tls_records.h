@@ -28,7 +28,7 @@ typedef struct net_tls_agreed {
 
 /* One side's, right after the handshake, when each side has sent one record with these keys. NULL without memory. */
 net_tls_records *net_tls_records_new(const net_tls_agreed *agreed);
-/* Wipes the keys. NULL is fine. */
+/* Wipes keys and data. NULL is fine. */
 void net_tls_records_free(net_tls_records *r);
 
 /* As net_tls_read, net_tls_write and net_tls_close, over |io|. */
