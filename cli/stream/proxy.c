@@ -69,15 +69,36 @@ static const char *read_tlvs(const uint8_t *data, size_t len, size_t at)
   return NULL;
 }
 
-/* An address of |size| bytes. Of one that listens for both families a balancer may write IPv4 as IPv6 (::ffff:192.0.2.1). */
+/* An address of |size| bytes. */
 static fzr_addr read_addr(const uint8_t *ip, size_t size, const uint8_t *port)
 {
-  static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-  const bool is_mapped = size == 16 && memcmp(ip, mapped, sizeof mapped) == 0;
-  const bool is_ip4 = size == 4 || is_mapped;
-  fzr_addr addr = {.family = is_ip4 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6, .port = (uint16_t)get16(port)};
-  memcpy(addr.ip, is_mapped ? ip + sizeof mapped : ip, is_ip4 ? 4 : 16);
+  fzr_addr addr = {.family = size == 4 ? FZR_FAMILY_IPV4 : FZR_FAMILY_IPV6, .port = (uint16_t)get16(port)};
+  memcpy(addr.ip, ip, size);
   return addr;
+}
+
+/* Whether |addr| is IPv4 that is written as IPv6 (::ffff:192.0.2.1): then *|ip4| is what it means. */
+static bool is_mapped(const fzr_addr *addr, fzr_addr *ip4)
+{
+  static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+  if (addr->family != FZR_FAMILY_IPV6 || memcmp(addr->ip, mapped, sizeof mapped) != 0)
+    return false;
+  *ip4 = (fzr_addr){.family = FZR_FAMILY_IPV4, .port = addr->port};
+  memcpy(ip4->ip, addr->ip + sizeof mapped, 4);
+  return true;
+}
+
+/* A balancer that listens for both families may write IPv4 as IPv6, and HAProxy does where the two ends differ. A 5-tuple has one family, the client's,
+ * whose networks are counted: of a server of another one only the port is left. */
+static void unmap(stream_proxy_header *h)
+{
+  fzr_addr client, server;
+  if (!is_mapped(&h->client, &client))
+    return;
+  if (!is_mapped(&h->server, &server))
+    server = (fzr_addr){.family = FZR_FAMILY_IPV4, .port = h->server.port};
+  h->client = client;
+  h->server = server;
 }
 
 /* Reads the |len| bytes of a whole header of the command PROXY. */
@@ -100,6 +121,7 @@ static enum stream_proxy_result read_proxied(const uint8_t *data, size_t len, st
   out->server = read_addr(block + size, size, block + 2 * size + 2);
   if (!out->client.port)
     return bad(out, "its PROXY header names no port of the client");
+  unmap(out);
   out->has_addresses = true;
   return STREAM_PROXY_DONE;
 }

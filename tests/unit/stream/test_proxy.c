@@ -61,7 +61,13 @@ START_TEST(test_ip6)
   check_done("[2001:db8::7]:50000", "[2001:db8::1]:443");
   memcpy(client.ip, "\0\0\0\0\0\0\0\0\0\0\377\377\306\63\144\7", 16);
   fzt_proxy_tcp(&h, &client, &server);
-  check_done("198.51.100.7:50000", "[2001:db8::1]:443");
+  check_done("198.51.100.7:50000", "0.0.0.0:443"); /* both ends have one family */
+  memcpy(server.ip, "\0\0\0\0\0\0\0\0\0\0\377\377\300\0\2\1", 16);
+  fzt_proxy_tcp(&h, &client, &server);
+  check_done("198.51.100.7:50000", "192.0.2.1:443");
+  client = fzt_addr("[2001:db8::7]:50000");
+  fzt_proxy_tcp(&h, &client, &server);
+  check_done("[2001:db8::7]:50000", "[::ffff:192.0.2.1]:443");
 }
 END_TEST
 
