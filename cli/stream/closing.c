@@ -18,6 +18,8 @@ static bool has_last_words(const stream_connection *c, enum stream_end why)
   case STREAM_END_IDLE:
   case STREAM_END_AGE:
     return stream_queue_len(&c->queue) > 0 || c->established;
+  case STREAM_END_ERROR:
+    return c->failed;
   case STREAM_END_NO_MESSAGE:
   case STREAM_END_TOO_LONG:
   case STREAM_END_HANDSHAKE: /* an alert */
@@ -35,7 +37,7 @@ static bool go_on(stream_connection *c)
   if (stream_queue_len(&c->queue))
     return true;
   if (!c->shut) {
-    if (c->established)
+    if (c->established && !c->failed)
       net_tls_close(c->tls);
     c->shut = true;
     shutdown(c->fd, SHUT_WR);
@@ -53,6 +55,10 @@ bool stream_begin_closing(stream_connection *c, enum stream_end why, fzr_time no
     event_del(c->readable);
   else
     event_add(c->readable, NULL); /* it may have been paused */
+  if (c->failed) {
+    c->owner->stats[c->kind].queued_bytes -= stream_queue_len(&c->queue);
+    stream_queue_clear(&c->queue);
+  }
   c->closing_since = c->stranger_since = now;
   return c->closing = go_on(c);
 }

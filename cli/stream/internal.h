@@ -69,6 +69,7 @@ struct stream_connection {
   fzr_stream *framing;
   net_tls *tls;     /* NULL: plain TCP, or nothing has come yet */
   bool established; /* its handshake is done */
+  bool failed;      /* an alert has said so, and nothing may follow it */
   stream_queue queue;
 };
 

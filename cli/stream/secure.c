@@ -84,7 +84,8 @@ static bool read_records(stream_connection *c, enum stream_end *why)
     if (len && !stream_relay(c, s->in, len, why))
       return false;
     *why = n == 0 ? STREAM_END_CLIENT : STREAM_END_ERROR;
-    if (n == 0 || n == NET_TLS_FAILED)
+    c->failed = n == NET_TLS_FAILED;
+    if (n == 0 || c->failed)
       return false;
     if (n < 0)
       return true;

@@ -490,6 +490,8 @@ void streams_free(streams *s)
   fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TLS, s);
   for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after; c; c = after) {
     after = c->links[STREAM_BY_TIME].after;
+    if (c->established && !c->closing)
+      net_tls_close(c->tls);
     streams_drop(c, STREAM_END_CLIENT);
   }
   stream_arrivals_free(s);

@@ -380,6 +380,39 @@ class Crowd(Tls):
         return sum(int(t) for t in times[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
+class LastWords(Tls):
+    def test_alert(self):
+        """What is no record is answered by an alert, then the end: no reset, though there is more that nobody reads."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+        self.addCleanup(connection.close)
+        tls = context()
+        tls.maximum_version = ssl.TLSVersion.TLSv1_2  # its alerts say what they are
+        wrapped = tls.wrap_socket(connection)
+        raw = socket.socket(fileno=wrapped.detach())
+        self.addCleanup(raw.close)
+        raw.settimeout(DEADLINE)
+        before = self.ended("error")
+        raw.sendall(b"\x17\x03\x03\x00\x40" + bytes(500000))
+        data = b""
+        while more := raw.recv(4096):
+            data += more
+        self.assertEqual((data[:3], len(data)), (b"\x15\x03\x03", 5 + 8 + 2 + 16))
+        self.assertEqual(self.ended("error"), before + 1)
+
+    def test_stop(self):
+        """Clients are told that a relay that stops has no more to say."""
+        port = free_port()
+        with Relay(BINARY, "--tls-listen-port", str(port), "--tls-cert", self.authority.cert, "--tls-key", self.authority.key) as relay:
+            connection = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+            self.addCleanup(connection.close)
+            tls = context()
+            tls.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+            wrapped = tls.wrap_socket(connection, suppress_ragged_eofs=False)
+            self.addCleanup(wrapped.close)
+            relay.stop()
+            self.assertEqual(wrapped.recv(1), b"")  # an error, if the stream were cut
+
+
 class Busy(Tls):
     """Handshakes where there is always something else to do."""
 
