@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel data path end to end: the built relay in network namespaces, and every frame that arrives looked at."""
+"""The kernel data path end to end, clients and peers on two interfaces of the relay."""
 
 import os
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from case import BINARY, MISSING, PASSER, RELAY, SIZES, Case
 
 import lab
 import netns
-import stun
 import watch
-from firezone_client import Client
 from harness import DEADLINE, main, wait_for
 
 try:
@@ -23,114 +20,9 @@ try:
 except ImportError:
     otlp = None
 
-BINARY, PASSER = sys.argv[1:3]
-MISSING = lab.missing(BINARY, PASSER) or netns.enter()
-del sys.argv[1:3]
-
 CLIENTS = ("10.77.1.2/24", "fd77:1::2/64")
 PEERS = ("10.77.2.2/24", "fd77:2::2/64")
-RELAY = {4: "10.77.1.1", 6: "fd77:1::1"}
-# Small enough, and large enough, for the frames that Ethernet has; odd ones too.
-SIZES = (18, 19, 99, 100, 101, 700, 1001, 1280)
-
-
 UDP_SEGMENT = 103
-
-
-class Case(unittest.TestCase):
-    """A relay in this namespace, clients and peers in others."""
-
-    client_end = peer_end = None
-    interfaces = ()
-
-    def setUp(self):
-        netns.run("ip", "link", "set", "lo", "up")
-        lab.without_dad(netns.run)
-        self.clients, self.peers = [], []
-
-    def tearDown(self):
-        """Whatever a test was about: all frames that came had right sums and were for somebody here, and nobody got what was not for
-        him."""
-        ports = {s.getsockname()[1] for s in [client.socket for client in self.clients] + self.peers}
-        for end in (self.client_end, self.peer_end):
-            self.assertEqual(end.capture.faults(), [])
-            self.assertLessEqual({frame.dport for frame in end.capture.frames}, ports)
-            if self.clients and self.peers:
-                self.assertGreater(len(end.capture.frames), 0)
-        for peer in self.peers:
-            peer.setblocking(False)
-            self.assertRaises(BlockingIOError, peer.recv, 65536)
-        for client in self.clients:
-            self.assertIsNone(client.receive(0.001))
-
-    def cleaned_link(self, name):
-        self.addCleanup(subprocess.run, ["ip", "link", "del", name], check=False, stderr=subprocess.DEVNULL)
-
-    def relay(self, *args, **more):
-        flags = [flag for name in self.interfaces for flag in ("--xdp-interface", name)]
-        relay = lab.XdpRelay(BINARY, *flags, *args, v4=RELAY[4], v6=RELAY[6], ports=(50000, 50199), **more)
-        self.addCleanup(lambda: relay.process.poll() is None and relay.stop())
-        return relay
-
-    def client(self, relay, family):
-        with self.client_end.namespace.inside():
-            client = Client((RELAY[family], relay.port), *relay.credentials())
-        self.addCleanup(client.close)
-        self.clients.append(client)
-        client.allocate()
-        return client
-
-    def peer(self, family):
-        peer = self.peer_end.udp(family)
-        self.addCleanup(peer.close)
-        self.peers.append(peer)
-        return peer
-
-    def meet(self, client, peer):
-        """Binds a channel to `peer`, and sends one packet each way: that finds the neighbours. Returns the channel and where the
-        peer has to send to."""
-        channel = client.bind(peer.getsockname()[:2])
-        client.send(channel, b"hello" * 10)
-        data, source = peer.recvfrom(65536)
-        self.assertEqual(data, b"hello" * 10)
-        self.assertEqual(source[1], client.relayed[6 if ":" in source[0] else 4][1])
-        peer.sendto(b"welcome" * 10, source)
-        self.assertEqual(client.receive(), (channel, b"welcome" * 10))
-        return channel, source
-
-    def payload(self, client, channel, peer, source, make):
-        """The first of make(0), make(1), ... that looks finished on the way from the client and, reversed, from the peer: whether the
-        kernel relays it must not hang on chance."""
-        for n in range(100):
-            payload = make(n)
-            up, down = stun.channel_data(channel, payload), payload[::-1]
-            if not (lab.looks_unfinished(client.socket.getsockname(), client.socket.getpeername(), up) or
-                    lab.looks_unfinished(peer.getsockname(), source, down)):
-                break
-        return payload
-
-    def exchange(self, relay, client, family, sizes=SIZES):
-        """A channel to a new peer of `family`, and packets of all `sizes` both ways. Returns how many the kernel relayed, and how
-        many user space did."""
-        peer = self.peer(family)
-        channel, source = self.meet(client, peer)
-        self.last_source = source[:2]
-        before = relay.relayed()
-        for size in sizes:
-            payload = self.payload(client, channel, peer, source, lambda _, size=size: os.urandom(size))
-            client.send(channel, payload)
-            self.assertEqual(peer.recvfrom(65536), (payload, source))
-            peer.sendto(payload[::-1], source)
-            self.assertEqual(client.receive(), (channel, payload[::-1]))
-        after = relay.relayed()
-        return after[0] - before[0], after[1] - before[1]
-
-    def all_families(self, relay, expected=(2 * len(SIZES), 0)):
-        for client_family in (4, 6):
-            client = self.client(relay, client_family)
-            for peer_family in (4, 6):
-                with self.subTest(client=client_family, peer=peer_family):
-                    self.assertEqual(self.exchange(relay, client, peer_family), expected)
 
 
 @unittest.skipIf(MISSING, MISSING)
@@ -576,125 +468,6 @@ class Offloading(TwoInterfaces):
 for name in dir(TwoInterfaces):
     if name.startswith("test_") and name not in ("test_native", "test_generic", "test_runs"):
         setattr(Offloading, name, None)
-
-
-@unittest.skipIf(MISSING, MISSING)
-class BehindRouter(Case):
-    """One interface, and everybody behind the router at its other end."""
-
-    interfaces = ("r0",)
-
-    def setUp(self):
-        super().setUp()
-        self.router = netns.Namespace()
-        lab.without_dad(self.router.run)
-        self.addCleanup(self.router.close)
-        netns.run("ip", "link", "add", "r0", "type", "veth", "peer", "name", "far0", "netns", str(self.router.pid))
-        self.cleaned_link("r0")
-        for family, near, far in (("-4", "10.77.1.1/24", "10.77.1.254/24"), ("-6", "fd77:1::1/64", "fd77:1::fe/64")):
-            netns.run("ip", "addr", "add", near, "dev", "r0", *(["nodad"] if family == "-6" else []))
-            self.router.run("ip", "addr", "add", far, "dev", "far0", *(["nodad"] if family == "-6" else []))
-        netns.run("ip", "link", "set", "r0", "up")
-        self.router.run("ip", "link", "set", "far0", "up")
-        netns.run("ip", "route", "add", "default", "via", "10.77.1.254")
-        netns.run("ip", "-6", "route", "add", "default", "via", "fd77:1::fe")
-        self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-        passer = lab.Passer(PASSER, self.router, "far0")
-        self.addCleanup(passer.close)
-        self.client_end = self.end("rc", "10.77.3", "fd77:3:")
-        self.peer_end = self.end("rp", "10.77.4", "fd77:4:")
-
-    def end(self, name, net4, net6):
-        end = lab.End(PASSER)
-        self.addCleanup(end.close)
-        self.router.run("ip", "link", "add", name, "type", "veth", "peer", "name", "far0", "netns", str(end.namespace.pid))
-        for namespace, device, host in ((self.router, name, "1"), (end.namespace, "far0", "2")):
-            namespace.run("ip", "addr", "add", "%s.%s/24" % (net4, host), "dev", device)
-            namespace.run("ip", "addr", "add", "%s:%s/64" % (net6, host), "dev", device, "nodad")
-            namespace.run("ip", "link", "set", device, "up")
-        end.namespace.run("ip", "route", "add", "default", "via", net4 + ".1")
-        end.namespace.run("ip", "-6", "route", "add", "default", "via", net6 + ":1")
-        end.start(["%s.2/24" % net4, "%s:2/64" % net6])
-        return end
-
-    def run_with(self, *args):
-        relay = self.relay(*args)
-        self.all_families(relay)
-        # Two routers and the relay on the way, each of which takes one off.
-        hops = {frame.ttl for frame in self.peer_end.capture.frames if len(frame.payload) in SIZES}
-        self.assertEqual(hops, {61})
-        relay.stop()
-
-    def test_swap(self):
-        self.run_with("--xdp", "native", "--xdp-route", "swap")
-
-    def test_swap_generic(self):
-        self.run_with("--xdp", "generic", "--xdp-route", "swap")
-
-    def test_swap_and_a_client_on_the_relays_own_host(self):
-        """What comes for it from a peer has to stay here, not to go back to the router."""
-        relay = self.relay("--xdp", "native", "--xdp-route", "swap")
-        for family in (4, 6):
-            with Client((RELAY[family], relay.port), *relay.credentials()) as client:
-                client.allocate()
-                self.assertEqual(self.exchange(relay, client, family), (0, 2 * len(SIZES)))
-        self.assertEqual(relay.metric("relay_xdp_channels"), 0)
-
-    def test_by_the_routing_table(self):
-        lab.set_forwarding("r0")
-        self.run_with("--xdp", "native")
-
-    def test_by_the_routing_table_generic(self):
-        lab.set_forwarding("r0")
-        self.run_with("--xdp", "generic")
-
-
-@unittest.skipIf(MISSING, MISSING)
-class Bridge(Case):
-    """Relay, clients and peers on one segment: each packet has to go to another station than it came from."""
-
-    interfaces = ("r0",)
-
-    def setUp(self):
-        super().setUp()
-        self.switch = netns.Namespace()
-        lab.without_dad(self.switch.run)
-        self.addCleanup(self.switch.close)
-        self.switch.run("ip", "link", "add", "br0", "type", "bridge")
-        self.switch.run("ip", "link", "set", "br0", "up")
-        netns.run("ip", "link", "add", "r0", "type", "veth", "peer", "name", "far0", "netns", str(self.switch.pid))
-        self.cleaned_link("r0")
-        netns.run("ip", "addr", "add", "10.77.1.1/24", "dev", "r0")
-        netns.run("ip", "addr", "add", "fd77:1::1/64", "dev", "r0", "nodad")
-        netns.run("ip", "link", "set", "r0", "up")
-        lab.set_forwarding("r0")
-        self.switch.run("ip", "link", "set", "far0", "master", "br0", "up")
-        passer = lab.Passer(PASSER, self.switch, "far0")
-        self.addCleanup(passer.close)
-        self.client_end = self.end("sc", "2")
-        self.peer_end = self.end("sp", "3")
-
-    def end(self, name, host):
-        end = lab.End(PASSER)
-        self.addCleanup(end.close)
-        self.switch.run("ip", "link", "add", name, "type", "veth", "peer", "name", "far0", "netns", str(end.namespace.pid))
-        self.switch.run("ip", "link", "set", name, "master", "br0", "up")
-        addresses = ("10.77.1.%s/24" % host, "fd77:1::%s/64" % host)
-        for address in addresses:
-            end.namespace.run("ip", "addr", "add", address, "dev", "far0", *(["nodad"] if ":" in address else []))
-        end.namespace.run("ip", "link", "set", "far0", "up")
-        end.start(addresses)
-        return end
-
-    def test_native(self):
-        relay = self.relay("--xdp", "native")
-        self.all_families(relay)
-        relay.stop()
-
-    def test_generic(self):
-        relay = self.relay("--xdp", "generic")
-        self.all_families(relay)
-        relay.stop()
 
 
 if __name__ == "__main__":
