@@ -28,6 +28,8 @@ def add(address, device="near0"):
 class Case(unittest.TestCase):
     def setUp(self):
         netns.run("ip", "link", "set", "lo", "up")
+        # The relay's listen port, a free one, is none of its range's.
+        netns.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 30000")
         self.far = netns.Namespace()
         self.addCleanup(self.far.close)
         netns.run("ip", "link", "add", "near0", "type", "veth", "peer", "name", "far0", "netns", str(self.far.pid))

@@ -31,6 +31,8 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         netns.run("ip", "link", "set", "lo", "up")
+        # The relay's listen port, a free one, is none of its range's.
+        netns.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 30000")
         lab.without_dad(netns.run)
         self.clients, self.peers = [], []
 
