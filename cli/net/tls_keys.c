@@ -104,10 +104,23 @@ static size_t find_most(const net_tls *tls)
   return most > 0 && (unsigned)most < NET_TLS_RECORD ? (size_t)most : NET_TLS_RECORD;
 }
 
+/* The number of the next record, as mbedTLS has it. */
+static uint64_t number_at(const unsigned char *counter)
+{
+  uint64_t number = 0;
+  for (unsigned i = 0; i < sizeof number; i++)
+    number = number << 8 | counter[i];
+  return number;
+}
+
 void net_tls_keys_take_over(net_tls *tls)
 {
   uint8_t block[NET_TLS_KEYS_MAX];
-  net_tls_agreed agreed = {.keys = block, .server = true, .most = find_most(tls)};
+  net_tls_agreed agreed = {.keys = block,
+                           .server = true,
+                           .most = find_most(tls),
+                           .in = number_at(tls->ssl.MBEDTLS_PRIVATE(in_ctr)),
+                           .out = number_at(tls->ssl.MBEDTLS_PRIVATE(cur_out_ctr))};
   const net_tls_keys *keys = tls->keys;
   if (keys && find_kind(tls, &agreed.kind) &&
       mbedtls_ssl_tls_prf(keys->prf, keys->secret, SECRET, "key expansion", keys->randoms,

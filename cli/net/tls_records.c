@@ -81,7 +81,8 @@ net_tls_records *net_tls_records_new(const net_tls_agreed *agreed)
   memcpy(client->nonce, keys + 2 * key_len, fixed);
   memcpy(other->nonce, keys + 2 * key_len + fixed, fixed);
   r->explicit_nonce = kind != NET_AEAD_CHACHA20_POLY1305;
-  r->in.number = r->out.number = 1;
+  r->in.number = agreed->in;
+  r->out.number = agreed->out;
   r->most = agreed->most;
   r->error = "";
   return r;

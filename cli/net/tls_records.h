@@ -20,13 +20,17 @@ size_t net_tls_records_keys_len(net_aead_kind kind);
 /* What a handshake leaves to go on with. */
 typedef struct net_tls_agreed {
   net_aead_kind kind;
-  const uint8_t *keys; /* the key block; it is copied */
-  bool server;         /* whose side this is; false: the client's */
-  size_t
-      most; /* bytes of data in a record that goes out: NET_TLS_RECORD, or what the client asked for (RFC 6066 section 4) */
+  /* The key block; it is copied. */
+  const uint8_t *keys;
+  /* Whose side this is; false: the client's. */
+  bool server;
+  /* Bytes of data in a record that goes out: NET_TLS_RECORD, or what the client asked for (RFC 6066 section 4). */
+  size_t most;
+  /* The numbers of the next record of each direction. The handshake's last ones had these keys, too: a number that comes again is a nonce that does. */
+  uint64_t in, out;
 } net_tls_agreed;
 
-/* One side's, right after the handshake, when each side has sent one record with these keys. NULL without memory. */
+/* One side's. NULL without memory. */
 net_tls_records *net_tls_records_new(const net_tls_agreed *agreed);
 /* Wipes keys and data. NULL is fine. */
 void net_tls_records_free(net_tls_records *r);

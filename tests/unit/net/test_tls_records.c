@@ -45,7 +45,7 @@ static const net_tls_io io = {NULL, on_send, on_recv};
 
 static void start(net_aead_kind kind)
 {
-  net_tls_agreed agreed = {.kind = kind, .keys = keys, .most = NET_TLS_RECORD};
+  net_tls_agreed agreed = {.kind = kind, .keys = keys, .most = NET_TLS_RECORD, .in = 1, .out = 1};
   wire = (struct wire){.room = sizeof wire.data, .readable = sizeof wire.data};
   client = net_tls_records_new(&agreed);
   agreed.server = true;
@@ -125,7 +125,8 @@ END_TEST
 START_TEST(test_most)
 {
   enum { MOST = 512, WHOLE = HEADER + EXPLICIT + MOST + NET_AEAD_TAG };
-  const net_tls_agreed agreed = {.kind = NET_AEAD_AES_128_GCM, .keys = keys, .server = true, .most = MOST};
+  const net_tls_agreed agreed = {
+      .kind = NET_AEAD_AES_128_GCM, .keys = keys, .server = true, .most = MOST, .in = 1, .out = 1};
   start(NET_AEAD_AES_128_GCM);
   net_tls_records_free(server);
   server = net_tls_records_new(&agreed);
@@ -206,6 +207,42 @@ START_TEST(test_alert_blocked)
   wire.room = sizeof wire.data / 2;
   write_all(client, 100);
   ck_assert_int_eq(net_tls_records_read(server, &io, seen, sizeof seen), 0);
+  stop();
+}
+END_TEST
+
+/* Each direction begins with the number that it was given, and with no other. */
+START_TEST(test_numbers)
+{
+  static const uint64_t in = 2, out = 0x10000000000;
+  const net_tls_agreed agreed = {.kind = _i ? NET_AEAD_CHACHA20_POLY1305 : NET_AEAD_AES_128_GCM,
+                                 .keys = keys,
+                                 .server = true,
+                                 .most = NET_TLS_RECORD,
+                                 .in = in,
+                                 .out = out},
+                       theirs = {
+                           .kind = agreed.kind, .keys = keys, .most = NET_TLS_RECORD, .in = out, .out = in};
+  start(agreed.kind);
+  net_tls_records_free(server);
+  server = net_tls_records_new(&agreed);
+  ck_assert_ptr_nonnull(server);
+  net_tls_records_free(client);
+  client = net_tls_records_new(&theirs);
+  ck_assert_ptr_nonnull(client);
+  for (unsigned round = 0; round < 2; round++) {
+    write_all(server, 100);
+    read_all(client, 100, sizeof seen);
+    write_all(client, 100);
+    read_all(server, 100, sizeof seen);
+  }
+  stop();
+  start(agreed.kind);
+  net_tls_records_free(server);
+  server = net_tls_records_new(&agreed);
+  ck_assert_ptr_nonnull(server);
+  write_all(client, 100); /* as number 1 */
+  fails("a record that was changed on its way");
   stop();
 }
 END_TEST
@@ -366,6 +403,7 @@ int main(void)
   tcase_add_loop_test(tc, test_cuts, 0, 2);
   tcase_add_test(tc, test_blocked);
   tcase_add_test(tc, test_alert_blocked);
+  tcase_add_loop_test(tc, test_numbers, 0, 2);
   tcase_add_test(tc, test_end);
   tcase_add_test(tc, test_changed);
   tcase_add_loop_test(tc, test_no_record, 0, 6);

@@ -145,13 +145,22 @@ START_TEST(test_talk)
 }
 END_TEST
 
+/* What takes over from mbedTLS is for TLS 1.2. */
+static void start_12(void)
+{
+  start(65536);
+#if MBEDTLS_VERSION_MAJOR >= 3
+  mbedtls_ssl_conf_max_tls_version(&client->config, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+}
+
 /* A client that has no room for long records asks for shorter ones (RFC 6066 section 4), and gets no others. */
 START_TEST(test_fragment_length)
 {
   enum { MOST = 1024, HEADER = 5, OVERHEAD = 24 };
   static uint8_t out[5 * MOST], in[sizeof out];
   make(0);
-  start(65536);
+  start_12();
   ck_assert_int_eq(mbedtls_ssl_conf_max_frag_len(&client->config, MBEDTLS_SSL_MAX_FRAG_LEN_1024), 0);
   shake_hands();
   ck_assert_uint_eq(ways[0].len, 0);
@@ -172,6 +181,48 @@ START_TEST(test_fragment_length)
     got += (size_t)n;
   }
   ck_assert_mem_eq(in, out, sizeof out);
+  stop();
+}
+END_TEST
+
+/* Whatever number the handshake's last records had, the next ones go on from there, for mbedTLS has used those that are before. */
+START_TEST(test_numbers)
+{
+  enum { IN = 3, OUT = 7, LAST = 7, CHANGE = 6 };
+  uint8_t in[100], out[sizeof in] = {1, 2, 3};
+  bool renumbered = false;
+  make(0);
+  start_12();
+  int done[2] = {-1, -1};
+  for (unsigned turn = 0; (done[0] || done[1]) && turn < 100; turn++) {
+    if (done[0])
+      done[0] = net_tls_handshake(client);
+    /* A ChangeCipherSpec goes out; what comes behind it, the first with the new keys, is made and waits. */
+    ways[0].room = ways[0].len + CHANGE;
+    if (done[1])
+      done[1] = net_tls_handshake(server);
+    if (!renumbered && server->ssl.MBEDTLS_PRIVATE(transform_out) &&
+        server->ssl.MBEDTLS_PRIVATE(cur_out_ctr)[LAST]) {
+      renumbered = true;
+      server->ssl.MBEDTLS_PRIVATE(in_ctr)[LAST] = IN;
+      server->ssl.MBEDTLS_PRIVATE(cur_out_ctr)[LAST] = OUT;
+    }
+    ways[0].room = sizeof ways[0].data;
+    if (done[1])
+      done[1] = net_tls_handshake(server);
+    ck_assert(done[0] != NET_TLS_FAILED && done[1] != NET_TLS_FAILED);
+  }
+  ck_assert(renumbered && server->records);
+  client->ssl.MBEDTLS_PRIVATE(in_ctr)[LAST] = OUT;
+  client->ssl.MBEDTLS_PRIVATE(cur_out_ctr)[LAST] = IN;
+  for (unsigned round = 0; round < 2; round++) {
+    ck_assert_int_eq(net_tls_write(client, out, sizeof out), sizeof out);
+    ck_assert_int_eq(net_tls_read(server, in, sizeof in), sizeof in);
+    ck_assert_mem_eq(in, out, sizeof in);
+    ck_assert_int_eq(net_tls_write(server, out, sizeof out), sizeof out);
+    ck_assert_int_eq(net_tls_read(client, in, sizeof in), sizeof in);
+    ck_assert_mem_eq(in, out, sizeof in);
+  }
   stop();
 }
 END_TEST
@@ -368,6 +419,7 @@ int main(void)
   TCase *tc = tcase_create("tls_server");
   tcase_add_loop_test(tc, test_talk, 0, 6);
   tcase_add_test(tc, test_fragment_length);
+  tcase_add_test(tc, test_numbers);
   tcase_add_test(tc, test_rest);
   tcase_add_loop_test(tc, test_protocols, 0, 10);
   tcase_add_test(tc, test_hellos);
