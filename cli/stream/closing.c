@@ -59,7 +59,7 @@ bool stream_begin_closing(stream_connection *c, enum stream_end why, fzr_time no
     c->owner->stats[c->kind].queued_bytes -= stream_queue_len(&c->queue);
     stream_queue_clear(&c->queue);
   }
-  c->closing_since = c->stranger_since = now;
+  c->closing_since = now;
   return c->closing = go_on(c);
 }
 
@@ -83,5 +83,5 @@ void stream_read_closing(stream_connection *c)
 
 bool stream_has_closed(const stream_connection *c, fzr_time now)
 {
-  return c->closing && now - c->closing_since >= PATIENCE;
+  return c->closing && now >= c->closing_since + PATIENCE;
 }

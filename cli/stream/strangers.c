@@ -109,7 +109,7 @@ void streams_thin_out(streams *s, fzr_time now)
 void streams_end_old_strangers(streams *s, fzr_time now)
 {
   stream_connection *c;
-  while ((c = s->lists[STREAM_STRANGERS].first) && now - c->stranger_since >= s->config.age) {
+  while ((c = s->lists[STREAM_STRANGERS].first) && c->stranger_since + s->config.age <= now) {
     stream_look_at(c, now);
     if (!c->allocated)
       streams_end(c, stream_shakes_hands(c) ? STREAM_END_HANDSHAKE_TIME : STREAM_END_AGE);

@@ -329,9 +329,10 @@ void streams_end(stream_connection *c, enum stream_end why)
   if (!c->closing) {
     end(c, why, now);
     if (stream_begin_closing(c, why, now)) {
-      /* Others need not wait for its place. */
-      if (c->allocated)
-        stream_begin_stranger(c, now);
+      /* Others need not wait for its place. Its time begins anew, and so it stands behind those whose time began before. */
+      if (!c->allocated)
+        stream_remove(c, STREAM_STRANGERS);
+      stream_begin_stranger(c, now);
       return;
     }
     if (c->established && !c->shut && why != STREAM_END_CLIENT && why != STREAM_END_ERROR)

@@ -410,6 +410,72 @@ START_TEST(test_age)
 }
 END_TEST
 
+/* The strangers are in the order of their times, whatever becomes of them. */
+static void check_order(void)
+{
+  fzr_time last = 0;
+  for (const stream_connection *c = s->lists[STREAM_STRANGERS].first; c;
+       c = c->links[STREAM_STRANGERS].after) {
+    ck_assert_uint_ge(c->stranger_since, last);
+    last = c->stranger_since;
+  }
+}
+
+/* Who ends his own connection does not keep those that came after it beyond their time. */
+START_TEST(test_age_behind_last_words)
+{
+  config.age = FZR_SECOND;
+  begin();
+  const int first = connect_to("198.51.100.1:1000", FZT_LISTEN);
+  const int second = connect_to("203.0.113.1:1000", FZT_LISTEN);
+  const fzr_time since = monotonic_now();
+  while (monotonic_now() - since < config.age / 2)
+    event_base_loop(base, EVLOOP_ONCE);
+  ck_assert_int_eq(send(first, "\xff", 1, 0), 1);
+  while (!ended(STREAM_END_NO_MESSAGE)) {
+    ck_assert_uint_eq(ended(STREAM_END_AGE), 0);
+    event_base_loop(base, EVLOOP_ONCE);
+  }
+  ck_assert_uint_eq(s->lists[STREAM_STRANGERS].count, 2); /* it has its last words to say */
+  check_order();
+  wait_for_end(STREAM_END_AGE, -1, false);
+  check_order();
+  close(first);
+  close(second);
+}
+END_TEST
+
+/* Whose time is over still gets what waits for him. */
+START_TEST(test_last_words_of_age)
+{
+  static const uint8_t request[FZR_STUN_HEADER_LEN] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  const int least = 1;
+  config.age = FZR_SECOND;
+  begin();
+  const int fd = connect_to("198.51.100.1:1000", FZT_LISTEN);
+  const stream_connection *c = s->lists[STREAM_BY_TIME].first;
+  setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+  size_t asked = 0, got = 0;
+  for (; asked < 200 || !c->blocked; asked++) {
+    ck_assert_uint_lt(asked, 1000);
+    ck_assert_int_eq(send(fd, request, sizeof request, 0), sizeof request);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+  }
+  wait_for_end(STREAM_END_AGE, -1, false);
+  ck_assert_uint_eq(s->lists[STREAM_BY_TIME].count, 1);
+  char answers[4096];
+  while (s->lists[STREAM_BY_TIME].count) {
+    const ssize_t n = recv(fd, answers, sizeof answers, 0);
+    got += n > 0 ? (size_t)n : 0;
+    event_base_loop(base, EVLOOP_NONBLOCK);
+  }
+  for (ssize_t n; (n = recv(fd, answers, sizeof answers, 0)) > 0;)
+    got += (size_t)n;
+  ck_assert_uint_eq(got, asked * 32);
+  close(fd);
+}
+END_TEST
+
 /* ---- behind a load balancer ---- */
 
 #define BALANCER "10.0.0.1:700"
@@ -597,6 +663,8 @@ int main(void)
   tcase_add_test(tc, test_last_words_unread);
   tcase_add_test(tc, test_paused);
   tcase_add_test(tc, test_age);
+  tcase_add_test(tc, test_age_behind_last_words);
+  tcase_add_test(tc, test_last_words_of_age);
   tcase_add_test(tc, test_header_in_pieces);
   tcase_add_test(tc, test_own_addresses);
   tcase_add_test(tc, test_no_header);
