@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections of load balancers, until their PROXY header has come. Not a byte of what follows it is read here: that is TLS, or messages. They count for
- * no prefix yet, for all of them come from the balancer's; it sends the header at once, so that few are here at a time. */
+ * no prefix yet, for all of them come from the balancer's. It sends the header at once, or with the client's first bytes: then silent clients of its are
+ * strangers, and there may be as many here as of those, the oldest going first. */
 #include "common/clock.h"
 #include "log/log.h"
 #include "stream/internal.h"
@@ -40,6 +41,9 @@ static void forget(stream_arrival *a)
     s->arrivals = a->after;
   if (a->after)
     a->after->before = a->before;
+  else
+    s->oldest_arrival = a->before;
+  s->arrival_count--;
   if (a->readable)
     event_free(a->readable);
   free(a->header);
@@ -176,12 +180,20 @@ void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *pro
   a->after = s->arrivals;
   if (a->after)
     a->after->before = a;
+  else
+    s->oldest_arrival = a;
   s->arrivals = a;
+  s->arrival_count++;
   a->readable = event_new(s->config.base, fd, EV_READ, on_readable, a);
   if (fd >= s->config.end_fd)
     give_up(a, STREAM_END_DESCRIPTORS);
   else if (!a->readable || !wait_on(a))
     give_up(a, STREAM_END_MEMORY);
+  if (s->arrival_count > s->config.strangers) {
+    tell(s->oldest_arrival,
+         "there are as many that wait for their PROXY header as --max-connections-without-allocation allows");
+    give_up(s->oldest_arrival, STREAM_END_CROWD);
+  }
 }
 
 void stream_arrivals_free(streams *s)

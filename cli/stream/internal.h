@@ -100,9 +100,10 @@ struct streams {
   uint64_t key[2];           /* of the hash: clients must not be able to choose a place */
   stream_connection *found;  /* last, by address; NULL: none */
   stream_list lists[STREAM_ORDERS];
-  stream_connection *dirty;  /* to be written to */
-  stream_connection *paused; /* not read, while their peers' sockets are full */
-  stream_arrival *arrivals;
+  stream_connection *dirty;                  /* to be written to */
+  stream_connection *paused;                 /* not read, while their peers' sockets are full */
+  stream_arrival *arrivals, *oldest_arrival; /* the newest first */
+  uint32_t arrival_count;
   struct event *flush, *tick, *resume;
   struct event *spare, *share; /* handshakes' turn: in time that is left, and in what is theirs */
   fzr_time rests_until;        /* the latter begins then */

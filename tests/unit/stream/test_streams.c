@@ -602,6 +602,34 @@ START_TEST(test_several)
 }
 END_TEST
 
+/* Who waits for his header is no less a stranger: there may be as many, and the oldest goes. */
+START_TEST(test_crowd_of_arrivals)
+{
+  config.strangers = 4;
+  begin();
+  int fds[7];
+  for (unsigned i = 0; i < 5; i++)
+    fds[i] = await();
+  ck_assert_uint_eq(ended(STREAM_END_CROWD), 1);
+  ck_assert(!is_open(fds[0]));
+  make_header("198.51.100.1:1000", "203.0.113.1:443");
+  put(fds[1], header.data, header.len); /* the oldest has come */
+  fds[5] = await();
+  ck_assert_uint_eq(ended(STREAM_END_CROWD), 1);
+  fds[6] = await();
+  ck_assert_uint_eq(ended(STREAM_END_CROWD), 2);
+  ck_assert_uint_eq(s->arrival_count, 4);
+  ck_assert(!is_open(fds[2]));
+  ck_assert(is_open(fds[1]) && is_open(fds[3]) && is_open(fds[4]) && is_open(fds[5]) && is_open(fds[6]));
+  for (unsigned i = 0; i < 7; i++)
+    close(fds[i]);
+  while (s->arrivals)
+    event_base_loop(base, EVLOOP_ONCE);
+  ck_assert_ptr_null(s->oldest_arrival);
+  ck_assert_uint_eq(s->arrival_count, 0);
+}
+END_TEST
+
 /* The same client's address once more: as if it came without a balancer. */
 START_TEST(test_same_client_twice)
 {
@@ -669,6 +697,7 @@ int main(void)
   tcase_add_test(tc, test_own_addresses);
   tcase_add_test(tc, test_no_header);
   tcase_add_test(tc, test_several);
+  tcase_add_test(tc, test_crowd_of_arrivals);
   tcase_add_test(tc, test_same_client_twice);
   tcase_add_test(tc, test_late_header);
   suite_add_tcase(suite, tc);
