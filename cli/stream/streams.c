@@ -146,6 +146,11 @@ static void put(stream_connection *c, const struct iovec *parts, size_t count, f
   stream_stats *stats = &c->owner->stats[c->kind];
   const size_t before = stream_queue_len(&c->queue);
   size_t len = 0;
+  /* Nobody has an allocation yet on such a connection, whatever the engine says: this would go out in clear. */
+  if (stream_shakes_hands(c)) {
+    stats->dropped++;
+    return;
+  }
   for (size_t i = 0; i < count; i++)
     len += parts[i].iov_len;
   if (!c->allocated && !stream_may_wait(c, len, now)) {

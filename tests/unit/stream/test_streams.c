@@ -270,6 +270,25 @@ START_TEST(test_handshakes_share)
 }
 END_TEST
 
+/* Nothing goes out in clear before the handshake, not even if the engine has something for whom that connection would be. */
+START_TEST(test_nothing_in_clear)
+{
+  static const uint8_t request[FZR_STUN_HEADER_LEN] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  fzr_addr from = fzt_addr("198.51.100.1:1000"), to = fzt_addr(FZT_LISTEN);
+  from.transport = to.transport = FZR_TRANSPORT_TLS;
+  const int fd = connect_tls("198.51.100.1:1000");
+  fzr_pkt pkt = {.from = from, .to = to, .data = request, .len = sizeof request};
+  fzr_driver_rx(driver, FZR_SIDE_CLIENT, &pkt, 1, monotonic_now());
+  event_base_loop(base, EVLOOP_NONBLOCK);
+  ck_assert(is_open(fd));
+  ck_assert_uint_eq(stream_queue_len(&s->lists[STREAM_BY_TIME].first->queue), 0);
+  stream_stats stats[STREAM_KINDS];
+  streams_stats(s, stats);
+  ck_assert_uint_eq(stats[STREAM_TLS].dropped, 1);
+  close(fd);
+}
+END_TEST
+
 /* Whoever asks and does not read the answers. */
 START_TEST(test_unread)
 {
@@ -685,6 +704,7 @@ int main(void)
   tcase_add_test(tc, test_crowd);
   tcase_add_test(tc, test_silent);
   tcase_add_test(tc, test_handshakes_share);
+  tcase_add_test(tc, test_nothing_in_clear);
   tcase_add_test(tc, test_unread);
   tcase_add_test(tc, test_unread_for_long);
   tcase_add_loop_test(tc, test_last_words, 0, 3);
