@@ -87,8 +87,9 @@ static bool read_records(stream_connection *c, enum stream_end *why)
     c->failed = n == NET_TLS_FAILED;
     if (n == 0 || c->failed)
       return false;
+    /* What has been read would be lost if it had to wait for the socket, which takes no alert. */
     if (n < 0)
-      return true;
+      return n == NET_TLS_WANT_READ;
   }
 }
 

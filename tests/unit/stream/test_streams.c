@@ -4,6 +4,7 @@
 
 #include "../net/certs.h"
 #include "common/clock.h"
+#include "net/tls_internal.h"
 #include "proxy_header.h"
 #include "relay.h"
 #include "stream/internal.h"
@@ -31,6 +32,17 @@ int __wrap_fzr_udp_get_stats_sized(const fzr_udp *udp, fzr_udp_stats *stats, siz
   memset(stats, 0, size);
   stats->queued_bytes = udp_queued += udp_growth;
   return 0;
+}
+
+/* TLS has to tell the client something before it reads, and the socket is full. */
+static bool tls_waits;
+
+ssize_t __real_net_tls_read(net_tls *tls, uint8_t *out, size_t cap);
+ssize_t __wrap_net_tls_read(net_tls *tls, uint8_t *out, size_t cap);
+
+ssize_t __wrap_net_tls_read(net_tls *tls, uint8_t *out, size_t cap)
+{
+  return tls_waits ? NET_TLS_WANT_WRITE : __real_net_tls_read(tls, out, cap);
 }
 
 static void on_settled(void *ctx)
@@ -285,6 +297,25 @@ START_TEST(test_nothing_in_clear)
   stream_stats stats[STREAM_KINDS];
   streams_stats(s, stats);
   ck_assert_uint_eq(stats[STREAM_TLS].dropped, 1);
+  close(fd);
+}
+END_TEST
+
+/* It does not go on without what it could not read. */
+START_TEST(test_no_hole)
+{
+  const int fd = connect_tls("198.51.100.1:1000");
+  stream_connection *c = s->lists[STREAM_BY_TIME].first;
+  tls_waits = true;
+  c->established = true;
+  c->tls = calloc(1, sizeof *c->tls);
+  ck_assert_ptr_nonnull(c->tls);
+  ck_assert_int_eq(send(fd, "record", 6, 0), 6);
+  event_base_loop(base, EVLOOP_NONBLOCK);
+  stream_stats stats[STREAM_KINDS];
+  streams_stats(s, stats);
+  ck_assert_uint_eq(stats[STREAM_TLS].ended[STREAM_END_ERROR], 1);
+  tls_waits = false;
   close(fd);
 }
 END_TEST
@@ -705,6 +736,7 @@ int main(void)
   tcase_add_test(tc, test_silent);
   tcase_add_test(tc, test_handshakes_share);
   tcase_add_test(tc, test_nothing_in_clear);
+  tcase_add_test(tc, test_no_hole);
   tcase_add_test(tc, test_unread);
   tcase_add_test(tc, test_unread_for_long);
   tcase_add_loop_test(tc, test_last_words, 0, 3);
