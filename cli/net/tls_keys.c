@@ -97,6 +97,16 @@ static bool find_kind(const net_tls *tls, net_aead_kind *kind)
   return false;
 }
 
+static bool is_12(const net_tls *tls)
+{
+#if MBEDTLS_VERSION_MAJOR < 3
+  (void)tls; /* it has no later one, and none earlier is taken */
+  return true;
+#else
+  return mbedtls_ssl_get_version_number(&tls->ssl) == MBEDTLS_SSL_VERSION_TLS1_2;
+#endif
+}
+
 /* What a record of ours may hold; mbedTLS has agreed to less if the client asked for it. */
 static size_t find_most(const net_tls *tls)
 {
@@ -113,8 +123,10 @@ static uint64_t number_at(const unsigned char *counter)
   return number;
 }
 
-void net_tls_keys_take_over(net_tls *tls)
+int net_tls_keys_take_over(net_tls *tls)
 {
+  if (!is_12(tls))
+    return 0;
   uint8_t block[NET_TLS_KEYS_MAX];
   net_tls_agreed agreed = {.keys = block,
                            .server = true,
@@ -129,7 +141,8 @@ void net_tls_keys_take_over(net_tls *tls)
   mbedtls_platform_zeroize(block, sizeof block);
   net_tls_keys_drop(tls);
   if (!tls->records)
-    return;
+    return MBEDTLS_ERR_SSL_ALLOC_FAILED;
   mbedtls_ssl_free(&tls->ssl);
   mbedtls_ssl_init(&tls->ssl);
+  return 0;
 }

@@ -10,8 +10,9 @@ typedef struct net_tls_keys net_tls_keys;
 
 /* Before each step of the handshake of |tls|, whose configuration is |config|. */
 void net_tls_keys_expect(net_tls *tls, mbedtls_ssl_config *config);
-/* After it. tls->records is there then, and mbedTLS's memory given back; unless it became TLS 1.3, or memory is out: then mbedTLS goes on. */
-void net_tls_keys_take_over(net_tls *tls);
+/* After the handshake. tls->records is there then, and mbedTLS's memory given back; unless it became TLS 1.3: then mbedTLS goes on. Returns 0, or
+ * an error of mbedTLS if memory is out. */
+int net_tls_keys_take_over(net_tls *tls);
 /* Forgets them. */
 void net_tls_keys_drop(net_tls *tls);
 

@@ -198,9 +198,7 @@ int net_tls_handshake_of_server(net_tls *tls)
   set_protocols(tls);
   net_tls_keys_expect(tls, &tls->identity->config);
   const int result = mbedtls_ssl_handshake(&tls->ssl);
-  if (result == 0)
-    net_tls_keys_take_over(tls);
-  return result;
+  return result == 0 ? net_tls_keys_take_over(tls) : result;
 }
 
 void net_tls_leave_identity(net_tls *tls)

@@ -2,6 +2,7 @@
 /* Both sides of TLS that the program has, against each other in memory: handshakes in pieces, records whose write blocks, and what is wrong with files. */
 #include "certs.h"
 #include "net/tls_internal.h"
+#include "net/tls_records.h"
 #include "net/tls_server.h"
 #include "prng.h"
 #include "testing.h"
@@ -27,6 +28,17 @@ static net_trust *trust;
 static net_tls_memory memory;
 static net_tls *client, *server;
 static net_tls_identity *identity;
+
+/* Memory for records. */
+static bool out_of_memory;
+
+net_tls_records *__real_net_tls_records_new(const net_tls_agreed *agreed);
+net_tls_records *__wrap_net_tls_records_new(const net_tls_agreed *agreed);
+
+net_tls_records *__wrap_net_tls_records_new(const net_tls_agreed *agreed)
+{
+  return out_of_memory ? NULL : __real_net_tls_records_new(agreed);
+}
 
 static ssize_t on_send(void *ctx, const uint8_t *data, size_t len)
 {
@@ -153,6 +165,25 @@ static void start_12(void)
   mbedtls_ssl_conf_max_tls_version(&client->config, MBEDTLS_SSL_VERSION_TLS1_2);
 #endif
 }
+
+/* There is one way that TLS 1.2 goes on, or none. */
+START_TEST(test_no_memory)
+{
+  int result = -1;
+  make(0);
+  start_12();
+  out_of_memory = true;
+  for (unsigned turn = 0; turn < 10 && result != NET_TLS_FAILED; turn++) {
+    net_tls_handshake(client);
+    result = net_tls_handshake(server);
+    ck_assert_int_ne(result, 0);
+  }
+  ck_assert_int_eq(result, NET_TLS_FAILED);
+  ck_assert_ptr_nonnull(strstr(net_tls_error(server), "Memory allocation failed"));
+  out_of_memory = false;
+  stop();
+}
+END_TEST
 
 /* A client that has no room for long records asks for shorter ones (RFC 6066 section 4), and gets no others. */
 START_TEST(test_fragment_length)
@@ -418,6 +449,7 @@ int main(void)
   Suite *suite = suite_create("tls_server");
   TCase *tc = tcase_create("tls_server");
   tcase_add_loop_test(tc, test_talk, 0, 6);
+  tcase_add_test(tc, test_no_memory);
   tcase_add_test(tc, test_fragment_length);
   tcase_add_test(tc, test_numbers);
   tcase_add_test(tc, test_rest);
