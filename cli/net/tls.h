@@ -10,6 +10,8 @@
 #include <sys/types.h>
 
 #define NET_TLS_ERROR_MAX 256
+/* The most bytes of data that a record holds (RFC 8446 section 5.1). */
+#define NET_TLS_RECORD 16384u
 
 /* The certificates of authorities that are trusted. */
 typedef struct net_trust net_trust;

@@ -7,8 +7,6 @@
 #include "net/aead.h"
 #include "net/tls.h"
 
-/* The most that a record holds. */
-#define NET_TLS_RECORD 16384u
 /* The key block (RFC 5246 section 6.3) of any of the ciphers: two keys, then two times what their nonces begin with. */
 #define NET_TLS_KEYS_MAX (2 * NET_AEAD_KEY_MAX + 2 * NET_AEAD_NONCE)
 

@@ -12,8 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TELL_EVERY (60 * FZR_SECOND)
-
 struct stream_arrival {
   streams *owner;
   stream_arrival *before, *after; /* in owner->arrivals */
@@ -65,15 +63,12 @@ static void give_up(stream_arrival *a, enum stream_end why)
 static void tell(const stream_arrival *a, const char *error)
 {
   streams *s = a->owner;
-  const fzr_time now = monotonic_now();
   const log_field fields[] = {{"proxy", LOG_ADDR, {.addr = &a->proxy}},
                               {"transport", LOG_STR, {.str = stream_kind_name(a->kind)}},
                               {"error", LOG_STR, {.str = error}}};
-  const bool often = s->told_proxy && now - s->told_proxy < TELL_EVERY;
-  if (!often)
-    s->told_proxy = now;
-  log_write(often ? FZR_LOG_DEBUG : FZR_LOG_WARN, "relay", "A load balancer's connection was closed", fields,
-            sizeof fields / sizeof *fields);
+  const bool may_tell = stream_may_tell(&s->told_proxy, monotonic_now());
+  log_write(may_tell ? FZR_LOG_WARN : FZR_LOG_DEBUG, "relay", "A load balancer's connection was closed",
+            fields, sizeof fields / sizeof *fields);
 }
 
 static fzr_time patience(const streams *s)

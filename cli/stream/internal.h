@@ -133,6 +133,9 @@ void streams_dirty(stream_connection *c);
 /* |c| is not read until the UDP adapter's queues are short, or for long enough: it may be others who keep them long. */
 void streams_pause(stream_connection *c);
 
+/* Whether the log is to have a line of something that may come as often as strangers like: one a minute. *|told| is when it last had; 0: never. */
+bool stream_may_tell(fzr_time *told, fzr_time now);
+
 /* ---- strangers.c ---- */
 
 /* Puts |c| at the end of the list |order|, or takes it out. */

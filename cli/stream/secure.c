@@ -8,10 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* The most that a record holds (RFC 8446 section 5.1). */
-#define RECORD     16384u
-#define TELL_EVERY (60 * FZR_SECOND)
-
 static ssize_t on_send(void *ctx, const uint8_t *data, size_t len)
 {
   const stream_connection *c = ctx;
@@ -47,13 +43,10 @@ static bool begin(stream_connection *c)
 static void tell_failed(const stream_connection *c)
 {
   streams *s = c->owner;
-  const fzr_time now = monotonic_now();
   const log_field fields[] = {{"client", LOG_ADDR, {.addr = &c->client}},
                               {"error", LOG_STR, {.str = net_tls_error(c->tls)}}};
-  const bool often = s->told_handshake && now - s->told_handshake < TELL_EVERY;
-  if (!often)
-    s->told_handshake = now;
-  log_write(often ? FZR_LOG_DEBUG : FZR_LOG_INFO, "relay", "A TLS handshake failed", fields, 2);
+  const bool may_tell = stream_may_tell(&s->told_handshake, monotonic_now());
+  log_write(may_tell ? FZR_LOG_INFO : FZR_LOG_DEBUG, "relay", "A TLS handshake failed", fields, 2);
 }
 
 /* Returns whether the connection goes on. */
@@ -123,7 +116,7 @@ bool stream_read_secure(stream_connection *c, enum stream_end *why)
 ssize_t stream_write_secure(stream_connection *c, size_t most)
 {
   stream_queue *q = &c->queue;
-  const size_t waits = stream_queue_len(q), cap = most < RECORD ? most : RECORD,
+  const size_t waits = stream_queue_len(q), cap = most < NET_TLS_RECORD ? most : NET_TLS_RECORD,
                len = waits < cap ? waits : cap;
   const ssize_t n = net_tls_write(c->tls, q->data + q->from, len);
   /* The record is made: it has to go out as it is. */

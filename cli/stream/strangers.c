@@ -12,7 +12,6 @@
 #define MESSAGE_LIMIT 4096u
 /* Bytes of answers that may wait for one who does not take them: more than those to a client that asks for all that it will need at once. */
 #define QUEUE_LIMIT 8192u
-#define TELL_EVERY  (60 * FZR_SECOND)
 
 void stream_append(stream_connection *c, enum stream_order order)
 {
@@ -82,9 +81,8 @@ bool stream_may_wait(stream_connection *c, size_t len, fzr_time now)
 
 static void tell_crowd(streams *s, const stream_connection *c, fzr_time now)
 {
-  if (s->told_crowd && now - s->told_crowd < TELL_EVERY)
+  if (!stream_may_tell(&s->told_crowd, now))
     return;
-  s->told_crowd = now;
   const log_field field = {"client", LOG_ADDR, {.addr = &c->client}};
   log_write(
       FZR_LOG_WARN, "relay",

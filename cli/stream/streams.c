@@ -202,13 +202,19 @@ static void free_connection(stream_connection *c)
   free(c);
 }
 
+bool stream_may_tell(fzr_time *told, fzr_time now)
+{
+  if (*told && now - *told < TELL_EVERY)
+    return false;
+  *told = now;
+  return true;
+}
+
 /* A prefix that has all that it may have is somebody's attack, or the way out of many users. */
 static void tell_prefix_full(streams *s, const fzr_addr *client)
 {
-  const fzr_time now = monotonic_now();
-  if (s->told_prefix && now - s->told_prefix < TELL_EVERY)
+  if (!stream_may_tell(&s->told_prefix, monotonic_now()))
     return;
-  s->told_prefix = now;
   const log_field field = {"client", LOG_ADDR, {.addr = client}};
   log_write(FZR_LOG_WARN, "relay",
             "Connections are closed at once: the client's network has as many as "

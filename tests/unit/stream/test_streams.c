@@ -126,6 +126,19 @@ static uint64_t queued(void)
   return stats[STREAM_TCP].queued_bytes;
 }
 
+/* One line a minute, each by itself. */
+START_TEST(test_may_tell)
+{
+  fzr_time told[2] = {0};
+  ck_assert(stream_may_tell(&told[0], 5 * FZR_SECOND));
+  ck_assert(!stream_may_tell(&told[0], 5 * FZR_SECOND));
+  ck_assert(!stream_may_tell(&told[0], 65 * FZR_SECOND - 1));
+  ck_assert(stream_may_tell(&told[1], 65 * FZR_SECOND - 1));
+  ck_assert(stream_may_tell(&told[0], 65 * FZR_SECOND));
+  ck_assert(!stream_may_tell(&told[0], 66 * FZR_SECOND));
+}
+END_TEST
+
 /* A client's port that comes again has left the connection that it had. */
 START_TEST(test_again)
 {
@@ -731,6 +744,7 @@ int main(void)
   Suite *suite = suite_create("streams");
   TCase *tc = tcase_create("streams");
   tcase_add_checked_fixture(tc, set_up, tear_down);
+  tcase_add_test(tc, test_may_tell);
   tcase_add_test(tc, test_again);
   tcase_add_test(tc, test_crowd);
   tcase_add_test(tc, test_silent);
