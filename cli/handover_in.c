@@ -22,8 +22,9 @@ static bool same_address(const fzr_addr *theirs, const fzr_addr *ours, const cha
     fzr_addr_format(theirs, false, there, sizeof there);
   if (ours->family)
     fzr_addr_format(ours, false, here, sizeof here);
-  snprintf(reason, HANDOVER_REASON_MAX, "%s is %s there and %s here, and can't change without a restart",
-           option, there, here);
+  snprintf(reason, HANDOVER_REASON_MAX,
+           "%s is %s in the old relay and %s in the new one, and can't change without a restart", option,
+           there, here);
   return false;
 }
 
@@ -39,8 +40,8 @@ bool handover_in_fits(const handover_message *offer, const options *o, char reas
   const char *why = !*offer->secret != !o->token ? "one of both has a portal and the other has none" : NULL;
   if (o->listen_port && offer->listen_port != o->listen_port)
     snprintf(reason, HANDOVER_REASON_MAX,
-             "--listen-port is %u there and %u here, and can't change without a restart", offer->listen_port,
-             o->listen_port);
+             "--listen-port is %u in the old relay and %u in the new one, and can't change without a restart",
+             offer->listen_port, o->listen_port);
   else if (why)
     snprintf(reason, HANDOVER_REASON_MAX, "%s", why);
   else

@@ -495,10 +495,10 @@ class Failure(HandoverTest):
         old.stop()
 
     def test_another_public_address(self):
-        self.refused("--public-ip4-addr is 127.0.0.1 there and 127.0.0.2 here", "--public-ip4-addr", "127.0.0.2")
+        self.refused("--public-ip4-addr is 127.0.0.1 in the old relay and 127.0.0.2 in the new one", "--public-ip4-addr", "127.0.0.2")
 
     def test_another_bound_address(self):
-        self.refused("--bind-ip4-addr is 127.0.0.1 there and 127.0.0.2 here", "--bind-ip4-addr", "127.0.0.2")
+        self.refused("--bind-ip4-addr is 127.0.0.1 in the old relay and 127.0.0.2 in the new one", "--bind-ip4-addr", "127.0.0.2")
 
     def test_another_port(self):
         self.refused("--listen-port is", "--listen-port", "9")

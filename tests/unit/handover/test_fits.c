@@ -36,23 +36,28 @@ END_TEST
 START_TEST(test_addresses)
 {
   o.public_ip4 = fzt_addr("203.0.113.8");
-  refused("--public-ip4-addr is 203.0.113.7 there and 203.0.113.8 here, and can't change without a restart");
+  refused("--public-ip4-addr is 203.0.113.7 in the old relay and 203.0.113.8 in the new one, and can't "
+          "change without a restart");
   o.public_ip4 = offer.public_ip4;
   o.public_ip6 = fzt_addr("2001:db8::7");
-  refused("--public-ip6-addr is none there and 2001:db8::7 here, and can't change without a restart");
+  refused("--public-ip6-addr is none in the old relay and 2001:db8::7 in the new one, and can't change "
+          "without a restart");
   offer.public_ip6 = o.public_ip6;
   o.public_ip6 = (fzr_addr){0};
-  refused("--public-ip6-addr is 2001:db8::7 there and none here, and can't change without a restart");
+  refused("--public-ip6-addr is 2001:db8::7 in the old relay and none in the new one, and can't change "
+          "without a restart");
   offer.public_ip6 = (fzr_addr){0};
   o.bind_ip4 = fzt_addr("127.0.0.1");
-  refused("--bind-ip4-addr is 0.0.0.0 there and 127.0.0.1 here, and can't change without a restart");
+  refused("--bind-ip4-addr is 0.0.0.0 in the old relay and 127.0.0.1 in the new one, and can't change "
+          "without a restart");
 }
 END_TEST
 
 START_TEST(test_port)
 {
   o.listen_port = 3479;
-  refused("--listen-port is 3478 there and 3479 here, and can't change without a restart");
+  refused(
+      "--listen-port is 3478 in the old relay and 3479 in the new one, and can't change without a restart");
 }
 END_TEST
 
