@@ -96,7 +96,7 @@ static void put_end(text *t)
 
 static void relay_help(text *t)
 {
-  put(t, "firezone-relay %s: a STUN and TURN relay over UDP\n\n", fzr_version());
+  put(t, "firezone-relay %s: a STUN and TURN relay over UDP, TCP and TLS\n\n", fzr_version());
   put(t, "Usage: firezone-relay [OPTIONS] [TOKEN] [NAME]\n");
   put(t, "       firezone-relay COMMAND [OPTIONS]\n\n");
   put(t, "Without a token the relay runs standalone: 'firezone-relay credentials' makes what clients log in "
