@@ -184,11 +184,13 @@ static void on_drain(evutil_socket_t fd, short what, void *ctx)
   if (((t.allocations && !idle) || unknown || portal_open) && monotonic_now() < r->shutdown_at)
     return;
   if (t.allocations && idle)
-    log_info("relay", "Nothing was relayed for %llu s: shutting down, with %llu idle allocations left",
-             (unsigned long long)r->o->drain_idle_seconds, (unsigned long long)t.allocations);
+    log_info("relay", "Nothing was relayed for %llu s: shutting down, with %llu idle allocation%s left",
+             (unsigned long long)r->o->drain_idle_seconds, (unsigned long long)t.allocations,
+             t.allocations == 1 ? "" : "s");
   else if (t.allocations)
-    log_warn("relay", "Shutdown timeout: cutting off %llu allocations with %llu channels",
-             (unsigned long long)t.allocations, (unsigned long long)t.channels);
+    log_warn("relay", "Shutdown timeout: cutting off %llu allocation%s with %llu channel%s",
+             (unsigned long long)t.allocations, t.allocations == 1 ? "" : "s", (unsigned long long)t.channels,
+             t.channels == 1 ? "" : "s");
   else if (unknown)
     log_warn("relay",
              "Shutdown timeout: a worker did not answer, so there may be allocations that are cut off");

@@ -71,7 +71,7 @@ class Ending(unittest.TestCase):
             self.assertIn("No allocations left", self.end(0, what, allocated=False))
 
     def test_timeout_cuts_off_what_lives(self):
-        self.assertIn("cutting off 1 allocations", self.end(0, signal.SIGTERM, args=("--shutdown-timeout", "1s")))
+        self.assertIn("cutting off 1 allocation with", self.end(0, signal.SIGTERM, args=("--shutdown-timeout", "1s")))
 
     def test_it_says_what_its_sockets_got(self):
         for args, state in (((), "on|off"), (("--disable-gso",), "off")):
