@@ -47,6 +47,23 @@ static int show_help(enum sub_command command)
   return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Who is believed may claim any address. */
+static void log_wide_proxies(const options *o)
+{
+  for (size_t i = 0; i < o->proxy_count && options_has_streams(o); i++) {
+    const fzr_peer_rule *rule = &o->proxies[i];
+    char text[FZR_ADDR_TEXT_MAX];
+    if (!options_proxy_is_wide(rule))
+      continue;
+    fzr_addr_format(&rule->net, false, text, sizeof text);
+    log_warn("relay",
+             "--proxy-protocol %s/%u: everybody in so wide a network can claim to have any address: name "
+             "nobody but "
+             "load balancers",
+             text, rule->prefix);
+  }
+}
+
 /* What the options allow, and are better without. */
 static void log_warnings(const options *o)
 {
@@ -65,6 +82,13 @@ static void log_warnings(const options *o)
         "The token was given as an argument, where every user of this host can read it: use FIREZONE_TOKEN");
   if (o->has_seed)
     log_warn("relay", "--rng-seed makes everything secret guessable: use it for tests only");
+  log_wide_proxies(o);
+  if (o->handover_socket && options_has_streams(o))
+    log_warn("relay", "--handover-socket: a relay that listens on TCP or TLS can take over from another one, "
+                      "and can't be handed over itself");
+  else if (o->handover_socket && o->xdp.mode != XDP_MODE_OFF)
+    log_warn("relay", "--handover-socket: a relay can't be handed over while it relays in the kernel "
+                      "(--xdp), though it can take over from another one");
   for (size_t i = 0; i < o->idle_count; i++)
     log_warn("relay", "%s has no effect: %s", o->idle[i].name, o->idle[i].because);
   if (logins_are_nobodys(o))

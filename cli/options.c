@@ -166,11 +166,10 @@ static int check_word(reader *r, const char *word, const option_spec *before)
   if (command_is_mistaken(word))
     return complain(r, "unknown sub-command '%s': expected %s: see --help", word, names);
   if (*word && strlen(word) < TOKEN_LEAST)
-    return complain(
-        r,
-        "TOKEN: invalid value '(not shown)': expected an option, or a portal's token of at least %d "
-        "characters (a shorter one stands behind --, or in FIREZONE_TOKEN): see --help",
-        TOKEN_LEAST);
+    return complain(r,
+                    "no such command: expected %s, an option, or a portal's token of at least %d "
+                    "characters (a shorter one stands behind --, or in FIREZONE_TOKEN): see --help",
+                    names, TOKEN_LEAST);
   return 0;
 }
 
@@ -208,6 +207,10 @@ static int read_arguments(reader *r, int argc, char **argv)
     }
     if (flags && argv[i][0] == '-' && argv[i][1]) {
       error = read_flag(r, argc, argv, &i, &alone);
+    } else if (flags && r->o->show_help && r->o->command == COMMAND_RELAY &&
+               command_named(argv[i]) != COMMAND_RELAY) {
+      r->o->command = command_named(argv[i]); /* --help credentials */
+      error = 0;
     } else {
       error = flags && check_word(r, argv[i], alone) ? -1 : read_positional(r, argv[i]);
       alone = NULL;
@@ -426,7 +429,7 @@ static bool other_format(const options *o)
 
 static bool no_streams(const options *o)
 {
-  return !o->tcp_listen_port && !o->tls_listen_port;
+  return !options_has_streams(o);
 }
 
 static bool no_tls(const options *o)

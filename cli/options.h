@@ -132,6 +132,12 @@ void options_schemes(const options *o, char *out, size_t cap);
 /* Whether a user's new allocation ends the older one. */
 bool options_replace(const options *o);
 
+/* Whether clients may come over TCP or TLS. */
+bool options_has_streams(const options *o);
+
+/* Whether |rule|, of --proxy-protocol, is wider than what one operator has. */
+bool options_proxy_is_wide(const fzr_peer_rule *rule);
+
 /* Writes the help text of |command| into |out|, at most |cap| bytes. Returns its whole length, as snprintf does. */
 size_t options_help(enum sub_command command, char *out, size_t cap);
 

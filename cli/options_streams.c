@@ -22,6 +22,19 @@ static const char *add_proxy(options *o, const char *text, size_t len)
   return NULL;
 }
 
+bool options_has_streams(const options *o)
+{
+  return o->tcp_listen_port || o->tls_listen_port;
+}
+
+/* All of 10.0.0.0/8 or fc00::/7 may be an operator's own (RFC 1918, RFC 4193). */
+bool options_proxy_is_wide(const fzr_peer_rule *rule)
+{
+  if (rule->net.family == FZR_FAMILY_IPV4)
+    return rule->prefix < 8;
+  return rule->prefix < 16 && !(rule->prefix >= 7 && (rule->net.ip[0] & 0xfe) == 0xfc);
+}
+
 /* It goes into a URL as it is. */
 const char *option_set_tls_name(options *o, const char *t)
 {

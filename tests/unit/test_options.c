@@ -336,6 +336,11 @@ START_TEST(test_proxies)
   ck_assert_uint_eq(o.proxies[1].net.family, FZR_FAMILY_IPV6);
   ck_assert_uint_eq(o.proxies[1].prefix, 32);
   ck_assert_uint_eq(o.proxies[2].prefix, 32);
+  ck_assert_int_eq(READ(PUBLIC, "--proxy-protocol",
+                        "0.0.0.0/0,128.0.0.0/7,::/0,2000::/15,10.0.0.0/8,fc00::/7,fd00::/8,2001::/16"),
+                   0);
+  for (size_t i = 0; i < o.proxy_count; i++)
+    ck_assert_msg(options_proxy_is_wide(&o.proxies[i]) == (i < 4), "%zu", i);
   ck_assert_int_eq(READ(PUBLIC, "--proxy-protocol", many), 0);
   ck_assert_uint_eq(o.proxy_count, MAX_PROXIES);
   ck_assert_int_eq(READ(PUBLIC, "--proxy-protocol", many, "--proxy-protocol", "10.0.0.2"), -1);
