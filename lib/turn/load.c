@@ -6,6 +6,7 @@
 
 #include "ports.h"
 #include "recheck.h"
+#include "replace.h"
 #include "resume.h"
 #include "saved.h"
 #include "saved_counters.h"
@@ -38,7 +39,7 @@ static int load_engine(fzri_loading *l, fzri_record *record)
   l->user_key = take_key(record);
   l->txid_state = fzri_take_u64(record);
   l->txid_start = fzri_take_u32(record);
-  l->look_at = fzri_take_time(record, &l->reader);
+  l->look_at = fzri_take_time(record, &l->reader, FZRI_LOOK_EVERY);
   for (unsigned slot = 0; slot < 2; slot++) {
     fzr_addr *addr = &l->public_addr[slot];
     addr->family = fzri_take_u8(record);
@@ -55,11 +56,13 @@ static int load_ports(const fzri_loading *l, fzri_record *record, bool apply)
   while (record->left) {
     const uint16_t port = fzri_take_u16(record);
     const uint8_t flags = fzri_take_u8(record);
-    const fzr_time until = fzri_take_time(record, &l->reader);
+    /* All shards write them, each as of another moment. */
+    const fzr_time until = fzri_take_time(record, &l->reader, FZRI_STATE_SPAN);
+    const fzr_time last = l->reader.base + (flags & FZRI_SAVED_HELD ? FZRI_PORT_HELD : FZRI_PORT_RESTS);
     if (record->bad)
       return FZR_ERR_STATE_DAMAGED;
     if (apply)
-      fzri_shared_rest_port(l->e->shared, port, until, flags & FZRI_SAVED_HELD);
+      fzri_shared_rest_port(l->e->shared, port, until < last ? until : last, flags & FZRI_SAVED_HELD);
   }
   return 0;
 }
@@ -180,9 +183,7 @@ int fzr_engine_load(fzr_engine *e, const uint8_t *data, size_t len, fzr_time sav
     return FZR_ERR_INVALID_ARGUMENT;
   if (!is_new(e))
     return FZR_ERR_INVALID_STATE;
-  const fzr_time now = e->now > saved_at ? e->now : saved_at;
-  const fzr_time limit = now < FZR_TIME_NEVER - FZRI_STATE_SPAN ? now + FZRI_STATE_SPAN : FZR_TIME_NEVER - 1;
-  fzri_loading l = {.e = e, .reader = {data, len, 0, saved_at, limit}, .result = result};
+  fzri_loading l = {.e = e, .reader = {data, len, 0, saved_at}, .result = result};
   const int error = load(&l);
   fzri_wipe(&l, sizeof l);
   return error;

@@ -13,7 +13,10 @@
 #include "../auth/key.h"
 #include "../base/addr.h"
 
-#define LIFETIME_SANE 86400u
+/* The longest that anything lasts from when it was made or refreshed, which was not after the state was saved. */
+#define ALLOCATION_LASTS (FZRI_LIFETIME_MAX * FZR_SECOND + FZRI_GRACE)
+/* Permissions lapse at a tick, to the next of which those of another clock are rounded. */
+#define PERMISSION_LASTS (FZRI_PERMISSION_LASTS + FZRI_PERMISSION_TICK)
 
 /* ---- allocations ---- */
 
@@ -38,8 +41,9 @@ static void read_plain(fzri_loading *l, fzri_record *record, saved *s, fzri_allo
   a->key_algorithm = fzri_take_u8(record);
   a->key_len = fzri_take_u8(record);
   fzri_take_u8(record);
-  s->expires = fzri_take_time(record, &l->reader);
-  a->bandwidth.full_at = fzri_take_time(record, &l->reader);
+  s->expires = fzri_take_time(record, &l->reader, ALLOCATION_LASTS);
+  /* Whatever the rate was: a bucket from which more is missing than it holds is an empty one. */
+  a->bandwidth.full_at = fzri_take_time(record, &l->reader, FZRI_STATE_SPAN);
   a->lifetime = fzri_take_u32(record);
   fzri_take_bytes(record, a->txid, sizeof a->txid);
   fzri_take_bytes(record, a->credential_tag, sizeof a->credential_tag);
@@ -58,7 +62,7 @@ static bool is_sound(const saved *s, const fzri_allocation *a)
 {
   return s->families && !(s->families & ~(FZRI_V4 | FZRI_V6)) && a->missing <= FZR_FAMILY_IPV6 &&
          s->client.port && s->client.family == s->server.family &&
-         s->client.transport == s->server.transport && a->lifetime <= LIFETIME_SANE;
+         s->client.transport == s->server.transport && a->lifetime <= FZRI_LIFETIME_MAX;
 }
 
 /* Whether the engine offers the relayed addresses that the client of |s| was told. */
@@ -206,7 +210,7 @@ int fzri_load_channel(fzri_loading *l, fzri_record *record)
   fzri_allocation *a = take_allocation(l, record);
   const uint16_t number = fzri_take_u16(record);
   const uint8_t flags = fzri_take_u8(record);
-  const fzr_time relay_until = fzri_take_time(record, &l->reader);
+  const fzr_time relay_until = fzri_take_time(record, &l->reader, FZRI_CHANNEL_RELAYS);
   const fzr_addr peer = fzri_take_addr(record);
   if (record->bad || !a || number < FZR_CHANNEL_MIN || number > FZR_CHANNEL_MAX || !peer.port ||
       !is_peer(a, &peer) ||
@@ -232,12 +236,14 @@ int fzri_load_channel(fzri_loading *l, fzri_record *record)
 int fzri_load_permission(fzri_loading *l, fzri_record *record)
 {
   fzri_allocation *a = take_allocation(l, record);
-  const fzr_time lapses = fzri_take_time(record, &l->reader);
+  const fzr_time from = l->reader.base, until = from + PERMISSION_LASTS;
+  const fzr_time lapses = fzri_take_time(record, &l->reader, PERMISSION_LASTS + FZRI_PERMISSION_TICK);
   const fzr_addr peer = fzri_take_addr(record);
   if (record->bad || !a || peer.port || peer.scope_id || !is_peer(a, &peer))
     return FZR_ERR_STATE_DAMAGED;
-  /* What lapsed before is over now, too; permissions know no time that is far from that. */
-  switch (fzri_permission_restore(l->e, a, &peer, lapses > l->reader.base ? lapses : l->reader.base)) {
+  /* What lapsed before is over now, too; permissions know no time that is far from that. Nor does rounding add up from one load to the
+   * next. */
+  switch (fzri_permission_restore(l->e, a, &peer, lapses < from ? from : lapses < until ? lapses : until)) {
   case FZRI_PERMIT_NEW:
     l->result->permissions++;
     return 0;
@@ -265,7 +271,7 @@ int fzri_load_mobility(fzri_loading *l, fzri_record *record)
   const uint8_t flags = fzri_take_u8(record);
   const uint32_t generation = fzri_take_u32(record);
   const uint64_t id = fzri_take_u64(record);
-  const fzr_time moves = fzri_take_time(record, &l->reader);
+  const fzr_time moves = fzri_take_time(record, &l->reader, FZRI_STATE_SPAN);
   if (record->bad || !a || (fzri_extra_of(e, a) && fzri_extra_of(e, a)->mobile))
     return FZR_ERR_STATE_DAMAGED;
   fzri_extra *extra = extra_of(e, a);
@@ -291,7 +297,7 @@ int fzri_load_reservation(fzri_loading *l, fzri_record *record)
   fzri_allocation *a = take_allocation(l, record);
   const uint8_t flags = fzri_take_u8(record);
   const uint64_t token = fzri_take_u64(record);
-  const fzr_time until = fzri_take_time(record, &l->reader);
+  const fzr_time until = fzri_take_time(record, &l->reader, FZRI_RESERVATION_LASTS);
   const uint16_t port = fzri_token_port(token);
   if (record->bad || !a || !(token & FZRI_TOKEN) || (fzri_extra_of(e, a) && fzri_extra_of(e, a)->token))
     return FZR_ERR_STATE_DAMAGED;

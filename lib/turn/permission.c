@@ -211,7 +211,7 @@ enum fzri_permit_result fzri_permission_restore(fzr_engine *e, fzri_allocation *
                                                 fzr_time at)
 {
   uint32_t index;
-  const uint32_t lapses = fzri_permission_tick(at + (((fzr_time)1 << FZRI_TICK_SHIFT) - 1));
+  const uint32_t lapses = fzri_permission_tick(at + (FZRI_PERMISSION_TICK - 1));
   if (find(e, a, peer) != FZRI_POOL_NONE)
     return FZRI_PERMIT_OLD;
   if (e->newest_permission != FZRI_POOL_NONE &&

@@ -6,6 +6,7 @@
 #include "state.h"
 
 /* Time as permissions know it: a tick of the timers. Both its ends are near each other, so that it may wrap. */
+#define FZRI_PERMISSION_TICK ((fzr_time)1 << FZRI_TICK_SHIFT)
 static inline uint32_t fzri_permission_tick(fzr_time at)
 {
   return (uint32_t)(at >> FZRI_TICK_SHIFT);

@@ -245,14 +245,14 @@ void fzri_take_bytes(fzri_record *record, void *out, size_t len)
   record->left -= (uint32_t)len;
 }
 
-fzr_time fzri_take_time(fzri_record *record, const fzri_reader *r)
+fzr_time fzri_take_time(fzri_record *record, const fzri_reader *r, fzr_time ahead)
 {
   const uint64_t bits = take(record, 8);
   if (bits >> 63) {
     const uint64_t before = 0 - bits;
     return before < r->base ? r->base - before : 0;
   }
-  if (bits > r->limit || r->base > r->limit - bits) {
+  if (bits > ahead || r->base > FZR_TIME_NEVER - FZRI_STATE_SPAN - bits) {
     record->bad = true;
     return 0;
   }

@@ -11,7 +11,7 @@
 #define FZRI_RECORD_TAIL_LEN  4u
 /* The longest record that is written, head and tail included. */
 #define FZRI_RECORD_MAX 2048u
-/* No time in a state is further than that from when it is read. */
+/* No time in a state is further ahead than that. */
 #define FZRI_STATE_SPAN (86400 * FZR_SECOND)
 
 /* The numbers do not change. */
@@ -77,9 +77,8 @@ typedef struct fzri_record {
 typedef struct fzri_reader {
   const uint8_t *data;
   size_t len;
-  size_t offset;  /* of the next record */
-  fzr_time base;  /* in the reader's time */
-  fzr_time limit; /* no time is later */
+  size_t offset; /* of the next record */
+  fzr_time base; /* in the reader's time */
 } fzri_reader;
 
 /* Looks whether the state is whole: its header, the frames and checksums of all records, and that it ends with the last one. Moves |offset|
@@ -94,8 +93,8 @@ uint16_t fzri_take_u16(fzri_record *record);
 uint32_t fzri_take_u32(fzri_record *record);
 uint64_t fzri_take_u64(fzri_record *record);
 void fzri_take_bytes(fzri_record *record, void *out, size_t len);
-/* A time that is too far ahead is |bad|; one from before the clock's begin is 0. */
-fzr_time fzri_take_time(fzri_record *record, const fzri_reader *r);
+/* A time that is more than |ahead|, at most FZRI_STATE_SPAN, after the base is |bad|; one from before the clock's begin is 0. */
+fzr_time fzri_take_time(fzri_record *record, const fzri_reader *r, fzr_time ahead);
 /* An address with family, port and transport; of an unknown family or transport it is |bad|. */
 fzr_addr fzri_take_addr(fzri_record *record);
 

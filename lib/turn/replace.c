@@ -4,9 +4,6 @@
 #include "allocation.h"
 #include "log.h"
 
-/* How often a shard with allocations looks for what others have replaced, if no request makes it look. */
-#define LOOK_EVERY FZR_SECOND
-
 static bool is_replaced(const fzr_engine *e, const fzri_allocation *a)
 {
   const bool lives = a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_RESUMING;
@@ -78,7 +75,7 @@ void fzri_replace_look(fzr_engine *e)
   uint16_t port = 0;
   if (!e->replaces || e->owns_shared)
     return;
-  e->look_at = e->now + LOOK_EVERY;
+  e->look_at = e->now + FZRI_LOOK_EVERY;
   const uint32_t marks = fzri_shared_marks(e->shared);
   if (marks == e->marks)
     return;

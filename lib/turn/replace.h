@@ -9,6 +9,9 @@
 
 #include "allocation.h"
 
+/* How often a shard with allocations looks for what others have replaced, if no request makes it look. */
+#define FZRI_LOOK_EVERY FZR_SECOND
+
 /* |a| has begun to live: it is its user's newest one, and the older one ends, here or in another shard. */
 void fzri_replace_older(fzr_engine *e, fzri_allocation *a);
 

@@ -3,8 +3,11 @@
  * goes on as if nothing had been is in tests/property/prop_save.c. */
 #include "saved_state.h"
 
+#include "base/bytes.h"
+#include "turn/ports.h"
 #include "turn/record.h"
 #include "turn/saved.h"
+#include "turn/state.h"
 
 #include <pthread.h>
 
@@ -693,6 +696,88 @@ START_TEST(test_missing)
 }
 END_TEST
 
+/* An Allocate with a port that is reserved for a second one. */
+static void allocate_pair(fzt_client_state *c)
+{
+  uint8_t buffer[512];
+  fzr_stun_builder b;
+  fzt_client_init(c, "198.51.100.2:4000");
+  ck_assert_int_eq(fzt_allocate(&old, c), 0); /* for a nonce */
+  ck_assert_int_eq(fzt_refresh(&old, c, 0), 0);
+  fzt_begin(&old, c, &b, buffer, sizeof buffer, FZR_STUN_ALLOCATE);
+  fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
+  fzr_stun_add(&b, FZR_ATTR_EVEN_PORT, "\x80", 1);
+  ck_assert_int_eq(fzt_finish(&old, c, &b, NULL), 0);
+}
+
+/* The state as it is now with |value|, of |len| bytes, at |offset| of all records of |type|: loads with |error|. */
+static void load_altered(unsigned type, size_t offset, uint64_t value, size_t len, int error)
+{
+  const fzr_config config = config_of_new();
+  unsigned found = 0;
+  fzt_state altered = state;
+  for (unsigned i = 0; i < fzt_state_records(&altered); i++) {
+    uint8_t *body = fzt_state_body(&altered, i, type);
+    if (!body)
+      continue;
+    fzri_put_le(body + offset, value, len);
+    found++;
+  }
+  ck_assert_uint_gt(found, 0);
+  fzt_state_seal(&altered);
+  fzt_relay_init(&new, &config);
+  ck_assert_int_eq(fzr_engine_load(new.engine, altered.data, altered.len, new.now, NULL), error);
+  fzt_relay_free(&new);
+}
+
+/* Nothing lasts longer than a request could have made it last when the state was saved. */
+START_TEST(test_times_ahead)
+{
+  static const struct {
+    enum fzri_record_type type;
+    size_t offset;
+    fzr_time most;
+  } times[] = {
+      {FZRI_RECORD_ENGINE, 80, FZR_SECOND},
+      {FZRI_RECORD_ALLOCATION, 8, 3610 * FZR_SECOND},
+      {FZRI_RECORD_CHANNEL, 5, 610 * FZR_SECOND},
+      {FZRI_RECORD_PERMISSION, 2, 310 * FZR_SECOND + ((fzr_time)2 << FZRI_TICK_SHIFT)},
+      {FZRI_RECORD_RESERVATION, 11, 30 * FZR_SECOND},
+  };
+  fzt_client_state other;
+  allocate_pair(&other);
+  save();
+  for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+    load_altered(times[i].type, times[i].offset, times[i].most, 8, 0);
+    load_altered(times[i].type, times[i].offset, times[i].most + 1, 8, FZR_ERR_STATE_DAMAGED);
+  }
+  load_altered(FZRI_RECORD_ALLOCATION, 24, 3600, 4, 0);
+  load_altered(FZRI_RECORD_ALLOCATION, 24, 3601, 4, FZR_ERR_STATE_DAMAGED);
+}
+END_TEST
+
+/* A free port rests as long as one that was just given back, whatever the state says. */
+START_TEST(test_port_rests)
+{
+  const fzr_config config = config_of_new();
+  fzr_time until;
+  bool held;
+  ck_assert_int_eq(fzt_refresh(&old, &client, 0), 0);
+  save();
+  for (unsigned i = 0; i < fzt_state_records(&state); i++) {
+    uint8_t *ports = fzt_state_body(&state, i, FZRI_RECORD_PORTS);
+    if (ports)
+      fzri_put_le(ports + 3, 86400 * FZR_SECOND, 8);
+  }
+  fzt_state_seal(&state);
+  fzt_relay_init(&new, &config);
+  load();
+  fzr_shared *shared = new.engine->shared;
+  ck_assert(fzri_shared_port_rests(shared, client.relayed_port, new.now + 9 * FZR_SECOND, &until, &held));
+  ck_assert(!fzri_shared_port_rests(shared, client.relayed_port, new.now + 10 * FZR_SECOND, &until, &held));
+}
+END_TEST
+
 /* ---- several engines ---- */
 
 /* Two shards that share the ports of |shared|. */
@@ -928,6 +1013,8 @@ int main(void)
   tcase_add_test(tc, test_every_byte_sealed);
   tcase_add_test(tc, test_twice);
   tcase_add_test(tc, test_missing);
+  tcase_add_test(tc, test_times_ahead);
+  tcase_add_test(tc, test_port_rests);
   tcase_add_test(tc, test_two_newest);
   tcase_add_test(tc, test_shards);
   tcase_add_test(tc, test_shards_at_once);
