@@ -135,11 +135,22 @@ static void replace_segment(fzri_map *map, uint32_t hash, uint32_t depth, fzri_m
     map->segments[first + i] = halves[i >= same / 2];
 }
 
+/* Whether |segment| has nothing but entries of |hash|: these no split parts. */
+static bool is_of_one_hash(const fzri_map_slot *segment, uint32_t slots, uint32_t hash)
+{
+  for (uint32_t i = 0; i < slots; i++)
+    if (segment[i].value != FZRI_MAP_NONE && segment[i].hash != hash)
+      return false;
+  return true;
+}
+
 static int split_segment(fzri_map *map, uint32_t hash)
 {
   const uint32_t slots = map->mask + 1;
   fzri_map_slot *old = fzri_map_segment(map, hash);
   const uint32_t depth = header_of(old)->depth;
+  if (is_of_one_hash(old, slots, hash))
+    return FZR_ERR_NO_MEMORY;
   if (depth == depth_of(map) && grow_directory(map))
     return FZR_ERR_NO_MEMORY;
   fzri_map_slot *halves[2] = {new_segment(map->mem, slots, depth + 1),
