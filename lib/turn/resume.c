@@ -69,6 +69,23 @@ static void undo(fzr_engine *e, fzri_allocation *a)
   fzri_pool_give(&e->allocations, a->index);
 }
 
+/* Gives back what |map|, which is empty, has grown to; without memory for a new one it stays. */
+static void renew_map(fzr_engine *e, fzri_map *map)
+{
+  fzri_map fresh;
+  if (fzri_map_init(&fresh, &e->mem))
+    return;
+  fzri_map_free(map);
+  *map = fresh;
+}
+
+static void renew_pool(fzr_engine *e, fzri_pool *pool)
+{
+  const uint32_t size = pool->object_size;
+  fzri_pool_free(pool);
+  fzri_pool_init(pool, &e->mem, size);
+}
+
 void fzri_resume_undo(fzr_engine *e)
 {
   e->events = (fzri_event_queue){NULL, NULL};
@@ -76,6 +93,14 @@ void fzri_resume_undo(fzr_engine *e)
     if (fzri_allocation_at(e, i)->state)
       undo(e, fzri_allocation_at(e, i));
   e->stats.allocations = 0;
+  renew_map(e, &e->clients);
+  renew_map(e, &e->numbers);
+  renew_map(e, &e->peers);
+  renew_map(e, &e->permitted);
+  renew_pool(e, &e->allocations);
+  renew_pool(e, &e->channels);
+  renew_pool(e, &e->permissions);
+  renew_pool(e, &e->extras);
   /* A wheel remembers for a while that there was something in it. */
   fzri_timers_init(&e->allocation_timers, e->now);
   fzri_timers_init(&e->channel_timers, e->now);

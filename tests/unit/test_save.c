@@ -936,6 +936,32 @@ END_TEST
 
 /* ---- want of memory ---- */
 
+/* What could not be loaded has taken no memory in the end. */
+START_TEST(test_memory_comes_back)
+{
+  const fzr_config config = config_of_new();
+  fzt_client_state other;
+  fzr_addr many = fzt_addr("198.51.100.0:6000");
+  allocate_pair(&other);
+  for (unsigned i = 0; i < 200; i++) {
+    many.ip[3] = (uint8_t)i;
+    ck_assert_int_eq(fzt_bind(&old, &client, (uint16_t)(0x4001 + i), &many), 0);
+  }
+  save();
+  for (unsigned i = 0; i < fzt_state_records(&state); i++) {
+    uint8_t *permission = fzt_state_body(&state, i, FZRI_RECORD_PERMISSION);
+    if (permission && i + 10 > fzt_state_records(&state))
+      fzri_put_le(permission, 1, 2); /* of nobody's: one of the last records */
+  }
+  fzt_state_seal(&state);
+  fzt_relay_init(&new, &config);
+  const uint64_t before = stats_of(&new).memory_bytes;
+  fzr_load_result result = refuse(FZR_ERR_STATE_DAMAGED);
+  ck_assert_uint_eq(result.channels, 201);
+  ck_assert_uint_eq(stats_of(&new).memory_bytes, before);
+}
+END_TEST
+
 START_TEST(test_oom)
 {
   fzr_config config = config_of_new();
@@ -1018,6 +1044,7 @@ int main(void)
   tcase_add_test(tc, test_two_newest);
   tcase_add_test(tc, test_shards);
   tcase_add_test(tc, test_shards_at_once);
+  tcase_add_test(tc, test_memory_comes_back);
   tcase_add_test(tc, test_oom);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
