@@ -236,6 +236,7 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
   /* What was forwarded before the allocation ended goes out before its socket does. */
   if (s->runs.first != FZRI_NO_RUN)
     fzri_send_flush(udp);
+  fzri_adopt_forget(udp, s);
   fzri_queue_end_socket(udp, s);
 }
 

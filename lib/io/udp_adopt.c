@@ -210,6 +210,13 @@ fzri_socket *fzri_adopt_inherited(const fzr_udp *udp, uint16_t port, uint8_t fam
   return ports[port];
 }
 
+void fzri_adopt_forget(const fzr_udp *udp, const fzri_socket *s)
+{
+  fzri_socket **ports = udp->inherited[s->family == FZR_FAMILY_IPV6];
+  if (ports && ports[s->port] == s)
+    ports[s->port] = NULL;
+}
+
 void fzri_adopt_end(fzr_udp *udp)
 {
   for (unsigned slot = 0; slot < 2; slot++) {

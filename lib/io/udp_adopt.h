@@ -10,6 +10,8 @@
 int fzri_adopt_listeners(fzr_udp *udp, const fzr_udp_socket *listen, size_t n);
 /* The socket of an allocation that was inherited and that nobody has claimed yet, which is claimed by this; NULL if there is none. */
 fzri_socket *fzri_adopt_inherited(const fzr_udp *udp, uint16_t port, uint8_t family);
+/* |s| ends: if it was inherited, nothing more comes to its place. */
+void fzri_adopt_forget(const fzr_udp *udp, const fzri_socket *s);
 /* Forgets which sockets were inherited. */
 void fzri_adopt_end(fzr_udp *udp);
 

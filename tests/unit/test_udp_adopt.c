@@ -262,6 +262,32 @@ START_TEST(test_the_socket_of_an_allocation_that_is_over_is_closed)
 }
 END_TEST
 
+/* It ends before anything is read: another socket that has its memory is none that nobody has claimed. */
+START_TEST(test_a_socket_that_ends_before_the_resume)
+{
+  fzr_addr addr;
+  void *cookie;
+  rig_start(false, false, false);
+  give_away();
+  take_over();
+  ck_assert_int_eq(fzr_udp_adopt_port(adopter, given[2].fd), 0);
+  fzr_udp_ops()->close_port(adopter, rig.relayed.port, FZR_FAMILY_IPV4, claim_port());
+  const fzr_udp_unsent late = {.to = fzt_addr("127.0.0.1:9"), .port = rig.relayed.port, .count = 1};
+  ck_assert_int_eq(fzr_udp_adopt_unsent(adopter, &late, heir.now), FZR_ERR_INVALID_ARGUMENT);
+  uint16_t port = rig.relayed.port;
+  while (fzr_udp_ops()->open_port(adopter, ++port, FZR_FAMILY_IPV4, &cookie))
+    ck_assert_uint_ne(port, 0);
+  ck_assert_int_eq(fzr_udp_resume(adopter, heir.now), 0);
+  ck_assert_int_eq(fzr_udp_port_addr(adopter, cookie, &addr), 0);
+  ck_assert_uint_eq(addr.port, port);
+  fzr_udp_stats stats;
+  ck_assert_int_eq(fzr_udp_get_stats(adopter, &stats), 0);
+  ck_assert_uint_eq(stats.sockets, 3);
+  end_adopter();
+  rig_stop();
+}
+END_TEST
+
 START_TEST(test_a_pause_sends_what_can_be_sent)
 {
   rig_start(false, false, false);
@@ -369,6 +395,7 @@ int main(void)
   tcase_add_test(tc, test_all_can_be_taken_back);
   tcase_add_test(tc, test_what_waits_to_be_sent_goes_along);
   tcase_add_test(tc, test_the_socket_of_an_allocation_that_is_over_is_closed);
+  tcase_add_test(tc, test_a_socket_that_ends_before_the_resume);
   tcase_add_test(tc, test_a_pause_sends_what_can_be_sent);
   tcase_add_test(tc, test_what_contradicts_itself_does_not_wait);
   tcase_add_test(tc, test_what_is_not_adopted);
