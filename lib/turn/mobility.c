@@ -18,8 +18,9 @@ static void judge(fzr_engine *e, fzri_request *r, const fzri_ticket *ticket)
 {
   fzri_allocation *a = fzri_allocation_by_port(e, ticket->port);
   const fzri_extra *extra = a ? fzri_extra_of(e, a) : NULL;
-  if (!extra || !extra->mobile || extra->id != ticket->id || a->state != FZRI_ALLOCATION_LIVE ||
-      e->now >= a->expires || ticket->generation > extra->generation) {
+  const bool lives = a && (a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_RESUMING);
+  if (!lives || !extra || !extra->mobile || extra->id != ticket->id || e->now >= a->expires ||
+      ticket->generation > extra->generation) {
     r->ticket = FZRI_TICKET_OVER;
     return;
   }

@@ -21,6 +21,9 @@ uint64_t fzri_request_user(const fzr_engine *e, const fzri_request *r)
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
 {
   fzri_allocation *a = r->allocation;
+  /* It goes on, but has no sockets yet: 437 would be its end. The client asks again. */
+  if (a && a->state == FZRI_ALLOCATION_RESUMING)
+    return NULL;
   if (!a || a->state != FZRI_ALLOCATION_LIVE) {
     fzri_answer_error(e, r, 437);
     return NULL;

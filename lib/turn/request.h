@@ -96,7 +96,8 @@ static inline unsigned fzri_refuse_attribute(fzri_request *r, uint16_t type)
   return fzri_refuse(r, 400, fzr_stun_has(&r->msg, type) ? FZR_REFUSAL_VALUE : FZR_REFUSAL_MISSING);
 }
 
-/* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered. */
+/* The live allocation that |r| is about, if the credential may use it; else NULL, and 437 or 441 was answered, or nothing while it waits
+ * for its sockets after it was loaded. */
 fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
 
 /* |r| is found valid: |a| is its user's from now on, whose other allocation that may end. Not before, so that a request that is refused

@@ -2,6 +2,7 @@
 /* Allocations that move with their clients: what tickets are, what the application is told, and what does not go. What is answered is
  * in tests/conformance/allocations.c, what several shards have to do with it in test_mobility_shards.c. */
 #include "mobility_rig.h"
+#include "saved_state.h"
 
 #include "turn/ticket.h"
 
@@ -303,6 +304,34 @@ START_TEST(test_other_transport)
 }
 END_TEST
 
+/* A client moves while the sockets of its allocation, which was loaded, are not there yet: it is heard when they are. */
+START_TEST(test_moves_while_it_resumes)
+{
+  static fzt_state state;
+  uint8_t move[512];
+  fzr_stun_msg msg;
+  fzt_state_save(&state, relay.engine, relay.now);
+  fzt_relay_free(&relay);
+  fzr_config config = fzt_config(&relay);
+  config.mobility = true;
+  fzt_relay_init(&relay, &config);
+  relay.hold_opens = true;
+  ck_assert_int_eq(fzr_engine_load(relay.engine, state.data, state.len, relay.now, NULL), 0);
+  fzt_pass(&relay, 0);
+  client.addr = fzt_addr("192.0.2.99:1234");
+  rig_get_nonce(&relay, &client);
+  const size_t len = rig_build_move(&relay, &client, move, sizeof move);
+  fzt_client(&relay, &client.addr, &client.server, move, len);
+  ck_assert_uint_eq(relay.answer_count, 0);
+  ck_assert_int_eq(
+      fzr_engine_port_result(relay.engine, client.relayed_port, FZR_FAMILY_IPV4, 0, NULL, relay.now), 0);
+  fzt_client(&relay, &client.addr, &client.server, move, len);
+  ck_assert_uint_eq(relay.answer_count, 1);
+  ck_assert_int_eq(fzr_stun_read(relay.answers[0].data, relay.answers[0].len, &msg), 0);
+  ck_assert_uint_eq(msg.cls, FZR_STUN_SUCCESS);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("mobility");
@@ -314,6 +343,7 @@ int main(void)
   tcase_add_test(tc, test_twice_at_once);
   tcase_add_test(tc, test_forged_source);
   tcase_add_test(tc, test_replayed);
+  tcase_add_test(tc, test_moves_while_it_resumes);
   tcase_add_test(tc, test_there_and_back);
   tcase_add_test(tc, test_moves_that_cost);
   tcase_add_test(tc, test_other_transport);
