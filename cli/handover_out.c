@@ -24,10 +24,11 @@
 #define RETRY_MS 100
 
 struct handover_out {
+  const options *options;
   handover_out_config config;
   handover_message offer;
   int listener;
-  struct stat made; /* what the listener is in the file system */
+  struct stat made; /* what the listener is in the file system; st_ino 0: it is beside where it is to be */
   int stop_fd, given_fd;
   struct event *given;
   pthread_t thread;
@@ -50,7 +51,7 @@ static void ring(int fd)
 static const char *objection(void *ctx)
 {
   const handover_out *out = ctx;
-  const options *o = out->config.options;
+  const options *o = out->options;
   if (atomic_load(&out->refuses))
     return "it is shutting down";
   if (o->tcp_listen_port || o->tls_listen_port)
@@ -164,7 +165,7 @@ static void on_given(evutil_socket_t fd, short what, void *ctx)
 
 static void describe(handover_out *out)
 {
-  const options *o = out->config.options;
+  const options *o = out->options;
   handover_message *m = &out->offer;
   m->type = HANDOVER_OFFER;
   snprintf(m->version, sizeof m->version, "%s", fzr_version());
@@ -196,36 +197,48 @@ static bool start(handover_out *out)
     return false;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  out->running = pthread_create(&out->thread, NULL, run, out) == 0;
+  errno = pthread_create(&out->thread, NULL, run, out);
+  out->running = !errno;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (out->running)
     pthread_setname_np(out->thread, "handover");
   return out->running;
 }
 
-handover_out *handover_out_new(const handover_out_config *config, char error[OPTIONS_ERROR_MAX])
+handover_out *handover_out_new(const options *o, char error[OPTIONS_ERROR_MAX])
 {
-  const char *path = config->options->handover_socket;
   handover_out *out = calloc(1, sizeof *out);
   if (!out) {
     snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
     return NULL;
   }
-  out->config = *config;
-  out->listener = out->stop_fd = out->given_fd = out->peer = -1;
+  out->options = o;
+  out->stop_fd = out->given_fd = out->peer = -1;
   pthread_mutex_init(&out->lock, NULL);
-  describe(out);
-  out->listener = handover_listen(path);
-  if (out->listener < 0) {
-    snprintf(error, OPTIONS_ERROR_MAX, "--handover-socket: can't listen at %s: %s", path, strerror(errno));
-  } else if (stat(path, &out->made) || !start(out)) {
-    snprintf(error, OPTIONS_ERROR_MAX, "--handover-socket: %s", strerror(errno));
-  } else {
-    log_info("relay", "Another process can take over at %s", path);
+  out->listener = handover_listen_beside(o->handover_socket);
+  if (out->listener >= 0)
     return out;
-  }
+  snprintf(error, OPTIONS_ERROR_MAX, "--handover-socket: can't listen at %s: %s", o->handover_socket,
+           strerror(errno));
   handover_out_free(out);
   return NULL;
+}
+
+int handover_out_open(handover_out *out, const handover_out_config *config, char error[OPTIONS_ERROR_MAX])
+{
+  const char *path = out->options->handover_socket;
+  out->config = *config;
+  describe(out);
+  if (handover_move_to(path)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "--handover-socket: can't listen at %s: %s", path, strerror(errno));
+    return -1;
+  }
+  if (stat(path, &out->made) || !start(out)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "--handover-socket: %s", strerror(errno));
+    return -1;
+  }
+  log_info("relay", "Another process can take over at %s", path);
+  return 0;
 }
 
 void handover_out_refuse(handover_out *out)
@@ -237,9 +250,10 @@ void handover_out_refuse(handover_out *out)
 static void remove_path(const handover_out *out)
 {
   struct stat now;
-  const char *path = out->config.options->handover_socket;
-  if (out->made.st_ino && stat(path, &now) == 0 && now.st_ino == out->made.st_ino &&
-      now.st_dev == out->made.st_dev)
+  const char *path = out->options->handover_socket;
+  if (!out->made.st_ino)
+    handover_remove_beside(path);
+  else if (stat(path, &now) == 0 && now.st_ino == out->made.st_ino && now.st_dev == out->made.st_dev)
     unlink(path);
 }
 

@@ -13,7 +13,6 @@
 typedef struct handover_out handover_out;
 
 typedef struct handover_out_config {
-  const options *options;
   struct event_base *base;
   workers *workers;
   const char *secret; /* by which the portal knows this relay; NULL: there is no portal */
@@ -25,8 +24,12 @@ typedef struct handover_out_config {
   void *ctx;
 } handover_out_config;
 
-/* Listens. Returns NULL with one line in |error|. */
-handover_out *handover_out_new(const handover_out_config *config, char error[OPTIONS_ERROR_MAX]);
+/* Makes a listener that nobody knows of yet: a relay that can't have one is not to take over from another. |options| must outlive it.
+ * Returns NULL with one line in |error|. */
+handover_out *handover_out_new(const options *options, char error[OPTIONS_ERROR_MAX]);
+
+/* Can be found from now on. Returns 0, or -1 with one line in |error|: it can only be freed then. */
+int handover_out_open(handover_out *out, const handover_out_config *config, char error[OPTIONS_ERROR_MAX]);
 
 /* From now on everybody is refused: the relay is about to end. */
 void handover_out_refuse(handover_out *out);

@@ -328,31 +328,42 @@ static void on_reload(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- start ---- */
 
-/* Whoever comes later can take over. */
+/* Whoever comes later can take over. If not, that is no reason to end what has taken over itself: nobody else has the allocations. */
 static int listen_for_successors(relay *r, char *error)
 {
-  const handover_out_config config = {.options = r->o,
-                                      .base = r->base,
+  const handover_out_config config = {.base = r->base,
                                       .workers = r->workers,
                                       .secret = r->portal ? r->logins->secrets.first : NULL,
                                       .endpoints = &r->endpoints,
                                       .given = on_given,
                                       .released = on_released,
                                       .ctx = r};
-  if (!r->o->handover_socket)
+  if (!r->out || !handover_out_open(r->out, &config, error))
     return 0;
-  r->out = handover_out_new(&config, error);
-  return r->out ? 0 : -1;
+  if (!r->in.begun)
+    return -1;
+  log_error("relay", "%s: nobody can take over from this process", error);
+  handover_out_free(r->out);
+  r->out = NULL;
+  return 0;
+}
+
+/* What can be lacking has to be found while the other process can still go on. */
+static workers *new_workers(relay *r, char *error)
+{
+  uint16_t ports[2];
+  const workers_inheritance inherited = {&r->in.parcel, handover_in_begin, &r->in};
+  if (r->o->handover_socket && !(r->out = handover_out_new(r->o, error)))
+    return NULL;
+  endpoints_ports(&r->endpoints, ports);
+  return workers_start(r->o, r->logins, r->certificates, ports, r->telemetry,
+                       r->in.fd >= 0 ? &inherited : NULL, error);
 }
 
 static int start_workers(relay *r)
 {
   char error[OPTIONS_ERROR_MAX];
-  uint16_t ports[2];
-  const workers_inheritance inherited = {&r->in.parcel, handover_in_begin, &r->in};
-  endpoints_ports(&r->endpoints, ports);
-  r->workers = workers_start(r->o, r->logins, r->certificates, ports, r->telemetry,
-                             r->in.fd >= 0 ? &inherited : NULL, error);
+  r->workers = new_workers(r, error);
   if (r->in.begun)
     handover_in_forget(&r->in);
   else

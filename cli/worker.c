@@ -60,7 +60,8 @@ struct worker {
   span_ring *spans;
   const offloads *offloads; /* NULL: none */
   pthread_mutex_t lock;     /* of what follows */
-  pthread_cond_t made, obeyed;
+  pthread_cond_t begins, made, obeyed;
+  bool begun;        /* the thread may go */
   uint64_t asked;    /* number of the last question for a snapshot */
   uint64_t answered; /* the question that |stats| answer */
   metrics_worker stats;
@@ -249,6 +250,12 @@ static void offload_all(worker *w)
 static void *run(void *ctx)
 {
   worker *w = ctx;
+  pthread_mutex_lock(&w->lock);
+  while (!w->begun)
+    pthread_cond_wait(&w->begins, &w->lock);
+  pthread_mutex_unlock(&w->lock);
+  if (atomic_load(&w->commands) & COMMAND_STOP)
+    return NULL;
   if (w->offloads)
     offload_all(w);
   event_base_dispatch(w->base);
@@ -366,6 +373,7 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&w->begins, &attr);
   pthread_cond_init(&w->made, &attr);
   pthread_cond_init(&w->obeyed, &attr);
   pthread_condattr_destroy(&attr);
@@ -411,8 +419,10 @@ int worker_start(worker *w)
   pthread_sigmask(SIG_SETMASK, &all, &before);
   const int failed = pthread_create(&w->thread, NULL, run, w);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (failed)
+  if (failed) {
+    errno = failed;
     return -1;
+  }
   w->running = true;
   snprintf(name, sizeof name, "relay-%u", w->index % 1000);
   pthread_setname_np(w->thread, name);
@@ -420,6 +430,14 @@ int worker_start(worker *w)
   if (error)
     log_warn("relay", "Can't keep worker %u on a CPU: %s", w->index, strerror(error));
   return 0;
+}
+
+void worker_begin(worker *w)
+{
+  pthread_mutex_lock(&w->lock);
+  w->begun = true;
+  pthread_cond_signal(&w->begins);
+  pthread_mutex_unlock(&w->lock);
 }
 
 void worker_drain(worker *w)
@@ -524,6 +542,7 @@ void worker_free(worker *w)
     return;
   if (w->running) {
     command(w, COMMAND_STOP);
+    worker_begin(w); /* it may not have */
     pthread_join(w->thread, NULL);
   }
   streams_free(w->streams);
@@ -541,6 +560,7 @@ void worker_free(worker *w)
     event_base_free(w->base);
   if (w->wake_fd >= 0)
     close(w->wake_fd);
+  pthread_cond_destroy(&w->begins);
   pthread_cond_destroy(&w->made);
   pthread_cond_destroy(&w->obeyed);
   pthread_mutex_destroy(&w->lock);

@@ -34,11 +34,14 @@ typedef struct worker_config {
  * |error|. */
 worker *worker_new(const worker_config *config, char error[OPTIONS_ERROR_MAX]);
 
-/* Has all of |all|, which must stay, told of all channels, on the worker's thread. Before the worker is started. */
+/* Has all of |all|, which must stay, told of all channels, on the worker's thread. Before worker_begin. */
 void worker_offload(worker *w, const offloads *all);
 
-/* Starts the thread. Returns 0 or -1. */
+/* Starts the thread, which does nothing before worker_begin. Returns 0, or -1 with errno. */
 int worker_start(worker *w);
+
+/* Has the thread do what it is there for. */
+void worker_begin(worker *w);
 
 /* From now on new allocations are refused. Any thread. */
 void worker_drain(worker *w);
@@ -57,7 +60,7 @@ void worker_follow_log_filter(worker *w);
 void worker_ask(worker *w);
 bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
 
-/* Begins to read what clients and peers send, for a worker that inherits. Before it is started. */
+/* Begins to read what clients and peers send, for a worker that inherits. Before worker_begin. */
 void worker_resume_inherited(worker *w);
 
 /* Has the thread of the worker read no more; put what it has into |p|, while all workers do not read; or read on. worker_await waits
@@ -70,7 +73,7 @@ const char *worker_await(worker *w, fzr_time until);
 /* Ends the thread if it runs, and frees the worker. NULL is fine. */
 void worker_free(worker *w);
 
-/* Logs what the kernel gave to the worker's listen sockets. Before the worker is started. */
+/* Logs what the kernel gave to the worker's listen sockets. Before worker_begin. */
 void worker_log_sockets(const worker *w);
 
 /* Logs what is to be known of its addresses. Likewise. */

@@ -118,6 +118,13 @@ static int start_all(workers *all, const options *o, const logins *first, const 
     if (!all->each[i])
       return -1;
   }
+  for (unsigned i = 0; i < all->count; i++) {
+    if (worker_start(all->each[i])) {
+      snprintf(error, OPTIONS_ERROR_MAX, "can't start a thread: %s", strerror(errno));
+      return -1;
+    }
+  }
+  /* Nothing may fail from here on: there is nobody else who has the allocations. */
   if (inherited && inherited->begin(inherited->ctx, error))
     return -1;
   for (unsigned i = 0; inherited && i < all->count; i++)
@@ -125,12 +132,8 @@ static int start_all(workers *all, const options *o, const logins *first, const 
   worker_log_sockets(all->each[0]);
   worker_explain_addresses(all->each[0], o);
   open_offloads(all, o);
-  for (unsigned i = 0; i < all->count; i++) {
-    if (worker_start(all->each[i])) {
-      snprintf(error, OPTIONS_ERROR_MAX, "can't start a thread");
-      return -1;
-    }
-  }
+  for (unsigned i = 0; i < all->count; i++)
+    worker_begin(all->each[i]);
   return 0;
 }
 

@@ -45,27 +45,44 @@ static int fail(int fd, const char *made)
   return -1;
 }
 
-/* It is made beside |path| and moved there, so that there is always one of both. */
-int handover_listen(const char *path)
+/* Where a listener for |path| is made. Returns whether there is such an address, else with errno. */
+static bool address_beside(const char *path, struct sockaddr_un *out)
+{
+  char beside[sizeof out->sun_path];
+  const int len = snprintf(beside, sizeof beside, "%s.%ld", path, (long)getpid());
+  if (len >= 0 && (size_t)len < sizeof beside)
+    return address_of(beside, out);
+  errno = ENAMETOOLONG;
+  return false;
+}
+
+int handover_listen_beside(const char *path)
 {
   struct sockaddr_un addr;
-  char beside[sizeof addr.sun_path];
-  const int len = snprintf(beside, sizeof beside, "%s.%ld", path, (long)getpid());
-  if (len < 0 || (size_t)len >= sizeof beside) {
-    errno = ENAMETOOLONG;
-    return -1;
-  }
-  if (!address_of(beside, &addr))
+  if (!address_beside(path, &addr))
     return -1;
   const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0)
     return -1;
-  unlink(beside);
+  unlink(addr.sun_path);
   if (bind(fd, (const struct sockaddr *)&addr, sizeof addr))
     return fail(fd, NULL);
-  if (chmod(beside, S_IRUSR | S_IWUSR) || listen(fd, 1) || rename(beside, path))
-    return fail(fd, beside);
+  if (chmod(addr.sun_path, S_IRUSR | S_IWUSR) || listen(fd, 1))
+    return fail(fd, addr.sun_path);
   return fd;
+}
+
+int handover_move_to(const char *path)
+{
+  struct sockaddr_un addr;
+  return address_beside(path, &addr) ? rename(addr.sun_path, path) : -1;
+}
+
+void handover_remove_beside(const char *path)
+{
+  struct sockaddr_un addr;
+  if (address_beside(path, &addr))
+    unlink(addr.sun_path);
 }
 
 int handover_connect(const char *path)

@@ -11,9 +11,14 @@
 /* How long a successor has to join the portal, before the one that it took over leaves it all the same. */
 #define HANDOVER_JOIN_WAIT (30 * FZR_SECOND)
 
-/* Listens at |path|, where nobody answers any more, for this user alone; whatever was there is replaced at once. Returns a descriptor, or
- * -1 with errno. */
-int handover_listen(const char *path);
+/* Makes a listener beside |path|, for this user alone, where nobody looks for it. Returns a descriptor, or -1 with errno. */
+int handover_listen_beside(const char *path);
+
+/* Moves that listener to |path|; whatever was there is replaced at once. Returns 0, or -1 with errno: it stays where it is. */
+int handover_move_to(const char *path);
+
+/* Removes what handover_listen_beside has made, if it was not moved. */
+void handover_remove_beside(const char *path);
 
 /* Connects to whoever listens at |path|. Returns a descriptor, or -1 with errno: ENOENT and ECONNREFUSED are nobody. */
 int handover_connect(const char *path);

@@ -18,9 +18,12 @@ import urllib.request
 
 import stun
 from firezone_client import Client
-from harness import DEADLINE, Process, Relay, clean_environment, free_udp_socket, main, wait_for
+from harness import DEADLINE, SECRET, Process, Relay, clean_environment, free_udp_socket, main, wait_for
 
 BINARY = sys.argv.pop(1)
+# A user without a name, who has no process.
+SOMEBODY = 59917
+AS_SOMEBODY = ("setpriv", "--reuid=%d" % SOMEBODY, "--regid=%d" % SOMEBODY, "--clear-groups")
 # As lib and cli have it.
 HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO = range(1, 9)
 
@@ -246,6 +249,27 @@ class Success(HandoverTest):
         new.stop()
 
 
+    def test_nobody_can_follow(self):
+        """What can no longer be found goes on all the same: nobody else has the allocations."""
+        old = self.relay()
+        flows = self.flows(old)
+        path = self.path + ".between"
+
+        def block():
+            os.unlink(path)
+            os.mkdir(path)
+
+        between = Between(self.path, block)
+        new = Process([path if a == self.path else a for a in old.command], clean_environment())
+        self.started.append(new)
+        between.join(DEADLINE)
+        self.assertEqual(between.faults, [])
+        self.end_of(old)
+        self.assertTrue(new.told("can't listen at .*: nobody can take over from this process"), new.output())
+        self.go_on(flows)
+        self.check(flows)
+        self.assertEqual([n for n in os.listdir(self.folder.name) if str(new.process.pid) in n], [])
+
     def test_another_version(self):
         """What a later one says that this one does not know is passed over, in both directions."""
         old = self.relay(workers=2)
@@ -264,13 +288,14 @@ class Success(HandoverTest):
 class Between(threading.Thread):
     """Makes two relays take each other for a later version: new fields in all messages, a descriptor of a kind that is not known."""
 
-    def __init__(self, path):
+    def __init__(self, path, at_ready=lambda: None):
         super().__init__(daemon=True)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(path + ".between")
         self.listener.listen(1)
         self.listener.settimeout(DEADLINE)
         self.path, self.faults = path, []
+        self.at_ready = at_ready
         self.start()
 
     def run(self):
@@ -296,6 +321,8 @@ class Between(threading.Thread):
             if kind in (HELLO, OFFER):
                 data = self.field(data, 1, b"99.9")
                 data = self.field(data, 3, struct.pack("<H", 7))
+            if kind == READY:
+                self.at_ready()
             if kind == END:
                 extra = b"FZHO" + struct.pack("<HHHHIHHI", GIVE, 0, 15, 4, 50, 17, 4, 1)
                 socket.send_fds(other, [extra], [other.fileno()])
@@ -485,8 +512,10 @@ class Failure(HandoverTest):
     def refused(self, line, *args):
         """A real successor, whose options do not fit."""
         old = self.relay()
-        flows = self.flows(old)
-        new = Process(self.command(old, *args), clean_environment())
+        self.refuse(old, self.flows(old), self.command(old, *args), line)
+
+    def refuse(self, old, flows, command, line):
+        new = Process(command, clean_environment())
         self.assertEqual(new.wait(), 1, new.output())
         self.assertTrue(new.find("can't take over from process %d: " % old.process.pid + line), new.output())
         self.assertTrue(old.told("did not take over: .*" + line), old.output())
@@ -509,6 +538,37 @@ class Failure(HandoverTest):
 
     def test_fewer_channels(self):
         self.refused("there are more channels and permissions than --max-channels", "--max-channels", "1")
+
+    def test_a_successor_that_can_not_be_found(self):
+        """It can connect to a path beside which it can't make anything."""
+        old = self.relay()
+        flows = self.flows(old)
+        opened = os.open(self.path, os.O_PATH)
+        self.addCleanup(os.close, opened)
+        path = "/proc/%d/fd/%d" % (os.getpid(), opened)
+        self.refuse(old, flows, self.command(old, "--handover-socket", path), "--handover-socket: can't listen at .*: No such file")
+
+    @unittest.skipUnless(os.geteuid() == 0, "takes root")
+    def test_a_successor_without_threads(self):
+        """Its thread for the one worker is one too many."""
+        args = self.become_somebody()
+        old = self.relay(*args, wrapper=AS_SOMEBODY)
+        limit = "--nproc=%d" % (len(os.listdir("/proc/%d/task" % old.process.pid)) + 1)
+        command = list(AS_SOMEBODY) + ["prlimit", limit] + old.command[len(AS_SOMEBODY):]
+        self.refuse(old, self.flows(old), command, "can't start a thread: Resource temporarily unavailable")
+
+    def become_somebody(self):
+        """The limit of threads is for users who are not root."""
+        os.chmod(self.folder.name, 0o777)
+        tried = subprocess.run(list(AS_SOMEBODY) + [BINARY, "--version"], capture_output=True, check=False)
+        if tried.returncode:
+            self.skipTest("another user can't run the program here: %r" % tried.stderr)
+        secret = os.path.join(self.folder.name, "secret")
+        with open(secret, "w", encoding="ascii") as file:
+            file.write(SECRET)
+        os.chmod(secret, 0o600)
+        os.chown(secret, SOMEBODY, SOMEBODY)
+        return "--auth-secret-file", secret
 
     def test_tcp_is_refused(self):
         low, _ = Relay.port_range(1)
