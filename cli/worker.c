@@ -68,9 +68,10 @@ struct worker {
   logins *next;                    /* to be taken; NULL: none */
   net_tls_identity *next_identity; /* likewise */
   handover_parcel *parcel;         /* where to put what is given away */
-  unsigned ordered, done;          /* of pausing, giving and resuming: by number */
-  const char *trouble;             /* what the last of them came to; NULL: nothing bad */
-  fzr_udp_stats before;            /* counters of the adapter in earlier processes */
+  bool pauses;            /* it was told to, and not to read on; of who hands over, without the lock */
+  unsigned ordered, done; /* of pausing, giving and resuming: by number */
+  const char *trouble;    /* what the last of them came to; NULL: nothing bad */
+  fzr_udp_stats before;   /* counters of the adapter in earlier processes */
 };
 
 static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
@@ -142,15 +143,16 @@ static const char *give(const worker *w)
 static const char *pause_reading(const worker *w)
 {
   event_glue_stop(w->glue);
-  fzr_udp_pause(w->udp, monotonic_now());
-  return NULL;
+  return fzr_udp_pause(w->udp, monotonic_now()) ? "a worker can't be paused" : NULL;
 }
 
-/* It may not have been paused yet when it was given up. */
-static const char *read_on(const worker *w)
+/* Nobody waits for what comes of it: it is said here. */
+static void read_on(const worker *w)
 {
   fzr_udp_resume(w->udp, monotonic_now());
-  return event_glue_start(w->glue, w->udp) ? "can't watch sockets again" : NULL;
+  if (event_glue_start(w->glue, w->udp))
+    log_error("relay", "Worker %u can't watch its sockets again, and hears nothing until a restart: %s",
+              w->index, strerror(errno));
 }
 
 static void make_snapshot(worker *w)
@@ -220,8 +222,10 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     tell_done(w, pause_reading(w));
   if (commands & COMMAND_GIVE)
     tell_done(w, give(w));
-  if (commands & COMMAND_RESUME)
-    tell_done(w, read_on(w));
+  if (commands & COMMAND_RESUME) {
+    read_on(w);
+    tell_done(w, NULL);
+  }
   if (commands & COMMAND_SNAPSHOT)
     make_snapshot(w);
   if (commands & COMMAND_STOP)
@@ -491,16 +495,19 @@ bool worker_answer(worker *w, fzr_time until, metrics_worker *out)
   return current;
 }
 
+/* One that is still to be seen is obeyed once, and counts once. */
 static void order(worker *w, enum command c)
 {
   pthread_mutex_lock(&w->lock);
-  w->ordered++;
+  if (!(atomic_fetch_or(&w->commands, (unsigned)c) & (unsigned)c))
+    w->ordered++;
   pthread_mutex_unlock(&w->lock);
   command(w, c);
 }
 
 void worker_pause(worker *w)
 {
+  w->pauses = true;
   order(w, COMMAND_PAUSE);
 }
 
@@ -512,7 +519,9 @@ void worker_give(worker *w, handover_parcel *p)
 
 void worker_resume(worker *w)
 {
-  order(w, COMMAND_RESUME);
+  if (w->pauses)
+    order(w, COMMAND_RESUME);
+  w->pauses = false;
 }
 
 const char *worker_await(worker *w, fzr_time until)

@@ -63,8 +63,9 @@ bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
 /* Begins to read what clients and peers send, for a worker that inherits. Before worker_begin. */
 void worker_resume_inherited(worker *w);
 
-/* Has the thread of the worker read no more; put what it has into |p|, while all workers do not read; or read on. worker_await waits
- * until |until| for it to have done so. It returns NULL, or what went wrong: static text. Both by one thread alone. */
+/* Has the thread of the worker read no more; put what it has into |p|, while all workers do not read; or read on, if it was told to pause.
+ * worker_await waits until |until| for it to have done all of that; no other order may be given before. It returns NULL, or what went
+ * wrong: static text. Only resuming may come before a pause is done: then it does both. Both by one thread alone. */
 void worker_pause(worker *w);
 void worker_give(worker *w, handover_parcel *p);
 void worker_resume(worker *w);

@@ -169,26 +169,31 @@ workers *workers_start(const options *o, const logins *first, const certificates
   return all;
 }
 
-/* All together: while one is saved, none may have input, for they share ports and users. */
-const char *workers_pause(workers *all, fzr_time until, handover_parcel *p)
+static const char *await_all(workers *all, fzr_time until)
 {
   const char *trouble = NULL;
-  for (unsigned i = 0; i < all->count; i++)
-    worker_pause(all->each[i]);
   for (unsigned i = 0; i < all->count; i++) {
     const char *why = worker_await(all->each[i], until);
     trouble = trouble ? trouble : why;
   }
+  return trouble;
+}
+
+/* All together: while one is saved, none may have input, for they share ports and users. What was ordered for a hand-over that failed has
+ * to be done first: a worker that has yet to read on would do so right after the pause. */
+const char *workers_pause(workers *all, fzr_time until, handover_parcel *p)
+{
+  const char *trouble = await_all(all, until);
+  if (trouble)
+    return trouble;
+  for (unsigned i = 0; i < all->count; i++)
+    worker_pause(all->each[i]);
+  trouble = await_all(all, until);
   if (trouble)
     return trouble;
   for (unsigned i = 0; i < all->count; i++)
     worker_give(all->each[i], p);
-  /* However long it takes: they write into |p|. */
-  for (unsigned i = 0; i < all->count; i++) {
-    const char *why = worker_await(all->each[i], FZR_TIME_NEVER);
-    trouble = trouble ? trouble : why;
-  }
-  return trouble;
+  return await_all(all, FZR_TIME_NEVER); /* however long it takes: they write into |p| */
 }
 
 void workers_resume(workers *all)

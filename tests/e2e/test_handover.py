@@ -2,6 +2,7 @@
 """A process takes the place of another one: allocations live on, and no packet is lost, altered, or out of order; whatever goes wrong with the
 successor, the old one relays on."""
 
+import ctypes
 import os
 import re
 import select
@@ -18,18 +19,23 @@ import urllib.request
 
 import stun
 from firezone_client import Client
-from harness import DEADLINE, SECRET, Process, Relay, clean_environment, free_udp_socket, main, wait_for
+from harness import DEADLINE, SECRET, Process, Relay, answers_binding, clean_environment, free_udp_socket, main, wait_for
 
 BINARY = sys.argv.pop(1)
 # A user without a name, who has no process.
 SOMEBODY = 59917
 AS_SOMEBODY = ("setpriv", "--reuid=%d" % SOMEBODY, "--regid=%d" % SOMEBODY, "--clear-groups")
 # As lib and cli have it.
-HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO = range(1, 9)
+HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO, JOINED = range(1, 10)
 
 
 def payload(number, size):
     return struct.pack(">I", number) + bytes((number * 131 + i * 7) & 0xFF for i in range(size - 4))
+
+
+def read(path):
+    with open(path, encoding="ascii") as file:
+        return file.read()
 
 
 def free_tcp_port():
@@ -327,7 +333,12 @@ class Between(threading.Thread):
                 extra = b"FZHO" + struct.pack("<HHHHIHHI", GIVE, 0, 15, 4, 50, 17, 4, 1)
                 socket.send_fds(other, [extra], [other.fileno()])
                 data = self.field(data, 17, struct.pack("<I", self.value(data, 17) + 1))
-            socket.send_fds(other, [data + struct.pack("<HH", 999, 3) + b"new"], fds)
+            try:
+                socket.send_fds(other, [data + struct.pack("<HH", 999, 3) + b"new"], fds)
+            except BrokenPipeError:
+                if kind != JOINED: # the old one may have left already
+                    raise
+                return False
             for fd in fds:
                 os.close(fd)
         return True
@@ -388,9 +399,17 @@ class Peer:
         self.fds += fds
         return struct.unpack("<H", data[4:6])[0] if data else None, data[8:]
 
-    def until(self, kind):
-        """Goes on as a successor does until it has heard `kind`."""
+    def agree(self):
         self.hello()
+        self.go_to(OFFER)
+        self.say(ACCEPT)
+
+    def until(self, kind):
+        self.hello()
+        return self.go_to(kind)
+
+    def go_to(self, kind):
+        """Goes on as a successor does until it has heard `kind`."""
         while True:
             heard, data = self.hear()
             if heard == kind:
@@ -609,6 +628,63 @@ class Failure(HandoverTest):
         relay = self.relay()
         relay.stop()
         self.assertFalse(os.path.exists(self.path))
+
+
+class Stalled:
+    """Keeps a thread of a process from running, as a machine does that has no CPU for it."""
+
+    SEIZE, INTERRUPT, DETACH, EVERY_THREAD = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, pid, name):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.thread = next(int(t) for t in os.listdir("/proc/%d/task" % pid)
+                           if read("/proc/%d/task/%s/comm" % (pid, t)).strip() == name)
+
+    def __enter__(self):
+        if self._trace(self.SEIZE):
+            raise unittest.SkipTest("can't trace here: %s" % os.strerror(ctypes.get_errno()))
+        self._trace(self.INTERRUPT)
+        os.waitpid(self.thread, self.EVERY_THREAD)
+        return self
+
+    def __exit__(self, *ignored):
+        self._trace(self.DETACH)
+
+    def _trace(self, request):
+        return self.libc.ptrace(ctypes.c_long(request), ctypes.c_long(self.thread), None, None)
+
+
+class Busy(HandoverTest):
+    """A worker that gets no CPU for a while gets its orders late, several of them at once."""
+
+    def answers(self, relay):
+        return answers_binding(socket.AF_INET, relay.v4, relay.port, 0.3)
+
+    def test_the_next_one_while_it_has_yet_to_read_on(self):
+        """Nobody may read while its state is on its way to the second one."""
+        old = self.relay()
+        with Peer(self.path) as first, Peer(self.path) as second:
+            first.agree()
+            first.go_to(END)
+            with Stalled(old.process.pid, "relay-0"):
+                first.say(REFUSE, (14, b"no"))
+                first.close()
+                second.agree()
+                self.assertEqual(select.select([second.socket], [], [], 0.3)[0], [], "nothing is given yet")
+            second.go_to(END)
+            self.assertFalse(self.answers(old))
+        wait_for(lambda: self.answers(old), "an answer after both have failed")
+        old.stop()
+
+    def test_once_it_runs_again_it_can_be_taken_over(self):
+        old = self.relay()
+        with Stalled(old.process.pid, "relay-0"):
+            for _ in range(2):
+                with Peer(self.path) as successor:
+                    self.assertIn(b"a worker is busy", successor.until(REFUSE))
+        new = self.relay(before=old)
+        self.end_of(old)
+        new.stop()
 
 
 if __name__ == "__main__":
