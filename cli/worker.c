@@ -352,8 +352,10 @@ static int start_engine(worker *w, const worker_config *c, char *error)
   if (!result && c->inherited &&
       worker_parcel_load(c->inherited, c->index, w->driver, w->udp, &w->before, error))
     return -1;
-  if (!result && !c->inherited && event_glue_start(w->glue, w->udp))
-    result = FZR_ERR_IO;
+  if (!result && event_glue_start(w->glue, w->udp)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "can't watch sockets: %s", strerror(errno));
+    return -1;
+  }
   if (result)
     snprintf(error, OPTIONS_ERROR_MAX, "can't make a relay engine: %s", fzr_strerror(result));
   return result ? -1 : start_streams(w, c, error);
@@ -542,7 +544,10 @@ const char *worker_await(worker *w, fzr_time until)
 
 void worker_resume_inherited(worker *w)
 {
-  read_on(w);
+  const fzr_time now = monotonic_now();
+  fzr_driver_on_deadline(w->driver, now);
+  fzr_udp_resume(w->udp, now);
+  event_glue_follow(w->glue);
 }
 
 void worker_free(worker *w)

@@ -60,7 +60,7 @@ void worker_follow_log_filter(worker *w);
 void worker_ask(worker *w);
 bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
 
-/* Begins to read what clients and peers send, for a worker that inherits. Before worker_begin. */
+/* Begins to read what clients and peers send, for a worker that inherits, once all have what is theirs. Before worker_begin. */
 void worker_resume_inherited(worker *w);
 
 /* Has the thread of the worker read no more; put what it has into |p|, while all workers do not read; or read on, if it was told to pause.

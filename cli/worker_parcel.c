@@ -151,7 +151,5 @@ int worker_parcel_load(handover_parcel *p, unsigned index, fzr_driver *driver, f
   if (load_engine(p, index, driver, error))
     return -1;
   load_queues(p, index, udp, before);
-  /* Each allocation asks for its sockets now, and finds them. */
-  fzr_driver_on_deadline(driver, monotonic_now());
   return 0;
 }

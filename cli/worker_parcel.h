@@ -18,8 +18,9 @@ const char *worker_parcel_fill(handover_parcel *p, unsigned index, const fzr_eng
 int worker_parcel_adopt(handover_parcel *p, unsigned index, const fzr_udp_config *config, fzr_udp **out,
                         int *sys_errno);
 
-/* Has the engine of |driver|, and |udp|, which is attached to it, go on from what |p| has for worker |index|. The counters of |udp| so far
- * are in |before|. Returns 0, or -1 with one line in |error|. */
+/* Has the engine of |driver|, and |udp|, which is attached to it, go on from what |p| has for worker |index|. Before |udp| is resumed, and once
+ * all workers have theirs, fzr_driver_on_deadline is due: each allocation asks for its sockets then, and finds them. The counters of |udp| so
+ * far are in |before|. Returns 0, or -1 with one line in |error|. */
 int worker_parcel_load(handover_parcel *p, unsigned index, fzr_driver *driver, fzr_udp *udp,
                        fzr_udp_stats *before, char error[OPTIONS_ERROR_MAX]);
 
