@@ -69,7 +69,7 @@ int handover_in_open(handover_in *in, const options *o, char error[OPTIONS_ERROR
     return -1;
   }
   if (!handover_is_ours(in->fd, &in->pid))
-    return fail("it is of another user", error);
+    return fail("it is of another user: start this one as that user", error);
   if (handover_ask(in->fd, fzr_version(), &in->offer, reason))
     return fail(reason, error);
   if (handover_in_fits(&in->offer, o, reason))

@@ -32,8 +32,7 @@ static const field fields[] = {
     {9, AT(public_ip6), 0, FORM_ADDR},
     {10, AT(bind_ip4), 0, FORM_ADDR},
     {11, AT(bind_ip6), 0, FORM_ADDR},
-    {12, AT(health), 0, FORM_ADDR},
-    {13, AT(control), 0, FORM_ADDR},
+    /* 12 and 13 are no longer said. */
     {14, AT(reason), HANDOVER_REASON_MAX, FORM_TEXT},
     {15, AT(kind), 0, FORM_U32},
     {16, AT(worker), 0, FORM_U32},

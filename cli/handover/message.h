@@ -69,7 +69,6 @@ typedef struct handover_message {
   uint32_t workers;
   uint16_t listen_port;
   fzr_addr public_ip4, public_ip6, bind_ip4, bind_ip6; /* family NONE: none */
-  fzr_addr health, control;                            /* where the listeners are */
   char reason[HANDOVER_REASON_MAX];                    /* of REFUSE: one line */
   uint32_t kind;                                       /* of GIVE: enum handover_kind */
   uint32_t worker;                                     /* of GIVE */

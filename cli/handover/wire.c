@@ -129,6 +129,24 @@ typedef union control {
   uint8_t bytes[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
 } control;
 
+static int send_message(int fd, const struct msghdr *msg, fzr_time until, const char **why)
+{
+  while (sendmsg(fd, msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    if (errno == EINTR)
+      continue;
+    const bool full = errno == EAGAIN || errno == EWOULDBLOCK;
+    if (!full && errno != ETOOMANYREFS && errno != ENOBUFS) {
+      *why = errno == EPIPE || errno == ECONNRESET ? "the other process is gone" : strerror(errno);
+      return -1;
+    }
+    if (full ? !wait_for(fd, POLLOUT, until) : (poll(NULL, 0, RETRY_MS), monotonic_now() >= until)) {
+      *why = "the other process takes nothing";
+      return -1;
+    }
+  }
+  return 0;
+}
+
 int handover_send(int fd, const handover_message *m, const int *fds, size_t n, fzr_time until,
                   const char **why)
 {
@@ -145,20 +163,9 @@ int handover_send(int fd, const handover_message *m, const int *fds, size_t n, f
     c->cmsg_len = CMSG_LEN(n * sizeof(int));
     memcpy(CMSG_DATA(c), fds, n * sizeof(int));
   }
-  while (sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-    if (errno == EINTR)
-      continue;
-    const bool full = errno == EAGAIN || errno == EWOULDBLOCK;
-    if (!full && errno != ETOOMANYREFS && errno != ENOBUFS) {
-      *why = errno == EPIPE || errno == ECONNRESET ? "the other process is gone" : strerror(errno);
-      return -1;
-    }
-    if (full ? !wait_for(fd, POLLOUT, until) : (poll(NULL, 0, RETRY_MS), monotonic_now() >= until)) {
-      *why = "the other process takes nothing";
-      return -1;
-    }
-  }
-  return 0;
+  const int result = send_message(fd, &msg, until, why);
+  explicit_bzero(bytes, iov.iov_len); /* there may be the secret in it */
+  return result;
 }
 
 static void close_all(const int *fds, size_t n)
@@ -208,6 +215,7 @@ int handover_receive(int fd, handover_message *m, int fds[HANDOVER_FDS_MAX], siz
   const bool whole = !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
   const bool understood = whole && handover_read(bytes, (size_t)len, m) && (fds || !came) &&
                           (m->type != HANDOVER_GIVE || m->fds == came);
+  explicit_bzero(bytes, (size_t)len);
   if (!understood) {
     close_all(into, came);
     *why = msg.msg_flags & MSG_CTRUNC
