@@ -18,7 +18,7 @@ export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=${pc%/*}
 libdir=$root$(pkg-config --variable=libdir libfzrelay | sed "s|^$root||")
 cc=${CC:-cc}
 
-for example in minimal_poll own_loop two_adapters custom_auth simulate; do
+for example in minimal_poll own_loop two_adapters custom_auth save_load simulate; do
   sources=("$source/examples/$example.c")
   case "$example" in
     simulate) sources+=("$source/examples/memory_net.c") ;;
@@ -48,7 +48,7 @@ if command -v "${CXX:-c++}" >/dev/null; then
   # shellcheck disable=SC2046
   ${CXX:-c++} -x c++ -std=c++17 -pedantic-errors -Wall -Wextra -Werror "$root/relay.c" -o "$root/relay-c++" $(pkg-config --cflags --libs libfzrelay)
 fi
-for example in custom_auth simulate two_adapters; do
+for example in custom_auth save_load simulate two_adapters; do
   LD_LIBRARY_PATH=$libdir "$root/$example" >/dev/null
   "$root/$example-static" >/dev/null
 done
