@@ -114,13 +114,14 @@ static int read_files(const certificates *c, bool again, pem files[2], char *err
   return 0;
 }
 
-static net_tls_identity *make_identity(const pem files[2], char *error)
+static net_tls_identity *make_identity(const certificates *c, const pem files[2], char *error)
 {
   char text[NET_TLS_ERROR_MAX];
   net_tls_identity *made =
       net_tls_identity_new(files[0].data, files[0].len, files[1].data, files[1].len, text);
   if (!made)
-    snprintf(error, OPTIONS_ERROR_MAX, "--tls-cert, --tls-key: %s", text);
+    snprintf(error, OPTIONS_ERROR_MAX, "--tls-cert '%.100s', --tls-key '%.100s': %s", c->paths[0],
+             c->paths[1], text);
   return made;
 }
 
@@ -128,7 +129,7 @@ static int read_anew(certificates *c, bool again, char *error)
 {
   pem files[2] = {{0}};
   look_at(c, c->looked_at);
-  net_tls_identity *made = read_files(c, again, files, error) == 0 ? make_identity(files, error) : NULL;
+  net_tls_identity *made = read_files(c, again, files, error) == 0 ? make_identity(c, files, error) : NULL;
   if (made) {
     net_tls_identity_drop(c->identity);
     c->identity = made;
@@ -178,7 +179,7 @@ void certificates_free(certificates *c)
 
 net_tls_identity *certificates_copy(const certificates *c, char error[OPTIONS_ERROR_MAX])
 {
-  return make_identity(c->files, error);
+  return make_identity(c, c->files, error);
 }
 
 bool certificates_changed(certificates *c)

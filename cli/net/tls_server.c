@@ -85,25 +85,40 @@ static int configure(net_tls_identity *identity)
   return result != 0 ? result : mbedtls_ssl_conf_own_cert(config, &identity->chain, &identity->key);
 }
 
+/* Says what is wrong with the file of a certificate or key, |what|, and mbedTLS's words behind that. |pem| ends with a zero. */
+static void explain(const char *what, const uint8_t *pem, int result, char *error)
+{
+  char words[128];
+  const char *text = (const char *)pem;
+  const bool is_key = strstr(text, "PRIVATE KEY-----") != NULL;
+  const bool is_wanted = strcmp(what, "key") == 0 ? is_key : strstr(text, "CERTIFICATE-----") != NULL;
+  const bool is_locked =
+      is_wanted && (result == MBEDTLS_ERR_PK_PASSWORD_REQUIRED || strstr(text, "ENCRYPTED"));
+  mbedtls_strerror(result, words, sizeof words);
+  if (is_locked)
+    snprintf(error, NET_TLS_ERROR_MAX, "the file with the key: the key is encrypted (%s)", words);
+  else if (is_wanted)
+    snprintf(error, NET_TLS_ERROR_MAX, "the file with the %s: %s", what, words);
+  else
+    snprintf(error, NET_TLS_ERROR_MAX, "the file with the %s: there is no %s in it%s (%s)", what, what,
+             is_key ? ", but a key" : "", words);
+}
+
 /* Returns 0, or -1 with one line in |error|. */
 static int read_pair(net_tls_identity *identity, const uint8_t *cert, size_t cert_len, const uint8_t *key,
                      size_t key_len, char *error)
 {
-  char text[128];
   int result = mbedtls_x509_crt_parse(&identity->chain, cert, cert_len);
-  if (result != 0) {
-    /* A positive number is that of certificates of the chain that could not be read. */
-    if (result < 0)
-      mbedtls_strerror(result, text, sizeof text);
-    else
-      snprintf(text, sizeof text, "%d of its certificates cannot be read", result);
-    snprintf(error, NET_TLS_ERROR_MAX, "the file with the certificate: %s", text);
+  if (result < 0)
+    explain("certificate", cert, result, error);
+  else if (result > 0) /* of the chain */
+    snprintf(error, NET_TLS_ERROR_MAX, "the file with the certificate: %d of its certificates cannot be read",
+             result);
+  if (result != 0)
     return -1;
-  }
   result = parse_key(&identity->key, key, key_len);
   if (result != 0) {
-    mbedtls_strerror(result, text, sizeof text);
-    snprintf(error, NET_TLS_ERROR_MAX, "the file with the key: %s", text);
+    explain("key", key, result, error);
     return -1;
   }
   if (check_pair(&identity->chain.pk, &identity->key) != 0) {

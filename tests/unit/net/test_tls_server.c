@@ -417,6 +417,15 @@ START_TEST(test_client_refuses)
 }
 END_TEST
 
+/* Its password is not known to anybody. */
+static const char locked_key[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+                                 "MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjuYnewCefNNQICCAAw\n"
+                                 "DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEJFzcXh73fmp3DVnQMoqrBgEgZDn\n"
+                                 "zxvPZGfRq2gYvripHp47dBevw9IZc9wj0molQ93DKbu5uKI0gxKzbf6ogJc65214\n"
+                                 "7DuSXW6IFCsXwiz4aBRj5eemsZXmuwrpkLTtZ/zyuD7KBeOU0bMBkVujayTZ5DdG\n"
+                                 "ij2l5Rn4KD5doBVNBy+W8TSoD8ZszBmuVhAhrtV/DKrpxPdDulXEeQgK8tvf+1Y=\n"
+                                 "-----END ENCRYPTED PRIVATE KEY-----\n";
+
 START_TEST(test_files)
 {
   char error[NET_TLS_ERROR_MAX], end[64];
@@ -430,7 +439,17 @@ START_TEST(test_files)
   ck_assert_ptr_null(load(mine.cert, cert.key, error));
   ck_assert_ptr_nonnull(strstr(error, "the key is not that of the certificate"));
   ck_assert_ptr_null(load("", cert.key, error));
-  ck_assert_ptr_nonnull(strstr(error, "the file with the certificate"));
+  ck_assert_ptr_nonnull(
+      strstr(error, "the file with the certificate: there is no certificate in it (X509 - "));
+  ck_assert_ptr_null(load(cert.key, cert.key, error));
+  ck_assert_ptr_nonnull(
+      strstr(error, "the file with the certificate: there is no certificate in it, but a key ("));
+  ck_assert_ptr_null(load("-----BEGIN CERTIFICATE-----\n", cert.key, error));
+  ck_assert_ptr_nonnull(strstr(error, "the file with the certificate: X509 - "));
+  ck_assert_ptr_null(load(cert.cert, cert.cert, error));
+  ck_assert_ptr_nonnull(strstr(error, "the file with the key: there is no key in it (PK - "));
+  ck_assert_ptr_null(load(cert.cert, locked_key, error));
+  ck_assert_ptr_nonnull(strstr(error, "the file with the key: the key is encrypted (PK - "));
   ck_assert_ptr_null(load(cert.cert, "-----BEGIN", error));
   ck_assert_ptr_nonnull(strstr(error, "the file with the key"));
   net_trust_free(trust);
