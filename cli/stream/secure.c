@@ -8,6 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* The first byte of a record is one of these (RFC 8446 section 5.1, RFC 6520 section 3). */
+#define FIRST_TYPE 20
+#define LAST_TYPE  24
+
 static ssize_t on_send(void *ctx, const uint8_t *data, size_t len)
 {
   const stream_connection *c = ctx;
@@ -40,11 +44,10 @@ static bool begin(stream_connection *c)
 }
 
 /* Strangers can have as many fail as they like: one a minute is told of, the others for who asks for them. */
-static void tell_failed(const stream_connection *c)
+static void tell_failed(const stream_connection *c, const char *error)
 {
   streams *s = c->owner;
-  const log_field fields[] = {{"client", LOG_ADDR, {.addr = &c->client}},
-                              {"error", LOG_STR, {.str = net_tls_error(c->tls)}}};
+  const log_field fields[] = {{"client", LOG_ADDR, {.addr = &c->client}}, {"error", LOG_STR, {.str = error}}};
   const bool may_tell = stream_may_tell(&s->told_handshake, monotonic_now());
   log_write(may_tell ? FZR_LOG_INFO : FZR_LOG_DEBUG, "relay", "A TLS handshake failed", fields, 2);
 }
@@ -60,7 +63,7 @@ static bool shake_hands(stream_connection *c, enum stream_end *why)
   /* What has been read would be lost if it had to wait for the socket. No client sends that early. */
   if (result == NET_TLS_WANT_WRITE && s->cipher_from == s->cipher_to)
     return stream_block(c);
-  tell_failed(c);
+  tell_failed(c, net_tls_error(c->tls));
   *why = STREAM_END_HANDSHAKE;
   return false;
 }
@@ -102,6 +105,10 @@ bool stream_read_secure(stream_connection *c, enum stream_end *why)
   *why = n < 0 ? STREAM_END_ERROR : c->established ? STREAM_END_CLIENT : STREAM_END_HANDSHAKE;
   if (n <= 0)
     return false;
+  if (!c->tls && (s->cipher[0] < FIRST_TYPE || s->cipher[0] > LAST_TYPE)) {
+    tell_failed(c, "that is no TLS");
+    return false;
+  }
   if (!begin(c)) {
     *why = STREAM_END_MEMORY;
     return false;
