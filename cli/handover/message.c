@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handover/message.h"
 
+#include "handover/number.h"
+
 #include <string.h>
 
 #define HEAD  8u /* magic, type, what is 0 */
@@ -42,20 +44,6 @@ static const field fields[] = {
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
-static void put(uint8_t *out, uint64_t value, unsigned bytes)
-{
-  for (unsigned i = 0; i < bytes; i++)
-    out[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *in, unsigned bytes)
-{
-  uint64_t value = 0;
-  for (unsigned i = 0; i < bytes; i++)
-    value |= (uint64_t)in[i] << (8 * i);
-  return value;
-}
-
 static const void *member_of(const handover_message *m, const field *f)
 {
   return (const uint8_t *)m + f->offset;
@@ -68,7 +56,7 @@ static size_t put_addr(const fzr_addr *addr, uint8_t *out)
   if (!addr->family)
     return 0;
   const size_t len = addr->family == FZR_FAMILY_IPV4 ? 4 : 16;
-  put(out, addr->port, 2);
+  handover_put_number(out, addr->port, 2);
   memcpy(out + 2, addr->ip, len);
   return 2 + len;
 }
@@ -77,7 +65,7 @@ static bool get_addr(const uint8_t *in, size_t len, fzr_addr *out)
 {
   if (len != 6 && len != 18)
     return false;
-  const uint16_t port = (uint16_t)get(in, 2);
+  const uint16_t port = (uint16_t)handover_get_number(in, 2);
   *out = len == 6 ? fzr_addr_ipv4(in + 2, port) : fzr_addr_ipv6(in + 2, port);
   return true;
 }
@@ -115,7 +103,7 @@ static size_t put_value(const handover_message *m, const field *f, uint8_t *out)
   const uint64_t value = number_in(member, f->form);
   if (!value)
     return 0;
-  put(out, value, bytes_of(f->form));
+  handover_put_number(out, value, bytes_of(f->form));
   return bytes_of(f->form);
 }
 
@@ -142,7 +130,7 @@ static bool get_value(const uint8_t *in, size_t len, const field *f, handover_me
     return get_addr(in, len, (fzr_addr *)(void *)member);
   if (len != bytes_of(f->form))
     return false;
-  const uint64_t value = get(in, (unsigned)len);
+  const uint64_t value = handover_get_number(in, (unsigned)len);
   const uint16_t n16 = (uint16_t)value;
   const uint32_t n32 = (uint32_t)value;
   if (f->form == FORM_U16)
@@ -166,14 +154,14 @@ size_t handover_write(const handover_message *m, uint8_t out[HANDOVER_MESSAGE_MA
 {
   size_t n = HEAD;
   memcpy(out, magic, sizeof magic);
-  put(out + 4, (uint64_t)m->type, 2);
-  put(out + 6, 0, 2);
+  handover_put_number(out + 4, (uint64_t)m->type, 2);
+  handover_put_number(out + 6, 0, 2);
   for (size_t i = 0; i < FIELDS; i++) {
     const size_t len = put_value(m, &fields[i], out + n + FIELD);
     if (!len)
       continue;
-    put(out + n, fields[i].number, 2);
-    put(out + n + 2, len, 2);
+    handover_put_number(out + n, fields[i].number, 2);
+    handover_put_number(out + n + 2, len, 2);
     n += FIELD + len;
   }
   return n;
@@ -195,12 +183,12 @@ bool handover_read(const uint8_t *data, size_t len, handover_message *out)
   memset(out, 0, sizeof *out);
   if (len < HEAD || len > HANDOVER_MESSAGE_MAX || memcmp(data, magic, sizeof magic) != 0)
     return false;
-  out->type = (enum handover_type)get(data + 4, 2);
+  out->type = (enum handover_type)handover_get_number(data + 4, 2);
   for (size_t at = HEAD; at < len;) {
     if (len - at < FIELD)
       return false;
-    const uint16_t number = (uint16_t)get(data + at, 2);
-    const size_t value = (size_t)get(data + at + 2, 2);
+    const uint16_t number = (uint16_t)handover_get_number(data + at, 2);
+    const size_t value = (size_t)handover_get_number(data + at + 2, 2);
     at += FIELD;
     if (value > len - at)
       return false;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handover/queues.h"
 
+#include "handover/number.h"
+
 #include <string.h>
 
 #define HEAD   8u /* magic, version, what is 0 */
@@ -34,20 +36,6 @@ static const uint16_t counters[] = {
 /* What is in front of the datagrams of a record. */
 #define UNSENT (2 * ADDR + 16)
 
-static void put(uint8_t *out, uint64_t value, unsigned bytes)
-{
-  for (unsigned i = 0; i < bytes; i++)
-    out[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *in, unsigned bytes)
-{
-  uint64_t value = 0;
-  for (unsigned i = 0; i < bytes; i++)
-    value |= (uint64_t)in[i] << (8 * i);
-  return value;
-}
-
 static uint64_t *counter(fzr_udp_stats *stats, size_t i)
 {
   return (uint64_t *)(void *)((uint8_t *)stats + counters[i]);
@@ -65,8 +53,8 @@ void handover_add_counters(fzr_udp_stats *stats, const fzr_udp_stats *before)
 static void put_record(handover_file *file, enum record_type type, size_t len)
 {
   uint8_t head[RECORD] = {0};
-  put(head, type, 2);
-  put(head + 4, len, 4);
+  handover_put_number(head, type, 2);
+  handover_put_number(head + 4, len, 4);
   handover_file_put(file, head, sizeof head);
 }
 
@@ -74,8 +62,8 @@ static void put_addr(uint8_t out[ADDR], const fzr_addr *addr)
 {
   memset(out, 0, ADDR);
   out[0] = addr->family;
-  put(out + 2, addr->port, 2);
-  put(out + 4, addr->scope_id, 4);
+  handover_put_number(out + 2, addr->port, 2);
+  handover_put_number(out + 4, addr->scope_id, 4);
   memcpy(out + 8, addr->ip, 16);
 }
 
@@ -86,14 +74,14 @@ static void put_unsent(void *ctx, const fzr_udp_unsent *u)
   put_addr(head, &u->to);
   put_addr(head + ADDR, &u->from);
   uint8_t *rest = head + 2 * ADDR;
-  put(rest, u->seg, 2);
-  put(rest + 2, u->count, 2);
-  put(rest + 4, u->port, 2);
-  put(rest + 6,
-      (u->listens ? LISTENS : 0u) | (u->to_stranger ? TO_STRANGER : 0u) |
-          (u->dont_fragment ? DONT_FRAGMENT : 0u),
-      2);
-  put(rest + 8, u->waited, 8);
+  handover_put_number(rest, u->seg, 2);
+  handover_put_number(rest + 2, u->count, 2);
+  handover_put_number(rest + 4, u->port, 2);
+  handover_put_number(rest + 6,
+                      (u->listens ? LISTENS : 0u) | (u->to_stranger ? TO_STRANGER : 0u) |
+                          (u->dont_fragment ? DONT_FRAGMENT : 0u),
+                      2);
+  handover_put_number(rest + 8, u->waited, 8);
   put_record(file, RECORD_UNSENT, sizeof head + u->len);
   handover_file_put(file, head, sizeof head);
   handover_file_put(file, u->data, u->len);
@@ -106,10 +94,10 @@ void handover_queues_write(handover_file *file, const fzr_udp *udp, const fzr_ud
   fzr_udp_get_stats(udp, &stats);
   handover_add_counters(&stats, before);
   memcpy(head, magic, sizeof magic);
-  put(head + 4, MAJOR, 2);
+  handover_put_number(head + 4, MAJOR, 2);
   handover_file_put(file, head, sizeof head);
   for (size_t i = 0; i < COUNTERS; i++)
-    put(numbers + 8 * i, *counter(&stats, i), 8);
+    handover_put_number(numbers + 8 * i, *counter(&stats, i), 8);
   put_record(file, RECORD_COUNTERS, sizeof numbers);
   handover_file_put(file, numbers, sizeof numbers);
   fzr_udp_each_unsent(udp, put_unsent, file);
@@ -119,14 +107,14 @@ void handover_queues_write(handover_file *file, const fzr_udp *udp, const fzr_ud
 
 static bool get_addr(const uint8_t in[ADDR], fzr_addr *out)
 {
-  const uint16_t port = (uint16_t)get(in + 2, 2);
+  const uint16_t port = (uint16_t)handover_get_number(in + 2, 2);
   memset(out, 0, sizeof *out);
   if (in[0] == FZR_FAMILY_NONE)
     return true;
   if (in[0] != FZR_FAMILY_IPV4 && in[0] != FZR_FAMILY_IPV6)
     return false;
   *out = in[0] == FZR_FAMILY_IPV4 ? fzr_addr_ipv4(in + 8, port) : fzr_addr_ipv6(in + 8, port);
-  out->scope_id = (uint32_t)get(in + 4, 4);
+  out->scope_id = (uint32_t)handover_get_number(in + 4, 4);
   return true;
 }
 
@@ -137,14 +125,14 @@ static bool get_unsent(const uint8_t *in, size_t len, fzr_udp_unsent *out)
       !get_addr(in + ADDR, &out->from))
     return false;
   const uint8_t *rest = in + 2 * ADDR;
-  const unsigned flags = (unsigned)get(rest + 6, 2);
-  out->seg = (uint16_t)get(rest, 2);
-  out->count = (uint16_t)get(rest + 2, 2);
-  out->port = (uint16_t)get(rest + 4, 2);
+  const unsigned flags = (unsigned)handover_get_number(rest + 6, 2);
+  out->seg = (uint16_t)handover_get_number(rest, 2);
+  out->count = (uint16_t)handover_get_number(rest + 2, 2);
+  out->port = (uint16_t)handover_get_number(rest + 4, 2);
   out->listens = flags & LISTENS;
   out->to_stranger = flags & TO_STRANGER;
   out->dont_fragment = flags & DONT_FRAGMENT;
-  out->waited = get(rest + 8, 8);
+  out->waited = handover_get_number(rest + 8, 8);
   out->data = in + UNSENT;
   out->len = (uint32_t)(len - UNSENT);
   return out->to.family != FZR_FAMILY_NONE;
@@ -153,7 +141,7 @@ static bool get_unsent(const uint8_t *in, size_t len, fzr_udp_unsent *out)
 static void get_counters(const uint8_t *in, size_t len, fzr_udp_stats *stats)
 {
   for (size_t i = 0; i < COUNTERS && 8 * (i + 1) <= len; i++)
-    *counter(stats, i) = get(in + 8 * i, 8);
+    *counter(stats, i) = handover_get_number(in + 8 * i, 8);
 }
 
 bool handover_queues_read(const uint8_t *data, size_t len, fzr_udp_stats *stats,
@@ -161,13 +149,13 @@ bool handover_queues_read(const uint8_t *data, size_t len, fzr_udp_stats *stats,
 {
   fzr_udp_unsent unsent;
   memset(stats, 0, sizeof *stats);
-  if (len < HEAD || memcmp(data, magic, sizeof magic) != 0 || get(data + 4, 2) != MAJOR)
+  if (len < HEAD || memcmp(data, magic, sizeof magic) != 0 || handover_get_number(data + 4, 2) != MAJOR)
     return false;
   for (size_t at = HEAD; at < len;) {
     if (len - at < RECORD)
       return false;
-    const unsigned type = (unsigned)get(data + at, 2);
-    const size_t size = (size_t)get(data + at + 4, 4);
+    const unsigned type = (unsigned)handover_get_number(data + at, 2);
+    const size_t size = (size_t)handover_get_number(data + at + 4, 4);
     at += RECORD;
     if (size > len - at)
       return false;
