@@ -36,13 +36,23 @@ static int load(fzr_engine *engine, FILE *file, fzr_time saved_at, fzr_load_resu
   return error;
 }
 
+/* One engine ends at the first second, and another one is made a second later. */
+static int hand_over(const fzr_config *config, FILE *file, fzr_load_result *result)
+{
+  fzr_engine *before = NULL, *after = NULL;
+  int error = fzr_engine_new(config, &before, 0);
+  error = error ? error : fzr_engine_save(before, write_piece, file, FZR_SECOND);
+  error = error ? error : fzr_engine_new(config, &after, 2 * FZR_SECOND);
+  error = error ? error : load(after, file, FZR_SECOND, result);
+  fzr_engine_free(before);
+  fzr_engine_free(after);
+  return error;
+}
+
 int main(void)
 {
   const fzr_user users[] = {{"alice", "wonderland", NULL}};
   unsigned seed = 1;
-  fzr_engine *before = NULL, *after = NULL;
-  fzr_load_result result;
-  FILE *file = tmpfile(); /* in a relay a path: open(2) with mode 0600 */
   fzr_config config = fzr_config_init();
   config.random = not_random;
   config.random_ctx = &seed;
@@ -50,18 +60,19 @@ int main(void)
   config.users = users;
   config.user_count = 1;
   fzr_addr_parse("192.0.2.1", &config.public_ip4);
-  int error = file ? fzr_engine_new(&config, &before, 0) : FZR_ERR_IO;
-  error = error ? error : fzr_engine_save(before, write_piece, file, FZR_SECOND);
-  error = error ? error : fzr_engine_new(&config, &after, 2 * FZR_SECOND);
-  error = error ? error : load(after, file, FZR_SECOND, &result);
-  if (!error)
-    printf("loaded %llu allocations, format %u.%u\n", (unsigned long long)result.allocations, result.major,
-           result.minor);
-  else
+  FILE *file = tmpfile(); /* in a relay a path: open(2) with mode 0600 */
+  if (!file) {
+    perror("tmpfile");
+    return EXIT_FAILURE;
+  }
+  fzr_load_result result;
+  const int error = hand_over(&config, file, &result);
+  fclose(file);
+  if (error) {
     fprintf(stderr, "%s\n", fzr_strerror(error));
-  fzr_engine_free(before);
-  fzr_engine_free(after);
-  if (file)
-    fclose(file);
-  return error ? EXIT_FAILURE : EXIT_SUCCESS;
+    return EXIT_FAILURE;
+  }
+  printf("loaded %llu allocations, format %u.%u\n", (unsigned long long)result.allocations, result.major,
+         result.minor);
+  return EXIT_SUCCESS;
 }
