@@ -19,20 +19,24 @@ _Static_assert(ROWS <= OFFLOADS_MAX, "OFFLOADS_MAX has to grow");
 
 void offloads_open(offloads *all, const options *o, const offload_relay *relay)
 {
-  bool wanted = false;
   for (size_t i = 0; i < ROWS; i++) {
     const offload_kind *kind = rows[i].kind;
     const void *settings = (const char *)o + rows[i].settings;
     if (!kind->is_wanted(settings))
       continue;
-    wanted = true;
+    all->wanted = true;
     void *it = kind->open(relay, settings);
     if (!it)
       continue;
     all->each[all->count].kind = kind;
     all->each[all->count++].it = it;
   }
-  if (wanted)
+  offloads_step_back(all);
+}
+
+void offloads_step_back(const offloads *all)
+{
+  if (all->wanted)
     privileges_drop();
 }
 

@@ -13,11 +13,15 @@ typedef struct offloads {
     void *it;
   } each[OFFLOADS_MAX];
   size_t count;
+  bool wanted; /* one was asked for, whether there is one or not */
 } offloads;
 
 /* Opens what |o| asks for; |all| is empty. The privileges that this takes are given up by the calling thread, and so by those that
- * it starts. */
+ * it starts. Threads that it has started give theirs up themselves. */
 void offloads_open(offloads *all, const options *o, const offload_relay *relay);
+
+/* Gives up, for the calling thread, what opening takes. */
+void offloads_step_back(const offloads *all);
 
 /* Tells all of them of a channel, see offload_kind. */
 void offloads_channel(const offloads *all, const fzr_event *event, const fzr_addr *local);

@@ -58,7 +58,7 @@ struct worker {
   atomic_uint commands;
   uint64_t seed;
   span_ring *spans;
-  const offloads *offloads; /* NULL: none */
+  const offloads *offloads; /* set before the thread goes */
   pthread_mutex_t lock;     /* of what follows */
   pthread_cond_t begins, made, obeyed;
   bool begun;        /* the thread may go */
@@ -260,7 +260,8 @@ static void *run(void *ctx)
   pthread_mutex_unlock(&w->lock);
   if (atomic_load(&w->commands) & COMMAND_STOP)
     return NULL;
-  if (w->offloads)
+  offloads_step_back(w->offloads); /* the thread was there before they were opened */
+  if (w->offloads->count)
     offload_all(w);
   event_base_dispatch(w->base);
   return NULL;
@@ -410,10 +411,9 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
 
 void worker_offload(worker *w, const offloads *all)
 {
-  if (!all->count)
-    return;
   w->offloads = all;
-  fzr_udp_set_channel_hook(w->udp, on_channel, w);
+  if (all->count)
+    fzr_udp_set_channel_hook(w->udp, on_channel, w);
 }
 
 int worker_start(worker *w)
