@@ -299,10 +299,19 @@ def clean_environment(more=None):
 
 
 def free_udp_socket(family=socket.AF_INET, host=None):
-    s = socket.socket(family, socket.SOCK_DGRAM)
-    s.bind((host or ("127.0.0.1" if family == socket.AF_INET else "::1"), 0))
-    s.settimeout(DEADLINE)
-    return s
+    """At a port that nobody listens at over TCP, either: a relay refuses channels to the ports of its own health checks."""
+    host = host or ("127.0.0.1" if family == socket.AF_INET else "::1")
+    while True:
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.bind((host, 0))
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((host, s.getsockname()[1]))
+            except OSError:
+                s.close()
+                continue
+        s.settimeout(DEADLINE)
+        return s
 
 
 class EchoPeers:
