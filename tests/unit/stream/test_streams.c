@@ -261,7 +261,8 @@ static void on_busy(evutil_socket_t fd, short what, void *ctx)
 START_TEST(test_handshakes_share)
 {
   enum { COUNT = 50 };
-  static const char no_hello[] = "\x16\x03\x01\x00\x0d" /* a record of 13 bytes */ "GET / HTTP/1.";
+  static const char no_hello[] = "\x16\x03\x01\x00\x0d" /* a record of 13 bytes */
+                                 "\x02\x00\x00\x09" /* with the message of a server */ "GET / HTT";
   const struct timeval at_once = {0};
   int fds[COUNT];
   struct event *busy = event_new(base, -1, 0, on_busy, &busy);
