@@ -588,10 +588,10 @@ class CertbotHook(unittest.TestCase):
             authority = Authority()
             self.addCleanup(authority.folder.cleanup)
             signalled = os.path.join(folder, "pid")
-            with open(os.path.join(folder, "systemctl"), "w", encoding="ascii") as stub:
-                stub.write('#!/bin/sh\n[ "$*" = "try-reload-or-restart firezone-relay" ] || exit 1\n[ ! -e %s ] || kill -HUP "$(cat %s)"\n' % (
+            with open(os.path.join(folder, "systemctl"), "w", encoding="ascii") as fake:
+                fake.write('#!/bin/sh\n[ "$*" = "try-reload-or-restart firezone-relay" ] || exit 1\n[ ! -e %s ] || kill -HUP "$(cat %s)"\n' % (
                     signalled, signalled))
-            os.chmod(stub.name, 0o755)
+            os.chmod(fake.name, 0o755)
             group = subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
 
             def renew(name):
