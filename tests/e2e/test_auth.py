@@ -157,7 +157,7 @@ class Users(unittest.TestCase):
                                   stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60, check=False)
             self.assertNotRegex(done.stdout, r"error \d")
             self.assertIn("Total lost packets 0 ", done.stdout)
-            self.assertGreaterEqual(relay.output().count("Moved allocation"), 8)
+            wait_for(lambda: relay.output().count("Moved allocation") >= 8, "the lines of eight moves")
 
     def test_credentials(self):
         with self.relay() as relay:
@@ -344,6 +344,7 @@ class Alternate(unittest.TestCase):
                 with Relay(BINARY, *common, "--alternate-server", other, "--alternate-over", "1", workers=WORKERS) as first:
                     self.assertTrue(first.told("New clients are sent to %s while .*, and from 1 allocations on" % re.escape(other)))
                     asyncio.run(run(first, second))
+                    self.assertTrue(first.told("Created new allocation"))
                     self.assertEqual(len(re.findall("Created new allocation", first.output())), 1)
 
 
