@@ -4,6 +4,7 @@
 #include "net/gcm.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <mbedtls/chachapoly.h>
 #include <mbedtls/gcm.h>
@@ -16,6 +17,8 @@ struct net_aead {
     mbedtls_gcm_context gcm;
     mbedtls_chachapoly_context chacha;
   } as;
+  net_aead_kind kind;
+  uint8_t key[NET_AEAD_KEY_MAX];
 };
 
 size_t net_aead_key_len(net_aead_kind kind)
@@ -23,9 +26,19 @@ size_t net_aead_key_len(net_aead_kind kind)
   return kind == NET_AEAD_AES_128_GCM ? 16 : 32;
 }
 
-net_aead *net_aead_new_by_mbedtls(net_aead_kind kind, const uint8_t *key)
+static net_aead *begin(net_aead_kind kind, const uint8_t *key)
 {
   net_aead *a = calloc(1, sizeof *a);
+  if (!a)
+    return NULL;
+  a->kind = kind;
+  memcpy(a->key, key, net_aead_key_len(kind));
+  return a;
+}
+
+net_aead *net_aead_new_by_mbedtls(net_aead_kind kind, const uint8_t *key)
+{
+  net_aead *a = begin(kind, key);
   int failed;
   if (!a)
     return NULL;
@@ -49,13 +62,23 @@ net_aead *net_aead_new(net_aead_kind kind, const uint8_t *key)
 #ifdef __x86_64__
   net_aead *a;
   if (kind != NET_AEAD_CHACHA20_POLY1305 && net_gcm_is_there()) {
-    a = calloc(1, sizeof *a);
+    a = begin(kind, key);
     if (a)
       net_gcm_set_key(&a->as.cpu, key, net_aead_key_len(kind));
     return a;
   }
 #endif
   return net_aead_new_by_mbedtls(kind, key);
+}
+
+const uint8_t *net_aead_key(const net_aead *a)
+{
+  return a->key;
+}
+
+net_aead_kind net_aead_kind_of(const net_aead *a)
+{
+  return a->kind;
 }
 
 void net_aead_free(net_aead *a)

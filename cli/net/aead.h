@@ -26,6 +26,9 @@ size_t net_aead_key_len(net_aead_kind kind);
 net_aead *net_aead_new(net_aead_kind kind, const uint8_t *key);
 /* By mbedTLS, as it is where the CPU has nothing of its own. */
 net_aead *net_aead_new_by_mbedtls(net_aead_kind kind, const uint8_t *key);
+/* The key that it was made of, for one that goes on elsewhere, and what for. */
+const uint8_t *net_aead_key(const net_aead *a);
+net_aead_kind net_aead_kind_of(const net_aead *a);
 /* Wipes the key. NULL is fine. */
 void net_aead_free(net_aead *a);
 

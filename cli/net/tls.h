@@ -71,6 +71,19 @@ void net_tls_rest(net_tls *tls);
 /* Tells the peer that this is the end, if that can be done at once. */
 void net_tls_close(net_tls *tls);
 
+/* Takes the next |len| bytes of what is saved. */
+typedef void net_tls_put(void *ctx, const void *data, size_t len);
+
+/* A server's side whose handshake is done and whose records are our own can go on in another process: as bytes, keys included. mbedTLS can't write
+ * down what is its own: those connections can't. Whoever goes on must be the only one, with the same socket. */
+bool net_tls_can_be_saved(const net_tls *tls);
+size_t net_tls_saved_len(const net_tls *tls);
+/* Hands them to |put|, in pieces. Nothing changes. */
+void net_tls_save(const net_tls *tls, net_tls_put *put, void *ctx);
+/* Goes on from |len| bytes at |data|, of which nothing is believed; |io| is copied. net_tls_write has to be called first, with the bytes that there were, if
+ * *|begun| is not 0: so many of them are in a record already. Returns NULL if they can't be read, or memory is out. */
+net_tls *net_tls_load(const net_tls_io *io, const uint8_t *data, size_t len, size_t *begun);
+
 /* What failed: one line, "the certificate has expired" and the like. */
 const char *net_tls_error(const net_tls *tls);
 

@@ -39,6 +39,17 @@ bool net_tls_records_pending(const net_tls_records *r);
 ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len);
 void net_tls_records_close(net_tls_records *r, const net_tls_io *io);
 
+/* What another process needs to go on with them: keys and numbers, a record of which part has come, and one of which part has gone out. It is as
+ * secret as what it protects. Whoever goes on with that must be the only one: a number that is used twice gives the key away. */
+bool net_tls_records_can_be_saved(const net_tls_records *r); /* nothing has failed */
+size_t net_tls_records_saved_len(const net_tls_records *r);
+/* Hands it to |put| in pieces. */
+void net_tls_records_save(const net_tls_records *r, net_tls_put *put, void *ctx);
+/* Goes on with what was saved. Nothing of it is believed. Returns NULL if it can't be read, or memory is out. */
+net_tls_records *net_tls_records_load(const uint8_t *data, size_t len);
+/* Bytes of data that net_tls_records_write has begun with, and is to be given again. */
+size_t net_tls_records_begun(const net_tls_records *r);
+
 /* What failed. */
 const char *net_tls_records_error(const net_tls_records *r);
 

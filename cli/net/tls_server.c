@@ -223,6 +223,39 @@ void net_tls_leave_identity(net_tls *tls)
   net_tls_identity_drop(tls->identity);
 }
 
+bool net_tls_can_be_saved(const net_tls *tls)
+{
+  return tls->records && net_tls_records_can_be_saved(tls->records);
+}
+
+size_t net_tls_saved_len(const net_tls *tls)
+{
+  return net_tls_records_saved_len(tls->records);
+}
+
+void net_tls_save(const net_tls *tls, net_tls_put *put, void *ctx)
+{
+  net_tls_records_save(tls->records, put, ctx);
+}
+
+net_tls *net_tls_load(const net_tls_io *io, const uint8_t *data, size_t len, size_t *begun)
+{
+  net_tls *tls = calloc(1, sizeof *tls);
+  if (!tls)
+    return NULL;
+  mbedtls_ssl_init(&tls->ssl);
+  mbedtls_ssl_config_init(&tls->config);
+  tls->io = *io;
+  tls->established = true;
+  tls->records = net_tls_records_load(data, len);
+  if (!tls->records) {
+    net_tls_free(tls);
+    return NULL;
+  }
+  *begun = net_tls_records_begun(tls->records);
+  return tls;
+}
+
 void net_tls_explain_to_server(net_tls *tls, int code)
 {
   char text[NET_TLS_ERROR_MAX - 8];

@@ -394,6 +394,160 @@ START_TEST(test_other_types)
 }
 END_TEST
 
+/* ---- as bytes ---- */
+
+static struct saved {
+  uint8_t data[40000];
+  size_t len;
+} saved;
+
+static void put(void *ctx, const void *bytes, size_t len)
+{
+  (void)ctx;
+  ck_assert_uint_le(len, sizeof saved.data - saved.len);
+  memcpy(saved.data + saved.len, bytes, len);
+  saved.len += len;
+}
+
+static void save(const net_tls_records *r)
+{
+  saved.len = 0;
+  ck_assert(net_tls_records_can_be_saved(r));
+  net_tls_records_save(r, put, NULL);
+  ck_assert_uint_eq(saved.len, net_tls_records_saved_len(r));
+}
+
+/* Another one goes on in its place. */
+static void move(net_tls_records **r)
+{
+  save(*r);
+  net_tls_records_free(*r);
+  *r = net_tls_records_load(saved.data, saved.len);
+  ck_assert_ptr_nonnull(*r);
+}
+
+static const net_aead_kind all_kinds[] = {NET_AEAD_AES_128_GCM, NET_AEAD_AES_256_GCM,
+                                          NET_AEAD_CHACHA20_POLY1305};
+
+/* Who reads is another one after each byte that has come. */
+START_TEST(test_moves_at_each_byte_that_comes)
+{
+  enum { LEN = 300 };
+  size_t got = 0;
+  start(all_kinds[_i]);
+  write_all(client, LEN);
+  write_all(client, 1);
+  for (wire.readable = 0; wire.readable <= wire.to; wire.readable++) {
+    ssize_t n;
+    while ((n = net_tls_records_read(server, &io, seen + got, sizeof seen - got)) > 0)
+      got += (size_t)n;
+    ck_assert_int_eq(n, NET_TLS_WANT_READ);
+    move(&server);
+  }
+  ck_assert_uint_eq(got, LEN + 1);
+  ck_assert_mem_eq(seen, data, LEN);
+  ck_assert_uint_eq(seen[LEN], data[0]);
+  wire.readable = sizeof wire.data;
+  write_all(server, 70);
+  move(&client);
+  read_all(client, 70, 1000);
+  stop();
+}
+END_TEST
+
+/* Who writes is another one after each byte that has gone out. */
+START_TEST(test_moves_at_each_byte_that_goes)
+{
+  enum { LEN = 300 };
+  start(all_kinds[_i]);
+  wire.room = 0;
+  for (unsigned round = 0; round < 2; round++) {
+    ssize_t n;
+    ck_assert_uint_eq(net_tls_records_begun(server), 0);
+    while ((n = net_tls_records_write(server, &io, data, LEN)) == NET_TLS_WANT_WRITE) {
+      ck_assert_uint_eq(net_tls_records_begun(server), LEN);
+      move(&server);
+      wire.room = 1;
+    }
+    ck_assert_int_eq(n, LEN);
+    wire.room = 0;
+    read_all(client, LEN, sizeof seen);
+  }
+  stop();
+}
+END_TEST
+
+/* What was decrypted and not read goes along, as does an alert that has begun to go out. */
+START_TEST(test_moves_what_is_left)
+{
+  start(all_kinds[_i]);
+  write_all(client, 5000);
+  ck_assert_int_eq(net_tls_records_read(server, &io, seen, 1200), 1200);
+  ck_assert(net_tls_records_pending(server));
+  move(&server);
+  ck_assert(net_tls_records_pending(server));
+  ck_assert_int_eq(net_tls_records_read(server, &io, seen + 1200, sizeof seen), 3800);
+  ck_assert_mem_eq(seen, data, 5000);
+  wire.room = 3;
+  net_tls_records_close(server, &io);
+  move(&server);
+  ck_assert_uint_eq(net_tls_records_begun(server), 0);
+  wire.room = sizeof wire.data;
+  write_all(server, 40);
+  ck_assert_int_eq(net_tls_records_read(client, &io, seen, sizeof seen), 0);
+  /* What the client has ended stays ended. */
+  wire.from = wire.to;
+  net_tls_records_close(client, &io);
+  ck_assert_int_eq(net_tls_records_read(server, &io, seen, sizeof seen), 0);
+  move(&server);
+  ck_assert_int_eq(net_tls_records_read(server, &io, seen, sizeof seen), 0);
+  stop();
+}
+END_TEST
+
+START_TEST(test_what_failed_is_not_saved)
+{
+  start(NET_AEAD_AES_128_GCM);
+  write_all(client, 10);
+  wire.data[20] ^= 1;
+  ck_assert_int_eq(net_tls_records_read(server, &io, seen, sizeof seen), NET_TLS_FAILED);
+  ck_assert(!net_tls_records_can_be_saved(server));
+  stop();
+}
+END_TEST
+
+/* Whatever becomes of the bytes: they can be read, and then be used, or they can't. */
+START_TEST(test_saved_and_altered)
+{
+  start(all_kinds[_i]);
+  write_all(client, 300);
+  wire.readable = wire.to - 1;
+  ck_assert_int_eq(net_tls_records_read(server, &io, seen, sizeof seen), NET_TLS_WANT_READ);
+  wire.room = 100;
+  ck_assert_int_eq(net_tls_records_write(server, &io, data, 300), NET_TLS_WANT_WRITE);
+  save(server);
+  wire.readable = sizeof wire.data;
+  for (size_t len = 0; len < saved.len; len++)
+    ck_assert_ptr_null(net_tls_records_load(saved.data, len));
+  for (size_t i = 0; i < saved.len; i++)
+    for (unsigned bit = 0; bit < 8; bit++) {
+      saved.data[i] ^= (uint8_t)(1u << bit);
+      net_tls_records *r = net_tls_records_load(saved.data, saved.len);
+      saved.data[i] ^= (uint8_t)(1u << bit);
+      if (!r)
+        continue;
+      wire.room = 1000;
+      wire.to = 50000;
+      wire.from = 49000;
+      ck_assert_int_ge(net_tls_records_read(r, &io, seen, sizeof seen), NET_TLS_FAILED);
+      ck_assert_uint_le(net_tls_records_begun(r), NET_TLS_RECORD);
+      net_tls_records_write(r, &io, data, 300);
+      net_tls_records_free(r);
+    }
+  stop();
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("tls_records");
@@ -410,6 +564,11 @@ int main(void)
   tcase_add_loop_test(tc, test_order, 0, 2);
   tcase_add_loop_test(tc, test_nothing, 0, 3);
   tcase_add_loop_test(tc, test_other_types, 0, 3);
+  tcase_add_loop_test(tc, test_moves_at_each_byte_that_comes, 0, 3);
+  tcase_add_loop_test(tc, test_moves_at_each_byte_that_goes, 0, 3);
+  tcase_add_loop_test(tc, test_moves_what_is_left, 0, 3);
+  tcase_add_test(tc, test_what_failed_is_not_saved);
+  tcase_add_loop_test(tc, test_saved_and_altered, 0, 3);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
