@@ -30,7 +30,7 @@ typedef struct stamp {
 } stamp;
 
 struct certificates {
-  const char *paths[2]; /* of the certificate and of the key */
+  char *paths[2]; /* of the certificate and of the key */
   pem files[2];
   stamp looked_at[2]; /* when they were last read, or could not be */
   stamp seen[2];      /* by the last certificates_changed */
@@ -145,20 +145,35 @@ static int read_anew(certificates *c, bool again, char *error)
   return made ? 0 : -1;
 }
 
-int certificates_reread(certificates *c, char error[OPTIONS_ERROR_MAX])
+/* Returns 0 or -1, and then they are as they were. */
+static int set_paths(certificates *c, const options *o)
 {
+  char *const paths[2] = {strdup(o->tls_cert), strdup(o->tls_key)};
+  for (unsigned i = 0; i < 2; i++) {
+    const bool taken = paths[0] && paths[1];
+    free(taken ? c->paths[i] : paths[i]);
+    c->paths[i] = taken ? paths[i] : c->paths[i];
+  }
+  return paths[0] && paths[1] ? 0 : -1;
+}
+
+int certificates_reread(certificates *c, const options *o, char error[OPTIONS_ERROR_MAX])
+{
+  if (o && o->tls_cert && o->tls_key && set_paths(c, o)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
+    return -1;
+  }
   return read_anew(c, true, error);
 }
 
 certificates *certificates_new(const options *o, char error[OPTIONS_ERROR_MAX])
 {
   certificates *c = calloc(1, sizeof *c);
-  if (!c) {
+  if (!c || set_paths(c, o)) {
     snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
+    certificates_free(c);
     return NULL;
   }
-  c->paths[0] = o->tls_cert;
-  c->paths[1] = o->tls_key;
   if (read_anew(c, false, error) == 0) {
     look_at(c, c->seen);
     return c;
@@ -174,6 +189,8 @@ void certificates_free(certificates *c)
   net_tls_identity_drop(c->identity);
   forget(&c->files[0]);
   forget(&c->files[1]);
+  free(c->paths[0]);
+  free(c->paths[1]);
   free(c);
 }
 

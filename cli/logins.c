@@ -88,6 +88,23 @@ static int read_secrets(const options *o, const logins *before, logins *l, notes
   return 0;
 }
 
+static int read_users(const options *o, bool anew, logins *l, notes *n, char *error)
+{
+  const options_config *c = &o->config;
+  const bool beside_rest = o->auth & AUTH_REST;
+  if (!c->users && !o->users_file) { /* a file that names it no more */
+    snprintf(error, OPTIONS_ERROR_MAX, "--users-file: none is set: expected one with --auth static");
+    return -1;
+  }
+  return c->users ? users_read_text(c->path, c->users, c->users_len, beside_rest, &l->users, n, error)
+                  : users_read(o->users_file, beside_rest, anew, &l->users, n, error);
+}
+
+static bool has_readable_secret(const options *o)
+{
+  return o->config.text.is_public && o->config.has_secret;
+}
+
 int logins_read(const options *o, const logins *before, logins **out, notes *n, char error[OPTIONS_ERROR_MAX])
 {
   logins *l = calloc(1, sizeof *l);
@@ -97,10 +114,11 @@ int logins_read(const options *o, const logins *before, logins **out, notes *n, 
     return EXIT_FAILURE;
   }
   l->holders = 1;
+  if (has_readable_secret(o))
+    note(n, "Everybody on this host can read %.200s, and the secrets in it: chmod o-r", o->config.path);
   if (has_secrets(o))
     status = read_secrets(o, before, l, n, error);
-  if (!status && o->auth & AUTH_STATIC &&
-      users_read(o->users_file, o->auth & AUTH_REST, before != NULL, &l->users, n, error))
+  if (!status && o->auth & AUTH_STATIC && read_users(o, before != NULL, l, n, error))
     status = EXIT_USAGE;
   if (status) {
     logins_drop(l);
@@ -112,7 +130,8 @@ int logins_read(const options *o, const logins *before, logins **out, notes *n, 
 
 bool logins_have_files(const options *o)
 {
-  return (has_secrets(o) && (o->auth_secret_file || o->auth_second_secret_file)) || o->auth & AUTH_STATIC;
+  return o->config.path || (has_secrets(o) && (o->auth_secret_file || o->auth_second_secret_file)) ||
+         o->auth & AUTH_STATIC;
 }
 
 bool logins_are_nobodys(const options *o)

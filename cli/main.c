@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* firezone-relay: reads its options, sets up the process, and runs the relay. */
+#include "check_config.h"
+#include "config_file.h"
 #include "credentials.h"
 #include "log/log.h"
 #include "logins.h"
@@ -20,16 +22,21 @@ static const char *environment(const char *name)
   return getenv(name);
 }
 
-static void start_log(const options *o)
+static void tell(const char *error)
+{
+  fprintf(stderr, "firezone-relay: %s\n", error);
+}
+
+static void start_log(const options *o, int fd)
 {
   static const enum log_style styles[] = {[LOG_FORMAT_HUMAN] = LOG_STYLE_HUMAN,
                                           [LOG_FORMAT_JSON] = LOG_STYLE_JSON,
                                           [LOG_FORMAT_JSON_FLAT] = LOG_STYLE_JSON_FLAT,
                                           [LOG_FORMAT_GOOGLE_CLOUD] = LOG_STYLE_GOOGLE_CLOUD};
   const log_options config = {.style = styles[o->log_format],
-                              .fd = STDOUT_FILENO,
-                              .color = log_wants_color(STDOUT_FILENO),
-                              .filter = log_filter_from(getenv),
+                              .fd = fd,
+                              .color = log_wants_color(fd),
+                              .filter = o->log_filter ? o->log_filter : log_filter_from(getenv),
                               .google_cloud_project = o->google_cloud_project};
   if (log_init(&config))
     fprintf(stderr, "firezone-relay: can't start the log: %s\n", strerror(errno));
@@ -103,8 +110,8 @@ static void log_policy(const options *o, const logins *l)
   char schemes[64], users[64] = "", most[64] = "";
   options_schemes(o, schemes, sizeof schemes);
   if (o->auth & AUTH_STATIC)
-    snprintf(users, sizeof users, ", %zu user%s in --users-file", l->users.count,
-             l->users.count == 1 ? "" : "s");
+    snprintf(users, sizeof users, ", %zu user%s in %s", l->users.count, l->users.count == 1 ? "" : "s",
+             o->config.users ? "the file of --config" : "--users-file");
   if (!options_replace(o) && o->max_allocations_per_user)
     snprintf(most, sizeof most, ", %u allocations a user at most", o->max_allocations_per_user);
   else if (!options_replace(o))
@@ -146,8 +153,10 @@ static int relay_main(const options *o)
     fprintf(stderr, "firezone-relay: %s\n", error);
     return unusable;
   }
-  start_log(o);
+  start_log(o, STDOUT_FILENO);
   log_info("relay", "firezone-relay %s", fzr_version());
+  if (o->config.path)
+    log_info("relay", "Options are read from %s, too", o->config.path);
   if (!o->token)
     log_info("relay", "There is no token: running standalone, without a portal");
   log_policy(o, first);
@@ -164,6 +173,19 @@ static int relay_main(const options *o)
   return status;
 }
 
+/* --check-config: |well|: options_read found nothing wrong. */
+static int check_config(const options *o, bool well)
+{
+  start_log(o, STDERR_FILENO);
+  const unsigned mistakes = check_config_files(o);
+  if (well)
+    log_warnings(o);
+  log_shutdown();
+  if (!well || mistakes)
+    return EXIT_USAGE;
+  return puts("OK") < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 /* Each returns the exit status. */
 static int (*const mains[COMMANDS])(const options *o) = {
     [COMMAND_RELAY] = relay_main,
@@ -172,18 +194,22 @@ static int (*const mains[COMMANDS])(const options *o) = {
 
 int main(int argc, char **argv)
 {
+  static const options_sources sources = {environment, config_file_read, tell};
   static options o;
   char error[OPTIONS_ERROR_MAX];
   process_keep_standard_streams();
   process_keep_memory();
-  if (options_read(argc, argv, environment, &o, error)) {
-    fprintf(stderr, "firezone-relay: %s\n", error);
+  const bool well = !options_read(argc, argv, &sources, &o, error);
+  if (o.check_config && !o.show_help && !o.show_version)
+    return check_config(&o, well);
+  if (!well)
     return EXIT_USAGE;
-  }
   if (o.show_help)
     return show_help(o.command);
   if (o.show_version)
     return printf("firezone-relay %s\n", fzr_version()) < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
   process_harden();
-  return mains[o.command](&o);
+  const int status = mains[o.command](&o);
+  options_forget(&o);
+  return status;
 }

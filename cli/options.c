@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
-#include "options_internal.h"
+#include "options_reader.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A portal's tokens are signed, and so several times as long; words on the command line that are shorter are there by mistake. */
@@ -13,24 +14,38 @@
 
 /* ---- reading ---- */
 
-typedef struct reader {
-  options *o;
-  const char *(*env)(const char *name);
-  bool given[MAX_OPTIONS]; /* by flag or variable */
-  unsigned positionals;
-  bool has_users_flag; /* a variable is the relay's, too, and may be there anyway */
-  char *error;
-} reader;
-
-static int complain(reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int complain(reader *r, const char *format, ...)
+const char *option_name(const option_spec *s)
 {
+  static _Thread_local char name[64];
+  if (!s->flag)
+    return s->env ? s->env : s->key;
+  snprintf(name, sizeof name, "--%s", s->flag);
+  return name;
+}
+
+/* Whether |text| is about an option whose value is none: of that enough was said. */
+static bool is_said(const reader *r, const char *text)
+{
+  for (size_t i = 0; i < option_spec_count; i++)
+    if (r->bad[i] && strstr(text, option_name(&option_specs[i])))
+      return true;
+  return false;
+}
+
+int option_complain(reader *r, const char *format, ...)
+{
+  char text[OPTIONS_ERROR_MAX];
   va_list args;
   va_start(args, format);
-  vsnprintf(r->error, OPTIONS_ERROR_MAX, format, args);
+  vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  make_one_line(r->error);
+  make_one_line(text);
+  if (r->checking && is_said(r, text))
+    return -1;
+  if (!r->mistakes++)
+    memcpy(r->error, text, sizeof text);
+  if (r->o->sources->tell && !r->anew)
+    r->o->sources->tell(text);
   return -1;
 }
 
@@ -40,17 +55,40 @@ static const char *shown_value(const option_spec *s, const char *name, const cha
 {
   const bool is_variable = s->env && strcmp(name, s->env) == 0;
   const bool hidden = s->set == option_set_secret || s->set == option_set_second_secret ||
-                      s->set == option_set_token || strpbrk(value, "@?") != NULL ||
+                      s->set == option_set_token || s->set == option_set_inline_user ||
+                      strpbrk(value, "@?") != NULL ||
                       (is_variable && (s->set == option_set_auth || s->set == option_set_realm));
   return hidden ? "(not shown)" : value;
 }
 
-static int apply(reader *r, const option_spec *s, const char *name, const char *value)
+/* FNV-1a, over the zero at the end, too. */
+static uint64_t digest(uint64_t so_far, const char *text)
 {
+  uint64_t hash = so_far ^ 0xcbf29ce484222325u;
+  do
+    hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
+  while (*text++);
+  return hash;
+}
+
+/* Sets what |s| stands for. Returns NULL, or what would be right. */
+static const char *set(reader *r, const option_spec *s, const char *value)
+{
+  const size_t i = (size_t)(s - option_specs);
   const char *expected = s->set(r->o, value);
   if (expected)
-    return complain(r, "%s: invalid value '%.200s': expected %s", name, shown_value(s, name, value),
-                    expected);
+    r->bad[i] = true;
+  else
+    r->o->digests[i] = digest(r->o->digests[i], value);
+  return expected;
+}
+
+int option_apply(reader *r, const option_spec *s, const char *name, const char *value)
+{
+  const char *expected = set(r, s, value);
+  if (expected)
+    return option_complain(r, "%s: invalid value '%.200s': expected %s", name, shown_value(s, name, value),
+                           expected);
   r->given[s - option_specs] = true;
   return 0;
 }
@@ -60,7 +98,7 @@ static bool flag_is(const char *flag, const char *text, size_t len)
   return flag && strlen(flag) == len && strncmp(flag, text, len) == 0;
 }
 
-static const option_spec *find_flag(const char *text, size_t len)
+const option_spec *option_find_flag(const char *text, size_t len)
 {
   for (size_t i = 0; i < option_spec_count; i++)
     if (flag_is(option_specs[i].flag, text, len) || flag_is(option_specs[i].alias, text, len))
@@ -68,15 +106,7 @@ static const option_spec *find_flag(const char *text, size_t len)
   return NULL;
 }
 
-static const char *display_name(const option_spec *s)
-{
-  static _Thread_local char name[64];
-  snprintf(name, sizeof name, "--%s", s->flag);
-  return name;
-}
-
-/* How much of an argument is the name of an option: what follows "=" may be a secret. */
-static int option_len(const char *text)
+int option_name_len(const char *text)
 {
   const size_t len = strcspn(text, "=");
   return len < 100 ? (int)len : 100;
@@ -86,7 +116,8 @@ static int option_len(const char *text)
 static int complain_of_missing(reader *r, const option_spec *s)
 {
   const char *expected = s->set(r->o, "");
-  return complain(r, "%s: a value is missing: expected %s", display_name(s), expected ? expected : s->value);
+  return option_complain(r, "%s: a value is missing: expected %s", option_name(s),
+                         expected ? expected : s->value);
 }
 
 static const char *name_of(const reader *r)
@@ -102,13 +133,15 @@ static int complain_of_unknown(reader *r, const char *argument, const char *text
                                            {"auth-second-secret", "AUTH_SECOND_SECRET"}};
   for (size_t i = r->o->command == COMMAND_RELAY ? 2 : 1; i-- > 0;)
     if (flag_is(secrets[i][0], text, len))
-      return complain(r, "unknown option '--%s': expected --%s-file or %s: see %s%s--help", secrets[i][0],
-                      secrets[i][0], secrets[i][1], command, space);
+      return option_complain(r, "unknown option '--%s': expected --%s-file or %s: see %s%s--help",
+                             secrets[i][0], secrets[i][0], secrets[i][1], command, space);
   const char *here = name_of(r) ? NULL : option_of_coturn(text, len);
   if (here)
-    return complain(r, "unknown option '%.*s', which is coturn's; here: %s: see docs/from-coturn.md, --help",
-                    option_len(argument), argument, here);
-  return complain(r, "unknown option '%.*s': see %s%s--help", option_len(argument), argument, command, space);
+    return option_complain(
+        r, "unknown option '%.*s', which is coturn's; here: %s: see docs/from-coturn.md, --help",
+        option_name_len(argument), argument, here);
+  return option_complain(r, "unknown option '%.*s': see %s%s--help", option_name_len(argument), argument,
+                         command, space);
 }
 
 /* Reads one argument that begins with a dash; *|i| moves over a value of its own. Sets *|alone| to its option if that takes none. */
@@ -117,12 +150,13 @@ static int read_flag(reader *r, int argc, char **argv, int *i, const option_spec
   const char *text = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);
   const char *equals = strchr(text, '=');
   const size_t len = equals ? (size_t)(equals - text) : strlen(text);
-  const option_spec *s = find_flag(text, len);
+  const option_spec *s = option_find_flag(text, len);
   const enum sub_command command = r->o->command;
   if (!s || (command == COMMAND_RELAY && !option_is_of(s, command)))
     return complain_of_unknown(r, argv[*i], text, len);
   if (!option_is_of(s, command))
-    return complain(r, "%s: not an option of %s: see %s --help", display_name(s), name_of(r), name_of(r));
+    return option_complain(r, "%s: not an option of %s: see %s --help", option_name(s), name_of(r),
+                           name_of(r));
   const char *value = "true";
   if (s->value && equals) {
     value = equals + 1;
@@ -131,10 +165,10 @@ static int read_flag(reader *r, int argc, char **argv, int *i, const option_spec
       return complain_of_missing(r, s);
     value = argv[++*i];
   } else if (equals) {
-    return complain(r, "%s: takes no value", display_name(s));
+    return option_complain(r, "%s: takes no value", option_name(s));
   }
   *alone = s->value ? NULL : s;
-  return apply(r, s, display_name(s), value);
+  return option_apply(r, s, option_name(s), value);
 }
 
 /* What people write behind an option that takes no value. */
@@ -155,21 +189,21 @@ static int check_word(reader *r, const char *word, const option_spec *before)
   if (r->o->command != COMMAND_RELAY)
     return 0;
   if (before && (is_yes_or_no(word) || (!r->positionals && strlen(word) < TOKEN_LEAST)))
-    return complain(r, "%s: takes no value, and has one behind it: see --help", display_name(before));
+    return option_complain(r, "%s: takes no value, and has one behind it: see --help", option_name(before));
   if (r->positionals)
     return 0;
   if (command_named(word) != COMMAND_RELAY)
-    return complain(r, "%s: a sub-command has to be the first word: see --help", word);
+    return option_complain(r, "%s: a sub-command has to be the first word: see --help", word);
   if (strcmp(word, "help") == 0 || strcmp(word, "version") == 0)
-    return complain(r, "unknown sub-command '%s': there is --%s", word, word);
+    return option_complain(r, "unknown sub-command '%s': there is --%s", word, word);
   command_list(names, sizeof names);
   if (command_is_mistaken(word))
-    return complain(r, "unknown sub-command '%s': expected %s: see --help", word, names);
+    return option_complain(r, "unknown sub-command '%s': expected %s: see --help", word, names);
   if (*word && strlen(word) < TOKEN_LEAST)
-    return complain(r,
-                    "no such command: expected %s, an option, or a portal's token of at least %d "
-                    "characters (a shorter one stands behind --, or in FIREZONE_TOKEN): see --help",
-                    names, TOKEN_LEAST);
+    return option_complain(r,
+                           "no such command: expected %s, an option, or a portal's token of at least %d "
+                           "characters (a shorter one stands behind --, or in FIREZONE_TOKEN): see --help",
+                           names, TOKEN_LEAST);
   return 0;
 }
 
@@ -177,16 +211,17 @@ static int read_positional(reader *r, const char *value)
 {
   const option_setter wanted = r->positionals == 0 ? option_set_token : option_set_name;
   if (!command_specs[r->o->command].takes_words) /* it may be a secret */
-    return complain(r, "unexpected argument: %s takes options alone: see %s --help", name_of(r), name_of(r));
+    return option_complain(r, "unexpected argument: %s takes options alone: see %s --help", name_of(r),
+                           name_of(r));
   if (r->positionals > 1)
-    return complain(r, "unexpected third argument: only TOKEN and NAME have no option: see --help");
+    return option_complain(r, "unexpected third argument: only TOKEN and NAME have no option: see --help");
   for (size_t i = 0; i < option_spec_count; i++) {
     if (option_specs[i].set != wanted)
       continue;
     r->positionals++;
     if (wanted == option_set_token)
       r->o->token_from_argument = true;
-    return apply(r, &option_specs[i], wanted == option_set_token ? "TOKEN" : "NAME", value);
+    return option_apply(r, &option_specs[i], wanted == option_set_token ? "TOKEN" : "NAME", value);
   }
   return -1;
 }
@@ -229,12 +264,13 @@ static int read_list(reader *r, const option_spec *s, const char *value)
     const size_t len = strcspn(value, ",");
     char *part = o->listed + o->listed_len;
     if (len >= sizeof o->listed - o->listed_len)
-      return complain(r, "%s: invalid value '%.200s': expected at most %zu bytes in all variables with lists",
-                      s->env, value, sizeof o->listed - 1);
+      return option_complain(
+          r, "%s: invalid value '%.200s': expected at most %zu bytes in all variables with lists", s->env,
+          value, sizeof o->listed - 1);
     memcpy(part, value, len);
     part[len] = 0;
     o->listed_len += len ? len + 1 : 0;
-    if (len && apply(r, s, s->env, part))
+    if (len && option_apply(r, s, s->env, part))
       return -1;
     value += len + (value[len] == ',');
   }
@@ -248,20 +284,25 @@ static bool is_variable_of_interest(const options *o, const option_spec *s)
 }
 
 /* What the command line did not say, the environment may; what neither did is the default. */
-static int read_environment(reader *r)
+static void read_environment(reader *r)
 {
   for (size_t i = 0; i < option_spec_count; i++) {
     const option_spec *s = &option_specs[i];
-    const char *value = !r->given[i] && is_variable_of_interest(r->o, s) ? r->env(s->env) : NULL;
+    const char *value = !r->given[i] && is_variable_of_interest(r->o, s) ? r->o->sources->env(s->env) : NULL;
     if (!value || !*value)
       continue;
-    if (s->repeats ? read_list(r, s, value) : apply(r, s, s->env, value))
-      return -1;
+    if (s->repeats)
+      read_list(r, s, value);
+    else
+      option_apply(r, s, s->env, value);
   }
+}
+
+static void take_defaults(reader *r)
+{
   for (size_t i = 0; i < option_spec_count; i++)
     if (!r->given[i] && option_specs[i].fallback)
-      option_specs[i].set(r->o, option_specs[i].fallback);
-  return 0;
+      set(r, &option_specs[i], option_specs[i].fallback);
 }
 
 /* Whether the option |name|, "--flag" or the variable of one without a flag, was set. */
@@ -269,7 +310,8 @@ static bool is_given(const reader *r, const char *name)
 {
   const bool dashes = strncmp(name, "--", 2) == 0;
   for (size_t i = 0; i < option_spec_count; i++) {
-    const char *own = dashes ? option_specs[i].flag : option_specs[i].env;
+    const option_spec *s = &option_specs[i];
+    const char *own = dashes ? s->flag : s->env ? s->env : s->key;
     if (own && strcmp(own, dashes ? name + 2 : name) == 0)
       return r->given[i];
   }
@@ -284,7 +326,7 @@ static int check_xdp(reader *r)
   if (o->ebpf_interface && !chosen)
     o->xdp.mode = o->ebpf_mode != XDP_MODE_OFF ? o->ebpf_mode : XDP_MODE_AUTO;
   if (o->xdp.mode != XDP_MODE_OFF && !o->xdp.interface_count)
-    return complain(r, "--xdp: no interface is set: expected --xdp-interface, too, such as eth0");
+    return option_complain(r, "--xdp: no interface is set: expected --xdp-interface, too, such as eth0");
   return 0;
 }
 
@@ -292,12 +334,14 @@ static int check_tls(reader *r)
 {
   const options *o = r->o;
   if (o->tls_listen_port && !o->tls_cert)
-    return complain(r, "--tls-listen-port: there is no certificate: expected --tls-cert, too");
+    return option_complain(r, "--tls-listen-port: there is no certificate: expected --tls-cert, too");
   if (o->tls_listen_port && !o->tls_key)
-    return complain(r, "--tls-listen-port: there is no key of the certificate: expected --tls-key, too");
+    return option_complain(r,
+                           "--tls-listen-port: there is no key of the certificate: expected --tls-key, too");
   if (o->tls_listen_port && o->tls_listen_port == o->tcp_listen_port)
-    return complain(r, "--tls-listen-port: invalid value '%u': expected another port than --tcp-listen-port",
-                    o->tls_listen_port);
+    return option_complain(
+        r, "--tls-listen-port: invalid value '%u': expected another port than --tcp-listen-port",
+        o->tls_listen_port);
   return 0;
 }
 
@@ -305,18 +349,20 @@ static int check_credentials(reader *r)
 {
   const options *o = r->o;
   if (r->has_users_flag && !(o->auth & AUTH_STATIC))
-    return complain(r, "--users-file: only --auth static has one: expected none");
-  if (options_check_credentials(o, is_given(r, "--ttl"), r->error))
-    return -1;
+    return option_complain(r, "--users-file: only --auth static has one: expected none");
+  char problem[OPTIONS_ERROR_MAX];
+  if (options_check_credentials(o, is_given(r, "--ttl"), problem))
+    return option_complain(r, "%s", problem);
   if (makes_url(o) && !o->listen_port)
-    return complain(r, "--listen-port: invalid value '0': expected a port from 1 to 65535 for the URL");
+    return option_complain(r,
+                           "--listen-port: invalid value '0': expected a port from 1 to 65535 for the URL");
   if (makes_url(o) && !o->public_ip4.family && !o->public_ip6.family)
-    return complain(
+    return option_complain(
         r, "--public-ip4-addr, --public-ip6-addr: none is set: expected the relay's address for the URL");
   if (makes_all_urls(o) && o->tls_listen_port && !o->tls_name)
-    return complain(r, "--tls-listen-port: there is no name for the URL: expected --tls-name, too");
+    return option_complain(r, "--tls-listen-port: there is no name for the URL: expected --tls-name, too");
   if (makes_all_urls(o) && o->tls_name && !o->tls_listen_port)
-    return complain(r, "--tls-name: there is no port for the URL: expected --tls-listen-port, too");
+    return option_complain(r, "--tls-name: there is no port for the URL: expected --tls-listen-port, too");
   return 0;
 }
 
@@ -331,32 +377,53 @@ static int check_alternate(reader *r)
 {
   const options *o = r->o;
   if (o->token && (o->alternate_ip4.family || o->alternate_ip6.family))
-    return complain(r, "--alternate-server: not with a portal, by which clients know their relays: expected "
-                       "neither or no token");
+    return option_complain(
+        r, "--alternate-server: not with a portal, by which clients know their relays: expected "
+           "neither or no token");
   if (!is_elsewhere(o, &o->alternate_ip4, &o->public_ip4) ||
       !is_elsewhere(o, &o->alternate_ip6, &o->public_ip6))
-    return complain(r,
-                    "--alternate-server: it is this relay's own address and port: expected another server's");
+    return option_complain(
+        r, "--alternate-server: it is this relay's own address and port: expected another server's");
   return 0;
 }
 
-static int check_relay(reader *r)
+static int check_addresses(reader *r)
 {
   const options *o = r->o;
   if (!o->public_ip4.family && !o->public_ip6.family)
-    return complain(r, "--public-ip4-addr, --public-ip6-addr: none is set: expected at least one of them");
+    return option_complain(
+        r, "--public-ip4-addr, --public-ip6-addr: none is set: expected at least one of them");
   if (o->token && !o->listen_port)
-    return complain(
+    return option_complain(
         r, "--listen-port: invalid value '0': expected a port from 1 to 65535, as the portal is told it");
   if (o->lowest_port > o->highest_port)
-    return complain(r, "--lowest-port: invalid value '%u': expected at most --highest-port, which is %u",
-                    o->lowest_port, o->highest_port);
+    return option_complain(r,
+                           "--lowest-port: invalid value '%u': expected at most --highest-port, which is %u",
+                           o->lowest_port, o->highest_port);
   if (o->listen_port >= o->lowest_port && o->listen_port <= o->highest_port)
-    return complain(
+    return option_complain(
         r,
         "--listen-port: invalid value '%u': expected a port outside of %u to %u, the range for allocations",
         o->listen_port, o->lowest_port, o->highest_port);
-  return options_check_auth(o, r->error) || check_alternate(r) || check_tls(r) ? -1 : check_xdp(r);
+  return 0;
+}
+
+static int check_auth(reader *r)
+{
+  char problem[OPTIONS_ERROR_MAX];
+  return options_check_auth(r->o, problem) ? option_complain(r, "%s", problem) : 0;
+}
+
+/* All of them: a file is mended in one go. */
+static int check_relay(reader *r)
+{
+  static int (*const each[])(reader * r) = {check_addresses, check_auth, check_alternate, check_tls,
+                                            check_xdp};
+  int result = 0;
+  for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+    if (each[i](r))
+      result = -1;
+  return result;
 }
 
 /* Whether the options of each command go together. */
@@ -474,6 +541,7 @@ static const struct {
     {{"AUTH_SECOND_SECRET", "--auth static has no secret"}, no_secrets},
     {{"AUTH_SECOND_SECRET", "--auth-second-secret-file is set"}, second_file},
     {{"--users-file", "--auth has no static"}, not_static},
+    {{"user", "--auth has no static"}, not_static},
     {{"--outlive-credentials", "allocations end with the credential with --auth stamp alone"}, not_stamp},
     {{"--alternate-over", "--alternate-server is not set"}, no_alternate},
     {{"--max-permissions-per-allocation", "--relay-mode is channels"}, channels_alone},
@@ -535,11 +603,14 @@ static fzr_addr default_health(const options *o)
   return addr;
 }
 
-int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,
-                 char error[OPTIONS_ERROR_MAX])
+static int read_all(int argc, char **argv, const options_sources *sources, bool anew, options *out,
+                    char *error)
 {
-  reader r = {.o = out, .env = env, .error = error};
+  reader r = {.o = out, .anew = anew, .error = error};
   memset(out, 0, sizeof *out);
+  out->argc = argc;
+  out->argv = argv;
+  out->sources = sources;
   out->shutdown_seconds = UINT64_MAX;
   error[0] = 0;
   if (read_arguments(&r, argc, argv))
@@ -547,9 +618,13 @@ int options_read(int argc, char **argv, const char *(*env)(const char *name), op
   if (out->show_help || out->show_version)
     return 0;
   r.has_users_flag = is_given(&r, "--users-file");
-  if (read_environment(&r))
-    return -1;
-  if (checks[out->command] && checks[out->command](&r))
+  read_environment(&r);
+  options_read_file(&r);
+  take_defaults(&r);
+  r.checking = true;
+  if (checks[out->command])
+    checks[out->command](&r);
+  if (r.mistakes)
     return -1;
   if (!is_given(&r, "--health-check-addr"))
     out->health_check_addr = default_health(out);
@@ -560,4 +635,46 @@ int options_read(int argc, char **argv, const char *(*env)(const char *name), op
   out->any_ip4 = is_given(&r, "--bind-ip4-addr") && is_wildcard(&out->bind_ip4);
   out->any_ip6 = is_given(&r, "--bind-ip6-addr") && is_wildcard(&out->bind_ip6);
   return 0;
+}
+
+int options_read(int argc, char **argv, const options_sources *sources, options *out,
+                 char error[OPTIONS_ERROR_MAX])
+{
+  return read_all(argc, argv, sources, false, out, error);
+}
+
+int options_reread(const options *now, options *out, char error[OPTIONS_ERROR_MAX])
+{
+  return read_all(now->argc, now->argv, now->sources, true, out, error);
+}
+
+bool options_fixed_that_differ(const options *a, const options *b, char *out, size_t cap)
+{
+  size_t len = 0;
+  *out = '\0';
+  for (size_t i = 0; i < option_spec_count; i++) {
+    const option_spec *s = &option_specs[i];
+    if (s->reloads || a->digests[i] == b->digests[i])
+      continue;
+    const int n = snprintf(out + len, cap - len, "%s%s", len ? ", " : "", option_name(s));
+    if (n < 0 || (size_t)n >= cap - len) {
+      out[len] = '\0';
+      return true;
+    }
+    len += (size_t)n;
+  }
+  return len > 0;
+}
+
+void options_forget(options *o)
+{
+  options_config *c = &o->config;
+  if (c->text.data)
+    explicit_bzero(c->text.data, c->text.len);
+  if (c->users)
+    explicit_bzero(c->users, c->users_len);
+  free(c->text.data);
+  free(c->users);
+  c->text = (options_text){0};
+  c->users = NULL;
 }

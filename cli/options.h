@@ -18,7 +18,7 @@
 #define MAX_PEER_RULES    256
 #define MAX_PROXIES       64
 #define HANDOVER_PATH_MAX 90
-#define MAX_IDLE_OPTIONS  36
+#define MAX_IDLE_OPTIONS  40
 #define USERNAME_MAX      508 /* bytes: a request can carry no more */
 #define SALT_MAX          497 /* likewise: what is left of that behind ten digits and a colon */
 
@@ -42,7 +42,36 @@ typedef struct idle_option {
   const char *because;
 } idle_option;
 
-/* Everything that can be set. Strings are the caller's: of argv or the environment. */
+/* The text of a file, with a zero behind it. */
+typedef struct options_text {
+  char *data; /* by malloc; NULL: none */
+  size_t len;
+  bool is_public; /* everybody on this host can read the file */
+} options_text;
+
+/* Where options come from beside the command line. */
+typedef struct options_sources {
+  const char *(*env)(const char *name); /* getenv, or a test's */
+  /* Reads all of the file |path|; |anew|: while the relay runs. Returns 0, or -1 with what is wrong in *|what|. NULL: files are not there. */
+  int (*file)(const char *path, bool anew, options_text *out, const char **what);
+  void (*tell)(
+      const char *error); /* gets every mistake, a line each; NULL: nobody asks for more than the first */
+} options_sources;
+
+/* What was read out of the file of --config. */
+typedef struct options_config {
+  const char *path; /* NULL: there is none */
+  options_text text;
+  unsigned line;   /* that is being read */
+  bool has_secret; /* one is written in it */
+  char *users;     /* those that are written in it, each in the line that he has there; NULL: none */
+  size_t users_len;
+  unsigned users_line; /* of |users| that comes next */
+} options_config;
+
+#define OPTIONS_MOST 96 /* rows of the table */
+
+/* Everything that can be set. Strings are the caller's, of argv or the environment, or of |config|. */
 typedef struct options {
   fzr_addr public_ip4, public_ip6;
   fzr_addr bind_ip4, bind_ip6;
@@ -112,7 +141,15 @@ typedef struct options {
   size_t idle_count;
   bool show_help;
   bool show_version;
+  bool check_config;
+  const char *log_filter; /* from --log-filter, or from the file if no variable has one; NULL: not set */
   enum sub_command command;
+  options_config config;
+  uint64_t digests
+      [OPTIONS_MOST]; /* of the values of each row of the table, so that two readings can be compared */
+  int argc;           /* what all this was read out of */
+  char **argv;
+  const options_sources *sources;
   /* of COMMAND_CREDENTIALS */
   uint64_t ttl_seconds;
   const char *salt;
@@ -121,10 +158,21 @@ typedef struct options {
   const char *tls_name; /* in the relay's certificate; NULL: none */
 } options;
 
-/* Reads |argv| and, for what is not there, the environment through |env| (getenv or a test's). On success |out| is complete and
- * checked. Returns 0, or -1 with one line in |error| that names the option, the value and what would be right. */
-int options_read(int argc, char **argv, const char *(*env)(const char *name), options *out,
+/* Reads |argv|; what is not there, out of the environment; and what is in neither, out of the file that is named by them. On success |out|
+ * is complete and checked. |argv| and |sources| have to stay. Returns 0, or -1 with one line in |error|, the first of all, that names the
+ * option, the value and what would be right. options_forget is due in both cases. */
+int options_read(int argc, char **argv, const options_sources *sources, options *out,
                  char error[OPTIONS_ERROR_MAX]);
+
+/* The same once more, for a relay that runs with |now|: the file may have changed. */
+int options_reread(const options *now, options *out, char error[OPTIONS_ERROR_MAX]);
+
+/* Writes the names of options that |a| and |b| differ in and that can't change while the relay runs, with commas between them, as many as
+ * fit. Returns whether there are any. */
+bool options_fixed_that_differ(const options *a, const options *b, char *out, size_t cap);
+
+/* Wipes and frees what was read from a file. */
+void options_forget(options *o);
 
 /* Writes the names of the schemes that hold, as --auth has them. */
 void options_schemes(const options *o, char *out, size_t cap);

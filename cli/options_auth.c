@@ -84,7 +84,7 @@ static int complain(char *error, const char *text)
 /* What both the relay and its credentials need. */
 static int check_sources(const options *o, char *error)
 {
-  if (o->auth & AUTH_STATIC && !o->users_file)
+  if (o->auth & AUTH_STATIC && !o->users_file && !o->config.users)
     return complain(error, "--users-file: none is set: expected one with --auth static");
   if (o->auth & AUTH_REST && !o->auth_secret_file && !o->auth_secret)
     return complain(error,

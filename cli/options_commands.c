@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options_internal.h"
 
+#include "common/distance.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +29,8 @@ bool makes_url(const options *o)
 /* Nothing but a URL needs an address, and none but one of a page is of TCP. */
 static bool credentials_read(const options *o, const option_spec *s)
 {
-  const bool is_of_tcp = strcmp(s->env, "TCP_LISTEN_PORT") == 0 || strcmp(s->env, "TLS_LISTEN_PORT") == 0;
+  const bool is_of_tcp =
+      s->env && (strcmp(s->env, "TCP_LISTEN_PORT") == 0 || strcmp(s->env, "TLS_LISTEN_PORT") == 0);
   return s->group != GROUP_NETWORK || (is_of_tcp ? makes_all_urls(o) : makes_url(o));
 }
 
@@ -47,26 +50,6 @@ enum sub_command command_named(const char *word)
   return COMMAND_RELAY;
 }
 
-/* How many letters have to be put in, taken out or changed to make |a| of |b|, both of less than WORD_MAX. */
-static size_t edit_distance(const char *a, const char *b)
-{
-  size_t row[WORD_MAX + 1]; /* from what was read of |a| to each beginning of |b| */
-  const size_t len = strlen(b);
-  for (size_t k = 0; k <= len; k++)
-    row[k] = k;
-  for (size_t i = 0; a[i]; i++) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t k = 0; k < len; k++) {
-      const size_t changed = diagonal + (a[i] != b[k]);
-      const size_t shorter = (row[k] < row[k + 1] ? row[k] : row[k + 1]) + 1;
-      diagonal = row[k + 1];
-      row[k + 1] = changed < shorter ? changed : shorter;
-    }
-  }
-  return row[len];
-}
-
 /* What people try that have other programs in mind. */
 static bool is_usual_word(const char *word)
 {
@@ -81,7 +64,7 @@ static bool is_usual_word(const char *word)
 
 static bool is_mistyped(const char *word, const char *name)
 {
-  return strlen(word) < WORD_MAX && strlen(name) < WORD_MAX && edit_distance(word, name) <= MISTYPED;
+  return strlen(word) < WORD_MAX && strlen(name) < WORD_MAX && distance(word, strlen(word), name) <= MISTYPED;
 }
 
 bool command_is_mistaken(const char *word)

@@ -41,13 +41,17 @@ static void put_spec(text *t, const option_spec *s, enum sub_command command)
     snprintf(left, sizeof left, "-%s, --%s", s->alias, s->flag);
   else if (s->flag)
     snprintf(left, sizeof left, "    --%s%s%s", s->flag, s->value ? " " : "", s->value ? s->value : "");
-  else
+  else if (s->env)
     snprintf(left, sizeof left, "    (environment) %s=%s", s->env, s->value);
+  else
+    snprintf(left, sizeof left, "    (file) %s = %s", s->key, s->value);
   put(t, "  %s\n          %s", left, command != COMMAND_RELAY && s->command_help ? s->command_help : s->help);
   if (s->alias && strlen(s->alias) > 1)
     put(t, " [alias: --%s]", s->alias);
   if (s->flag && s->env)
     put(t, " [env: %s]", s->env);
+  if (s->env && s->key)
+    put(t, " [in a file: %s]", s->key);
   /* What an option without a value means is said of the relay, where both take it. */
   const char *fallback = s->fallback                                                    ? s->fallback
                          : option_is_of(s, COMMAND_RELAY) == (command == COMMAND_RELAY) ? s->shown
@@ -89,9 +93,10 @@ static void put_options(text *t, enum sub_command command)
 
 static void put_end(text *t)
 {
-  put(t,
-      "\nAn option on the command line beats its environment variable; an empty variable counts as unset.\n");
-  put(t, "Durations are seconds, or take s, m, h or d, up to 49710d. ");
+  put(t, "\nAn option on the command line beats its environment variable, and both the file of --config; an "
+         "empty\n"
+         "variable counts as unset. ");
+  put(t, "Durations are seconds, or take s, m, h or d, up to 49710d.\n");
 }
 
 static void relay_help(text *t)
@@ -110,8 +115,9 @@ static void relay_help(text *t)
   for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
     put(t, "  %s\n          %s\n", variables[i].names, variables[i].help);
   put_end(t);
-  put(t, "Exit status: 0 after a shutdown, 1 after a\n");
-  put(t, "failure, 2 for a mistake in the configuration. The manual page has more: man firezone-relay.\n");
+  put(t, "Exit status: 0 after a shutdown, 1 after a failure, 2 for a mistake in the configuration. The "
+         "manual\n");
+  put(t, "page has more: man firezone-relay.\n");
 }
 
 static void command_help(text *t, enum sub_command command)
@@ -122,7 +128,7 @@ static void command_help(text *t, enum sub_command command)
     put(t, "\n%s\n", c->note);
   put_options(t, command);
   put_end(t);
-  put(t, "Exit status: 1 after a failure,\n2 for a mistake in the configuration.\n");
+  put(t, "Exit status: 1 after a failure, 2 for a mistake in the configuration.\n");
 }
 
 size_t options_help(enum sub_command command, char *out, size_t cap)

@@ -32,6 +32,9 @@ typedef struct option_spec {
   const char *help;         /* NULL: hidden, for tests */
   unsigned commands;        /* that take it, a bit of each; 0: the relay alone */
   const char *command_help; /* in place of `help` where that is true of the relay alone; NULL: it is of all */
+  const char *key;          /* its name in a configuration file, where that is not the flag */
+  bool reloads;             /* it may change while the relay runs, by way of the file */
+  bool not_in_file;         /* it stands on the command line or in the environment alone */
 } option_spec;
 
 #define OF(command)      (1u << (command))
@@ -72,15 +75,53 @@ bool makes_url(const options *o);
 bool makes_all_urls(const options *o);
 
 /* options_table.c */
-#define MAX_OPTIONS 80
+#define MAX_OPTIONS OPTIONS_MOST
 extern const option_spec option_specs[];
 extern const size_t option_spec_count;
+
+/* What an error line of an option begins with, and what the log calls it: its flag with dashes, or its name in a file. */
+const char *option_name(const option_spec *s);
 
 /* Those of the table that are more to the reader than a value to pass on. */
 const char *option_set_token(options *o, const char *t);
 const char *option_set_name(options *o, const char *t);
 const char *option_set_secret(options *o, const char *t);
 const char *option_set_second_secret(options *o, const char *t);
+const char *option_set_secret_file(options *o, const char *t);
+const char *option_set_second_secret_file(options *o, const char *t);
+const char *option_set_users_file(options *o, const char *t);
+const char *option_set_log_filter(options *o, const char *t);
+const char *option_set_config(options *o, const char *t);
+
+/* options_config.c */
+const char *option_set_inline_user(options *o, const char *t);
+
+/* A line of a configuration file that says something. */
+typedef struct config_line {
+  unsigned number;
+  char *name;
+  char *value; /* NULL: the name stands alone */
+} config_line;
+
+typedef struct config_reader {
+  char *next, *end;
+  unsigned number; /* of the line that was read last */
+} config_reader;
+
+/* The lines of |text|, which is cut into pieces by reading them. */
+config_reader config_read(const options_text *text);
+
+/* Takes the next line. Returns 1; 0 at the end; or -1 with what is wrong with the line |line|->number in *|problem|: static text. */
+int config_next(config_reader *r, config_line *line, const char **problem);
+
+/* The row of the table that |name| stands for in a file; NULL: there is none. */
+const option_spec *config_option(const char *name);
+
+/* The name that |name| was meant to be, perhaps; NULL: none is near. */
+const char *config_nearest(const char *name);
+
+/* What is another way to say what |s| says, so that one is enough; NULL: nothing. */
+const option_spec *config_alternative(const option_spec *s);
 
 /* options_auth.c */
 const char *option_set_auth(options *o, const char *t);

@@ -3,6 +3,7 @@
 
 #include "common/strip.h"
 #include "common/utf8.h"
+#include "log/filter.h"
 #include "portal/portal.h"
 #include "telemetry/telemetry.h"
 
@@ -108,7 +109,7 @@ static const char *set_portal_timing(options *o, const char *t)
   return portal_timing_parse(t, &o->portal_timing) ? NULL : "a list such as heartbeat=200ms,join=50ms";
 }
 
-static const char *set_secret_file(options *o, const char *t)
+const char *option_set_secret_file(options *o, const char *t)
 {
   return value_text(&o->auth_secret_file, t);
 }
@@ -118,7 +119,7 @@ const char *option_set_secret(options *o, const char *t)
   return value_text(&o->auth_secret, t);
 }
 
-static const char *set_second_secret_file(options *o, const char *t)
+const char *option_set_second_secret_file(options *o, const char *t)
 {
   return value_text(&o->auth_second_secret_file, t);
 }
@@ -128,7 +129,7 @@ const char *option_set_second_secret(options *o, const char *t)
   return value_text(&o->auth_second_secret, t);
 }
 
-static const char *set_users_file(options *o, const char *t)
+const char *option_set_users_file(options *o, const char *t)
 {
   return value_text(&o->users_file, t);
 }
@@ -151,6 +152,33 @@ static const char *set_log_format(options *o, const char *t)
     o->log_format = LOG_FORMAT_GOOGLE_CLOUD;
   else
     return "human, json, json-flat or google-cloud";
+  return NULL;
+}
+
+static void on_bad_directive(void *ctx, const char *directive, size_t len, const char *problem)
+{
+  (void)directive;
+  (void)len;
+  *(const char **)ctx = problem;
+}
+
+const char *option_set_log_filter(options *o, const char *t)
+{
+  log_filter filter;
+  const char *problem = NULL;
+  log_filter_parse(&filter, t, on_bad_directive, &problem);
+  return *t && !problem ? value_text(&o->log_filter, t) : "a level, or directives such as info,relay=debug";
+}
+
+const char *option_set_config(options *o, const char *t)
+{
+  return *t ? value_text(&o->config.path, t) : "a file with lines such as listen-port = 3478";
+}
+
+static const char *set_check_config(options *o, const char *t)
+{
+  (void)t;
+  o->check_config = true;
   return NULL;
 }
 
@@ -343,9 +371,7 @@ static const char *set_handover_socket(options *o, const char *t)
 
 static const char *set_disable_gso(options *o, const char *t)
 {
-  (void)t;
-  o->disable_gso = true;
-  return NULL;
+  return value_flag(&o->disable_gso, t);
 }
 
 static const char *set_send_buffer(options *o, const char *t)
@@ -422,9 +448,10 @@ const option_spec option_specs[] = {
      "the relay's TCP port for TLS, for --format webrtc, with --tls-name"},
     {"tls-cert", NULL, "TLS_CERT", "FILE", NULL, NULL, set_tls_cert, GROUP_NETWORK, false,
      "PEM file with the relay's certificate and those between it and an authority; read anew when it "
-     "changes"},
+     "changes",
+     .reloads = true},
     {"tls-key", NULL, "TLS_KEY", "FILE", NULL, NULL, set_tls_key, GROUP_NETWORK, false,
-     "PEM file with the certificate's key, without a passphrase; likewise"},
+     "PEM file with the certificate's key, without a passphrase; likewise", .reloads = true},
     {"proxy-protocol", NULL, "PROXY_PROTOCOL", "CIDR[,CIDR...]", NULL, NULL, option_set_proxies,
      GROUP_NETWORK, false,
      "networks of load balancers: connections from there have to begin with a PROXY header of version 2, and "
@@ -445,22 +472,26 @@ const option_spec option_specs[] = {
      AND_CREDENTIALS, "whose credentials: stamp, rest or static"},
     {"realm", NULL, "AUTH_REALM", "TEXT", "firezone", NULL, option_set_realm, GROUP_AUTH, false,
      "the realm that clients are told, and that passwords hold for", AND_CREDENTIALS},
-    {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", set_secret_file,
+    {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", option_set_secret_file,
      GROUP_AUTH, false,
      "file with the secret that credentials are made of; blanks and line ends around it are dropped",
-     AND_CREDENTIALS},
+     AND_CREDENTIALS, .reloads = true},
     {NULL, NULL, "AUTH_SECRET", "SECRET", NULL, NULL, option_set_secret, GROUP_AUTH, false,
-     "the secret itself; in the environment only, because arguments are visible to everyone",
-     AND_CREDENTIALS},
-    {"auth-second-secret-file", NULL, "AUTH_SECOND_SECRET_FILE", "FILE", NULL, NULL, set_second_secret_file,
-     GROUP_AUTH, false,
-     "file with another secret that is as good: the old one while clients have credentials of it"},
+     "the secret itself; in the environment or a file only, because arguments are visible to everyone",
+     AND_CREDENTIALS, .key = "auth-secret", .reloads = true},
+    {"auth-second-secret-file", NULL, "AUTH_SECOND_SECRET_FILE", "FILE", NULL, NULL,
+     option_set_second_secret_file, GROUP_AUTH, false,
+     "file with another secret that is as good: the old one while clients have credentials of it",
+     .reloads = true},
     {NULL, NULL, "AUTH_SECOND_SECRET", "SECRET", NULL, NULL, option_set_second_secret, GROUP_AUTH, false,
-     "that secret itself"},
-    {"users-file", NULL, "USERS_FILE", "FILE", NULL, NULL, set_users_file, GROUP_AUTH, false,
+     "that secret itself", .key = "auth-second-secret", .reloads = true},
+    {"users-file", NULL, "USERS_FILE", "FILE", NULL, NULL, option_set_users_file, GROUP_AUTH, false,
      "file with the users of --auth static: a line each, user:password, or user:0xKEY with the MD5 of "
      "user:realm:password; on SIGHUP it and the files with secrets are read anew",
-     AND_CREDENTIALS, "file with the users of --auth static"},
+     AND_CREDENTIALS, "file with the users of --auth static", .reloads = true},
+    {NULL, NULL, NULL, "USER:PASSWORD", NULL, NULL, option_set_inline_user, GROUP_AUTH, true,
+     "one of them, in the file of --config: a line as one of --users-file, which there is none of then",
+     AND_CREDENTIALS, .key = "user", .reloads = true},
     {"outlive-credentials", NULL, "OUTLIVE_CREDENTIALS", NULL, NULL, NULL, set_outlive, GROUP_AUTH, false,
      "a credential of --auth stamp stays good for the allocation that it was used with when its time is "
      "over, "
@@ -468,9 +499,9 @@ const option_spec option_specs[] = {
     {"rng-seed", NULL, "RNG_SEED", "N", NULL, NULL, set_seed, GROUP_AUTH, false,
      "repeatable randomness, for tests only: everything secret can then be guessed"},
     {NULL, NULL, "FIREZONE_TOKEN", "TOKEN", NULL, "standalone", option_set_token, GROUP_PORTAL, false,
-     "token to register with the portal; also the first argument, where others can see it"},
+     "token to register with the portal; also the first argument, where others can see it", .key = "token"},
     {NULL, NULL, "FIREZONE_NAME", "NAME", NULL, NULL, option_set_name, GROUP_PORTAL, false,
-     "name shown in the portal; also the second argument"},
+     "name shown in the portal; also the second argument", .key = "name"},
     {"api-url", NULL, "FIREZONE_API_URL", "URL", "wss://api.firezone.dev", NULL, set_api_url, GROUP_PORTAL,
      false, "the portal's WebSocket"},
     {"max-partition-time", NULL, "MAX_PARTITION_TIME", "TIME", "24h", NULL, set_partition, GROUP_PORTAL,
@@ -480,10 +511,12 @@ const option_spec option_specs[] = {
     {"allow-peer", NULL, "ALLOW_PEER", "CIDR[:PORT]", NULL, NULL, set_allow, GROUP_LIMITS, true,
      "peers that users may reach, also out of the relay's scope; with a port ([2001:db8::1]:3478) also one "
      "at "
-     "which relays listen; repeatable, in the variable separated by commas"},
+     "which relays listen; repeatable, in the variable separated by commas",
+     .reloads = true},
     {"deny-peer", NULL, "DENY_PEER", "CIDR[:PORT]", NULL, NULL, set_deny, GROUP_LIMITS, true,
      "peers that users may not reach; the longest prefix of all rules decides, then who names a port, then "
-     "deny"},
+     "deny",
+     .reloads = true},
     {"relay-mode", NULL, "RELAY_MODE", "MODE", NULL, "channels with --auth stamp, else full",
      option_set_relay_mode, GROUP_LIMITS, false,
      "how clients reach peers: channels (through channels alone, as Firezone's do), or full (with "
@@ -536,6 +569,8 @@ const option_spec option_specs[] = {
     {"shutdown-timeout", NULL, "SHUTDOWN_TIMEOUT", "TIME", NULL, "no limit", set_shutdown, GROUP_LIMITS,
      false,
      "how long a shutdown waits for the last allocation; it ends, too, when nothing was relayed for 60 s"},
+    {"log-filter", NULL, NULL, "DIRECTIVES", NULL, NULL, option_set_log_filter, GROUP_OBSERVE, false,
+     "what is logged, as RUST_LOG says it, which beats the file of --config", .reloads = true},
     {"log-format", NULL, "LOG_FORMAT", "FORMAT", "human", NULL, set_log_format, GROUP_OBSERVE, false,
      "human, json (message and fields in an object), json-flat (beside the rest) or google-cloud"},
     {"google-cloud-project-id", NULL, "GOOGLE_CLOUD_PROJECT_ID", "ID", NULL, NULL, set_project, GROUP_OBSERVE,
@@ -575,8 +610,19 @@ const option_spec option_specs[] = {
      GROUP_XDP, false, "the host's own IPv4 address to relay from in the kernel, if it is bound to all"},
     {"ebpf-int6-addr", NULL, "EBPF_INT6_ADDR", "ADDR", NULL, "as the routing table says", option_set_xdp_ip6,
      GROUP_XDP, false, "the host's own IPv6 address to relay from in the kernel, if it is bound to all"},
-    {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text", OF_ALL},
-    {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version", OF_ALL},
+    {"config", NULL, "RELAY_CONFIG", "FILE", NULL, NULL, option_set_config, GROUP_OTHER, false,
+     "file with options, 'option = value' a line, for what neither the command line nor the environment "
+     "says; "
+     "read anew on SIGHUP",
+     AND_CREDENTIALS, .not_in_file = true},
+    {"check-config", NULL, NULL, NULL, NULL, NULL, set_check_config, GROUP_OTHER, false,
+     "read all of the configuration, and the files that it names; say what is wrong with it, or OK; start "
+     "nothing",
+     .not_in_file = true},
+    {"help", "h", NULL, NULL, NULL, NULL, set_help, GROUP_OTHER, false, "this text", OF_ALL,
+     .not_in_file = true},
+    {"version", "V", NULL, NULL, NULL, NULL, set_version, GROUP_OTHER, false, "the version", OF_ALL,
+     .not_in_file = true},
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
      "how long the credentials are valid, from 1s; not with --auth static, whose users are always good",
      ONLY_CREDENTIALS},

@@ -9,6 +9,7 @@
 #include "log/log.h"
 #include "portal/portal.h"
 #include "process.h"
+#include "reload.h"
 #include "workers.h"
 
 #include <signal.h>
@@ -33,6 +34,7 @@
 
 typedef struct relay {
   const options *o;
+  reload reread; /* what of them has changed since */
   logins *logins;
   certificates *certificates; /* NULL: there is no TLS port */
   struct event_base *base;
@@ -265,10 +267,10 @@ void relay_log_notes(const notes *n)
 }
 
 /* |why| begins the line. Connections that there are go on with the certificate that they have. */
-static void reload_certificate(relay *r, const char *why)
+static void reload_certificate(relay *r, const options *o, const char *why)
 {
   char error[OPTIONS_ERROR_MAX];
-  if (certificates_reread(r->certificates, error) ||
+  if (certificates_reread(r->certificates, o, error) ||
       (r->workers && workers_set_certificate(r->workers, r->certificates, error))) {
     log_error("relay", "%s: %s; the certificate that there was stays", why, error);
     return;
@@ -283,7 +285,7 @@ static void on_certificate(evutil_socket_t fd, short what, void *ctx)
   (void)what;
   relay *r = ctx;
   if (certificates_changed(r->certificates))
-    reload_certificate(r, "Files have changed");
+    reload_certificate(r, NULL, "Files have changed");
 }
 
 void relay_log_second(const logins *l)
@@ -292,13 +294,13 @@ void relay_log_second(const logins *l)
     log_info("relay", "--auth-second-secret-file is empty or absent: there is no second secret");
 }
 
-static void reload_logins(relay *r)
+static void reload_logins(relay *r, const options *o)
 {
   static notes found;
   char error[OPTIONS_ERROR_MAX];
   logins *next;
   found = (notes){0};
-  if (logins_read(r->o, r->logins, &next, &found, error)) {
+  if (logins_read(o, r->logins, &next, &found, error)) {
     log_error("relay", "SIGHUP: %s; the secrets and users that there were stay", error);
     return;
   }
@@ -312,16 +314,32 @@ static void reload_logins(relay *r)
   r->logins = next;
 }
 
+static void reload_rules(relay *r, const options *o)
+{
+  if (r->workers)
+    workers_set_rules(r->workers, o->rules, o->rule_count);
+  log_info("relay", "SIGHUP: there %s %zu peer rule%s now", o->rule_count == 1 ? "is" : "are", o->rule_count,
+           o->rule_count == 1 ? "" : "s");
+}
+
 /* SIGHUP: what is in the files may have changed. Allocations live on; what is wrong changes nothing. */
 static void on_reload(evutil_socket_t fd, short what, void *ctx)
 {
   (void)fd;
   (void)what;
   relay *r = ctx;
+  reload_result changed = {0};
+  if (reload_options(&r->reread, r->o, &changed))
+    return;
+  const options *o = reload_latest(&r->reread, r->o);
+  if (changed.rules)
+    reload_rules(r, o);
+  if (changed.log_filter)
+    on_filter_changed(r);
   if (r->certificates)
-    reload_certificate(r, "SIGHUP");
-  if (logins_have_files(r->o))
-    reload_logins(r);
+    reload_certificate(r, o, "SIGHUP");
+  if (logins_have_files(o))
+    reload_logins(r, o);
   else if (!r->certificates)
     log_info("relay", "SIGHUP: there is no file with secrets or users to read anew");
 }
@@ -560,5 +578,6 @@ int relay_run(const options *o, logins *first)
   }
   stop(&r);
   logins_drop(r.logins);
+  reload_free(&r.reread);
   return r.status;
 }

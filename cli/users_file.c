@@ -22,6 +22,7 @@ typedef struct row {
 } row;
 
 typedef struct parser {
+  const char *option; /* that names it */
   const char *path;
   bool beside_rest;
   row *rows;
@@ -37,7 +38,7 @@ static int complain(const parser *p, unsigned line, const char *format, ...)
 static int complain(const parser *p, unsigned line, const char *format, ...)
 {
   va_list args;
-  const int len = snprintf(p->error, OPTIONS_ERROR_MAX, OPTION ": %.200s:%u: ", p->path, line);
+  const int len = snprintf(p->error, OPTIONS_ERROR_MAX, "%s: %.200s:%u: ", p->option, p->path, line);
   va_start(args, format);
   vsnprintf(p->error + len, OPTIONS_ERROR_MAX - (size_t)len, format, args);
   va_end(args);
@@ -232,7 +233,7 @@ static int finish(const parser *p, users_table *out)
 {
   if (!p->count) {
     snprintf(p->error, OPTIONS_ERROR_MAX,
-             OPTION ": there is no user in '%.200s': expected lines with user:password", p->path);
+             "%s: there is no user in '%.200s': expected lines with user:password", p->option, p->path);
     make_one_line(p->error);
     return -1;
   }
@@ -253,7 +254,7 @@ static int finish(const parser *p, users_table *out)
 int users_read(const char *path, bool beside_rest, bool anew, users_table *out, notes *n,
                char error[OPTIONS_ERROR_MAX])
 {
-  parser p = {.path = path, .beside_rest = beside_rest, .notes = n, .error = error};
+  parser p = {.option = OPTION, .path = path, .beside_rest = beside_rest, .notes = n, .error = error};
   bool is_public = false;
   const bool failed = read_file(path, anew, out, &is_public, error) ||
                       read_lines(&p, out->text, out->text_len) || finish(&p, out);
@@ -262,6 +263,21 @@ int users_read(const char *path, bool beside_rest, bool anew, users_table *out, 
     users_free(out);
   else if (is_public)
     note(n, "Everybody on this host can read %.200s, and log in: chmod o-r", path);
+  return failed ? -1 : 0;
+}
+
+int users_read_text(const char *path, const char *text, size_t len, bool beside_rest, users_table *out,
+                    notes *n, char error[OPTIONS_ERROR_MAX])
+{
+  parser p = {.option = "--config", .path = path, .beside_rest = beside_rest, .notes = n, .error = error};
+  *out = (users_table){.text = calloc(1, len + 1), .text_len = len};
+  if (!out->text)
+    return complain(&p, 0, "out of memory");
+  memcpy(out->text, text, len);
+  const bool failed = read_lines(&p, out->text, len) || finish(&p, out);
+  free(p.rows);
+  if (failed)
+    users_free(out);
   return failed ? -1 : 0;
 }
 

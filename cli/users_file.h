@@ -19,6 +19,10 @@ typedef struct users_table {
 int users_read(const char *path, bool beside_rest, bool anew, users_table *out, notes *n,
                char error[OPTIONS_ERROR_MAX]);
 
+/* The same of the |len| bytes |text|, which stood in the file |path|, of --config, in the same lines. */
+int users_read_text(const char *path, const char *text, size_t len, bool beside_rest, users_table *out,
+                    notes *n, char error[OPTIONS_ERROR_MAX]);
+
 /* The user of that name; NULL: there is none. */
 const fzr_user *users_find(const users_table *users, const char *name);
 

@@ -36,7 +36,8 @@ enum command {
   COMMAND_IDENTITY = 32,
   COMMAND_PAUSE = 64,
   COMMAND_GIVE = 128,
-  COMMAND_RESUME = 256
+  COMMAND_RESUME = 256,
+  COMMAND_RULES = 512
 };
 
 struct worker {
@@ -67,11 +68,13 @@ struct worker {
   metrics_worker stats;
   logins *next;                    /* to be taken; NULL: none */
   net_tls_identity *next_identity; /* likewise */
-  handover_parcel *parcel;         /* where to put what is given away */
-  bool pauses;            /* it was told to, and not to read on; of who hands over, without the lock */
-  unsigned ordered, done; /* of pausing, giving and resuming: by number */
-  const char *trouble;    /* what the last of them came to; NULL: nothing bad */
-  fzr_udp_stats before;   /* counters of the adapter in earlier processes */
+  fzr_peer_rule *next_rules;       /* likewise */
+  size_t next_rule_count;
+  handover_parcel *parcel; /* where to put what is given away */
+  bool pauses;             /* it was told to, and not to read on; of who hands over, without the lock */
+  unsigned ordered, done;  /* of pausing, giving and resuming: by number */
+  const char *trouble;     /* what the last of them came to; NULL: nothing bad */
+  fzr_udp_stats before;    /* counters of the adapter in earlier processes */
 };
 
 static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
@@ -192,6 +195,19 @@ static void take_logins(worker *w)
   logins_drop(l);
 }
 
+static void take_rules(worker *w)
+{
+  pthread_mutex_lock(&w->lock);
+  fzr_peer_rule *rules = w->next_rules;
+  const size_t count = w->next_rule_count;
+  w->next_rules = NULL;
+  pthread_mutex_unlock(&w->lock);
+  const int error = rules ? fzr_engine_set_peer_rules(w->engine, rules, count) : 0;
+  if (error)
+    log_error("relay", "Worker %u can't take the new peer rules: %s", w->index, fzr_strerror(error));
+  free(rules);
+}
+
 static void take_identity(worker *w)
 {
   pthread_mutex_lock(&w->lock);
@@ -216,6 +232,8 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     take_logins(w);
   if (commands & COMMAND_IDENTITY)
     take_identity(w);
+  if (commands & COMMAND_RULES)
+    take_rules(w);
   if (commands & COMMAND_LOG_LEVEL)
     fzr_engine_set_log_level(w->engine, engine_log_level(w->spans));
   if (commands & COMMAND_PAUSE)
@@ -471,6 +489,22 @@ void worker_set_identity(worker *w, net_tls_identity *identity)
   command(w, COMMAND_IDENTITY);
 }
 
+int worker_set_rules(worker *w, const fzr_peer_rule *rules, size_t count)
+{
+  fzr_peer_rule *copy = malloc((count + 1) * sizeof *copy);
+  if (!copy)
+    return -1;
+  memcpy(copy, rules, count * sizeof *copy);
+  pthread_mutex_lock(&w->lock);
+  fzr_peer_rule *passed_over = w->next_rules;
+  w->next_rules = copy;
+  w->next_rule_count = count;
+  pthread_mutex_unlock(&w->lock);
+  free(passed_over);
+  command(w, COMMAND_RULES);
+  return 0;
+}
+
 void worker_follow_log_filter(worker *w)
 {
   command(w, COMMAND_LOG_LEVEL);
@@ -570,6 +604,7 @@ void worker_free(worker *w)
   event_glue_free(w->glue);
   logins_drop(w->next);
   net_tls_identity_drop(w->next_identity);
+  free(w->next_rules);
   if (w->base)
     event_base_free(w->base);
   if (w->wake_fd >= 0)

@@ -52,6 +52,9 @@ void worker_set_logins(worker *w, logins *l);
 /* Connections of TLS begin with |identity| from now on, which is taken over. Any thread that has it alone. */
 void worker_set_identity(worker *w, net_tls_identity *identity);
 
+/* The |count| |rules| are those of the peer policy from now on. Any thread. Returns 0, or -1 for want of memory. */
+int worker_set_rules(worker *w, const fzr_peer_rule *rules, size_t count);
+
 /* The log's filter has changed. Any thread. */
 void worker_follow_log_filter(worker *w);
 

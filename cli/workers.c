@@ -231,6 +231,13 @@ void workers_set_logins(workers *all, logins *l)
     worker_set_logins(all->each[i], l);
 }
 
+void workers_set_rules(workers *all, const fzr_peer_rule *rules, size_t count)
+{
+  for (unsigned i = 0; i < all->count; i++)
+    if (worker_set_rules(all->each[i], rules, count))
+      log_error("relay", "Worker %u can't take the new peer rules: out of memory", i);
+}
+
 int workers_set_certificate(workers *all, const certificates *certificate, char error[OPTIONS_ERROR_MAX])
 {
   for (unsigned i = 0; i < all->count; i++) {

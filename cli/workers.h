@@ -44,6 +44,9 @@ void workers_drain(workers *all);
 /* Clients log in with |l| from now on. */
 void workers_set_logins(workers *all, logins *l);
 
+/* The |count| |rules| are those of the peer policy from now on; what they forbid ends. */
+void workers_set_rules(workers *all, const fzr_peer_rule *rules, size_t count);
+
 /* Connections of TLS begin with what |certificate| has now. Returns 0, or -1 with one line in |error|. */
 int workers_set_certificate(workers *all, const certificates *certificate, char error[OPTIONS_ERROR_MAX]);
 

@@ -54,7 +54,7 @@ class Options(unittest.TestCase):
         cls.variables = set(re.findall(r"\[env: (\w+)\]", options)) | set(re.findall(r"\(environment\) (\w+)=", options))
         readme = read("README.md")
         cls.table = readme[readme.index("\n### Options\n"):]
-        cls.table = cls.table[:re.search(r"\n##+ (?!Options)", cls.table).start()]
+        cls.table = cls.table[:re.search(r"\n##+ (?!Options|A configuration file)", cls.table).start()]
 
     def test_there_are_some(self):
         self.assertGreater(len(self.flags), 25)
@@ -134,7 +134,7 @@ class Options(unittest.TestCase):
         self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["credentials"], re.M)),
                          {"--public-ip4-addr", "--public-ip6-addr", "--listen-port", "--auth", "--realm", "--auth-secret-file",
                           "--users-file", "--help", "--version", "--ttl", "--salt", "--user", "--format",
-                          "--tcp-listen-port", "--tls-listen-port", "--tls-name"})
+                          "--tcp-listen-port", "--tls-listen-port", "--tls-name", "--config"})
         self.assertEqual(set(re.findall(r"\(environment\) (\w+)=", self.commands["credentials"])), {"AUTH_SECRET"})
         self.assertTrue(self.of_commands == {"--ttl", "--salt", "--user", "--format", "--tls-name"})
         for flag in self.of_commands:
@@ -183,6 +183,14 @@ class Options(unittest.TestCase):
         self.assertEqual(set(header.split(", ")), used)
         told = re.search(r"Targets are ([^.]*)\.", man_text()).group(1)
         self.assertEqual(set(re.split(", | and ", told)), used)
+
+    def test_readme_has_a_file_that_can_be_used(self):
+        text = re.search(r"```ini\n(.*?)```", self.table, re.S).group(1)
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+            f.write(text)
+            f.flush()
+            done = subprocess.run([RELAY, "--check-config", "--config", f.name], capture_output=True, text=True, check=False, timeout=20, env={})
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "OK\n", ""))
 
     def test_mistakes_end_with_2_and_one_line(self):
         for arguments in (["--listen-port", "x"], ["--nonsense"], [], ["--public-ip4-addr", "0.0.0.0"],

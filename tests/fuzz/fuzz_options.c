@@ -55,6 +55,7 @@ static void check_read(const options *o)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+  static const options_sources sources = {environment, NULL, NULL};
   static options o;
   char error[OPTIONS_ERROR_MAX], *argv[MAX_WORDS + 2] = {(char *)(uintptr_t) "firezone-relay"};
   fuzz_input in = {data, size};
@@ -68,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   first_variable = wanted < word_count ? wanted : word_count;
   for (size_t i = 0; i < first_variable; i++)
     argv[1 + i] = words[i];
-  if (options_read(1 + (int)first_variable, argv, environment, &o, error))
+  if (options_read(1 + (int)first_variable, argv, &sources, &o, error))
     FUZZ_CHECK(*error && strlen(error) < sizeof error && !strpbrk(error, "\n\r\x1b"));
   else
     check_read(&o);

@@ -91,7 +91,7 @@ START_TEST(test_no_file)
   char error[OPTIONS_ERROR_MAX];
   ck_assert_int_eq(unlink(cert_path), 0);
   ck_assert_int_eq(_i ? mkdir(cert_path, 0700) : mkfifo(cert_path, 0600), 0);
-  ck_assert_int_eq(certificates_reread(c, error), -1);
+  ck_assert_int_eq(certificates_reread(c, NULL, error), -1);
   ck_assert_ptr_nonnull(strstr(error, "--tls-cert: can't read "));
   ck_assert_ptr_nonnull(strstr(error, "it is no regular file"));
   net_tls_identity *copy = certificates_copy(c, error);
