@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/tls_records.h"
 
+#include "net/tls_records_internal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER   5u
-#define AAD      13u
-#define EXPLICIT 8u /* of a nonce of GCM, in each record (RFC 5288 section 3) */
-#define OVERHEAD (EXPLICIT + NET_AEAD_TAG)
+#define AAD 13u
 /* Records in a row that bring nothing. Each is some work, and nobody has a reason to send many. */
 #define MOST_IDLE 3u
 /* Requests for another handshake in a connection's life: each is answered, so that a few bytes are a packet. */
@@ -23,34 +22,6 @@ enum alert {
   ALERT_DECODE_ERROR = 50,
   ALERT_PROTOCOL_VERSION = 70,
   ALERT_NO_RENEGOTIATION = 100
-};
-
-/* One direction. */
-typedef struct flow {
-  net_aead *aead;
-  uint8_t nonce[NET_AEAD_NONCE]; /* what it begins with, or is mixed with the number */
-  uint64_t number;               /* of the next record */
-} flow;
-
-struct net_tls_records {
-  flow in, out;
-  bool explicit_nonce; /* of GCM; the other cipher's are not sent (RFC 7905 section 2) */
-  bool ended;          /* nothing comes any more */
-  size_t most;         /* bytes of data in a record that goes out */
-  uint8_t idle;        /* records in a row that brought nothing */
-  uint8_t refused;     /* requests for another handshake */
-  uint8_t head[HEADER];
-  uint8_t head_len;
-  /* A record in part, or what a whole one held and has not been read. */
-  uint8_t *held;
-  size_t body_len; /* of a record */
-  size_t got;      /* of it */
-  size_t plain_from, plain_to;
-  /* A record that went out in part. */
-  uint8_t *rest;
-  size_t rest_from, rest_to;
-  size_t written; /* bytes of data in it */
-  const char *error;
 };
 
 static size_t fixed_len(net_aead_kind kind)
@@ -107,32 +78,20 @@ const char *net_tls_records_error(const net_tls_records *r)
   return r->error;
 }
 
-static void put16(uint8_t *at, size_t value)
-{
-  at[0] = (uint8_t)(value >> 8);
-  at[1] = (uint8_t)value;
-}
-
-static void put64(uint8_t *at, uint64_t value)
-{
-  for (unsigned i = 0; i < 8; i++)
-    at[i] = (uint8_t)(value >> (56 - 8 * i));
-}
-
 /* What is authenticated, too, of the next record: its number, type, version, and length of data. */
 static void make_aad(const flow *f, uint8_t type, size_t len, uint8_t aad[AAD])
 {
-  put64(aad, f->number);
+  net_tls_put_number(aad, f->number, 8);
   aad[8] = type;
   aad[9] = aad[10] = 3;
-  put16(aad + 11, len);
+  net_tls_put_number(aad + 11, len, 2);
 }
 
 /* The nonce of the next record of |f|. |sent|: the part of it that is in the record; NULL: none is. */
 static void make_nonce(const flow *f, const uint8_t *sent, uint8_t nonce[NET_AEAD_NONCE])
 {
   uint8_t number[EXPLICIT];
-  put64(number, f->number);
+  net_tls_put_number(number, f->number, 8);
   memcpy(nonce, f->nonce, NET_AEAD_NONCE);
   for (unsigned i = 0; i < EXPLICIT; i++)
     nonce[NET_AEAD_NONCE - EXPLICIT + i] = sent ? sent[i] : nonce[NET_AEAD_NONCE - EXPLICIT + i] ^ number[i];
@@ -146,7 +105,7 @@ static size_t make_record(net_tls_records *r, uint8_t type, const uint8_t *data,
   uint8_t aad[AAD], nonce[NET_AEAD_NONCE], *body = out + HEADER;
   flow *f = &r->out;
   if (r->explicit_nonce) {
-    put64(body, f->number);
+    net_tls_put_number(body, f->number, 8);
     make_nonce(f, body, nonce);
     body += EXPLICIT;
   } else {
@@ -159,7 +118,7 @@ static size_t make_record(net_tls_records *r, uint8_t type, const uint8_t *data,
   const size_t whole = (size_t)(body - out) + len + NET_AEAD_TAG;
   out[0] = type;
   out[1] = out[2] = 3;
-  put16(out + 3, whole - HEADER);
+  net_tls_put_number(out + 3, whole - HEADER, 2);
   return whole;
 }
 
@@ -394,174 +353,4 @@ ssize_t net_tls_records_read(net_tls_records *r, const net_tls_io *io, uint8_t *
     result = take_record(r, io, body, out, cap, &nothing);
   } while (result > 0 && nothing);
   return result;
-}
-
-/* ---- as bytes ----
- *
- * Numbers as TLS has them, the first byte first: u8 form, u16 version, u8 cipher, u8 flags, u16 most, u8 idle, u8 refused, u8 how much has come of a
- * head, 5 bytes of it, u32 how much has come of what follows it, u32 how much of a whole record was not read, u32 how much of one is still to go out,
- * u32 bytes of data in that; twice, for what comes and what goes out, u64 number, 12 bytes of nonce, the key; then the bytes of these three. */
-
-#define SAVED_FORM    1u
-#define SAVED_VERSION 0x0303u
-#define SAVED_FIXED   (9u + 1u + HEADER + 4u * 4u)
-#define SAVED_FLOW    (8u + NET_AEAD_NONCE)
-
-enum saved_flag { SAVED_ENDED = 1 };
-
-bool net_tls_records_can_be_saved(const net_tls_records *r)
-{
-  return !*r->error;
-}
-
-size_t net_tls_records_begun(const net_tls_records *r)
-{
-  return r->written;
-}
-
-static size_t plain_len(const net_tls_records *r)
-{
-  return r->plain_to - r->plain_from;
-}
-
-static size_t rest_len(const net_tls_records *r)
-{
-  return r->rest ? r->rest_to - r->rest_from : 0;
-}
-
-size_t net_tls_records_saved_len(const net_tls_records *r)
-{
-  const size_t key_len = net_aead_key_len(net_aead_kind_of(r->in.aead));
-  return SAVED_FIXED + 2 * (SAVED_FLOW + key_len) + r->got + plain_len(r) + rest_len(r);
-}
-
-static void put32(uint8_t *at, size_t value)
-{
-  put16(at, value >> 16);
-  put16(at + 2, value);
-}
-
-static void save_flow(const flow *f, net_tls_put *put, void *ctx)
-{
-  uint8_t head[SAVED_FLOW];
-  put64(head, f->number);
-  memcpy(head + 8, f->nonce, NET_AEAD_NONCE);
-  put(ctx, head, sizeof head);
-  put(ctx, net_aead_key(f->aead), net_aead_key_len(net_aead_kind_of(f->aead)));
-  explicit_bzero(head, sizeof head);
-}
-
-void net_tls_records_save(const net_tls_records *r, net_tls_put *put, void *ctx)
-{
-  uint8_t head[SAVED_FIXED] = {SAVED_FORM};
-  put16(head + 1, SAVED_VERSION);
-  head[3] = (uint8_t)net_aead_kind_of(r->in.aead);
-  head[4] = r->ended ? SAVED_ENDED : 0;
-  put16(head + 5, r->most);
-  head[7] = r->idle;
-  head[8] = r->refused;
-  head[9] = r->head_len;
-  memcpy(head + 10, r->head, r->head_len);
-  put32(head + 15, r->got);
-  put32(head + 19, plain_len(r));
-  put32(head + 23, rest_len(r));
-  put32(head + 27, r->written);
-  put(ctx, head, sizeof head);
-  save_flow(&r->in, put, ctx);
-  save_flow(&r->out, put, ctx);
-  if (r->got)
-    put(ctx, r->held, r->got);
-  if (plain_len(r))
-    put(ctx, r->held + r->plain_from, plain_len(r));
-  if (rest_len(r))
-    put(ctx, r->rest + r->rest_from, rest_len(r));
-}
-
-static size_t get(const uint8_t *at, unsigned bytes)
-{
-  size_t value = 0;
-  for (unsigned i = 0; i < bytes; i++)
-    value = value << 8 | at[i];
-  return value;
-}
-
-static bool load_flow(flow *f, net_aead_kind kind, const uint8_t *at)
-{
-  f->number = get(at, 8);
-  memcpy(f->nonce, at + 8, NET_AEAD_NONCE);
-  f->aead = net_aead_new(kind, at + SAVED_FLOW);
-  return f->aead != NULL;
-}
-
-/* A copy of |len| bytes in memory for |room|. NULL without memory, or without bytes. */
-static uint8_t *copy(const uint8_t *from, size_t len, size_t room)
-{
-  uint8_t *to = len ? malloc(room) : NULL;
-  if (to)
-    memcpy(to, from, len);
-  return to;
-}
-
-/* Reads what is of a fixed length, of which the parts behind it are |got|, |plain| and |rest| long. Returns whether it can be so. */
-static bool load_head(net_tls_records *r, const uint8_t *at, size_t *got, size_t *plain, size_t *rest)
-{
-  r->ended = at[4] & SAVED_ENDED;
-  r->most = get(at + 5, 2);
-  r->idle = at[7];
-  r->refused = at[8];
-  r->head_len = at[9];
-  memcpy(r->head, at + 10, HEADER);
-  *got = get(at + 15, 4);
-  *plain = get(at + 19, 4);
-  *rest = get(at + 23, 4);
-  r->written = get(at + 27, 4);
-  if (!r->most || r->most > NET_TLS_RECORD || r->head_len > HEADER || *plain > NET_TLS_RECORD ||
-      *rest > HEADER + NET_TLS_RECORD + OVERHEAD || r->written > r->most || (r->written && !*rest))
-    return false;
-  if (r->head_len < HEADER)
-    return !*got;
-  const size_t overhead = NET_AEAD_TAG + (r->explicit_nonce ? EXPLICIT : 0);
-  r->body_len = get(r->head + 3, 2);
-  return r->head[1] == 3 && r->head[2] == 3 && r->body_len >= overhead &&
-         r->body_len <= NET_TLS_RECORD + overhead && *got < r->body_len && !*plain;
-}
-
-/* Takes copies of what is there in part. Returns whether there is memory. */
-static bool load_parts(net_tls_records *r, const uint8_t *at, size_t got, size_t plain, size_t rest)
-{
-  if (plain)
-    r->body_len = plain;
-  r->held = got ? copy(at, got, r->body_len) : copy(at, plain, plain);
-  r->got = got;
-  r->plain_to = plain;
-  r->rest = copy(at + got + plain, rest, rest);
-  r->rest_to = rest;
-  return !((got || plain) && !r->held) && !(rest && !r->rest);
-}
-
-/* Reads all of it into |r|, as far as it goes. */
-static bool load(net_tls_records *r, const uint8_t *data, size_t len)
-{
-  size_t got, plain, rest;
-  const net_aead_kind kind = (net_aead_kind)data[3];
-  const size_t flow_len = SAVED_FLOW + net_aead_key_len(kind), fixed = SAVED_FIXED + 2 * flow_len;
-  r->error = "";
-  r->explicit_nonce = kind != NET_AEAD_CHACHA20_POLY1305;
-  if (len < fixed || !load_head(r, data, &got, &plain, &rest) || len - fixed < got + plain + rest)
-    return false;
-  return load_flow(&r->in, kind, data + SAVED_FIXED) &&
-         load_flow(&r->out, kind, data + SAVED_FIXED + flow_len) &&
-         load_parts(r, data + fixed, got, plain, rest);
-}
-
-net_tls_records *net_tls_records_load(const uint8_t *data, size_t len)
-{
-  if (len < SAVED_FIXED || data[0] != SAVED_FORM || get(data + 1, 2) != SAVED_VERSION ||
-      data[3] > NET_AEAD_CHACHA20_POLY1305)
-    return NULL;
-  net_tls_records *r = calloc(1, sizeof *r);
-  if (!r || load(r, data, len))
-    return r;
-  net_tls_records_free(r);
-  return NULL;
 }
