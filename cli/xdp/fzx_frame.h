@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0 */
-/* Packets as the program sees them: their headers, and what is to become of one. Of fzx.bpf.c alone, as fzx_send.h is. */
+/* Packets as the programs see them: their headers, and what is to become of one. Of the programs alone. */
 #ifndef FZX_FRAME_H
 #define FZX_FRAME_H
 

@@ -13,8 +13,8 @@
 #include <bpf/libbpf.h>
 
 /* Made by embed.py. */
-extern const unsigned char fzx_object[];
-extern const size_t fzx_object_len;
+extern const unsigned char fzx_xdp_object[];
+extern const size_t fzx_xdp_object_len;
 
 const char *fzx_passed_name(unsigned reason)
 {
@@ -91,7 +91,7 @@ int xdp_object_load(const xdp_object_config *config, xdp_object *out)
   memset(out, 0, sizeof *out);
   libbpf_set_print(to_log);
   const struct bpf_object_open_opts opts = {.sz = sizeof opts, .object_name = "fzx"};
-  struct bpf_object *object = bpf_object__open_mem(fzx_object, fzx_object_len, &opts);
+  struct bpf_object *object = bpf_object__open_mem(fzx_xdp_object, fzx_xdp_object_len, &opts);
   if (!object)
     return errno ? -errno : -EINVAL;
   int error = prepare(object, config);

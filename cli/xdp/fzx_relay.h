@@ -1,7 +1,10 @@
-// SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0
-/* Relays packets of bound channels before the host's network stack sees them. Whatever it has the slightest doubt about goes on to
- * user space (XDP_PASS) untouched, and is counted by reason: headers are read, checked and looked up, the new ones are made on
- * the stack, and only when nothing can fail any more is the packet written to. */
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0 */
+/* The first half of both programs: which packets are to be relayed. Whatever there is the slightest doubt about goes on to user space
+ * untouched, and is counted by reason: headers are read, checked and looked up, the new ones are made on the stack, and only when
+ * nothing can fail any more is the packet written to. */
+#ifndef FZX_RELAY_H
+#define FZX_RELAY_H
+
 #include "fzx_send.h"
 
 #define IP_DF             0x4000
@@ -12,35 +15,6 @@
 #define NEXT_FRAGMENT     44
 #define NEXT_AUTH         51
 #define NEXT_DESTINATIONS 60
-
-#define CHANNEL_MAP(name, key_type, value_type)                                                              \
-  struct {                                                                                                   \
-    __uint(type, BPF_MAP_TYPE_HASH);                                                                         \
-    __uint(max_entries, 65536);                                                                              \
-    __type(key, key_type);                                                                                   \
-    __type(value, value_type);                                                                               \
-  } name SEC(".maps")
-
-CHANNEL_MAP(fzx_clients4, struct fzx_key4, struct fzx_value4);
-CHANNEL_MAP(fzx_peers4, struct fzx_key4, struct fzx_value4);
-CHANNEL_MAP(fzx_clients6, struct fzx_key6, struct fzx_value6);
-CHANNEL_MAP(fzx_peers6, struct fzx_key6, struct fzx_value6);
-
-struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, FZX_PASSED_REASONS);
-  __type(key, __u32);
-  __type(value, __u64);
-} fzx_passed SEC(".maps");
-
-FZX_INLINE int pass(enum fzx_passed reason)
-{
-  const __u32 index = reason;
-  __u64 *count = bpf_map_lookup_elem(&fzx_passed, &index);
-  if (count)
-    (*count)++;
-  return XDP_PASS;
-}
 
 /* Whether a packet to |port| (host order) is from a peer, if it is not from a client. */
 FZX_INLINE int is_relayed(__u16 port)
@@ -131,7 +105,7 @@ FZX_INLINE __u32 take_value6(const struct fzx_key6 *key, const void *found, stru
 /* A packet to the listen port (|up|) or to one that may be relayed, of |wire| bytes on the wire, of which those from |data| to |data_end|
  * are in the first buffer. |up| is a constant: each direction has code of its own, which saves branches, and must not share what follows a
  * look-up, for the verifier lets only the privileged mix pointers into different maps. */
-FZX_INLINE int forward4(struct xdp_md *ctx, struct frame4 *f, void *data, void *data_end, __u64 wire, int up)
+FZX_INLINE int forward4(context *ctx, struct frame4 *f, void *data, void *data_end, __u64 wire, int up)
 {
   struct job job = {.up = (__u32)up, .head = HEAD4};
   struct fzx_value4 value;
@@ -181,7 +155,7 @@ FZX_INLINE int forward4(struct xdp_md *ctx, struct frame4 *f, void *data, void *
   return send6(ctx, &job, &value.out, &value.rest);
 }
 
-FZX_INLINE int relay4(struct xdp_md *ctx, void *data, void *data_end, __u64 wire)
+FZX_INLINE int relay4(context *ctx, void *data, void *data_end, __u64 wire)
 {
   struct frame4 f;
   copy_head(&f.eth, data, HEAD4);
@@ -204,7 +178,7 @@ FZX_INLINE int is_extension(__u8 next)
   return next == NEXT_HOP_BY_HOP || next == NEXT_ROUTING || next == NEXT_AUTH || next == NEXT_DESTINATIONS;
 }
 
-FZX_INLINE int forward6(struct xdp_md *ctx, struct frame6 *f, void *data, void *data_end, __u64 wire, int up)
+FZX_INLINE int forward6(context *ctx, struct frame6 *f, void *data, void *data_end, __u64 wire, int up)
 {
   struct job job = {.up = (__u32)up, .head = HEAD6};
   struct fzx_value6 value;
@@ -257,7 +231,7 @@ FZX_INLINE int forward6(struct xdp_md *ctx, struct frame6 *f, void *data, void *
   return send6(ctx, &job, &value.out, &value.rest);
 }
 
-FZX_INLINE int relay6(struct xdp_md *ctx, void *data, void *data_end, __u64 wire)
+FZX_INLINE int relay6(context *ctx, void *data, void *data_end, __u64 wire)
 {
   struct frame6 f;
   copy_head(&f.eth, data, HEAD6);
@@ -276,10 +250,10 @@ FZX_INLINE int relay6(struct xdp_md *ctx, void *data, void *data_end, __u64 wire
 }
 
 /* Returns what to do with the packet, or ~reason for leaving it alone. */
-FZX_INLINE int relay(struct xdp_md *ctx)
+FZX_INLINE int relay(context *ctx)
 {
   /* Asked first, while there is nothing to save from the call. */
-  const __u64 wire = bpf_xdp_get_buff_len(ctx);
+  const __u64 wire = length_of(ctx);
   void *data = (void *)(long)ctx->data;
   void *data_end = (void *)(long)ctx->data_end;
   if (data + ETH_HLEN > data_end)
@@ -300,12 +274,4 @@ FZX_INLINE int relay(struct xdp_md *ctx)
   return ~FZX_PASSED_NOT_UDP;
 }
 
-SEC("xdp.frags")
-int fzx_relay(struct xdp_md *ctx)
-{
-  const int result = relay(ctx);
-  return result < 0 ? pass(~result) : result;
-}
-
-/* bpf_fib_lookup is for GPL-compatible programs. */
-char fzx_license[] SEC("license") = "Dual BSD/GPL";
+#endif
