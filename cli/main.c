@@ -95,7 +95,7 @@ static void log_warnings(const options *o)
                       "and can't be handed over itself");
   else if (o->handover_socket && o->xdp.mode != XDP_MODE_OFF)
     log_warn("relay", "--handover-socket: a relay can't be handed over while it relays in the kernel "
-                      "(--xdp), though it can take over from another one");
+                      "(--offload), though it can take over from another one");
   for (size_t i = 0; i < o->idle_count; i++)
     log_warn("relay", "%s has no effect: %s", o->idle[i].name, o->idle[i].because);
   if (logins_are_nobodys(o))

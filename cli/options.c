@@ -283,13 +283,20 @@ static bool is_variable_of_interest(const options *o, const option_spec *s)
   return s->env && option_is_of(s, o->command) && (!c->reads_variable || c->reads_variable(o, s));
 }
 
+/* Whether an option of the kernel's data path was set by its other name: this one does not count then. */
+static bool has_other_name(const reader *r, const option_spec *s)
+{
+  const option_spec *other = s->group == GROUP_XDP ? config_alternative(s) : NULL;
+  return other && r->given[other - option_specs];
+}
+
 /* What the command line did not say, the environment may; what neither did is the default. */
 static void read_environment(reader *r)
 {
   for (size_t i = 0; i < option_spec_count; i++) {
     const option_spec *s = &option_specs[i];
     const char *value = !r->given[i] && is_variable_of_interest(r->o, s) ? r->o->sources->env(s->env) : NULL;
-    if (!value || !*value)
+    if (!value || !*value || has_other_name(r, s))
       continue;
     if (s->repeats)
       read_list(r, s, value);
@@ -322,11 +329,14 @@ static bool is_given(const reader *r, const char *name)
 static int check_xdp(reader *r)
 {
   options *o = r->o;
-  const bool chosen = is_given(r, "--xdp");
+  const bool chosen = is_given(r, "--offload") || is_given(r, "--xdp");
+  if (is_given(r, "--offload") && is_given(r, "--xdp"))
+    return option_complain(r, "--xdp: the older name of --offload, which is set, too: expected one of them");
   if (o->ebpf_interface && !chosen)
     o->xdp.mode = o->ebpf_mode != XDP_MODE_OFF ? o->ebpf_mode : XDP_MODE_AUTO;
   if (o->xdp.mode != XDP_MODE_OFF && !o->xdp.interface_count)
-    return option_complain(r, "--xdp: no interface is set: expected --xdp-interface, too, such as eth0");
+    return option_complain(r,
+                           "--offload: no interface is set: expected --offload-interface, too, such as eth0");
   return 0;
 }
 
@@ -556,11 +566,13 @@ static const struct {
     {{"--proxy-protocol", "neither --tcp-listen-port nor --tls-listen-port is set"}, no_streams},
     {{"--tls-cert", "--tls-listen-port is not set"}, no_tls},
     {{"--tls-key", "--tls-listen-port is not set"}, no_tls},
-    {{"--xdp-interface", "--xdp is off"}, no_xdp},
-    {{"--xdp-route", "--xdp is off"}, no_xdp},
+    {{"--offload-interface", "--offload is off"}, no_xdp},
+    {{"--offload-route", "--offload is off"}, no_xdp},
+    {{"XDP_INTERFACE", "--offload is off"}, no_xdp},
+    {{"XDP_ROUTE", "--offload is off"}, no_xdp},
     {{"--ebpf-attach-mode", "--ebpf-offloading is not set"}, no_offloading},
-    {{"--ebpf-int4-addr", "--xdp is off"}, no_xdp},
-    {{"--ebpf-int6-addr", "--xdp is off"}, no_xdp},
+    {{"--ebpf-int4-addr", "--offload is off"}, no_xdp},
+    {{"--ebpf-int6-addr", "--offload is off"}, no_xdp},
     {{"--ebpf-int4-addr", "--public-ip4-addr is not set"}, no_ip4},
     {{"--ebpf-int6-addr", "--public-ip6-addr is not set"}, no_ip6},
     {{"--ebpf-int4-addr", "--bind-ip4-addr is set"}, bound_ip4},
@@ -578,16 +590,17 @@ static bool is_idle_already(const options *o, const char *name)
   return false;
 }
 
-/* One reason for each is enough. Who says --xdp off may leave what belongs to it as it was. */
+/* One reason for each is enough. Who says --offload off may leave what belongs to it as it was. */
 static void find_idle(const reader *r)
 {
   options *o = r->o;
   if (o->command != COMMAND_RELAY)
     return;
-  const bool off = o->xdp.mode == XDP_MODE_OFF && is_given(r, "--xdp");
+  const bool off = o->xdp.mode == XDP_MODE_OFF && (is_given(r, "--offload") || is_given(r, "--xdp"));
   for (size_t i = 0; i < IDLE_RULES; i++) {
     const char *name = idle_rules[i].option.name;
-    const bool of_xdp = strncmp(name, "--ebpf", 6) == 0 || strncmp(name, "--xdp", 5) == 0;
+    const bool of_xdp =
+        strncmp(name, "--ebpf", 6) == 0 || strncmp(name, "--offload", 9) == 0 || strncmp(name, "XDP", 3) == 0;
     if (is_given(r, name) && !is_idle_already(o, name) && idle_rules[i].is_idle(o) && !(off && of_xdp))
       o->idle[o->idle_count++] = idle_rules[i].option;
   }

@@ -148,7 +148,10 @@ const option_spec *config_alternative(const option_spec *s)
 {
   static const option_setter pairs[][2] = {{option_set_secret_file, option_set_secret},
                                            {option_set_second_secret_file, option_set_second_secret},
-                                           {option_set_users_file, option_set_inline_user}};
+                                           {option_set_users_file, option_set_inline_user},
+                                           {option_set_offload, option_set_xdp},
+                                           {option_set_xdp_interface, option_set_older_interface},
+                                           {option_set_xdp_route, option_set_older_route}};
   option_setter other = NULL;
   for (size_t i = 0; i < sizeof pairs / sizeof *pairs && !other; i++)
     other = pairs[i][0] == s->set ? pairs[i][1] : pairs[i][1] == s->set ? pairs[i][0] : NULL;

@@ -137,9 +137,12 @@ const char *option_set_proxies(options *o, const char *t);
 const char *option_set_tls_name(options *o, const char *t);
 
 /* options_xdp.c */
+const char *option_set_offload(options *o, const char *t);
 const char *option_set_xdp(options *o, const char *t);
 const char *option_set_xdp_route(options *o, const char *t);
 const char *option_set_xdp_interface(options *o, const char *t);
+const char *option_set_older_route(options *o, const char *t); /* of the names that began with xdp */
+const char *option_set_older_interface(options *o, const char *t);
 const char *option_set_ebpf_mode(options *o, const char *t);
 const char *option_set_ebpf_interface(options *o, const char *t);
 const char *option_set_xdp_ip4(options *o, const char *t);

@@ -591,19 +591,29 @@ const option_spec option_specs[] = {
      "accepted for compatibility: there is no crash reporting to turn off"},
     {"telemetry", NULL, "TELEMETRY", NULL, NULL, NULL, set_telemetry, GROUP_OBSERVE, false,
      "accepted for compatibility: there is none to turn on, and the log says so"},
-    {"xdp", NULL, "XDP", "MODE", "off", NULL, option_set_xdp, GROUP_XDP, false,
-     "relay channels in the kernel: off, native (in the driver), auto (native where the driver can, else not "
-     "at "
-     "all) or generic (any driver, but slower); needs CAP_BPF and CAP_NET_ADMIN, better with CAP_PERFMON"},
-    {"xdp-interface", NULL, "XDP_INTERFACE", "IF", NULL, NULL, option_set_xdp_interface, GROUP_XDP, true,
+    {"offload", NULL, "OFFLOAD", "MODE", NULL, "off", option_set_offload, GROUP_XDP, false,
+     "relay channels in the kernel: off, xdp (in the driver), tcx (any driver, Linux 6.6), auto (what works "
+     "of "
+     "these) or xdp-generic (any driver, but slower); needs CAP_BPF and CAP_NET_ADMIN, better with "
+     "CAP_PERFMON"},
+    {"offload-interface", "xdp-interface", "OFFLOAD_INTERFACE", "IF", NULL, NULL, option_set_xdp_interface,
+     GROUP_XDP, true,
      "interface that clients and peers are reached by; repeatable, in the variable separated by commas"},
-    {"xdp-route", NULL, "XDP_ROUTE", "HOW", "fib", NULL, option_set_xdp_route, GROUP_XDP, false,
+    {"offload-route", "xdp-route", "OFFLOAD_ROUTE", "HOW", NULL, "fib", option_set_xdp_route, GROUP_XDP,
+     false,
      "where to send to: fib asks the routing table (the interface's sysctl 'forwarding' must be on); swap "
      "answers "
      "to the router a packet came from, for hosts that reach everyone by one router"},
+    {"xdp", NULL, "XDP", "MODE", NULL, NULL, option_set_xdp, GROUP_XDP, false,
+     "older name of --offload: native for xdp, generic for xdp-generic"},
+    {NULL, NULL, "XDP_INTERFACE", "IF", NULL, NULL, option_set_older_interface, GROUP_XDP, true,
+     "older name of OFFLOAD_INTERFACE"},
+    {NULL, NULL, "XDP_ROUTE", "HOW", NULL, NULL, option_set_older_route, GROUP_XDP, false,
+     "older name of OFFLOAD_ROUTE"},
     {"ebpf-offloading", NULL, "EBPF_OFFLOADING", "IF", NULL, NULL, option_set_ebpf_interface, GROUP_XDP,
      false,
-     "Firezone's name for --xdp-interface, with --xdp auto unless that or --ebpf-attach-mode says otherwise"},
+     "Firezone's name for --offload-interface, with --offload auto unless that or --ebpf-attach-mode says "
+     "otherwise"},
     {"ebpf-attach-mode", NULL, "EBPF_ATTACH_MODE", "MODE", NULL, NULL, option_set_ebpf_mode, GROUP_XDP, false,
      "driver or generic: the mode for --ebpf-offloading"},
     {"ebpf-int4-addr", NULL, "EBPF_INT4_ADDR", "ADDR", NULL, "as the routing table says", option_set_xdp_ip4,

@@ -5,19 +5,35 @@
 #include <net/if.h>
 #include <string.h>
 
+/* Sets the mode by its name among |names|, NULL where a mode has none. Returns whether there is one. */
+static bool set_mode(options *o, const char *const *names, size_t count, const char *t)
+{
+  for (size_t i = 0; i < count; i++) {
+    if (names[i] && strcmp(t, names[i]) == 0) {
+      o->xdp.mode = (enum xdp_mode)i;
+      return true;
+    }
+  }
+  return false;
+}
+
+const char *option_set_offload(options *o, const char *t)
+{
+  static const char *const modes[] = {[XDP_MODE_OFF] = "off",
+                                      [XDP_MODE_AUTO] = "auto",
+                                      [XDP_MODE_NATIVE] = "xdp",
+                                      [XDP_MODE_GENERIC] = "xdp-generic",
+                                      [XDP_MODE_TCX] = "tcx"};
+  return set_mode(o, modes, sizeof modes / sizeof *modes, t) ? NULL : "off, auto, xdp, xdp-generic or tcx";
+}
+
 const char *option_set_xdp(options *o, const char *t)
 {
   static const char *const modes[] = {[XDP_MODE_OFF] = "off",
                                       [XDP_MODE_AUTO] = "auto",
                                       [XDP_MODE_NATIVE] = "native",
                                       [XDP_MODE_GENERIC] = "generic"};
-  for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++) {
-    if (strcmp(t, modes[i]) == 0) {
-      o->xdp.mode = (enum xdp_mode)i;
-      return NULL;
-    }
-  }
-  return "off, auto, native or generic";
+  return set_mode(o, modes, sizeof modes / sizeof *modes, t) ? NULL : "off, auto, native or generic";
 }
 
 const char *option_set_xdp_route(options *o, const char *t)
@@ -34,6 +50,16 @@ const char *option_set_xdp_interface(options *o, const char *t)
     return "the name of an interface, of at most 15 characters";
   o->xdp.interfaces[o->xdp.interface_count++] = t;
   return NULL;
+}
+
+const char *option_set_older_route(options *o, const char *t)
+{
+  return option_set_xdp_route(o, t);
+}
+
+const char *option_set_older_interface(options *o, const char *t)
+{
+  return option_set_xdp_interface(o, t);
 }
 
 const char *option_set_ebpf_mode(options *o, const char *t)

@@ -158,6 +158,7 @@ enum fzx_passed {
   FZX_PASSED_NO_ROUTE,         /* any other answer of the routing table */
   FZX_PASSED_INTERFACE,        /* leaves by an interface that the program is not attached to */
   FZX_PASSED_NO_HEADROOM,      /* the driver would not move the packet's start */
+  FZX_PASSED_RUN,              /* several packets in one (GRO, GSO), which user space takes at once */
   FZX_PASSED_REASONS
 };
 

@@ -13,8 +13,8 @@
 #include <bpf/libbpf.h>
 
 /* Made by embed.py. */
-extern const unsigned char fzx_xdp_object[];
-extern const size_t fzx_xdp_object_len;
+extern const unsigned char fzx_xdp_object[], fzx_tcx_object[];
+extern const size_t fzx_xdp_object_len, fzx_tcx_object_len;
 
 const char *fzx_passed_name(unsigned reason)
 {
@@ -43,6 +43,7 @@ const char *fzx_passed_name(unsigned reason)
       [FZX_PASSED_NO_ROUTE] = "no_route",
       [FZX_PASSED_INTERFACE] = "other_interface",
       [FZX_PASSED_NO_HEADROOM] = "no_headroom",
+      [FZX_PASSED_RUN] = "run",
   };
   return reason < FZX_PASSED_REASONS ? names[reason] : "other";
 }
@@ -91,7 +92,9 @@ int xdp_object_load(const xdp_object_config *config, xdp_object *out)
   memset(out, 0, sizeof *out);
   libbpf_set_print(to_log);
   const struct bpf_object_open_opts opts = {.sz = sizeof opts, .object_name = "fzx"};
-  struct bpf_object *object = bpf_object__open_mem(fzx_xdp_object, fzx_xdp_object_len, &opts);
+  const bool tcx = config->hook == XDP_HOOK_TCX;
+  struct bpf_object *object = bpf_object__open_mem(tcx ? fzx_tcx_object : fzx_xdp_object,
+                                                   tcx ? fzx_tcx_object_len : fzx_xdp_object_len, &opts);
   if (!object)
     return errno ? -errno : -EINVAL;
   int error = prepare(object, config);

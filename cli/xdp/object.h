@@ -10,6 +10,13 @@
 
 struct bpf_object;
 
+/* Where the program works. */
+enum xdp_hook {
+  XDP_HOOK_NATIVE,  /* in the driver */
+  XDP_HOOK_GENERIC, /* in the network stack, as if in the driver */
+  XDP_HOOK_TCX      /* at the ingress of the interface */
+};
+
 typedef struct xdp_object {
   struct bpf_object *object;
   int program; /* descriptors, which belong to `object` */
@@ -20,7 +27,8 @@ typedef struct xdp_object {
 typedef struct xdp_object_config {
   struct fzx_settings settings;
   uint32_t entries; /* of each map of channels */
-  bool no_frags;    /* load it as a program that takes packets of one buffer only */
+  enum xdp_hook hook;
+  bool no_frags; /* of XDP: load it as a program that takes packets of one buffer only */
 } xdp_object_config;
 
 /* Loads it into the kernel. Returns 0, or a negative errno; then |out| holds nothing. */

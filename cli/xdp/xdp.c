@@ -18,6 +18,7 @@
 
 typedef struct xdp {
   xdp_object object;
+  enum xdp_hook hook;
   xdp_channels channels;
   xdp_interface interfaces[FZX_TARGETS];
   size_t count;
@@ -58,12 +59,12 @@ static void take_names(xdp *x, const xdp_settings *c)
 }
 
 /* Attaches to those interfaces where that has not been done. Returns how many there are now. */
-static size_t attach_all(xdp *x, bool generic, int errors[FZX_TARGETS])
+static size_t attach_all(xdp *x, enum xdp_hook hook, int errors[FZX_TARGETS])
 {
   size_t attached = 0;
   for (size_t i = 0; i < x->count; i++) {
     xdp_interface *interface = &x->interfaces[i];
-    errors[i] = xdp_attach(interface, x->object.program, generic);
+    errors[i] = xdp_attach(interface, x->object.program, hook);
     if (errors[i])
       continue;
     attached++;
@@ -76,7 +77,9 @@ static size_t attach_all(xdp *x, bool generic, int errors[FZX_TARGETS])
 static void say_attached(const xdp *x, const offload_relay *relay, const xdp_settings *c)
 {
   static const char *const to_one[] = {" (to IPv4 only)", " (to IPv6 only)"};
-  const char *mode = c->mode == XDP_MODE_GENERIC ? "generic" : "native";
+  static const char *const modes[] = {
+      [XDP_HOOK_NATIVE] = "native XDP", [XDP_HOOK_GENERIC] = "generic XDP", [XDP_HOOK_TCX] = "tcx"};
+  const char *mode = modes[x->hook];
   char list[FZX_TARGETS * (IF_NAMESIZE + 20)] = "";
   size_t len = 0;
   for (size_t k = 0; k < x->count; k++) {
@@ -108,32 +111,76 @@ static bool may_speculate(void)
   return !syscall(SYS_capget, &header, data) && (has(data, CAP_PERFMON) || has(data, CAP_SYS_ADMIN));
 }
 
-/* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */
-static int start(xdp *x, const offload_relay *relay, const xdp_settings *c)
+/* Loads the program for |x->hook|, and attaches it wherever it can be, with an error for each interface. Returns how many took it, or -1
+ * if it can't even be loaded, which is said. */
+static int load_and_attach(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS])
 {
-  int errors[FZX_TARGETS] = {0};
   xdp_object_config config = {.settings = {.listen_port = relay->listen_port,
                                            .lowest_port = relay->lowest_port,
                                            .highest_port = relay->highest_port,
                                            .route = c->swap ? FZX_ROUTE_SWAP : FZX_ROUTE_FIB},
-                              .entries = relay->channels};
+                              .entries = relay->channels,
+                              .hook = x->hook};
+  const int turns = x->hook == XDP_HOOK_TCX ? 1 : 2;
   size_t attached = 0;
   /* Once more as a program for packets of one buffer: some drivers take no other. */
-  for (int turn = 0; turn < 2 && !attached; turn++) {
+  for (int turn = 0; turn < turns && !attached; turn++) {
     config.no_frags = turn == 1;
     xdp_object_free(&x->object);
     const int error = xdp_object_load(&config, &x->object);
-    if (error && turn == 0 && error != -EPERM && error != -EACCES)
+    if (error && turn + 1 < turns && error != -EPERM && error != -EACCES)
       continue;
     if (error) {
       explain_load(error);
       return -1;
     }
-    attached = attach_all(x, c->mode == XDP_MODE_GENERIC, errors);
+    attached = attach_all(x, x->hook, errors);
   }
+  return (int)attached;
+}
+
+static void detach_all(xdp *x)
+{
+  for (size_t i = 0; i < x->count; i++)
+    xdp_detach(&x->interfaces[i]);
+}
+
+/* Native XDP where all interfaces take it, else tcx. Returns as load_and_attach() does. */
+static int choose(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS])
+{
+  x->hook = XDP_HOOK_NATIVE;
+  const int attached = load_and_attach(x, relay, c, errors);
+  if (attached < 0 || (size_t)attached == x->count)
+    return attached;
+  size_t first = 0;
+  while (!errors[first])
+    first++;
+  log_info("xdp", "No native XDP on %s (%s): tcx is tried instead", x->interfaces[first].name,
+           strerror(-errors[first]));
+  detach_all(x);
+  x->hook = XDP_HOOK_TCX;
+  return load_and_attach(x, relay, c, errors);
+}
+
+/* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */
+static int start(xdp *x, const offload_relay *relay, const xdp_settings *c)
+{
+  static const enum xdp_hook hooks[] = {[XDP_MODE_NATIVE] = XDP_HOOK_NATIVE,
+                                        [XDP_MODE_GENERIC] = XDP_HOOK_GENERIC,
+                                        [XDP_MODE_TCX] = XDP_HOOK_TCX};
+  int errors[FZX_TARGETS] = {0};
+  int attached;
+  if (c->mode == XDP_MODE_AUTO) {
+    attached = choose(x, relay, c, errors);
+  } else {
+    x->hook = hooks[c->mode];
+    attached = load_and_attach(x, relay, c, errors);
+  }
+  if (attached < 0)
+    return -1;
   for (size_t i = 0; i < x->count; i++) {
     if (errors[i])
-      xdp_explain_attach(&x->interfaces[i], errors[i], c->mode == XDP_MODE_GENERIC);
+      xdp_explain_attach(&x->interfaces[i], errors[i], x->hook);
     else if (!c->swap)
       xdp_check_forwarding(&x->interfaces[i], relay->ip4, relay->ip6);
   }
@@ -150,8 +197,7 @@ static int start(xdp *x, const offload_relay *relay, const xdp_settings *c)
 static void close_xdp(void *offload)
 {
   xdp *x = offload;
-  for (size_t i = 0; i < x->count; i++)
-    xdp_detach(&x->interfaces[i]);
+  detach_all(x);
   xdp_object_free(&x->object);
   free(x);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data path by XDP: a BPF program on interfaces, which is told of channels. */
+/* The data path by XDP or tcx: a BPF program on interfaces, which is told of channels. */
 #ifndef XDP_XDP_H
 #define XDP_XDP_H
 
@@ -9,9 +9,10 @@
 
 enum xdp_mode {
   XDP_MODE_OFF = 0,
-  XDP_MODE_AUTO,   /* native, and quietly nothing where the driver has none */
-  XDP_MODE_NATIVE, /* in the driver */
-  XDP_MODE_GENERIC /* in the network stack: any driver, but slower, and GRO is off for all packets of the interface */
+  XDP_MODE_AUTO,   /* what of native XDP and tcx works here; else, quietly, nothing */
+  XDP_MODE_NATIVE, /* XDP in the driver */
+  XDP_MODE_GENERIC, /* XDP in the network stack: any driver, but slower, and GRO is off for all packets of the interface */
+  XDP_MODE_TCX /* at the ingress of any interface; runs of packets stay in user space */
 };
 
 typedef struct xdp_settings {

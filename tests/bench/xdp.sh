@@ -298,24 +298,24 @@ saturated() {
   start_passer "$near" --swap $zc
   frames saturated 'MAC swap + TX, no TURN' "$size"
   stop_passers
-  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp --offload-interface $zc --offload-route swap
   relayed_frames saturated 'native, TX (swap), up' "$size" 10.99.1.3:9999 $zg
   relayed_frames saturated 'native, TX (swap), down' "$size" 10.99.1.3:9999 $zg --down
   stop_server
   confine +bpf,+net_admin
-  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp --offload-interface $zc --offload-route swap
   relayed_frames saturated 'the same, only CAP_BPF and CAP_NET_ADMIN' "$size" 10.99.1.3:9999 $zg
   stop_server
   confine +bpf,+net_admin,+perfmon
-  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp --offload-interface $zc --offload-route swap
   relayed_frames saturated 'the same, and CAP_PERFMON' "$size" 10.99.1.3:9999 $zg
   stop_server
   confined=()
-  start_relay --xdp native --xdp-interface $zc --xdp-interface $zp
+  start_relay --offload xdp --offload-interface $zc --offload-interface $zp
   relayed_frames saturated 'native, TX (fib), up' "$size" 10.99.1.3:9999 $zg
   relayed_frames saturated 'native, REDIRECT (fib), up' "$size" 10.99.2.3:9999 $zh
   stop_server
-  start_relay --xdp generic --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp-generic --offload-interface $zc --offload-route swap
   relayed_frames saturated 'generic, TX (swap), up' "$size" 10.99.1.3:9999 $zg
   stop_server
 }
@@ -324,13 +324,13 @@ saturated() {
 # the hypervisor, most of what is measured; a network card is told by a write to a register. So its thread runs on this core, uncounted.
 diluted() {
   local size=$1 far_core=$server_core
-  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp --offload-interface $zc --offload-route swap
   relayed_frames diluted 'native' "$size" 10.99.1.3:9999 $zg --rate 120000
   stop_server
-  start_relay --xdp generic --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp-generic --offload-interface $zc --offload-route swap
   relayed_frames diluted 'generic' "$size" 10.99.1.3:9999 $zg --rate 120000
   stop_server
-  start_relay --xdp off
+  start_relay --offload off
   relayed_frames diluted 'user space' "$size" 10.99.1.3:9999 $zg --rate 120000
   stop_server
   start_floor
@@ -343,23 +343,23 @@ diluted() {
 socket_senders() {
   local size=$1 login=(--stamp-secret-file "$state/secret")
   sender_offload off
-  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp --offload-interface $zc --offload-route swap
   start_passer "$far" '' $zg
   sockets sockets 'native' "$size" 3478 "${login[@]}"
   stop_passers
   stop_server
-  start_relay --xdp generic --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp-generic --offload-interface $zc --offload-route swap
   sockets sockets 'generic' "$size" 3478 "${login[@]}"
   stop_server
   sender_offload on
-  start_relay --xdp off
+  start_relay --offload off
   sockets sockets 'user space' "$size" 3478 "${login[@]}"
   stop_server
   # Unfinished sums: the program leaves every packet to user space.
-  start_relay --xdp native --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp --offload-interface $zc --offload-route swap
   sockets sockets 'user space, native attached but idle' "$size" 3478 "${login[@]}"
   stop_server
-  start_relay --xdp generic --xdp-interface $zc --xdp-route swap
+  start_relay --offload xdp-generic --offload-interface $zc --offload-route swap
   sockets sockets 'user space, generic attached but idle' "$size" 3478 "${login[@]}"
   stop_server
   start_floor

@@ -69,7 +69,7 @@ class Options(unittest.TestCase):
         # EBPF_... are compatibility names, which README may sum up.
         in_readme = set(re.findall(VARIABLE, read("README.md")))
         wanted = {v for v in self.variables if not v.startswith("EBPF_")}
-        self.assertEqual(wanted - in_readme - {"XDP", "TELEMETRY"}, set(), "missing in README")
+        self.assertEqual(wanted - in_readme - {"XDP", "OFFLOAD", "TELEMETRY"}, set(), "missing in README")
 
     def test_manual_page_has_all_options(self):
         in_man = set(re.findall(FLAG, man_text()))

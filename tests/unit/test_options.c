@@ -120,9 +120,10 @@ static const struct {
     {NULL, "PIN_WORKERS", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "RELAY_MOBILITY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "OUTLIVE_CREDENTIALS", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
-    {"--xdp", "XDP", {"", "on", "AUTO"}, {"off"}},
-    {"--xdp-route", "XDP_ROUTE", {"", "x"}, {"fib", "swap"}},
-    {"--xdp-interface", "XDP_INTERFACE", {"", "a/b", "a-name-that-is-too-long"}, {NULL}},
+    {"--offload", "OFFLOAD", {"", "on", "AUTO", "native"}, {"off"}},
+    {"--offload-route", "OFFLOAD_ROUTE", {"", "x"}, {"fib", "swap"}},
+    {"--offload-interface", "OFFLOAD_INTERFACE", {"", "a/b", "a-name-that-is-too-long"}, {NULL}},
+    {"--xdp", "XDP", {"", "on", "AUTO", "tcx"}, {"off"}},
     {"--ebpf-attach-mode", "EBPF_ATTACH_MODE", {"native", "x"}, {"driver", "generic"}},
     {"--ebpf-int4-addr", "EBPF_INT4_ADDR", {"x", "::1"}, {"10.0.0.1"}},
     {"--ebpf-int6-addr", "EBPF_INT6_ADDR", {"x", "10.0.0.1"}, {"fd00::1"}},
@@ -367,8 +368,12 @@ START_TEST(test_what_does_not_go_together)
                         "--tcp-listen-port", "443"),
                    -1);
   check_complaint("--tls-listen-port", "'443': expected another port than --tcp-listen-port");
+  ck_assert_int_eq(READ(PUBLIC, "--offload", "xdp"), -1);
+  check_complaint("--offload", "no interface is set");
   ck_assert_int_eq(READ(PUBLIC, "--xdp", "native"), -1);
-  check_complaint("--xdp", "no interface is set");
+  check_complaint("--offload", "no interface is set");
+  ck_assert_int_eq(READ(PUBLIC, "--offload", "xdp", "--xdp", "native", "--offload-interface", "eth0"), -1);
+  check_complaint("--xdp", "expected one of them");
   ck_assert_int_eq(READ(PUBLIC, "--lowest-port", "60000", "--highest-port", "60000"), 0);
 }
 END_TEST

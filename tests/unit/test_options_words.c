@@ -45,9 +45,9 @@ START_TEST(test_options_without_effect)
   ck_assert_uint_eq(o.idle_count, 0);
   ck_assert(!options_replace(&o));
   ck_assert_int_eq(READ(PUBLIC, "--xdp-route", "swap"), 0);
-  check_idle("--xdp-route", "--xdp is off");
+  check_idle("--offload-route", "--offload is off");
   ck_assert_msg(READ(PUBLIC, "--xdp-interface", "eth0") == 0, "%s", error);
-  check_idle("--xdp-interface", "--xdp is off");
+  check_idle("--offload-interface", "--offload is off");
   ck_assert_int_eq(READ(PUBLIC, "--tls-cert", "c"), 0);
   check_idle("--tls-cert", "--tls-listen-port is not set");
   ck_assert_int_eq(READ(PUBLIC, "--proxy-protocol", "10.0.0.0/8"), 0);
@@ -66,9 +66,10 @@ START_TEST(test_variables_without_effect)
       {"FIREZONE_NAME", "relay", "FIREZONE_NAME", "there is no token"},
       {"FIREZONE_API_URL", "wss://portal.example", "--api-url", "there is no token"},
       {"EBPF_ATTACH_MODE", "driver", "--ebpf-attach-mode", "--ebpf-offloading is not set"},
-      {"XDP_INTERFACE", "eth0", "--xdp-interface", "--xdp is off"},
-      {"EBPF_INT4_ADDR", "10.0.0.1", "--ebpf-int4-addr", "--xdp is off"},
-      {"EBPF_INT6_ADDR", "fd00::1", "--ebpf-int6-addr", "--xdp is off"},
+      {"OFFLOAD_INTERFACE", "eth0", "--offload-interface", "--offload is off"},
+      {"XDP_INTERFACE", "eth0", "XDP_INTERFACE", "--offload is off"},
+      {"EBPF_INT4_ADDR", "10.0.0.1", "--ebpf-int4-addr", "--offload is off"},
+      {"EBPF_INT6_ADDR", "fd00::1", "--ebpf-int6-addr", "--offload is off"},
   };
   for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
     clear_env();
@@ -174,6 +175,48 @@ START_TEST(test_flags_of_firezones_relay)
   ck_assert_msg(READ(PUBLIC, "--ebpf-offloading=eth0", "--ebpf-attach-mode=generic") == 0, "%s", error);
   ck_assert_int_eq(o.xdp.mode, XDP_MODE_GENERIC);
   ck_assert_int_eq(READ(PUBLIC, "--ebpf-attach-mode=native"), -1);
+}
+END_TEST
+
+/* What was --xdp: the same settings under other names. The command line beats variables of either name. */
+START_TEST(test_names_of_the_offload)
+{
+  static const struct {
+    const char *offload, *xdp;
+    enum xdp_mode mode;
+  } modes[] = {{"auto", "auto", XDP_MODE_AUTO},
+               {"xdp", "native", XDP_MODE_NATIVE},
+               {"xdp-generic", "generic", XDP_MODE_GENERIC},
+               {"tcx", NULL, XDP_MODE_TCX}};
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+    clear_env();
+    ck_assert_int_eq(READ(PUBLIC, "--offload", modes[i].offload, "--offload-interface=eth0"), 0);
+    ck_assert_int_eq(o.xdp.mode, modes[i].mode);
+    ck_assert_uint_eq(o.xdp.interface_count, 1);
+    if (!modes[i].xdp)
+      continue;
+    ck_assert_int_eq(READ(PUBLIC, "--xdp", modes[i].xdp, "--xdp-interface=eth0"), 0);
+    ck_assert_int_eq(o.xdp.mode, modes[i].mode);
+    set_env("XDP", modes[i].xdp);
+    set_env("XDP_INTERFACE", "eth1,eth2");
+    set_env("XDP_ROUTE", "swap");
+    ck_assert_int_eq(READ(PUBLIC), 0);
+    ck_assert_int_eq(o.xdp.mode, modes[i].mode);
+    ck_assert_uint_eq(o.xdp.interface_count, 2);
+    ck_assert(o.xdp.swap);
+    ck_assert_int_eq(READ(PUBLIC, "--offload", "tcx", "--offload-interface=eth0", "--offload-route=fib"), 0);
+    ck_assert_int_eq(o.xdp.mode, XDP_MODE_TCX);
+    ck_assert_uint_eq(o.xdp.interface_count, 1);
+    ck_assert(!o.xdp.swap);
+  }
+  clear_env();
+  set_env("OFFLOAD", "tcx");
+  set_env("OFFLOAD_INTERFACE", "eth0");
+  set_env("XDP", "native");
+  ck_assert_int_eq(READ(PUBLIC), 0);
+  ck_assert_int_eq(o.xdp.mode, XDP_MODE_TCX);
+  ck_assert_int_eq(READ(PUBLIC, "--xdp", "generic"), 0);
+  ck_assert_int_eq(o.xdp.mode, XDP_MODE_GENERIC);
 }
 END_TEST
 
@@ -489,6 +532,7 @@ int main(void)
   tcase_add_test(tc, test_logins_without_effect);
   tcase_add_test(tc, test_options_with_effect);
   tcase_add_test(tc, test_flags_of_firezones_relay);
+  tcase_add_test(tc, test_names_of_the_offload);
   tcase_add_test(tc, test_words);
   tcase_add_test(tc, test_stray_words);
   tcase_add_test(tc, test_mistyped_sub_commands);

@@ -55,7 +55,7 @@ class Case(unittest.TestCase):
         self.addCleanup(subprocess.run, ["ip", "link", "del", name], check=False, stderr=subprocess.DEVNULL)
 
     def relay(self, *args, **more):
-        flags = [flag for name in self.interfaces for flag in ("--xdp-interface", name)]
+        flags = [flag for name in self.interfaces for flag in ("--offload-interface", name)]
         relay = lab.XdpRelay(BINARY, *flags, *args, v4=RELAY[4], v6=RELAY[6], ports=(50000, 50199), **more)
         self.addCleanup(lambda: relay.process.poll() is None and relay.stop())
         return relay

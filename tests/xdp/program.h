@@ -30,6 +30,11 @@ void fzt_shell(const char *command);
 void fzt_program_load(xdp_object *object, bool swap);
 void fzt_program_unload(xdp_object *object);
 
+/* From here on tests load the program of tcx, not that of XDP. Its actions are told as XDP's: a packet that goes on is XDP_PASS, one that leaves
+ * XDP_TX, or XDP_REDIRECT if it is from FZT_EGRESS's address. */
+void fzt_program_use_tcx(void);
+bool fzt_program_is_tcx(void);
+
 /* What they return if the kernel does not allow for so much metadata, or for frames in two buffers. */
 #define FZT_REFUSED UINT32_MAX
 
@@ -37,6 +42,10 @@ void fzt_program_unload(xdp_object *object);
  * with the frame as it left it in |out|. */
 uint32_t fzt_program_run(const xdp_object *object, const fzt_frame *in, unsigned headroom_used,
                          fzt_frame *out);
+
+/* The same for the packet of a run whose segments have |gso_size| bytes. Of tcx alone. */
+uint32_t fzt_program_run_gso(const xdp_object *object, const fzt_frame *in, uint32_t gso_size,
+                             fzt_frame *out);
 
 /* The same for a frame of which only the first |linear| bytes are in the first buffer. Takes Linux 6.18. */
 uint32_t fzt_program_run_split(const xdp_object *object, const fzt_frame *in, unsigned linear,

@@ -151,10 +151,13 @@ START_TEST(test_full_map)
 }
 END_TEST
 
-int main(void)
+/* With --tcx it is the program of tcx. */
+int main(int argc, char **argv)
 {
   if (!fzt_program_prepare())
     return FZT_SKIP;
+  if (argc > 1 && strcmp(argv[1], "--tcx") == 0)
+    fzt_program_use_tcx();
   Suite *suite = suite_create("xdp-channels");
   TCase *tc = tcase_create("channels");
   tcase_add_checked_fixture(tc, fzt_scene_set_up, fzt_scene_tear_down);

@@ -59,14 +59,14 @@ class BehindRouter(Case):
         relay.stop()
 
     def test_swap(self):
-        self.run_with("--xdp", "native", "--xdp-route", "swap")
+        self.run_with("--offload", "xdp", "--offload-route", "swap")
 
     def test_swap_generic(self):
-        self.run_with("--xdp", "generic", "--xdp-route", "swap")
+        self.run_with("--offload", "xdp-generic", "--offload-route", "swap")
 
     def test_swap_and_a_client_on_the_relays_own_host(self):
         """What comes for it from a peer has to stay here, not to go back to the router."""
-        relay = self.relay("--xdp", "native", "--xdp-route", "swap")
+        relay = self.relay("--offload", "xdp", "--offload-route", "swap")
         for family in (4, 6):
             with Client((RELAY[family], relay.port), *relay.credentials()) as client:
                 client.allocate()
@@ -75,11 +75,11 @@ class BehindRouter(Case):
 
     def test_by_the_routing_table(self):
         lab.set_forwarding("r0")
-        self.run_with("--xdp", "native")
+        self.run_with("--offload", "xdp")
 
     def test_by_the_routing_table_generic(self):
         lab.set_forwarding("r0")
-        self.run_with("--xdp", "generic")
+        self.run_with("--offload", "xdp-generic")
 
 
 @unittest.skipIf(MISSING, MISSING)
@@ -120,12 +120,12 @@ class Bridge(Case):
         return end
 
     def test_native(self):
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         self.all_families(relay)
         relay.stop()
 
     def test_generic(self):
-        relay = self.relay("--xdp", "generic")
+        relay = self.relay("--offload", "xdp-generic")
         self.all_families(relay)
         relay.stop()
 

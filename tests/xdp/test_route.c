@@ -162,10 +162,13 @@ START_TEST(test_to_the_host_itself)
 }
 END_TEST
 
-int main(void)
+/* With --tcx it is the program of tcx. */
+int main(int argc, char **argv)
 {
   if (!fzt_program_prepare())
     return FZT_SKIP;
+  if (argc > 1 && strcmp(argv[1], "--tcx") == 0)
+    fzt_program_use_tcx();
   Suite *suite = suite_create("xdp-route");
   TCase *tc = tcase_create("route");
   tcase_add_checked_fixture(tc, set_up, tear_down);

@@ -50,21 +50,27 @@ class TwoInterfaces(Case):
         return '"xdp"' in netns.run("ip", "-j", "link", "show", "dev", name)
 
     def test_native(self):
-        relay = self.relay("--xdp", "native")
-        self.assertTrue(relay.find(r"relayed in the kernel on c0, p0 \(native, by the routing table\)"), relay.output())
+        relay = self.relay("--offload", "xdp")
+        self.assertTrue(relay.find(r"relayed in the kernel on c0, p0 \(native XDP, by the routing table\)"), relay.output())
         self.all_families(relay)
         relay.stop()
         self.assertFalse(self.attached("c0") or self.attached("p0"))
 
     def test_generic(self):
-        relay = self.relay("--xdp", "generic")
-        self.assertTrue(relay.find(r"relayed in the kernel on c0, p0 \(generic, by the routing table\)"), relay.output())
+        relay = self.relay("--offload", "xdp-generic")
+        self.assertTrue(relay.find(r"relayed in the kernel on c0, p0 \(generic XDP, by the routing table\)"), relay.output())
+        self.all_families(relay)
+        relay.stop()
+
+    def test_tcx(self):
+        relay = self.relay("--offload", "tcx")
+        self.assertTrue(relay.find(r"relayed in the kernel on c0, p0 \(tcx, by the routing table\)"), relay.output())
         self.all_families(relay)
         relay.stop()
 
     def test_all_addresses_and_several_workers(self):
         """Bound to all addresses, so that the routing table says from where to relay; workers fill the maps side by side."""
-        relay = self.relay("--xdp", "auto", "--bind-ip4-addr", "0.0.0.0", "--bind-ip6-addr", "::", workers=3)
+        relay = self.relay("--offload", "auto", "--bind-ip4-addr", "0.0.0.0", "--bind-ip6-addr", "::", workers=3)
         for _ in range(2):
             self.all_families(relay)
         self.assertEqual(relay.metric("relay_xdp_channels"), 8)
@@ -72,8 +78,8 @@ class TwoInterfaces(Case):
     def test_peers_see_what_was_announced(self):
         """Bound to nothing in particular: what leaves by p0 has the announced address all the same, not p0's own, and what is sent there
         comes back; in the kernel as in user space."""
-        for mode in ("off", "native", "generic"):
-            relay = lab.XdpRelay(BINARY, "--xdp", mode, *(flag for name in self.interfaces for flag in ("--xdp-interface", name)),
+        for mode in ("off", "xdp", "xdp-generic", "tcx"):
+            relay = lab.XdpRelay(BINARY, "--offload", mode, *(flag for name in self.interfaces for flag in ("--offload-interface", name)),
                                  "--public-ip4-addr", RELAY[4], "--public-ip6-addr", RELAY[6], v4=None, v6=None,
                                  ports=(50000, 50199), probe=False)
             self.addCleanup(lambda relay=relay: relay.process.poll() is None and relay.stop())
@@ -90,7 +96,7 @@ class TwoInterfaces(Case):
 
     def test_a_peer_becomes_the_hosts_own(self):
         """An address that comes to the host: a channel to a service on it ends, one to a port for allocations leaves the kernel."""
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         for family, address, bits in ((4, "10.77.2.9", "/24"), (6, "fd77:2::9", "/64")):
             with self.subTest(family=family):
                 client = self.client(relay, 4)
@@ -118,7 +124,7 @@ class TwoInterfaces(Case):
 
     def test_own_address_to_relay_from(self):
         """Bound to all addresses, and told to relay from the clients' side: user space does not, but the kernel does."""
-        relay = self.relay("--xdp", "native", "--bind-ip4-addr", "0.0.0.0", env={"EBPF_INT4_ADDR": "10.77.1.1"})
+        relay = self.relay("--offload", "xdp", "--bind-ip4-addr", "0.0.0.0", env={"EBPF_INT4_ADDR": "10.77.1.1"})
         client, peer = self.client(relay, 4), self.peer(4)
         channel, _ = self.meet(client, peer)
         payload = self.payload(client, channel, peer, client.relayed[4], lambda n: bytes([n]) * 100)
@@ -137,9 +143,9 @@ class TwoInterfaces(Case):
         """A client link of 1,400: down, 1,368 bytes fit with IPv4."""
         netns.run("ip", "link", "set", "c0", "mtu", "1400")
         self.client_end.namespace.run("ip", "link", "set", "far0", "mtu", "1400")
-        for mode in ("native", "generic"):
+        for mode in ("xdp", "xdp-generic", "tcx"):
             with self.subTest(mode=mode):
-                relay = self.relay("--xdp", mode)
+                relay = self.relay("--offload", mode)
                 self.sizes_around_the_mtu(relay)
                 relay.stop()
 
@@ -161,7 +167,7 @@ class TwoInterfaces(Case):
             for end, device in ((self.client_end, "c0"), (self.peer_end, "p0")):
                 for family, bits in ((4, "/32"), (6, "/128")):
                     netns.run("ip", "-%d" % family, "route", "replace", end.address[family] + bits, "dev", device, "mtu", *lock, "1300")
-            relay = self.relay("--xdp", "native")
+            relay = self.relay("--offload", "xdp")
             for families in ((4, 4), (6, 6)) if lock else ((4, 4), (4, 6), (6, 4), (6, 6)):
                 with self.subTest(lock=lock, families=families):
                     self.sizes_around_a_route(relay, *families)
@@ -186,7 +192,7 @@ class TwoInterfaces(Case):
 
     def test_runs(self):
         """A sender that hands the kernel 40 datagrams at once: each is relayed."""
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         self.run_of_datagrams(relay)
         self.assertGreaterEqual(relay.in_kernel("peer_to_client"), 40)
 
@@ -243,10 +249,10 @@ class TwoInterfaces(Case):
         self.assertGreaterEqual(relay.in_kernel(), sent[0] - 100)
 
     def test_refresh_and_others_under_load(self):
-        self.refresh_and_others_under_load(self.relay("--xdp", "native"))
+        self.refresh_and_others_under_load(self.relay("--offload", "xdp"))
 
     def test_refresh_and_others_under_load_generic(self):
-        self.refresh_and_others_under_load(self.relay("--xdp", "generic"))
+        self.refresh_and_others_under_load(self.relay("--offload", "xdp-generic"))
 
     def rebind_under_load(self, relay):
         """The same client's same channel, to one peer after another: what is meant for one never gets to another, and all arrives that
@@ -291,10 +297,10 @@ class TwoInterfaces(Case):
         self.assertGreater(relay.in_kernel("peer_to_client"), 0)
 
     def test_rebind_under_load(self):
-        self.rebind_under_load(self.relay("--xdp", "native"))
+        self.rebind_under_load(self.relay("--offload", "xdp"))
 
     def test_rebind_under_load_generic(self):
-        self.rebind_under_load(self.relay("--xdp", "generic"))
+        self.rebind_under_load(self.relay("--offload", "xdp-generic"))
 
     # ---- figures ----
 
@@ -313,7 +319,7 @@ class TwoInterfaces(Case):
         """What the kernel relays is in OpenTelemetry's metrics, and in the log's line of every ten seconds."""
         sizes = [1280] * 50 + [150] * 7
         with otlp.Collector() as collector:
-            relay = self.relay("--xdp", "native", "--otlp-grpc-endpoint", collector.endpoint, env={"OTEL_METRIC_EXPORT_INTERVAL": "200"})
+            relay = self.relay("--offload", "xdp", "--otlp-grpc-endpoint", collector.endpoint, env={"OTEL_METRIC_EXPORT_INTERVAL": "200"})
             self.assertEqual(self.exchange(relay, self.client(relay, 4), 4, sizes), (2 * len(sizes), 0))
             share = {"data_relayed_bytes": {None: relay.metric("relay_data_relayed_bytes_total", datapath="xdp")},
                      "relay.packets": {way: relay.in_kernel(way) for way in ("client_to_peer", "peer_to_client")}}
@@ -339,14 +345,14 @@ class TwoInterfaces(Case):
     # ---- the end ----
 
     def test_killed(self):
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         client = self.client(relay, 4)
         self.assertEqual(self.exchange(relay, client, 4), (2 * len(SIZES), 0))
         self.assertTrue(self.attached("c0") and self.attached("p0"))
         relay.kill()
         self.assertFalse(self.attached("c0") or self.attached("p0"))
         # The next one begins with nothing: its predecessor's channel is none of its own.
-        again = self.relay("--xdp", "native", "--listen-port", str(relay.port))
+        again = self.relay("--offload", "xdp", "--listen-port", str(relay.port))
         client.send(0x4000, bytes(100))
         wait_for(lambda: again.passed("no_entry"), "the old channel's packet to be passed")
         self.assertEqual((again.in_kernel(), again.metric("relay_xdp_channels")), (0, 0))
@@ -354,7 +360,7 @@ class TwoInterfaces(Case):
         self.assertEqual(self.exchange(again, client, 4), (2 * len(SIZES), 0))
 
     def test_interface_goes_away(self):
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         netns.run("ip", "link", "del", "p0")
         wait_for(lambda: relay.in_kernel() or relay.find("p0 is gone, and the program with it"), "the warning")
         self.assertTrue(self.client(relay, 4).relayed)
@@ -369,20 +375,20 @@ class TwoInterfaces(Case):
     def test_no_forwarding(self):
         lab.set_forwarding("c0", False)
         lab.set_forwarding("p0", False)
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         self.assertTrue(relay.find(r"sysctl -w net.ipv6.conf.p0.accept_ra=2 net.ipv6.conf.p0.forwarding=1 \(without accept_ra=2 "), relay.output())
-        self.expect_user_space(relay, r"sysctl -w net.ipv4.conf.c0.forwarding=1, or, behind a single router, --xdp-route swap")
+        self.expect_user_space(relay, r"sysctl -w net.ipv4.conf.c0.forwarding=1, or, behind a single router, --offload-route swap")
         self.assertGreaterEqual(relay.passed("forwarding_off"), 2 * len(SIZES))
-        self.assertTrue(relay.find(r"INFO xdp: The program is attached \(native\); channels are relayed in user space until forwarding is on$"))
+        self.assertTrue(relay.find(r"INFO xdp: The program is attached \(native XDP\); channels are relayed in user space until forwarding is on$"))
         self.assertIsNone(relay.find("Channels are relayed in the kernel"), relay.output())
 
     def test_forwarding_of_one_family(self):
         lab.set_forwarding("c0", False, families=("ipv4",))
         lab.set_forwarding("p0", False)
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         self.assertTrue(relay.find(r"WARN xdp: net.ipv4.conf.c0.forwarding is off, so no IPv4 routes can be looked up"), relay.output())
         self.assertIsNone(relay.find(r"net.ipv6.conf.c0.forwarding is off"))
-        self.assertTrue(relay.find(r"INFO xdp: Channels are relayed in the kernel on c0 \(to IPv6 only\) \(native, by the routing table\)$"),
+        self.assertTrue(relay.find(r"INFO xdp: Channels are relayed in the kernel on c0 \(to IPv6 only\) \(native XDP, by the routing table\)$"),
                         relay.output())
         client = self.client(relay, 4)
         self.assertEqual(self.exchange(relay, client, 4), (0, 2 * len(SIZES)))
@@ -391,12 +397,12 @@ class TwoInterfaces(Case):
     def test_no_capability(self):
         for kept in ("-all", "-all,+bpf", "-all,+net_admin"):
             with self.subTest(capabilities=kept):
-                relay = self.relay("--xdp", "native", wrapper=lab.unprivileged(kept))
+                relay = self.relay("--offload", "xdp", wrapper=lab.unprivileged(kept))
                 self.expect_user_space(relay, "Give the relay CAP_BPF and CAP_NET_ADMIN")
                 relay.stop()
 
     def test_two_capabilities_are_enough_and_are_given_up(self):
-        relay = self.relay("--xdp", "native", wrapper=lab.unprivileged("-all,+bpf,+net_admin"))
+        relay = self.relay("--offload", "xdp", wrapper=lab.unprivileged("-all,+bpf,+net_admin"))
         self.assertEqual(self.exchange(relay, self.client(relay, 4), 4), (2 * len(SIZES), 0))
         self.expect_no_capabilities(relay)
 
@@ -413,30 +419,30 @@ class TwoInterfaces(Case):
     def test_program_of_another(self):
         passer = lab.Passer(PASSER, None, "c0")
         self.addCleanup(passer.close)
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         self.expect_user_space(relay, "c0 has another XDP program, which stays")
         self.assertTrue(self.attached("c0"))
 
     def test_no_such_interface(self):
         self.interfaces = ("nowhere0",)
-        self.expect_user_space(self.relay("--xdp", "auto"), "There is no interface nowhere0")
+        self.expect_user_space(self.relay("--offload", "auto"), "There is no interface nowhere0")
 
     def test_driver_without_xdp(self):
         self.interfaces = ("lo",)
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         self.expect_user_space(relay, "The driver of lo does not take the program")
 
     def test_bandwidth_limit(self):
-        relay = self.relay("--xdp", "native", "--max-bandwidth-per-allocation", "100000000",
+        relay = self.relay("--offload", "xdp", "--max-bandwidth-per-allocation", "100000000",
                            wrapper=lab.unprivileged("-all,+bpf,+net_admin"))
         self.expect_user_space(relay, "can't keep to --max-bandwidth-per-allocation")
         self.expect_no_capabilities(relay)
 
     def test_mistakes(self):
-        done = subprocess.run([BINARY, "--public-ip4-addr", RELAY[4], "--xdp", "native"], capture_output=True, text=True, check=False,
+        done = subprocess.run([BINARY, "--public-ip4-addr", RELAY[4], "--offload", "xdp"], capture_output=True, text=True, check=False,
                               timeout=DEADLINE)
         self.assertEqual(done.returncode, 2)
-        self.assertIn("--xdp: no interface is set", done.stderr)
+        self.assertIn("--offload: no interface is set", done.stderr)
 
 
 @unittest.skipIf(MISSING, MISSING)
@@ -446,19 +452,19 @@ class Offloading(TwoInterfaces):
     offload = True
 
     def test_native(self):
-        relay = self.relay("--xdp", "native")
+        relay = self.relay("--offload", "xdp")
         self.all_families(relay, (0, 2 * len(SIZES)))
         self.assertGreaterEqual(relay.passed("unfinished_checksum"), 8 * len(SIZES))
 
     def test_generic(self):
-        relay = self.relay("--xdp", "generic")
+        relay = self.relay("--offload", "xdp-generic")
         self.all_families(relay, (0, 2 * len(SIZES)))
         self.assertGreaterEqual(relay.passed("unfinished_checksum"), 8 * len(SIZES))
 
     def test_runs(self):
-        for mode in ("native", "generic"):
+        for mode in ("xdp", "xdp-generic", "tcx"):
             with self.subTest(mode=mode):
-                relay = self.relay("--xdp", mode)
+                relay = self.relay("--offload", mode)
                 self.run_of_datagrams(relay)
                 self.assertEqual(relay.in_kernel(), 0)
                 relay.stop()
