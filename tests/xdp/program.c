@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 static xdp_interface ingress;
-static bool use_tcx;
+static bool use_tcx, swaps;
 
 void fzt_program_use_tcx(void)
 {
@@ -86,6 +86,7 @@ bool fzt_program_prepare(void)
 
 void fzt_program_load(xdp_object *object, bool swap)
 {
+  swaps = swap;
   const xdp_object_config config = {.settings = {.listen_port = FZT_LISTEN_PORT,
                                                  .lowest_port = FZT_LOWEST,
                                                  .highest_port = FZT_HIGHEST,
@@ -179,7 +180,7 @@ static uint32_t run_skb(const xdp_object *object, const uint8_t *data, uint32_t 
   case 2:
     return XDP_DROP;
   case 7:
-    return memcmp(out->data + 6, from_egress, sizeof from_egress) == 0 ? XDP_REDIRECT : XDP_TX;
+    return !swaps && memcmp(out->data + 6, from_egress, sizeof from_egress) == 0 ? XDP_REDIRECT : XDP_TX;
   default:
     return XDP_ABORTED;
   }
