@@ -32,7 +32,7 @@ net_aead_kind net_aead_kind_of(const net_aead *a);
 /* Wipes the key. NULL is fine. */
 void net_aead_free(net_aead *a);
 
-/* Encrypts the |len| bytes at |in| to |out|, which are apart, and makes the tag of them and the |aad_len| bytes at |aad|, 16 at most. Returns false if
+/* Encrypts the |len| bytes at |in| to |out|, which is |in| or apart from it, and makes the tag of them and the |aad_len| bytes at |aad|, 16 at most. Returns false if
  * mbedTLS fails. */
 bool net_aead_seal(net_aead *a, const uint8_t nonce[NET_AEAD_NONCE], const uint8_t *aad, size_t aad_len,
                    const uint8_t *in, size_t len, uint8_t *out, uint8_t tag[NET_AEAD_TAG]);

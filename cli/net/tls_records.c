@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AAD 13u
 /* Records in a row that bring nothing. Each is some work, and nobody has a reason to send many. */
 #define MOST_IDLE 3u
 /* Requests for another handshake in a connection's life: each is answered, so that a few bytes are a packet. */
 #define MOST_REFUSED 3u
 
-enum content { CONTENT_ALERT = 21, CONTENT_HANDSHAKE = 22, CONTENT_DATA = 23 };
 enum level { LEVEL_WARNING = 1, LEVEL_FATAL = 2 };
 enum alert {
   ALERT_CLOSE_NOTIFY = 0,
@@ -21,37 +19,29 @@ enum alert {
   ALERT_RECORD_OVERFLOW = 22,
   ALERT_DECODE_ERROR = 50,
   ALERT_PROTOCOL_VERSION = 70,
+  ALERT_INTERNAL_ERROR = 80,
   ALERT_NO_RENEGOTIATION = 100
 };
 
-static size_t fixed_len(net_aead_kind kind)
-{
-  return kind == NET_AEAD_CHACHA20_POLY1305 ? NET_AEAD_NONCE : NET_AEAD_NONCE - EXPLICIT;
-}
-
 size_t net_tls_records_keys_len(net_aead_kind kind)
 {
-  return 2 * (net_aead_key_len(kind) + fixed_len(kind));
+  return 2 * (net_aead_key_len(kind) + net_tls_flow_fixed_len(kind));
 }
 
 net_tls_records *net_tls_records_new(const net_tls_agreed *agreed)
 {
   const net_aead_kind kind = agreed->kind;
   const uint8_t *keys = agreed->keys;
-  const size_t key_len = net_aead_key_len(kind), fixed = fixed_len(kind);
+  const size_t key_len = net_aead_key_len(kind), fixed = net_tls_flow_fixed_len(kind);
   net_tls_records *r = calloc(1, sizeof *r);
   if (!r)
     return NULL;
-  flow *client = agreed->server ? &r->in : &r->out, *other = agreed->server ? &r->out : &r->in;
-  client->aead = net_aead_new(kind, keys);
-  other->aead = net_aead_new(kind, keys + key_len);
-  if (!client->aead || !other->aead) {
+  net_tls_flow *client = agreed->server ? &r->in : &r->out, *other = agreed->server ? &r->out : &r->in;
+  if (!net_tls_flow_begin_12(client, kind, keys, keys + 2 * key_len) ||
+      !net_tls_flow_begin_12(other, kind, keys + key_len, keys + 2 * key_len + fixed)) {
     net_tls_records_free(r);
     return NULL;
   }
-  memcpy(client->nonce, keys + 2 * key_len, fixed);
-  memcpy(other->nonce, keys + 2 * key_len + fixed, fixed);
-  r->explicit_nonce = kind != NET_AEAD_CHACHA20_POLY1305;
   r->in.number = agreed->in;
   r->out.number = agreed->out;
   r->most = agreed->most;
@@ -63,13 +53,12 @@ void net_tls_records_free(net_tls_records *r)
 {
   if (!r)
     return;
-  net_aead_free(r->in.aead);
-  net_aead_free(r->out.aead);
+  net_tls_flow_end(&r->in);
+  net_tls_flow_end(&r->out);
   if (r->held)
     explicit_bzero(r->held, r->body_len); /* a client's data */
   free(r->held);
   free(r->rest);
-  explicit_bzero(r, sizeof *r); /* nonces that are not sent are secret, too */
   free(r);
 }
 
@@ -78,49 +67,7 @@ const char *net_tls_records_error(const net_tls_records *r)
   return r->error;
 }
 
-/* What is authenticated, too, of the next record: its number, type, version, and length of data. */
-static void make_aad(const flow *f, uint8_t type, size_t len, uint8_t aad[AAD])
-{
-  net_tls_put_number(aad, f->number, 8);
-  aad[8] = type;
-  aad[9] = aad[10] = 3;
-  net_tls_put_number(aad + 11, len, 2);
-}
-
-/* The nonce of the next record of |f|. |sent|: the part of it that is in the record; NULL: none is. */
-static void make_nonce(const flow *f, const uint8_t *sent, uint8_t nonce[NET_AEAD_NONCE])
-{
-  uint8_t number[EXPLICIT];
-  net_tls_put_number(number, f->number, 8);
-  memcpy(nonce, f->nonce, NET_AEAD_NONCE);
-  for (unsigned i = 0; i < EXPLICIT; i++)
-    nonce[NET_AEAD_NONCE - EXPLICIT + i] = sent ? sent[i] : nonce[NET_AEAD_NONCE - EXPLICIT + i] ^ number[i];
-}
-
 /* ---- writing ---- */
-
-/* Makes a record at |out|. Returns its length, or 0 if that fails. */
-static size_t make_record(net_tls_records *r, uint8_t type, const uint8_t *data, size_t len, uint8_t *out)
-{
-  uint8_t aad[AAD], nonce[NET_AEAD_NONCE], *body = out + HEADER;
-  flow *f = &r->out;
-  if (r->explicit_nonce) {
-    net_tls_put_number(body, f->number, 8);
-    make_nonce(f, body, nonce);
-    body += EXPLICIT;
-  } else {
-    make_nonce(f, NULL, nonce);
-  }
-  make_aad(f, type, len, aad);
-  if (!net_aead_seal(f->aead, nonce, aad, sizeof aad, data, len, body, body + len))
-    return 0;
-  f->number++;
-  const size_t whole = (size_t)(body - out) + len + NET_AEAD_TAG;
-  out[0] = type;
-  out[1] = out[2] = 3;
-  net_tls_put_number(out + 3, whole - HEADER, 2);
-  return whole;
-}
 
 /* Sends what is left of a record. Returns 1 when all has gone out, or a result below 0. */
 static ssize_t send_rest(net_tls_records *r, const net_tls_io *io)
@@ -154,7 +101,7 @@ static ssize_t send_record(net_tls_records *r, const net_tls_io *io, const uint8
 
 ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len)
 {
-  uint8_t record[HEADER + NET_TLS_RECORD + OVERHEAD];
+  uint8_t record[NET_TLS_HEADER + NET_TLS_RECORD + NET_TLS_OVERHEAD];
   ssize_t result;
   if (r->rest && r->written) {
     result = send_rest(r, io);
@@ -164,7 +111,7 @@ ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const ui
     if (result < 0)
       return result;
     r->written = len < r->most ? len : r->most;
-    const size_t n = make_record(r, CONTENT_DATA, data, r->written, record);
+    const size_t n = net_tls_flow_seal(&r->out, NET_TLS_DATA, data, r->written, record);
     result = n ? send_record(r, io, record, n) : NET_TLS_FAILED;
   }
   if (result < 0)
@@ -178,10 +125,10 @@ ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const ui
 static void send_alert(net_tls_records *r, const net_tls_io *io, enum level level, enum alert alert)
 {
   const uint8_t text[2] = {(uint8_t)level, (uint8_t)alert};
-  uint8_t record[HEADER + sizeof text + OVERHEAD];
+  uint8_t record[NET_TLS_HEADER + sizeof text + NET_TLS_OVERHEAD];
   if (r->rest)
     return;
-  const size_t n = make_record(r, CONTENT_ALERT, text, sizeof text, record);
+  const size_t n = net_tls_flow_seal(&r->out, NET_TLS_ALERT, text, sizeof text, record);
   if (n)
     send_record(r, io, record, n);
 }
@@ -204,8 +151,8 @@ static ssize_t fail(net_tls_records *r, const net_tls_io *io, enum alert alert, 
 /* Reads on with the header of a record. Returns 1 when it is whole, or what the io returned. */
 static ssize_t read_head(net_tls_records *r, const net_tls_io *io)
 {
-  while (r->head_len < HEADER) {
-    const ssize_t n = io->recv(io->ctx, r->head + r->head_len, HEADER - r->head_len);
+  while (r->head_len < NET_TLS_HEADER) {
+    const ssize_t n = io->recv(io->ctx, r->head + r->head_len, NET_TLS_HEADER - r->head_len);
     if (n <= 0)
       return n;
     r->head_len = (uint8_t)(r->head_len + n);
@@ -216,13 +163,12 @@ static ssize_t read_head(net_tls_records *r, const net_tls_io *io)
 /* Returns 1, or fails. */
 static ssize_t check_head(net_tls_records *r, const net_tls_io *io)
 {
-  const size_t overhead = NET_AEAD_TAG + (r->explicit_nonce ? EXPLICIT : 0);
   r->body_len = (size_t)r->head[3] << 8 | r->head[4];
   if (r->head[1] != 3 || r->head[2] != 3)
     return fail(r, io, ALERT_PROTOCOL_VERSION, "a record of another version");
-  if (r->body_len < overhead)
+  if (r->body_len < net_tls_flow_least(&r->in))
     return fail(r, io, ALERT_DECODE_ERROR, "a record that is too short");
-  if (r->body_len > NET_TLS_RECORD + overhead)
+  if (r->body_len > net_tls_flow_most(&r->in))
     return fail(r, io, ALERT_RECORD_OVERFLOW, "a record that is too long");
   return 1;
 }
@@ -257,10 +203,11 @@ static uint8_t *read_body(net_tls_records *r, const net_tls_io *io, uint8_t *out
 }
 
 /* A record that is no data. Returns 1 if the next one is to be read. */
-static ssize_t take_other(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len)
+static ssize_t take_other(net_tls_records *r, const net_tls_io *io, uint8_t type, const uint8_t *data,
+                          size_t len)
 {
-  switch (r->head[0]) {
-  case CONTENT_ALERT:
+  switch (type) {
+  case NET_TLS_ALERT:
     if (len != 2)
       return fail(r, io, ALERT_DECODE_ERROR, "an alert that is none");
     if (data[1] == ALERT_CLOSE_NOTIFY) {
@@ -272,7 +219,7 @@ static ssize_t take_other(net_tls_records *r, const net_tls_io *io, const uint8_
     r->ended = true;
     r->error = "the other side ended it with an alert";
     return NET_TLS_FAILED;
-  case CONTENT_HANDSHAKE:
+  case NET_TLS_HANDSHAKE:
     if (++r->refused > MOST_REFUSED)
       return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "too many requests for another handshake");
     /* It may go on or not, as it likes: there is no other handshake. */
@@ -281,6 +228,14 @@ static ssize_t take_other(net_tls_records *r, const net_tls_io *io, const uint8_
   default:
     return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a record of an unexpected type");
   }
+}
+
+/* A record that net_tls_flow_open could do nothing with, but say |why|. */
+static ssize_t refuse(net_tls_records *r, const net_tls_io *io, ssize_t why)
+{
+  if (why == NET_TLS_NO_NUMBER)
+    return fail(r, io, ALERT_INTERNAL_ERROR, "more records than there are numbers");
+  return fail(r, io, ALERT_BAD_RECORD_MAC, "a record that was changed on its way");
 }
 
 /* Gives of what was held. */
@@ -301,16 +256,14 @@ static ssize_t give(net_tls_records *r, uint8_t *out, size_t cap)
 static ssize_t take_record(net_tls_records *r, const net_tls_io *io, uint8_t *body, uint8_t *out, size_t cap,
                            bool *nothing)
 {
-  uint8_t aad[AAD], nonce[NET_AEAD_NONCE];
-  const size_t at = r->explicit_nonce ? EXPLICIT : 0, len = r->body_len - at - NET_AEAD_TAG;
-  make_nonce(&r->in, at ? body : NULL, nonce);
-  make_aad(&r->in, r->head[0], len, aad);
+  uint8_t type;
+  const ssize_t opened = net_tls_flow_open(&r->in, r->head, body, r->body_len, &type);
+  const size_t len = opened > 0 ? (size_t)opened : 0;
   r->head_len = 0;
   r->got = 0;
-  if (!net_aead_open(r->in.aead, nonce, aad, sizeof aad, body + at, len, body + at + len, body))
-    return fail(r, io, ALERT_BAD_RECORD_MAC, "a record that was changed on its way");
-  r->in.number++;
-  *nothing = r->head[0] != CONTENT_DATA || !len;
+  if (opened < 0)
+    return refuse(r, io, opened);
+  *nothing = type != NET_TLS_DATA || !len;
   if (!*nothing) {
     r->idle = 0;
     if (!r->held)
@@ -319,7 +272,7 @@ static ssize_t take_record(net_tls_records *r, const net_tls_io *io, uint8_t *bo
     r->plain_to = len;
     return give(r, out, cap);
   }
-  const ssize_t result = r->head[0] == CONTENT_DATA ? 1 : take_other(r, io, body, len);
+  const ssize_t result = type == NET_TLS_DATA ? 1 : take_other(r, io, type, body, len);
   free(r->held);
   r->held = NULL;
   if (result > 0 && ++r->idle > MOST_IDLE)
@@ -341,7 +294,7 @@ ssize_t net_tls_records_read(net_tls_records *r, const net_tls_io *io, uint8_t *
   if (r->ended)
     return *r->error ? NET_TLS_FAILED : 0;
   do {
-    const bool begun = r->head_len == HEADER;
+    const bool begun = r->head_len == NET_TLS_HEADER;
     result = read_head(r, io);
     if (result > 0 && !begun)
       result = check_head(r, io);

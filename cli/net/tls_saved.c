@@ -9,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAVED_FORM    1u
-#define SAVED_VERSION 0x0303u
-#define SAVED_FIXED   (9u + 1u + HEADER + 4u * 4u)
-#define SAVED_FLOW    (8u + NET_AEAD_NONCE)
+#define SAVED_FORM  1u
+#define SAVED_FIXED (9u + 1u + NET_TLS_HEADER + 4u * 4u)
+#define SAVED_FLOW  (8u + NET_AEAD_NONCE)
 
 enum saved_flag { SAVED_ENDED = 1 };
 
@@ -42,7 +41,7 @@ size_t net_tls_records_saved_len(const net_tls_records *r)
   return SAVED_FIXED + 2 * (SAVED_FLOW + key_len) + r->got + plain_len(r) + rest_len(r);
 }
 
-static void save_flow(const flow *f, net_tls_put *put, void *ctx)
+static void save_flow(const net_tls_flow *f, net_tls_put *put, void *ctx)
 {
   uint8_t head[SAVED_FLOW];
   net_tls_put_number(head, f->number, 8);
@@ -55,7 +54,7 @@ static void save_flow(const flow *f, net_tls_put *put, void *ctx)
 void net_tls_records_save(const net_tls_records *r, net_tls_put *put, void *ctx)
 {
   uint8_t head[SAVED_FIXED] = {SAVED_FORM};
-  net_tls_put_number(head + 1, SAVED_VERSION, 2);
+  net_tls_put_number(head + 1, NET_TLS_12, 2);
   head[3] = (uint8_t)net_aead_kind_of(r->in.aead);
   head[4] = r->ended ? SAVED_ENDED : 0;
   net_tls_put_number(head + 5, r->most, 2);
@@ -78,12 +77,11 @@ void net_tls_records_save(const net_tls_records *r, net_tls_put *put, void *ctx)
     put(ctx, r->rest + r->rest_from, rest_len(r));
 }
 
-static bool load_flow(flow *f, net_aead_kind kind, const uint8_t *at)
+static bool load_flow(net_tls_flow *f, net_aead_kind kind, const uint8_t *at)
 {
+  const bool there = net_tls_flow_begin_12(f, kind, at + SAVED_FLOW, at + 8);
   f->number = net_tls_get_number(at, 8);
-  memcpy(f->nonce, at + 8, NET_AEAD_NONCE);
-  f->aead = net_aead_new(kind, at + SAVED_FLOW);
-  return f->aead != NULL;
+  return there;
 }
 
 /* A copy of |len| bytes in memory for |room|. NULL without memory, or without bytes. */
@@ -103,20 +101,20 @@ static bool load_head(net_tls_records *r, const uint8_t *at, size_t *got, size_t
   r->idle = at[7];
   r->refused = at[8];
   r->head_len = at[9];
-  memcpy(r->head, at + 10, HEADER);
+  memcpy(r->head, at + 10, NET_TLS_HEADER);
   *got = net_tls_get_number(at + 15, 4);
   *plain = net_tls_get_number(at + 19, 4);
   *rest = net_tls_get_number(at + 23, 4);
   r->written = net_tls_get_number(at + 27, 4);
-  if (!r->most || r->most > NET_TLS_RECORD || r->head_len > HEADER || *plain > NET_TLS_RECORD ||
-      *rest > HEADER + NET_TLS_RECORD + OVERHEAD || r->written > r->most || (r->written && !*rest))
+  if (!r->most || r->most > NET_TLS_RECORD || r->head_len > NET_TLS_HEADER || *plain > NET_TLS_RECORD ||
+      *rest > NET_TLS_HEADER + NET_TLS_RECORD + NET_TLS_OVERHEAD || r->written > r->most ||
+      (r->written && !*rest))
     return false;
-  if (r->head_len < HEADER)
+  if (r->head_len < NET_TLS_HEADER)
     return !*got;
-  const size_t overhead = NET_AEAD_TAG + (r->explicit_nonce ? EXPLICIT : 0);
   r->body_len = net_tls_get_number(r->head + 3, 2);
-  return r->head[1] == 3 && r->head[2] == 3 && r->body_len >= overhead &&
-         r->body_len <= NET_TLS_RECORD + overhead && *got < r->body_len && !*plain;
+  return r->head[1] == 3 && r->head[2] == 3 && r->body_len >= net_tls_flow_least(&r->in) &&
+         r->body_len <= net_tls_flow_most(&r->in) && *got < r->body_len && !*plain;
 }
 
 /* Takes copies of what is there in part. Returns whether there is memory. */
@@ -139,17 +137,14 @@ static bool load(net_tls_records *r, const uint8_t *data, size_t len)
   const net_aead_kind kind = (net_aead_kind)data[3];
   const size_t flow_len = SAVED_FLOW + net_aead_key_len(kind), fixed = SAVED_FIXED + 2 * flow_len;
   r->error = "";
-  r->explicit_nonce = kind != NET_AEAD_CHACHA20_POLY1305;
-  if (len < fixed || !load_head(r, data, &got, &plain, &rest) || len - fixed < got + plain + rest)
-    return false;
-  return load_flow(&r->in, kind, data + SAVED_FIXED) &&
-         load_flow(&r->out, kind, data + SAVED_FIXED + flow_len) &&
-         load_parts(r, data + fixed, got, plain, rest);
+  return len >= fixed && load_flow(&r->in, kind, data + SAVED_FIXED) &&
+         load_flow(&r->out, kind, data + SAVED_FIXED + flow_len) && load_head(r, data, &got, &plain, &rest) &&
+         len - fixed >= got + plain + rest && load_parts(r, data + fixed, got, plain, rest);
 }
 
 net_tls_records *net_tls_records_load(const uint8_t *data, size_t len)
 {
-  if (len < SAVED_FIXED || data[0] != SAVED_FORM || net_tls_get_number(data + 1, 2) != SAVED_VERSION ||
+  if (len < SAVED_FIXED || data[0] != SAVED_FORM || net_tls_get_number(data + 1, 2) != NET_TLS_12 ||
       data[3] > NET_AEAD_CHACHA20_POLY1305)
     return NULL;
   net_tls_records *r = calloc(1, sizeof *r);

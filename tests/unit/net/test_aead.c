@@ -71,7 +71,7 @@ START_TEST(test_vectors)
 }
 END_TEST
 
-/* Seals |len| bytes with both, and opens what each made with the other, in its place and 8 bytes before it. */
+/* Seals |len| bytes with both, elsewhere and in their place, and opens what each made with the other, in its place and 8 bytes before it. */
 static void compare(net_aead *a, net_aead *b, size_t len, uint32_t seed)
 {
   uint8_t nonce[NET_AEAD_NONCE], aad[16], tags[2][NET_AEAD_TAG];
@@ -83,6 +83,12 @@ static void compare(net_aead *a, net_aead *b, size_t len, uint32_t seed)
   ck_assert(net_aead_seal(b, nonce, aad, aad_len, plain, len, sealed[1] + 8, tags[1]));
   ck_assert_mem_eq(sealed[0] + 8, sealed[1] + 8, len);
   ck_assert_mem_eq(tags[0], tags[1], NET_AEAD_TAG);
+  for (unsigned i = 0; i < 2; i++) {
+    memcpy(opened, plain, len);
+    ck_assert(net_aead_seal(i ? b : a, nonce, aad, aad_len, opened, len, opened, tags[1]));
+    ck_assert_mem_eq(opened, sealed[0] + 8, len);
+    ck_assert_mem_eq(tags[0], tags[1], NET_AEAD_TAG);
+  }
   ck_assert(net_aead_open(a, nonce, aad, aad_len, sealed[1] + 8, len, tags[0], sealed[1]));
   ck_assert_mem_eq(sealed[1], plain, len);
   ck_assert(net_aead_open(b, nonce, aad, aad_len, sealed[0] + 8, len, tags[0], sealed[0] + 8));
