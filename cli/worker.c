@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker.h"
+#include "worker_internal.h"
 
 #include "addresses.h"
 #include "common/clock.h"
 #include "engine_log.h"
-#include "event_glue.h"
 #include "handover/queues.h"
 #include "log/log.h"
 #include "process.h"
 #include "worker_engine.h"
 #include "worker_parcel.h"
-#include "worker_streams.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,56 +22,6 @@
 #define WALLCLOCK_SECONDS 10
 /* Bytes that may wait for a neighbour without a warning: what firezone-relay.sysctl has. */
 #define NEIGHBOUR_QUEUE 4096u
-
-enum command {
-  COMMAND_STOP = 1,
-  COMMAND_DRAIN = 2,
-  COMMAND_SNAPSHOT = 4,
-  COMMAND_LOG_LEVEL = 8,
-  COMMAND_LOGINS = 16,
-  COMMAND_IDENTITY = 32,
-  COMMAND_PAUSE = 64,
-  COMMAND_GIVE = 128,
-  COMMAND_RESUME = 256,
-  COMMAND_RULES = 512
-};
-
-struct worker {
-  unsigned index;
-  pthread_t thread;
-  bool running;
-  bool pin;
-  unsigned schemes; /* AUTH_… */
-  bool gso;         /* in use when it was last looked at */
-  struct event_base *base;
-  event_glue *glue;
-  fzr_engine *engine;
-  fzr_driver *driver;
-  fzr_udp *udp;
-  streams *streams; /* NULL: UDP alone */
-  struct event *wake;
-  struct event *wallclock;
-  int wake_fd;
-  atomic_uint commands;
-  uint64_t seed;
-  span_ring *spans;
-  const offloads *offloads; /* set before the thread goes */
-  pthread_mutex_t lock;     /* of what follows */
-  pthread_cond_t begins, made, obeyed;
-  bool begun;        /* the thread may go */
-  uint64_t asked;    /* number of the last question for a snapshot */
-  uint64_t answered; /* the question that |stats| answer */
-  metrics_worker stats;
-  logins *next;                    /* to be taken; NULL: none */
-  net_tls_identity *next_identity; /* likewise */
-  fzr_peer_rule *next_rules;       /* likewise */
-  size_t next_rule_count;
-  handover_parcel *parcel; /* where to put what is given away */
-  bool pauses;             /* it was told to, and not to read on; of who hands over, without the lock */
-  unsigned ordered, done;  /* of pausing, giving and resuming: by number */
-  const char *trouble;     /* what the last of them came to; NULL: nothing bad */
-  fzr_udp_stats before;    /* counters of the adapter in earlier processes */
-};
 
 static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
 {
@@ -125,37 +71,6 @@ static void notice_gso(worker *w, const fzr_udp_stats *stats)
   if (w->gso && !stats->gso && !atomic_flag_test_and_set(&told))
     log_warn("relay", "A network device refuses segmentation offload (GSO): datagrams are sent one by one");
   w->gso = stats->gso;
-}
-
-/* ---- handing over ---- */
-
-static void tell_done(worker *w, const char *trouble)
-{
-  pthread_mutex_lock(&w->lock);
-  w->done++;
-  w->trouble = trouble;
-  pthread_cond_signal(&w->obeyed);
-  pthread_mutex_unlock(&w->lock);
-}
-
-static const char *give(const worker *w)
-{
-  return worker_parcel_fill(w->parcel, w->index, w->engine, w->udp, &w->before);
-}
-
-static const char *pause_reading(const worker *w)
-{
-  event_glue_stop(w->glue);
-  return fzr_udp_pause(w->udp, monotonic_now()) ? "a worker can't be paused" : NULL;
-}
-
-/* Nobody waits for what comes of it: it is said here. */
-static void read_on(const worker *w)
-{
-  fzr_udp_resume(w->udp, monotonic_now());
-  if (event_glue_start(w->glue, w->udp))
-    log_error("relay", "Worker %u can't watch its sockets again, and hears nothing until a restart: %s",
-              w->index, strerror(errno));
 }
 
 static void make_snapshot(worker *w)
@@ -236,14 +151,7 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     take_rules(w);
   if (commands & COMMAND_LOG_LEVEL)
     fzr_engine_set_log_level(w->engine, engine_log_level(w->spans));
-  if (commands & COMMAND_PAUSE)
-    tell_done(w, pause_reading(w));
-  if (commands & COMMAND_GIVE)
-    tell_done(w, give(w));
-  if (commands & COMMAND_RESUME) {
-    read_on(w);
-    tell_done(w, NULL);
-  }
+  worker_obey(w, commands);
   if (commands & COMMAND_SNAPSHOT)
     make_snapshot(w);
   if (commands & COMMAND_STOP)
@@ -287,7 +195,7 @@ static void *run(void *ctx)
 
 /* ---- on the main thread ---- */
 
-static void command(worker *w, enum command c)
+void worker_command(worker *w, enum command c)
 {
   const uint64_t one = 1;
   atomic_fetch_or(&w->commands, (unsigned)c);
@@ -466,7 +374,7 @@ void worker_begin(worker *w)
 
 void worker_drain(worker *w)
 {
-  command(w, COMMAND_DRAIN);
+  worker_command(w, COMMAND_DRAIN);
 }
 
 void worker_set_logins(worker *w, logins *l)
@@ -476,7 +384,7 @@ void worker_set_logins(worker *w, logins *l)
   w->next = logins_hold(l);
   pthread_mutex_unlock(&w->lock);
   logins_drop(passed_over);
-  command(w, COMMAND_LOGINS);
+  worker_command(w, COMMAND_LOGINS);
 }
 
 void worker_set_identity(worker *w, net_tls_identity *identity)
@@ -486,7 +394,7 @@ void worker_set_identity(worker *w, net_tls_identity *identity)
   w->next_identity = identity;
   pthread_mutex_unlock(&w->lock);
   net_tls_identity_drop(passed_over);
-  command(w, COMMAND_IDENTITY);
+  worker_command(w, COMMAND_IDENTITY);
 }
 
 int worker_set_rules(worker *w, const fzr_peer_rule *rules, size_t count)
@@ -501,13 +409,13 @@ int worker_set_rules(worker *w, const fzr_peer_rule *rules, size_t count)
   w->next_rule_count = count;
   pthread_mutex_unlock(&w->lock);
   free(passed_over);
-  command(w, COMMAND_RULES);
+  worker_command(w, COMMAND_RULES);
   return 0;
 }
 
 void worker_follow_log_filter(worker *w)
 {
-  command(w, COMMAND_LOG_LEVEL);
+  worker_command(w, COMMAND_LOG_LEVEL);
 }
 
 void worker_ask(worker *w)
@@ -515,7 +423,7 @@ void worker_ask(worker *w)
   pthread_mutex_lock(&w->lock);
   w->asked++;
   pthread_mutex_unlock(&w->lock);
-  command(w, COMMAND_SNAPSHOT);
+  worker_command(w, COMMAND_SNAPSHOT);
 }
 
 bool worker_answer(worker *w, fzr_time until, metrics_worker *out)
@@ -531,65 +439,12 @@ bool worker_answer(worker *w, fzr_time until, metrics_worker *out)
   return current;
 }
 
-/* One that is still to be seen is obeyed once, and counts once. */
-static void order(worker *w, enum command c)
-{
-  pthread_mutex_lock(&w->lock);
-  if (!(atomic_fetch_or(&w->commands, (unsigned)c) & (unsigned)c))
-    w->ordered++;
-  pthread_mutex_unlock(&w->lock);
-  command(w, c);
-}
-
-void worker_pause(worker *w)
-{
-  w->pauses = true;
-  order(w, COMMAND_PAUSE);
-}
-
-void worker_give(worker *w, handover_parcel *p)
-{
-  w->parcel = p;
-  order(w, COMMAND_GIVE);
-}
-
-void worker_resume(worker *w)
-{
-  if (w->pauses)
-    order(w, COMMAND_RESUME);
-  w->pauses = false;
-}
-
-const char *worker_await(worker *w, fzr_time until)
-{
-  const struct timespec end = {(time_t)(until / FZR_SECOND), (long)(until % FZR_SECOND)};
-  const char *trouble = NULL;
-  pthread_mutex_lock(&w->lock);
-  while (w->done < w->ordered && !trouble)
-    if (until == FZR_TIME_NEVER)
-      pthread_cond_wait(&w->obeyed, &w->lock);
-    else if (pthread_cond_timedwait(&w->obeyed, &w->lock, &end))
-      trouble = "a worker is busy";
-  if (!trouble)
-    trouble = w->trouble;
-  pthread_mutex_unlock(&w->lock);
-  return trouble;
-}
-
-void worker_resume_inherited(worker *w)
-{
-  const fzr_time now = monotonic_now();
-  fzr_driver_on_deadline(w->driver, now);
-  fzr_udp_resume(w->udp, now);
-  event_glue_follow(w->glue);
-}
-
 void worker_free(worker *w)
 {
   if (!w)
     return;
   if (w->running) {
-    command(w, COMMAND_STOP);
+    worker_command(w, COMMAND_STOP);
     worker_begin(w); /* it may not have */
     pthread_join(w->thread, NULL);
   }

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker as its own files see it: worker.c, and worker_handover.c for what it does when one process takes the place of another. */
+#ifndef RELAY_WORKER_INTERNAL_H
+#define RELAY_WORKER_INTERNAL_H
+
+#include "event_glue.h"
+#include "worker.h"
+#include "worker_streams.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum command {
+  COMMAND_STOP = 1,
+  COMMAND_DRAIN = 2,
+  COMMAND_SNAPSHOT = 4,
+  COMMAND_LOG_LEVEL = 8,
+  COMMAND_LOGINS = 16,
+  COMMAND_IDENTITY = 32,
+  COMMAND_PAUSE = 64,
+  COMMAND_GIVE = 128,
+  COMMAND_RESUME = 256,
+  COMMAND_RULES = 512
+};
+
+struct worker {
+  unsigned index;
+  pthread_t thread;
+  bool running;
+  bool pin;
+  unsigned schemes; /* AUTH_… */
+  bool gso;         /* in use when it was last looked at */
+  struct event_base *base;
+  event_glue *glue;
+  fzr_engine *engine;
+  fzr_driver *driver;
+  fzr_udp *udp;
+  streams *streams; /* NULL: UDP alone */
+  struct event *wake;
+  struct event *wallclock;
+  int wake_fd;
+  atomic_uint commands;
+  uint64_t seed;
+  span_ring *spans;
+  const offloads *offloads; /* set before the thread goes */
+  pthread_mutex_t lock;     /* of what follows */
+  pthread_cond_t begins, made, obeyed;
+  bool begun;        /* the thread may go */
+  uint64_t asked;    /* number of the last question for a snapshot */
+  uint64_t answered; /* the question that |stats| answer */
+  metrics_worker stats;
+  logins *next;                    /* to be taken; NULL: none */
+  net_tls_identity *next_identity; /* likewise */
+  fzr_peer_rule *next_rules;       /* likewise */
+  size_t next_rule_count;
+  handover_parcel *parcel; /* where to put what is given away */
+  bool pauses;             /* it was told to, and not to read on; of who hands over, without the lock */
+  unsigned ordered, done;  /* of pausing, giving and resuming: by number */
+  const char *trouble;     /* what the last of them came to; NULL: nothing bad */
+  fzr_udp_stats before;    /* counters of the adapter in earlier processes */
+};
+
+/* Has the thread of |w| do |c|. Any thread. */
+void worker_command(worker *w, enum command c);
+
+/* On the thread: does what there is of |commands| about pausing, giving and resuming. */
+void worker_obey(worker *w, unsigned commands);
+
+#endif
