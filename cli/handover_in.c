@@ -86,6 +86,13 @@ int handover_in_take(handover_in *in, char error[OPTIONS_ERROR_MAX])
   return fail(reason, error);
 }
 
+int handover_in_rest(void *ctx, char error[OPTIONS_ERROR_MAX])
+{
+  handover_in *in = ctx;
+  char reason[HANDOVER_REASON_MAX];
+  return handover_take_rest(in->fd, &in->parcel, reason) ? fail(reason, error) : 0;
+}
+
 int handover_in_begin(void *ctx, char error[OPTIONS_ERROR_MAX])
 {
   handover_in *in = ctx;

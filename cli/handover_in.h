@@ -22,8 +22,11 @@ bool handover_in_fits(const handover_message *offer, const options *o, char reas
  * is none; or -1 with one line in |error|, as those that follow: why not, which handover_in_log says with from whom. */
 int handover_in_open(handover_in *in, const options *o, char error[OPTIONS_ERROR_MAX]);
 
-/* Gets all: nobody reads from here on. Returns 0, or -1 with one line in |error|. */
+/* Gets what there is by now, while the other one goes on. Returns 0, or -1 with one line in |error|. */
 int handover_in_take(handover_in *in, char error[OPTIONS_ERROR_MAX]);
+
+/* Says that this process is prepared, and gets the rest: nobody reads from here on. |ctx| is the handover_in. Returns likewise. */
+int handover_in_rest(void *ctx, char error[OPTIONS_ERROR_MAX]);
 
 /* Says that all is there, and waits for the word to begin. |ctx| is the handover_in. Returns 0: this is the relay now; or -1 with one line
  * in |error|. */

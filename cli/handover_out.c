@@ -59,14 +59,23 @@ static const char *objection(void *ctx)
   return workers_objection(out->config.workers);
 }
 
-static const char *pause_all(void *ctx, fzr_time until, handover_parcel *p)
+static const char *show_all(void *ctx, int fd, fzr_time until, uint32_t *count)
 {
   const handover_out *out = ctx;
   int health, control;
   endpoints_give(out->config.endpoints, &health, &control);
-  if (!handover_parcel_add(p, HANDOVER_HEALTH, 0, &health, 1) ||
-      !handover_parcel_add(p, HANDOVER_CONTROL, 0, &control, 1))
-    return "out of memory";
+  const char *why = workers_show(out->config.workers, fd, until, count);
+  if (!why)
+    why = handover_give_some(fd, HANDOVER_HEALTH, 0, &health, 1, until);
+  if (!why)
+    why = handover_give_some(fd, HANDOVER_CONTROL, 0, &control, 1, until);
+  *count += 2;
+  return why;
+}
+
+static const char *pause_all(void *ctx, fzr_time until, handover_parcel *p)
+{
+  const handover_out *out = ctx;
   return workers_pause(out->config.workers, until, p);
 }
 
@@ -76,25 +85,36 @@ static void resume_all(void *ctx)
   workers_resume(out->config.workers);
 }
 
+static double in_ms(fzr_time t)
+{
+  return (double)t / (double)FZR_MILLISECOND;
+}
+
 /* Returns whether all was given to whoever is at |fd|. */
 static bool talk(handover_out *out, int fd)
 {
-  const handover_giver giver = {out, &out->offer, objection, pause_all, resume_all};
+  const handover_giver giver = {out, &out->offer, objection, show_all, pause_all, resume_all};
   char reason[HANDOVER_REASON_MAX];
-  fzr_time paused;
+  handover_times times;
   int pid = 0;
   if (!handover_is_ours(fd, &pid)) {
     log_warn("relay", "A process of another user, %d, asked to take over: refused", pid);
     return false;
   }
-  const bool given = handover_give(fd, &giver, &paused, reason);
-  const double ms = (double)paused / (double)FZR_MILLISECOND;
+  const bool given = handover_give(fd, &giver, &times, reason);
+  const double ms = in_ms(times.ended);
   if (given)
     log_info("relay", "Handed over to process %d, after %.1f ms without reading: this one ends", pid, ms);
-  else if (paused)
+  else if (times.ended)
     log_warn("relay", "Process %d did not take over: %s; this one reads on after %.1f ms", pid, reason, ms);
   else
     log_warn("relay", "Process %d did not take over: %s", pid, reason);
+  if (times.ended)
+    log_debug("relay",
+              "Hand-over: successor prepared in %.1f ms; without reading, all was saved after %.1f ms, sent "
+              "after %.1f ms, and "
+              "the end of it came after %.1f ms",
+              in_ms(times.prepared), in_ms(times.saved), in_ms(times.sent), ms);
   return given;
 }
 

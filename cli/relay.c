@@ -370,7 +370,7 @@ static int listen_for_successors(relay *r, char *error)
 static workers *new_workers(relay *r, char *error)
 {
   uint16_t ports[2];
-  const workers_inheritance inherited = {&r->in.parcel, handover_in_begin, &r->in};
+  const workers_inheritance inherited = {&r->in.parcel, handover_in_rest, handover_in_begin, &r->in};
   if (r->o->handover_socket && !(r->out = handover_out_new(r->o, error)))
     return NULL;
   endpoints_ports(&r->endpoints, ports);
@@ -500,7 +500,7 @@ static int ask_predecessor(relay *r)
   return 0;
 }
 
-/* All is ready here: from now on nobody reads, until the workers run. */
+/* The other one goes on until all is ready here. */
 static int take_over(relay *r, char *error)
 {
   return r->in.fd >= 0 ? handover_in_take(&r->in, error) : 0;

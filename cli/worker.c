@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker_internal.h"
 
-#include "addresses.h"
 #include "common/clock.h"
 #include "engine_log.h"
 #include "handover/queues.h"
@@ -57,7 +56,7 @@ static void on_wallclock(evutil_socket_t fd, short what, void *ctx)
   set_wallclock(ctx);
 }
 
-static fzr_udp_stats socket_stats(const worker *w)
+fzr_udp_stats worker_udp_stats(const worker *w)
 {
   fzr_udp_stats stats = {0};
   fzr_udp_get_stats(w->udp, &stats);
@@ -79,7 +78,7 @@ static void make_snapshot(worker *w)
   pthread_mutex_lock(&w->lock);
   const uint64_t question = w->asked;
   pthread_mutex_unlock(&w->lock);
-  metrics_worker stats = {.udp = socket_stats(w)};
+  metrics_worker stats = {.udp = worker_udp_stats(w)};
   handover_add_counters(&stats.udp, &w->before);
   fzr_engine_stats(w->engine, &stats.engine);
   if (w->streams)
@@ -180,10 +179,7 @@ static void offload_all(worker *w)
 static void *run(void *ctx)
 {
   worker *w = ctx;
-  pthread_mutex_lock(&w->lock);
-  while (!w->begun)
-    pthread_cond_wait(&w->begins, &w->lock);
-  pthread_mutex_unlock(&w->lock);
+  worker_await_begin(w);
   if (atomic_load(&w->commands) & COMMAND_STOP)
     return NULL;
   offloads_step_back(w->offloads); /* the thread was there before they were opened */
@@ -195,12 +191,17 @@ static void *run(void *ctx)
 
 /* ---- on the main thread ---- */
 
-void worker_command(worker *w, enum command c)
+void worker_wake(const worker *w)
 {
   const uint64_t one = 1;
-  atomic_fetch_or(&w->commands, (unsigned)c);
   if (write(w->wake_fd, &one, sizeof one) < 0)
     return; /* the counter is at its maximum: the worker is awake anyway */
+}
+
+static void command(worker *w, enum command c)
+{
+  atomic_fetch_or(&w->commands, (unsigned)c);
+  worker_wake(w);
 }
 
 /* A loop with priorities. */
@@ -276,9 +277,6 @@ static int start_engine(worker *w, const worker_config *c, char *error)
              "can't list the addresses of this host, which clients must not reach: %s", strerror(errno));
     return -1;
   }
-  if (!result && c->inherited &&
-      worker_parcel_load(c->inherited, c->index, w->driver, w->udp, &w->before, error))
-    return -1;
   if (!result && event_glue_start(w->glue, w->udp)) {
     snprintf(error, OPTIONS_ERROR_MAX, "can't watch sockets: %s", strerror(errno));
     return -1;
@@ -327,7 +325,7 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
     worker_free(w);
     return NULL;
   }
-  w->gso = socket_stats(w).gso;
+  w->gso = worker_udp_stats(w).gso;
   if (start_engine(w, c, error)) {
     worker_free(w);
     return NULL;
@@ -374,7 +372,7 @@ void worker_begin(worker *w)
 
 void worker_drain(worker *w)
 {
-  worker_command(w, COMMAND_DRAIN);
+  command(w, COMMAND_DRAIN);
 }
 
 void worker_set_logins(worker *w, logins *l)
@@ -384,7 +382,7 @@ void worker_set_logins(worker *w, logins *l)
   w->next = logins_hold(l);
   pthread_mutex_unlock(&w->lock);
   logins_drop(passed_over);
-  worker_command(w, COMMAND_LOGINS);
+  command(w, COMMAND_LOGINS);
 }
 
 void worker_set_identity(worker *w, net_tls_identity *identity)
@@ -394,7 +392,7 @@ void worker_set_identity(worker *w, net_tls_identity *identity)
   w->next_identity = identity;
   pthread_mutex_unlock(&w->lock);
   net_tls_identity_drop(passed_over);
-  worker_command(w, COMMAND_IDENTITY);
+  command(w, COMMAND_IDENTITY);
 }
 
 int worker_set_rules(worker *w, const fzr_peer_rule *rules, size_t count)
@@ -409,13 +407,13 @@ int worker_set_rules(worker *w, const fzr_peer_rule *rules, size_t count)
   w->next_rule_count = count;
   pthread_mutex_unlock(&w->lock);
   free(passed_over);
-  worker_command(w, COMMAND_RULES);
+  command(w, COMMAND_RULES);
   return 0;
 }
 
 void worker_follow_log_filter(worker *w)
 {
-  worker_command(w, COMMAND_LOG_LEVEL);
+  command(w, COMMAND_LOG_LEVEL);
 }
 
 void worker_ask(worker *w)
@@ -423,7 +421,7 @@ void worker_ask(worker *w)
   pthread_mutex_lock(&w->lock);
   w->asked++;
   pthread_mutex_unlock(&w->lock);
-  worker_command(w, COMMAND_SNAPSHOT);
+  command(w, COMMAND_SNAPSHOT);
 }
 
 bool worker_answer(worker *w, fzr_time until, metrics_worker *out)
@@ -444,7 +442,7 @@ void worker_free(worker *w)
   if (!w)
     return;
   if (w->running) {
-    worker_command(w, COMMAND_STOP);
+    command(w, COMMAND_STOP);
     worker_begin(w); /* it may not have */
     pthread_join(w->thread, NULL);
   }
@@ -476,27 +474,20 @@ uint16_t worker_listen_port(const worker *w)
   return fzr_udp_listen_port(w->udp);
 }
 
-void worker_log_sockets(const worker *w)
+void worker_log_sockets(const fzr_udp_stats *stats)
 {
-  const fzr_udp_stats stats = socket_stats(w);
   log_info("relay", "Socket buffers: %u kB to receive, %u kB to send; GRO %s, GSO %s",
-           stats.receive_buffer / 1024, stats.send_buffer / 1024, stats.gro ? "on" : "off",
-           stats.gso ? "on" : "off");
+           stats->receive_buffer / 1024, stats->send_buffer / 1024, stats->gro ? "on" : "off",
+           stats->gso ? "on" : "off");
   /* Only the first network namespace has a "default", with which the interfaces of all others begin (Linux 6.18). */
-  if (stats.neighbour_queue > NEIGHBOUR_QUEUE)
+  if (stats->neighbour_queue > NEIGHBOUR_QUEUE)
     log_warn("relay",
              "Up to %u bytes may wait in the kernel for each host on a link of this one that does not "
              "answer, in the send buffer that all clients share: %ssysctl -w "
              "net.ipv4.neigh.default.unres_qlen_bytes=%u net.ipv6.neigh.default.unres_qlen_bytes=%u",
-             stats.neighbour_queue,
+             stats->neighbour_queue,
              access("/proc/sys/net/ipv4/neigh/default", F_OK) == 0
                  ? ""
                  : "on the host, before this container or network namespace is made, ",
              NEIGHBOUR_QUEUE, NEIGHBOUR_QUEUE);
-}
-
-void worker_explain_addresses(const worker *w, const options *o)
-{
-  const fzr_udp_stats stats = socket_stats(w);
-  addresses_explain(o, &stats);
 }

@@ -63,25 +63,34 @@ void worker_follow_log_filter(worker *w);
 void worker_ask(worker *w);
 bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
 
-/* Begins to read what clients and peers send, for a worker that inherits, once all have what is theirs. Before worker_begin. */
-void worker_resume_inherited(worker *w);
+/* For a worker that inherits, between worker_start and worker_begin: has its thread load what |p| has for it, while nobody reads; and, once all
+ * have what is theirs, begin to read. worker_await waits for either. */
+void worker_load(worker *w, handover_parcel *p);
+void worker_take_over(worker *w);
 
-/* Has the thread of the worker read no more; put what it has into |p|, while all workers do not read; or read on, if it was told to pause.
- * worker_await waits until |until| for it to have done all of that; no other order may be given before. It returns NULL, or what went
- * wrong: static text. Only resuming may come before a pause is done: then it does both. Both by one thread alone. */
+/* Sends the sockets of the worker to |fd|, while it goes on reading them, and adds their number to |*count|. What is opened meanwhile may be
+ * left out: worker_give has it. After worker_await_former. Returns NULL, or what went wrong: static text. */
+const char *worker_show(worker *w, int fd, fzr_time until, uint32_t *count);
+
+/* Has the thread of the worker read no more; put what it has into |p|, but for what was shown, while all workers do not read; or read on, if it
+ * was told to pause. worker_await waits until |until| for it to have done all of that; no other order may be given before. It returns NULL,
+ * or what went wrong: static text. Only resuming may come before a pause is done: then it does both. Both by one thread alone. */
 void worker_pause(worker *w);
 void worker_give(worker *w, handover_parcel *p);
 void worker_resume(worker *w);
 const char *worker_await(worker *w, fzr_time until);
 
+/* Waits likewise for what was ordered for a hand-over that failed, whatever came of that. */
+const char *worker_await_former(worker *w, fzr_time until);
+
 /* Ends the thread if it runs, and frees the worker. NULL is fine. */
 void worker_free(worker *w);
 
-/* Logs what the kernel gave to the worker's listen sockets. Before worker_begin. */
-void worker_log_sockets(const worker *w);
+/* What is known of the worker's sockets before worker_begin. */
+fzr_udp_stats worker_udp_stats(const worker *w);
 
-/* Logs what is to be known of its addresses. Likewise. */
-void worker_explain_addresses(const worker *w, const options *o);
+/* Logs what the kernel gave to the listen sockets of an adapter with |stats|. */
+void worker_log_sockets(const fzr_udp_stats *stats);
 
 uint16_t worker_listen_port(const worker *w);
 

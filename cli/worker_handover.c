@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker pauses, gives what it has, and reads on; or begins with what another process has given. */
 #include "common/clock.h"
+#include "handover/wire.h"
 #include "log/log.h"
 #include "worker_internal.h"
 #include "worker_parcel.h"
@@ -19,9 +20,59 @@ static void tell_done(worker *w, const char *trouble)
   pthread_mutex_unlock(&w->lock);
 }
 
+/* The newest socket that there is. */
+static uint64_t newest_socket(const fzr_udp *udp)
+{
+  fzr_udp_socket sockets[64];
+  uint32_t cursor = 0;
+  uint64_t newest = 0;
+  size_t n;
+  while ((n = fzr_udp_list_sockets(udp, &cursor, sockets, sizeof sockets / sizeof *sockets)) > 0)
+    for (size_t i = 0; i < n; i++)
+      newest = sockets[i].serial > newest ? sockets[i].serial : newest;
+  return newest;
+}
+
+/* Sends as many sockets of one kind as a message takes: on the thread that may close them. */
+static const char *show_some(const worker *w, worker_shown *s)
+{
+  handover_message m = {.type = HANDOVER_GIVE, .worker = w->index};
+  int fds[HANDOVER_FDS_MAX];
+  fzr_udp_socket socket;
+  const char *why = NULL;
+  if (!s->cursor)
+    s->newest = newest_socket(w->udp);
+  uint32_t cursor = s->cursor, behind = cursor;
+  while (m.fds < HANDOVER_FDS_MAX && fzr_udp_list_sockets(w->udp, &behind, &socket, 1)) {
+    const unsigned kind = socket.listens ? HANDOVER_LISTEN : HANDOVER_PORTS;
+    if (m.fds && kind != m.kind)
+      break;
+    m.kind = kind;
+    fds[m.fds++] = socket.fd;
+    cursor = behind;
+  }
+  s->all = !m.fds;
+  const int result = s->all ? 0 : handover_try_send(s->fd, &m, fds, m.fds, &why);
+  s->full = result > 0;
+  if (!result) {
+    s->cursor = cursor;
+    s->count += m.fds;
+  }
+  return why;
+}
+
+/* Under the lock, for whoever does not wait any longer closes the connection. */
+static const char *show(worker *w)
+{
+  pthread_mutex_lock(&w->lock);
+  const char *why = w->shown.fd >= 0 ? show_some(w, &w->shown) : NULL;
+  pthread_mutex_unlock(&w->lock);
+  return why;
+}
+
 static const char *give(const worker *w)
 {
-  return worker_parcel_fill(w->parcel, w->index, w->engine, w->udp, &w->before);
+  return worker_parcel_fill(w->parcel, w->index, w->engine, w->udp, w->shown.newest, &w->before);
 }
 
 static const char *pause_reading(const worker *w)
@@ -39,8 +90,25 @@ static void read_on(const worker *w)
               w->index, strerror(errno));
 }
 
+static const char *load(worker *w)
+{
+  return worker_parcel_load(w->parcel, w->index, w->driver, w->udp, &w->before, w->unloadable) ? w->unloadable
+                                                                                               : NULL;
+}
+
+/* Each allocation asks for its sockets, and finds them. */
+static void take_over(const worker *w)
+{
+  const fzr_time now = monotonic_now();
+  fzr_driver_on_deadline(w->driver, now);
+  fzr_udp_resume(w->udp, now);
+  event_glue_follow(w->glue);
+}
+
 void worker_obey(worker *w, unsigned commands)
 {
+  if (commands & COMMAND_SHOW)
+    tell_done(w, show(w));
   if (commands & COMMAND_PAUSE)
     tell_done(w, pause_reading(w));
   if (commands & COMMAND_GIVE)
@@ -49,18 +117,44 @@ void worker_obey(worker *w, unsigned commands)
     read_on(w);
     tell_done(w, NULL);
   }
+  if (commands & COMMAND_LOAD)
+    tell_done(w, load(w));
+  if (commands & COMMAND_TAKE_OVER) {
+    take_over(w);
+    tell_done(w, NULL);
+  }
+}
+
+void worker_await_begin(worker *w)
+{
+  static const unsigned mine = COMMAND_LOAD | COMMAND_TAKE_OVER;
+  pthread_mutex_lock(&w->lock);
+  for (;;) {
+    const unsigned orders = atomic_fetch_and(&w->commands, ~mine) & mine;
+    if (!orders && w->begun)
+      break;
+    if (!orders) {
+      pthread_cond_wait(&w->begins, &w->lock);
+      continue;
+    }
+    pthread_mutex_unlock(&w->lock);
+    worker_obey(w, orders);
+    pthread_mutex_lock(&w->lock);
+  }
+  pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- on the thread of who hands over ---- */
 
-/* One that is still to be seen is obeyed once, and counts once. */
+/* One that is still to be seen is obeyed once, and counts once; one that was just seen is not given again by being told of. */
 static void order(worker *w, enum command c)
 {
   pthread_mutex_lock(&w->lock);
   if (!(atomic_fetch_or(&w->commands, (unsigned)c) & (unsigned)c))
     w->ordered++;
+  pthread_cond_signal(&w->begins);
   pthread_mutex_unlock(&w->lock);
-  worker_command(w, c);
+  worker_wake(w);
 }
 
 void worker_pause(worker *w)
@@ -82,26 +176,78 @@ void worker_resume(worker *w)
   w->pauses = false;
 }
 
-const char *worker_await(worker *w, fzr_time until)
+/* Under the lock. */
+static const char *await_done(worker *w, fzr_time until)
 {
   const struct timespec end = {(time_t)(until / FZR_SECOND), (long)(until % FZR_SECOND)};
-  const char *trouble = NULL;
-  pthread_mutex_lock(&w->lock);
-  while (w->done < w->ordered && !trouble)
+  while (w->done < w->ordered)
     if (until == FZR_TIME_NEVER)
       pthread_cond_wait(&w->obeyed, &w->lock);
     else if (pthread_cond_timedwait(&w->obeyed, &w->lock, &end))
-      trouble = "a worker is busy";
+      return "a worker is busy";
+  return NULL;
+}
+
+const char *worker_await(worker *w, fzr_time until)
+{
+  pthread_mutex_lock(&w->lock);
+  const char *trouble = await_done(w, until);
   if (!trouble)
     trouble = w->trouble;
   pthread_mutex_unlock(&w->lock);
   return trouble;
 }
 
-void worker_resume_inherited(worker *w)
+const char *worker_await_former(worker *w, fzr_time until)
 {
-  const fzr_time now = monotonic_now();
-  fzr_driver_on_deadline(w->driver, now);
-  fzr_udp_resume(w->udp, now);
-  event_glue_follow(w->glue);
+  pthread_mutex_lock(&w->lock);
+  const char *trouble = await_done(w, until);
+  pthread_mutex_unlock(&w->lock);
+  return trouble;
+}
+
+static void show_to(worker *w, int fd)
+{
+  pthread_mutex_lock(&w->lock);
+  w->shown = (worker_shown){.fd = fd};
+  pthread_mutex_unlock(&w->lock);
+}
+
+/* Returns how it stands. */
+static worker_shown shown_so_far(worker *w)
+{
+  pthread_mutex_lock(&w->lock);
+  const worker_shown s = w->shown;
+  pthread_mutex_unlock(&w->lock);
+  return s;
+}
+
+const char *worker_show(worker *w, int fd, fzr_time until, uint32_t *count)
+{
+  worker_shown s = {0};
+  const char *why = NULL;
+  show_to(w, fd);
+  while (!s.all && !why) {
+    order(w, COMMAND_SHOW);
+    why = worker_await(w, until);
+    s = shown_so_far(w);
+    if (!why && s.full)
+      handover_await_room(fd, until, &why);
+  }
+  pthread_mutex_lock(&w->lock);
+  w->shown.fd = -1;
+  pthread_mutex_unlock(&w->lock);
+  *count += s.count;
+  return why;
+}
+
+void worker_load(worker *w, handover_parcel *p)
+{
+  w->parcel = p;
+  order(w, COMMAND_LOAD);
+}
+
+void worker_take_over(worker *w)
+{
+  order(w, COMMAND_TAKE_OVER);
 }

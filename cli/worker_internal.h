@@ -20,8 +20,21 @@ enum command {
   COMMAND_PAUSE = 64,
   COMMAND_GIVE = 128,
   COMMAND_RESUME = 256,
-  COMMAND_RULES = 512
+  COMMAND_RULES = 512,
+  COMMAND_SHOW = 1024,
+  COMMAND_LOAD = 2048,
+  COMMAND_TAKE_OVER = 4096
 };
+
+/* Which sockets a successor has got while they are read here. Under the lock. */
+typedef struct worker_shown {
+  int fd;          /* to it; -1: nobody waits for that */
+  uint32_t cursor; /* of fzr_udp_list_sockets */
+  uint32_t count;  /* descriptors */
+  uint64_t newest; /* of the sockets that there were at the beginning: it gets all up to that one */
+  bool all;        /* it has */
+  bool full;       /* it has to read first */
+} worker_shown;
 
 struct worker {
   unsigned index;
@@ -53,17 +66,22 @@ struct worker {
   net_tls_identity *next_identity; /* likewise */
   fzr_peer_rule *next_rules;       /* likewise */
   size_t next_rule_count;
-  handover_parcel *parcel; /* where to put what is given away */
-  bool pauses;             /* it was told to, and not to read on; of who hands over, without the lock */
-  unsigned ordered, done;  /* of pausing, giving and resuming: by number */
-  const char *trouble;     /* what the last of them came to; NULL: nothing bad */
-  fzr_udp_stats before;    /* counters of the adapter in earlier processes */
+  handover_parcel *parcel; /* where to put what is given away, or what was given */
+  worker_shown shown;
+  bool pauses;            /* it was told to, and not to read on; of who hands over, without the lock */
+  unsigned ordered, done; /* of what worker_obey does: by number */
+  const char *trouble;    /* what the last of them came to; NULL: nothing bad */
+  fzr_udp_stats before;   /* counters of the adapter in earlier processes */
+  char unloadable[OPTIONS_ERROR_MAX]; /* why it can't go on from what was given */
 };
 
-/* Has the thread of |w| do |c|. Any thread. */
-void worker_command(worker *w, enum command c);
+/* Has the thread of |w| look at its commands. Any thread. */
+void worker_wake(const worker *w);
 
-/* On the thread: does what there is of |commands| about pausing, giving and resuming. */
+/* On the thread: does what there is of |commands| about handing over. */
 void worker_obey(worker *w, unsigned commands);
+
+/* On the thread, before it does anything: loads and takes over, as it is told to, until worker_begin. */
+void worker_await_begin(worker *w);
 
 #endif

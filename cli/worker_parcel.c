@@ -31,21 +31,22 @@ static bool add_file(handover_parcel *p, enum handover_kind kind, unsigned index
   return false;
 }
 
-static bool add_sockets(handover_parcel *p, unsigned index, const fzr_udp *udp)
+static bool add_sockets(handover_parcel *p, unsigned index, const fzr_udp *udp, uint64_t shown)
 {
   fzr_udp_socket sockets[64];
   uint32_t cursor = 0;
   size_t n;
   while ((n = fzr_udp_list_sockets(udp, &cursor, sockets, sizeof sockets / sizeof *sockets)) > 0)
     for (size_t i = 0; i < n; i++)
-      if (!handover_parcel_add(p, sockets[i].listens ? HANDOVER_LISTEN : HANDOVER_PORTS, index,
+      if (sockets[i].serial > shown &&
+          !handover_parcel_add(p, sockets[i].listens ? HANDOVER_LISTEN : HANDOVER_PORTS, index,
                                &sockets[i].fd, 1))
         return false;
   return true;
 }
 
 const char *worker_parcel_fill(handover_parcel *p, unsigned index, const fzr_engine *engine,
-                               const fzr_udp *udp, const fzr_udp_stats *before)
+                               const fzr_udp *udp, uint64_t shown, const fzr_udp_stats *before)
 {
   static const char no_file[] = "can't keep the state in memory: the limit of memory or of open files";
   handover_file *state = handover_file_new("relay-state"), *queues = handover_file_new("relay-queues");
@@ -59,16 +60,28 @@ const char *worker_parcel_fill(handover_parcel *p, unsigned index, const fzr_eng
   const bool has_queues = queues && add_file(p, HANDOVER_QUEUES, index, queues);
   if (!has_state || !has_queues)
     return no_file;
-  return add_sockets(p, index, udp) ? NULL : "out of memory";
+  return add_sockets(p, index, udp, shown) ? NULL : "out of memory";
 }
 
 /* ---- taking ---- */
+
+/* What is adopted is taken out of |p|. */
+static int adopt_ports(handover_parcel *p, unsigned index, fzr_udp *udp)
+{
+  handover_fds *ports = handover_parcel_fds(p, HANDOVER_PORTS, index);
+  while (ports->count) {
+    const int error = fzr_udp_adopt_port(udp, ports->each[ports->count - 1]);
+    if (error)
+      return error;
+    ports->count--;
+  }
+  return 0;
+}
 
 int worker_parcel_adopt(handover_parcel *p, unsigned index, const fzr_udp_config *config, fzr_udp **out,
                         int *sys_errno)
 {
   handover_fds *listen = handover_parcel_fds(p, HANDOVER_LISTEN, index);
-  handover_fds *ports = handover_parcel_fds(p, HANDOVER_PORTS, index);
   fzr_udp_socket sockets[2] = {{.fd = -1}};
   for (size_t i = 0; i < listen->count; i++)
     sockets[i].fd = listen->each[i];
@@ -76,11 +89,7 @@ int worker_parcel_adopt(handover_parcel *p, unsigned index, const fzr_udp_config
   if (error)
     return error;
   listen->count = 0; /* the adapter's now */
-  while (!error && ports->count) {
-    error = fzr_udp_adopt_port(*out, ports->each[ports->count - 1]);
-    if (!error)
-      ports->count--;
-  }
+  error = adopt_ports(p, index, *out);
   if (!error)
     return 0;
   *sys_errno = errno;
@@ -148,6 +157,11 @@ static void load_queues(handover_parcel *p, unsigned index, fzr_udp *udp, fzr_ud
 int worker_parcel_load(handover_parcel *p, unsigned index, fzr_driver *driver, fzr_udp *udp,
                        fzr_udp_stats *before, char error[OPTIONS_ERROR_MAX])
 {
+  const int result = adopt_ports(p, index, udp);
+  if (result) {
+    snprintf(error, OPTIONS_ERROR_MAX, "can't use the sockets of worker %u: %s", index, fzr_strerror(result));
+    return -1;
+  }
   if (load_engine(p, index, driver, error))
     return -1;
   load_queues(p, index, udp, before);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workers.h"
 
+#include "addresses.h"
 #include "common/clock.h"
 #include "log/log.h"
 #include "process.h"
@@ -90,6 +91,51 @@ static void log_proxies(const options *o)
       log_info("relay", "Connections from %s have to begin with a PROXY header", network);
 }
 
+static const char *await_all(workers *all, fzr_time until)
+{
+  const char *trouble = NULL;
+  for (unsigned i = 0; i < all->count; i++) {
+    const char *why = worker_await(all->each[i], until);
+    trouble = trouble ? trouble : why;
+  }
+  return trouble;
+}
+
+static void log_sockets(const options *o, const fzr_udp_stats *stats)
+{
+  worker_log_sockets(stats);
+  addresses_explain(o, stats);
+}
+
+/* The same of one that runs. If it has no time for that, its clients come first. */
+static void log_running(const workers *all, const options *o)
+{
+  metrics_worker stats;
+  worker_ask(all->each[0]);
+  if (worker_answer(all->each[0], monotonic_now() + SNAPSHOT_MS * FZR_MILLISECOND, &stats))
+    log_sockets(o, &stats.udp);
+}
+
+/* Nobody reads until it is done. */
+static int take_over(workers *all, const workers_inheritance *inherited, char *error)
+{
+  const char *trouble;
+  if (inherited->rest(inherited->ctx, error))
+    return -1;
+  for (unsigned i = 0; i < all->count; i++)
+    worker_load(all->each[i], inherited->parcel);
+  if ((trouble = await_all(all, FZR_TIME_NEVER))) {
+    snprintf(error, OPTIONS_ERROR_MAX, "%s", trouble);
+    return -1;
+  }
+  /* Nothing may fail from here on: there is nobody else who has the allocations. */
+  if (inherited->begin(inherited->ctx, error))
+    return -1;
+  for (unsigned i = 0; i < all->count; i++)
+    worker_take_over(all->each[i]);
+  return 0;
+}
+
 static int start_all(workers *all, const options *o, const logins *first, const certificates *certificate,
                      const uint16_t own_ports[2], telemetry *t, const workers_inheritance *inherited,
                      char *error)
@@ -124,16 +170,17 @@ static int start_all(workers *all, const options *o, const logins *first, const 
       return -1;
     }
   }
-  /* Nothing may fail from here on: there is nobody else who has the allocations. */
-  if (inherited && inherited->begin(inherited->ctx, error))
+  if (inherited && take_over(all, inherited, error))
     return -1;
-  for (unsigned i = 0; inherited && i < all->count; i++)
-    worker_resume_inherited(all->each[i]);
-  worker_log_sockets(all->each[0]);
-  worker_explain_addresses(all->each[0], o);
+  if (!inherited) {
+    const fzr_udp_stats stats = worker_udp_stats(all->each[0]);
+    log_sockets(o, &stats);
+  }
   open_offloads(all, o);
   for (unsigned i = 0; i < all->count; i++)
     worker_begin(all->each[i]);
+  if (inherited)
+    log_running(all, o);
   return 0;
 }
 
@@ -169,23 +216,21 @@ workers *workers_start(const options *o, const logins *first, const certificates
   return all;
 }
 
-static const char *await_all(workers *all, fzr_time until)
+/* What was ordered for a hand-over that failed has to be done first: a worker that has yet to read on would do so right after the pause. */
+const char *workers_show(workers *all, int fd, fzr_time until, uint32_t *count)
 {
   const char *trouble = NULL;
-  for (unsigned i = 0; i < all->count; i++) {
-    const char *why = worker_await(all->each[i], until);
-    trouble = trouble ? trouble : why;
-  }
+  for (unsigned i = 0; i < all->count && !trouble; i++)
+    trouble = worker_await_former(all->each[i], until);
+  for (unsigned i = 0; i < all->count && !trouble; i++)
+    trouble = worker_show(all->each[i], fd, until, count);
   return trouble;
 }
 
-/* All together: while one is saved, none may have input, for they share ports and users. What was ordered for a hand-over that failed has
- * to be done first: a worker that has yet to read on would do so right after the pause. */
+/* All together: while one is saved, none may have input, for they share ports and users. */
 const char *workers_pause(workers *all, fzr_time until, handover_parcel *p)
 {
-  const char *trouble = await_all(all, until);
-  if (trouble)
-    return trouble;
+  const char *trouble;
   for (unsigned i = 0; i < all->count; i++)
     worker_pause(all->each[i]);
   trouble = await_all(all, until);

@@ -12,10 +12,12 @@ typedef struct workers workers;
 /* How many there will be, if none are inherited. */
 unsigned workers_count(const options *o);
 
-/* What workers inherit from another process: |parcel|, for as many as it is for. Once all have what is theirs, |begin| is called with
- * |ctx|: it returns 0, and they begin to read, or -1 with one line in |error|, and they do not. */
+/* What workers inherit from another process: |parcel|, for as many as it is for. Once all are prepared, |rest| is called with |ctx| to get what
+ * is not in it yet, while nobody reads; and once all have what is theirs, |begin|: it returns 0, and they begin to read. Each returns -1 with
+ * one line in |error| if it can't be. */
 typedef struct workers_inheritance {
   handover_parcel *parcel;
+  int (*rest)(void *ctx, char error[OPTIONS_ERROR_MAX]);
   int (*begin)(void *ctx, char error[OPTIONS_ERROR_MAX]);
   void *ctx;
 } workers_inheritance;
@@ -26,7 +28,11 @@ workers *workers_start(const options *o, const logins *first, const certificates
                        const uint16_t own_ports[2], telemetry *t, const workers_inheritance *inherited,
                        char error[OPTIONS_ERROR_MAX]);
 
-/* Has all read no more, and puts what they have into |p|. Returns NULL, or what went wrong: static text; workers_resume is due then. By
+/* Sends their sockets to |fd|, while all read on, and adds their number to |*count|. Returns NULL, or what went wrong: static text. By the thread
+ * that has them pause. */
+const char *workers_show(workers *all, int fd, fzr_time until, uint32_t *count);
+
+/* Has all read no more, and puts what they have, but for what was shown, into |p|. Returns NULL, or what went wrong: static text; workers_resume is due then. By
  * one thread at a time, which need not be the main one. */
 const char *workers_pause(workers *all, fzr_time until, handover_parcel *p);
 void workers_resume(workers *all);

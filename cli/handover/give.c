@@ -6,45 +6,68 @@
 
 #include <stdio.h>
 
-static int send_fds(int fd, enum handover_kind kind, unsigned worker, uint64_t saved_at,
-                    const handover_fds *fds, fzr_time until, const char **why)
+static const char *send_fds(int fd, handover_message *m, const int *fds, size_t count, fzr_time until)
 {
-  for (size_t at = 0; at < fds->count;) {
-    const size_t left = fds->count - at, n = left < HANDOVER_FDS_MAX ? left : HANDOVER_FDS_MAX;
-    const handover_message m = {
-        .type = HANDOVER_GIVE, .kind = kind, .worker = worker, .fds = (uint32_t)n, .saved_at = saved_at};
-    if (handover_send(fd, &m, fds->each + at, n, until, why))
-      return -1;
-    at += n;
+  const char *why = NULL;
+  for (size_t at = 0; at < count && !why; at += m->fds) {
+    m->fds = (uint32_t)(count - at < HANDOVER_FDS_MAX ? count - at : HANDOVER_FDS_MAX);
+    handover_send(fd, m, fds + at, m->fds, until, &why);
   }
-  return 0;
+  return why;
 }
 
-static int send_parcel(int fd, const handover_parcel *p, fzr_time until, const char **why)
+const char *handover_give_some(int fd, enum handover_kind kind, unsigned worker, const int *fds, size_t n,
+                               fzr_time until)
 {
-  const handover_message end = {.type = HANDOVER_END, .fds = handover_parcel_count(p)};
+  handover_message m = {.type = HANDOVER_GIVE, .kind = kind, .worker = worker};
+  return send_fds(fd, &m, fds, n, until);
+}
+
+/* |shown| descriptors went over before. */
+static const char *send_parcel(int fd, const handover_parcel *p, uint32_t shown, fzr_time until)
+{
+  const handover_message end = {.type = HANDOVER_END, .fds = shown + handover_parcel_count(p)};
+  const char *why = NULL;
   for (unsigned i = 0; i < p->count; i++)
-    for (unsigned kind = HANDOVER_STATE; kind <= HANDOVER_PORTS; kind++)
-      if (send_fds(fd, kind, i, p->workers[i].saved_at, &p->workers[i].of[kind], until, why))
-        return -1;
-  if (send_fds(fd, HANDOVER_HEALTH, 0, 0, &p->health, until, why) ||
-      send_fds(fd, HANDOVER_CONTROL, 0, 0, &p->control, until, why))
-    return -1;
-  return handover_send(fd, &end, NULL, 0, until, why);
+    for (unsigned kind = HANDOVER_STATE; kind < HANDOVER_KINDS && !why; kind++) {
+      const handover_fds *of = &p->workers[i].of[kind];
+      handover_message m = {
+          .type = HANDOVER_GIVE, .kind = kind, .worker = i, .saved_at = p->workers[i].saved_at};
+      why = send_fds(fd, &m, of->each, of->count, until);
+    }
+  if (!why)
+    handover_send(fd, &end, NULL, 0, until, &why);
+  return why;
+}
+
+/* While all goes on. Returns whether the successor is prepared; |*shown| descriptors went over. */
+static bool show_all(int fd, const handover_giver *g, uint32_t *shown, char *reason)
+{
+  const fzr_time until = monotonic_now() + HANDOVER_PREPARE_WAIT;
+  handover_message so_far = {.type = HANDOVER_SO_FAR}, m;
+  const char *why = g->show(g->ctx, fd, until, shown);
+  so_far.fds = *shown;
+  if (!why && handover_send(fd, &so_far, NULL, 0, until, &why) == 0)
+    return handover_await(fd, HANDOVER_PREPARED, &m, until, reason) == 0;
+  snprintf(reason, HANDOVER_REASON_MAX, "%s", why);
+  handover_refuse(fd, reason);
+  return false;
 }
 
 /* While nothing is read. Returns whether the successor has all, and was told to begin. */
-static bool give_all(int fd, const handover_giver *g, char *reason)
+static bool give_all(int fd, const handover_giver *g, uint32_t shown, handover_times *times, char *reason)
 {
-  const fzr_time until = monotonic_now() + HANDOVER_WAIT;
+  const fzr_time begun = monotonic_now(), until = begun + HANDOVER_WAIT;
   const handover_message go = {.type = HANDOVER_GO};
   handover_message m;
   handover_parcel parcel;
   const char *why = "out of memory";
   if (handover_parcel_init(&parcel, g->offer->workers, true))
     why = g->pause(g->ctx, until, &parcel);
+  times->saved = monotonic_now() - begun;
   if (!why)
-    send_parcel(fd, &parcel, until, &why);
+    why = send_parcel(fd, &parcel, shown, until);
+  times->sent = monotonic_now() - begun;
   if (!why && handover_await(fd, HANDOVER_READY, &m, until, reason))
     why = reason;
   const bool given = !why && !handover_send(fd, &go, NULL, 0, until, &why);
@@ -55,6 +78,7 @@ static bool give_all(int fd, const handover_giver *g, char *reason)
     handover_refuse(fd, reason);
     g->resume(g->ctx);
   }
+  times->ended = monotonic_now() - begun;
   return given;
 }
 
@@ -77,13 +101,14 @@ static bool agree(int fd, const handover_giver *g, char *reason)
   return false;
 }
 
-bool handover_give(int fd, const handover_giver *g, fzr_time *paused, char reason[HANDOVER_REASON_MAX])
+bool handover_give(int fd, const handover_giver *g, handover_times *times, char reason[HANDOVER_REASON_MAX])
 {
-  *paused = 0;
+  uint32_t shown = 0;
+  *times = (handover_times){0};
   if (!agree(fd, g, reason))
     return false;
   const fzr_time begun = monotonic_now();
-  const bool given = give_all(fd, g, reason);
-  *paused = monotonic_now() - begun;
-  return given;
+  const bool prepared = show_all(fd, g, &shown, reason);
+  times->prepared = monotonic_now() - begun;
+  return prepared && give_all(fd, g, shown, times, reason);
 }

@@ -10,14 +10,30 @@ typedef struct handover_giver {
   const handover_message *offer; /* what is said of this process */
   /* Why nothing can be given now: static text, or NULL. */
   const char *(*objection)(void *ctx);
-  /* Reads no more, and puts all into |out|, which is empty and for as many workers as were offered. Returns NULL, or what went wrong:
+  /* Sends to |fd|, while all is read as before, what the successor can prepare for, and adds to |*count| how many descriptors that were.
+   * Returns NULL, or what went wrong: static text. */
+  const char *(*show)(void *ctx, int fd, fzr_time until, uint32_t *count);
+  /* Reads no more, and puts all that was not shown into |out|, which is empty and for as many workers as were offered. Returns NULL, or what went wrong:
    * static text; `resume` is called in both cases, unless all was given. */
   const char *(*pause)(void *ctx, fzr_time until, handover_parcel *out);
   void (*resume)(void *ctx);
 } handover_giver;
 
+/* Sends |n| descriptors of |kind| of |worker|, as a GIVE or several. Returns NULL, or what went wrong: static text. */
+const char *handover_give_some(int fd, enum handover_kind kind, unsigned worker, const int *fds, size_t n,
+                               fzr_time until);
+
+/* How long it took. */
+typedef struct handover_times {
+  fzr_time prepared; /* from when the successor had agreed until it was prepared */
+  /* From when nothing was read any more, until: 0: that did not come about. */
+  fzr_time saved; /* the workers had put all into the parcel */
+  fzr_time sent;  /* the successor had got that */
+  fzr_time ended; /* it had all, or everything was taken back */
+} handover_times;
+
 /* Talks to the successor at |fd|. Returns true if it has all: this process must not read any more. Else all is as it was, with why in
- * |reason|. |paused| is how long nothing was read. */
-bool handover_give(int fd, const handover_giver *g, fzr_time *paused, char reason[HANDOVER_REASON_MAX]);
+ * |reason|. */
+bool handover_give(int fd, const handover_giver *g, handover_times *times, char reason[HANDOVER_REASON_MAX]);
 
 #endif

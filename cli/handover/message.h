@@ -6,15 +6,21 @@
  *   HELLO version, format        ->
  *                                <-   OFFER version, format, workers, addresses; or REFUSE
  *   ACCEPT, or REFUSE            ->
+ *                                     goes on reading
+ *                                <-   GIVE kind, worker, with descriptors: the sockets that there are
+ *                                <-   SO_FAR how many descriptors there were
+ *   prepares all that it can
+ *   PREPARED, or REFUSE          ->
  *                                     reads no more from here on
- *                                <-   GIVE kind, worker, with descriptors: many
- *                                <-   END how many descriptors there were
+ *                                <-   GIVE: the sockets that were opened since, and states
+ *                                <-   END how many descriptors there were, from the first one on
  *   READY, or REFUSE             ->
  *                                <-   GO: from here on it is the successor's
  *   reads
  *   JOINED, if there is a portal ->
  *
- * Either side may end this before GO by going away or by saying REFUSE, and then all is as it was. */
+ * A socket that was given early may be closed by then: the states say what there is. One of the same kind, worker and address that comes
+ * later takes its place. Either side may end this before GO by going away or by saying REFUSE, and then all is as it was. */
 #ifndef HANDOVER_MESSAGE_H
 #define HANDOVER_MESSAGE_H
 
@@ -47,10 +53,12 @@ enum handover_type {
   HANDOVER_READY,
   HANDOVER_GO,
   HANDOVER_JOINED,
+  HANDOVER_SO_FAR,
+  HANDOVER_PREPARED,
   HANDOVER_TYPES
 };
 
-/* What the descriptors of a GIVE are. */
+/* What the descriptors of a GIVE are. Files come in the pause; all others before it, and again what was opened since. */
 enum handover_kind {
   HANDOVER_STATE = 1, /* a file: what fzr_engine_save has written of a worker */
   HANDOVER_QUEUES,    /* a file: what the adapter of a worker has of its own */
@@ -72,7 +80,7 @@ typedef struct handover_message {
   char reason[HANDOVER_REASON_MAX];                    /* of REFUSE: one line */
   uint32_t kind;                                       /* of GIVE: enum handover_kind */
   uint32_t worker;                                     /* of GIVE */
-  uint32_t fds;                                        /* of GIVE: with it; of END: with all of them */
+  uint32_t fds; /* of GIVE: with it; of SO_FAR and END: with all of them */
   char
       secret[HANDOVER_SECRET_MAX]; /* of OFFER: by which the portal knows the relay; "": there is no portal */
   uint64_t saved_at;               /* of GIVE, STATE: CLOCK_MONOTONIC, nanoseconds */

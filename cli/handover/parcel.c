@@ -66,10 +66,10 @@ uint32_t handover_parcel_count(const handover_parcel *p)
   return (uint32_t)n;
 }
 
-bool handover_parcel_is_whole(const handover_parcel *p)
+bool handover_parcel_all_have(const handover_parcel *p, enum handover_kind kind)
 {
   for (unsigned i = 0; i < p->count; i++)
-    if (!p->workers[i].of[HANDOVER_STATE].count || !p->workers[i].of[HANDOVER_LISTEN].count)
+    if (!p->workers[i].of[kind].count)
       return false;
   return true;
 }

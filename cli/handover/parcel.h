@@ -20,6 +20,7 @@ typedef struct handover_parcel {
   unsigned count;
   handover_worker *workers;
   handover_fds health, control; /* one each, or none */
+  uint32_t came;                /* descriptors that were received, in all */
   bool borrowed;                /* sockets are somebody else's: files alone are closed with it */
 } handover_parcel;
 
@@ -39,8 +40,8 @@ int handover_fds_take(handover_fds *fds);
 /* How many descriptors there are. */
 uint32_t handover_parcel_count(const handover_parcel *p);
 
-/* Whether each worker has a state and listen sockets. */
-bool handover_parcel_is_whole(const handover_parcel *p);
+/* Whether each worker has descriptors of |kind|. */
+bool handover_parcel_all_have(const handover_parcel *p, enum handover_kind kind);
 
 /* Closes what is still in it, and forgets it. */
 void handover_parcel_drop(handover_parcel *p);

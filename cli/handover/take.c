@@ -56,12 +56,12 @@ static bool accept_fds(const handover_message *m, const int *fds, size_t n, hand
   return m->kind >= HANDOVER_KINDS;
 }
 
-static const char *receive_all(int fd, handover_parcel *out, char *reason)
+/* Up to a message of |end|. */
+static const char *receive_some(int fd, enum handover_type end, handover_parcel *out, char *reason)
 {
   const fzr_time until = monotonic_now() + PATIENCE;
   handover_message m;
   int fds[HANDOVER_FDS_MAX];
-  uint32_t came = 0;
   size_t n;
   const char *why;
   for (;;) {
@@ -70,7 +70,7 @@ static const char *receive_all(int fd, handover_parcel *out, char *reason)
     if (m.type == HANDOVER_GIVE && !accept_fds(&m, fds, n, out))
       return "the other process gives what can't be";
     if (m.type == HANDOVER_GIVE) {
-      came += (uint32_t)n;
+      out->came += (uint32_t)n;
       continue;
     }
     for (size_t i = 0; i < n; i++)
@@ -79,33 +79,40 @@ static const char *receive_all(int fd, handover_parcel *out, char *reason)
       snprintf(reason, HANDOVER_REASON_MAX, "%s", m.reason);
       return reason;
     }
-    if (m.type != HANDOVER_END || m.fds != came || !handover_parcel_is_whole(out))
+    const enum handover_kind needed = end == HANDOVER_END ? HANDOVER_STATE : HANDOVER_LISTEN;
+    if (m.type != end || m.fds != out->came || !handover_parcel_all_have(out, needed))
       return "the other process has not given all";
     return NULL;
   }
+}
+
+/* Returns 0, or -1 with |why| in |reason|, and the other one is told. */
+static int conclude(int fd, const char *why, char *reason)
+{
+  if (!why)
+    return 0;
+  if (why != reason)
+    snprintf(reason, HANDOVER_REASON_MAX, "%s", why);
+  handover_refuse(fd, reason);
+  return -1;
 }
 
 int handover_take(int fd, const handover_message *offer, handover_parcel *out,
                   char reason[HANDOVER_REASON_MAX])
 {
   const handover_message accept = {.type = HANDOVER_ACCEPT};
-  if (!handover_parcel_init(out, offer->workers, false)) {
-    snprintf(reason, HANDOVER_REASON_MAX, "out of memory");
-    handover_refuse(fd, reason);
-    return -1;
-  }
-  if (say(fd, &accept, reason)) {
-    handover_parcel_drop(out);
-    return -1;
-  }
-  const char *why = receive_all(fd, out, reason);
-  if (!why)
+  if (!handover_parcel_init(out, offer->workers, false))
+    return conclude(fd, "out of memory", reason);
+  if (!say(fd, &accept, reason) && !conclude(fd, receive_some(fd, HANDOVER_SO_FAR, out, reason), reason))
     return 0;
-  if (why != reason)
-    snprintf(reason, HANDOVER_REASON_MAX, "%s", why);
-  handover_refuse(fd, reason);
   handover_parcel_drop(out);
   return -1;
+}
+
+int handover_take_rest(int fd, handover_parcel *p, char reason[HANDOVER_REASON_MAX])
+{
+  const handover_message prepared = {.type = HANDOVER_PREPARED};
+  return say(fd, &prepared, reason) ? -1 : conclude(fd, receive_some(fd, HANDOVER_END, p, reason), reason);
 }
 
 int handover_begin(int fd, char reason[HANDOVER_REASON_MAX])

@@ -9,9 +9,13 @@
 /* Says what this process is, and hears in |offer| what there is to be had. */
 int handover_ask(int fd, const char *version, handover_message *offer, char reason[HANDOVER_REASON_MAX]);
 
-/* Agrees to what was offered, and gets it, into |out|. Nothing is read by anybody from here on. */
+/* Agrees to what was offered, and gets what there is of it by now, into |out|: the other one goes on with it. */
 int handover_take(int fd, const handover_message *offer, handover_parcel *out,
                   char reason[HANDOVER_REASON_MAX]);
+
+/* Says that all of that can be used, and gets the rest, into |p|: states, and what was opened since. Nothing is read by anybody from here on.
+ * |p| may be without what was taken out of it. */
+int handover_take_rest(int fd, handover_parcel *p, char reason[HANDOVER_REASON_MAX]);
 
 /* Says that all is there and can be used, and waits for the word to begin. */
 int handover_begin(int fd, char reason[HANDOVER_REASON_MAX]);

@@ -129,26 +129,21 @@ typedef union control {
   uint8_t bytes[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
 } control;
 
-static int send_message(int fd, const struct msghdr *msg, fzr_time until, const char **why)
+/* Returns 1 if nothing can be sent now. */
+static int try_message(int fd, const struct msghdr *msg, const char **why)
 {
   while (sendmsg(fd, msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
     if (errno == EINTR)
       continue;
-    const bool full = errno == EAGAIN || errno == EWOULDBLOCK;
-    if (!full && errno != ETOOMANYREFS && errno != ENOBUFS) {
-      *why = errno == EPIPE || errno == ECONNRESET ? "the other process is gone" : strerror(errno);
-      return -1;
-    }
-    if (full ? !wait_for(fd, POLLOUT, until) : (poll(NULL, 0, RETRY_MS), monotonic_now() >= until)) {
-      *why = "the other process takes nothing";
-      return -1;
-    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETOOMANYREFS || errno == ENOBUFS)
+      return 1;
+    *why = errno == EPIPE || errno == ECONNRESET ? "the other process is gone" : strerror(errno);
+    return -1;
   }
   return 0;
 }
 
-int handover_send(int fd, const handover_message *m, const int *fds, size_t n, fzr_time until,
-                  const char **why)
+int handover_try_send(int fd, const handover_message *m, const int *fds, size_t n, const char **why)
 {
   uint8_t bytes[HANDOVER_MESSAGE_MAX];
   control room = {.bytes = {0}};
@@ -163,8 +158,28 @@ int handover_send(int fd, const handover_message *m, const int *fds, size_t n, f
     c->cmsg_len = CMSG_LEN(n * sizeof(int));
     memcpy(CMSG_DATA(c), fds, n * sizeof(int));
   }
-  const int result = send_message(fd, &msg, until, why);
+  const int result = try_message(fd, &msg, why);
   explicit_bzero(bytes, iov.iov_len); /* there may be the secret in it */
+  return result;
+}
+
+/* Where the kernel holds too many descriptors there is room in the socket: it is not asked all the time. */
+int handover_await_room(int fd, fzr_time until, const char **why)
+{
+  poll(NULL, 0, RETRY_MS);
+  if (wait_for(fd, POLLOUT, until))
+    return 0;
+  *why = "the other process takes nothing";
+  return -1;
+}
+
+int handover_send(int fd, const handover_message *m, const int *fds, size_t n, fzr_time until,
+                  const char **why)
+{
+  int result;
+  while ((result = handover_try_send(fd, m, fds, n, why)) > 0)
+    if (handover_await_room(fd, until, why))
+      return -1;
   return result;
 }
 

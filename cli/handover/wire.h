@@ -8,6 +8,8 @@
 
 /* How long the other one may take for an answer. */
 #define HANDOVER_WAIT (2 * FZR_SECOND)
+/* How long it may take to prepare: the old one goes on meanwhile. */
+#define HANDOVER_PREPARE_WAIT (5 * FZR_SECOND)
 /* How long a successor has to join the portal, before the one that it took over leaves it all the same. */
 #define HANDOVER_JOIN_WAIT (30 * FZR_SECOND)
 
@@ -29,6 +31,12 @@ bool handover_is_ours(int fd, int *pid);
 /* Sends |m| and |n| descriptors, which stay the caller's. Returns 0, or -1 with what went wrong in *|why|: static text. */
 int handover_send(int fd, const handover_message *m, const int *fds, size_t n, fzr_time until,
                   const char **why);
+
+/* The same, at once, for threads that must not wait. Returns 1 if the other one has to read first. */
+int handover_try_send(int fd, const handover_message *m, const int *fds, size_t n, const char **why);
+
+/* Waits until the other one has read. Returns 0, or -1 with what went wrong in *|why|. */
+int handover_await_room(int fd, fzr_time until, const char **why);
 
 /* Waits for a message. |fds| gets the |n| descriptors with it, which are the caller's; NULL: there must be none. Returns as above; a
  * REFUSE is a message as any other. */

@@ -415,12 +415,17 @@ typedef struct fzr_udp_socket {
   uint8_t family;
   /** Clients send to it. Otherwise it is that of an allocation. */
   bool listens;
+  /** Its number among all that the adapter has had: one that was opened later has a higher one. */
+  uint64_t serial;
 } fzr_udp_socket;
 
 /**
  * `fzr_udp_list_sockets` tells of the sockets that another adapter would need: it fills up to
  * |room| of |out| from *|cursor| on, which begins at 0 and is moved on. The descriptors stay the
- * adapter's. For a paused adapter: in others sockets come and go.
+ * adapter's. Of an adapter that is not paused sockets come and go, so that a descriptor is good
+ * until the adapter is next called; what is opened between two calls may be told of or not. A
+ * hand-over is shorter if most sockets go over before the pause, and in the pause those alone that
+ * have a higher `serial` than all that there were when the first ones were told of.
  *
  * Returns how many it has filled; fewer than |room|: there are no more. 0 if a pointer is NULL.
  */
@@ -469,7 +474,8 @@ FZR_API void fzr_udp_each_unsent(const fzr_udp *udp,
  * and `group` of |config| are not looked at. The adapter is paused. Give it the sockets of
  * allocations by fzr_udp_adopt_port, attach it, load the engine, have the driver take the
  * events by fzr_driver_on_deadline, and call fzr_udp_resume. Until then it changes nothing
- * of the sockets, so that the other one may take them back.
+ * of the sockets, so that the other one may take them back, or still use them: what takes long,
+ * adopting and attaching, can be done before the other one pauses.
  *
  * The descriptors are the adapter's if it returns 0, and stay the caller's if not. fzr_udp_free
  * closes them.
@@ -486,13 +492,14 @@ FZR_API int fzr_udp_adopt(const fzr_udp_config *config, const fzr_udp_socket *li
  * `fzr_udp_adopt_port` gives |udp|, which is of fzr_udp_adopt and not resumed yet, the socket |fd|
  * of an allocation that another adapter has had. `open_port` for its family and port has it from
  * then on, instead of a new one: so an allocation of a loaded engine finds
- * it. Whatever was not asked for is closed by fzr_udp_resume.
+ * it. A later one of the same family and port takes the place of the one before, which the other
+ * adapter has closed meanwhile. Whatever was not asked for is closed by fzr_udp_resume.
  *
  * The descriptor is the adapter's if it returns 0, and stays the caller's if not.
  *
  * Returns 0, or:
- * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL, |fd| is no bound socket of UDP, or the adapter has
- *   another one of its family and port. Mend the call.
+ * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL, |fd| is no bound socket of UDP, or an allocation has
+ *   one of its family and port already. Mend the call.
  * - FZR_ERR_INVALID_STATE: the adapter is not of fzr_udp_adopt, or resumed already. Mend the call.
  * - FZR_ERR_CONFIG_ADDRESS: the adapter does not have its family. That allocation can't live on.
  * - FZR_ERR_NO_MEMORY: that allocation can't live on.

@@ -16,7 +16,7 @@
 #define UDP_GRO 104
 #endif
 
-static_assert(sizeof(fzr_udp_socket) == 8, "frozen");
+static_assert(sizeof(fzr_udp_socket) == 16, "frozen");
 static_assert(sizeof(void *) != 8 || sizeof(fzr_udp_unsent) == 80, "frozen");
 
 /* Of a family. */
@@ -38,6 +38,7 @@ int fzr_udp_pause(fzr_udp *udp, fzr_time now)
       fzri_queue_flush(udp, s);
   }
   fzri_errors_settle(udp, now);
+  fzri_errors_hear_all(udp); /* whoever adopts a socket does not know that it is deaf */
   udp->halted = true;
   return 0;
 }
@@ -58,7 +59,7 @@ size_t fzr_udp_list_sockets(const fzr_udp *udp, uint32_t *cursor, fzr_udp_socket
   for (; n < room && *cursor < fzri_pool_end(&udp->sockets); ++*cursor) {
     const fzri_socket *s = fzri_pool_at(&udp->sockets, *cursor);
     if (is_given(udp, s))
-      out[n++] = (fzr_udp_socket){s->fd, s->port, s->family, s->listens};
+      out[n++] = (fzr_udp_socket){s->fd, s->port, s->family, s->listens, s->serial};
   }
   return n;
 }
@@ -96,6 +97,22 @@ void fzr_udp_each_unsent(const fzr_udp *udp, void (*each)(void *ctx, const fzr_u
 
 /* ---- taking over ---- */
 
+/* Notes which options of |s| are on: while nobody reads there is no time to set those of all sockets that are as they have to be. */
+static void read_options(fzri_socket *s)
+{
+  const bool v4 = s->family == FZR_FAMILY_IPV4;
+  int gro, errors;
+  socklen_t len = sizeof gro;
+  if (getsockopt(s->fd, IPPROTO_UDP, UDP_GRO, &gro, &len))
+    return;
+  len = sizeof errors;
+  if (getsockopt(s->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &errors, &len))
+    return;
+  s->gro = gro != 0;
+  s->hears = errors != 0;
+  s->as_read = true;
+}
+
 /* Makes an object for |fd|, which has to be a socket of UDP that is bound, and tells where. Returns 0, FZR_ERR_INVALID_ARGUMENT,
  * FZR_ERR_IO with errno, or FZR_ERR_NO_MEMORY. */
 static int take(fzr_udp *udp, int fd, fzr_addr *at, fzri_socket **out)
@@ -113,6 +130,7 @@ static int take(fzr_udp *udp, int fd, fzr_addr *at, fzri_socket **out)
   s->family = at->family;
   s->port = at->port;
   s->wildcard = fzri_is_unspecified(at);
+  read_options(s);
   udp->stats.sockets++;
   *out = s;
   return 0;
@@ -190,15 +208,18 @@ int fzr_udp_adopt_port(fzr_udp *udp, int fd)
   s->from_public = memcmp(bound->ip, at.ip, sizeof at.ip) != 0;
   if (!place)
     error = FZR_ERR_NO_MEMORY;
-  else if (*place)
+  else if (*place && (*place)->claimed)
     error = FZR_ERR_INVALID_ARGUMENT;
   else
     error = bound->family ? fzri_socket_watch(udp, s) : FZR_ERR_CONFIG_ADDRESS;
-  if (error)
+  if (error) {
     give_back(udp, s);
-  else
-    *place = s;
-  return error;
+    return error;
+  }
+  if (*place)
+    fzri_queue_end_socket(udp, *place);
+  *place = s;
+  return 0;
 }
 
 fzri_socket *fzri_adopt_inherited(const fzr_udp *udp, uint16_t port, uint8_t family)
@@ -264,11 +285,12 @@ static void close_unclaimed(fzr_udp *udp)
 /* What the former adapter had turned on may not be what this one wants. */
 static void set_options(fzr_udp *udp, fzri_socket *s)
 {
-  const bool gro = fzri_socket_set(s->fd, IPPROTO_UDP, UDP_GRO, !udp->config.disable_gso);
-  s->gro = gro && !udp->config.disable_gso;
+  const bool wanted = !udp->config.disable_gso;
+  if (!s->as_read || s->gro != wanted)
+    s->gro = fzri_socket_set(s->fd, IPPROTO_UDP, UDP_GRO, wanted) && wanted;
   if (s->listens)
     fzri_socket_set_buffers(udp, s);
-  else
+  else if (!s->as_read || s->hears != udp->errors.wanted)
     fzri_errors_hear_or_not(udp, s);
 }
 

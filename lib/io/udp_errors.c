@@ -47,9 +47,9 @@ static void fall_deaf(fzr_udp *udp, fzri_socket *s)
   udp->errors.deaf = true;
 }
 
-static void hear_again(fzr_udp *udp, fzr_time now)
+void fzri_errors_hear_all(fzr_udp *udp)
 {
-  if (!udp->errors.deaf || now < udp->errors.hear_at)
+  if (!udp->errors.deaf)
     return;
   udp->errors.deaf = false;
   for (uint32_t i = 0; i < fzri_pool_end(&udp->sockets); i++) {
@@ -59,6 +59,12 @@ static void hear_again(fzr_udp *udp, fzr_time now)
     s->deaf = false;
     fzri_errors_hear(udp, s);
   }
+}
+
+static void hear_again(fzr_udp *udp, fzr_time now)
+{
+  if (now >= udp->errors.hear_at)
+    fzri_errors_hear_all(udp);
 }
 
 /* The error that |msg| tells of; false if it is none that came by ICMP. Its name is where the datagram went. */

@@ -30,6 +30,8 @@ enum fzri_send_outcome fzri_errors_outcome(fzr_udp *udp, fzri_socket *s, const f
                                            uint16_t seg_len);
 /* Tells the engine what was read, and has those hear again whose time has come. */
 void fzri_errors_settle(fzr_udp *udp, fzr_time now);
+/* Has all hear again, whose time has come or not. */
+void fzri_errors_hear_all(fzr_udp *udp);
 /* When that is next due; FZR_TIME_NEVER: it is not. */
 fzr_time fzri_errors_deadline(const fzr_udp *udp);
 

@@ -37,6 +37,7 @@ typedef struct fzri_socket {
   bool known; /* to the host: `watch` succeeded */
   bool listens;
   bool claimed;     /* inherited, and an allocation has it */
+  bool as_read;     /* inherited: |gro| and |hears| are what the kernel has said */
   bool addresses;   /* no socket of UDP: it tells of the host's addresses */
   bool from_public; /* bound to the public address, which is the host's own */
   bool wildcard;    /* bound to no particular address: packet info says, and chooses, which */

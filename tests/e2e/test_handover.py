@@ -26,7 +26,7 @@ BINARY = sys.argv.pop(1)
 SOMEBODY = 59917
 AS_SOMEBODY = ("setpriv", "--reuid=%d" % SOMEBODY, "--regid=%d" % SOMEBODY, "--clear-groups")
 # As lib and cli have it.
-HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO, JOINED = range(1, 10)
+HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO, JOINED, SO_FAR, PREPARED = range(1, 12)
 
 
 def payload(number, size):
@@ -265,7 +265,7 @@ class Success(HandoverTest):
             os.unlink(path)
             os.mkdir(path)
 
-        between = Between(self.path, block)
+        between = Between(self.path, {READY: block})
         new = Process([path if a == self.path else a for a in old.command], clean_environment())
         self.started.append(new)
         between.join(DEADLINE)
@@ -275,6 +275,41 @@ class Success(HandoverTest):
         self.go_on(flows)
         self.check(flows)
         self.assertEqual([n for n in os.listdir(self.folder.name) if str(new.process.pid) in n], [])
+
+    def test_what_comes_and_goes_while_the_successor_prepares(self):
+        """Sockets were given before: those that were opened since come later, those that were closed are closed there, too."""
+        old = self.relay(workers=2)
+        flows = self.flows(old)
+        stays, goes = Client(old.address(), *old.credentials()), Client(old.address(), *old.credentials())
+        later = []
+        for client in (stays, goes):
+            client.allocate()
+        peer = free_udp_socket()
+
+        def meanwhile():
+            goes.refresh(0)
+            for i in range(3):
+                later.append(Flow(old, 10 + i))
+                later[-1].start()
+            wait_for(lambda: all(min(f.got) > 20 for f in later), "packets of new allocations")
+            self.bound = stays.bind(peer.getsockname())
+
+        between = Between(self.path, {PREPARED: meanwhile})
+        new = Process([self.path + ".between" if a == self.path else a for a in old.command], clean_environment())
+        self.started.append(new)
+        between.join(DEADLINE)
+        self.assertEqual(between.faults, [])
+        self.end_of(old)
+        self.go_on(flows + later)
+        stays.send(self.bound, b"bound meanwhile")
+        self.assertEqual(peer.recvfrom(100), (b"bound meanwhile", stays.relayed[4]))
+        self.check(flows + later)
+        for client in (stays, goes):
+            client.close()
+        peer.close()
+        bound = [line.split()[1][-4:] for line in read("/proc/net/udp").splitlines()[1:]]
+        self.assertIn("%04X" % stays.relayed[4][1], bound)
+        self.assertNotIn("%04X" % goes.relayed[4][1], bound)
 
     def test_another_version(self):
         """What a later one says that this one does not know is passed over, in both directions."""
@@ -294,14 +329,15 @@ class Success(HandoverTest):
 class Between(threading.Thread):
     """Makes two relays take each other for a later version: new fields in all messages, a descriptor of a kind that is not known."""
 
-    def __init__(self, path, at_ready=lambda: None):
+    def __init__(self, path, at=None):
         super().__init__(daemon=True)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(path + ".between")
         self.listener.listen(1)
         self.listener.settimeout(DEADLINE)
         self.path, self.faults = path, []
-        self.at_ready = at_ready
+        self.at = at or {}
+        self.extras = 0
         self.start()
 
     def run(self):
@@ -327,12 +363,13 @@ class Between(threading.Thread):
             if kind in (HELLO, OFFER):
                 data = self.field(data, 1, b"99.9")
                 data = self.field(data, 3, struct.pack("<H", 7))
-            if kind == READY:
-                self.at_ready()
-            if kind == END:
+            if kind in self.at:
+                self.at[kind]()
+            if kind in (SO_FAR, END):
+                self.extras += 1
                 extra = b"FZHO" + struct.pack("<HHHHIHHI", GIVE, 0, 15, 4, 50, 17, 4, 1)
                 socket.send_fds(other, [extra], [other.fileno()])
-                data = self.field(data, 17, struct.pack("<I", self.value(data, 17) + 1))
+                data = self.field(data, 17, struct.pack("<I", self.value(data, 17) + self.extras))
             try:
                 socket.send_fds(other, [data + struct.pack("<HH", 999, 3) + b"new"], fds)
             except BrokenPipeError:
@@ -416,6 +453,8 @@ class Peer:
                 return data
             if heard == OFFER:
                 self.say(ACCEPT)
+            elif heard == SO_FAR:
+                self.say(PREPARED)
             elif heard == END:
                 self.say(READY)
             elif heard != GIVE:
@@ -465,6 +504,9 @@ class Failure(HandoverTest):
 
     def test_gone_in_the_midst(self):
         self.gone_after(GIVE)
+
+    def test_gone_before_it_is_prepared(self):
+        self.gone_after(SO_FAR)
 
     def test_gone_with_all_it_needs(self):
         self.gone_after(END)

@@ -3,8 +3,14 @@
 #include "udp_rig.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 #define UNSENT_MAX 64
 #define BYTES_MAX  4096
@@ -46,9 +52,10 @@ static void close_given(void)
 }
 
 /* Makes the adopter, with an engine that knows nobody. */
-static void take_over(void)
+static void take_over_with(bool disable_gso)
 {
-  const fzr_udp_config udp = config_of(&host);
+  fzr_udp_config udp = config_of(&host);
+  udp.disable_gso = disable_gso;
   memset(&host, 0, sizeof host);
   memset(&heir, 0, sizeof heir);
   fzr_config config = fzt_config(&heir);
@@ -58,6 +65,11 @@ static void take_over(void)
   fzt_relay_init(&heir, &config);
   ck_assert_int_eq(fzr_udp_attach(adopter, heir.engine), 0);
   ck_assert_uint_eq(fzr_udp_listen_port(adopter), rig.listen.port);
+}
+
+static void take_over(void)
+{
+  take_over_with(false);
 }
 
 static void end_adopter(void)
@@ -249,9 +261,9 @@ START_TEST(test_the_socket_of_an_allocation_that_is_over_is_closed)
   take_over();
   ck_assert_int_eq(fzr_udp_adopt_port(adopter, given[2].fd), 0);
   ck_assert_int_eq(fzr_udp_adopt_port(adopter, given[3].fd), 0);
-  ck_assert_int_eq(fzr_udp_adopt_port(adopter, given[3].fd), FZR_ERR_INVALID_ARGUMENT);
   ck_assert_int_eq(fzr_udp_port_addr(adopter, claim_port(), &addr), 0);
   ck_assert_uint_eq(addr.port, rig.relayed.port);
+  ck_assert_int_eq(fzr_udp_adopt_port(adopter, given[2].fd), FZR_ERR_INVALID_ARGUMENT);
   ck_assert_int_eq(fzr_udp_resume(adopter, heir.now), 0);
   ck_assert_int_ge(fcntl(given[2].fd, F_GETFD), 0);
   ck_assert_int_eq(fcntl(given[3].fd, F_GETFD), -1);
@@ -283,6 +295,77 @@ START_TEST(test_a_socket_that_ends_before_the_resume)
   fzr_udp_stats stats;
   ck_assert_int_eq(fzr_udp_get_stats(adopter, &stats), 0);
   ck_assert_uint_eq(stats.sockets, 3);
+  end_adopter();
+  rig_stop();
+}
+END_TEST
+
+/* What goes over while the other one still reads may be closed there, and its port opened again. */
+START_TEST(test_a_later_socket_of_a_port_replaces_the_one_before)
+{
+  fzr_addr addr;
+  rig_start(false, false, false);
+  give_away();
+  take_over();
+  const int early = fcntl(given[2].fd, F_DUPFD_CLOEXEC, 0);
+  ck_assert_int_eq(fzr_udp_adopt_port(adopter, early), 0);
+  ck_assert_int_eq(fzr_udp_adopt_port(adopter, given[2].fd), 0);
+  ck_assert_int_eq(fcntl(early, F_GETFD), -1);
+  fzr_udp_stats stats;
+  ck_assert_int_eq(fzr_udp_get_stats(adopter, &stats), 0);
+  ck_assert_uint_eq(stats.sockets, 3);
+  ck_assert_int_eq(fzr_udp_port_addr(adopter, claim_port(), &addr), 0);
+  ck_assert_int_eq(fzr_udp_resume(adopter, heir.now), 0);
+  ck_assert_int_ge(fcntl(given[2].fd, F_GETFD), 0);
+  end_adopter();
+  rig_stop();
+}
+END_TEST
+
+START_TEST(test_what_was_opened_later_has_a_higher_number)
+{
+  fzr_udp_socket all[8];
+  uint32_t cursor = 0;
+  rig_start(false, false, false);
+  ck_assert_uint_eq(fzr_udp_list_sockets(rig.udp, &cursor, all, 8), 3);
+  uint64_t newest = 0;
+  for (size_t i = 0; i < 3; i++)
+    newest = all[i].serial > newest ? all[i].serial : newest;
+  const rig_client o = rig_add_client();
+  cursor = 0;
+  ck_assert_uint_eq(fzr_udp_list_sockets(rig.udp, &cursor, all, 8), 4);
+  for (size_t i = 0; i < 4; i++)
+    ck_assert_int_eq(all[i].serial > newest, !all[i].listens && all[i].port == o.relayed.port);
+  rig_stop();
+  close(o.client_fd);
+  close(o.peer_fd);
+}
+END_TEST
+
+static int option_of(int fd, int level, int name)
+{
+  int value = -1;
+  socklen_t len = sizeof value;
+  ck_assert_int_eq(getsockopt(fd, level, name, &value, &len), 0);
+  return value;
+}
+
+/* Only where they differ is anything to be done while nobody reads; and until then nothing of a socket changes. */
+START_TEST(test_options_are_those_of_the_adopter)
+{
+  rig_start(false, false, false);
+  give_away();
+  const int fd = given[2].fd, before = _i & 1, off = 0, on = 1;
+  ck_assert_int_eq(setsockopt(fd, IPPROTO_UDP, UDP_GRO, before ? &on : &off, sizeof on), 0);
+  ck_assert_int_eq(setsockopt(fd, IPPROTO_IP, IP_RECVERR, before ? &on : &off, sizeof on), 0);
+  take_over_with(_i & 2);
+  ck_assert_int_eq(fzr_udp_adopt_port(adopter, fd), 0);
+  claim_port();
+  ck_assert_int_eq(option_of(fd, IPPROTO_UDP, UDP_GRO), before);
+  ck_assert_int_eq(option_of(fd, IPPROTO_IP, IP_RECVERR), before);
+  ck_assert_int_eq(fzr_udp_resume(adopter, heir.now), 0);
+  ck_assert_int_eq(option_of(fd, IPPROTO_UDP, UDP_GRO), !(_i & 2));
+  ck_assert_int_eq(option_of(fd, IPPROTO_IP, IP_RECVERR), fzr_engine_wants_peer_errors(heir.engine));
   end_adopter();
   rig_stop();
 }
@@ -396,6 +479,9 @@ int main(void)
   tcase_add_test(tc, test_what_waits_to_be_sent_goes_along);
   tcase_add_test(tc, test_the_socket_of_an_allocation_that_is_over_is_closed);
   tcase_add_test(tc, test_a_socket_that_ends_before_the_resume);
+  tcase_add_test(tc, test_a_later_socket_of_a_port_replaces_the_one_before);
+  tcase_add_test(tc, test_what_was_opened_later_has_a_higher_number);
+  tcase_add_loop_test(tc, test_options_are_those_of_the_adopter, 0, 4);
   tcase_add_test(tc, test_a_pause_sends_what_can_be_sent);
   tcase_add_test(tc, test_what_contradicts_itself_does_not_wait);
   tcase_add_test(tc, test_what_is_not_adopted);

@@ -156,7 +156,7 @@ START_TEST(test_a_parcel_takes_what_there_can_be)
   ck_assert(!handover_parcel_add(&p, HANDOVER_LISTEN, 0, fds, 3));
   ck_assert(handover_parcel_add(&p, HANDOVER_STATE, 0, fds, 1));
   ck_assert(!handover_parcel_add(&p, HANDOVER_STATE, 0, fds + 1, 1)); /* a second one */
-  ck_assert(!handover_parcel_is_whole(&p));
+  ck_assert(!handover_parcel_all_have(&p, HANDOVER_STATE));
   ck_assert(handover_parcel_add(&p, HANDOVER_PORTS, 1, fds + 1, 2));
   ck_assert_uint_eq(handover_parcel_count(&p), 3);
   ck_assert_int_eq(handover_fds_take(handover_parcel_fds(&p, HANDOVER_PORTS, 1)), fds[2]);
