@@ -105,9 +105,10 @@ FZR_API int fzr_stream_read(fzr_stream *stream, fzr_stream_batch *batch);
 
 /**
  * `fzr_stream_held` returns how many bytes |stream| keeps of a message that is not whole yet; 0 of
- * NULL. O(1).
+ * NULL. *|data| is where they are, until the next call on |stream|; |data| may be NULL. Given to
+ * another stream as the first thing that is read, they have it go on in this one's place. O(1).
  */
-FZR_API size_t fzr_stream_held(const fzr_stream *stream);
+FZR_API size_t fzr_stream_held(const fzr_stream *stream, const uint8_t **data);
 
 /**
  * `fzr_stream_padding` returns how many zeros follow a message of |len| bytes on a stream, 0 to 3:

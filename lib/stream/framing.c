@@ -93,9 +93,12 @@ void fzr_stream_set_limit(fzr_stream *s, uint32_t bytes)
     s->limit = bytes && bytes < FZR_STREAM_MESSAGE_MAX ? bytes : FZR_STREAM_MESSAGE_MAX;
 }
 
-size_t fzr_stream_held(const fzr_stream *s)
+size_t fzr_stream_held(const fzr_stream *s, const uint8_t **data)
 {
-  return s && !s->handed_out ? s->have : 0;
+  const size_t len = s && !s->handed_out ? s->have : 0;
+  if (data)
+    *data = len ? s->carry : NULL;
+  return len;
 }
 
 /* Makes room for |bytes|, which are no more than a message may have, twice as much as there was. */

@@ -43,7 +43,7 @@ static uint32_t read_all(const uint8_t *data, size_t size, uint32_t limit, size_
   fzr_stream_set_limit(s, limit);
   for (size_t at = 0; at < size && !ended; at += step)
     ended = read_piece(s, data + at, step < size - at ? step : size - at, &sum);
-  *held = ended ? 0 : fzr_stream_held(s);
+  *held = ended ? 0 : fzr_stream_held(s, NULL);
   fzr_stream_free(s);
   return sum;
 }

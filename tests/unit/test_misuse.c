@@ -468,7 +468,7 @@ static void null_fzr_stream(void)
     INVALID(fzr_stream_read(stream, &batches[i]));
   ck_assert_int_eq(fzr_stream_read(stream, &batches[0]), 0);
   fzr_stream_set_limit(NULL, 1);
-  ck_assert_uint_eq(fzr_stream_held(NULL), 0);
+  ck_assert_uint_eq(fzr_stream_held(NULL, NULL), 0);
   fzr_stream_free(stream);
   fzr_stream_free(NULL);
 }

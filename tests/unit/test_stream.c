@@ -57,7 +57,7 @@ START_TEST(test_whole)
     ck_assert_uint_eq(pkts[i].seg, 0);
     ck_assert(fzr_addr_equal(&pkts[i].from, &client) && fzr_addr_equal(&pkts[i].to, &server));
   }
-  ck_assert_uint_eq(fzr_stream_held(stream), 0);
+  ck_assert_uint_eq(fzr_stream_held(stream, NULL), 0);
   ck_assert_uint_eq(mem.live_blocks, 1); /* the object itself */
 }
 END_TEST
@@ -72,7 +72,7 @@ START_TEST(test_byte_by_byte)
     ck_assert_uint_eq(b.len, 0);
     const size_t end = next == 3 ? sizeof four : places[next + 1].at;
     ck_assert_uint_eq(b.written, i + 1 == end);
-    ck_assert_uint_eq(fzr_stream_held(stream), i + 1 == end ? 0 : i + 1 - places[next].at);
+    ck_assert_uint_eq(fzr_stream_held(stream, NULL), i + 1 == end ? 0 : i + 1 - places[next].at);
     if (!b.written)
       continue;
     ck_assert_uint_eq(pkts[0].len, places[next].len);
@@ -80,6 +80,41 @@ START_TEST(test_byte_by_byte)
     next++;
   }
   ck_assert_uint_eq(next, 4);
+}
+END_TEST
+
+/* Another stream goes on in the place of one that was cut anywhere, with what that holds. */
+START_TEST(test_goes_on_elsewhere)
+{
+  for (size_t cut = 0; cut <= sizeof four; cut++) {
+    const uint8_t *held;
+    fzr_stream *other;
+    fzr_stream_batch b = batch_of(four, cut);
+    ck_assert_int_eq(fzr_stream_read(stream, &b), 0);
+    const size_t came = b.written, len = fzr_stream_held(stream, &held);
+    ck_assert_uint_eq(b.len, 0);
+    ck_assert(!len == !held);
+    ck_assert_int_eq(fzr_stream_new(&client, &server, NULL, &other), 0);
+    b = batch_of(held, len);
+    ck_assert_int_eq(fzr_stream_read(other, &b), 0);
+    ck_assert_uint_eq(b.written, 0);
+    ck_assert_uint_eq(fzr_stream_held(other, NULL), len);
+    size_t next = came;
+    for (b = batch_of(four + cut, sizeof four - cut); b.len;) {
+      ck_assert_int_eq(fzr_stream_read(other, &b), 0);
+      for (size_t i = 0; i < b.written; i++, next++) {
+        ck_assert_uint_eq(pkts[i].len, places[next].len);
+        ck_assert_mem_eq(pkts[i].data, four + places[next].at, places[next].len);
+      }
+    }
+    ck_assert_uint_eq(next, 4);
+    fzr_stream_free(other);
+    if (len) { /* its rest, so that the next turn begins with a message */
+      b = batch_of(four + cut, sizeof four - cut);
+      while (b.len)
+        ck_assert_int_eq(fzr_stream_read(stream, &b), 0);
+    }
+  }
 }
 END_TEST
 
@@ -112,11 +147,11 @@ START_TEST(test_two_cuts)
   ck_assert_mem_eq(pkts[0].data, four, 20);
   ck_assert_mem_eq(pkts[1].data, four + 20, 9);
   ck_assert_uint_eq(b.len, 8);
-  ck_assert_uint_eq(fzr_stream_held(stream), 0);
+  ck_assert_uint_eq(fzr_stream_held(stream, NULL), 0);
   ck_assert_int_eq(fzr_stream_read(stream, &b), 0);
   ck_assert_uint_eq(b.written, 0);
   ck_assert_uint_eq(b.len, 0);
-  ck_assert_uint_eq(fzr_stream_held(stream), 8);
+  ck_assert_uint_eq(fzr_stream_held(stream, NULL), 8);
   memset(copy, 0xee, sizeof copy);
   b = batch_of(four + 40, 20);
   ck_assert_int_eq(fzr_stream_read(stream, &b), 0);
@@ -186,7 +221,7 @@ START_TEST(test_longest)
     fzr_stream_batch b = batch_of(data, sizeof data - 1);
     ck_assert_int_eq(fzr_stream_read(stream, &b), 0);
     ck_assert_uint_eq(b.written, 0);
-    ck_assert_uint_eq(fzr_stream_held(stream), sizeof data - 1);
+    ck_assert_uint_eq(fzr_stream_held(stream, NULL), sizeof data - 1);
     b = batch_of(data + sizeof data - 1, 1);
     ck_assert_int_eq(fzr_stream_read(stream, &b), 0);
     ck_assert_uint_eq(b.written, 1);
@@ -258,6 +293,7 @@ int main(void)
   tcase_add_checked_fixture(tc, set_up, tear_down);
   tcase_add_test(tc, test_whole);
   tcase_add_test(tc, test_byte_by_byte);
+  tcase_add_test(tc, test_goes_on_elsewhere);
   tcase_add_test(tc, test_room);
   tcase_add_test(tc, test_two_cuts);
   tcase_add_loop_test(tc, test_ends, 0, BAD);
