@@ -25,6 +25,7 @@ enum stream_end {
   STREAM_END_UNREAD,         /* no allocation, and it does not take its answers */
   STREAM_END_PROXY,          /* a balancer's: it does not begin with a PROXY header */
   STREAM_END_PROXY_TIME,     /* likewise: the header did not come in time */
+  STREAM_END_HAND_OVER,      /* another process has taken this one's place, and could not have it */
   STREAM_ENDS
 };
 
@@ -60,6 +61,7 @@ static inline const char *stream_end_name(unsigned end)
       [STREAM_END_UNREAD] = "unread",
       [STREAM_END_PROXY] = "proxy_header",
       [STREAM_END_PROXY_TIME] = "proxy_header_timeout",
+      [STREAM_END_HAND_OVER] = "handed_over",
   };
   return end < STREAM_ENDS ? names[end] : "unknown";
 }

@@ -105,16 +105,19 @@ static bool is_free(const fzr_addr *addr)
   return true;
 }
 
-int streams_listen(streams *s, enum stream_kind kind, const fzr_addr *addr, bool shared, bool first)
+int streams_adopt_listener(streams *s, enum stream_kind kind, int fd)
 {
-  if (shared && first && !is_free(addr))
-    return errno;
-  const int fd = open_listener(addr, shared);
-  if (fd < 0)
-    return errno;
   stream_listener *l = &s->listeners[s->listener_count++];
   *l = (stream_listener){.owner = s, .fd = fd, .kind = kind};
   l->ready = event_new(s->config.base, fd, EV_READ | EV_PERSIST, on_connection, l);
   l->again = event_new(s->config.base, -1, 0, listen_again, l);
   return l->ready && l->again && !event_add(l->ready, NULL) ? 0 : ENOMEM;
+}
+
+int streams_listen(streams *s, enum stream_kind kind, const fzr_addr *addr, bool shared, bool first)
+{
+  if (shared && first && !is_free(addr))
+    return errno;
+  const int fd = open_listener(addr, shared);
+  return fd < 0 ? errno : streams_adopt_listener(s, kind, fd);
 }

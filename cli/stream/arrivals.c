@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -161,17 +162,15 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
   }
 }
 
-void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *proxy, const fzr_addr *server)
+/* The newest one. NULL without memory. */
+static stream_arrival *new_arrival(streams *s, enum stream_kind kind, int fd, const fzr_addr *proxy,
+                                   const fzr_addr *server, fzr_time since)
 {
   stream_arrival *a = calloc(1, sizeof *a);
-  if (!a) {
-    s->stats[kind].accepted++;
-    s->stats[kind].ended[STREAM_END_MEMORY]++;
-    close(fd);
-    return;
-  }
-  *a = (stream_arrival){.owner = s, .kind = kind, .fd = fd, .proxy = *proxy, .server = *server};
-  a->since = monotonic_now();
+  if (!a)
+    return NULL;
+  *a = (stream_arrival){
+      .owner = s, .kind = kind, .fd = fd, .proxy = *proxy, .server = *server, .since = since};
   a->after = s->arrivals;
   if (a->after)
     a->after->before = a;
@@ -180,6 +179,18 @@ void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *pro
   s->arrivals = a;
   s->arrival_count++;
   a->readable = event_new(s->config.base, fd, EV_READ, on_readable, a);
+  return a;
+}
+
+void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *proxy, const fzr_addr *server)
+{
+  stream_arrival *a = new_arrival(s, kind, fd, proxy, server, monotonic_now());
+  if (!a) {
+    s->stats[kind].accepted++;
+    s->stats[kind].ended[STREAM_END_MEMORY]++;
+    close(fd);
+    return;
+  }
   if (fd >= s->config.end_fd)
     give_up(a, STREAM_END_DESCRIPTORS);
   else if (!a->readable || !wait_on(a))
@@ -197,4 +208,66 @@ void stream_arrivals_free(streams *s)
     after = a->after;
     give_up(a, STREAM_END_CLIENT);
   }
+}
+
+/* ---- a hand-over ---- */
+
+void stream_arrivals_halt(streams *s)
+{
+  for (stream_arrival *a = s->arrivals; a; a = a->after)
+    event_del(a->readable);
+}
+
+void stream_arrivals_go_on(streams *s)
+{
+  for (stream_arrival *a = s->arrivals, *after; a; a = after) {
+    after = a->after;
+    if (!wait_on(a))
+      give_up(a, STREAM_END_MEMORY);
+  }
+}
+
+bool stream_arrivals_save(const streams *s, bool (*each)(void *ctx, const stream_saved *saved, int fd),
+                          void *ctx)
+{
+  for (const stream_arrival *a = s->oldest_arrival; a; a = a->before) {
+    const stream_saved saved = {.kind = a->kind,
+                                .flags = STREAM_SAVED_ARRIVAL,
+                                .client = a->proxy,
+                                .server = a->server,
+                                .heard = a->since,
+                                .held = a->header,
+                                .held_len = a->have};
+    if (!each(ctx, &saved, a->fd))
+      return false;
+  }
+  return true;
+}
+
+void stream_arrivals_leave(streams *s)
+{
+  for (stream_arrival *a = s->arrivals; a; a = a->after) {
+    close(a->fd);
+    a->fd = -1;
+  }
+}
+
+const char *stream_arrivals_load(streams *s, const stream_saved *saved, int fd)
+{
+  stream_proxy_header header = {.want = 0};
+  if (saved->held_len && (saved->held_len > STREAM_PROXY_MAX ||
+                          stream_proxy_read(saved->held, saved->held_len, &header) != STREAM_PROXY_MORE)) {
+    close(fd);
+    return "what is said of a balancer's connection can't be";
+  }
+  stream_arrival *a = new_arrival(s, saved->kind, fd, &saved->client, &saved->server, saved->heard);
+  if (!a)
+    close(fd);
+  else if (a->readable && (!header.want || make_room(a, header.want)) && wait_on(a)) {
+    if (saved->held_len)
+      memcpy(a->header, saved->held, saved->held_len);
+    a->have = saved->held_len;
+    return NULL;
+  }
+  return "out of memory";
 }

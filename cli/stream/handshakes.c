@@ -94,6 +94,12 @@ void stream_leave_line(stream_connection *c)
   c->in_line = false;
 }
 
+void stream_handshakes_go_on(streams *s)
+{
+  if (s->lists[STREAM_IN_LINE].count)
+    await_turn(s, monotonic_now());
+}
+
 bool stream_handshakes_begin(streams *s)
 {
   s->spare = event_new(s->config.base, -1, 0, on_spare, s);

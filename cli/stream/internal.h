@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the adapter share: listeners (accept.c), what balancers say first (arrivals.c), connections (connection.c), and the adapter that has them (streams.c). */
+/* What the files of the adapter share: listeners (accept.c), what balancers say first (arrivals.c), connections (connection.c), the adapter that has them (streams.c), and how they go to
+ * another process (moving.c). */
 #ifndef STREAM_INTERNAL_H
 #define STREAM_INTERNAL_H
 
 #include "firezone_relay/stream.h"
+#include "stream/parcel.h"
 #include "stream/queue.h"
 #include "stream/streams.h"
+
+#include <stdatomic.h>
 
 /* Bytes that are read at once: one batch for the engine. */
 #define STREAM_READ 65536u
 /* So much may lie in the kernel that was not sent yet, and a little more. What waits in the queue can still be dropped. */
 #define STREAM_UNSENT 8192
-/* One for each family and kind. */
-#define STREAM_LISTENERS (2 * STREAM_KINDS)
 /* How long a TLS handshake may take, with a PROXY header before it; no longer than a connection may be idle. */
 #define STREAM_HANDSHAKE (10 * FZR_SECOND)
 
@@ -115,6 +117,8 @@ struct streams {
   fzr_time told_crowd;     /* likewise, of too many strangers */
   fzr_time told_proxy; /* when the log was told that a balancer's connection has no PROXY header; 0: never */
   stream_stats stats[STREAM_KINDS];
+  atomic_uint clients[STREAM_KINDS]; /* with an allocation; other threads look at them */
+  bool halted;                       /* no descriptor is touched: another process may go on with them */
   uint8_t in[STREAM_READ];
   uint8_t cipher[STREAM_READ];
 };
@@ -136,6 +140,19 @@ void streams_pause(stream_connection *c);
 /* Whether the log is to have a line of something that may come as often as strangers like: one a minute. *|told| is when it last had; 0: never. */
 bool stream_may_tell(fzr_time *told, fzr_time now);
 
+/* The connection between both; NULL if there is none. */
+stream_connection *stream_find(streams *s, const fzr_addr *client, const fzr_addr *server);
+/* Makes one of |fd|, which is its own then, that is read, and in no list and table yet. NULL without memory. */
+stream_connection *stream_new_connection(streams *s, enum stream_kind kind, int fd, const fzr_addr *client,
+                                         const fzr_addr *server);
+void stream_free_connection(stream_connection *c);
+/* Puts it into the table. */
+void stream_enter(streams *s, stream_connection *c);
+/* Writes what there is. Who can't be written to ends. */
+void streams_flush(streams *s);
+/* Has the events of time come. Returns 0, or -1 without memory. */
+int streams_watch_time(streams *s);
+
 /* ---- strangers.c ---- */
 
 /* Puts |c| at the end of the list |order|, or takes it out. */
@@ -145,6 +162,8 @@ void stream_remove(stream_connection *c, enum stream_order order);
 void stream_look_at(stream_connection *c, fzr_time now);
 /* |c| is new, and a stranger. */
 void stream_begin_stranger(stream_connection *c, fzr_time now);
+/* |c| goes, and is no stranger any more. */
+void stream_end_stranger(stream_connection *c);
 /* Whether |len| bytes more may wait for |c|. If they may not, it ends with this turn of the loop. */
 bool stream_may_wait(stream_connection *c, size_t len, fzr_time now);
 /* Ends the strangers that have been that for longest, until there are as few as there may be. */
@@ -160,6 +179,16 @@ bool stream_is_proxied(const streams *s, const fzr_addr *addr);
 void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *proxy, const fzr_addr *server);
 /* Closes those that are waited for. */
 void stream_arrivals_free(streams *s);
+/* Does not wait for them any more, and does again. */
+void stream_arrivals_halt(streams *s);
+void stream_arrivals_go_on(streams *s);
+/* Has |each| called with |ctx| for them, the oldest first, until it returns false. Returns whether it never did. */
+bool stream_arrivals_save(const streams *s, bool (*each)(void *ctx, const stream_saved *saved, int fd),
+                          void *ctx);
+/* Closes their sockets alone. */
+void stream_arrivals_leave(streams *s);
+/* Goes on to wait for |saved|, whose socket |fd| is taken over. Returns NULL, or what went wrong: static text. */
+const char *stream_arrivals_load(streams *s, const stream_saved *saved, int fd);
 
 /* ---- closing.c ---- */
 
@@ -181,12 +210,17 @@ bool stream_go_on_secure(stream_connection *c, enum stream_end *why);
 /* Writes some of what waits, |most| bytes at most, in one record. Returns how many bytes, or as net_tls_write. */
 ssize_t stream_write_secure(stream_connection *c, size_t most);
 
+/* |c|, which is new, has the TLS that |len| bytes at |data| say. *|begun|: as net_tls_load. Returns false if they can't be read, or without memory. */
+bool stream_load_secure(stream_connection *c, const uint8_t *data, size_t len, size_t *begun);
+
 /* ---- handshakes.c ---- */
 
 /* Makes its events. Returns false without memory. */
 bool stream_handshakes_begin(streams *s);
 /* Something has come for |c|'s handshake: it is read when it is its turn. */
 void stream_stand_in_line(stream_connection *c);
+/* Has turns come again for those that wait. */
+void stream_handshakes_go_on(streams *s);
 /* It does not wait any more. */
 void stream_leave_line(stream_connection *c);
 

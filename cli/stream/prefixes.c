@@ -62,7 +62,8 @@ static prefix **find(stream_prefixes *p, const uint8_t key[7])
   return at;
 }
 
-bool stream_prefixes_enter(stream_prefixes *p, const fzr_addr *client)
+/* Counts one more, up to |most|; 0: as many as there are. */
+static bool enter(stream_prefixes *p, const fzr_addr *client, uint32_t most)
 {
   uint8_t key[7];
   make_key(client, key);
@@ -73,11 +74,21 @@ bool stream_prefixes_enter(stream_prefixes *p, const fzr_addr *client)
     if (*at)
       memcpy((*at)->key, key, 7);
   }
-  const bool may = *at && (!p->most || (*at)->count < p->most);
+  const bool may = *at && (!most || (*at)->count < most);
   if (may)
     (*at)->count++;
   pthread_mutex_unlock(&p->lock);
   return may;
+}
+
+bool stream_prefixes_enter(stream_prefixes *p, const fzr_addr *client)
+{
+  return enter(p, client, p->most);
+}
+
+bool stream_prefixes_keep(stream_prefixes *p, const fzr_addr *client)
+{
+  return enter(p, client, 0);
 }
 
 void stream_prefixes_leave(stream_prefixes *p, const fzr_addr *client)

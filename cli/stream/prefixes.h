@@ -14,6 +14,8 @@ void stream_prefixes_free(stream_prefixes *p);
 
 /* One more of |client|'s prefix. Returns whether it may have that, and then it is counted. */
 bool stream_prefixes_enter(stream_prefixes *p, const fzr_addr *client);
+/* The same of one that is there already: it is counted, however many there are. Returns false without memory. */
+bool stream_prefixes_keep(stream_prefixes *p, const fzr_addr *client);
 /* One less. */
 void stream_prefixes_leave(stream_prefixes *p, const fzr_addr *client);
 

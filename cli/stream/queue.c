@@ -165,6 +165,38 @@ void stream_queue_hold(stream_queue *q, size_t n)
     q->begun += message_at(q->data + q->from + q->begun);
 }
 
+/* Whether the |len| bytes at |data| are messages, from the first to the last. */
+static bool are_messages(const uint8_t *data, size_t len)
+{
+  for (size_t at = 0; at < len; at += message_at(data + at))
+    if (len - at < FZR_CHANNEL_HEADER_LEN || message_at(data + at) > len - at)
+      return false;
+  return true;
+}
+
+bool stream_queue_restore(stream_queue *q, const uint8_t *data, size_t len, size_t begun,
+                          const stream_mark *marks, uint32_t marked)
+{
+  size_t room = ROOM_MIN;
+  if (!len)
+    return !begun;
+  if (begun > len || marked > STREAM_QUEUE_MARKS || !are_messages(data + begun, len - begun))
+    return false;
+  while (room < len)
+    room *= 2;
+  q->data = malloc(room);
+  if (!q->data)
+    return false;
+  memcpy(q->data, data, len);
+  q->room = room;
+  q->to = len;
+  q->begun = begun;
+  q->end = len;
+  q->marked = marked;
+  memcpy(q->marks, marks, marked * sizeof *marks);
+  return true;
+}
+
 void stream_queue_clear(stream_queue *q)
 {
   free(q->data);

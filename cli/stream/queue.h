@@ -55,6 +55,12 @@ void stream_queue_sent(stream_queue *q, size_t n);
 /* A write of the first |n| bytes has begun, and will be repeated until it is done: none of the messages that they are of is dropped. */
 void stream_queue_hold(stream_queue *q, size_t n);
 
+/* Makes |q|, which is empty, one in which the |len| bytes at |data| wait, of which the first |begun| are as q->begun; |marks|, no more than
+ * STREAM_QUEUE_MARKS and none of them later than now, have their positions from there. Returns false, with |q| still empty, if that is not what a queue can
+ * have, or memory is out. */
+bool stream_queue_restore(stream_queue *q, const uint8_t *data, size_t len, size_t begun,
+                          const stream_mark *marks, uint32_t marked);
+
 /* Forgets all. */
 void stream_queue_clear(stream_queue *q);
 

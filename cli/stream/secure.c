@@ -34,10 +34,24 @@ static ssize_t on_recv(void *ctx, uint8_t *out, size_t cap)
   return (ssize_t)n;
 }
 
+/* Where its ciphertext goes and comes from. */
+static net_tls_io io_of(stream_connection *c)
+{
+  return (net_tls_io){c, on_send, on_recv};
+}
+
+bool stream_load_secure(stream_connection *c, const uint8_t *data, size_t len, size_t *begun)
+{
+  const net_tls_io io = io_of(c);
+  c->tls = net_tls_load(&io, data, len, begun);
+  c->established = c->tls != NULL;
+  return c->established;
+}
+
 /* Its state takes 40 KiB: who says nothing does not get it. Returns false without memory. */
 static bool begin(stream_connection *c)
 {
-  const net_tls_io io = {c, on_send, on_recv};
+  const net_tls_io io = io_of(c);
   if (!c->tls)
     c->tls = net_tls_accept(c->owner->identity, &io);
   return c->tls != NULL;

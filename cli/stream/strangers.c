@@ -40,9 +40,20 @@ void stream_remove(stream_connection *c, enum stream_order order)
   list->count--;
 }
 
+/* Of those with an allocation, of whom other threads ask. */
+static void count(stream_connection *c, bool allocated)
+{
+  atomic_uint *clients = &c->owner->clients[c->kind];
+  if (allocated && !c->allocated)
+    atomic_fetch_add(clients, 1);
+  else if (!allocated && c->allocated)
+    atomic_fetch_sub(clients, 1);
+  c->allocated = allocated;
+}
+
 void stream_begin_stranger(stream_connection *c, fzr_time now)
 {
-  c->allocated = false;
+  count(c, false);
   c->stranger_since = now;
   fzr_stream_set_limit(c->framing, MESSAGE_LIMIT);
   stream_append(c, STREAM_STRANGERS);
@@ -61,9 +72,16 @@ void stream_look_at(stream_connection *c, fzr_time now)
     stream_begin_stranger(c, now);
     return;
   }
-  c->allocated = true;
+  count(c, true);
   fzr_stream_set_limit(c->framing, 0);
   stream_remove(c, STREAM_STRANGERS);
+}
+
+void stream_end_stranger(stream_connection *c)
+{
+  if (!c->allocated)
+    stream_remove(c, STREAM_STRANGERS);
+  count(c, false);
 }
 
 bool stream_may_wait(stream_connection *c, size_t len, fzr_time now)

@@ -58,7 +58,7 @@ static bool is_between(const stream_connection *c, const fzr_addr *client, const
   return fzr_addr_equal(&c->client, client) && fzr_addr_equal(&c->server, server);
 }
 
-static stream_connection *look_up(streams *s, const fzr_addr *client, const fzr_addr *server)
+stream_connection *stream_find(streams *s, const fzr_addr *client, const fzr_addr *server)
 {
   if (s->found && is_between(s->found, client, server))
     return s->found;
@@ -88,7 +88,7 @@ static void grow(streams *s)
   free(old);
 }
 
-static void enter(streams *s, stream_connection *c)
+void stream_enter(streams *s, stream_connection *c)
 {
   if (s->count == s->table_size)
     grow(s);
@@ -167,7 +167,7 @@ static void forward(void *io, const fzr_verdict *verdicts, size_t n, fzr_time no
   streams *s = io;
   for (size_t i = 0; i < n; i++) {
     const fzr_verdict *v = &verdicts[i];
-    stream_connection *c = v->action == FZR_ACT_FORWARD ? look_up(s, &v->to, &v->from) : NULL;
+    stream_connection *c = v->action == FZR_ACT_FORWARD ? stream_find(s, &v->to, &v->from) : NULL;
     for (uint16_t k = 0; c && k < v->count; k++) {
       struct iovec parts[FZR_DATAGRAM_IOVECS];
       const size_t count = fzr_verdict_iovecs(v, k, parts);
@@ -181,7 +181,7 @@ static void transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time n
   streams *s = io;
   for (size_t i = 0; i < n; i++) {
     const struct iovec part = {(void *)(uintptr_t)answers[i].data, answers[i].len};
-    stream_connection *c = look_up(s, &answers[i].to, &answers[i].from);
+    stream_connection *c = stream_find(s, &answers[i].to, &answers[i].from);
     if (c)
       put(c, &part, 1, now);
   }
@@ -189,7 +189,7 @@ static void transmit(void *io, const fzr_transmit *answers, size_t n, fzr_time n
 
 /* ---- connections ---- */
 
-static void free_connection(stream_connection *c)
+void stream_free_connection(stream_connection *c)
 {
   if (c->readable)
     event_free(c->readable);
@@ -222,7 +222,7 @@ static void tell_prefix_full(streams *s, const fzr_addr *client)
             &field, 1);
 }
 
-static stream_connection *new_connection(streams *s, enum stream_kind kind, int fd, const fzr_addr *client,
+stream_connection *stream_new_connection(streams *s, enum stream_kind kind, int fd, const fzr_addr *client,
                                          const fzr_addr *server)
 {
   stream_connection *c = calloc(1, sizeof *c);
@@ -239,7 +239,7 @@ static stream_connection *new_connection(streams *s, enum stream_kind kind, int 
       !event_add(c->readable, NULL))
     return c;
   c->fd = -1; /* it is the caller's */
-  free_connection(c);
+  stream_free_connection(c);
   return NULL;
 }
 
@@ -250,7 +250,7 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
   enum stream_end why = STREAM_END_MEMORY;
   stats->accepted++;
   /* Its end has not been seen yet: it may be paused. The new one must not have its allocation, nor lose one when it ends. */
-  stream_connection *former = look_up(s, client, server);
+  stream_connection *former = stream_find(s, client, server);
   if (former) {
     streams_drop(former, STREAM_END_CLIENT);
     s->config.settled(s->config.settled_ctx);
@@ -261,13 +261,13 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
     why = STREAM_END_PREFIX;
     tell_prefix_full(s, client);
   } else {
-    stream_connection *c = new_connection(s, kind, fd, client, server);
+    stream_connection *c = stream_new_connection(s, kind, fd, client, server);
     if (c) {
       const fzr_time now = monotonic_now();
       c->heard = since;
       c->looked_at = now;
       stats->connections++;
-      enter(s, c);
+      stream_enter(s, c);
       stream_append(c, STREAM_BY_TIME);
       stream_begin_stranger(c, now);
       streams_thin_out(s, now);
@@ -284,7 +284,7 @@ static void tell_end(const stream_connection *c, enum stream_end why)
   const log_field fields[] = {{"client", LOG_ADDR, {.addr = &c->client}},
                               {"transport", LOG_STR, {.str = stream_kind_name(c->kind)}},
                               {"reason", LOG_STR, {.str = stream_end_name(why)}}};
-  if (log_enabled(FZR_LOG_DEBUG, "relay"))
+  if (log_enabled(FZR_LOG_DEBUG, "relay") && !c->owner->halted) /* it may go on elsewhere */
     log_write(FZR_LOG_DEBUG, "relay", "Connection closed", fields, sizeof fields / sizeof *fields);
 }
 
@@ -320,11 +320,10 @@ static void forget(stream_connection *c)
 {
   streams *s = c->owner;
   stream_remove(c, STREAM_BY_TIME);
-  if (!c->allocated)
-    stream_remove(c, STREAM_STRANGERS);
+  stream_end_stranger(c);
   stream_prefixes_leave(s->config.prefixes, &c->client);
   s->stats[c->kind].queued_bytes -= stream_queue_len(&c->queue);
-  free_connection(c);
+  stream_free_connection(c);
 }
 
 void streams_drop(stream_connection *c, enum stream_end why)
@@ -341,8 +340,7 @@ void streams_end(stream_connection *c, enum stream_end why)
     end(c, why, now);
     if (stream_begin_closing(c, why, now)) {
       /* Others need not wait for its place. Its time begins anew, and so it stands behind those whose time began before. */
-      if (!c->allocated)
-        stream_remove(c, STREAM_STRANGERS);
+      stream_end_stranger(c);
       stream_begin_stranger(c, now);
       return;
     }
@@ -355,12 +353,9 @@ void streams_end(stream_connection *c, enum stream_end why)
 /* ---- the loop ---- */
 
 /* What the packets of this turn have left for clients: one write for each. */
-static void on_flush(evutil_socket_t fd, short what, void *ctx)
+void streams_flush(streams *s)
 {
-  streams *s = ctx;
   bool ended = false;
-  (void)fd;
-  (void)what;
   while (s->dirty) {
     stream_connection *c = s->dirty;
     s->dirty = c->next_dirty;
@@ -372,6 +367,13 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx)
   }
   if (ended)
     s->config.settled(s->config.settled_ctx);
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  streams_flush(ctx);
 }
 
 /* A client that says nothing for a while, and is told nothing, keeps what TLS has to remember, and no more. */
@@ -426,6 +428,12 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
   streams_end_old_strangers(s, now);
 }
 
+int streams_watch_time(streams *s)
+{
+  const struct timeval every = {0, (suseconds_t)TICK_MS * 1000}, soon = {0, (suseconds_t)RESUME_MS * 1000};
+  return event_add(s->tick, &every) || (s->paused && event_add(s->resume, &soon)) ? -1 : 0;
+}
+
 static void on_resume(evutil_socket_t fd, short what, void *ctx)
 {
   streams *s = ctx;
@@ -455,7 +463,6 @@ static void on_resume(evutil_socket_t fd, short what, void *ctx)
 
 streams *streams_new(const streams_config *config)
 {
-  const struct timeval every = {0, (suseconds_t)TICK_MS * 1000};
   fzr_io_ops ops = fzr_io_ops_init();
   streams *s = calloc(1, sizeof *s);
   if (!s)
@@ -468,8 +475,8 @@ streams *streams_new(const streams_config *config)
   s->resume = event_new(config->base, -1, 0, on_resume, s);
   ops.forward = forward;
   ops.transmit = transmit;
-  if (s->table && s->flush && s->tick && s->resume && stream_handshakes_begin(s) &&
-      !event_add(s->tick, &every) && getrandom(s->key, sizeof s->key, 0) == sizeof s->key &&
+  if (s->table && s->flush && s->tick && s->resume && stream_handshakes_begin(s) && !streams_watch_time(s) &&
+      getrandom(s->key, sizeof s->key, 0) == sizeof s->key &&
       !fzr_driver_add(config->driver, FZR_TRANSPORT_TCP, &ops, s) &&
       !fzr_driver_add(config->driver, FZR_TRANSPORT_TLS, &ops, s))
     return s;
@@ -502,7 +509,8 @@ void streams_free(streams *s)
   fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TLS, s);
   for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after; c; c = after) {
     after = c->links[STREAM_BY_TIME].after;
-    if (c->established && !c->closing)
+    /* While it is halted another process may go on with them. */
+    if (c->established && !c->closing && !s->halted)
       net_tls_close(c->tls);
     streams_drop(c, STREAM_END_CLIENT);
   }

@@ -7,6 +7,7 @@
 #include "common/stream_stats.h"
 #include "firezone_relay/driver.h"
 #include "firezone_relay/udp.h"
+#include "handover/wire.h"
 #include "net/tls_server.h"
 #include "stream/prefixes.h"
 
@@ -49,6 +50,45 @@ void streams_set_identity(streams *s, net_tls_identity *identity);
 /* Listens on |addr| for connections of |kind|. |shared|: other workers do on the same, and |first| is the first of them, for which the port must be
  * free. Returns 0, or an errno. */
 int streams_listen(streams *s, enum stream_kind kind, const fzr_addr *addr, bool shared, bool first);
+
+/* ---- a hand-over ---- */
+
+/* One for each family and kind. */
+#define STREAM_LISTENERS (2 * STREAM_KINDS)
+
+/* Nothing is accepted, read or written from now on, until streams_go_on; what could be written was. Whoever frees it meanwhile closes descriptors, and
+ * ends no connection that somebody else has, too. */
+void streams_halt(streams *s);
+void streams_go_on(streams *s);
+
+/* How many connections have an allocation. Any thread. */
+unsigned streams_clients(const streams *s, enum stream_kind kind);
+
+/* The listening sockets, which stay the adapter's. Returns how many. */
+size_t streams_listeners(const streams *s, int out[STREAM_LISTENERS]);
+/* Has |fd|, which listens, in the place of one that streams_listen would open. It is taken over. Returns 0 or ENOMEM. */
+int streams_adopt_listener(streams *s, enum stream_kind kind, int fd);
+
+/* Connections that can't go along. */
+typedef struct streams_left {
+  uint32_t handshakes; /* their TLS handshake is under way */
+  uint32_t foreign;    /* their TLS is mbedTLS's */
+} streams_left;
+
+/* Writes connections and counters of |s|, which is halted at |now|, to |file|. |add| is called with |ctx| for the socket of each, in the order of the
+ * file; it stays the adapter's. Returns whether |add| always returned true. */
+bool streams_save(const streams *s, handover_file *file, fzr_time now, bool (*add)(void *ctx, int fd),
+                  void *ctx, streams_left *left);
+
+/* Goes on from the |len| bytes at |data|, which were saved at |now| of this process's clock, with the |n| sockets |fds|: those of the connections in order,
+ * which are taken over in any case. |s| is new, its engine loaded, and halted then. Returns NULL, or what went wrong, static text: it is of no use then. */
+const char *streams_load(streams *s, const uint8_t *data, size_t len, const int *fds, size_t n, fzr_time now);
+
+/* Another process has got what was saved: closes descriptors, and says to those that are left that this is the end. Only streams_free may follow. */
+void streams_leave(streams *s);
+
+/* Whether there is a connection of that 5-tuple. */
+bool streams_has(streams *s, const fzr_addr *client, const fzr_addr *server);
 
 /* Copies the figures of each kind. */
 void streams_stats(const streams *s, stream_stats out[STREAM_KINDS]);

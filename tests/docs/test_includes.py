@@ -23,7 +23,7 @@ CLI = {
     "grpc": ("common", "net"),
     "http": ("common", "log"),
     "portal": ("common", "log", "net"),
-    "stream": ("common", "log", "net"),
+    "stream": ("common", "log", "net", "handover"),
     "telemetry": ("common", "log", "net", "grpc", "http"),
     "xdp": ("common", "log", "net"),
     "handover": ("common",),

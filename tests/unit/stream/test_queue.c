@@ -32,6 +32,21 @@ static uint64_t put(uint32_t number, uint16_t len, size_t limit)
   return stream_queue_put(&queue, parts, 3, limit, now);
 }
 
+/* Another queue goes on in the place of this one. */
+static void move(void)
+{
+  stream_mark marks[STREAM_QUEUE_MARKS];
+  stream_queue next = {0};
+  const uint64_t first = queue.end - stream_queue_len(&queue);
+  for (uint32_t i = 0; i < queue.marked; i++)
+    marks[i] = (stream_mark){queue.marks[i].time,
+                             queue.marks[i].position > first ? queue.marks[i].position - first : 0};
+  ck_assert(stream_queue_restore(&next, queue.data + queue.from, stream_queue_len(&queue), queue.begun, marks,
+                                 queue.marked));
+  stream_queue_clear(&queue);
+  queue = next;
+}
+
 static uint32_t number_at(const uint8_t *message)
 {
   uint32_t number;
@@ -199,6 +214,8 @@ START_TEST(test_random)
     while (number < 1000) {
       if (round & 1)
         now += fzt_below(&prng, FZR_SECOND / 20);
+      if (round & 2 && queue.data && !fzt_below(&prng, 10))
+        move();
       if (fzt_below(&prng, 3)) {
         dropped += put(number++, (uint16_t)(8 + fzt_below(&prng, 1400)), limit);
         /* One that has begun cannot go. */
@@ -233,6 +250,30 @@ START_TEST(test_random)
 }
 END_TEST
 
+/* What can't be in a queue. */
+START_TEST(test_no_queue)
+{
+  static const stream_mark marks[STREAM_QUEUE_MARKS];
+  uint8_t bytes[40];
+  put(1, 16, 1000);
+  put(2, 16, 1000);
+  memcpy(bytes, queue.data + queue.from, sizeof bytes);
+  stream_queue_clear(&queue);
+  for (size_t len = 0; len <= sizeof bytes; len++) {
+    const bool whole = len % 20 == 0;
+    ck_assert(stream_queue_restore(&queue, bytes, len, 0, marks, 0) == whole);
+    stream_queue_clear(&queue);
+  }
+  for (size_t begun = 0; begun <= sizeof bytes + 1; begun++) {
+    const bool can = begun <= sizeof bytes && begun % 20 == 0;
+    ck_assert(stream_queue_restore(&queue, bytes, sizeof bytes, begun, marks, 1) == can);
+    stream_queue_clear(&queue);
+  }
+  ck_assert(!stream_queue_restore(&queue, bytes, sizeof bytes, 0, marks, STREAM_QUEUE_MARKS + 1));
+  ck_assert(!stream_queue_restore(&queue, bytes, 0, 1, marks, 0));
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("queue");
@@ -247,6 +288,7 @@ int main(void)
   tcase_add_test(tc, test_answers_are_spared);
   tcase_add_test(tc, test_late);
   tcase_add_test(tc, test_random);
+  tcase_add_test(tc, test_no_queue);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
