@@ -6,6 +6,7 @@
 #include "handover/give.h"
 #include "handover/wire.h"
 #include "log/log.h"
+#include "notify.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -63,6 +64,7 @@ static const char *show_all(void *ctx, int fd, fzr_time until, uint32_t *count)
 {
   const handover_out *out = ctx;
   int health, control;
+  notify_reloading();
   endpoints_give(out->config.endpoints, &health, &control);
   const char *why = workers_show(out->config.workers, fd, until, count);
   if (!why)
@@ -102,6 +104,10 @@ static bool talk(handover_out *out, int fd)
     return false;
   }
   const bool given = handover_give(fd, &giver, &times, reason);
+  if (given)
+    notify_replaced(pid);
+  else if (times.prepared)
+    notify_ready();
   const double ms = in_ms(times.ended);
   if (given)
     log_info("relay", "Handed over to process %d, after %.1f ms without reading: this one ends", pid, ms);

@@ -8,6 +8,7 @@
 #include "options.h"
 #include "process.h"
 #include "relay.h"
+#include "take_over.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -142,6 +143,10 @@ static int relay_main(const options *o)
   static notes found;
   char error[OPTIONS_ERROR_MAX];
   logins *first = NULL;
+  int told = -1;
+  const int waited = o->take_over ? take_over_split(&told) : -1;
+  if (waited >= 0)
+    return waited;
   process_hold_signals(true); /* until the relay waits for them */
   signal(SIGTERM, SIG_DFL);
   signal(SIGINT, SIG_DFL);
@@ -166,7 +171,7 @@ static int relay_main(const options *o)
   relay_log_notes(&found);
   log_warnings(o);
   process_raise_descriptors(o, workers_count(o));
-  const int status = relay_run(o, first);
+  const int status = relay_run(o, first, told);
   if (status == EXIT_SUCCESS)
     log_info("relay", "Goodbye!");
   log_shutdown();

@@ -340,6 +340,14 @@ static int check_xdp(reader *r)
   return 0;
 }
 
+static int check_take_over(reader *r)
+{
+  if (r->o->take_over && !r->o->handover_socket)
+    return option_complain(
+        r, "--take-over: there is no relay to take over from: expected --handover-socket, too");
+  return 0;
+}
+
 static int check_tls(reader *r)
 {
   const options *o = r->o;
@@ -427,8 +435,8 @@ static int check_auth(reader *r)
 /* All of them: a file is mended in one go. */
 static int check_relay(reader *r)
 {
-  static int (*const each[])(reader * r) = {check_addresses, check_auth, check_alternate, check_tls,
-                                            check_xdp};
+  static int (*const each[])(reader * r) = {check_addresses, check_auth,      check_alternate,
+                                            check_tls,       check_take_over, check_xdp};
   int result = 0;
   for (size_t i = 0; i < sizeof each / sizeof *each; i++)
     if (each[i](r))

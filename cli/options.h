@@ -128,6 +128,7 @@ typedef struct options {
   uint64_t max_partition_seconds;
   uint64_t heartbeat_seconds;
   const char *handover_socket; /* NULL: none */
+  bool take_over;              /* in the background */
   uint64_t shutdown_seconds;   /* UINT64_MAX: no limit */
   uint64_t drain_idle_seconds; /* hidden, for tests: a shutdown ends when nothing was relayed for so long */
   xdp_settings xdp;

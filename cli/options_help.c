@@ -72,6 +72,7 @@ static const struct {
      "the authorities by which portal and collector have to be certified [default: the system's]"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT and others of OpenTelemetry",
      "where to and how metrics and traces are exported: the manual page has all that are honoured"},
+    {"NOTIFY_SOCKET", "where a service manager, systemd for example, is told when the relay is ready"},
 };
 
 /* The groups with what |command| takes of each. */

@@ -369,6 +369,13 @@ static const char *set_handover_socket(options *o, const char *t)
              : "a path of at most 90 bytes, such as /run/firezone-relay/handover";
 }
 
+static const char *set_take_over(options *o, const char *t)
+{
+  (void)t;
+  o->take_over = true;
+  return NULL;
+}
+
 static const char *set_disable_gso(options *o, const char *t)
 {
   return value_flag(&o->disable_gso, t);
@@ -587,6 +594,11 @@ const option_spec option_specs[] = {
      "where another process takes this one's place, without an outage: if a relay answers there at the "
      "start, it "
      "is taken over, and ends; see 'Upgrade without an outage' in the manual page"},
+    {"take-over", NULL, NULL, NULL, NULL, NULL, set_take_over, GROUP_OBSERVE, false,
+     "be the one that takes over, in the background: this command ends once it has, or with status 1 if it "
+     "can't; "
+     "for ExecReload= of systemd",
+     .not_in_file = true},
     {"no-telemetry", NULL, "FIREZONE_NO_TELEMETRY", NULL, NULL, NULL, set_no_telemetry, GROUP_OBSERVE, false,
      "accepted for compatibility: there is no crash reporting to turn off"},
     {"telemetry", NULL, "TELEMETRY", NULL, NULL, NULL, set_telemetry, GROUP_OBSERVE, false,

@@ -7,9 +7,11 @@
 #include "handover_in.h"
 #include "handover_out.h"
 #include "log/log.h"
+#include "notify.h"
 #include "portal/portal.h"
 #include "process.h"
 #include "reload.h"
+#include "take_over.h"
 #include "workers.h"
 
 #include <signal.h>
@@ -45,6 +47,7 @@ typedef struct relay {
   handover_in in;   /* what was taken over from another process */
   unsigned inherited_workers;
   handover_out *out; /* NULL: nobody can take over */
+  int told;          /* who waits for this process to have taken over; -1: nobody */
   struct event *terminate, *interrupt, *reload, *stats, *drain, *certificate;
   uint64_t last_bytes;
   fzr_time last_stats;
@@ -59,6 +62,7 @@ typedef struct relay {
   bool handed;            /* all was given to another process */
   bool at_once;           /* a second signal came */
   bool ended;
+  bool said_ready; /* to the service manager */
   int status;
 } relay;
 
@@ -98,6 +102,26 @@ static metrics_totals take_totals(relay *r)
   return totals;
 }
 
+/* The service manager waits for it, and so do other services: not for long, where a portal is away. */
+static void say_ready(relay *r)
+{
+  if (!r->said_ready)
+    notify_ready();
+  r->said_ready = true;
+}
+
+static void say_status(const relay *r, const metrics_totals *t)
+{
+  if (r->handed || r->draining)
+    return;
+  if (!r->workers)
+    notify_status("Waiting for the portal");
+  else
+    notify_status("Relaying: %llu allocation%s, %llu channel%s", (unsigned long long)t->allocations,
+                  t->allocations == 1 ? "" : "s", (unsigned long long)t->channels,
+                  t->channels == 1 ? "" : "s");
+}
+
 /* With a portal the engine tells of it, when it turns the first client away. */
 static void tell_full(relay *r, fzr_time now)
 {
@@ -132,6 +156,8 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
   log_info("relay", "Allocations = %llu Channels = %llu Throughput = %.2f %s",
            (unsigned long long)t.allocations, (unsigned long long)t.channels, rate, units[unit]);
   tell_full(r, now);
+  say_ready(r);
+  say_status(r, &t);
 }
 
 /* New clients come by way of the portal, if there is one. */
@@ -222,6 +248,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
     return;
   }
   r->draining = true;
+  notify_stopping();
   if (r->out)
     handover_out_refuse(r->out);
   r->drain_relayed = monotonic_now();
@@ -390,6 +417,9 @@ static int start_workers(relay *r)
     handover_in_log(&r->in, error);
     return -1;
   }
+  take_over_done(r->told);
+  r->told = -1;
+  say_ready(r);
   process_step_back(); /* what exports and answers HTTP must not hold up what relays */
   users_forget(&r->logins->users);
   return 0;
@@ -486,6 +516,11 @@ static int ask_predecessor(relay *r)
     handover_in_log(&r->in, error);
     return -1;
   }
+  if (r->in.fd < 0 && r->o->take_over) {
+    log_error("relay", "--take-over: no relay answers at %s: start one, which can then be taken over",
+              r->o->handover_socket);
+    return -1;
+  }
   if (r->in.fd < 0)
     return 0;
   r->inherited_workers = r->in.offer.workers;
@@ -569,9 +604,14 @@ static void stop(relay *r)
   }
 }
 
-int relay_run(const options *o, logins *first)
+int relay_run(const options *o, logins *first, int told)
 {
-  relay r = {.o = o, .logins = first, .shutdown_at = FZR_TIME_NEVER, .status = EXIT_FAILURE, .in.fd = -1};
+  relay r = {.o = o,
+             .logins = first,
+             .shutdown_at = FZR_TIME_NEVER,
+             .status = EXIT_FAILURE,
+             .in.fd = -1,
+             .told = told};
   if (!start(&r)) {
     r.begun = true;
     event_base_dispatch(r.base);

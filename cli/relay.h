@@ -6,8 +6,8 @@
 #include "logins.h"
 
 /* Runs until a shutdown or a failure, which is in the log. |first| is what clients log in with, until SIGHUP has it read anew; the relay
- * takes it over, and the portal gets the first secret. Returns the exit status. */
-int relay_run(const options *o, logins *first);
+ * takes it over, and the portal gets the first secret. Who waits at |told| is told that this process has taken over, see take_over.h. Returns the exit status. */
+int relay_run(const options *o, logins *first, int told);
 
 /* Warns of what there is in |n|. */
 void relay_log_notes(const notes *n);

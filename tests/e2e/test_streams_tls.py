@@ -589,8 +589,8 @@ class CertbotHook(unittest.TestCase):
             self.addCleanup(authority.folder.cleanup)
             signalled = os.path.join(folder, "pid")
             with open(os.path.join(folder, "systemctl"), "w", encoding="ascii") as fake:
-                fake.write('#!/bin/sh\n[ "$*" = "try-reload-or-restart firezone-relay" ] || exit 1\n[ ! -e %s ] || kill -HUP "$(cat %s)"\n' % (
-                    signalled, signalled))
+                fake.write('#!/bin/sh\n[ "$*" != "is-active --quiet firezone-relay" ] || exec [ -e %s ]\n'
+                           '[ "$*" = "kill --signal=HUP firezone-relay" ] && kill -HUP "$(cat %s)"\n' % (signalled, signalled))
             os.chmod(fake.name, 0o755)
             group = subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
 

@@ -374,6 +374,10 @@ START_TEST(test_what_does_not_go_together)
   check_complaint("--offload", "no interface is set");
   ck_assert_int_eq(READ(PUBLIC, "--offload", "xdp", "--xdp", "native", "--offload-interface", "eth0"), -1);
   check_complaint("--xdp", "expected one of them");
+  ck_assert_int_eq(READ(PUBLIC, "--take-over"), -1);
+  check_complaint("--take-over", "expected --handover-socket, too");
+  ck_assert_int_eq(READ(PUBLIC, "--take-over", "--handover-socket", "/run/x"), 0);
+  ck_assert(o.take_over);
   ck_assert_int_eq(READ(PUBLIC, "--lowest-port", "60000", "--highest-port", "60000"), 0);
 }
 END_TEST

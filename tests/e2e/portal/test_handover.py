@@ -2,6 +2,8 @@
 """A relay that takes another one's place is the same relay for the portal: it has one at every moment, and clients are told nothing."""
 import http.client
 import os
+import select
+import socket
 import tempfile
 import threading
 import time
@@ -90,6 +92,22 @@ class Handover(PortalTest):
         self.assertEqual(again.secrets[0], secret)
         self.assertEqual(relay.wait_exit(), 0, relay.output())
         flow.relay(100)
+
+    def test_a_service_is_ready_once_it_may_relay(self):
+        """The service manager is told so."""
+        path = self.options["HANDOVER_SOCKET"] + ".notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            manager.settimeout(PATIENCE)
+            held = []
+
+            async def script(portal, connection, number):
+                held.append(manager.fileno() in select.select([manager], [], [], 0.3)[0])
+                await phoenix(portal, connection, number)
+
+            self.relay(self.portal(script), NOTIFY_SOCKET=path)
+            self.assertIn(b"READY=1", manager.recv(4096))
+            self.assertEqual(held, [False])
 
     def test_a_successor_without_a_portal_is_refused(self):
         portal = self.portal()

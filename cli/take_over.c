@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "take_over.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The other process gives up much earlier: this is for one that hangs. */
+#define PATIENCE_S 30
+
+static int fail(void)
+{
+  fprintf(stderr, "firezone-relay: --take-over: can't start a process: %s\n", strerror(errno));
+  return EXIT_FAILURE;
+}
+
+/* Whether a byte comes from |fd| before all who could send one have ended. */
+static int await(int fd)
+{
+  char byte;
+  ssize_t n;
+  do
+    n = read(fd, &byte, 1);
+  while (n < 0 && errno == EINTR);
+  close(fd);
+  return n == 1 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int take_over_split(int *told)
+{
+  int ends[2], status;
+  if (pipe2(ends, O_CLOEXEC))
+    return fail();
+  const pid_t between = fork();
+  if (between < 0)
+    return fail();
+  if (between) {
+    close(ends[1]);
+    while (waitpid(between, &status, 0) < 0 && errno == EINTR)
+      ;
+    return await(ends[0]);
+  }
+  /* A session of its own: it is to outlive the terminal. */
+  setsid();
+  const pid_t parent = getpid(), relay = fork();
+  if (relay)
+    _exit(relay < 0 ? fail() : EXIT_SUCCESS);
+  close(ends[0]);
+  while (getppid() == parent)
+    poll(NULL, 0, 1);
+  alarm(PATIENCE_S);
+  *told = ends[1];
+  return -1;
+}
+
+void take_over_done(int told)
+{
+  if (told < 0)
+    return;
+  alarm(0);
+  if (write(told, "", 1) < 0)
+    fprintf(stderr, "firezone-relay: --take-over: nobody waits any more\n");
+  close(told);
+}
