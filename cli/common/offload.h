@@ -25,9 +25,12 @@ typedef struct offload_figure {
 
 /* What was relayed without the workers. Texts are static. */
 typedef struct offload_stats {
-  const char *name; /* of the kind: the datapath that its series have */
+  const char *name;    /* of the kind: the datapath that its series have */
+  const char *program; /* what is at work for it, another label of them: "xdp" */
   uint64_t packets[2], bytes[2];
   uint64_t packet_sizes[FZR_SIZE_CLASSES];
+  uint64_t dropped[FZR_DROP_REASONS]; /* what the workers would have dropped */
+  uint64_t may_drop;                  /* a bit for each reason that it knows */
   offload_figure figures[OFFLOAD_FIGURES];
   size_t figure_count;
 } offload_stats;
@@ -55,7 +58,7 @@ typedef struct offload_kind {
    * bound to. Any thread, but each channel's events from one thread. */
   void (*channel)(void *offload, const fzr_event *event, const fzr_addr *local);
 
-  /* Adds what it has counted to |out|, which is all 0 but for its name; and says in the log, once, what has become of it. */
+  /* Adds what it has counted to |out|, which is all 0 but for its name, and sets its program; and says in the log, once, what has become of it. */
   void (*read)(void *offload, offload_stats *out);
 
   /* Ends it; channels go on in user space. No other thread may use it any more. */

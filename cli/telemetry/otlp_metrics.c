@@ -189,7 +189,14 @@ static const uint64_t *relayed_by(const offload_stats *o, bool in_bytes)
   return in_bytes ? o->bytes : o->packets;
 }
 
-/* What went through user space has no attribute, as before there was anything else; what the kernel relayed has one. */
+/* Who relayed or dropped it: the kernel, and what there. */
+static void with_path(builder *b, Otlp__NumberPoint *p, const offload_stats *o)
+{
+  with_string(b, p, "datapath", o->name);
+  with_string(b, p, "program", o->program);
+}
+
+/* What went through user space has no attribute, as before there was anything else; what the kernel relayed has two. */
 static void add_directions(builder *b, const char *name, const char *unit, const char *description,
                            bool in_bytes)
 {
@@ -205,7 +212,7 @@ static void add_directions(builder *b, const char *name, const char *unit, const
       Otlp__NumberPoint *p =
           add_number(b, &f, relayed_by(o, in_bytes)[i], relayed_by(told_of(b, o), in_bytes)[i]);
       with_string(b, p, "direction", metrics_direction(i));
-      with_string(b, p, "datapath", o->name);
+      with_path(b, p, o);
     }
   }
 }
@@ -219,8 +226,7 @@ static void add_relayed(builder *b)
   add_number(b, &f, b->now.bytes[0] + b->now.bytes[1], b->before.bytes[0] + b->before.bytes[1]);
   for (size_t i = 0; i < s->offload_count; i++) {
     const offload_stats *o = &s->offloads[i], *then = told_of(b, o);
-    with_string(b, add_number(b, &f, o->bytes[0] + o->bytes[1], then->bytes[0] + then->bytes[1]), "datapath",
-                o->name);
+    with_path(b, add_number(b, &f, o->bytes[0] + o->bytes[1], then->bytes[0] + then->bytes[1]), o);
   }
 }
 
@@ -236,6 +242,7 @@ static void add_figure(builder *b, const offload_stats *o, const offload_figure 
   for (size_t i = 0; i < now->count; i++) {
     const struct offload_value *v = &now->values[i];
     Otlp__NumberPoint *p = add_number(b, &f, v->value, then && i < then->count ? then->values[i].value : 0);
+    with_string(b, p, "program", o->program);
     if (v->reason)
       with_string(b, p, "reason", v->reason);
   }
@@ -283,17 +290,19 @@ static Otlp__HistogramPoint *add_size_point(builder *b, Otlp__Histogram *histogr
   return p;
 }
 
-/* The histogram's attribute is Firezone's; `datapath` beside it is that of all other metrics. */
+/* The histogram's first attribute is Firezone's; those beside it are those of all other metrics. */
 static void add_offload_sizes(builder *b, Otlp__Histogram *histogram, const offload_stats *o, bool delta)
 {
   const offload_stats *then = told_of(b, o);
   const uint64_t bytes = o->bytes[0] + o->bytes[1], told = delta ? then->bytes[0] + then->bytes[1] : 0;
   Otlp__HistogramPoint *p =
-      add_size_point(b, histogram, o->name, o->packet_sizes, delta ? then->packet_sizes : NULL,
+      add_size_point(b, histogram, o->program, o->packet_sizes, delta ? then->packet_sizes : NULL,
                      bytes > told ? bytes - told : 0);
-  Otlp__KeyValue *datapath = p ? otlp_string(&b->arena, "datapath", o->name) : NULL;
-  if (datapath)
-    p->attributes[p->n_attributes++] = datapath;
+  Otlp__KeyValue *const more[] = {p ? otlp_string(&b->arena, "datapath", o->name) : NULL,
+                                  p ? otlp_string(&b->arena, "program", o->program) : NULL};
+  for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+    if (more[i])
+      p->attributes[p->n_attributes++] = more[i];
 }
 
 static void add_sizes(builder *b)
@@ -319,11 +328,22 @@ static void add_sizes(builder *b)
 
 static void add_dropped(builder *b)
 {
+  const metrics_snapshot *s = b->window->now;
   const family f = add_family(b, COUNTER, "relay.dropped.packets", "{packet}",
-                              "Datagrams that were not relayed", FZR_DROP_REASONS);
+                              "Datagrams that were not relayed", FZR_DROP_REASONS * (1 + s->offload_count));
   for (unsigned i = 1; i < FZR_DROP_REASONS; i++)
     with_string(b, add_number(b, &f, b->now.dropped[i], b->before.dropped[i]), "reason",
                 fzr_drop_reason_name(i));
+  for (size_t k = 0; k < s->offload_count; k++) {
+    const offload_stats *o = &s->offloads[k];
+    for (unsigned i = 1; i < FZR_DROP_REASONS; i++) {
+      if (!(o->may_drop >> i & 1))
+        continue;
+      Otlp__NumberPoint *p = add_number(b, &f, o->dropped[i], told_of(b, o)->dropped[i]);
+      with_string(b, p, "reason", fzr_drop_reason_name(i));
+      with_path(b, p, o);
+    }
+  }
 }
 
 static void add_indications(builder *b)

@@ -61,8 +61,9 @@ static void directions(struct evbuffer *out, const char *name, const uint64_t va
     put(out, "%s{direction=\"%s\"} %" PRIu64 "\n", name, metrics_direction(i), values[i]);
   for (size_t k = 0; k < s->offload_count; k++)
     for (unsigned i = 0; i < 2; i++)
-      put(out, "%s{direction=\"%s\",datapath=\"%s\"} %" PRIu64 "\n", name, metrics_direction(i),
-          s->offloads[k].name, relayed_by(&s->offloads[k], in_bytes)[i]);
+      put(out, "%s{direction=\"%s\",datapath=\"%s\",program=\"%s\"} %" PRIu64 "\n", name,
+          metrics_direction(i), s->offloads[k].name, s->offloads[k].program,
+          relayed_by(&s->offloads[k], in_bytes)[i]);
 }
 
 static void responses(struct evbuffer *out, const metrics_totals *t)
@@ -105,16 +106,16 @@ static void packet_sizes(struct evbuffer *out, const metrics_totals *t, const me
   size_histogram(out, "", t->packet_sizes, t->bytes[0] + t->bytes[1]);
   for (size_t i = 0; i < s->offload_count; i++) {
     const offload_stats *o = &s->offloads[i];
-    snprintf(label, sizeof label, "datapath=\"%s\",", o->name);
+    snprintf(label, sizeof label, "datapath=\"%s\",program=\"%s\",", o->name, o->program);
     size_histogram(out, label, o->packet_sizes, o->bytes[0] + o->bytes[1]);
   }
 }
 
 /* Named as Prometheus translates OpenTelemetry's names. */
-static void figure(struct evbuffer *out, const char *offload, const offload_figure *f)
+static void figure(struct evbuffer *out, const offload_stats *o, const offload_figure *f)
 {
   char name[96], help[160];
-  snprintf(name, sizeof name, "relay_%s_%s%s", offload, f->name, f->is_total ? "_total" : "");
+  snprintf(name, sizeof name, "relay_%s_%s%s", o->name, f->name, f->is_total ? "_total" : "");
   for (char *dot = name; (dot = strchr(dot, '.')) != NULL;)
     *dot = '_';
   snprintf(help, sizeof help, "%s%s.", f->help, f->values[0].reason ? ", by reason" : "");
@@ -122,9 +123,9 @@ static void figure(struct evbuffer *out, const char *offload, const offload_figu
   for (size_t i = 0; i < f->count; i++) {
     const struct offload_value *v = &f->values[i];
     if (v->reason)
-      put(out, "%s{reason=\"%s\"} %" PRIu64 "\n", name, v->reason, v->value);
+      put(out, "%s{program=\"%s\",reason=\"%s\"} %" PRIu64 "\n", name, o->program, v->reason, v->value);
     else
-      put(out, "%s %" PRIu64 "\n", name, v->value);
+      put(out, "%s{program=\"%s\"} %" PRIu64 "\n", name, o->program, v->value);
   }
 }
 
@@ -132,15 +133,20 @@ static void offload_figures(struct evbuffer *out, const metrics_snapshot *s)
 {
   for (size_t i = 0; i < s->offload_count; i++)
     for (size_t k = 0; k < s->offloads[i].figure_count; k++)
-      figure(out, s->offloads[i].name, &s->offloads[i].figures[k]);
+      figure(out, &s->offloads[i], &s->offloads[i].figures[k]);
 }
 
-static void dropped(struct evbuffer *out, const metrics_totals *t)
+static void dropped(struct evbuffer *out, const metrics_totals *t, const metrics_snapshot *s)
 {
   head(out, "relay_dropped_packets_total", "counter", "Datagrams that were not relayed, by reason.");
   for (unsigned i = 1; i < FZR_DROP_REASONS; i++)
     put(out, "relay_dropped_packets_total{reason=\"%s\"} %" PRIu64 "\n", fzr_drop_reason_name(i),
         t->dropped[i]);
+  for (size_t k = 0; k < s->offload_count; k++)
+    for (unsigned i = 1; i < FZR_DROP_REASONS; i++)
+      if (s->offloads[k].may_drop >> i & 1)
+        put(out, "relay_dropped_packets_total{reason=\"%s\",datapath=\"%s\",program=\"%s\"} %" PRIu64 "\n",
+            fzr_drop_reason_name(i), s->offloads[k].name, s->offloads[k].program, s->offloads[k].dropped[i]);
 }
 
 static void indications(struct evbuffer *out, const metrics_totals *t)
@@ -247,7 +253,7 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
          "How often clients took an allocation along to another address.");
   packet_sizes(out, &t, s);
   offload_figures(out, s);
-  dropped(out, &t);
+  dropped(out, &t, s);
   memory_refusals(out, &t);
   streams(out, &t);
   workers(out, s);

@@ -17,4 +17,4 @@ static void *open_none(const offload_relay *relay, const void *settings)
 }
 
 /* What was never opened is told nothing. */
-const offload_kind xdp_offload = {.name = "xdp", .is_wanted = is_wanted, .open = open_none};
+const offload_kind xdp_offload = {.name = "kernel", .is_wanted = is_wanted, .open = open_none};

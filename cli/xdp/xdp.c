@@ -294,12 +294,13 @@ static void read_figures(const xdp *x, offload_stats *out)
 
 static void read_xdp(void *offload, offload_stats *out)
 {
+  out->program = ((const xdp *)offload)->hook == XDP_HOOK_TCX ? "tcx" : "xdp";
   look_for_interfaces(offload);
   read_relayed(offload, out);
   read_figures(offload, out);
 }
 
-const offload_kind xdp_offload = {.name = "xdp",
+const offload_kind xdp_offload = {.name = "kernel",
                                   .is_wanted = is_wanted,
                                   .open = open_xdp,
                                   .channel = on_channel,

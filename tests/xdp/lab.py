@@ -234,18 +234,18 @@ class XdpRelay(Relay):
 
     def in_kernel(self, direction=None):
         labels = {"direction": direction} if direction else {}
-        return self.metric("relay_packets_total", datapath="xdp", **labels)
+        return self.metric("relay_packets_total", datapath="kernel", **labels)
 
     def relayed(self):
         """Packets in the kernel, and in user space."""
         text = self._scrape()
-        return (self.metric("relay_packets_total", text, datapath="xdp"),
+        return (self.metric("relay_packets_total", text, datapath="kernel"),
                 self.metric("relay_packets_total", text, datapath=None))
 
     def in_kernel_and_too_large(self):
         text = self._scrape()
-        return (self.metric("relay_packets_total", text, datapath="xdp"),
-                self.metric("relay_xdp_passed_packets_total", text, reason="mtu"))
+        return (self.metric("relay_packets_total", text, datapath="kernel"),
+                self.metric("relay_kernel_passed_packets_total", text, reason="mtu"))
 
     def passed(self, reason):
-        return self.metric("relay_xdp_passed_packets_total", reason=reason)
+        return self.metric("relay_kernel_passed_packets_total", reason=reason)

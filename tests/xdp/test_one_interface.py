@@ -71,7 +71,7 @@ class BehindRouter(Case):
             with Client((RELAY[family], relay.port), *relay.credentials()) as client:
                 client.allocate()
                 self.assertEqual(self.exchange(relay, client, family), (0, 2 * len(SIZES)))
-        self.assertEqual(relay.metric("relay_xdp_channels"), 0)
+        self.assertEqual(relay.metric("relay_kernel_channels"), 0)
 
     def test_by_the_routing_table(self):
         lab.set_forwarding("r0")

@@ -73,7 +73,7 @@ class TwoInterfaces(Case):
         relay = self.relay("--offload", "auto", "--bind-ip4-addr", "0.0.0.0", "--bind-ip6-addr", "::", workers=3)
         for _ in range(2):
             self.all_families(relay)
-        self.assertEqual(relay.metric("relay_xdp_channels"), 8)
+        self.assertEqual(relay.metric("relay_kernel_channels"), 8)
 
     def test_peers_see_what_was_announced(self):
         """Bound to nothing in particular: what leaves by p0 has the announced address all the same, not p0's own, and what is sent there
@@ -101,11 +101,11 @@ class TwoInterfaces(Case):
             with self.subTest(family=family):
                 client = self.client(relay, 4)
                 channels = [client.bind((address, port)) for port in (9999, 50150)]
-                wait_for(lambda: relay.metric("relay_xdp_channels") == 2, "both channels to be in the kernel")
-                left = relay.metric("relay_xdp_channels_left_total", reason="own_address")
+                wait_for(lambda: relay.metric("relay_kernel_channels") == 2, "both channels to be in the kernel")
+                left = relay.metric("relay_kernel_channels_left_total", reason="own_address")
                 netns.run("ip", "addr", "add", address + bits, "dev", "p0")
-                wait_for(lambda: relay.metric("relay_xdp_channels") == 0, "both channels to leave it")
-                self.assertEqual(relay.metric("relay_xdp_channels_left_total", reason="own_address") - left, 1)
+                wait_for(lambda: relay.metric("relay_kernel_channels") == 0, "both channels to leave it")
+                self.assertEqual(relay.metric("relay_kernel_channels_left_total", reason="own_address") - left, 1)
                 with socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_DGRAM) as there:
                     there.bind((address, 50150))
                     there.settimeout(DEADLINE)
@@ -292,7 +292,7 @@ class TwoInterfaces(Case):
         wait_for(lambda: [len(reader.got) for reader in readers] == expected, "all packets, and no other")
         for index, reader in enumerate(readers):
             self.assertEqual({data[:4] for data in reader.got}, {b"to-%d" % index})
-        self.assertEqual(relay.metric("relay_xdp_channels"), 0)
+        self.assertEqual(relay.metric("relay_kernel_channels"), 0)
         self.assertGreater(relay.in_kernel("client_to_peer"), 0)
         self.assertGreater(relay.in_kernel("peer_to_client"), 0)
 
@@ -310,7 +310,9 @@ class TwoInterfaces(Case):
         for name, metric in (collector.last_metrics() or {}).items():
             for point in (metric.get("sum") or metric.get("gauge") or {"data_points": []})["data_points"]:
                 attributes = otlp.attributes(point)
-                if attributes.pop("datapath", None) == "xdp" or name.startswith("relay.xdp."):
+                program = attributes.pop("program", None)
+                if attributes.pop("datapath", None) == "kernel" or name.startswith("relay.kernel."):
+                    self.assertEqual(program, "xdp")
                     found.setdefault(name, {})[attributes.popitem()[1] if attributes else None] = point["int"]
         return found
 
@@ -321,20 +323,20 @@ class TwoInterfaces(Case):
         with otlp.Collector() as collector:
             relay = self.relay("--offload", "xdp", "--otlp-grpc-endpoint", collector.endpoint, env={"OTEL_METRIC_EXPORT_INTERVAL": "200"})
             self.assertEqual(self.exchange(relay, self.client(relay, 4), 4, sizes), (2 * len(sizes), 0))
-            share = {"data_relayed_bytes": {None: relay.metric("relay_data_relayed_bytes_total", datapath="xdp")},
+            share = {"data_relayed_bytes": {None: relay.metric("relay_data_relayed_bytes_total", datapath="kernel")},
                      "relay.packets": {way: relay.in_kernel(way) for way in ("client_to_peer", "peer_to_client")}}
-            share["relay.data.relayed"] = {way: relay.metric("relay_data_relayed_bytes_total", datapath="xdp", direction=way)
+            share["relay.data.relayed"] = {way: relay.metric("relay_data_relayed_bytes_total", datapath="kernel", direction=way)
                                  for way in share["relay.packets"]}
             for way in share["relay.data.relayed"]:
                 self.assertGreaterEqual(share["relay.packets"][way], len(sizes))
                 self.assertGreaterEqual(share["relay.data.relayed"][way], sum(sizes))
-            share["relay.xdp.channels"] = {None: 1}
+            share["relay.kernel.channels"] = {None: 1}
             wait_for(lambda: share.items() <= self.share_exported(collector).items(), "the same figures by OTLP")
             exported = self.share_exported(collector)
-            self.assertGreater(exported["relay.xdp.passed.packets"]["not_channel_data"], 0)
-            self.assertIn("relay.xdp.channels_left", collector.last_metrics())
+            self.assertGreater(exported["relay.kernel.passed.packets"]["not_channel_data"], 0)
+            self.assertIn("relay.kernel.channels_left", collector.last_metrics())
             (ours, kernels) = collector.last_metrics()["relay.packet.size"]["histogram"]["data_points"]
-            self.assertEqual((otlp.attributes(ours), otlp.attributes(kernels)), ({"relay.datapath": "userspace"}, {"relay.datapath": "xdp", "datapath": "xdp"}))
+            self.assertEqual((otlp.attributes(ours), otlp.attributes(kernels)), ({"relay.datapath": "userspace"}, {"relay.datapath": "xdp", "datapath": "kernel", "program": "xdp"}))
             self.assertEqual((kernels["count"], kernels["sum"]),
                              (sum(share["relay.packets"].values()), float(share["data_relayed_bytes"][None])))
             self.assertEqual((kernels["bucket_counts"][12], kernels["bucket_counts"][1]), (2 * 50, 2 * 7))
@@ -355,7 +357,7 @@ class TwoInterfaces(Case):
         again = self.relay("--offload", "xdp", "--listen-port", str(relay.port))
         client.send(0x4000, bytes(100))
         wait_for(lambda: again.passed("no_entry"), "the old channel's packet to be passed")
-        self.assertEqual((again.in_kernel(), again.metric("relay_xdp_channels")), (0, 0))
+        self.assertEqual((again.in_kernel(), again.metric("relay_kernel_channels")), (0, 0))
         client = self.client(again, 4)
         self.assertEqual(self.exchange(again, client, 4), (2 * len(SIZES), 0))
 

@@ -248,25 +248,29 @@ START_TEST(test_prometheus_of_offloads)
 {
   static const char *const lines[] = {
       "relay_packets_total{direction=\"peer_to_client\"} 33",
-      "relay_packets_total{direction=\"client_to_peer\",datapath=\"one\"} 1",
-      "relay_packets_total{direction=\"peer_to_client\",datapath=\"two\"} 4",
-      "relay_data_relayed_bytes_total{direction=\"client_to_peer\",datapath=\"one\"} 100",
-      "relay_data_relayed_bytes_total{direction=\"peer_to_client\",datapath=\"two\"} 400",
-      "relay_packet_size_bytes_bucket{datapath=\"two\",le=\"+Inf\"} 7",
-      "relay_packet_size_bytes_sum{datapath=\"two\"} 700",
+      "relay_packets_total{direction=\"client_to_peer\",datapath=\"one\",program=\"p\"} 1",
+      "relay_packets_total{direction=\"peer_to_client\",datapath=\"two\",program=\"q\"} 4",
+      "relay_data_relayed_bytes_total{direction=\"client_to_peer\",datapath=\"one\",program=\"p\"} 100",
+      "relay_data_relayed_bytes_total{direction=\"peer_to_client\",datapath=\"two\",program=\"q\"} 400",
+      "relay_packet_size_bytes_bucket{datapath=\"two\",program=\"q\",le=\"+Inf\"} 7",
+      "relay_packet_size_bytes_sum{datapath=\"two\",program=\"q\"} 700",
       "# HELP relay_one_channels Channels now.",
       "# TYPE relay_one_channels gauge",
-      "relay_one_channels 5",
+      "relay_one_channels{program=\"p\"} 5",
       "# HELP relay_one_passed_packets_total Packets left alone, by reason.",
       "# TYPE relay_one_passed_packets_total counter",
-      "relay_one_passed_packets_total{reason=\"short\"} 6",
-      "relay_one_passed_packets_total{reason=\"long\"} 0",
-      "relay_two_channels 8",
+      "relay_one_passed_packets_total{program=\"p\",reason=\"short\"} 6",
+      "relay_one_passed_packets_total{program=\"p\",reason=\"long\"} 0",
+      "relay_dropped_packets_total{reason=\"not_stun\",datapath=\"one\",program=\"p\"} 9",
+      "relay_two_channels{program=\"q\"} 8",
   };
   metrics_snapshot s = snapshot();
   s.offload_count = 2;
   s.offloads[0] = (offload_stats){
       .name = "one",
+      .program = "p",
+      .dropped = {[FZR_DROP_NOT_STUN] = 9, [FZR_DROP_STUN_COOKIE] = 3},
+      .may_drop = 1u << FZR_DROP_NOT_STUN,
       .packets = {1, 2},
       .bytes = {100, 200},
       .figures = {{"channels", "{channel}", "Channels now", false, 1, {{NULL, 5}}},
@@ -274,6 +278,7 @@ START_TEST(test_prometheus_of_offloads)
       .figure_count = 2};
   s.offloads[1] =
       (offload_stats){.name = "two",
+                      .program = "q",
                       .packets = {3, 4},
                       .bytes = {300, 400},
                       .packet_sizes = {7},
@@ -285,6 +290,7 @@ START_TEST(test_prometheus_of_offloads)
     snprintf(whole, sizeof whole, "\n%s\n", lines[i]);
     ck_assert_msg(strstr(text, whole) != NULL, "missing: %s", lines[i]);
   }
+  ck_assert_ptr_null(strstr(text, "reason=\"stun_cookie\",datapath"));
   free(text);
 }
 END_TEST

@@ -250,6 +250,9 @@ static offload_stats offload(const char *name, uint64_t k)
 {
   return (offload_stats){
       .name = name,
+      .program = "p",
+      .dropped = {[FZR_DROP_NOT_STUN] = k},
+      .may_drop = 1u << FZR_DROP_NOT_STUN,
       .packets = {k, 2 * k},
       .bytes = {100 * k, 200 * k},
       .packet_sizes = {3 * k},
@@ -283,7 +286,14 @@ START_TEST(test_offloads)
   const Otlp__Histogram *sizes = metric(m, "relay.packet.size")->histogram;
   ck_assert_uint_eq(sizes->n_data_points, 3);
   ck_assert_str_eq(
-      find(sizes->data_points[2]->attributes, sizes->data_points[2]->n_attributes, "relay.datapath"), "old");
+      find(sizes->data_points[2]->attributes, sizes->data_points[2]->n_attributes, "relay.datapath"), "p");
+  ck_assert_str_eq(find(sizes->data_points[2]->attributes, sizes->data_points[2]->n_attributes, "datapath"),
+                   "old");
+  const Otlp__Sum *dropped = metric(m, "relay.dropped.packets")->sum;
+  ck_assert_uint_eq(dropped->n_data_points, FZR_DROP_REASONS - 1 + 2);
+  ck_assert_int_eq(dropped->data_points[FZR_DROP_REASONS]->as_int, 5);
+  ck_assert_str_eq(find(dropped->data_points[FZR_DROP_REASONS]->attributes, 3, "datapath"), "old");
+  ck_assert_str_eq(find(dropped->data_points[FZR_DROP_REASONS]->attributes, 3, "program"), "p");
   ck_assert_uint_eq(sizes->data_points[2]->count, 15);
   const Otlp__Metric *channels = metric(m, "relay.old.channels"),
                      *passed = metric(m, "relay.old.passed.packets");
@@ -291,7 +301,7 @@ START_TEST(test_offloads)
   ck_assert_int_eq(channels->sum->data_points[0]->as_int, 20);
   ck_assert_str_eq(passed->unit, "{packet}");
   ck_assert_int_eq(passed->sum->data_points[0]->as_int, 25);
-  ck_assert_str_eq(find(passed->sum->data_points[1]->attributes, 1, "reason"), "long");
+  ck_assert_str_eq(find(passed->sum->data_points[1]->attributes, 2, "reason"), "long");
   ck_assert_int_eq(metric(m, "relay.new.passed.packets")->sum->data_points[0]->as_int, 50);
   otlp__export_metrics__free_unpacked(m, NULL);
 }
