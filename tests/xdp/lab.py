@@ -138,12 +138,18 @@ class Capture:
 class Passer:
     """A program that passes everything, on interfaces of a namespace (None: this one)."""
 
-    def __init__(self, binary, namespace, *interfaces, drop=False):
+    def __init__(self, binary, namespace, *interfaces, tcx=False):
         enter = ["nsenter", "--net=" + namespace.path] if namespace else []
-        self.process = subprocess.Popen(enter + [binary] + (["--drop"] if drop else []) + list(interfaces),
+        self.process = subprocess.Popen(enter + [binary] + (["--tcx"] if tcx else []) + list(interfaces),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "attached\n":
             raise OSError("no passer on %s" % ", ".join(interfaces))
+
+    def seen(self):
+        """How many packets it has seen, of tcx alone."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
 
     def close(self):
         self.process.stdin.close()

@@ -73,6 +73,13 @@ class BehindRouter(Case):
                 self.assertEqual(self.exchange(relay, client, family), (0, 2 * len(SIZES)))
         self.assertEqual(relay.metric("relay_kernel_channels"), 0)
 
+    def test_swap_tcx(self):
+        self.run_with("--offload", "tcx", "--offload-route", "swap")
+
+    def test_by_the_routing_table_tcx(self):
+        lab.set_forwarding("r0")
+        self.run_with("--offload", "tcx")
+
     def test_by_the_routing_table(self):
         lab.set_forwarding("r0")
         self.run_with("--offload", "xdp")
@@ -121,6 +128,11 @@ class Bridge(Case):
 
     def test_native(self):
         relay = self.relay("--offload", "xdp")
+        self.all_families(relay)
+        relay.stop()
+
+    def test_tcx(self):
+        relay = self.relay("--offload", "tcx")
         self.all_families(relay)
         relay.stop()
 
