@@ -2,7 +2,6 @@
 #include "handover_in.h"
 
 #include "handover/take.h"
-#include "handover/wire.h"
 #include "log/log.h"
 
 #include <errno.h>
@@ -60,6 +59,7 @@ static int fail(const char *reason, char *error)
 int handover_in_open(handover_in *in, const options *o, char error[OPTIONS_ERROR_MAX])
 {
   char reason[HANDOVER_REASON_MAX];
+  int pid = 0;
   in->fd = o->handover_socket ? handover_connect(o->handover_socket) : -1;
   if (!o->handover_socket || (in->fd < 0 && (errno == ENOENT || errno == ECONNREFUSED)))
     return 0;
@@ -68,7 +68,9 @@ int handover_in_open(handover_in *in, const options *o, char error[OPTIONS_ERROR
              errno == EAGAIN ? "another process takes over already" : strerror(errno));
     return -1;
   }
-  if (!handover_is_ours(in->fd, &in->pid))
+  const bool ours = handover_is_ours(in->fd, &pid);
+  handover_name(pid, in->peer);
+  if (!ours)
     return fail("it is of another user: start this one as that user", error);
   if (handover_ask(in->fd, fzr_version(), &in->offer, reason))
     return fail(reason, error);
@@ -99,9 +101,9 @@ int handover_in_begin(void *ctx, char error[OPTIONS_ERROR_MAX])
   char reason[HANDOVER_REASON_MAX];
   if (handover_begin(in->fd, reason))
     return fail(reason, error);
-  log_info("relay", "Took over from process %d, firezone-relay %s", in->pid, in->offer.version);
+  log_info("relay", "Took over from %s, firezone-relay %s", in->peer, in->offer.version);
   in->begun = true;
-  in->pid = 0;
+  in->peer[0] = '\0';
   if (!*in->offer.secret)
     handover_in_joined(in);
   return 0;
@@ -119,8 +121,8 @@ void handover_in_joined(handover_in *in)
 
 void handover_in_log(const handover_in *in, const char *error)
 {
-  if (in->pid)
-    log_error("relay", "can't take over from process %d: %s", in->pid, error);
+  if (*in->peer)
+    log_error("relay", "can't take over from %s: %s", in->peer, error);
   else
     log_error("relay", "%s", error);
 }

@@ -4,12 +4,13 @@
 #define RELAY_HANDOVER_IN_H
 
 #include "handover/parcel.h"
+#include "handover/wire.h"
 #include "options.h"
 
 typedef struct handover_in {
-  int fd; /* to the other one; -1: there is none, or it is over */
-  int pid;
-  bool begun; /* this is the relay; the other one waits for it to have joined the portal */
+  int fd;                       /* to the other one; -1: there is none, or it is over */
+  char peer[HANDOVER_NAME_MAX]; /* what the log calls it; "": there is none, or it is over */
+  bool begun;                   /* this is the relay; the other one waits for it to have joined the portal */
   handover_message offer;
   handover_parcel parcel;
 } handover_in;

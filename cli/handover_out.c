@@ -8,6 +8,7 @@
 #include "log/log.h"
 #include "notify.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -96,7 +97,7 @@ static double in_ms(fzr_time t)
 static bool talk(handover_out *out, int fd)
 {
   const handover_giver giver = {out, &out->offer, objection, show_all, pause_all, resume_all};
-  char reason[HANDOVER_REASON_MAX];
+  char reason[HANDOVER_REASON_MAX], name[HANDOVER_NAME_MAX];
   handover_times times;
   int pid = 0;
   if (!handover_is_ours(fd, &pid)) {
@@ -108,13 +109,15 @@ static bool talk(handover_out *out, int fd)
     notify_replaced(pid);
   else if (times.prepared)
     notify_ready();
+  handover_name(pid, name);
+  name[0] = (char)(given ? name[0] : toupper(name[0]));
   const double ms = in_ms(times.ended);
   if (given)
-    log_info("relay", "Handed over to process %d, after %.1f ms without reading: this one ends", pid, ms);
+    log_info("relay", "Handed over to %s, after %.1f ms without reading: this one ends", name, ms);
   else if (times.ended)
-    log_warn("relay", "Process %d did not take over: %s; this one reads on after %.1f ms", pid, reason, ms);
+    log_warn("relay", "%s did not take over: %s; this one reads on after %.1f ms", name, reason, ms);
   else
-    log_warn("relay", "Process %d did not take over: %s", pid, reason);
+    log_warn("relay", "%s did not take over: %s", name, reason);
   if (times.ended)
     log_debug("relay",
               "Hand-over: successor prepared in %.1f ms; without reading, all was saved after %.1f ms, sent "

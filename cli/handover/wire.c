@@ -106,6 +106,15 @@ bool handover_is_ours(int fd, int *pid)
   return peer.uid == geteuid() || peer.uid == 0;
 }
 
+const char *handover_name(int pid, char out[HANDOVER_NAME_MAX])
+{
+  if (pid)
+    snprintf(out, HANDOVER_NAME_MAX, "process %d", pid);
+  else
+    snprintf(out, HANDOVER_NAME_MAX, "a process in another container");
+  return out;
+}
+
 /* ---- messages ---- */
 
 /* Waits for |events|. Returns whether they came by |until|. */

@@ -25,8 +25,13 @@ void handover_remove_beside(const char *path);
 /* Connects to whoever listens at |path|. Returns a descriptor, or -1 with errno: ENOENT and ECONNREFUSED are nobody. */
 int handover_connect(const char *path);
 
-/* Whether the process at the other end of |fd| is one of this user or root's; its number is in *|pid|. */
+/* Whether the process at the other end of |fd| is one of this user or root's; its number is in *|pid|, 0 if it has none
+ * in this PID namespace. */
 bool handover_is_ours(int fd, int *pid);
+
+/* Writes what the log calls the process |pid|: one in another container has no number here, and is 0. Returns |out|. */
+#define HANDOVER_NAME_MAX 40u
+const char *handover_name(int pid, char out[HANDOVER_NAME_MAX]);
 
 /* Sends |m| and |n| descriptors, which stay the caller's. Returns 0, or -1 with what went wrong in *|why|: static text. */
 int handover_send(int fd, const handover_message *m, const int *fds, size_t n, fzr_time until,

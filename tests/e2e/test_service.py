@@ -132,6 +132,35 @@ class Life(ServiceTest):
         self.assertLess(ready, self.manager.heard(relay.process.pid, "STATUS", "Waiting for the portal"))
 
 
+@unittest.skipUnless(os.geteuid() == 0, "takes root")
+class Containers(unittest.TestCase):
+    """Two processes that see nothing of each other but the folder of the socket, and have one network."""
+
+    APART = ("unshare", "--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child")
+
+    def test_one_takes_over_from_the_other(self):
+        with tempfile.TemporaryDirectory() as folder:
+            old = Relay(BINARY, "--handover-socket", os.path.join(folder, "handover"), wrapper=self.APART)
+            self.addCleanup(old.kill)
+            old.told("Another process can take over")
+            client, peer = Client(old.address(), *old.credentials()), free_udp_socket()
+            client.allocate()
+            channel = client.bind(peer.getsockname())
+            refused = Process(old.command + ["--public-ip4-addr", "127.0.0.2"], clean_environment())
+            self.assertEqual(refused.wait(), 1)
+            self.assertTrue(refused.find("can't take over from a process in another container: --public-ip4-addr is"))
+            self.assertTrue(old.told("A process in another container did not take over: --public-ip4-addr is"))
+            new = Process(old.command, clean_environment())
+            self.addCleanup(new.kill)
+            self.assertEqual(old.wait(), 0, old.output())
+            self.assertTrue(old.find("Handed over to a process in another container"))
+            self.assertTrue(new.told("Took over from a process in another container"))
+            client.send(channel, b"after it")
+            self.assertEqual(peer.recvfrom(100), (b"after it", client.relayed[4]))
+            client.close()
+            peer.close()
+
+
 class TakeOver(ServiceTest):
     def take_over(self, old, *args):
         """Runs the command. Returns its status and what was written, and by its relay."""
