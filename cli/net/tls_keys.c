@@ -128,7 +128,8 @@ int net_tls_keys_take_over(net_tls *tls)
   if (!is_12(tls))
     return 0;
   uint8_t block[NET_TLS_KEYS_MAX];
-  net_tls_agreed agreed = {.keys = block,
+  net_tls_agreed agreed = {.version = NET_TLS_12,
+                           .keys = block,
                            .server = true,
                            .most = find_most(tls),
                            .in = number_at(tls->ssl.MBEDTLS_PRIVATE(in_ctr)),
@@ -136,7 +137,8 @@ int net_tls_keys_take_over(net_tls *tls)
   const net_tls_keys *keys = tls->keys;
   if (keys && find_kind(tls, &agreed.kind) &&
       mbedtls_ssl_tls_prf(keys->prf, keys->secret, SECRET, "key expansion", keys->randoms,
-                          sizeof keys->randoms, block, net_tls_records_keys_len(agreed.kind)) == 0)
+                          sizeof keys->randoms, block,
+                          net_tls_records_keys_len(agreed.version, agreed.kind)) == 0)
     tls->records = net_tls_records_new(&agreed);
   mbedtls_platform_zeroize(block, sizeof block);
   net_tls_keys_drop(tls);

@@ -11,34 +11,52 @@
 /* Requests for another handshake in a connection's life: each is answered, so that a few bytes are a packet. */
 #define MOST_REFUSED 3u
 
+/* Of TLS 1.3 (RFC 8446 section 4.6.3). */
+enum { KEY_UPDATE = 24, MESSAGE_HEAD = 4 };
+enum update { UPDATE_NOT_REQUESTED = 0, UPDATE_REQUESTED = 1 };
+
 enum level { LEVEL_WARNING = 1, LEVEL_FATAL = 2 };
 enum alert {
   ALERT_CLOSE_NOTIFY = 0,
   ALERT_UNEXPECTED_MESSAGE = 10,
   ALERT_BAD_RECORD_MAC = 20,
   ALERT_RECORD_OVERFLOW = 22,
+  ALERT_ILLEGAL_PARAMETER = 47,
   ALERT_DECODE_ERROR = 50,
   ALERT_PROTOCOL_VERSION = 70,
   ALERT_INTERNAL_ERROR = 80,
+  ALERT_USER_CANCELED = 90,
   ALERT_NO_RENEGOTIATION = 100
 };
 
-size_t net_tls_records_keys_len(net_aead_kind kind)
+static bool is_13(const net_tls_records *r)
 {
-  return 2 * (net_aead_key_len(kind) + net_tls_flow_fixed_len(kind));
+  return r->in.version == NET_TLS_13;
+}
+
+size_t net_tls_records_keys_len(net_tls_version version, net_aead_kind kind)
+{
+  return 2 * (version == NET_TLS_13 ? net_tls_secret_len(kind)
+                                    : net_aead_key_len(kind) + net_tls_flow_fixed_len(kind));
+}
+
+/* The direction of what the client sends, or |of_server|. Returns false without memory. */
+static bool begin_flow(net_tls_flow *f, const net_tls_agreed *agreed, bool of_server)
+{
+  const net_aead_kind kind = agreed->kind;
+  const size_t key_len = net_aead_key_len(kind), fixed_len = net_tls_flow_fixed_len(kind);
+  if (agreed->version == NET_TLS_13)
+    return net_tls_flow_begin_13(f, kind, agreed->keys + (of_server ? net_tls_secret_len(kind) : 0));
+  const uint8_t *key = agreed->keys, *fixed = agreed->keys + 2 * key_len;
+  return net_tls_flow_begin_12(f, kind, key + (of_server ? key_len : 0), fixed + (of_server ? fixed_len : 0));
 }
 
 net_tls_records *net_tls_records_new(const net_tls_agreed *agreed)
 {
-  const net_aead_kind kind = agreed->kind;
-  const uint8_t *keys = agreed->keys;
-  const size_t key_len = net_aead_key_len(kind), fixed = net_tls_flow_fixed_len(kind);
   net_tls_records *r = calloc(1, sizeof *r);
   if (!r)
     return NULL;
-  net_tls_flow *client = agreed->server ? &r->in : &r->out, *other = agreed->server ? &r->out : &r->in;
-  if (!net_tls_flow_begin_12(client, kind, keys, keys + 2 * key_len) ||
-      !net_tls_flow_begin_12(other, kind, keys + key_len, keys + 2 * key_len + fixed)) {
+  if (!begin_flow(&r->in, agreed, !agreed->server) || !begin_flow(&r->out, agreed, agreed->server)) {
     net_tls_records_free(r);
     return NULL;
   }
@@ -99,9 +117,36 @@ static ssize_t send_record(net_tls_records *r, const net_tls_io *io, const uint8
   return n < 0 ? n : send_rest(r, io);
 }
 
+/* Announces new keys at |out|, and takes them. Asks for new ones of the other side where those are old. Returns the length of the record, or 0. */
+static size_t update_keys(net_tls_records *r, bool asks, uint8_t *out)
+{
+  const uint8_t message[KEY_UPDATE_LEN] = {KEY_UPDATE, 0, 0, 1,
+                                           asks ? UPDATE_REQUESTED : UPDATE_NOT_REQUESTED};
+  const size_t len = net_tls_flow_seal(&r->out, NET_TLS_HANDSHAKE, message, sizeof message, out);
+  if (!len || !net_tls_flow_update(&r->out))
+    return 0;
+  r->owes = false;
+  r->asked = r->asked || asks;
+  return len;
+}
+
+/* Makes a record of data at |out|, and what has to go before it. Returns the length of all, or 0. */
+static size_t make_records(net_tls_records *r, const uint8_t *data, size_t len, uint8_t *out)
+{
+  size_t before = 0;
+  const bool asks = r->in.number >= RENEW_AFTER && !r->asked;
+  if (is_13(r) && (r->owes || asks || r->out.number >= RENEW_AFTER)) {
+    before = update_keys(r, asks, out);
+    if (!before)
+      return 0;
+  }
+  const size_t n = net_tls_flow_seal(&r->out, NET_TLS_DATA, data, len, out + before);
+  return n ? before + n : 0;
+}
+
 ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len)
 {
-  uint8_t record[NET_TLS_HEADER + NET_TLS_RECORD + NET_TLS_OVERHEAD];
+  uint8_t made[WRITE_MAX];
   ssize_t result;
   if (r->rest && r->written) {
     result = send_rest(r, io);
@@ -111,8 +156,8 @@ ssize_t net_tls_records_write(net_tls_records *r, const net_tls_io *io, const ui
     if (result < 0)
       return result;
     r->written = len < r->most ? len : r->most;
-    const size_t n = net_tls_flow_seal(&r->out, NET_TLS_DATA, data, r->written, record);
-    result = n ? send_record(r, io, record, n) : NET_TLS_FAILED;
+    const size_t n = make_records(r, data, r->written, made);
+    result = n ? send_record(r, io, made, n) : NET_TLS_FAILED;
   }
   if (result < 0)
     return result;
@@ -166,6 +211,8 @@ static ssize_t check_head(net_tls_records *r, const net_tls_io *io)
   r->body_len = (size_t)r->head[3] << 8 | r->head[4];
   if (r->head[1] != 3 || r->head[2] != 3)
     return fail(r, io, ALERT_PROTOCOL_VERSION, "a record of another version");
+  if (is_13(r) && r->head[0] != NET_TLS_DATA)
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a record of an unexpected type");
   if (r->body_len < net_tls_flow_least(&r->in))
     return fail(r, io, ALERT_DECODE_ERROR, "a record that is too short");
   if (r->body_len > net_tls_flow_most(&r->in))
@@ -202,40 +249,79 @@ static uint8_t *read_body(net_tls_records *r, const net_tls_io *io, uint8_t *out
   return body;
 }
 
+/* Takes |len| bytes of messages of TLS 1.3. A client has none to send but for KeyUpdate, behind which there are other keys: it ends its record (RFC 8446
+ * sections 4.6.3 and 5.1). */
+static ssize_t take_message(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len)
+{
+  if (!len)
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a record of no message");
+  for (; len && r->message_len < KEY_UPDATE_LEN; len--)
+    r->message[r->message_len++] = *data++;
+  if (r->message[0] != KEY_UPDATE)
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a message that no client sends after its handshake");
+  if (r->message_len >= MESSAGE_HEAD && net_tls_get_number(r->message + 1, 3) != 1)
+    return fail(r, io, ALERT_DECODE_ERROR, "a change of keys of another length");
+  if (len)
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a change of keys within a record");
+  if (r->message_len < KEY_UPDATE_LEN)
+    return 1;
+  r->message_len = 0;
+  if (r->message[MESSAGE_HEAD] > UPDATE_REQUESTED)
+    return fail(r, io, ALERT_ILLEGAL_PARAMETER, "a change of keys that asks for something else");
+  if (!net_tls_flow_update(&r->in))
+    return fail(r, io, ALERT_INTERNAL_ERROR, "no memory for new keys");
+  r->asked = false;
+  r->owes = r->owes || r->message[MESSAGE_HEAD] == UPDATE_REQUESTED;
+  return 1;
+}
+
+static ssize_t take_alert(net_tls_records *r, const net_tls_io *io, const uint8_t *data, size_t len)
+{
+  if (len != 2)
+    return fail(r, io, len || !is_13(r) ? ALERT_DECODE_ERROR : ALERT_UNEXPECTED_MESSAGE,
+                "an alert that is none");
+  if (data[1] == ALERT_CLOSE_NOTIFY) {
+    r->ended = true;
+    return 0;
+  }
+  /* In TLS 1.3 all others are errors, whatever their level says (RFC 8446 section 6). */
+  if (is_13(r) ? data[1] == ALERT_USER_CANCELED : data[0] == LEVEL_WARNING)
+    return 1;
+  r->ended = true;
+  r->error = "the other side ended it with an alert";
+  return NET_TLS_FAILED;
+}
+
 /* A record that is no data. Returns 1 if the next one is to be read. */
 static ssize_t take_other(net_tls_records *r, const net_tls_io *io, uint8_t type, const uint8_t *data,
                           size_t len)
 {
-  switch (type) {
-  case NET_TLS_ALERT:
-    if (len != 2)
-      return fail(r, io, ALERT_DECODE_ERROR, "an alert that is none");
-    if (data[1] == ALERT_CLOSE_NOTIFY) {
-      r->ended = true;
-      return 0;
-    }
-    if (data[0] == LEVEL_WARNING)
-      return 1;
-    r->ended = true;
-    r->error = "the other side ended it with an alert";
-    return NET_TLS_FAILED;
-  case NET_TLS_HANDSHAKE:
-    if (++r->refused > MOST_REFUSED)
-      return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "too many requests for another handshake");
-    /* It may go on or not, as it likes: there is no other handshake. */
-    send_alert(r, io, LEVEL_WARNING, ALERT_NO_RENEGOTIATION);
-    return 1;
-  default:
+  if (type == NET_TLS_ALERT)
+    return take_alert(r, io, data, len);
+  if (type != NET_TLS_HANDSHAKE)
     return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a record of an unexpected type");
-  }
+  if (is_13(r))
+    return take_message(r, io, data, len);
+  if (++r->refused > MOST_REFUSED)
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "too many requests for another handshake");
+  /* It may go on or not, as it likes: there is no other handshake. */
+  send_alert(r, io, LEVEL_WARNING, ALERT_NO_RENEGOTIATION);
+  return 1;
 }
 
 /* A record that net_tls_flow_open could do nothing with, but say |why|. */
 static ssize_t refuse(net_tls_records *r, const net_tls_io *io, ssize_t why)
 {
-  if (why == NET_TLS_NO_NUMBER)
+  switch (why) {
+  case NET_TLS_NO_NUMBER:
     return fail(r, io, ALERT_INTERNAL_ERROR, "more records than there are numbers");
-  return fail(r, io, ALERT_BAD_RECORD_MAC, "a record that was changed on its way");
+  case NET_TLS_NO_TYPE:
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a record of nothing but padding");
+  case NET_TLS_TOO_LONG:
+    return fail(r, io, ALERT_RECORD_OVERFLOW, "a record that is too long");
+  default:
+    return fail(r, io, ALERT_BAD_RECORD_MAC, "a record that was changed on its way");
+  }
 }
 
 /* Gives of what was held. */
@@ -263,6 +349,8 @@ static ssize_t take_record(net_tls_records *r, const net_tls_io *io, uint8_t *bo
   r->got = 0;
   if (opened < 0)
     return refuse(r, io, opened);
+  if (r->message_len && type != NET_TLS_HANDSHAKE)
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "a message that does not go on");
   *nothing = type != NET_TLS_DATA || !len;
   if (!*nothing) {
     r->idle = 0;
@@ -275,7 +363,8 @@ static ssize_t take_record(net_tls_records *r, const net_tls_io *io, uint8_t *bo
   const ssize_t result = type == NET_TLS_DATA ? 1 : take_other(r, io, type, body, len);
   free(r->held);
   r->held = NULL;
-  if (result > 0 && ++r->idle > MOST_IDLE)
+  /* Parts of a message are one. */
+  if (result > 0 && !r->message_len && ++r->idle > MOST_IDLE)
     return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "too many records with nothing in them");
   return result;
 }

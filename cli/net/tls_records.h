@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The records of TLS 1.2 (RFC 5246 section 6.2) after the handshake, which is mbedTLS's. With what mbedTLS would keep for them a connection takes 40 KiB
- * and a packet several times what net/gcm.h needs. Here it is the keys, and a record that has come in part, for as long as the rest is not there. */
+/* The records of TLS 1.2 (RFC 5246 section 6.2) and 1.3 (RFC 8446 section 5) after the handshake, which is mbedTLS's. With what mbedTLS would keep for them a
+ * connection takes 40 KiB and a packet several times what net/gcm.h needs. Here it is the keys, and a record that has come in part, for as long as the rest
+ * is not there. Of what else there is in TLS 1.3 after a handshake a client may change its keys, and have ours changed (RFC 8446 section 4.6.3). */
 #ifndef NET_TLS_RECORDS_H
 #define NET_TLS_RECORDS_H
 
 #include "net/aead.h"
 #include "net/tls.h"
+#include "net/tls_flow.h"
 
-/* The key block (RFC 5246 section 6.3) of any of the ciphers: two keys, then two times what their nonces begin with. */
-#define NET_TLS_KEYS_MAX (2 * NET_AEAD_KEY_MAX + 2 * NET_AEAD_NONCE)
+/* The keys of any of the ciphers. TLS 1.2: the key block (RFC 5246 section 6.3), two keys, then two times what their nonces begin with. TLS 1.3: the
+ * client's application traffic secret (RFC 8446 section 7.1), then the server's. */
+#define NET_TLS_KEYS_MAX (2 * NET_TLS_SECRET_MAX)
 
 typedef struct net_tls_records net_tls_records;
 
-/* Bytes of the key block. */
-size_t net_tls_records_keys_len(net_aead_kind kind);
+/* Bytes of them. */
+size_t net_tls_records_keys_len(net_tls_version version, net_aead_kind kind);
 
 /* What a handshake leaves to go on with. */
 typedef struct net_tls_agreed {
+  net_tls_version version;
   net_aead_kind kind;
-  /* The key block; it is copied. */
+  /* They are copied. */
   const uint8_t *keys;
   /* Whose side this is; false: the client's. */
   bool server;
