@@ -7,29 +7,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECRET 48u
+#define SECRET 48u /* of TLS 1.2; none of TLS 1.3 is longer */
 #define RANDOM 32u
 
 struct net_tls_keys {
-  uint8_t secret[SECRET];
-  uint8_t
-      randoms[2 *
-              RANDOM]; /* the server's, then the client's, as keys are made of them (RFC 5246 section 6.3) */
+  /* TLS 1.2: the master secret. TLS 1.3: the application traffic secrets, the client's and the server's. */
+  uint8_t secrets[2][SECRET];
+  size_t lens[2]; /* 0: it has not come */
+  /* Of TLS 1.2: the server's, then the client's, as keys are made of them (RFC 5246 section 6.3). */
+  uint8_t randoms[2 * RANDOM];
   mbedtls_tls_prf_types prf;
 };
 
-static void keep(net_tls *tls, const unsigned char *secret, const unsigned char *client,
-                 const unsigned char *server, mbedtls_tls_prf_types prf)
+/* Keeps secret number |which|, of |len| bytes. What comes later takes the place of what is there. */
+static net_tls_keys *keep_secret(net_tls *tls, unsigned which, const unsigned char *secret, size_t len)
 {
-  net_tls_keys_drop(tls);
-  net_tls_keys *keys = malloc(sizeof *keys);
+  if (!tls->keys)
+    tls->keys = calloc(1, sizeof *tls->keys);
+  net_tls_keys *keys = tls->keys;
+  if (!keys || len > SECRET)
+    return NULL;
+  memcpy(keys->secrets[which], secret, len);
+  keys->lens[which] = len;
+  return keys;
+}
+
+static void keep_12(net_tls *tls, const unsigned char *secret, const unsigned char *client,
+                    const unsigned char *server, mbedtls_tls_prf_types prf)
+{
+  net_tls_keys *keys = keep_secret(tls, 0, secret, SECRET);
   if (!keys)
     return;
-  memcpy(keys->secret, secret, SECRET);
   memcpy(keys->randoms, server, RANDOM);
   memcpy(keys->randoms + RANDOM, client, RANDOM);
   keys->prf = prf;
-  tls->keys = keys;
 }
 
 #if MBEDTLS_VERSION_MAJOR < 3
@@ -43,7 +54,7 @@ static int on_keys(void *ctx, const unsigned char *secret, const unsigned char *
   (void)mac_len;
   (void)key_len;
   (void)iv_len;
-  keep(ctx, secret, client, server, prf);
+  keep_12(ctx, secret, client, server, prf);
   return 0;
 }
 
@@ -59,7 +70,13 @@ static void on_keys(void *ctx, mbedtls_ssl_key_export_type type, const unsigned 
                     mbedtls_tls_prf_types prf)
 {
   if (type == MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET && len == SECRET)
-    keep(ctx, secret, client, server, prf);
+    keep_12(ctx, secret, client, server, prf);
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+  if (type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET)
+    keep_secret(ctx, 0, secret, len);
+  if (type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET)
+    keep_secret(ctx, 1, secret, len);
+#endif
 }
 
 void net_tls_keys_expect(net_tls *tls, mbedtls_ssl_config *config)
@@ -97,13 +114,13 @@ static bool find_kind(const net_tls *tls, net_aead_kind *kind)
   return false;
 }
 
-static bool is_12(const net_tls *tls)
+static net_tls_version version_of(const net_tls *tls)
 {
 #if MBEDTLS_VERSION_MAJOR < 3
   (void)tls; /* it has no later one, and none earlier is taken */
-  return true;
+  return NET_TLS_12;
 #else
-  return mbedtls_ssl_get_version_number(&tls->ssl) == MBEDTLS_SSL_VERSION_TLS1_2;
+  return mbedtls_ssl_get_version_number(&tls->ssl) == MBEDTLS_SSL_VERSION_TLS1_2 ? NET_TLS_12 : NET_TLS_13;
 #endif
 }
 
@@ -117,30 +134,44 @@ static size_t find_most(const net_tls *tls)
 /* The number of the next record, as mbedTLS has it. */
 static uint64_t number_at(const unsigned char *counter)
 {
-  uint64_t number = 0;
-  for (unsigned i = 0; i < sizeof number; i++)
-    number = number << 8 | counter[i];
-  return number;
+  return net_tls_get_number(counter, 8);
+}
+
+/* Makes what |agreed| has of keys at |out|. Returns whether they are there. */
+static bool make_keys(const net_tls_keys *keys, const net_tls_agreed *agreed, uint8_t *out)
+{
+  const size_t len = net_tls_records_keys_len(agreed->version, agreed->kind), each = len / 2;
+  if (agreed->version == NET_TLS_12)
+    return keys->lens[0] && mbedtls_ssl_tls_prf(keys->prf, keys->secrets[0], SECRET, "key expansion",
+                                                keys->randoms, sizeof keys->randoms, out, len) == 0;
+  for (unsigned i = 0; i < 2; i++) {
+    if (keys->lens[i] != each)
+      return false;
+    memcpy(out + i * each, keys->secrets[i], each);
+  }
+  return true;
 }
 
 int net_tls_keys_take_over(net_tls *tls)
 {
-  if (!is_12(tls))
-    return 0;
-  uint8_t block[NET_TLS_KEYS_MAX];
-  net_tls_agreed agreed = {.version = NET_TLS_12,
-                           .keys = block,
+  /* mbedTLS reads record by record: of the one with the last message of the handshake there may be more, but nothing of the next one. New keys begin with a
+   * record (RFC 8446 section 5.1). */
+  if (mbedtls_ssl_check_pending(&tls->ssl)) {
+    mbedtls_ssl_send_alert_message(&tls->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                   MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE);
+    net_tls_keys_drop(tls);
+    return MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
+  }
+  uint8_t keys[NET_TLS_KEYS_MAX];
+  net_tls_agreed agreed = {.version = version_of(tls),
+                           .keys = keys,
                            .server = true,
                            .most = find_most(tls),
                            .in = number_at(tls->ssl.MBEDTLS_PRIVATE(in_ctr)),
                            .out = number_at(tls->ssl.MBEDTLS_PRIVATE(cur_out_ctr))};
-  const net_tls_keys *keys = tls->keys;
-  if (keys && find_kind(tls, &agreed.kind) &&
-      mbedtls_ssl_tls_prf(keys->prf, keys->secret, SECRET, "key expansion", keys->randoms,
-                          sizeof keys->randoms, block,
-                          net_tls_records_keys_len(agreed.version, agreed.kind)) == 0)
+  if (tls->keys && find_kind(tls, &agreed.kind) && make_keys(tls->keys, &agreed, keys))
     tls->records = net_tls_records_new(&agreed);
-  mbedtls_platform_zeroize(block, sizeof block);
+  mbedtls_platform_zeroize(keys, sizeof keys);
   net_tls_keys_drop(tls);
   if (!tls->records)
     return MBEDTLS_ERR_SSL_ALLOC_FAILED;
