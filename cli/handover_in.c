@@ -27,6 +27,22 @@ static bool same_address(const fzr_addr *theirs, const fzr_addr *ours, const cha
   return false;
 }
 
+/* Who is there talks to that port. Nobody does where all that there is are connections without an allocation. */
+static bool keeps_clients(uint16_t theirs, uint16_t ours, uint32_t clients, const char *option, char *reason)
+{
+  char here[8] = "none";
+  if (theirs == ours || !clients)
+    return true;
+  if (ours)
+    snprintf(here, sizeof here, "%u", ours);
+  snprintf(reason, HANDOVER_REASON_MAX,
+           "%s is %u in the old relay, which has %u client%s there, and %s in the new one: it can't change "
+           "while they "
+           "are there, or without a restart",
+           option, theirs, clients, clients == 1 ? "" : "s", here);
+  return false;
+}
+
 bool handover_in_fits(const handover_message *offer, const options *o, char reason[HANDOVER_REASON_MAX])
 {
   const fzr_addr none = {0};
@@ -35,6 +51,11 @@ bool handover_in_fits(const handover_message *offer, const options *o, char reas
       !same_address(&offer->bind_ip4, o->public_ip4.family ? &o->bind_ip4 : &none, "--bind-ip4-addr",
                     reason) ||
       !same_address(&offer->bind_ip6, o->public_ip6.family ? &o->bind_ip6 : &none, "--bind-ip6-addr", reason))
+    return false;
+  if (!keeps_clients(offer->tcp_listen_port, o->tcp_listen_port, offer->tcp_clients, "--tcp-listen-port",
+                     reason) ||
+      !keeps_clients(offer->tls_listen_port, o->tls_listen_port, offer->tls_clients, "--tls-listen-port",
+                     reason))
     return false;
   const char *why = !*offer->secret != !o->token ? "one of both has a portal and the other has none" : NULL;
   if (o->listen_port && offer->listen_port != o->listen_port)

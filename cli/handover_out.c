@@ -52,12 +52,11 @@ static void ring(int fd)
 
 static const char *objection(void *ctx)
 {
-  const handover_out *out = ctx;
-  const options *o = out->options;
+  handover_out *out = ctx;
   if (atomic_load(&out->refuses))
     return "it is shutting down";
-  if (o->tcp_listen_port || o->tls_listen_port)
-    return "it has clients on TCP or TLS, which can't be handed over: stop and start it";
+  out->offer.tcp_clients = workers_clients(out->config.workers, STREAM_TCP);
+  out->offer.tls_clients = workers_clients(out->config.workers, STREAM_TLS);
   return workers_objection(out->config.workers);
 }
 
@@ -86,6 +85,19 @@ static void resume_all(void *ctx)
 {
   const handover_out *out = ctx;
   workers_resume(out->config.workers);
+}
+
+/* Nobody can go on with them. */
+static void leave(const handover_out *out)
+{
+  const streams_left left = workers_leave(out->config.workers, monotonic_now() + HANDOVER_WAIT);
+  const unsigned all = left.handshakes + left.foreign;
+  if (all)
+    log_warn("relay",
+             "%u connection%s over TLS could not go along, and ended: %u within the handshake, %u whose keys "
+             "mbedTLS "
+             "alone has",
+             all, all == 1 ? "" : "s", left.handshakes, left.foreign);
 }
 
 static double in_ms(fzr_time t)
@@ -124,6 +136,8 @@ static bool talk(handover_out *out, int fd)
               "after %.1f ms, and "
               "the end of it came after %.1f ms",
               in_ms(times.prepared), in_ms(times.saved), in_ms(times.sent), ms);
+  if (given)
+    leave(out);
   return given;
 }
 
@@ -204,6 +218,8 @@ static void describe(handover_out *out)
   m->state_minor = FZR_STATE_MINOR;
   m->workers = workers_number(out->config.workers);
   m->listen_port = workers_listen_port(out->config.workers);
+  m->tcp_listen_port = o->tcp_listen_port;
+  m->tls_listen_port = o->tls_listen_port;
   if (out->config.secret)
     snprintf(m->secret, sizeof m->secret, "%s", out->config.secret);
   m->public_ip4 = o->public_ip4;

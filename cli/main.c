@@ -91,10 +91,7 @@ static void log_warnings(const options *o)
   if (o->has_seed)
     log_warn("relay", "--rng-seed makes everything secret guessable: use it for tests only");
   log_wide_proxies(o);
-  if (o->handover_socket && options_has_streams(o))
-    log_warn("relay", "--handover-socket: a relay that listens on TCP or TLS can take over from another one, "
-                      "and can't be handed over itself");
-  else if (o->handover_socket && o->xdp.mode != XDP_MODE_OFF)
+  if (o->handover_socket && o->xdp.mode != XDP_MODE_OFF)
     log_warn("relay", "--handover-socket: a relay can't be handed over while it relays in the kernel "
                       "(--offload), though it can take over from another one");
   for (size_t i = 0; i < o->idle_count; i++)

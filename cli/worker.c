@@ -258,7 +258,9 @@ static int start_streams(worker *w, const worker_config *c, char *error)
                                         .prefixes = c->prefixes,
                                         .identity = c->identity,
                                         .workers = c->count,
-                                        .first = !c->first};
+                                        .first = !c->first,
+                                        .inherited = c->inherited,
+                                        .index = c->index};
   return worker_streams_new(&config, &w->streams, error);
 }
 

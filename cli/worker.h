@@ -7,7 +7,7 @@
 #include "logins.h"
 #include "offloads.h"
 #include "net/tls_server.h"
-#include "stream/prefixes.h"
+#include "stream/streams.h"
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
 
@@ -72,6 +72,12 @@ void worker_take_over(worker *w);
  * left out: worker_give has it. After worker_await_former. Returns NULL, or what went wrong: static text. */
 const char *worker_show(worker *w, int fd, fzr_time until, uint32_t *count);
 
+/* Sends the listeners for TCP and TLS likewise. */
+const char *worker_show_listeners(const worker *w, int fd, fzr_time until, uint32_t *count);
+
+/* How many clients on streams of |kind| have an allocation. Any thread. */
+unsigned worker_clients(const worker *w, enum stream_kind kind);
+
 /* Has the thread of the worker read no more; put what it has into |p|, but for what was shown, while all workers do not read; or read on, if it
  * was told to pause. worker_await waits until |until| for it to have done all of that; no other order may be given before. It returns NULL,
  * or what went wrong: static text. Only resuming may come before a pause is done: then it does both. Both by one thread alone. */
@@ -82,6 +88,11 @@ const char *worker_await(worker *w, fzr_time until);
 
 /* Waits likewise for what was ordered for a hand-over that failed, whatever came of that. */
 const char *worker_await_former(worker *w, fzr_time until);
+
+/* All was given: closes what another process has now, and ends connections that could not go along, of which worker_left knows how many, since
+ * worker_give was done. worker_await waits for it. */
+void worker_leave(worker *w);
+streams_left worker_left(const worker *w);
 
 /* Ends the thread if it runs, and frees the worker. NULL is fine. */
 void worker_free(worker *w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker pauses, gives what it has, and reads on; or begins with what another process has given. */
 #include "common/clock.h"
+#include "handover/give.h"
 #include "handover/wire.h"
 #include "log/log.h"
 #include "worker_internal.h"
@@ -70,13 +71,17 @@ static const char *show(worker *w)
   return why;
 }
 
-static const char *give(const worker *w)
+static const char *give(worker *w)
 {
-  return worker_parcel_fill(w->parcel, w->index, w->engine, w->udp, w->shown.newest, &w->before);
+  const char *why = worker_parcel_fill(w->parcel, w->index, w->engine, w->udp, w->shown.newest, &w->before);
+  const fzr_time now = w->parcel->workers[w->index].saved_at;
+  return why ? why : worker_streams_give(w->streams, w->parcel, w->index, now, &w->left);
 }
 
 static const char *pause_reading(const worker *w)
 {
+  if (w->streams)
+    streams_halt(w->streams); /* first: what was read is relayed, to sockets of UDP */
   event_glue_stop(w->glue);
   return fzr_udp_pause(w->udp, monotonic_now()) ? "a worker can't be paused" : NULL;
 }
@@ -85,6 +90,8 @@ static const char *pause_reading(const worker *w)
 static void read_on(const worker *w)
 {
   fzr_udp_resume(w->udp, monotonic_now());
+  if (w->streams)
+    streams_go_on(w->streams);
   if (event_glue_start(w->glue, w->udp))
     log_error("relay", "Worker %u can't watch its sockets again, and hears nothing until a restart: %s",
               w->index, strerror(errno));
@@ -92,8 +99,10 @@ static void read_on(const worker *w)
 
 static const char *load(worker *w)
 {
-  return worker_parcel_load(w->parcel, w->index, w->driver, w->udp, &w->before, w->unloadable) ? w->unloadable
-                                                                                               : NULL;
+  return worker_parcel_load(w->parcel, w->index, w->driver, w->udp, &w->before, w->unloadable) ||
+                 worker_streams_load(w->streams, w->parcel, w->index, w->driver, w->unloadable)
+             ? w->unloadable
+             : NULL;
 }
 
 /* Each allocation asks for its sockets, and finds them. */
@@ -102,6 +111,7 @@ static void take_over(const worker *w)
   const fzr_time now = monotonic_now();
   fzr_driver_on_deadline(w->driver, now);
   fzr_udp_resume(w->udp, now);
+  worker_streams_take_over(w->streams, w->driver, now);
   event_glue_follow(w->glue);
 }
 
@@ -121,6 +131,10 @@ void worker_obey(worker *w, unsigned commands)
     tell_done(w, load(w));
   if (commands & COMMAND_TAKE_OVER) {
     take_over(w);
+    tell_done(w, NULL);
+  }
+  if (commands & COMMAND_LEAVE) {
+    streams_leave(w->streams);
     tell_done(w, NULL);
   }
 }
@@ -239,6 +253,31 @@ const char *worker_show(worker *w, int fd, fzr_time until, uint32_t *count)
   pthread_mutex_unlock(&w->lock);
   *count += s.count;
   return why;
+}
+
+/* They are the same from the start to the end. */
+const char *worker_show_listeners(const worker *w, int fd, fzr_time until, uint32_t *count)
+{
+  int fds[STREAM_LISTENERS];
+  const size_t n = w->streams ? streams_listeners(w->streams, fds) : 0;
+  *count += (uint32_t)n;
+  return handover_give_some(fd, HANDOVER_STREAM_LISTEN, w->index, fds, n, until);
+}
+
+unsigned worker_clients(const worker *w, enum stream_kind kind)
+{
+  return w->streams ? streams_clients(w->streams, kind) : 0;
+}
+
+void worker_leave(worker *w)
+{
+  if (w->streams)
+    order(w, COMMAND_LEAVE);
+}
+
+streams_left worker_left(const worker *w)
+{
+  return w->left;
 }
 
 void worker_load(worker *w, handover_parcel *p)

@@ -23,7 +23,8 @@ enum command {
   COMMAND_RULES = 512,
   COMMAND_SHOW = 1024,
   COMMAND_LOAD = 2048,
-  COMMAND_TAKE_OVER = 4096
+  COMMAND_TAKE_OVER = 4096,
+  COMMAND_LEAVE = 8192
 };
 
 /* Which sockets a successor has got while they are read here. Under the lock. */
@@ -72,6 +73,7 @@ struct worker {
   unsigned ordered, done; /* of what worker_obey does: by number */
   const char *trouble;    /* what the last of them came to; NULL: nothing bad */
   fzr_udp_stats before;   /* counters of the adapter in earlier processes */
+  streams_left left;      /* connections that could not go along */
   char unloadable[OPTIONS_ERROR_MAX]; /* why it can't go on from what was given */
 };
 

@@ -224,6 +224,8 @@ const char *workers_show(workers *all, int fd, fzr_time until, uint32_t *count)
     trouble = worker_await_former(all->each[i], until);
   for (unsigned i = 0; i < all->count && !trouble; i++)
     trouble = worker_show(all->each[i], fd, until, count);
+  for (unsigned i = 0; i < all->count && !trouble; i++)
+    trouble = worker_show_listeners(all->each[i], fd, until, count);
   return trouble;
 }
 
@@ -245,6 +247,28 @@ void workers_resume(workers *all)
 {
   for (unsigned i = 0; i < all->count; i++)
     worker_resume(all->each[i]);
+}
+
+streams_left workers_leave(workers *all, fzr_time until)
+{
+  streams_left left = {0};
+  for (unsigned i = 0; i < all->count; i++)
+    worker_leave(all->each[i]);
+  await_all(all, until); /* if not by then, it is when the process ends */
+  for (unsigned i = 0; i < all->count; i++) {
+    const streams_left one = worker_left(all->each[i]);
+    left.handshakes += one.handshakes;
+    left.foreign += one.foreign;
+  }
+  return left;
+}
+
+unsigned workers_clients(const workers *all, enum stream_kind kind)
+{
+  unsigned clients = 0;
+  for (unsigned i = 0; i < all->count; i++)
+    clients += worker_clients(all->each[i], kind);
+  return clients;
 }
 
 unsigned workers_number(const workers *all)

@@ -41,6 +41,10 @@ static const field fields[] = {
     {17, AT(fds), 0, FORM_U32},
     {18, AT(saved_at), 0, FORM_U64},
     {19, AT(secret), HANDOVER_SECRET_MAX, FORM_TEXT},
+    {20, AT(tcp_listen_port), 0, FORM_U16},
+    {21, AT(tls_listen_port), 0, FORM_U16},
+    {22, AT(tcp_clients), 0, FORM_U32},
+    {23, AT(tls_clients), 0, FORM_U32},
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 

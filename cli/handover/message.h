@@ -60,12 +60,15 @@ enum handover_type {
 
 /* What the descriptors of a GIVE are. Files come in the pause; all others before it, and again what was opened since. */
 enum handover_kind {
-  HANDOVER_STATE = 1, /* a file: what fzr_engine_save has written of a worker */
-  HANDOVER_QUEUES,    /* a file: what the adapter of a worker has of its own */
-  HANDOVER_LISTEN,    /* the sockets that clients send to, of a worker */
-  HANDOVER_PORTS,     /* sockets of allocations, of a worker */
-  HANDOVER_HEALTH,    /* the listener for health checks */
-  HANDOVER_CONTROL,   /* the listener of the control endpoint */
+  HANDOVER_STATE = 1,     /* a file: what fzr_engine_save has written of a worker */
+  HANDOVER_QUEUES,        /* a file: what the adapter of a worker has of its own */
+  HANDOVER_LISTEN,        /* the sockets that clients send to, of a worker */
+  HANDOVER_PORTS,         /* sockets of allocations, of a worker */
+  HANDOVER_HEALTH,        /* the listener for health checks */
+  HANDOVER_CONTROL,       /* the listener of the control endpoint */
+  HANDOVER_STREAM_LISTEN, /* the sockets that clients on TCP and TLS connect to, of a worker */
+  HANDOVER_STREAMS,       /* a file: connections of a worker, with keys of TLS */
+  HANDOVER_CONNECTIONS,   /* their sockets, in the order of the file */
   HANDOVER_KINDS
 };
 
@@ -76,6 +79,8 @@ typedef struct handover_message {
   uint16_t state_major, state_minor;  /* of fzr_engine_save */
   uint32_t workers;
   uint16_t listen_port;
+  uint16_t tcp_listen_port, tls_listen_port;           /* 0: none */
+  uint32_t tcp_clients, tls_clients;                   /* with an allocation, as OFFER is said */
   fzr_addr public_ip4, public_ip6, bind_ip4, bind_ip6; /* family NONE: none */
   char reason[HANDOVER_REASON_MAX];                    /* of REFUSE: one line */
   uint32_t kind;                                       /* of GIVE: enum handover_kind */

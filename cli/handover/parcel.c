@@ -6,11 +6,32 @@
 #include <unistd.h>
 
 /* Sockets of allocations that a worker can have: all ports of both families. */
-#define PORTS_MAX (2u * 65536u)
+#define PORTS_MAX 131072u
+/* Connections that a worker can have: as many as a process may have descriptors (fs.nr_open, as it comes). */
+#define CONNECTIONS_MAX (1u << 20)
+/* TCP and TLS, of both families. */
+#define STREAM_LISTENERS_MAX 4u
 
 static size_t most_of(enum handover_kind kind)
 {
-  return kind == HANDOVER_PORTS ? PORTS_MAX : kind == HANDOVER_LISTEN ? 2 : 1;
+  switch (kind) {
+  case HANDOVER_PORTS:
+    return PORTS_MAX;
+  case HANDOVER_CONNECTIONS:
+    return CONNECTIONS_MAX;
+  case HANDOVER_STREAM_LISTEN:
+    return STREAM_LISTENERS_MAX;
+  case HANDOVER_LISTEN:
+    return 2;
+  default:
+    return 1;
+  }
+}
+
+/* One that was made for the hand-over alone. */
+static bool is_file(unsigned kind)
+{
+  return kind == HANDOVER_STATE || kind == HANDOVER_QUEUES || kind == HANDOVER_STREAMS;
 }
 
 bool handover_parcel_init(handover_parcel *p, unsigned workers, bool borrowed)
@@ -86,7 +107,7 @@ void handover_parcel_drop(handover_parcel *p)
 {
   for (unsigned i = 0; i < p->count; i++)
     for (unsigned kind = HANDOVER_STATE; kind < HANDOVER_KINDS; kind++)
-      drop_fds(&p->workers[i].of[kind], !p->borrowed || kind == HANDOVER_STATE || kind == HANDOVER_QUEUES);
+      drop_fds(&p->workers[i].of[kind], !p->borrowed || is_file(kind));
   drop_fds(&p->health, !p->borrowed);
   drop_fds(&p->control, !p->borrowed);
   free(p->workers);

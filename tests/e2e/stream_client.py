@@ -43,7 +43,7 @@ class Framed:
     def message(self, end):
         """The next message, without what pads it; None when none comes before `end`, or the connection ends."""
         while True:
-            message = self._cut()
+            message = self.cut()
             left = end - time.monotonic()
             if message is not None or left <= 0 or self.ended:
                 return message
@@ -57,7 +57,8 @@ class Framed:
             self.ended = not data
             self.buffer += data
 
-    def _cut(self):
+    def cut(self):
+        """A whole message of what has been read; None: there is none."""
         if len(self.buffer) < 4:
             return None
         kind, length = self.buffer[0] >> 6, struct.unpack_from(">H", self.buffer, 2)[0]

@@ -631,15 +631,6 @@ class Failure(HandoverTest):
         os.chown(secret, SOMEBODY, SOMEBODY)
         return "--auth-secret-file", secret
 
-    def test_tcp_is_refused(self):
-        low, _ = Relay.port_range(1)
-        old = self.relay("--tcp-listen-port", str(low))
-        new = Process(self.command(old), clean_environment())
-        self.assertEqual(new.wait(), 1, new.output())
-        self.assertTrue(new.find("it has clients on TCP or TLS"), new.output())
-        self.assertTrue(old.told("listens on TCP or TLS can take over from another one, and can't be handed over itself"))
-        old.stop()
-
     def test_while_it_shuts_down(self):
         old = self.relay()
         flows = self.flows(old, 1)

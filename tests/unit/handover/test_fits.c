@@ -61,6 +61,31 @@ START_TEST(test_port)
 }
 END_TEST
 
+/* Clients on TCP and TLS keep the port that they talk to; who has none there may have another one, or none. */
+START_TEST(test_ports_of_streams)
+{
+  offer.tcp_listen_port = 3478;
+  offer.tls_listen_port = 443;
+  ck_assert(handover_in_fits(&offer, &o, reason));
+  offer.tcp_clients = 12;
+  refused("--tcp-listen-port is 3478 in the old relay, which has 12 clients there, and none in the new one: "
+          "it can't "
+          "change while they are there, or without a restart");
+  o.tcp_listen_port = 3479;
+  refused("--tcp-listen-port is 3478 in the old relay, which has 12 clients there, and 3479 in the new one: "
+          "it can't "
+          "change while they are there, or without a restart");
+  o.tcp_listen_port = 3478;
+  ck_assert(handover_in_fits(&offer, &o, reason));
+  offer.tls_clients = 1;
+  refused("--tls-listen-port is 443 in the old relay, which has 1 client there, and none in the new one: it "
+          "can't "
+          "change while they are there, or without a restart");
+  o.tls_listen_port = 443;
+  ck_assert(handover_in_fits(&offer, &o, reason));
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("handover-fits");
@@ -69,6 +94,7 @@ int main(void)
   tcase_add_test(tc, test_the_same);
   tcase_add_test(tc, test_addresses);
   tcase_add_test(tc, test_port);
+  tcase_add_test(tc, test_ports_of_streams);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
