@@ -26,7 +26,8 @@ struct event_glue {
   struct event *ready;
   struct event *timer;
   fzr_udp *udp;
-  fzr_time armed; /* what the timer is set to; FZR_TIME_NEVER: not at all */
+  const atomic_uint *waits; /* not 0: somebody waits for the loop; NULL: nobody ever does */
+  fzr_time armed;           /* what the timer is set to; FZR_TIME_NEVER: not at all */
   int epoll;
   int end_fd; /* sockets of allocations, and clients' connections, have descriptors below this */
 };
@@ -105,6 +106,8 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx)
       ready[i] = (fzr_udp_ready){events[i].data.ptr, events_of(&events[i]), 0};
     fzr_udp_on_ready_batch(glue->udp, ready, (size_t)n, now);
     now = monotonic_now();
+    if (glue->waits && atomic_load_explicit(glue->waits, memory_order_relaxed))
+      break;
   }
   arm(glue, now);
 }
@@ -138,6 +141,11 @@ event_glue *event_glue_new(struct event_base *base)
     return NULL;
   }
   return glue;
+}
+
+void event_glue_make_way(event_glue *glue, const atomic_uint *waits)
+{
+  glue->waits = waits;
 }
 
 void event_glue_configure(event_glue *glue, fzr_udp_config *config)

@@ -8,10 +8,14 @@
 
 #include <event2/event.h>
 
+#include <stdatomic.h>
+
 typedef struct event_glue event_glue;
 
 /* Makes the glue for |base|. Returns it, or NULL without memory or descriptors. */
 event_glue *event_glue_new(struct event_base *base);
+/* Has the loop turn to other events than packets soon while |*waits| is not 0. */
+void event_glue_make_way(event_glue *glue, const atomic_uint *waits);
 /* Fills in the callbacks of |config|; call before fzr_udp_new. */
 void event_glue_configure(event_glue *glue, fzr_udp_config *config);
 /* Serves |udp| from now on: readiness and deadlines. Returns 0 or -1. */

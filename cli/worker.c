@@ -227,7 +227,10 @@ static bool new_loop(worker *w)
   w->wake = event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
   w->wallclock = event_new(w->base, -1, EV_PERSIST, on_wallclock, w);
   const struct timeval every = {WALLCLOCK_SECONDS, 0};
-  return w->wake && w->wallclock && !event_add(w->wake, NULL) && !event_add(w->wallclock, &every);
+  /* What it is told goes before packets, of which there may be more all the time. */
+  event_glue_make_way(w->glue, &w->commands);
+  return w->wake && w->wallclock && !event_priority_set(w->wake, 0) && !event_add(w->wake, NULL) &&
+         !event_add(w->wallclock, &every);
 }
 
 /* Says what could not be opened, in the operator's words. */

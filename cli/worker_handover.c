@@ -62,11 +62,20 @@ static const char *show_some(const worker *w, worker_shown *s)
   return why;
 }
 
+/* Messages that are sent before packets are relayed again: for a millisecond or so. */
+#define SHOWN_AT_ONCE 8u
+
 /* Under the lock, for whoever does not wait any longer closes the connection. */
 static const char *show(worker *w)
 {
+  worker_shown *s = &w->shown;
+  const char *why = NULL;
   pthread_mutex_lock(&w->lock);
-  const char *why = w->shown.fd >= 0 ? show_some(w, &w->shown) : NULL;
+  for (unsigned i = 0; i < SHOWN_AT_ONCE && s->fd >= 0 && !s->all && !why; i++) {
+    why = show_some(w, s);
+    if (s->full)
+      break;
+  }
   pthread_mutex_unlock(&w->lock);
   return why;
 }

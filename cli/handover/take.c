@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The other one waits no longer than HANDOVER_WAIT, and says so. */
-#define PATIENCE (3 * HANDOVER_WAIT)
+/* The other one waits no longer than HANDOVER_WAIT, or HANDOVER_PREPARE_WAIT, and says so. */
+#define PATIENCE       (3 * HANDOVER_WAIT)
+#define EARLY_PATIENCE (2 * HANDOVER_PREPARE_WAIT)
 
 static int say(int fd, const handover_message *m, char *reason)
 {
@@ -59,7 +60,7 @@ static bool accept_fds(const handover_message *m, const int *fds, size_t n, hand
 /* Up to a message of |end|. */
 static const char *receive_some(int fd, enum handover_type end, handover_parcel *out, char *reason)
 {
-  const fzr_time until = monotonic_now() + PATIENCE;
+  const fzr_time until = monotonic_now() + (end == HANDOVER_END ? PATIENCE : EARLY_PATIENCE);
   handover_message m;
   int fds[HANDOVER_FDS_MAX];
   size_t n;
