@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long packets wait while one process takes the place of another, and whether any is lost.
 
-    handover.py [--relay PROGRAM]... [--steady PROGRAM] [--count N] [--clients N] [--rate N] [--workers N] [--generators N]
+    handover.py [--relay PROGRAM]... [--steady PROGRAM] [--count N] [--clients N] [--rate N] [--workers N] [--generators N] [--quiet S]
 
 One relay takes over from another, --count times in a row, while --clients clients, each with an allocation and a channel, and their peers send --rate packets
 a second in all. Of several --relay programs the second and later ones take their turn four times in all, and hand over to the first one again. Prints what
@@ -26,7 +26,6 @@ import time
 
 BUILD = os.environ.get("BUILD", "build")
 LOWEST, HIGHEST, PORT = 1100, 19999, 1078
-QUIET = 0.5  # seconds before and after a hand-over that belong to it
 DEADLINE = 60
 
 
@@ -96,7 +95,8 @@ class Steady(Program):
     """A generator."""
 
     def __init__(self, program, folder, clients, rate, number):
-        super().__init__([program, "127.0.0.1:%d" % PORT, folder + "/secret", str(clients), str(rate), "127.0.1.%d" % (number + 1)])
+        # Clients are other machines: those here take no CPU that the relay can use.
+        super().__init__(["nice", "-n", "10", program, "127.0.0.1:%d" % PORT, folder + "/secret", str(clients), str(rate), "127.0.1.%d" % (number + 1)])
         self.seen = 0
 
     def report(self, end=False):
@@ -178,14 +178,14 @@ class Bench:
         return 1 + (number // every) % others if others and number % every == every // 2 else 0
 
     def hand_over(self, number):
-        time.sleep(QUIET)
+        time.sleep(self.args.quiet)
         self.without.append(self.stretch()["worst_ms"])
         old = self.relays[-1]
         new = self.start(self.which(number))
         self.relays.append(new)
         times = old.told("after ([0-9.]+) ms without reading")
         old.process.wait(DEADLINE)
-        time.sleep(QUIET)
+        time.sleep(self.args.quiet)
         total = self.stretch()
         self.with_.append(total["worst_ms"])
         self.paused.append(float(times.group(1)))
@@ -225,6 +225,7 @@ def main():
     parser.add_argument("--rate", type=int, default=100000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--generators", type=int, default=2)
+    parser.add_argument("--quiet", type=float, default=0.5, help="seconds before and after each hand-over")
     args = parser.parse_args()
     args.relay = args.relay or [BUILD + "/cli/firezone-relay"]
     enter_namespace()

@@ -152,7 +152,7 @@ static void fill(payload *p, uint64_t index, uint64_t number)
   p->number = number;
   p->flow = index;
   for (unsigned i = 0; i < sizeof p->rest; i++)
-    p->rest[i] = (uint8_t)(number * 31 + index * 17 + i * 7);
+    p->rest[i] = (uint8_t)(number * 31 + index * 17 + (uint64_t)i * 7);
 }
 
 static void send_one(load *l, unsigned index)
@@ -243,7 +243,7 @@ static void send_due(load *l)
   const double passed = (double)(bench_now() - l->begin) / 1e9;
   const uint64_t due = (uint64_t)(passed * l->rate);
   for (unsigned i = 0; i < TOGETHER && l->turn < due; i++)
-    send_one(l, (unsigned)(l->turn++ % (2 * l->clients)));
+    send_one(l, (unsigned)(l->turn++ % (2 * (uint64_t)l->clients)));
 }
 
 static void report(load *l)
@@ -300,12 +300,12 @@ static int mistake(const char *what)
 
 int main(int argc, char **argv)
 {
-  load l = {0};
+  static load l; /* for as long as the process */
   credential c = {.expiry = (uint64_t)time(NULL) + 86400};
   fzr_addr server, host;
   struct rlimit files;
   FILE *secret = argc == 6 ? fopen(argv[2], "r") : NULL;
-  l.clients = argc == 6 ? (unsigned)atoi(argv[3]) : 0;
+  l.clients = argc == 6 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
   l.rate = argc == 6 ? strtod(argv[4], NULL) : 0;
   if (!secret || !fgets(c.secret, sizeof c.secret, secret) || fzr_addr_parse(argv[1], &server) ||
       fzr_addr_parse(argv[5], &host) || !l.clients || l.clients > 60000 || l.rate < 1) {
@@ -320,7 +320,7 @@ int main(int argc, char **argv)
   }
   l.sessions = calloc(l.clients, sizeof *l.sessions);
   l.peers = calloc(l.clients, sizeof *l.peers);
-  l.flows = calloc(2u * l.clients, sizeof *l.flows);
+  l.flows = calloc(2 * (size_t)l.clients, sizeof *l.flows);
   l.epoll = epoll_create1(EPOLL_CLOEXEC);
   if (!l.sessions || !l.peers || !l.flows || l.epoll < 0)
     return mistake("set-up");
