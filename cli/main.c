@@ -3,6 +3,7 @@
 #include "check_config.h"
 #include "config_file.h"
 #include "credentials.h"
+#include "import_coturn.h"
 #include "log/log.h"
 #include "logins.h"
 #include "options.h"
@@ -192,6 +193,7 @@ static int check_config(const options *o, bool well)
 static int (*const mains[COMMANDS])(const options *o) = {
     [COMMAND_RELAY] = relay_main,
     [COMMAND_CREDENTIALS] = credentials_main,
+    [COMMAND_IMPORT_COTURN] = import_coturn_main,
 };
 
 int main(int argc, char **argv)

@@ -210,6 +210,14 @@ static int check_word(reader *r, const char *word, const option_spec *before)
 static int read_positional(reader *r, const char *value)
 {
   const option_setter wanted = r->positionals == 0 ? option_set_token : option_set_name;
+  const command_spec *c = &command_specs[r->o->command];
+  if (c->word) {
+    const char *expected = r->positionals++ ? NULL : c->set_word(r->o, value);
+    if (r->positionals > 1)
+      return option_complain(r, "unexpected second argument: %s takes %s alone: see %s --help", c->name,
+                             c->word, c->name);
+    return expected ? option_complain(r, "%s: invalid value '': expected %s", c->word, expected) : 0;
+  }
   if (!command_specs[r->o->command].takes_words) /* it may be a secret */
     return option_complain(r, "unexpected argument: %s takes options alone: see %s --help", name_of(r),
                            name_of(r));
@@ -444,10 +452,16 @@ static int check_relay(reader *r)
   return result;
 }
 
+static int check_import(reader *r)
+{
+  return r->o->import_file ? 0 : option_complain(r, "FILE: none is named: expected coturn's turnserver.conf");
+}
+
 /* Whether the options of each command go together. */
 static int (*const checks[COMMANDS])(reader *r) = {
     [COMMAND_RELAY] = check_relay,
     [COMMAND_CREDENTIALS] = check_credentials,
+    [COMMAND_IMPORT_COTURN] = check_import,
 };
 
 /* ---- what has no effect ---- */
@@ -641,6 +655,8 @@ static int read_all(int argc, char **argv, const options_sources *sources, bool 
   r.has_users_flag = is_given(&r, "--users-file");
   read_environment(&r);
   options_read_file(&r);
+  if (out->config.path && !out->config.text.data)
+    return -1; /* all else that there is to say may come of that */
   take_defaults(&r);
   r.checking = true;
   if (checks[out->command])

@@ -23,7 +23,7 @@
 #define SALT_MAX          497 /* likewise: what is left of that behind ten digits and a colon */
 
 /* What the program is to do: the relay, or a sub-command, which the first word says. */
-enum sub_command { COMMAND_RELAY, COMMAND_CREDENTIALS, COMMANDS };
+enum sub_command { COMMAND_RELAY, COMMAND_CREDENTIALS, COMMAND_IMPORT_COTURN, COMMANDS };
 
 /* How clients log in: a bit each. */
 enum auth_schemes { AUTH_STAMP = 1, AUTH_REST = 2, AUTH_STATIC = 4 };
@@ -151,6 +151,7 @@ typedef struct options {
   int argc;           /* what all this was read out of */
   char **argv;
   const options_sources *sources;
+  const char *import_file; /* of COMMAND_IMPORT_COTURN */
   /* of COMMAND_CREDENTIALS */
   uint64_t ttl_seconds;
   const char *salt;
@@ -174,6 +175,9 @@ bool options_fixed_that_differ(const options *a, const options *b, char *out, si
 
 /* Wipes and frees what was read from a file. */
 void options_forget(options *o);
+
+/* Whether |value| will do for the option |name| of a configuration file, by itself, other than users: NULL, or what would be right. By one thread at a time. */
+const char *options_value_expected(const char *name, const char *value);
 
 /* Writes the names of the schemes that hold, as --auth has them. */
 void options_schemes(const options *o, char *out, size_t cap);

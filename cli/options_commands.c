@@ -34,12 +34,26 @@ static bool credentials_read(const options *o, const option_spec *s)
   return s->group != GROUP_NETWORK || (is_of_tcp ? makes_all_urls(o) : makes_url(o));
 }
 
+static const char *set_import_file(options *o, const char *t)
+{
+  o->import_file = t;
+  return *t ? NULL : "a turnserver.conf";
+}
+
 const command_spec command_specs[COMMANDS] = {
     [COMMAND_RELAY] = {.takes_words = true},
     [COMMAND_CREDENTIALS] = {.name = "credentials",
                              .help = "makes what clients log in with",
                              .note = "Address and ports are needed for --format url and webrtc alone.",
                              .reads_variable = credentials_read},
+    [COMMAND_IMPORT_COTURN] =
+        {.name = "import-coturn",
+         .help = "prints the turnserver.conf FILE of coturn as a file for --config",
+         .note = "Each line of FILE (- is standard input) becomes an option, or is named in a "
+                 "comment with the reason and what\nto do instead. Exit status 0: that is all of "
+                 "it; 3: lines that begin with # LOOK want somebody's hand.",
+         .word = "FILE",
+         .set_word = set_import_file},
 };
 
 enum sub_command command_named(const char *word)

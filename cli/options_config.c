@@ -161,6 +161,18 @@ const option_spec *config_alternative(const option_spec *s)
   return NULL;
 }
 
+const char *options_value_expected(const char *name, const char *value)
+{
+  static options scratch;
+  const option_spec *s = config_option(name);
+  if (!s)
+    return "the name of an option";
+  if (!s->value)
+    return strcmp(value, "yes") == 0 || strcmp(value, "no") == 0 ? NULL : "yes or no";
+  memset(&scratch, 0, sizeof scratch);
+  return *value ? s->set(&scratch, value) : "a value";
+}
+
 /* ---- users ---- */
 
 /* They become a text as --users-file has it, each in the line of his, so that what is wrong with one is told of the right line. */

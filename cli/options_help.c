@@ -45,7 +45,8 @@ static void put_spec(text *t, const option_spec *s, enum sub_command command)
     snprintf(left, sizeof left, "    (environment) %s=%s", s->env, s->value);
   else
     snprintf(left, sizeof left, "    (file) %s = %s", s->key, s->value);
-  put(t, "  %s\n          %s", left, command != COMMAND_RELAY && s->command_help ? s->command_help : s->help);
+  put(t, "  %s\n          %s", left,
+      command == COMMAND_CREDENTIALS && s->command_help ? s->command_help : s->help);
   if (s->alias && strlen(s->alias) > 1)
     put(t, " [alias: --%s]", s->alias);
   if (s->flag && s->env)
@@ -124,7 +125,8 @@ static void relay_help(text *t)
 static void command_help(text *t, enum sub_command command)
 {
   const command_spec *c = &command_specs[command];
-  put(t, "firezone-relay %s: %s\n\nUsage: firezone-relay %s [OPTIONS]\n", c->name, c->help, c->name);
+  put(t, "firezone-relay %s: %s\n\nUsage: firezone-relay %s [OPTIONS]%s%s\n", c->name, c->help, c->name,
+      c->word ? " " : "", c->word ? c->word : "");
   if (c->note)
     put(t, "\n%s\n", c->note);
   put_options(t, command);

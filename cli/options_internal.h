@@ -40,6 +40,7 @@ typedef struct option_spec {
 #define OF(command)      (1u << (command))
 #define ONLY_CREDENTIALS OF(COMMAND_CREDENTIALS)
 #define AND_CREDENTIALS  (OF(COMMAND_RELAY) | OF(COMMAND_CREDENTIALS))
+#define AND_COMMANDS     (OF(COMMAND_RELAY) | OF(COMMAND_CREDENTIALS) | OF(COMMAND_IMPORT_COTURN))
 #define OF_ALL           (OF(COMMANDS) - 1)
 
 /* Whether |command| takes the option |s|. */
@@ -54,6 +55,8 @@ typedef struct command_spec {
   const char *help; /* what it does, as a sentence goes on; NULL: see options_help.c */
   const char *note; /* more of its options, a sentence; NULL: nothing */
   bool takes_words; /* TOKEN and NAME */
+  const char *word; /* that it takes, and has to have, alone; NULL: none */
+  option_setter set_word;
   /* Whether the variable of |s|, which it takes, is read; NULL: all are. Those that the relay runs with may be anything to the others. */
   bool (*reads_variable)(const options *o, const option_spec *s);
 } command_spec;

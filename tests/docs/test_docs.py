@@ -47,7 +47,7 @@ class Options(unittest.TestCase):
         cls.help = help_of()
         options = cls.help.split("\nNetwork:\n")[1]
         commands = re.search(r"\nCommands,[^\n]*:\n(.*?)\n\n", cls.help, re.S).group(1)
-        cls.commands = {name: help_of(name) for name in re.findall(r"^  (\w+)$", commands, re.M)}
+        cls.commands = {name: help_of(name) for name in re.findall(r"^  ([\w-]+)$", commands, re.M)}
         # README shows those of sub-commands alone in use, but not in the table.
         cls.of_commands = set().union(*map(flags_in, cls.commands.values())) - flags_in(options)
         cls.flags = flags_in(options) | cls.of_commands
@@ -130,12 +130,14 @@ class Options(unittest.TestCase):
         self.assertGreater(tried, 35)
 
     def test_help_of_a_command_has_its_own_options(self):
-        self.assertEqual(list(self.commands), ["credentials"])
+        self.assertEqual(list(self.commands), ["credentials", "import-coturn"])
         self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["credentials"], re.M)),
                          {"--public-ip4-addr", "--public-ip6-addr", "--listen-port", "--auth", "--realm", "--auth-secret-file",
                           "--users-file", "--help", "--version", "--ttl", "--salt", "--user", "--format",
                           "--tcp-listen-port", "--tls-listen-port", "--tls-name", "--config"})
         self.assertEqual(set(re.findall(r"\(environment\) (\w+)=", self.commands["credentials"])), {"AUTH_SECRET"})
+        self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["import-coturn"], re.M)),
+                         {"--public-ip4-addr", "--public-ip6-addr", "--help", "--version"})
         self.assertTrue(self.of_commands == {"--ttl", "--salt", "--user", "--format", "--tls-name"})
         for flag in self.of_commands:
             self.assertNotRegex(self.help, r"(?m)^ +%s\b(?!-)" % flag)
@@ -163,6 +165,10 @@ class Options(unittest.TestCase):
         self.assertEqual(named - self.flags - of_fzr_bench, set(), "no such options")
         self.assertGreater(len(named), 20)
         self.assertEqual(set(re.findall(r"\b(?:AUTH|RUST|USERS)_[A-Z]+\b", page)) - self.variables - {"RUST_LOG"}, set(), "no such variables")
+        keys = read("cli", "coturn", "keys.c")
+        self.assertEqual(set(re.findall(FLAG, keys)) - self.flags, set(), "no such options")
+        for option in re.findall(r"\b([a-z0-9]+(?:-[a-z0-9]+)+) = ", keys):
+            self.assertIn("--" + option, self.flags)
         hints = re.findall(r'\{"([a-z-]+)", "(.*)"\}', read("cli", "options_coturn.c"))
         self.assertGreater(len(hints), 20)
         for name, here in hints:
@@ -197,7 +203,8 @@ class Options(unittest.TestCase):
                           ["--public-ip4-addr", "127.0.0.1", "--auth-secret-file", "/nonexistent"],
                           ["--public-ip4-addr", "127.0.0.1", "a token"],
                           ["--public-ip4-addr", "127.0.0.1", "--auth", "rest"], ["--public-ip4-addr", "127.0.0.1", "--auth", "static"],
-                          ["credentials"], ["credentials", "--auth", "static"], ["credentials", "--format", "xml"], ["credentials", "--format", "url"], ["credentials", "--workers", "1"]):
+                          ["credentials"], ["credentials", "--auth", "static"], ["credentials", "--format", "xml"], ["credentials", "--format", "url"], ["credentials", "--workers", "1"],
+                          ["import-coturn"], ["import-coturn", "/nonexistent"], ["--config", "/nonexistent"]):
             done = subprocess.run([RELAY] + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                                   timeout=20, env={})
             self.assertEqual((done.returncode, done.stdout), (2, ""), (arguments, done.stderr))

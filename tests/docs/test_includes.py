@@ -27,7 +27,8 @@ CLI = {
     "telemetry": ("common", "log", "net", "grpc", "http"),
     "xdp": ("common", "log", "net"),
     "handover": ("common",),
-    "": ("common", "log", "net", "http", "portal", "stream", "telemetry", "xdp", "handover"),
+    "coturn": ("common",),
+    "": ("common", "coturn", "log", "net", "http", "portal", "stream", "telemetry", "xdp", "handover"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

@@ -296,8 +296,8 @@ START_TEST(test_stray_words)
     ck_assert_int_eq(READ(PUBLIC, "--mobility", shorts[i]), -1);
     ck_assert_str_eq(error, "--mobility: takes no value, and has one behind it: see --help");
     ck_assert_int_eq(READ(PUBLIC, "--mobility", "--listen-port=2000", shorts[i]), -1);
-    ck_assert_ptr_nonnull(strstr(
-        error, "no such command: expected credentials, an option, or a portal's token of at least 16"));
+    ck_assert_ptr_nonnull(strstr(error, "no such command: expected credentials or import-coturn, an option, "
+                                        "or a portal's token of at least 16"));
     ck_assert_msg(READ(PUBLIC, "--mobility", "--", shorts[i]) == 0, "%s", error);
     ck_assert_str_eq(o.token, shorts[i]);
     ck_assert_msg(READ(PUBLIC, "--mobility", token, shorts[i]) == 0, "%s", error);
@@ -321,8 +321,8 @@ START_TEST(test_mistyped_sub_commands)
   for (size_t i = 0; i < sizeof mistyped / sizeof *mistyped; i++) {
     clear_env();
     char expected[100];
-    snprintf(expected, sizeof expected, "unknown sub-command '%s': expected credentials: see --help",
-             mistyped[i]);
+    snprintf(expected, sizeof expected,
+             "unknown sub-command '%s': expected credentials or import-coturn: see --help", mistyped[i]);
     ck_assert_msg(READ(mistyped[i]) == -1, "%s", mistyped[i]);
     ck_assert_str_eq(error, expected);
     ck_assert_msg(READ(PUBLIC, mistyped[i], "name") == -1, "%s", mistyped[i]);

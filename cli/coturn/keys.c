@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keys.h"
+
+#include <string.h>
+
+#define NO_DTLS "there is no DTLS, whose place TLS takes for clients: see --tls-listen-port"
+#define NO_CLI  "there is no command line to log in to; SIGHUP and --control-endpoint do what it is needed for"
+#define NO_WEB  "there is no page to log in to; /metrics and the log tell what it shows"
+#define ON_STDOUT                                                                                            \
+  "the log goes to standard output, and from there to systemd's journal or wherever you send it"
+#define NO_5780    "there is none of RFC 5780, and so none of its attributes"
+#define EPHEMERAL  "keys are exchanged by ECDHE alone, on the curves of mbedTLS"
+#define OLD_TLS    "TLS begins with 1.2 here"
+#define OF_SYSTEMD "the service manager does that: see the unit that comes with the relay"
+#define INTERNAL   "the relay finds that by itself"
+#define LIFETIME                                                                                             \
+  "lifetimes are those of RFC 8656: an hour at most for an allocation, 10 minutes for a channel, 5 for a "   \
+  "permission"
+#define DATABASE "databases are not read"
+#define EXPORTED_DB                                                                                          \
+  " Of turnusers_lt and turn_secret a users file and the secrets can be made: docs/from-coturn.md says how"
+#define METRICS_ALSO                                                                                         \
+  "metrics are on --health-check-addr with health checks, by HTTP, at /metrics, without labels of users"
+
+const coturn_key coturn_keys[] = {
+    {"listening-device", VERDICT_LOOK, ' ',
+     "sockets are bound to addresses: bind-ip4-addr, bind-ip6-addr have one of its"},
+    {"listening-port", VERDICT_DONE, ' ', NULL},
+    {"tls-listening-port", VERDICT_DONE, ' ', "there is no TLS without cert and pkey"},
+    {"alt-listening-port", VERDICT_ALIKE, ' ', NO_5780},
+    {"alt-tls-listening-port", VERDICT_ALIKE, ' ', NO_5780},
+    {"tcp-proxy-port", VERDICT_LOOK, ' ',
+     "load balancers have no port of their own: name their networks in proxy-protocol, and have them connect "
+     "to tcp-listen-port or tls-listen-port with a PROXY header of version 2"},
+    {"listening-ip", VERDICT_DONE, 'm', NULL},
+    {"aux-server", VERDICT_LOOK, 'm', "there is one UDP port: start another relay for another one"},
+    {"udp-self-balance", VERDICT_ALIKE, 's', "the kernel spreads clients over the workers"},
+    {"relay-device", VERDICT_LOOK, ' ',
+     "sockets are bound to addresses: bind-ip4-addr, bind-ip6-addr have one of its"},
+    {"relay-ip", VERDICT_DONE, 'm', NULL},
+    {"external-ip", VERDICT_DONE, 'm', NULL},
+    {"relay-threads", VERDICT_DONE, ' ', NULL},
+    {"cpus", VERDICT_ALIKE, ' ',
+     "workers are as many as there are CPUs that the process may use, by its affinity and control group"},
+    {"min-port", VERDICT_DONE, ' ', NULL},
+    {"max-port", VERDICT_DONE, ' ', NULL},
+    {"sock-buf-size", VERDICT_ALIKE, ' ',
+     "the relay asks for 4 MiB; net.core.rmem_max and wmem_max let it have them"},
+    {"lt-cred-mech", VERDICT_DONE, 's', NULL},
+    {"no-auth", VERDICT_DONE, 's', NULL},
+    {"user", VERDICT_DONE, 'm', NULL},
+    {"userdb", VERDICT_DONE, ' ', NULL},
+    {"db", VERDICT_DONE, ' ', NULL},
+    {"psql-userdb", VERDICT_LOOK, ' ', DATABASE "." EXPORTED_DB},
+    {"sql-userdb", VERDICT_LOOK, ' ', DATABASE "." EXPORTED_DB},
+    {"mysql-userdb", VERDICT_LOOK, ' ', DATABASE "." EXPORTED_DB},
+    {"mongo-userdb", VERDICT_LOOK, ' ', DATABASE "." EXPORTED_DB},
+    {"redis-userdb", VERDICT_LOOK, ' ', DATABASE "." EXPORTED_DB},
+    {"redis-statsdb", VERDICT_LOOK, ' ',
+     DATABASE ", and none is written; figures are at /metrics, and each allocation has lines in the log"},
+    {"secret-key-file", VERDICT_ALIKE, ' ', DATABASE},
+    {"no-auth-pings", VERDICT_ALIKE, 's', DATABASE},
+    {"no-dynamic-ip-list", VERDICT_ALIKE, 's', DATABASE},
+    {"no-dynamic-realms", VERDICT_ALIKE, 's', "there is one realm"},
+    {"no-sqlite", VERDICT_ALIKE, 's', DATABASE},
+    {"use-auth-secret", VERDICT_DONE, 's', NULL},
+    {"static-auth-secret", VERDICT_DONE, 'm', NULL},
+    {"rest-api-separator", VERDICT_DEFAULT, ' ',
+     ":|the expiry of a username ends with a colon: have the application write one"},
+    {"realm", VERDICT_DONE, ' ', NULL},
+    {"server-name", VERDICT_ALIKE, ' ', "it is a part of OAuth, which there is none of"},
+    {"oauth", VERDICT_LOOK, 's',
+     "there is no OAuth (RFC 7635): auth = rest gives clients time-limited credentials, too"},
+    {"check-origin-consistency", VERDICT_LOOK, 's',
+     "ORIGIN is passed over: a page that knows a credential may use it"},
+    {"user-quota", VERDICT_DONE, ' ', NULL},
+    {"total-quota", VERDICT_DONE, ' ', NULL},
+    {"max-bps", VERDICT_DONE, ' ', NULL},
+    {"bps-capacity", VERDICT_DEFAULT, ' ',
+     "0|there is no limit for all together: max-bandwidth-per-allocation has one for each, tc(8) one for the "
+     "host"},
+    {"cert", VERDICT_DONE, ' ', NULL},
+    {"pkey", VERDICT_DONE, ' ', NULL},
+    {"pkey-pwd", VERDICT_DONE, ' ',
+     "keys have no passphrase here: openssl pkey -in KEY -out NEW writes one without"},
+    {"raw-public-keys", VERDICT_LOOK, 's', "clients of TLS get a certificate"},
+    {"cipher-list", VERDICT_ALIKE, ' ', "ciphers are fixed: AES-GCM and ChaCha20-Poly1305, with ECDHE"},
+    {"CA-file", VERDICT_LOOK, ' ', "clients are not asked for certificates: credentials tell who they are"},
+    {"ec-curve-name", VERDICT_ALIKE, ' ', EPHEMERAL},
+    {"dh-file", VERDICT_ALIKE, ' ', EPHEMERAL},
+    {"dh566", VERDICT_ALIKE, 's', EPHEMERAL},
+    {"dh1066", VERDICT_ALIKE, 's', EPHEMERAL},
+    {"dh2066", VERDICT_ALIKE, 's', EPHEMERAL},
+    {"no-sslv2", VERDICT_ALIKE, 's', OLD_TLS},
+    {"no-sslv3", VERDICT_ALIKE, 's', OLD_TLS},
+    {"no-tlsv1", VERDICT_ALIKE, 's', OLD_TLS},
+    {"no-tlsv1_1", VERDICT_ALIKE, 's', OLD_TLS},
+    {"no-tlsv1_2", VERDICT_LOOK, 's', OLD_TLS ", which can't be turned off"},
+    {"tlsv1", VERDICT_LOOK, 's', OLD_TLS "; older clients are refused"},
+    {"tlsv1_1", VERDICT_LOOK, 's', OLD_TLS "; older clients are refused"},
+    {"no-udp", VERDICT_LOOK, 's', "the UDP port is always open: a packet filter can close it"},
+    {"no-tcp", VERDICT_DONE, 's', "TCP is off without tcp-listen-port"},
+    {"no-tls", VERDICT_DONE, 's', "TLS is off without tls-listen-port"},
+    {"no-dtls", VERDICT_ALIKE, 's', NO_DTLS},
+    {"dtls", VERDICT_LOOK, 's', NO_DTLS},
+    {"no-udp-relay", VERDICT_LOOK, 's', "data goes to peers over UDP alone"},
+    {"no-tcp-relay", VERDICT_ALIKE, 's', "data goes to peers over UDP alone: there is none of RFC 6062"},
+    {"stale-nonce", VERDICT_ALIKE, ' ', "always on: a nonce is good for an hour"},
+    {"stateless-nonce", VERDICT_ALIKE, 's', "always so"},
+    {"stateless-nonce-secret", VERDICT_ALIKE, ' ',
+     "its secret is drawn at the start, and goes along in a hand-over"},
+    {"max-allocate-lifetime", VERDICT_DEFAULT, ' ', "3600|" LIFETIME},
+    {"channel-lifetime", VERDICT_DEFAULT, ' ', "600|" LIFETIME},
+    {"permission-lifetime", VERDICT_DEFAULT, ' ', "300|" LIFETIME},
+    {"max-allocate-timeout", VERDICT_ALIKE, ' ', "an allocation is there at once, or refused"},
+    {"fingerprint", VERDICT_ALIKE, 's', "answers have what the request had"},
+    {"stun-only", VERDICT_DONE, 's', NULL},
+    {"no-stun", VERDICT_LOOK, 's', "Binding requests are answered, up to unauthenticated-rate"},
+    {"secure-stun", VERDICT_LOOK, 's',
+     "Binding requests need no credentials; unauthenticated-rate bounds the answers"},
+    {"no-rfc5780", VERDICT_ALIKE, 's', NO_5780},
+    {"rfc5780", VERDICT_LOOK, 's', NO_5780},
+    {"no-stun-backward-compatibility", VERDICT_ALIKE, 's', "always so"},
+    {"stun-backward-compatibility", VERDICT_LOOK, 's', "clients of RFC 3489 get no answer"},
+    {"rfc3489-compatibility", VERDICT_LOOK, 's', "clients of RFC 3489 get no answer"},
+    {"rfc5766-channel-numbers", VERDICT_LOOK, 's',
+     "channel numbers are those of RFC 8656, 0x4000 to 0x4FFF; clients that take others are refused"},
+    {"response-origin-only-with-rfc5780", VERDICT_ALIKE, 's', NO_5780},
+    {"no-software-attribute", VERDICT_ALIKE, 's',
+     "answers have the relay's name and version, and there is no switch for that"},
+    {"prod", VERDICT_ALIKE, 's',
+     "answers have the relay's name and version, and there is no switch for that"},
+    {"software-attribute", VERDICT_ALIKE, 's', "always so"},
+    {"include-reason-string", VERDICT_ALIKE, 's', "always so"},
+    {"drop-invalid-packets", VERDICT_ALIKE, 's', "always so"},
+    {"drop-invalid-packets-log", VERDICT_ALIKE, 's', "relay_dropped_packets_total counts them, by reason"},
+    {"respond-http-unsupported", VERDICT_ALIKE, 's', "who talks HTTP is hung up on"},
+    {"unauthorized-ratelimit", VERDICT_ALIKE, 's',
+     "always on: unauthenticated-rate is 1000 answers a second for each /24 or /48"},
+    {"unauthorized-ratelimit-rps", VERDICT_ALIKE, ' ',
+     "unauthenticated-rate is 1000 answers a second for each /24 or /48, of any kind: one of addresses alone "
+     "would be another thing"},
+    {"multiplex-peer", VERDICT_LOOK, 's', "each allocation has a port of its own"},
+    {"multiplex-peer-port", VERDICT_LOOK, ' ', "each allocation has a port of its own"},
+    {"multiplex-peer-max-peers", VERDICT_LOOK, ' ', "max-permissions-per-allocation bounds the peers of one"},
+    {"udp-recvmmsg", VERDICT_ALIKE, 's', "always so"},
+    {"udp-recvmmsg-log", VERDICT_ALIKE, 's', "/metrics has such figures"},
+    {"udp-sendmmsg-log", VERDICT_ALIKE, 's', "/metrics has such figures"},
+    {"udp-gso", VERDICT_ALIKE, 's', "always so, where the kernel and the device have it"},
+    {"alternate-server", VERDICT_DONE, 'm', NULL},
+    {"udp-alternate-server", VERDICT_LOOK, 'm', "alternate-server is for all transports, one of each family"},
+    {"tcp-alternate-server", VERDICT_LOOK, 'm', "alternate-server is for all transports, one of each family"},
+    {"tls-alternate-server", VERDICT_LOOK, 'm', "alternate-server is for all transports, one of each family"},
+    {"drain-min-allocations", VERDICT_ALIKE, ' ',
+     "after SIGTERM the relay ends when nothing is relayed any more, or after shutdown-timeout"},
+    {"allowed-peer-ip", VERDICT_DONE, 'm', NULL},
+    {"denied-peer-ip", VERDICT_DONE, 'm', NULL},
+    {"allow-loopback-peers", VERDICT_DONE, 's', NULL},
+    {"no-loopback-peers", VERDICT_ALIKE, 's', "always so, but for allow-peer"},
+    {"no-multicast-peers", VERDICT_ALIKE, 's', "always so"},
+    {"server-relay", VERDICT_LOOK, 's', "peers reach a client that has allowed them, and no other way"},
+    {"mobility", VERDICT_DONE, 's', NULL},
+    {"keep-address-family", VERDICT_ALIKE, 's',
+     "who names no family gets an IPv4 relayed address where there is one, as RFC 8656 has it, whatever he "
+     "comes by"},
+    {"allocation-default-address-family", VERDICT_DEFAULT, ' ',
+     "ipv4|who names no family gets an IPv4 relayed address where there is one; a relay with public-ip6-addr "
+     "alone gives IPv6"},
+    {"prometheus", VERDICT_DONE, 's', NULL},
+    {"prometheus-port", VERDICT_DONE, ' ', METRICS_ALSO},
+    {"prometheus-address", VERDICT_DONE, ' ', METRICS_ALSO},
+    {"prometheus-path", VERDICT_DEFAULT, ' ', "/metrics|" METRICS_ALSO},
+    {"prometheus-username-labels", VERDICT_LOOK, 's', METRICS_ALSO},
+    {"prometheus-tls", VERDICT_LOOK, 's', METRICS_ALSO},
+    {"prometheus-cert", VERDICT_LOOK, ' ', METRICS_ALSO},
+    {"prometheus-key", VERDICT_LOOK, ' ', METRICS_ALSO},
+    {"verbose", VERDICT_ALIKE, 's',
+     "each allocation and channel has a line anyway; log-filter = info,relay=debug says of each request why "
+     "it is refused"},
+    {"Verbose", VERDICT_DONE, 's', NULL},
+    {"log-file", VERDICT_ALIKE, ' ', ON_STDOUT},
+    {"no-stdout-log", VERDICT_ALIKE, 's', ON_STDOUT},
+    {"syslog", VERDICT_ALIKE, 's', ON_STDOUT},
+    {"syslog-facility", VERDICT_ALIKE, ' ', ON_STDOUT},
+    {"simple-log", VERDICT_ALIKE, 's', ON_STDOUT},
+    {"log-min-level", VERDICT_ALIKE, ' ', "log-filter says what is logged"},
+    {"new-log-timestamp", VERDICT_ALIKE, 's', "always so"},
+    {"new-log-timestamp-format", VERDICT_ALIKE, ' ',
+     "it is that of RFC 3339; log-format says what else there is"},
+    {"log-binding", VERDICT_ALIKE, 's', "log-filter = info,relay=debug has a line for each Binding request"},
+    {"acme-redirect", VERDICT_LOOK, ' ',
+     "who talks HTTP is hung up on: have certificates renewed by another port or by DNS"},
+    {"pidfile", VERDICT_ALIKE, ' ', OF_SYSTEMD},
+    {"daemon", VERDICT_ALIKE, 's', OF_SYSTEMD},
+    {"proc-user", VERDICT_ALIKE, ' ', OF_SYSTEMD},
+    {"proc-group", VERDICT_ALIKE, ' ', OF_SYSTEMD},
+    {"no-cli", VERDICT_ALIKE, 's', NO_CLI},
+    {"cli", VERDICT_ALIKE, 's', NO_CLI},
+    {"cli-ip", VERDICT_ALIKE, ' ', NO_CLI},
+    {"cli-port", VERDICT_ALIKE, ' ', NO_CLI},
+    {"cli-password", VERDICT_ALIKE, ' ', NO_CLI},
+    {"cli-max-output-sessions", VERDICT_ALIKE, ' ', NO_CLI},
+    {"web-admin", VERDICT_ALIKE, 's', NO_WEB},
+    {"web-admin-ip", VERDICT_ALIKE, ' ', NO_WEB},
+    {"web-admin-port", VERDICT_ALIKE, ' ', NO_WEB},
+    {"web-admin-listen-on-workers", VERDICT_ALIKE, 's', NO_WEB},
+    {"ne", VERDICT_ALIKE, ' ', INTERNAL},
+};
+
+const size_t coturn_key_count = sizeof coturn_keys / sizeof *coturn_keys;
+
+const coturn_key *coturn_key_of(const char *name)
+{
+  for (size_t i = 0; i < coturn_key_count; i++)
+    if (strcmp(coturn_keys[i].name, name) == 0)
+      return &coturn_keys[i];
+  return NULL;
+}
