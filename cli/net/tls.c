@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <arpa/inet.h>
 #include <mbedtls/error.h>
@@ -19,17 +17,6 @@
 #include <mbedtls/oid.h>
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
 #include <psa/crypto.h>
-#endif
-
-/* mbedTLS has a buffer of 16 KiB and more for each direction, for as long as the connection lives, unless it was built to have them shrink (Debian's is
- * not). Its first bytes are a counter and the head of a record. */
-#define RECORD_HEAD 64u
-#ifdef MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH
-#define IN_BUFFER(ssl)  ((ssl)->MBEDTLS_PRIVATE(in_buf_len))
-#define OUT_BUFFER(ssl) ((ssl)->MBEDTLS_PRIVATE(out_buf_len))
-#else
-#define IN_BUFFER(ssl)  ((size_t)MBEDTLS_SSL_IN_CONTENT_LEN)
-#define OUT_BUFFER(ssl) ((size_t)MBEDTLS_SSL_OUT_CONTENT_LEN)
 #endif
 
 /* A general name's context tag for iPAddress (RFC 5280 section 4.2.1.6). */
@@ -361,25 +348,6 @@ ssize_t net_tls_write(net_tls *tls, const uint8_t *data, size_t len)
   const int n = mbedtls_ssl_write(&tls->ssl, data, len);
   tls->unsent = n == MBEDTLS_ERR_SSL_WANT_WRITE || n == MBEDTLS_ERR_SSL_WANT_READ ? len : 0;
   return n >= 0 ? n : translate(tls, n);
-}
-
-/* The pages of a buffer of mbedTLS's, of which at least |len| bytes are there, but for those with its first bytes, where counters are. They are 0 then. */
-static void give_back(unsigned char *buffer, size_t len)
-{
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)buffer + RECORD_HEAD;
-  const uintptr_t from = (begin + page - 1) / page * page, to = ((uintptr_t)buffer + len) / page * page;
-  if (to > from)
-    madvise((void *)from, to - from, MADV_DONTNEED); /* NOLINT(performance-no-int-to-ptr) */
-}
-
-void net_tls_rest(net_tls *tls)
-{
-  const mbedtls_ssl_context *ssl = &tls->ssl;
-  if (tls->records || !tls->established || tls->unsent || ssl->MBEDTLS_PRIVATE(handshake) ||
-      ssl->MBEDTLS_PRIVATE(in_left) || ssl->MBEDTLS_PRIVATE(out_left) || mbedtls_ssl_check_pending(ssl))
-    return;
-  give_back(ssl->MBEDTLS_PRIVATE(in_buf), IN_BUFFER(ssl));
-  give_back(ssl->MBEDTLS_PRIVATE(out_buf), OUT_BUFFER(ssl));
 }
 
 void net_tls_close(net_tls *tls)

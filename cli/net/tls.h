@@ -65,9 +65,6 @@ bool net_tls_pending(const net_tls *tls);
 /* Writes |len| bytes, more than 0. Returns how many; or WANT_READ, WANT_WRITE: call again with the same bytes; or FAILED. */
 ssize_t net_tls_write(net_tls *tls, const uint8_t *data, size_t len);
 
-/* Gives memory back that only a record needs, where no part of one has come and none waits to go out. What comes next takes it again, by itself. */
-void net_tls_rest(net_tls *tls);
-
 /* Tells the peer that this is the end, if that can be done at once. */
 void net_tls_close(net_tls *tls);
 

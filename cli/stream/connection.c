@@ -65,7 +65,6 @@ void stream_read(stream_connection *c)
   streams *s = c->owner;
   enum stream_end why;
   const uint64_t before = udp_queued(s);
-  c->used = true;
   const bool goes_on = c->kind == STREAM_TLS ? stream_read_secure(c, &why) : read_plain(c, &why);
   const uint64_t after = udp_queued(s);
   if (!goes_on)
@@ -121,7 +120,6 @@ bool stream_write(stream_connection *c)
 {
   /* A client that is slow gets little at once, so that what is then too old has not gone into the kernel yet. */
   const bool late = stream_queue_is_late(&c->queue, monotonic_now());
-  c->used = true;
   while (!c->blocked && stream_queue_len(&c->queue)) {
     const size_t most = late ? LATE : SIZE_MAX;
     const ssize_t n = c->tls ? stream_write_secure(c, most) : write_plain(c, most);

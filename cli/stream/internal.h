@@ -54,8 +54,6 @@ struct stream_connection {
   bool paused;        /* in owner->paused: not read */
   bool in_line;       /* in the list of those: not read */
   bool blocked;       /* the socket takes nothing now: `writable` waits for it */
-  bool used;          /* something was read or written since it was last looked at */
-  bool rests;         /* its TLS has given back what it does not need meanwhile */
   bool closing;       /* has ended but for its last words: it is in the lists of all and of strangers alone */
   bool shut;          /* they are written */
   bool over;          /* nothing more comes from the client */

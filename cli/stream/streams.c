@@ -376,15 +376,6 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx)
   streams_flush(ctx);
 }
 
-/* A client that says nothing for a while, and is told nothing, keeps what TLS has to remember, and no more. */
-static void rest(stream_connection *c)
-{
-  if (!c->used && !c->rests && c->established)
-    net_tls_rest(c->tls);
-  c->rests = !c->used;
-  c->used = false;
-}
-
 /* Why |c| has to go, if nothing has come by now; STREAM_ENDS: it need not. */
 static enum stream_end time_is_over(const stream_connection *c, fzr_time now)
 {
@@ -408,7 +399,6 @@ static void look_at_idle(streams *s, fzr_time now)
        c = after) {
     after = c->links[STREAM_BY_TIME].after;
     stream_look_at(c, now);
-    rest(c);
     c->looked_at = now;
     stream_remove(c, STREAM_BY_TIME);
     stream_append(c, STREAM_BY_TIME);

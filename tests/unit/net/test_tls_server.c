@@ -8,7 +8,6 @@
 #include "testing.h"
 
 #include <stdio.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <mbedtls/ssl.h>
@@ -117,6 +116,10 @@ static void shake_hands(void)
   }
   ck_assert_int_eq(done[0], 0);
   ck_assert_int_eq(done[1], 0);
+  /* Whatever the version: nothing is mbedTLS's any more. */
+  ck_assert_ptr_nonnull(server->records);
+  ck_assert_ptr_null(server->ssl.MBEDTLS_PRIVATE(in_buf));
+  ck_assert_ptr_null(server->keys);
 }
 
 START_TEST(test_talk)
@@ -145,9 +148,6 @@ START_TEST(test_talk)
       const ssize_t k = net_tls_read(to, in + got, sizeof in - got);
       ck_assert_int_ne(k, NET_TLS_FAILED);
       got += k > 0 ? (size_t)k : 0;
-      /* At any time: it is for them to know what is needed. */
-      net_tls_rest(from);
-      net_tls_rest(to);
     }
     ck_assert_mem_eq(in, out, sizeof out);
   }
@@ -157,7 +157,7 @@ START_TEST(test_talk)
 }
 END_TEST
 
-/* What takes over from mbedTLS is for TLS 1.2. */
+/* What is about TLS 1.2 alone. */
 static void start_12(void)
 {
   start(65536);
@@ -168,12 +168,21 @@ static void start_12(void)
 #endif
 }
 
-/* There is one way that TLS 1.2 goes on, or none. */
+/* The newest version that there is; or TLS 1.2. */
+static void start_as(bool newest)
+{
+  if (newest)
+    start(65536);
+  else
+    start_12();
+}
+
+/* There is one way that it goes on, or none. */
 START_TEST(test_no_memory)
 {
   int result = -1;
   make(0);
-  start_12();
+  start_as(_i);
   out_of_memory = true;
   for (unsigned turn = 0; turn < 10 && result != NET_TLS_FAILED; turn++) {
     net_tls_handshake(client);
@@ -260,64 +269,154 @@ START_TEST(test_numbers)
 }
 END_TEST
 
-/* Pages of the buffers that take memory. */
-static unsigned resident(net_tls *tls)
+/* Each cipher, with mbedTLS's records on the other side: of all sizes, both ways. */
+START_TEST(test_ciphers)
 {
-  unsigned char *const buffers[] = {tls->ssl.MBEDTLS_PRIVATE(in_buf), tls->ssl.MBEDTLS_PRIVATE(out_buf)};
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  unsigned char pages[16];
-  unsigned count = 0;
-  for (unsigned i = 0; i < 2; i++) {
-    const uintptr_t from = (uintptr_t)buffers[i] / page * page, to = (uintptr_t)buffers[i] + 16384;
-    ck_assert_int_eq(mincore((void *)from, to - from, pages), 0);
-    for (uintptr_t k = 0; k < (to - from + page - 1) / page; k++)
-      count += pages[k] & 1;
+  static const int suites[] = {
+      MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+      MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+      MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+      MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+      MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+      MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+#endif
+  };
+  enum { COUNT = 2000 };
+  static uint8_t out[16000], in[sizeof out];
+  for (unsigned k = 0; k < sizeof suites / sizeof *suites; k++) {
+    const int only[] = {suites[k], 0};
+    make(0);
+    start_as(k >= 3);
+    mbedtls_ssl_conf_ciphersuites(&client->config, only);
+    shake_hands();
+    ck_assert_str_eq(mbedtls_ssl_get_ciphersuite(&client->ssl), mbedtls_ssl_get_ciphersuite_name(suites[k]));
+    for (size_t i = 0; i < sizeof out; i++)
+      out[i] = (uint8_t)(i * 3 + k);
+    for (unsigned i = 0; i < COUNT; i++) {
+      const size_t len = i < 300 ? i + 1 : i * 7u;
+      net_tls *from = i & 1 ? server : client, *to = i & 1 ? client : server;
+      ck_assert_int_eq(net_tls_write(from, out, len), (ssize_t)len);
+      ck_assert_int_eq(net_tls_read(to, in, sizeof in), (ssize_t)len);
+      ck_assert_mem_eq(in, out, len);
+    }
+    net_tls_close(server);
+    ck_assert_int_eq(net_tls_read(client, in, sizeof in), 0);
+    stop();
   }
-  return count;
+}
+END_TEST
+
+/* ---- what is behind the client's last message ---- */
+
+/* The keys that the client's Finished goes out with. */
+static net_tls_flow finished;
+static bool has_finished;
+
+/* Both are of AES-128-GCM, which comes first on both sides. */
+static void take_master_secret(const unsigned char *secret, const unsigned char *client_random,
+                               const unsigned char *server_random, mbedtls_tls_prf_types prf)
+{
+  enum { SECRET = 48, RANDOM = 32 };
+  uint8_t randoms[2 * RANDOM], block[NET_TLS_KEYS_MAX];
+  memcpy(randoms, server_random, RANDOM);
+  memcpy(randoms + RANDOM, client_random, RANDOM);
+  const size_t len = net_tls_records_keys_len(NET_TLS_12, NET_AEAD_AES_128_GCM);
+  ck_assert_int_eq(
+      mbedtls_ssl_tls_prf(prf, secret, SECRET, "key expansion", randoms, sizeof randoms, block, len), 0);
+  has_finished = net_tls_flow_begin_12(&finished, NET_AEAD_AES_128_GCM, block, block + 32);
 }
 
-/* What is idle and mbedTLS's, as a client's side is, keeps two pages of each buffer; but nothing is given back of what is under way. */
-START_TEST(test_rest)
+#if MBEDTLS_VERSION_MAJOR < 3
+static int on_secret(void *ctx, const unsigned char *secret, const unsigned char *block, size_t mac_len,
+                     size_t key_len, size_t iv_len, const unsigned char client_random[32],
+                     const unsigned char server_random[32], mbedtls_tls_prf_types prf)
 {
-  uint8_t out[16384] = {1}, in[16384];
+  (void)ctx;
+  (void)block;
+  (void)mac_len;
+  (void)key_len;
+  (void)iv_len;
+  take_master_secret(secret, client_random, server_random, prf);
+  return 0;
+}
+#else
+static void on_secret(void *ctx, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len,
+                      const unsigned char client_random[32], const unsigned char server_random[32],
+                      mbedtls_tls_prf_types prf)
+{
+  (void)ctx;
+  (void)len;
+  if (type == MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET)
+    take_master_secret(secret, client_random, server_random, prf);
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+  if (type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_HANDSHAKE_TRAFFIC_SECRET)
+    has_finished = net_tls_flow_begin_13(&finished, NET_AEAD_AES_128_GCM, secret);
+#endif
+}
+#endif
+
+/* Puts |more| behind the client's Finished, in the same record. Returns false if it has not been sent. */
+static bool extend_finished(const uint8_t *more, size_t len)
+{
+  way *w = &ways[1];
+  uint8_t message[300], type;
+  for (size_t at = 0, body; at + 5 < w->len; at += 5 + body) {
+    uint8_t *record = w->data + at;
+    body = (size_t)net_tls_get_number(record + 3, 2);
+    /* It is the last record, and behind the others that are in the clear. */
+    if (at + 5 + body != w->len || (record[0] != 23 && (finished.version == NET_TLS_13 || at == 0)))
+      continue;
+    const ssize_t n = net_tls_flow_open(&finished, record, record + 5, body, &type);
+    ck_assert_int_gt(n, 0);
+    ck_assert_uint_eq(type, 22);
+    ck_assert_uint_eq(record[5], 20);
+    memcpy(message, record + 5, (size_t)n);
+    memcpy(message + n, more, len);
+    finished.number = 0;
+    w->len = at + net_tls_flow_seal(&finished, 22, message, (size_t)n + len, record);
+    net_tls_flow_end(&finished);
+    return true;
+  }
+  return false;
+}
+
+/* Nothing may be there: new keys begin with a record. Without more it is the same handshake as ever. */
+START_TEST(test_behind_finished)
+{
+  static const uint8_t key_update[] = {24, 0, 0, 1, 0};
+  const bool newest = _i & 1;
+  const size_t len = _i / 2 == 0 ? 0 : _i / 2 == 1 ? 1 : sizeof key_update;
+  int done[2] = {-1, -1};
+  bool extended = false;
   make(0);
-  start_12();
-  net_tls_rest(client);
-  shake_hands();
-  /* Both buffers full once. */
-  ck_assert_int_eq(net_tls_write(client, out, sizeof out), sizeof out);
-  ck_assert_int_eq(net_tls_read(server, in, sizeof in), sizeof in);
-  ck_assert_int_eq(net_tls_write(server, out, sizeof out), sizeof out);
-  uint8_t end[5]; /* which comes later */
-  ways[0].len -= sizeof end;
-  memcpy(end, ways[0].data + ways[0].len, sizeof end);
-  ck_assert_int_eq(net_tls_read(client, in, sizeof in), NET_TLS_WANT_READ);
-  const unsigned full = resident(client);
-  ck_assert_uint_ge(full, 8);
-  net_tls_rest(client);
-  ck_assert_uint_eq(resident(client), full);
-  memcpy(ways[0].data, end, sizeof end);
-  ways[0].len = sizeof end;
-  /* Not all of it is read. */
-  ck_assert_int_eq(net_tls_read(client, in, 100), 100);
-  net_tls_rest(client);
-  ck_assert_uint_eq(resident(client), full);
-  ck_assert_int_eq(net_tls_read(client, in + 100, sizeof in), sizeof in - 100);
-  ck_assert_mem_eq(in, out, sizeof in);
-  /* What is written waits. */
-  ways[1].room = 1000;
-  ck_assert_int_eq(net_tls_write(client, out, sizeof out), NET_TLS_WANT_WRITE);
-  net_tls_rest(client);
-  ck_assert_uint_eq(resident(client), full);
-  ways[1].room = sizeof ways[1].data;
-  ck_assert_int_eq(net_tls_write(client, out, sizeof out), sizeof out);
-  ck_assert_int_eq(net_tls_read(server, in, sizeof in), sizeof in);
-  ck_assert_mem_eq(in, out, sizeof in);
-  net_tls_rest(client);
-  ck_assert_uint_le(resident(client), 4);
-  ck_assert_int_eq(net_tls_write(server, out, sizeof out), sizeof out);
-  ck_assert_int_eq(net_tls_read(client, in, sizeof in), sizeof in);
-  ck_assert_mem_eq(in, out, sizeof in);
+  start_as(newest);
+  has_finished = false;
+#if MBEDTLS_VERSION_MAJOR < 3
+  mbedtls_ssl_conf_export_keys_ext_cb(&client->config, on_secret, NULL);
+#else
+  mbedtls_ssl_set_export_keys_cb(&client->ssl, on_secret, NULL);
+#endif
+  for (unsigned turn = 0; turn < 10 && done[1] != 0 && done[1] != NET_TLS_FAILED; turn++) {
+    done[0] = net_tls_handshake(client);
+    if (has_finished && !extended)
+      extended = extend_finished(key_update, len);
+    done[1] = net_tls_handshake(server);
+  }
+  ck_assert(extended);
+  if (!len) {
+    ck_assert_int_eq(done[1], 0);
+  } else {
+    uint8_t out[1];
+    ck_assert_int_eq(done[1], NET_TLS_FAILED);
+    ck_assert_ptr_null(server->records);
+    ck_assert_ptr_nonnull(strstr(net_tls_error(server), "nexpected message"));
+    /* And it is told so. */
+    if (done[0] != 0)
+      done[0] = net_tls_handshake(client);
+    ck_assert(done[0] == NET_TLS_FAILED || net_tls_read(client, out, sizeof out) == NET_TLS_FAILED);
+    ck_assert_ptr_nonnull(strstr(net_tls_error(client), "unexpected_message"));
+  }
   stop();
 }
 END_TEST
@@ -470,10 +569,11 @@ int main(void)
   Suite *suite = suite_create("tls_server");
   TCase *tc = tcase_create("tls_server");
   tcase_add_loop_test(tc, test_talk, 0, 6);
-  tcase_add_test(tc, test_no_memory);
+  tcase_add_loop_test(tc, test_no_memory, 0, 2);
   tcase_add_test(tc, test_fragment_length);
+  tcase_add_test(tc, test_ciphers);
+  tcase_add_loop_test(tc, test_behind_finished, 0, 6);
   tcase_add_test(tc, test_numbers);
-  tcase_add_test(tc, test_rest);
   tcase_add_loop_test(tc, test_protocols, 0, 10);
   tcase_add_test(tc, test_hellos);
   tcase_add_test(tc, test_what_is_no_hello);
