@@ -13,6 +13,7 @@ typedef struct handover_in {
   bool begun;                   /* this is the relay; the other one waits for it to have joined the portal */
   handover_message offer;
   handover_parcel parcel;
+  uint64_t went_at; /* when this one began; Unix time, nanoseconds */
 } handover_in;
 
 /* Why a relay of |o| can't go on where the one that offers |offer| stops: one line in |reason|, with the option to change. Returns whether

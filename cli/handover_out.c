@@ -37,6 +37,7 @@ struct handover_out {
   bool running;
   atomic_bool refuses, gave, released;
   bool told;            /* that all was given */
+  uint64_t went_at;     /* when it was; Unix time, nanoseconds; set before that is said */
   pthread_mutex_t lock; /* of |peer| */
   int peer;             /* -1: nobody asks */
 };
@@ -117,6 +118,7 @@ static bool talk(handover_out *out, int fd)
     return false;
   }
   const bool given = handover_give(fd, &giver, &times, reason);
+  out->went_at = times.went_at;
   if (given)
     notify_replaced(pid);
   else if (times.prepared)
@@ -200,7 +202,7 @@ static void on_given(evutil_socket_t fd, short what, void *ctx)
     return;
   const bool released = atomic_load(&out->released);
   if (!out->told)
-    out->config.given(out->config.ctx);
+    out->config.given(out->config.ctx, out->went_at);
   out->told = true;
   if (released)
     out->config.released(out->config.ctx);
@@ -222,6 +224,8 @@ static void describe(handover_out *out)
   m->tls_listen_port = o->tls_listen_port;
   if (out->config.secret)
     snprintf(m->secret, sizeof m->secret, "%s", out->config.secret);
+  snprintf(m->instance, sizeof m->instance, "%s", out->config.past->instance);
+  m->counting_since = out->config.past->counting_since;
   m->public_ip4 = o->public_ip4;
   m->public_ip6 = o->public_ip6;
   if (o->public_ip4.family)

@@ -17,8 +17,9 @@ typedef struct handover_out_config {
   workers *workers;
   const char *secret; /* by which the portal knows this relay; NULL: there is no portal */
   const endpoints *endpoints;
-  /* On the loop: all was given away. Nothing is read any more, and this process has to end. */
-  void (*given)(void *ctx);
+  const telemetry_past *past; /* for whoever goes on counting */
+  /* On the loop: all was given away, at |went_at|: Unix time, nanoseconds. Nothing is read any more, and this process has to end. */
+  void (*given)(void *ctx, uint64_t went_at);
   /* Later: the successor does not need this process any more; it has joined the portal, if there is one. */
   void (*released)(void *ctx);
   void *ctx;

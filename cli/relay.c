@@ -46,6 +46,7 @@ typedef struct relay {
   workers *workers; /* NULL: the portal has not said yet that relaying may begin */
   handover_in in;   /* what was taken over from another process */
   unsigned inherited_workers;
+  telemetry_past past;
   handover_out *out; /* NULL: nobody can take over */
   int told;          /* who waits for this process to have taken over; -1: nobody */
   struct event *terminate, *interrupt, *reload, *stats, *drain, *certificate;
@@ -264,9 +265,10 @@ static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
 }
 
 /* All was given away: what is left are answers by HTTP. */
-static void on_given(void *ctx)
+static void on_given(void *ctx, uint64_t went_at)
 {
   relay *r = ctx;
+  telemetry_give(r->telemetry, went_at);
   r->handed = true;
   endpoints_refuse_new(&r->endpoints);
   if (r->portal)
@@ -380,6 +382,7 @@ static int listen_for_successors(relay *r, char *error)
                                       .workers = r->workers,
                                       .secret = r->portal ? r->logins->secrets.first : NULL,
                                       .endpoints = &r->endpoints,
+                                      .past = telemetry_present(r->telemetry),
                                       .given = on_given,
                                       .released = on_released,
                                       .ctx = r};
@@ -405,10 +408,19 @@ static workers *new_workers(relay *r, char *error)
                        r->in.fd >= 0 ? &inherited : NULL, error);
 }
 
+static void go_on_counting(relay *r)
+{
+  metrics_snapshot then = {0};
+  workers_inherited(r->workers, &then);
+  telemetry_go_on(r->telemetry, &then, r->in.went_at);
+}
+
 static int start_workers(relay *r)
 {
   char error[OPTIONS_ERROR_MAX];
   r->workers = new_workers(r, error);
+  if (r->workers && r->in.begun)
+    go_on_counting(r);
   if (r->in.begun)
     handover_in_forget(&r->in);
   else
@@ -524,6 +536,8 @@ static int ask_predecessor(relay *r)
   if (r->in.fd < 0)
     return 0;
   r->inherited_workers = r->in.offer.workers;
+  r->past.counting_since = r->in.offer.counting_since;
+  snprintf(r->past.instance, sizeof r->past.instance, "%s", r->in.offer.instance);
   if (r->o->token) { /* the portal is to take this process for the other one */
     snprintf(r->logins->secrets.first, sizeof r->logins->secrets.first, "%s", r->in.offer.secret);
     r->joining_until = monotonic_now() + HANDOVER_JOIN_WAIT;
@@ -563,7 +577,8 @@ static int start(relay *r)
                                         r->inherited_workers ? r->inherited_workers : workers_count(r->o),
                                     .source = {take_snapshot, r},
                                     .env = getenv,
-                                    .environment = environ};
+                                    .environment = environ,
+                                    .past = r->past};
   const health_source source = {r, not_ready};
   if (!(r->telemetry = telemetry_new(&config, r->base, &unusable, error)) && unusable)
     return refuse_start(r, error);

@@ -72,7 +72,7 @@ static void notice_gso(worker *w, const fzr_udp_stats *stats)
   w->gso = stats->gso;
 }
 
-static void make_snapshot(worker *w)
+void worker_make_snapshot(worker *w)
 {
   struct timespec cpu;
   pthread_mutex_lock(&w->lock);
@@ -152,7 +152,7 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     fzr_engine_set_log_level(w->engine, engine_log_level(w->spans));
   worker_obey(w, commands);
   if (commands & COMMAND_SNAPSHOT)
-    make_snapshot(w);
+    worker_make_snapshot(w);
   if (commands & COMMAND_STOP)
     event_base_loopbreak(w->base);
 }

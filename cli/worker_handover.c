@@ -108,10 +108,11 @@ static void read_on(const worker *w)
 
 static const char *load(worker *w)
 {
-  return worker_parcel_load(w->parcel, w->index, w->driver, w->udp, &w->before, w->unloadable) ||
-                 worker_streams_load(w->streams, w->parcel, w->index, w->driver, w->unloadable)
-             ? w->unloadable
-             : NULL;
+  if (worker_parcel_load(w->parcel, w->index, w->driver, w->udp, &w->before, w->unloadable) ||
+      worker_streams_load(w->streams, w->parcel, w->index, w->driver, w->unloadable))
+    return w->unloadable;
+  worker_make_snapshot(w); /* what was counted so far, for whoever tells what was added since */
+  return NULL;
 }
 
 /* Each allocation asks for its sockets, and finds them. */

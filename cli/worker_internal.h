@@ -80,6 +80,9 @@ struct worker {
 /* Has the thread of |w| look at its commands. Any thread. */
 void worker_wake(const worker *w);
 
+/* On the thread: puts together what worker_answer has. */
+void worker_make_snapshot(worker *w);
+
 /* On the thread: does what there is of |commands| about handing over. */
 void worker_obey(worker *w, unsigned commands);
 

@@ -128,6 +128,8 @@ static int take_over(workers *all, const workers_inheritance *inherited, char *e
     snprintf(error, OPTIONS_ERROR_MAX, "%s", trouble);
     return -1;
   }
+  for (unsigned i = 0; i < all->count; i++)
+    worker_answer(all->each[i], 0, &all->snapshot[i]);
   /* Nothing may fail from here on: there is nobody else who has the allocations. */
   if (inherited->begin(inherited->ctx, error))
     return -1;
@@ -336,6 +338,12 @@ void workers_snapshot(workers *all, metrics_snapshot *out)
   out->workers = all->snapshot;
   out->worker_count = all->count;
   out->offload_count = offloads_read(&all->offloads, out->offloads);
+}
+
+void workers_inherited(const workers *all, metrics_snapshot *out)
+{
+  out->workers = all->snapshot;
+  out->worker_count = all->count;
 }
 
 int workers_lack(const workers *all)

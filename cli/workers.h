@@ -66,6 +66,9 @@ int workers_set_certificate(workers *all, const certificates *certificate, char 
 void workers_follow_log_filter(workers *all);
 
 /* Asks all workers for their numbers, and the kernel for its own: fills in those of |out|, which are valid until the next call. */
+/* What the workers had counted when they were loaded; before workers_snapshot is called. */
+void workers_inherited(const workers *all, metrics_snapshot *out);
+
 void workers_snapshot(workers *all, metrics_snapshot *out);
 
 /* What is missing for a further allocation, a code of enum fzr_error; 0 if there is room. */

@@ -58,7 +58,7 @@ static bool show_all(int fd, const handover_giver *g, uint32_t *shown, char *rea
 static bool give_all(int fd, const handover_giver *g, uint32_t shown, handover_times *times, char *reason)
 {
   const fzr_time begun = monotonic_now(), until = begun + HANDOVER_WAIT;
-  const handover_message go = {.type = HANDOVER_GO};
+  handover_message go = {.type = HANDOVER_GO};
   handover_message m;
   handover_parcel parcel;
   const char *why = "out of memory";
@@ -70,6 +70,7 @@ static bool give_all(int fd, const handover_giver *g, uint32_t shown, handover_t
   times->sent = monotonic_now() - begun;
   if (!why && handover_await(fd, HANDOVER_READY, &m, until, reason))
     why = reason;
+  go.went_at = times->went_at = unix_now_ns();
   const bool given = !why && !handover_send(fd, &go, NULL, 0, until, &why);
   if (!given && why != reason)
     snprintf(reason, HANDOVER_REASON_MAX, "%s", why);

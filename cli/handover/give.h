@@ -27,9 +27,10 @@ const char *handover_give_some(int fd, enum handover_kind kind, unsigned worker,
 typedef struct handover_times {
   fzr_time prepared; /* from when the successor had agreed until it was prepared */
   /* From when nothing was read any more, until: 0: that did not come about. */
-  fzr_time saved; /* the workers had put all into the parcel */
-  fzr_time sent;  /* the successor had got that */
-  fzr_time ended; /* it had all, or everything was taken back */
+  fzr_time saved;   /* the workers had put all into the parcel */
+  fzr_time sent;    /* the successor had got that */
+  fzr_time ended;   /* it had all, or everything was taken back */
+  uint64_t went_at; /* Unix time in nanoseconds at which it was told to begin */
 } handover_times;
 
 /* Talks to the successor at |fd|. Returns true if it has all: this process must not read any more. Else all is as it was, with why in

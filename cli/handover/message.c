@@ -45,6 +45,9 @@ static const field fields[] = {
     {21, AT(tls_listen_port), 0, FORM_U16},
     {22, AT(tcp_clients), 0, FORM_U32},
     {23, AT(tls_clients), 0, FORM_U32},
+    {30, AT(instance), HANDOVER_INSTANCE_MAX, FORM_TEXT},
+    {31, AT(counting_since), 0, FORM_U64},
+    {32, AT(went_at), 0, FORM_U64},
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
@@ -150,7 +153,7 @@ static bool get_value(const uint8_t *in, size_t len, const field *f, handover_me
 
 /* Texts, and all else, which is fewer bytes than a text. */
 _Static_assert(HEAD + HANDOVER_VERSION_MAX + HANDOVER_REASON_MAX + HANDOVER_SECRET_MAX +
-                       FIELDS * (FIELD + 18) <=
+                       HANDOVER_INSTANCE_MAX + FIELDS * (FIELD + 18) <=
                    HANDOVER_MESSAGE_MAX,
                "all fields fit");
 

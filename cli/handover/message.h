@@ -38,10 +38,11 @@
 #define HANDOVER_MESSAGE_MAX 2048u
 #define HANDOVER_FDS_MAX     253u
 
-#define HANDOVER_VERSION_MAX 64u
-#define HANDOVER_REASON_MAX  256u
-#define HANDOVER_WORKERS_MAX 1024u
-#define HANDOVER_SECRET_MAX  256u
+#define HANDOVER_VERSION_MAX  64u
+#define HANDOVER_REASON_MAX   256u
+#define HANDOVER_WORKERS_MAX  1024u
+#define HANDOVER_SECRET_MAX   256u
+#define HANDOVER_INSTANCE_MAX 37u
 
 enum handover_type {
   HANDOVER_HELLO = 1,
@@ -89,6 +90,9 @@ typedef struct handover_message {
   char
       secret[HANDOVER_SECRET_MAX]; /* of OFFER: by which the portal knows the relay; "": there is no portal */
   uint64_t saved_at;               /* of GIVE, STATE: CLOCK_MONOTONIC, nanoseconds */
+  char instance[HANDOVER_INSTANCE_MAX]; /* of OFFER: by which a collector of metrics knows the relay */
+  uint64_t counting_since;              /* of OFFER: its counters; Unix time, nanoseconds */
+  uint64_t went_at; /* of GO: what was counted up to then the other one tells; Unix time, nanoseconds */
 } handover_message;
 
 /* Writes |m| into |out|. Returns its length. */

@@ -116,13 +116,16 @@ int handover_take_rest(int fd, handover_parcel *p, char reason[HANDOVER_REASON_M
   return say(fd, &prepared, reason) ? -1 : conclude(fd, receive_some(fd, HANDOVER_END, p, reason), reason);
 }
 
-int handover_begin(int fd, char reason[HANDOVER_REASON_MAX])
+int handover_begin(int fd, uint64_t *went_at, char reason[HANDOVER_REASON_MAX])
 {
   const handover_message ready = {.type = HANDOVER_READY};
   handover_message m;
   if (say(fd, &ready, reason))
     return -1;
-  return handover_await(fd, HANDOVER_GO, &m, monotonic_now() + PATIENCE, reason);
+  if (handover_await(fd, HANDOVER_GO, &m, monotonic_now() + PATIENCE, reason))
+    return -1;
+  *went_at = m.went_at ? m.went_at : unix_now_ns();
+  return 0;
 }
 
 void handover_joined(int fd)

@@ -57,6 +57,7 @@ struct exporter {
   uint8_t *packed_metrics;
   metrics_snapshot sent, told; /* what that message tells; what the collector has taken */
   uint64_t sent_at, told_at;   /* Unix time; told_at is 0 before the first */
+  uint64_t given_at;           /* another process tells what comes later; 0: none */
   otlp_spans *batches
       [BATCHES]; /* a ring: the oldest is the message of `traces` if it has one, the newest takes spans */
   unsigned first, used;
@@ -232,9 +233,10 @@ static const uint8_t *pack_metrics(exporter *e, lane *p, size_t *len)
   p->items = 1;
   memset(&snapshot, 0, sizeof snapshot);
   e->config.snapshot(e->config.ctx, &snapshot);
-  e->sent_at = unix_now_ns();
+  e->sent_at = e->given_at ? e->given_at : unix_now_ns();
   const otlp_window window = {.temporality = e->config.temporality,
                               .start_unix_ns = e->config.start_unix_ns,
+                              .own_start_unix_ns = e->config.own_start_unix_ns,
                               .now = &snapshot,
                               .now_unix_ns = e->sent_at,
                               .before = e->told_at ? &e->told : NULL,
@@ -254,6 +256,26 @@ static void note_told(exporter *e)
   e->told = e->sent;
   e->told_at = e->sent_at;
   e->sent = spare;
+}
+
+void exporter_go_on(exporter *e, const metrics_snapshot *then, uint64_t at)
+{
+  if (e->config.temporality != OTLP_CUMULATIVE && !metrics_copy(&e->told, then))
+    e->told_at = at;
+}
+
+void exporter_give(exporter *e, uint64_t at)
+{
+  lane *p = &e->metrics;
+  event_del(e->interval);
+  e->given_at = at;
+  e->metrics_due = p->client && e->config.temporality != OTLP_CUMULATIVE;
+  if (!e->metrics_due && !p->in_flight) {
+    event_del(p->timer);
+    p->waiting = false;
+    drop_message(p); /* what it tells is old */
+  }
+  step(p);
 }
 
 static void release_metrics(exporter *e)
@@ -377,7 +399,8 @@ void exporter_flush(exporter *e, unsigned timeout_ms)
   e->flushing = true;
   event_del(e->interval);
   drain(e);
-  e->metrics_due = e->metrics.client != NULL;
+  if (!e->given_at)
+    e->metrics_due = e->metrics.client != NULL;
   hurry(&e->traces);
   hurry(&e->metrics);
   if (event_add(e->flush_deadline, &tv))

@@ -28,6 +28,7 @@ typedef struct exporter_config {
   unsigned metric_interval_ms;
   enum otlp_temporality temporality;
   uint64_t start_unix_ns;                             /* when counting began */
+  uint64_t own_start_unix_ns;                         /* the same, of what this process counts of itself */
   void (*snapshot)(void *ctx, metrics_snapshot *out); /* takes a whole one */
   void *ctx;
   unsigned rings; /* how many workers have spans */
@@ -41,6 +42,12 @@ void exporter_free(exporter *e);
 
 /* The ring that worker |index| writes its spans to. */
 span_ring *exporter_ring(exporter *e, unsigned index);
+
+/* What was counted up to |at| (Unix time, nanoseconds), which is |then|, another process tells. */
+void exporter_go_on(exporter *e, const metrics_snapshot *then, uint64_t at);
+
+/* From |at| on another process tells: the metrics are sent once more, if what was added is told, and else no more at all. */
+void exporter_give(exporter *e, uint64_t at);
 
 /* Sends what there is, and the metrics, running the event loop until it is sent, was refused, or |timeout_ms| have passed. Not from
  * within a callback of that loop. A loopbreak ends it. Nothing is exported afterwards. */

@@ -28,7 +28,8 @@ enum otlp_temporality {
 /* What a message tells of. */
 typedef struct otlp_window {
   enum otlp_temporality temporality;
-  uint64_t start_unix_ns; /* when counting began */
+  uint64_t start_unix_ns;     /* when counting began */
+  uint64_t own_start_unix_ns; /* the same, of what the process counts of itself, and no other goes on with */
   const metrics_snapshot *now;
   uint64_t now_unix_ns;
   const metrics_snapshot *before; /* what was told last; NULL: nothing yet */

@@ -19,23 +19,25 @@ typedef struct builder {
   size_t count;
 } builder;
 
-/* What OpenTelemetry knows as synchronous counters and histograms, asynchronous counters, up-down counters and gauges. */
-enum kind { COUNTER, OBSERVED, UP_DOWN, GAUGE };
+/* What OpenTelemetry knows as synchronous counters and histograms, asynchronous counters, up-down counters and gauges. A process that takes the
+ * place of another goes on with its counters, but for OWN and OBSERVED. */
+enum kind { COUNTER, OWN, OBSERVED, UP_DOWN, GAUGE };
 
 /* A metric with the points that it has so far. */
 typedef struct family {
   Otlp__NumberPoint **points;
   size_t *count;
   bool delta;
+  bool own; /* of this process alone */
 } family;
 
 static bool is_delta(const builder *b, enum kind kind)
 {
   switch (b->window->temporality) {
   case OTLP_DELTA:
-    return kind == COUNTER || kind == OBSERVED;
+    return kind == COUNTER || kind == OWN || kind == OBSERVED;
   case OTLP_LOW_MEMORY:
-    return kind == COUNTER;
+    return kind == COUNTER || kind == OWN;
   default:
     return false;
   }
@@ -46,9 +48,12 @@ static Otlp__Temporality temporality(bool delta)
   return delta ? OTLP__TEMPORALITY__TEMPORALITY_DELTA : OTLP__TEMPORALITY__TEMPORALITY_CUMULATIVE;
 }
 
-static uint64_t start_of(const builder *b, bool delta)
+static uint64_t start_of(const builder *b, bool delta, bool own)
 {
-  return delta && b->window->before ? b->window->before_unix_ns : b->window->start_unix_ns;
+  const otlp_window *w = b->window;
+  if (delta && w->before)
+    return w->before_unix_ns;
+  return own ? w->own_start_unix_ns : w->start_unix_ns;
 }
 
 static Otlp__Metric *add_metric(builder *b, const char *name, const char *unit, const char *description)
@@ -76,7 +81,7 @@ static family add_sum(builder *b, Otlp__Metric *m, enum kind kind, Otlp__NumberP
   sum->temporality = temporality(delta);
   sum->is_monotonic = kind != UP_DOWN;
   sum->data_points = points;
-  return (family){points, &sum->n_data_points, delta};
+  return (family){points, &sum->n_data_points, delta, kind == OWN || kind == OBSERVED};
 }
 
 static family add_gauge(builder *b, Otlp__Metric *m, Otlp__NumberPoint **points)
@@ -87,7 +92,7 @@ static family add_gauge(builder *b, Otlp__Metric *m, Otlp__NumberPoint **points)
   m->data_case = OTLP__METRIC__DATA_GAUGE;
   m->gauge = gauge;
   gauge->data_points = points;
-  return (family){points, &gauge->n_data_points, false};
+  return (family){points, &gauge->n_data_points, false, false};
 }
 
 /* A metric for at most |max| points. */
@@ -109,7 +114,7 @@ static Otlp__NumberPoint *add_point(builder *b, const family *f)
   Otlp__KeyValue **attributes = arena_take(&b->arena, MAX_ATTRIBUTES * sizeof *attributes);
   if (!p || !attributes)
     return NULL;
-  p->start_time_unix_nano = start_of(b, f->delta);
+  p->start_time_unix_nano = start_of(b, f->delta, f->own);
   p->time_unix_nano = b->window->now_unix_ns;
   p->attributes = attributes;
   f->points[(*f->count)++] = p;
@@ -272,7 +277,7 @@ static Otlp__HistogramPoint *add_size_point(builder *b, Otlp__Histogram *histogr
   p->attributes = attributes;
   attributes[0] = otlp_string(&b->arena, "relay.datapath", datapath);
   p->n_attributes = attributes[0] ? 1 : 0;
-  p->start_time_unix_nano = start_of(b, before != NULL);
+  p->start_time_unix_nano = start_of(b, before != NULL, false);
   p->time_unix_nano = b->window->now_unix_ns;
   p->bucket_counts = counts;
   p->n_bucket_counts = FZR_SIZE_CLASSES;
@@ -485,9 +490,9 @@ static void add_all(builder *b, const char *version)
              s->has_portal, 0);
   add_single(b, GAUGE, "relay.full", "", "1 while there is no room for a further allocation", s->full, 0);
   add_build(b, version);
-  add_single(b, COUNTER, "relay.log_lines_dropped", "{line}", "Log lines that nobody read",
-             s->log_lines_dropped, then ? then->log_lines_dropped : 0);
-  add_single(b, COUNTER, "relay.spans_dropped", "{span}", "Spans that the collector did not take",
+  add_single(b, OWN, "relay.log_lines_dropped", "{line}", "Log lines that nobody read", s->log_lines_dropped,
+             then ? then->log_lines_dropped : 0);
+  add_single(b, OWN, "relay.spans_dropped", "{span}", "Spans that the collector did not take",
              s->spans_dropped, then ? then->spans_dropped : 0);
   add_process(b);
 }

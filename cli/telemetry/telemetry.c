@@ -26,6 +26,7 @@ struct telemetry {
   metrics_source source;
   otel_settings settings;
   net_trust *metrics_trust, *traces_trust; /* NULL: no TLS, or the same connection */
+  telemetry_past past;
   resource resource;
   otlp_origin origin;
   exporter *exporter;
@@ -95,17 +96,27 @@ static void warn_of_rest(const char *names)
     log_write(FZR_LOG_WARN, TARGET, "These variables of OpenTelemetry's are set and not honoured", fields, 1);
 }
 
-/* Two relays that send to one collector are told apart by what no other process has. */
-static void make_resource(telemetry *t, const telemetry_options *o)
+/* Two relays that send to one collector are told apart by what no other one has. One that takes the place of another has its counters, so to
+ * a collector it is the same: with another name, but a time since when it counts that is before that, all would be counted twice. */
+static void make_past(telemetry *t, const telemetry_past *before)
 {
   uint8_t random[16];
-  char instance[37], host[256] = "";
-  evutil_secure_rng_get_bytes(random, sizeof random);
-  resource_make_id(random, instance);
+  t->past = *before;
+  if (!*t->past.instance) {
+    evutil_secure_rng_get_bytes(random, sizeof random);
+    resource_make_id(random, t->past.instance);
+  }
+  if (!t->past.counting_since)
+    t->past.counting_since = unix_now_ns();
+}
+
+static void make_resource(telemetry *t, const telemetry_options *o)
+{
+  char host[256] = "";
   if (gethostname(host, sizeof host - 1))
     host[0] = 0;
   const resource_facts facts = {.version = t->version,
-                                .instance = instance,
+                                .instance = t->past.instance,
                                 .host = host,
                                 .attributes = o->env("OTEL_RESOURCE_ATTRIBUTES"),
                                 .service_name = o->env("OTEL_SERVICE_NAME")};
@@ -187,7 +198,8 @@ static int start_exporter(telemetry *t, const telemetry_options *o, struct event
                                   .origin = &t->origin,
                                   .metric_interval_ms = s->interval_ms,
                                   .temporality = s->temporality,
-                                  .start_unix_ns = unix_now_ns(),
+                                  .start_unix_ns = t->past.counting_since,
+                                  .own_start_unix_ns = unix_now_ns(),
                                   .snapshot = take_snapshot,
                                   .ctx = t,
                                   .rings = o->workers};
@@ -211,6 +223,7 @@ telemetry *telemetry_new(const telemetry_options *o, struct event_base *base, bo
   }
   snprintf(t->version, sizeof t->version, "%s", o->version);
   t->source = o->source;
+  make_past(t, &o->past);
   otel_read(&t->settings, o->otlp_endpoint, o->env, o->environment, warn_of_variable, NULL);
   warn_of_rest(t->settings.left);
   if ((t->settings.metrics.on || t->settings.traces.on) && start_exporter(t, o, base, unusable, error)) {
@@ -228,6 +241,23 @@ const char *telemetry_check_endpoint(const char *endpoint)
 span_ring *telemetry_spans(telemetry *t, unsigned index)
 {
   return exporter_ring(t->exporter, index);
+}
+
+const telemetry_past *telemetry_present(const telemetry *t)
+{
+  return &t->past;
+}
+
+void telemetry_go_on(telemetry *t, const metrics_snapshot *then, uint64_t at)
+{
+  if (t->exporter)
+    exporter_go_on(t->exporter, then, at);
+}
+
+void telemetry_give(telemetry *t, uint64_t at)
+{
+  if (t->exporter)
+    exporter_give(t->exporter, at);
 }
 
 void telemetry_flush(telemetry *t, unsigned timeout_ms)

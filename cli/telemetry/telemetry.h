@@ -14,6 +14,12 @@
 
 typedef struct telemetry telemetry;
 
+/* By which a collector knows the counters of a relay. They go on in the process that takes its place. */
+typedef struct telemetry_past {
+  char instance[37];       /* service.instance.id; "": not known */
+  uint64_t counting_since; /* Unix time, nanoseconds; 0: not known */
+} telemetry_past;
+
 typedef struct telemetry_options {
   const char *version;
   const char *otlp_endpoint; /* NULL or "": where OpenTelemetry's variables say, if they do */
@@ -21,6 +27,7 @@ typedef struct telemetry_options {
   metrics_source source;
   char *(*env)(const char *name); /* getenv: see otel_env.h; OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES */
   char *const *environment;       /* all of it; NULL: not known */
+  telemetry_past past;            /* of the process whose place is taken, if there is one */
 } telemetry_options;
 
 /* Starts. Strings are copied. Variables that make no sense are warned about in the log, and so is one without which nothing can be
@@ -37,6 +44,17 @@ int telemetry_serve(telemetry *t, http_server *server);
 
 /* Where worker |index| records its requests, see span_ring_record; NULL if nothing is traced. Valid until telemetry_free. */
 span_ring *telemetry_spans(telemetry *t, unsigned index);
+
+/* What the process that takes this one's place has to know. It stays until telemetry_free. */
+const telemetry_past *telemetry_present(const telemetry *t);
+
+/* This process has taken the place of another one, which tells what was counted up to |at| (Unix time, nanoseconds): what the workers of
+ * |then| had at that time. What was added since is told from here. */
+void telemetry_go_on(telemetry *t, const metrics_snapshot *then, uint64_t at);
+
+/* Another process has taken the place of this one at |at|, and nothing is counted any more. What was added up to then is told, where that
+ * is what the collector is told; all else is for the other one to tell. */
+void telemetry_give(telemetry *t, uint64_t at);
 
 /* Before the end: sends what has not been sent, and the metrics as they are now; runs the event loop for |timeout_ms| at most. The
  * workers must still be there to be asked. Nothing is exported afterwards. NULL is allowed. */

@@ -426,6 +426,70 @@ class Collectors(unittest.TestCase):
                 self.assertEqual(next_start, when if of_responses == 1 else start)
                 self.assertGreater(next_when, when)
 
+    def told_over_hand_overs(self, preference, behave=None):
+        """Three relays, each of which takes the place of the one before, and ends or is stopped. What they told: resource and (temporality, start, time,
+        value) of Binding requests, of the worker's CPU, and how many requests were sent."""
+        collector = self.collector(behave)
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ("--handover-socket", os.path.join(folder, "handover"))
+            env = {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": preference}
+            relay = self.relay(collector.endpoint, *arguments, v6=None, env=env, probe=False)
+            sent = 0
+            for _ in range(3):
+                relay.told("Another process can take over")
+                bindings(relay, 40)
+                sent += 40
+                have = len(collector.metrics)
+                wait_for(lambda: len(collector.metrics) >= have + 2, "metrics")
+                bindings(relay, 7) # told of by the next one, or not before the end
+                sent += 7
+                after = self.relay(collector.endpoint, *arguments, v6=None, env=env, probe=False, ports=(relay.lowest, relay.highest)) if _ < 2 else None
+                if after:
+                    self.assertEqual(relay.wait(), 0, relay.output())
+                    relay = after
+            relay.stop()
+        with collector.lock:
+            resources = [otlp.attributes(request["resource_metrics"][0]["resource"]) for request in collector.metrics]
+        return resources, self.sums(collector, "relay.responses"), self.sums(collector, "relay.worker.cpu"), sent
+
+    def test_cumulative_over_hand_overs(self):
+        """To a collector it is one relay, that counts since the first one began; but what a process counts of its own begins with it."""
+        resources, told, cpu, sent = self.told_over_hand_overs("cumulative")
+        self.assertEqual(len({r["service.instance.id"] for r in resources}), 1)
+        self.assertEqual(len({start for _, start, _, _ in told}), 1)
+        self.assertEqual([value for *_, value in told], sorted(value for *_, value in told))
+        self.assertEqual(told[-1][3], sent)
+        self.assertEqual(len({start for _, start, _, _ in cpu}), 3)
+        for _, (_, start, _, value), (_, next_start, _, next_value) in zip(cpu, cpu, cpu[1:]):
+            self.assertTrue(next_start > start or (next_start == start and next_value >= value), cpu)
+        times = [when for _, _, when, _ in told]
+        self.assertEqual(times, sorted(times), "nobody tells what is old")
+
+    def test_deltas_over_hand_overs(self):
+        """Each begins where the one before ended, in whichever process, and they add up: nothing is told twice, or by nobody."""
+        resources, told, cpu, sent = self.told_over_hand_overs("delta")
+        self.assertEqual(len({r["service.instance.id"] for r in resources}), 1)
+        told.sort(key=lambda point: point[2]) # the last one of a process is on its way while the next one begins
+        self.assertEqual(sum(value for *_, value in told), sent, told)
+        for (_, _, when, _), (_, start, *_) in zip(told, told[1:]):
+            self.assertEqual(start, when)
+        self.assertEqual(len({start for _, start, _, _ in cpu}), len(cpu))
+
+    def test_deltas_over_hand_overs_where_some_are_not_taken(self):
+        """What was not taken before a hand-over is in the last one of that process."""
+        refused = []
+
+        def behave(path, context):
+            if path == METRICS:
+                refused.append(len(refused) % 2 == 0)
+                if refused[-1]:
+                    context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
+            return b""
+        _, told, _, sent = self.told_over_hand_overs("lowmemory", behave)
+        # One in two is refused, so the last one of a process may be, which nobody can tell again.
+        self.assertLessEqual(sum(value for *_, value in told), sent)
+        self.assertGreaterEqual(sum(value for *_, value in told), 3 * 40)
+
     def test_compressed_answers(self):
         """A server that compresses for those who did not say that they could read it: it took what it was sent."""
         def behave(path, context):

@@ -53,7 +53,8 @@ static Otlp__ExportMetrics *metrics_in(const otlp_window *window)
 
 static Otlp__ExportMetrics *metrics_of(const metrics_snapshot *s)
 {
-  const otlp_window window = {.start_unix_ns = 1000, .now = s, .now_unix_ns = 5000};
+  const otlp_window window = {
+      .start_unix_ns = 1000, .own_start_unix_ns = 1000, .now = s, .now_unix_ns = 5000};
   return metrics_in(&window);
 }
 
@@ -215,7 +216,7 @@ START_TEST(test_temporality)
                          before = {.workers = &then, .worker_count = 1, .log_lines_dropped = 6};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     for (unsigned first = 0; first < 2; first++) {
-      const otlp_window window = {cases[i].preference, 1000, &s, 5000, first ? NULL : &before,
+      const otlp_window window = {cases[i].preference, 1000, 3000, &s, 5000, first ? NULL : &before,
                                   first ? 0 : 4000};
       const bool delta = cases[i].counter == D && !first, observed = cases[i].observed == D && !first;
       Otlp__ExportMetrics *m = metrics_in(&window);
@@ -227,7 +228,11 @@ START_TEST(test_temporality)
       ck_assert_uint_eq(packets->data_points[0]->time_unix_nano, 5000);
       ck_assert_int_eq(metric(m, "responses_total")->sum->data_points[0]->as_int, delta ? 5 : 9);
       ck_assert_int_eq(metric(m, "data_relayed_bytes")->sum->data_points[0]->as_int, delta ? 2000 : 3500);
-      ck_assert_int_eq(metric(m, "relay.log_lines_dropped")->sum->data_points[0]->as_int, delta ? 0 : 6);
+      const Otlp__Sum *lines = metric(m, "relay.log_lines_dropped")->sum;
+      ck_assert_int_eq(lines->temporality, cases[i].counter);
+      ck_assert_int_eq(lines->data_points[0]->as_int, delta ? 0 : 6);
+      ck_assert_uint_eq(lines->data_points[0]->start_time_unix_nano,
+                        delta ? 4000 : 3000); /* of this process alone */
       const Otlp__Histogram *sizes = metric(m, "relay.packet.size")->histogram;
       ck_assert_int_eq(sizes->temporality, cases[i].counter);
       ck_assert_uint_eq(sizes->data_points[0]->start_time_unix_nano, delta ? 4000 : 1000);
@@ -237,6 +242,7 @@ START_TEST(test_temporality)
       const Otlp__Sum *cpu = metric(m, "relay.worker.cpu")->sum;
       ck_assert_int_eq(cpu->temporality, cases[i].observed);
       ck_assert_double_eq(cpu->data_points[0]->as_double, observed ? 3 : 5);
+      ck_assert_uint_eq(cpu->data_points[0]->start_time_unix_nano, observed ? 4000 : 3000);
       const Otlp__Sum *allocations = metric(m, "relay.active_allocations")->sum;
       ck_assert_int_eq(allocations->temporality, C);
       ck_assert_int_eq(allocations->data_points[0]->as_int, 7);
@@ -270,7 +276,7 @@ START_TEST(test_offloads)
   s.offloads[0] = offload("new", 10);
   s.offloads[1] = offload("old", 20);
   before.offloads[0] = offload("old", 15);
-  const otlp_window window = {OTLP_DELTA, 1000, &s, 5000, &before, 4000};
+  const otlp_window window = {OTLP_DELTA, 1000, 1000, &s, 5000, &before, 4000};
   Otlp__ExportMetrics *m = metrics_in(&window);
   const Otlp__Sum *packets = metric(m, "relay.packets")->sum;
   ck_assert_uint_eq(packets->n_data_points, 6);
