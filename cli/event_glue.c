@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READY 64
@@ -90,6 +91,16 @@ static unsigned events_of(const struct epoll_event *e)
          (e->events & EPOLLOUT ? FZR_WATCH_WRITE : 0);
 }
 
+/* Where packets come fast, they come together after a short sleep: see fzr_udp_gather_time. */
+static void gather(const event_glue *glue)
+{
+  const fzr_time wait = fzr_udp_gather_time(glue->udp);
+  if (!wait)
+    return;
+  const struct timespec time = {.tv_nsec = (long)wait};
+  nanosleep(&time, NULL);
+}
+
 static void on_ready(evutil_socket_t fd, short what, void *ctx)
 {
   (void)fd;
@@ -105,6 +116,7 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx)
     for (int i = 0; i < n; i++)
       ready[i] = (fzr_udp_ready){events[i].data.ptr, events_of(&events[i]), 0};
     fzr_udp_on_ready_batch(glue->udp, ready, (size_t)n, now);
+    gather(glue);
     now = monotonic_now();
     if (glue->waits && atomic_load_explicit(glue->waits, memory_order_relaxed))
       break;

@@ -35,6 +35,9 @@ uint64_t process_spare(uint64_t limit);
 /* Lets the calling thread step back where relaying wants the CPU. Threads that it starts from then on inherit that. */
 void process_step_back(void);
 
+/* Has sleeps of the calling thread last for as long as they are meant to, not tens of microseconds longer. */
+void process_sleep_exactly(void);
+
 /* How many CPUs there are for this process, by its affinity and its control group's quota. */
 unsigned process_cpus(void);
 

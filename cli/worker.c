@@ -183,6 +183,7 @@ static void *run(void *ctx)
   if (atomic_load(&w->commands) & COMMAND_STOP)
     return NULL;
   offloads_step_back(w->offloads); /* the thread was there before they were opened */
+  process_sleep_exactly();
   if (w->offloads->count)
     offload_all(w);
   event_base_dispatch(w->base);

@@ -13,6 +13,12 @@
 /* How long to wait before the host is asked again to watch what it refused. */
 #define REARM_AFTER (10 * FZR_MILLISECOND)
 
+/* How long a host may sleep for datagrams to come together. Of a client that sends singly and fast, 20 us take 0.41 of the CPU off each packet,
+ * 30 us 0.47, 40 us 0.51. */
+#define GATHER (30 * FZR_MILLISECOND / 1000)
+/* With as many in a turn there is nothing to be gained by more, and time is short. */
+#define GATHER_ENOUGH 256u
+
 /* How often a free port for both families is looked for. */
 #define PORT_TRIES 16u
 
@@ -347,12 +353,21 @@ void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, 
   if (!udp || !udp->driver || !ready || udp->halted)
     return;
   fzri_lanes_begin(udp, now);
+  udp->turn = (fzri_turn){udp->stats.sent, udp->stats.send_calls};
   udp->recv.hold = true;
   for (size_t i = 0; i < n; i++)
     on_ready(udp, ready[i].token, ready[i].events, now);
   udp->recv.hold = false;
   fzri_recv_release(udp);
   settle(udp, now);
+}
+
+fzr_time fzr_udp_gather_time(const fzr_udp *udp)
+{
+  if (!udp)
+    return 0;
+  const uint64_t sent = udp->stats.sent - udp->turn.sent, calls = udp->stats.send_calls - udp->turn.calls;
+  return calls && sent >= 2 * calls && sent < GATHER_ENOUGH ? GATHER : 0;
 }
 
 fzr_time fzr_udp_deadline(const fzr_udp *udp)

@@ -14,6 +14,11 @@
 #include "udp_recv.h"
 #include "udp_send.h"
 
+/* How far the counters were before what came last. */
+typedef struct fzri_turn {
+  uint64_t sent, calls;
+} fzri_turn;
+
 struct fzr_udp {
   _Alignas(FZRI_CACHE_LINE) fzri_mem mem; /* no line is shared with another thread's adapter */
   fzr_udp_config config;
@@ -22,6 +27,7 @@ struct fzr_udp {
   fzr_driver *own_driver; /* the same, where the adapter made it */
   fzr_engine *engine;
   fzr_time now; /* of the turn, or of what another adapter relays */
+  fzri_turn turn;
   uint16_t port;
   bool halted;  /* nothing is read: fzr_udp_pause */
   bool adopted; /* sockets are as another adapter has left them */

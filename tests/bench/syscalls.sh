@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Counts the system calls that receive and send, and those for memory, per 1,000 relayed packets, under strace, and fails when there are more than were
-# committed. Waiting (epoll_wait) is not counted: how often the relay sleeps is up to the scheduler.
+# committed. Waiting (epoll_wait) is not counted: how often the relay sleeps is up to the scheduler. But it has to sleep for packets to come together
+# where they come fast, and never where they come singly.
 #
 #   tests/bench/syscalls.sh RELAY FZR-BENCH
 #
@@ -52,11 +53,9 @@ trap 'exit 1' INT TERM
 export AUTH_SECRET=count-count-count-count-count-count
 strace -f -c -o "$state/count" true 2>/dev/null || exit 77
 
-# Runs the relay under strace with one load; prints its system calls per 1,000 packets.
-count() {
-  local clients=1
-  case "$*" in *"--clients 100"*) clients=100 ;; esac
-  strace -f -c -o "$state/count" "$relay" --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port 4001 --tcp-listen-port 4001 \
+# Starts the relay under strace with the arguments.
+start() {
+  strace -f -c -o "$state/count" "$@" "$relay" --public-ip4-addr 127.0.0.1 --bind-ip4-addr 127.0.0.1 --listen-port 4001 --tcp-listen-port 4001 \
     --workers 1 --allow-peer 127.0.0.0/8 --unauthenticated-rate 0 --health-check-addr 127.0.0.1:4004 \
     --control-endpoint 127.0.0.1:4005 >"$state/log" 2>&1 &
   tracer=$!
@@ -65,13 +64,32 @@ count() {
     sleep 0.05
   done
   read -r traced <"/proc/$tracer/task/$tracer/children"
-  "$bench" relay --server 127.0.0.1:4001 --json --seconds 60 --packets $((packets / clients)) --pid "$traced" --in-steps "$@" >"$state/json"
+}
+
+stop() {
   kill -TERM "$traced"
   wait "$tracer" || true
   tracer='' traced=''
+}
+
+# Runs the relay under strace with one load; prints its system calls per 1,000 packets.
+count() {
+  local clients=1
+  case "$*" in *"--clients 100"*) clients=100 ;; esac
+  start
+  "$bench" relay --server 127.0.0.1:4001 --json --seconds 60 --packets $((packets / clients)) --pid "$traced" --in-steps "$@" >"$state/json"
+  stop
   local received
   received=$(sed 's/.*"received":\([0-9]*\).*/\1/' "$state/json")
   awk -v packets="$received" '$NF ~ /^(recv|send|madvise|ioctl)/ { n += $4 } END { printf "%d\n", n * 1000 / packets + 0.5 }' "$state/count"
+}
+
+# How often the relay sleeps for packets to come together, with one load.
+sleeps() {
+  start -e trace=clock_nanosleep
+  "$bench" relay --server 127.0.0.1:4001 --json --seconds 60 --packets "$packets" "$@" >"$state/json"
+  stop
+  awk '$NF == "clock_nanosleep" { n = $4 } END { print n + 0 }' "$state/count"
 }
 
 status=0
@@ -90,4 +108,8 @@ while read -r name figure arguments; do
     status=1
   fi
 done < <(figures)
+
+fast=$(sleeps --window 64) single=$(sleeps --window 1)
+echo "sleeps for packets to come together: $fast with 64 in flight, $single with one"
+if [ "$fast" = 0 ] || [ "$single" != 0 ]; then status=1; fi
 exit "$status"

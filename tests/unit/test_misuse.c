@@ -509,6 +509,7 @@ static void null_fzr_udp_attach(void)
 static void null_fzr_udp_deadline(void)
 {
   ck_assert_uint_eq(fzr_udp_deadline(NULL), FZR_TIME_NEVER);
+  ck_assert_uint_eq(fzr_udp_gather_time(NULL), 0);
 }
 
 static void null_fzr_udp_get_stats_sized(void)
@@ -722,6 +723,7 @@ static const struct row {
     {"fzr_udp_deadline", null_fzr_udp_deadline, NULL},
     {"fzr_udp_each_unsent", null_fzr_udp_adopt, NULL},
     {"fzr_udp_free", null_free, NULL},
+    {"fzr_udp_gather_time", null_fzr_udp_deadline, NULL},
     {"fzr_udp_get_stats_sized", null_fzr_udp_get_stats_sized, NULL},
     {"fzr_udp_list_sockets", null_fzr_udp_adopt, NULL},
     {"fzr_udp_listen_port", null_fzr_udp_listen_port, NULL},
