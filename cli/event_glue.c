@@ -4,6 +4,7 @@
 #include "event_glue.h"
 
 #include "common/clock.h"
+#include "log/log.h"
 #include "process.h"
 
 #include <errno.h>
@@ -19,6 +20,9 @@
 /* Turns of the inner loop before libevent gets its turn again. */
 #define TURNS 8
 
+/* How long to wait before the loop is asked again to watch what it could not. */
+#define RETRY (10 * FZR_MILLISECOND)
+
 /* Written in each turn: no other worker's glue is in its cache line. */
 #define CACHE_LINE 64
 
@@ -27,6 +31,7 @@ struct event_glue {
   struct event *ready;
   struct event *timer;
   fzr_udp *udp;
+  bool deaf;                /* the loop could not watch it, and is asked again */
   const atomic_uint *waits; /* not 0: somebody waits for the loop; NULL: nobody ever does */
   fzr_time armed;           /* what the timer is set to; FZR_TIME_NEVER: not at all */
   int epoll;
@@ -70,7 +75,7 @@ static void unwatch(void *ctx, int fd, void *slot)
 /* Sets the timer to the adapter's deadline, if that has changed. */
 static void arm(event_glue *glue, fzr_time now)
 {
-  const fzr_time deadline = fzr_udp_deadline(glue->udp);
+  const fzr_time deadline = glue->deaf ? now + RETRY : fzr_udp_deadline(glue->udp);
   if (deadline == glue->armed && evtimer_pending(glue->timer, NULL))
     return;
   glue->armed = deadline;
@@ -130,6 +135,10 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
   (void)what;
   event_glue *glue = ctx;
   const fzr_time now = monotonic_now();
+  if (glue->deaf && !event_add(glue->ready, NULL)) {
+    glue->deaf = false;
+    log_info("relay", "Sockets are watched again");
+  }
   fzr_udp_on_deadline(glue->udp, now);
   arm(glue, now);
 }
@@ -176,8 +185,18 @@ int event_glue_start(event_glue *glue, fzr_udp *udp)
   return 0;
 }
 
+int event_glue_restart(event_glue *glue)
+{
+  const int result = event_add(glue->ready, NULL), keep = errno;
+  glue->deaf = result != 0;
+  arm(glue, monotonic_now());
+  errno = keep;
+  return result;
+}
+
 void event_glue_stop(event_glue *glue)
 {
+  glue->deaf = false;
   event_del(glue->ready);
   evtimer_del(glue->timer);
 }

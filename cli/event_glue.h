@@ -20,8 +20,10 @@ void event_glue_make_way(event_glue *glue, const atomic_uint *waits);
 void event_glue_configure(event_glue *glue, fzr_udp_config *config);
 /* Serves |udp| from now on: readiness and deadlines. Returns 0 or -1. */
 int event_glue_start(event_glue *glue, fzr_udp *udp);
-/* Serves it no more, until event_glue_start does again. */
+/* Serves it no more, until event_glue_restart. */
 void event_glue_stop(event_glue *glue);
+/* Serves it again. Returns 0, or -1 with errno: then it tries again by itself, until the loop can watch it. */
+int event_glue_restart(event_glue *glue);
 /* The driver had input by another adapter: its deadline may be another one. */
 void event_glue_follow(event_glue *glue);
 /* Descriptors that are for clients are below this. */

@@ -95,15 +95,15 @@ static const char *pause_reading(const worker *w)
   return fzr_udp_pause(w->udp, monotonic_now()) ? "a worker can't be paused" : NULL;
 }
 
-/* Nobody waits for what comes of it: it is said here. */
+/* Nobody waits for what comes of it: it is said here. The allocations are here and nowhere else: to end would be the worst of all. */
 static void read_on(const worker *w)
 {
   fzr_udp_resume(w->udp, monotonic_now());
   if (w->streams)
     streams_go_on(w->streams);
-  if (event_glue_start(w->glue, w->udp))
-    log_error("relay", "Worker %u can't watch its sockets again, and hears nothing until a restart: %s",
-              w->index, strerror(errno));
+  if (event_glue_restart(w->glue))
+    log_error("relay", "Worker %u can't watch its sockets, and hears nothing until it can: %s", w->index,
+              strerror(errno));
 }
 
 static const char *load(worker *w)
