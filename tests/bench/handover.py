@@ -27,6 +27,7 @@ import time
 BUILD = os.environ.get("BUILD", "build")
 LOWEST, HIGHEST, PORT = 1100, 19999, 1078
 DEADLINE = 60
+SKIPPED = 77
 
 
 def enter_namespace():
@@ -228,6 +229,9 @@ def main():
     parser.add_argument("--quiet", type=float, default=0.5, help="seconds before and after each hand-over")
     args = parser.parse_args()
     args.relay = args.relay or [BUILD + "/cli/firezone-relay"]
+    if os.geteuid():
+        print("it takes root")
+        return SKIPPED
     enter_namespace()
     set_up_namespace()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -21,10 +21,13 @@ import stun
 from firezone_client import Client
 from harness import DEADLINE, SECRET, Process, Relay, answers_binding, clean_environment, free_udp_socket, main, wait_for
 
-BINARY = sys.argv.pop(1)
+# The program, and what it may be as a later version.
+BINARY, NEXT = sys.argv.pop(1), sys.argv.pop(1)
 # A user without a name, who has no process.
 SOMEBODY = 59917
 AS_SOMEBODY = ("setpriv", "--reuid=%d" % SOMEBODY, "--regid=%d" % SOMEBODY, "--clear-groups")
+# What a Between is told by who has killed the successor.
+GONE = "gone"
 # As lib and cli have it.
 HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO, JOINED, SO_FAR, PREPARED = range(1, 12)
 
@@ -128,7 +131,7 @@ class HandoverTest(unittest.TestCase):
         self.started = []
         self.addCleanup(lambda: [r.kill() for r in self.started])
 
-    def relay(self, *args, before=None, health=None, **more):
+    def relay(self, *args, before=None, health=None, program=BINARY, **more):
         """A relay, or one that takes over from `before`; with a listener for health checks whose address stays, if wanted."""
         if before:
             more.setdefault("ports", (before.lowest, before.highest))
@@ -136,7 +139,7 @@ class HandoverTest(unittest.TestCase):
             health = "127.0.0.1:%d" % free_tcp_port()
         if health:
             args += ("--health-check-addr", health)
-        relay = Relay(BINARY, "--handover-socket", self.path, *args, **more)
+        relay = Relay(program, "--handover-socket", self.path, *args, **more)
         relay.told("Another process can take over")
         relay.health = health
         self.started.append(relay)
@@ -326,6 +329,130 @@ class Success(HandoverTest):
         self.check(flows)
 
 
+    def test_two_builds(self):
+        """Up to a later version, whose states have more in them, and down again."""
+        relay = self.relay(workers=2)
+        flows = self.flows(relay)
+        client = Client(relay.address(), *relay.credentials())
+        client.allocate()
+        for program, version in ((NEXT, "99.1.0"), (BINARY, "0."), (NEXT, "99.1.0"), (NEXT, "99.1.0"), (BINARY, "0.")):
+            after = self.relay(before=relay, workers=2, program=program)
+            self.end_of(relay)
+            self.assertTrue(after.find("firezone-relay " + re.escape(version)), after.output())
+            relay = after
+            client.refresh()
+            self.go_on(flows)
+        self.check(flows)
+        client.close()
+        relay.stop()
+
+
+    def test_while_clients_come_and_go(self):
+        relay = self.relay(workers=2)
+        flows = self.flows(relay)
+        crowd = [Churn(relay) for _ in range(4)]
+        for one in crowd:
+            one.start()
+        for _ in range(8):
+            marks = [one.rounds + 2 for one in crowd]
+            wait_for(lambda: all(one.rounds >= m or one.faults for one, m in zip(crowd, marks)), "clients that come and go")
+            after = self.relay(before=relay, workers=2)
+            self.end_of(relay)
+            relay = after
+        for one in crowd:
+            one.ends = True
+            one.join(2 * DEADLINE)
+        self.assertEqual([one.faults for one in crowd], [[]] * len(crowd))
+        self.check(flows)
+        relay.stop()
+
+    def test_full_receive_buffers(self):
+        """What they hold is relayed, in order; what they do not is lost, as it is without a hand-over."""
+        old = self.relay()
+        client, peer = Client(old.address(), *old.credentials()), free_udp_socket()
+        client.allocate()
+        channel, relayed = client.bind(peer.getsockname()), client.relayed[4]
+        for s in (client.socket, peer):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+        count = 5000
+        payloads = [payload(i, 1200) for i in range(count)]
+        at_client, at_peer = reading(client.socket), reading(peer)
+
+        def fill():
+            for data in payloads:
+                client.send(channel, data)
+                peer.sendto(data, relayed)
+
+        between = Between(self.path, {END: fill})
+        new = Process([self.path + ".between" if a == self.path else a for a in old.command], clean_environment())
+        self.started.append(new)
+        self.end_of(old)
+        between.join(DEADLINE)
+        self.assertEqual(between.faults, [])
+        for got, port, header in ((at_peer, old.port, 0), (at_client, relayed[1], 4)):
+            held = count - drops(port)
+            self.assertLess(held, count, "all of it fits: there is nothing to see")
+            self.assertGreater(held, 100)
+            wait_for(lambda got=got, held=held: len(got) >= held, "what the buffers have held")
+            self.assertTrue([data[header:] for data in got] == payloads[:held])
+        client.close()
+        peer.close()
+
+
+def reading(s):
+    """All that comes to `s` from now on."""
+    got = []
+
+    def read_all():
+        while True:
+            try:
+                got.append(s.recv(2000))
+            except OSError:
+                return
+
+    s.settimeout(DEADLINE)
+    threading.Thread(target=read_all, daemon=True).start()
+    return got
+
+
+def drops(port):
+    """Datagrams that the socket of `port` had no room for."""
+    lines = [line.split() for line in read("/proc/net/udp").splitlines()[1:]]
+    return sum(int(line[-1]) for line in lines if int(line[1][-4:], 16) == port)
+
+
+class Churn(threading.Thread):
+    """A client that allocates, binds, sends, refreshes and leaves, again and again."""
+
+    def __init__(self, relay):
+        super().__init__(daemon=True)
+        self.address, self.credentials = relay.address(), relay.credentials
+        self.ends, self.rounds, self.faults = False, 0, []
+
+    def run(self):
+        while not self.ends and not self.faults:
+            try:
+                self.round()
+            except (AssertionError, OSError) as error:
+                self.faults.append(repr(error))
+            self.rounds += 1
+
+    def round(self):
+        client, peer = Client(self.address, *self.credentials()), free_udp_socket()
+        try:
+            client.allocate()
+            relayed = client.relayed[4]
+            channel = client.bind(peer.getsockname())
+            client.send(channel, b"there")
+            if peer.recvfrom(100) != (b"there", relayed):
+                self.faults.append("another datagram, or from elsewhere")
+            client.refresh()
+            client.refresh(0)
+        finally:
+            client.close()
+            peer.close()
+
+
 class Between(threading.Thread):
     """Makes two relays take each other for a later version: new fields in all messages, a descriptor of a kind that is not known."""
 
@@ -363,8 +490,8 @@ class Between(threading.Thread):
             if kind in (HELLO, OFFER):
                 data = self.field(data, 1, b"99.9")
                 data = self.field(data, 3, struct.pack("<H", 7))
-            if kind in self.at:
-                self.at[kind]()
+            if kind in self.at and self.at[kind]() == GONE:
+                return False
             if kind in (SO_FAR, END):
                 self.extras += 1
                 extra = b"FZHO" + struct.pack("<HHHHIHHI", GIVE, 0, 15, 4, 50, 17, 4, 1)
@@ -518,6 +645,71 @@ class Failure(HandoverTest):
                     successor.until(kind)
                 old.told("did not take over")
         self.survives(act, "the other process does not answer")
+
+    def between(self, old, at):
+        """A real successor, and what is done when a message of some kind comes by."""
+        Between(self.path, at)
+        new = Process([self.path + ".between" if a == self.path else a for a in old.command], clean_environment())
+        self.started.append(new)
+        return new
+
+    def killed_at(self, kind):
+        old = self.relay(workers=2)
+        flows = self.flows(old)
+        new = []
+
+        def kill():
+            wait_for(lambda: new, "its number")
+            new[0].process.kill()
+            new[0].process.wait(DEADLINE)
+            return GONE
+
+        new.append(self.between(old, {kind: kill}))
+        self.assertTrue(old.told("did not take over: the other process is gone"), old.output())
+        self.go_on(flows)
+        self.assertLess(max(f.gap for f in flows), 2.1)
+        after = self.relay(before=old, workers=2)
+        self.end_of(old)
+        self.go_on(flows)
+        self.check(flows)
+        after.stop()
+
+    def test_killed_at_the_start(self):
+        self.killed_at(HELLO)
+
+    def test_killed_while_sockets_come(self):
+        self.killed_at(GIVE)
+
+    def test_killed_while_it_prepares(self):
+        self.killed_at(SO_FAR)
+
+    def test_killed_when_it_is_prepared(self):
+        self.killed_at(PREPARED)
+
+    def test_killed_while_it_loads(self):
+        self.killed_at(END)
+
+    def test_killed_when_it_is_ready(self):
+        self.killed_at(READY)
+
+    def test_stopped_with_all_it_needs(self):
+        """It goes on after the old one has taken everything back, and touches nothing."""
+        old = self.relay(workers=2)
+        flows = self.flows(old)
+        new = []
+
+        def stop():
+            wait_for(lambda: new, "its number")
+            new[0].process.send_signal(signal.SIGSTOP)
+
+        new.append(self.between(old, {END: stop}))
+        self.assertTrue(old.told("did not take over: the other process does not answer; this one reads on after 2[0-9]{3}"), old.output())
+        self.go_on(flows)
+        new[0].process.send_signal(signal.SIGCONT)
+        self.assertEqual(new[0].wait(), 1, new[0].output())
+        self.go_on(flows)
+        self.check(flows)
+        old.stop()
 
     def test_hangs_at_the_start(self):
         self.hangs_after(None)
