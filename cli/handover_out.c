@@ -88,17 +88,13 @@ static void resume_all(void *ctx)
   workers_resume(out->config.workers);
 }
 
-/* Nobody can go on with them. */
+/* mbedTLS can't write down a handshake: whoever has begun one has to come again. */
 static void leave(const handover_out *out)
 {
-  const streams_left left = workers_leave(out->config.workers, monotonic_now() + HANDOVER_WAIT);
-  const unsigned all = left.handshakes + left.foreign;
-  if (all)
-    log_warn("relay",
-             "%u connection%s over TLS could not go along, and ended: %u within the handshake, %u whose keys "
-             "mbedTLS "
-             "alone has",
-             all, all == 1 ? "" : "s", left.handshakes, left.foreign);
+  const unsigned left = workers_leave(out->config.workers, monotonic_now() + HANDOVER_WAIT);
+  if (left)
+    log_warn("relay", "%u TLS handshake%s that had begun could not go along: the connection%s ended", left,
+             left == 1 ? "" : "s", left == 1 ? "" : "s");
 }
 
 static double in_ms(fzr_time t)

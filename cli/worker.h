@@ -89,10 +89,10 @@ const char *worker_await(worker *w, fzr_time until);
 /* Waits likewise for what was ordered for a hand-over that failed, whatever came of that. */
 const char *worker_await_former(worker *w, fzr_time until);
 
-/* All was given: closes what another process has now, and ends connections that could not go along, of which worker_left knows how many, since
- * worker_give was done. worker_await waits for it. */
+/* All was given: closes connections and listeners, which another process has now; worker_await waits for it. worker_left knows how many could not
+ * go along, since worker_give was done. */
 void worker_leave(worker *w);
-streams_left worker_left(const worker *w);
+unsigned worker_left(const worker *w);
 
 /* Ends the thread if it runs, and frees the worker. NULL is fine. */
 void worker_free(worker *w);

@@ -285,7 +285,7 @@ void worker_leave(worker *w)
     order(w, COMMAND_LEAVE);
 }
 
-streams_left worker_left(const worker *w)
+unsigned worker_left(const worker *w)
 {
   return w->left;
 }

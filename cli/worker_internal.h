@@ -73,7 +73,7 @@ struct worker {
   unsigned ordered, done; /* of what worker_obey does: by number */
   const char *trouble;    /* what the last of them came to; NULL: nothing bad */
   fzr_udp_stats before;   /* counters of the adapter in earlier processes */
-  streams_left left;      /* connections that could not go along */
+  unsigned left;          /* connections that could not go along */
   char unloadable[OPTIONS_ERROR_MAX]; /* why it can't go on from what was given */
 };
 

@@ -153,10 +153,10 @@ static bool add_connection(void *ctx, int fd)
 }
 
 const char *worker_streams_give(const streams *s, handover_parcel *p, unsigned index, fzr_time now,
-                                streams_left *left)
+                                unsigned *left)
 {
   giving to = {p, index};
-  *left = (streams_left){0};
+  *left = 0;
   if (!s)
     return NULL;
   handover_file *file = handover_file_new("relay-streams");

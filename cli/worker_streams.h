@@ -33,7 +33,7 @@ bool worker_streams_wanted(const options *o);
 
 /* Puts what |s| has, halted at |now|, into |p| for worker |index|. Returns NULL, or what went wrong: static text. */
 const char *worker_streams_give(const streams *s, handover_parcel *p, unsigned index, fzr_time now,
-                                streams_left *left);
+                                unsigned *left);
 
 /* Has |s| go on from what |p| has for worker |index|, once the engine is loaded. Returns 0, or -1 with one line in |error|. */
 int worker_streams_load(streams *s, handover_parcel *p, unsigned index, const fzr_driver *driver,

@@ -251,17 +251,14 @@ void workers_resume(workers *all)
     worker_resume(all->each[i]);
 }
 
-streams_left workers_leave(workers *all, fzr_time until)
+unsigned workers_leave(workers *all, fzr_time until)
 {
-  streams_left left = {0};
+  unsigned left = 0;
   for (unsigned i = 0; i < all->count; i++)
     worker_leave(all->each[i]);
-  await_all(all, until); /* if not by then, it is when the process ends */
-  for (unsigned i = 0; i < all->count; i++) {
-    const streams_left one = worker_left(all->each[i]);
-    left.handshakes += one.handshakes;
-    left.foreign += one.foreign;
-  }
+  await_all(all, until); /* if not by then, they are closed when the process ends */
+  for (unsigned i = 0; i < all->count; i++)
+    left += worker_left(all->each[i]);
   return left;
 }
 

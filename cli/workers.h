@@ -37,8 +37,8 @@ const char *workers_show(workers *all, int fd, fzr_time until, uint32_t *count);
 const char *workers_pause(workers *all, fzr_time until, handover_parcel *p);
 void workers_resume(workers *all);
 
-/* All was given: closes what another process has now, and ends connections that could not go along. Returns how many those were. By the same thread. */
-streams_left workers_leave(workers *all, fzr_time until);
+/* All was given: closes connections and listeners, which another process has now. Returns how many could not go along. By the same thread. */
+unsigned workers_leave(workers *all, fzr_time until);
 
 /* How many clients on streams of |kind| have an allocation. Any thread. */
 unsigned workers_clients(const workers *all, enum stream_kind kind);

@@ -71,7 +71,7 @@ bool streams_has(streams *s, const fzr_addr *client, const fzr_addr *server)
 
 /* ---- saving ---- */
 
-/* Whether all that is needed of |c|'s TLS can go along. */
+/* Whether all that is needed of |c|'s TLS can go along: a handshake can't. */
 static bool can_be_moved(const stream_connection *c)
 {
   if (!c->tls || (c->closing && (c->shut || c->failed)))
@@ -85,7 +85,7 @@ typedef struct saving {
   fzr_time now;
   bool (*add)(void *ctx, int fd);
   void *ctx;
-  streams_left left;
+  unsigned left;
 } saving;
 
 static uint64_t cookie_of(int fd)
@@ -127,7 +127,7 @@ static bool save_connection(saving *to, const stream_connection *c)
                     .closing_since = c->closing_since,
                     .blocked_at = c->blocked_at};
   if (!can_be_moved(c)) {
-    *(c->established ? &to->left.foreign : &to->left.handshakes) += 1;
+    to->left++;
     return true;
   }
   v.held_len = fzr_stream_held(c->framing, &v.held);
@@ -159,7 +159,7 @@ static bool save_connections(const streams *s, saving *to)
 }
 
 bool streams_save(const streams *s, handover_file *file, fzr_time now, bool (*add)(void *ctx, int fd),
-                  void *ctx, streams_left *left)
+                  void *ctx, unsigned *left)
 {
   saving to = {.file = file, .now = now, .add = add, .ctx = ctx};
   stream_parcel_begin(file);
@@ -167,7 +167,7 @@ bool streams_save(const streams *s, handover_file *file, fzr_time now, bool (*ad
   for (unsigned kind = 0; kind < STREAM_KINDS; kind++) {
     stream_stats stats = s->stats[kind];
     if (kind == STREAM_TLS)
-      stats.ended[STREAM_END_HAND_OVER] += to.left.handshakes + to.left.foreign;
+      stats.ended[STREAM_END_HAND_OVER] += to.left;
     stream_parcel_put_stats(file, (enum stream_kind)kind, &stats);
   }
   *left = to.left;
@@ -183,15 +183,6 @@ size_t streams_listeners(const streams *s, int out[STREAM_LISTENERS])
 
 /* ---- leaving ---- */
 
-/* Says that this is the end, to a client whose connection nobody goes on with. */
-static void say_end(stream_connection *c)
-{
-  if (c->established && stream_write(c))
-    net_tls_close(c->tls);
-  if (c->established)
-    shutdown(c->fd, SHUT_WR);
-}
-
 static void close_fd(int *fd)
 {
   if (*fd >= 0)
@@ -202,12 +193,8 @@ static void close_fd(int *fd)
 /* A socket ends with its last descriptor: one that stays here would hold open what the other process closes. */
 void streams_leave(streams *s)
 {
-  for (stream_connection *c = s->lists[STREAM_BY_TIME].first; c; c = c->links[STREAM_BY_TIME].after) {
-    if (can_be_moved(c))
-      close_fd(&c->fd);
-    else
-      say_end(c);
-  }
+  for (stream_connection *c = s->lists[STREAM_BY_TIME].first; c; c = c->links[STREAM_BY_TIME].after)
+    close_fd(&c->fd);
   stream_arrivals_leave(s);
   for (size_t i = 0; i < s->listener_count; i++)
     close_fd(&s->listeners[i].fd);

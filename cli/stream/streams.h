@@ -69,22 +69,17 @@ size_t streams_listeners(const streams *s, int out[STREAM_LISTENERS]);
 /* Has |fd|, which listens, in the place of one that streams_listen would open. It is taken over. Returns 0 or ENOMEM. */
 int streams_adopt_listener(streams *s, enum stream_kind kind, int fd);
 
-/* Connections that can't go along. */
-typedef struct streams_left {
-  uint32_t handshakes; /* their TLS handshake is under way */
-  uint32_t foreign;    /* their TLS is mbedTLS's */
-} streams_left;
-
 /* Writes connections and counters of |s|, which is halted at |now|, to |file|. |add| is called with |ctx| for the socket of each, in the order of the
- * file; it stays the adapter's. Returns whether |add| always returned true. */
+ * file; it stays the adapter's. Connections whose TLS handshake is under way can't go along: mbedTLS has their keys; *|left| is how many. Returns whether
+ * |add| always returned true. */
 bool streams_save(const streams *s, handover_file *file, fzr_time now, bool (*add)(void *ctx, int fd),
-                  void *ctx, streams_left *left);
+                  void *ctx, unsigned *left);
 
 /* Goes on from the |len| bytes at |data|, which were saved at |now| of this process's clock, with the |n| sockets |fds|: those of the connections in order,
  * which are taken over in any case. |s| is new, its engine loaded, and halted then. Returns NULL, or what went wrong, static text: it is of no use then. */
 const char *streams_load(streams *s, const uint8_t *data, size_t len, const int *fds, size_t n, fzr_time now);
 
-/* Another process has got what was saved: closes descriptors, and says to those that are left that this is the end. Only streams_free may follow. */
+/* Another process has got what was saved: closes descriptors, those of who is left included. Only streams_free may follow. */
 void streams_leave(streams *s);
 
 /* Whether there is a connection of that 5-tuple. */

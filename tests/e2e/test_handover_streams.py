@@ -322,7 +322,7 @@ class Success(StreamTest):
             der = self.authority.make("second")
             self.authority.put()
             new = self.follow(old)
-            self.assertTrue(old.find("1 connection over TLS could not go along, and ended: 1 within the handshake, 0 whose"), old.output())
+            self.assertTrue(old.find("1 TLS handshake that had begun could not go along: the connection ended"), old.output())
             self.assertEqual(begun.recv(1), b"")
             with tls_socket(silent) as connection:
                 self.assertEqual(connection.getpeercert(binary_form=True), der)
