@@ -121,10 +121,8 @@ class Lab:
                  "the addresses to be there")
         self.home = tempfile.mkdtemp(prefix="fzr-client-")
         self.authority = Authority(self.home)
-        self.relay = Coturn(self.authority) if COTURN else Relay(
-            BINARY, "--relay-mode", "full", "--replace-allocation", "no", "--max-allocations-per-user", "0", "--tcp-listen-port", str(TCP_PORT),
-            "--tls-listen-port", str(TLS_PORT), "--tls-cert", self.authority.cert, "--tls-key", self.authority.key, *args,
-            v4=SERVER[4], v6=SERVER[6])
+        self.args = args
+        self.relay = Coturn(self.authority) if COTURN else self.start_relay()
 
     def close(self):
         try:
@@ -137,6 +135,21 @@ class Lab:
                         os.kill(pid, signal.SIGKILL)
                 time.sleep(0.05)
             shutil.rmtree(self.home, ignore_errors=True)
+
+    def start_relay(self, **more):
+        return Relay(BINARY, "--relay-mode", "full", "--replace-allocation", "no", "--max-allocations-per-user", "0", "--tcp-listen-port", str(TCP_PORT),
+                     "--tls-listen-port", str(TLS_PORT), "--tls-cert", self.authority.cert, "--tls-key", self.authority.key,
+                     "--handover-socket", os.path.join(self.home, "handover"), *self.args, v4=SERVER[4], v6=SERVER[6], **more)
+
+    def take_over(self):
+        """A new relay takes the place of the one that there is."""
+        old = self.relay
+        old.told("Another process can take over")
+        self.relay = self.start_relay(ports=(old.lowest, old.highest))
+        self.relay.block, old.block = old.block, None
+        status = old.wait()
+        if status != 0 or not old.find("Handed over to process"):
+            raise AssertionError("status %s\n%s" % (status, old.output()))
 
     def server(self, family=4, transport="udp", host=None):
         """An ICE server as WebRTC's API takes it, with credentials of a user of its own. The relay is reached by `transport`, at `host`."""

@@ -119,6 +119,30 @@ class Browsers(lab.ClientTest):
     def test_video_over_tls(self):
         self.talk("relay", lambda f: f["frames"] >= 60 and f["back"] >= 40, 100000, transport="tls", video="yes")
 
+    def talk_on(self, transport):
+        """Video goes on while three relays, one after the other, take the place of the one before."""
+        at = [20, 40, 60]
+
+        def enough(figures):
+            if at and figures["frames"] >= at[0]:
+                at.pop(0)
+                self.lab.take_over()
+            return not at and figures["frames"] >= 120 and figures["back"] >= 80
+
+        self.talk("relay", enough, 200000, transport=transport, video="yes")
+
+    @unittest.skipIf(lab.COTURN, "of two relays")
+    def test_hand_over_udp(self):
+        self.talk_on("udp")
+
+    @unittest.skipIf(lab.COTURN, "of two relays")
+    def test_hand_over_tcp(self):
+        self.talk_on("tcp")
+
+    @unittest.skipIf(lab.COTURN or not shutil.which("certutil"), "of two relays, and certutil (libnss3-tools)")
+    def test_hand_over_tls(self):
+        self.talk_on("tls")
+
     def test_a_certificate_without_its_name_is_refused(self):
         self.call(transport="tls", host=lab.WRONG_NAME, right="relay", video="no")
         ended = '^relay_stream_connections_ended_total.*"tls"'

@@ -2,6 +2,8 @@
 """Clients of libre's TURN reach each other through the relay, over TCP and TLS. Arguments: the relay, and the client built with libre, or "-"."""
 
 import sys
+import threading
+import unittest
 
 import lab
 
@@ -18,6 +20,38 @@ class Libre(lab.ClientTest):
                               *self.lab.relay.credentials(), str(count))
         self.assertEqual(got["back"], count)
         self.relayed(4 * got["bytes"], transport=transport)
+
+    def talk_on(self, transport):
+        """The same while relays take each other's place."""
+        over = threading.Event()
+        faults = []
+
+        def take_over():
+            try:
+                while not over.wait(0.1):
+                    self.lab.take_over()
+                    faults.append(None)
+            except AssertionError as error:
+                faults.append(str(error))
+
+        thread = threading.Thread(target=take_over)
+        thread.start()
+        try:
+            self.talk(transport, 10000)
+        finally:
+            over.set()
+            thread.join()
+        self.assertEqual([f for f in faults if f], [])
+        print("    %d hand-overs" % len(faults), flush=True)
+        self.assertGreaterEqual(len(faults), 2)
+
+    @unittest.skipIf(lab.COTURN, "of two relays")
+    def test_hand_over_tcp(self):
+        self.talk_on("tcp")
+
+    @unittest.skipIf(lab.COTURN, "of two relays")
+    def test_hand_over_tls(self):
+        self.talk_on("tls")
 
     def test_over_tcp(self):
         self.talk("tcp")
