@@ -454,16 +454,17 @@ class Churn(threading.Thread):
 
 
 class Between(threading.Thread):
-    """Makes two relays take each other for a later version: new fields in all messages, a descriptor of a kind that is not known."""
+    """Makes two relays take each other for a later version: new fields in all messages, a descriptor of a kind that is not known. Those of the kinds
+    `withheld` are not passed on."""
 
-    def __init__(self, path, at=None):
+    def __init__(self, path, at=None, withheld=()):
         super().__init__(daemon=True)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(path + ".between")
         self.listener.listen(1)
         self.listener.settimeout(DEADLINE)
         self.path, self.faults = path, []
-        self.at = at or {}
+        self.at, self.withheld = at or {}, withheld
         self.extras = 0
         self.start()
 
@@ -490,6 +491,11 @@ class Between(threading.Thread):
             if kind in (HELLO, OFFER):
                 data = self.field(data, 1, b"99.9")
                 data = self.field(data, 3, struct.pack("<H", 7))
+            if kind == GIVE and self.value(data, 15) in self.withheld:
+                self.extras -= len(fds)
+                for fd in fds:
+                    os.close(fd)
+                continue
             if kind in self.at and self.at[kind]() == GONE:
                 return False
             if kind in (SO_FAR, END):

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients on TCP and TLS while a process takes the place of another one: their connections go on, and not a byte is lost, doubled or out of order.
 
-Arguments: the relay, then the path of the built pion program, or "-"."""
+Arguments: the relay, the same of a later version, and the path of the built pion program, or "-"."""
 
 import os
 import random
 import select
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -16,14 +17,18 @@ import threading
 import time
 import unittest
 
-PION = sys.argv.pop(2)
+PION = sys.argv.pop(3)
 
 import stun
 from authority import Authority, context
 from harness import DEADLINE, EchoPeers, Process, Relay, binding_request, clean_environment, free_udp_socket, main, wait_for
 from stream_client import Framed, StreamClient, free_port, narrow, padded
-from test_handover import END, GIVE, SO_FAR, Flow, HandoverTest, Peer, payload
+from test_handover import BINARY, END, GIVE, SO_FAR, NEXT, Between, Flow, HandoverTest, Peer, payload
 from watch import Metrics
+
+
+# As cli/handover/message.h has it.
+STREAMS, CONNECTIONS = 8, 9
 
 
 def tls_socket(connection, **more):
@@ -207,6 +212,16 @@ class Success(StreamTest):
             self.assertEqual(m.get("relay_stream_connections_accepted_total", transport=kind), count)
         gaps = sorted(f.gap for f in flows)
         print("longest gaps of flows: %s ms" % ", ".join("%.0f" % (1000 * g) for g in gaps), flush=True)
+        self.check(flows)
+        relay.stop()
+
+    def test_two_builds(self):
+        """Up to a later version and down again."""
+        relay = self.start()
+        flows = self.stream_flows(relay)
+        for program in (NEXT, BINARY, NEXT):
+            relay = self.follow(relay, program=program)
+            self.go_on(flows, 20)
         self.check(flows)
         relay.stop()
 
@@ -400,6 +415,26 @@ class Success(StreamTest):
         client.kill()
         client.communicate()
         old.stop()
+
+
+    def test_without_its_connection_an_allocation_ends(self):
+        """One that a connection does not come with, for whatever reason."""
+        old = self.start()
+        with self.client(old) as client, self.client(old, "tls") as secure:
+            for c in (client, secure):
+                c.allocate()
+            between = Between(self.path, withheld=(STREAMS, CONNECTIONS))
+            new = Process([self.path + ".between" if a == self.path else a for a in old.command], clean_environment())
+            self.started.append(new)
+            between.join(DEADLINE)
+            self.assertEqual(between.faults, [])
+            self.end_of(old)
+            for c in (client, secure):
+                self.assertIsNone(c.socket.message(time.monotonic() + DEADLINE))
+                self.assertTrue(c.socket.ended)
+        new.process.send_signal(signal.SIGTERM)
+        self.assertEqual(new.wait(), 0)
+        self.assertTrue(new.find("No allocations left"), new.output())
 
 
 class Failure(StreamTest):
