@@ -156,6 +156,7 @@ static int relay_main(const options *o)
     fprintf(stderr, "firezone-relay: %s\n", error);
     return unusable;
   }
+  process_raise_descriptors(o, workers_count(o));
   start_log(o, STDOUT_FILENO);
   log_info("relay", "firezone-relay %s", fzr_version());
   if (o->config.path)
@@ -168,7 +169,7 @@ static int relay_main(const options *o)
   log_alternate(o, &o->alternate_ip6);
   relay_log_notes(&found);
   log_warnings(o);
-  process_raise_descriptors(o, workers_count(o));
+  process_log_descriptors(o, workers_count(o));
   const int status = relay_run(o, first, told);
   if (status == EXIT_SUCCESS)
     log_info("relay", "Goodbye!");

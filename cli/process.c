@@ -88,23 +88,51 @@ uint64_t process_spare(uint64_t limit)
   return limit / 4 < PROCESS_SPARE ? limit / 4 : PROCESS_SPARE;
 }
 
+/* Of an allocation: a socket for each family, and the connection of its client if that is on TCP. */
+static uint64_t descriptors_each(const options *o)
+{
+  return (o->public_ip4.family ? 1u : 0u) + (o->public_ip6.family ? 1u : 0u) +
+         (o->tcp_listen_port || o->tls_listen_port ? 1u : 0u);
+}
+
+/* Of a full relay. */
+static uint64_t descriptors_needed(const options *o, unsigned workers)
+{
+  const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
+  return ports * descriptors_each(o) + PROCESS_SPARE + OWN + (uint64_t)PER_WORKER * workers;
+}
+
+/* Has the kernel make its table of descriptors as long as it may ever get. Where there are threads it waits for all CPUs each time that the table
+ * grows, mostly for 10 to 30 ms: in the midst of packets, or while sockets are handed over (Linux 6.18). */
+static void reserve(uint64_t count)
+{
+  const int last = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)(count - 1));
+  if (last >= 0)
+    close(last);
+}
+
 void process_raise_descriptors(const options *o, unsigned workers)
 {
   struct rlimit limit;
-  /* Of an allocation: a socket for each family, and the connection of its client if that is on TCP. */
-  const uint64_t families = (o->public_ip4.family ? 1u : 0u) + (o->public_ip6.family ? 1u : 0u);
-  const uint64_t each = families + (o->tcp_listen_port || o->tls_listen_port ? 1u : 0u);
-  const uint64_t ports = (uint64_t)o->highest_port - o->lowest_port + 1;
-  if (!families || getrlimit(RLIMIT_NOFILE, &limit))
+  const uint64_t needed = descriptors_needed(o, workers);
+  if (getrlimit(RLIMIT_NOFILE, &limit))
     return;
   limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit))
-    getrlimit(RLIMIT_NOFILE, &limit);
-  const uint64_t own = OWN + (uint64_t)PER_WORKER * workers;
-  const uint64_t needed = ports * each + PROCESS_SPARE + own;
-  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed)
+  if (setrlimit(RLIMIT_NOFILE, &limit) && getrlimit(RLIMIT_NOFILE, &limit))
     return;
-  const uint64_t have = limit.rlim_cur, others = process_spare(have) + own;
+  reserve(limit.rlim_cur < needed ? limit.rlim_cur : needed);
+}
+
+void process_log_descriptors(const options *o, unsigned workers)
+{
+  struct rlimit limit;
+  const uint64_t each = descriptors_each(o), ports = (uint64_t)o->highest_port - o->lowest_port + 1;
+  const uint64_t needed = descriptors_needed(o, workers);
+  if (!each || getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+      limit.rlim_cur >= needed)
+    return;
+  const uint64_t have = limit.rlim_cur;
+  const uint64_t others = process_spare(have) + OWN + (uint64_t)PER_WORKER * workers;
   const uint64_t sockets = have > others ? have - others : 0;
   log_warn("relay",
            "The limit of %" PRIu64 " open files allows for about %" PRIu64 " allocations of the %" PRIu64

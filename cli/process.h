@@ -26,8 +26,11 @@ void process_keep_memory(void);
  * not go to whatever got its number. */
 void process_keep_standard_streams(void);
 
-/* Raises the soft limit of descriptors to the hard one, and warns if that is too low for all of the range's ports. */
+/* Raises the soft limit of descriptors to the hard one, and makes room for as many as there can be. Before there are threads. */
 void process_raise_descriptors(const options *o, unsigned workers);
+
+/* Warns if the limit is too low for all of the range's ports. */
+void process_log_descriptors(const options *o, unsigned workers);
 
 /* How many of |limit| descriptors are kept so. */
 uint64_t process_spare(uint64_t limit);

@@ -291,6 +291,17 @@ class Addresses(unittest.TestCase):
                     client.allocate()
 
 
+class Table(unittest.TestCase):
+    def test_there_is_room_for_all_descriptors_from_the_start(self):
+        """The kernel holds up a process with threads whose table grows, packets or not."""
+        ports = 4000
+        low = Relay.port_range(1)[0]
+        with Relay(BINARY, workers=WORKERS, ports=(max(1024, low - ports), low)) as relay:
+            with open("/proc/%d/status" % relay.process.pid, encoding="ascii") as status:
+                size = int(re.search(r"^FDSize:\s+(\d+)", status.read(), re.M).group(1))
+            self.assertGreaterEqual(size, relay.highest - relay.lowest + 1)
+
+
 @unittest.skipUnless(shutil.which("prlimit"), "prlimit (util-linux) is not here")
 class Descriptors(unittest.TestCase):
     """A hard limit of open files that is too low for the range: one warning, and 508 when it is reached."""
