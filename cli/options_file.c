@@ -24,9 +24,9 @@ static int complain_of_unknown_line(reader *r, const char *name)
     return option_complain(r, LINE "%.*s: it has no place in a file: expected it on the command line",
                            LINE_ARGS(r), len, name);
   if (of_coturn)
-    return option_complain(r,
-                           LINE "unknown option '%.*s', which is coturn's; here: %s: see docs/from-coturn.md",
-                           LINE_ARGS(r), len, name, of_coturn);
+    return option_complain(
+        r, LINE "unknown option '%.*s', which is coturn's; here: %s: see firezone-relay import-coturn",
+        LINE_ARGS(r), len, name, of_coturn);
   if (near)
     return option_complain(r, LINE "unknown option '%.*s': expected %s, perhaps", LINE_ARGS(r), len, name,
                            near);

@@ -50,11 +50,11 @@ extern "C" {
  * fzr_version tells what it runs with.
  */
 #define FZR_VERSION_MAJOR 0
-#define FZR_VERSION_MINOR 1
+#define FZR_VERSION_MINOR 2
 #define FZR_VERSION_PATCH 0
 
 /**
- * `fzr_version` returns the version of the library that runs, as text: "0.1.0", say. It is
+ * `fzr_version` returns the version of the library that runs, as text: "0.2.0", say. It is
  * constant, and never NULL. Any thread.
  */
 FZR_API const char *fzr_version(void);

@@ -177,6 +177,25 @@ class Options(unittest.TestCase):
         for target in re.findall(r"\]\(\.\./([^)#]+)", page):
             self.assertTrue(os.path.exists(os.path.join(SOURCE, target)), target)
 
+    def test_pages_for_operators_name_what_is_there(self):
+        """Options, variables, metrics and lines of the log on the pages about NAT, Kubernetes and size; and what they refer to."""
+        of_others = {"--network", "--pid"}
+        sources = ""
+        for folder, _, files in os.walk(os.path.join(SOURCE, "cli")):
+            sources += "".join(read(folder, name) for name in files if name.endswith(".c"))
+        for name in ("behind-nat.md", "kubernetes.md", "sizing.md"):
+            page = read("docs", name)
+            flags = set(re.findall(r"(?<![\w-])(%s)" % FLAG, page))
+            self.assertEqual(flags - self.flags - of_others, set(), name)
+            self.assertGreater(len(flags), 3)
+            for metric in re.findall(r"`(relay_\w+)`", page):
+                self.assertIn('"%s"' % metric, sources)
+            for line in ("Requests of a network exceed --unauthenticated-rate", "A user asked for a peer out of reach",
+                         " is not used by this host itself: relayed data leaves from ", "Clients are told "):
+                self.assertTrue(line not in page or line in sources, line)
+            for target in re.findall(r"\]\(([^)#:]+)", page):
+                self.assertTrue(os.path.exists(os.path.join(SOURCE, "docs", target)), target)
+
     def test_manual_page_has_all_log_targets(self):
         used = set()
         for folder, _, files in os.walk(os.path.join(SOURCE, "cli")):
@@ -210,6 +229,15 @@ class Options(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (2, ""), (arguments, done.stderr))
             self.assertEqual(done.stderr.count("\n"), 1, (arguments, done.stderr))
             self.assertTrue(done.stderr.startswith("firezone-relay: "), done.stderr)
+
+
+class Release(unittest.TestCase):
+    def test_the_version_is_one(self):
+        """What is built, the manual page, and the newest entry of the change log."""
+        version = subprocess.run([RELAY, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[1]
+        self.assertRegex(read("CHANGELOG.md"), r"\A# Changes\n(?:(?!^## ).*\n)*## %s\b" % re.escape(version))
+        self.assertIn('"firezone-relay %s"' % version, read("docs", "firezone-relay.1").splitlines()[1])
+        self.assertRegex(read("SECURITY.md"), r"(?m)^\| %s\.x +\| yes" % re.escape(version.rsplit(".", 1)[0]))
 
 
 class Readme(unittest.TestCase):
