@@ -7,9 +7,14 @@
 
 #include <stdio.h>
 
-static unsigned complain(const char *error)
+static void tell(const char *error)
 {
   fprintf(stderr, "firezone-relay: %s\n", error);
+}
+
+static unsigned complain(const char *error)
+{
+  tell(error);
   return 1;
 }
 
@@ -26,7 +31,7 @@ static unsigned check_logins(const options *o, unsigned schemes)
     return 0;
   /* What is to be said of the whole file is said once. */
   part.config.has_secret &= part.auth == o->auth || schemes != AUTH_STATIC;
-  found = (notes){0};
+  found = (notes){.mistake = tell};
   const int status = logins_read(&part, NULL, &l, &found, error);
   relay_log_notes(&found);
   logins_drop(l);

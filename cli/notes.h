@@ -14,6 +14,8 @@ typedef struct notes {
   char lines[NOTES_MAX][OPTIONS_ERROR_MAX];
   size_t count;
   size_t more; /* that there was no room for */
+  void (*mistake)(
+      const char *line); /* gets the mistakes in a file behind the first one; NULL: the first is enough */
 } notes;
 
 static inline void note(notes *n, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -28,21 +28,26 @@ typedef struct parser {
   row *rows;
   size_t count, cap;
   unsigned line;
+  unsigned mistakes;
   notes *notes;
   char *error;
 } parser;
 
-static int complain(const parser *p, unsigned line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+static int complain(parser *p, unsigned line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-static int complain(const parser *p, unsigned line, const char *format, ...)
+static int complain(parser *p, unsigned line, const char *format, ...)
 {
+  char text[OPTIONS_ERROR_MAX];
   va_list args;
-  const int len = snprintf(p->error, OPTIONS_ERROR_MAX, "%s: %.200s:%u: ", p->option, p->path, line);
+  const int len = snprintf(text, sizeof text, "%s: %.200s:%u: ", p->option, p->path, line);
   va_start(args, format);
-  vsnprintf(p->error + len, OPTIONS_ERROR_MAX - (size_t)len, format, args);
+  vsnprintf(text + len, sizeof text - (size_t)len, format, args);
   va_end(args);
-  make_one_line(p->error);
+  make_one_line(text);
+  if (!p->mistakes++)
+    memcpy(p->error, text, sizeof text);
+  else if (p->notes->mistake)
+    p->notes->mistake(text);
   return -1;
 }
 
@@ -54,7 +59,7 @@ static bool is_rest_name(const char *name)
   return *name && name[strspn(name, "0123456789")] == '\0';
 }
 
-static int check_name(const parser *p, const char *name)
+static int check_name(parser *p, const char *name)
 {
   if (!*name)
     return complain(p, p->line, "a name is missing: expected user:password or user:0xKEY");
@@ -172,11 +177,11 @@ static int read_lines(parser *p, char *text, size_t len)
     if (memchr(line, 0, n))
       return complain(p, p->line, "there is a byte 0: expected text");
     line[s.text - line + (ptrdiff_t)s.len] = '\0'; /* there is a byte behind the last line, too */
-    if (s.len && read_line(p, line + (s.text - line)))
+    if (s.len && read_line(p, line + (s.text - line)) && !p->notes->mistake)
       return -1;
     at += n + 1;
   }
-  return 0;
+  return p->mistakes ? -1 : 0;
 }
 
 /* ---- the file ---- */
@@ -229,7 +234,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* Sorts what was read, and hands it over. */
-static int finish(const parser *p, users_table *out)
+static int finish(parser *p, users_table *out)
 {
   if (!p->count) {
     snprintf(p->error, OPTIONS_ERROR_MAX,

@@ -114,12 +114,13 @@ class Check(unittest.TestCase):
 
     def test_all_mistakes(self):
         status, out, lines = check("public-ip4-addr = 192.0.2.1\nauth = rest,static\nlisten-prt = 1\nauth-secret-file = FOLDER/none\nuser = alice\n"
-                                   "lowest-port = x\ntls-listen-port = 5349\ntls-cert = FOLDER/cert\ntls-key = FOLDER/key\n")
+                                   "lowest-port = x\nuser = bob:builder\nuser = carol:\ntls-listen-port = 5349\ntls-cert = FOLDER/cert\ntls-key = FOLDER/key\n")
         self.assertEqual((status, out), (2, ""))
         self.assertEqual([re.sub("^firezone-relay: ", "", line)[:60] for line in lines],
                          [text[:60] for text in ("FOLDER/relay.conf:3: unknown option 'listen-prt': expected listen-port, perhaps",
                           "FOLDER/relay.conf:6: lowest-port: invalid value 'x': expected a port from 1 to 65535",
                           "--auth-secret-file: can't read 'FOLDER/none' (No such file or directory): expected",
+                          "--config: FOLDER/relay.conf:8: 'carol' has no password: expected user:password or",
                           "--config: FOLDER/relay.conf:5: there is no colon: expected user:password or",
                           "--tls-cert: can't read 'FOLDER/cert': No such file or directory")], lines)
 
@@ -159,6 +160,31 @@ class Reload(unittest.TestCase):
             relay.write(start)
             relay.hang_up(r"SIGHUP: there is 1 peer rule now")
             wait_for(lambda: relays(relay, "alice", "wonderland", peer), "the workers to take it")
+
+    def test_another_certificate(self):
+        """Of other files, which the file of options names from now on."""
+        def make(folder, name):
+            paths = [os.path.join(folder, name + end) for end in (".cert", ".key")]
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=" + name,
+                            "-keyout", paths[1], "-out", paths[0]], check=True, capture_output=True, timeout=DEADLINE)
+            return "tls-cert = %s\ntls-key = %s\n" % tuple(paths)
+
+        def subject():
+            done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port], input="", capture_output=True, text=True, check=False, timeout=DEADLINE)
+            return re.search(r"subject=CN = (\S+)", done.stdout).group(1)
+        with tempfile.TemporaryDirectory() as folder:
+            first, second = make(folder, "first"), make(folder, "second")
+            port = PortBlock.take(1)[0]
+            self.addCleanup(PortBlock.give_back, port)
+            start = "tls-listen-port = %d\n" % port
+            with FromFile(folder, start + first) as relay:
+                self.assertEqual(subject(), "first")
+                relay.write(start + second)
+                relay.hang_up("SIGHUP: the certificate is read anew")
+                wait_for(lambda: subject() == "second", "the workers to take it")
+                relay.write(start + second.replace("second.key", "first.key"))
+                relay.hang_up("ERROR relay: SIGHUP: --tls-cert .*; the certificate that there was stays")
+                self.assertEqual(subject(), "second")
 
     def test_secrets(self):
         def made(secret):
