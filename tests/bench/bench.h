@@ -25,13 +25,15 @@ typedef struct bench {
   uint64_t rate;   /* packets a second in all; 0: windowed */
   unsigned window; /* in flight in all */
   bool gso;
-  bool relay_ipv6;
+  bool relay_ipv6, relay_both;
   bool floor;   /* the server is the bare forwarder */
   bool channel; /* allocate: bind one each */
+  bool hold;    /* allocate: until a signal */
   bool
       indications; /* relay: Send and Data in place of ChannelData; allocate: with channel, a permission in place of it */
-  int pid;       /* of the server; 0: not measured */
-  bool in_steps; /* hold the server while a window is sent */
+  int pid;           /* of the server; 0: not measured */
+  const char *usage; /* a file that has the bytes of all its memory, the kernel's included; NULL: none */
+  bool in_steps;     /* hold the server while a window is sent */
   bool json;
 } bench;
 

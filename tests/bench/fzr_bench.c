@@ -47,8 +47,12 @@ static const char help[] =
     "  --floor             relay: the server is fzr-floor, which knows no TURN and takes clients and peers "
     "to be at --peer\n"
     "  --relay-ipv6        ask for an IPv6 relayed address\n"
+    "  --relay-both        allocate: ask for an IPv4 and an IPv6 relayed address\n"
     "  --channel           allocate: bind a channel each, too\n"
+    "  --hold              allocate: keep the allocations until SIGINT or SIGTERM\n"
     "  --pid PID           the server's process: tell its CPU time and memory\n"
+    "  --usage-file FILE   allocate: tell how much the bytes grow that this file names, such as a control "
+    "group's memory.current\n"
     "  --in-steps          relay: hold the server (--pid) while each window is sent, so that it finds all of "
     "it at once\n"
     "  --json              print one JSON object\n"
@@ -211,6 +215,10 @@ static int set_option(bench *b, const char *name, const char *value)
     snprintf(b->credential.password, sizeof b->credential.password, "%s", value);
     return 0;
   }
+  if (strcmp(name, "usage-file") == 0) {
+    b->usage = value;
+    return 0;
+  }
   if (strcmp(name, "stamp-secret-file") == 0)
     return stamp_credential(b, value);
   if (strcmp(name, "rest-secret-file") == 0)
@@ -223,6 +231,10 @@ static int set_option(bench *b, const char *name, const char *value)
     b->gso = true;
   else if (strcmp(name, "relay-ipv6") == 0)
     b->relay_ipv6 = true;
+  else if (strcmp(name, "relay-both") == 0)
+    b->relay_both = true;
+  else if (strcmp(name, "hold") == 0)
+    b->hold = true;
   else if (strcmp(name, "floor") == 0)
     b->floor = true;
   else if (strcmp(name, "channel") == 0)
@@ -256,6 +268,9 @@ static int read_options(int argc, char **argv, bench *b)
                                           {"gso", 0, 0, 0},
                                           {"peer", 1, 0, 0},
                                           {"relay-ipv6", 0, 0, 0},
+                                          {"relay-both", 0, 0, 0},
+                                          {"hold", 0, 0, 0},
+                                          {"usage-file", 1, 0, 0},
                                           {"floor", 0, 0, 0},
                                           {"channel", 0, 0, 0},
                                           {"indications", 0, 0, 0},

@@ -83,6 +83,7 @@ static void begin_allocate(session *s, unsigned i, void *ctx)
 {
   const allocation_plan *plan = ctx;
   (void)i;
+  s->both = plan->b->relay_both;
   session_allocate(s, plan->b->relay_ipv6, bench_now());
 }
 
@@ -244,6 +245,18 @@ int bench_binding(const bench *b)
 
 /* ---- Allocate ---- */
 
+/* What a file of a memory control group says. */
+static double usage_of(const bench *b)
+{
+  char line[32];
+  FILE *file = b->usage ? fopen(b->usage, "r") : NULL;
+  if (!file)
+    return 0;
+  const double bytes = fgets(line, sizeof line, file) ? strtod(line, NULL) : 0;
+  fclose(file);
+  return bytes;
+}
+
 int bench_allocations(const bench *b)
 {
   session *sessions = calloc(b->clients, sizeof *sessions);
@@ -258,6 +271,7 @@ int bench_allocations(const bench *b)
     peers[i].port = (uint16_t)(9 + i % 1000);
   }
   const uint64_t cpu = b->pid ? process_cpu_ns(b->pid) : 0, resident = b->pid ? process_resident(b->pid) : 0;
+  const double usage = usage_of(b);
   const fzr_time begin = bench_now();
   const unsigned ready = bench_allocate(b, sessions, b->clients, b->window, peers);
   const double seconds = (double)(bench_now() - begin) / 1e9;
@@ -269,8 +283,12 @@ int bench_allocations(const bench *b)
     result(b, "server_cpu", (double)(process_cpu_ns(b->pid) - cpu) / ready, "ns each");
     result(b, "server_memory", ((double)process_resident(b->pid) - (double)resident) / ready, "bytes each");
   }
+  if (usage > 0 && ready)
+    result(b, "all_memory", (usage_of(b) - usage) / ready, "bytes each");
   result_end(b);
   bench_explain(b, sessions, b->clients);
+  while (b->hold && !bench_stop)
+    pause();
   bench_release(b, sessions, b->clients);
   free(sessions);
   free(peers);

@@ -118,6 +118,8 @@ static void send_request(session *s)
     fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_TRANSPORT, 17u << 24);
     if (s->relayed.family == FZR_FAMILY_IPV6)
       fzr_stun_add_u32(&b, FZR_ATTR_REQUESTED_ADDRESS_FAMILY, 2u << 24);
+    if (s->both)
+      fzr_stun_add_u32(&b, FZR_ATTR_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
   } else if (s->state == SESSION_BINDING || s->state == SESSION_PERMITTING) {
     if (s->state == SESSION_BINDING)
       fzr_stun_add_u32(&b, FZR_ATTR_CHANNEL_NUMBER, (uint32_t)s->channel << 16);

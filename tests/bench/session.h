@@ -41,6 +41,7 @@ typedef struct session {
   char realm[128];
   char nonce[256];
   uint16_t nonce_len;
+  bool both; /* ask for an IPv6 relayed address beside the IPv4 one */
   fzr_addr relayed;
   fzr_addr mapped;
   uint16_t channel;
