@@ -46,6 +46,12 @@ void offloads_channel(const offloads *all, const fzr_event *event, const fzr_add
     all->each[i].kind->channel(all->each[i].it, event, local);
 }
 
+void offloads_listed(const offloads *all)
+{
+  for (size_t i = 0; i < all->count; i++)
+    all->each[i].kind->listed(all->each[i].it);
+}
+
 size_t offloads_read(const offloads *all, offload_stats out[OFFLOADS_MAX])
 {
   for (size_t i = 0; i < all->count; i++) {

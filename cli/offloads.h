@@ -26,6 +26,9 @@ void offloads_step_back(const offloads *all);
 /* Tells all of them of a channel, see offload_kind. */
 void offloads_channel(const offloads *all, const fzr_event *event, const fzr_addr *local);
 
+/* Tells all of them that a worker has told of all channels that there were. */
+void offloads_listed(const offloads *all);
+
 /* Reads what they count. Returns how many of |out| were written. */
 size_t offloads_read(const offloads *all, offload_stats out[OFFLOADS_MAX]);
 

@@ -590,6 +590,7 @@ static const struct {
     {{"--tls-key", "--tls-listen-port is not set"}, no_tls},
     {{"--offload-interface", "--offload is off"}, no_xdp},
     {{"--offload-route", "--offload is off"}, no_xdp},
+    {{"--flood-guard", "--offload is off"}, no_xdp},
     {{"XDP_INTERFACE", "--offload is off"}, no_xdp},
     {{"XDP_ROUTE", "--offload is off"}, no_xdp},
     {{"--ebpf-attach-mode", "--ebpf-offloading is not set"}, no_offloading},
@@ -621,8 +622,8 @@ static void find_idle(const reader *r)
   const bool off = o->xdp.mode == XDP_MODE_OFF && (is_given(r, "--offload") || is_given(r, "--xdp"));
   for (size_t i = 0; i < IDLE_RULES; i++) {
     const char *name = idle_rules[i].option.name;
-    const bool of_xdp =
-        strncmp(name, "--ebpf", 6) == 0 || strncmp(name, "--offload", 9) == 0 || strncmp(name, "XDP", 3) == 0;
+    const bool of_xdp = strncmp(name, "--ebpf", 6) == 0 || strncmp(name, "--offload", 9) == 0 ||
+                        strcmp(name, "--flood-guard") == 0 || strncmp(name, "XDP", 3) == 0;
     if (is_given(r, name) && !is_idle_already(o, name) && idle_rules[i].is_idle(o) && !(off && of_xdp))
       o->idle[o->idle_count++] = idle_rules[i].option;
   }

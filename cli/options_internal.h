@@ -141,6 +141,7 @@ const char *option_set_tls_name(options *o, const char *t);
 
 /* options_xdp.c */
 const char *option_set_offload(options *o, const char *t);
+const char *option_set_flood_guard(options *o, const char *t);
 const char *option_set_xdp(options *o, const char *t);
 const char *option_set_xdp_route(options *o, const char *t);
 const char *option_set_xdp_interface(options *o, const char *t);

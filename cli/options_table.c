@@ -616,6 +616,10 @@ const option_spec option_specs[] = {
      "where to send to: fib asks the routing table (the interface's sysctl 'forwarding' must be on); swap "
      "answers "
      "to the router a packet came from, for hosts that reach everyone by one router"},
+    {"flood-guard", NULL, "FLOOD_GUARD", "on|off", NULL, "on", option_set_flood_guard, GROUP_XDP, false,
+     "with --offload, whether the kernel drops what user space would drop anyway: neither STUN nor "
+     "ChannelData, "
+     "of strangers, from unknown peers, over the rate"},
     {"xdp", NULL, "XDP", "MODE", NULL, NULL, option_set_xdp, GROUP_XDP, false,
      "older name of --offload: native for xdp, generic for xdp-generic"},
     {NULL, NULL, "XDP_INTERFACE", "IF", NULL, NULL, option_set_older_interface, GROUP_XDP, true,

@@ -36,6 +36,12 @@ const char *option_set_xdp(options *o, const char *t)
   return set_mode(o, modes, sizeof modes / sizeof *modes, t) ? NULL : "off, auto, native or generic";
 }
 
+const char *option_set_flood_guard(options *o, const char *t)
+{
+  o->xdp.no_guard = strcmp(t, "off") == 0;
+  return o->xdp.no_guard || strcmp(t, "on") == 0 ? NULL : "on or off";
+}
+
 const char *option_set_xdp_route(options *o, const char *t)
 {
   o->xdp.swap = strcmp(t, "swap") == 0;

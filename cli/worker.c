@@ -186,6 +186,7 @@ static void *run(void *ctx)
   process_sleep_exactly();
   if (w->offloads->count)
     offload_all(w);
+  offloads_listed(w->offloads);
   event_base_dispatch(w->base);
   return NULL;
 }

@@ -63,6 +63,9 @@ static void open_offloads(workers *all, const options *o)
                                .bandwidth_limited = o->max_bandwidth_per_allocation != 0,
                                .bound_ip4 = is_wildcard(&o->bind_ip4) ? none : o->bind_ip4,
                                .bound_ip6 = is_wildcard(&o->bind_ip6) ? none : o->bind_ip6,
+                               .workers = all->count,
+                               .channels_alone = o->relay_mode == RELAY_MODE_CHANNELS,
+                               .strangers = o->unauthenticated_rate,
                                .channels = most < MAX_ENTRIES ? (uint32_t)most : MAX_ENTRIES};
   offloads_open(&all->offloads, o, &relay);
   for (unsigned i = 0; i < all->count; i++)

@@ -42,6 +42,10 @@ typedef struct offload_relay {
   bool bandwidth_limited;        /* which the kernel can't keep to */
   fzr_addr bound_ip4, bound_ip6; /* what its sockets are bound to; family NONE: to no address */
   uint32_t channels;             /* that there may be */
+  unsigned workers;
+  bool channels_alone; /* clients reach peers by channels, not by permissions */
+  uint32_t
+      strangers; /* answers a second for a prefix of those who have no allocation; 0: as many as they like */
 } offload_relay;
 
 typedef struct offload_kind {
@@ -57,6 +61,9 @@ typedef struct offload_kind {
   /* Takes up a channel, or forgets it: |event| is FZR_EVENT_CHANNEL_BOUND or _UNBOUND, |local| the address that the allocation's socket is
    * bound to. Any thread, but each channel's events from one thread. */
   void (*channel)(void *offload, const fzr_event *event, const fzr_addr *local);
+
+  /* A worker has told of all channels that were bound before it was opened. Any thread. */
+  void (*listed)(void *offload);
 
   /* Adds what it has counted to |out|, which is all 0 but for its name, and sets its program; and says in the log, once, what has become of it. */
   void (*read)(void *offload, offload_stats *out);

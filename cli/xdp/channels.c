@@ -99,39 +99,39 @@ static int insert(const xdp_object *o, const xdp_entry *client, const xdp_entry 
   return error;
 }
 
-static void leave(xdp_channels *c, enum xdp_left reason)
+static bool leave(xdp_channels *c, enum xdp_left reason)
 {
   atomic_fetch_add_explicit(&c->left[reason], 1, memory_order_relaxed);
+  return false;
 }
 
-static void bound(xdp_channels *c, const fzr_event *event, const fzr_offload_channel *channel,
+/* Returns whether the kernel has it. */
+static bool bound(xdp_channels *c, const fzr_event *event, const fzr_offload_channel *channel,
                   const fzr_addr *local)
 {
   xdp_entry client, peer;
   uint8_t own_ip[16];
   unsigned to_client = FZX_PATH_ANY, to_peer = FZX_PATH_ANY;
   if (is_link_local(&event->client) || is_link_local(&event->peer) || is_link_local(&event->local)) {
-    leave(c, XDP_LEFT_LINK_LOCAL);
-    return;
+    return leave(c, XDP_LEFT_LINK_LOCAL);
   }
   if (is_on_this_host(&event->client, &to_client) || is_on_this_host(&event->peer, &to_peer)) {
-    leave(c, XDP_LEFT_OWN_ADDRESS);
-    return;
+    return leave(c, XDP_LEFT_OWN_ADDRESS);
   }
   if (is_zero(channel->listen_ip, 16) || !find_source(c, &event->peer, local, own_ip)) {
-    leave(c, XDP_LEFT_NO_SOURCE);
-    return;
+    return leave(c, XDP_LEFT_NO_SOURCE);
   }
   xdp_entry_from_client(channel, own_ip, to_peer, &client);
   xdp_entry_from_peer(channel, own_ip, to_client, &peer);
   const int error = insert(c->object, &client, &peer);
   if (error)
-    leave(c, reason_of(error));
-  else
-    atomic_fetch_add_explicit(&c->in_kernel, 1, memory_order_relaxed);
+    return leave(c, reason_of(error));
+  atomic_fetch_add_explicit(&c->in_kernel, 1, memory_order_relaxed);
+  return true;
 }
 
-static void unbound(xdp_channels *c, const fzr_offload_channel *channel)
+/* Returns whether the kernel had it. */
+static bool unbound(xdp_channels *c, const fzr_offload_channel *channel)
 {
   static const uint8_t any[16];
   xdp_entry client, peer;
@@ -141,18 +141,19 @@ static void unbound(xdp_channels *c, const fzr_offload_channel *channel)
   remove_entry(c->object, &peer, false);
   if (was_there)
     atomic_fetch_sub_explicit(&c->in_kernel, 1, memory_order_relaxed);
+  return was_there;
 }
 
 void xdp_channels_event(xdp_channels *c, const fzr_event *event, const fzr_addr *local)
 {
   fzr_offload_channel channel;
   const int unfit = fzr_offload_from_event(event, &channel);
-  if (unfit) {
-    if (event->type == FZR_EVENT_CHANNEL_BOUND)
-      leave(c, XDP_LEFT_OWN_ADDRESS);
-  } else if (event->type == FZR_EVENT_CHANNEL_BOUND) {
-    bound(c, event, &channel, local);
-  } else {
-    unbound(c, &channel);
-  }
+  bool in_kernel = false;
+  if (!unfit && event->type == FZR_EVENT_CHANNEL_BOUND)
+    in_kernel = bound(c, event, &channel, local);
+  else if (!unfit)
+    in_kernel = unbound(c, &channel);
+  else if (event->type == FZR_EVENT_CHANNEL_BOUND)
+    leave(c, XDP_LEFT_OWN_ADDRESS);
+  xdp_guard_channel(&c->guard, event, in_kernel);
 }

@@ -4,6 +4,7 @@
 #define XDP_CHANNELS_H
 
 #include "firezone_relay/firezone_relay.h"
+#include "guard.h"
 #include "object.h"
 
 #include <stdatomic.h>
@@ -25,6 +26,7 @@ const char *xdp_left_name(unsigned reason);
 /* Where channels are put, by any thread. */
 typedef struct xdp_channels {
   const xdp_object *object;
+  xdp_guard guard;
   fzr_addr own_ip4,
       own_ip6; /* where packets leave from, of sockets that are bound to none; family NONE: as the routing table says */
   atomic_uint_least64_t in_kernel;

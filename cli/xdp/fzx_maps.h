@@ -40,6 +40,28 @@ struct {
   __type(value, struct fzx_counter);
 } fzx_counters SEC(".maps");
 
+/* ---- of the guard ---- */
+
+#define GUARD_MAP(name, map_type, entries, key_type, value_type)                                             \
+  struct {                                                                                                   \
+    __uint(type, map_type);                                                                                  \
+    __uint(max_entries, entries);                                                                            \
+    __type(key, key_type);                                                                                   \
+    __type(value, value_type);                                                                               \
+  } name SEC(".maps")
+
+/* Addresses of the relay, with FZX_OWN_…: what was sent elsewhere is none of its business. */
+GUARD_MAP(fzx_own, BPF_MAP_TYPE_HASH, 256, struct fzx_address, __u32);
+/* Clients that have channels, in the kernel or not, and how many; `what` is 0. */
+GUARD_MAP(fzx_known4, BPF_MAP_TYPE_HASH, 65536, struct fzx_key4, __u32);
+GUARD_MAP(fzx_known6, BPF_MAP_TYPE_HASH, 65536, struct fzx_key6, __u32);
+GUARD_MAP(fzx_ports, BPF_MAP_TYPE_ARRAY, 65536, __u32, struct fzx_port);
+/* When the bucket of a prefix would be full again. */
+GUARD_MAP(fzx_prefixes, BPF_MAP_TYPE_LRU_HASH, 16384, __u64, __u64);
+GUARD_MAP(fzx_dropped, BPF_MAP_TYPE_PERCPU_ARRAY, FZX_DROPPED_REASONS, __u32, __u64);
+
+/* ---- counting ---- */
+
 FZX_INLINE void count_passed(enum fzx_passed reason)
 {
   const __u32 index = reason;

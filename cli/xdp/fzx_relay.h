@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0 */
-/* The first half of both programs: which packets are to be relayed. Whatever there is the slightest doubt about goes on to user space
+/* The first half of both programs: which packets are to be relayed, or dropped. Whatever there is the slightest doubt about goes on to user space
  * untouched, and is counted by reason: headers are read, checked and looked up, the new ones are made on the stack, and only when
  * nothing can fail any more is the packet written to. */
 #ifndef FZX_RELAY_H
 #define FZX_RELAY_H
 
+#include "fzx_guard.h"
 #include "fzx_send.h"
 
 #define IP_DF             0x4000
@@ -155,6 +156,13 @@ FZX_INLINE int forward4(context *ctx, struct frame4 *f, void *data, void *data_e
   return send6(ctx, &job, &value.out, &value.rest);
 }
 
+/* The same, and what is left of it is dropped if it is junk. */
+FZX_INLINE int take4(context *ctx, struct frame4 *f, void *data, void *data_end, __u64 wire, int up)
+{
+  const int result = forward4(ctx, f, data, data_end, wire, up);
+  return result < 0 && settings.guard && may_be_junk(~result) ? guard4(ctx, f, wire, up, result) : result;
+}
+
 FZX_INLINE int relay4(context *ctx, void *data, void *data_end, __u64 wire)
 {
   struct frame4 f;
@@ -169,8 +177,8 @@ FZX_INLINE int relay4(context *ctx, void *data, void *data_end, __u64 wire)
     return ~FZX_PASSED_FRAGMENT;
   const __u16 port = bpf_ntohs(f.udp.dest);
   if (port == settings.listen_port)
-    return forward4(ctx, &f, data, data_end, wire, 1);
-  return is_relayed(port) ? forward4(ctx, &f, data, data_end, wire, 0) : ~FZX_PASSED_PORT;
+    return take4(ctx, &f, data, data_end, wire, 1);
+  return is_relayed(port) ? take4(ctx, &f, data, data_end, wire, 0) : ~FZX_PASSED_PORT;
 }
 
 FZX_INLINE int is_extension(__u8 next)
@@ -231,6 +239,13 @@ FZX_INLINE int forward6(context *ctx, struct frame6 *f, void *data, void *data_e
   return send6(ctx, &job, &value.out, &value.rest);
 }
 
+/* The same, and what is left of it is dropped if it is junk. */
+FZX_INLINE int take6(context *ctx, struct frame6 *f, void *data, void *data_end, __u64 wire, int up)
+{
+  const int result = forward6(ctx, f, data, data_end, wire, up);
+  return result < 0 && settings.guard && may_be_junk(~result) ? guard6(ctx, f, wire, up, result) : result;
+}
+
 FZX_INLINE int relay6(context *ctx, void *data, void *data_end, __u64 wire)
 {
   struct frame6 f;
@@ -245,8 +260,8 @@ FZX_INLINE int relay6(context *ctx, void *data, void *data_end, __u64 wire)
     return ~FZX_PASSED_GROUP;
   const __u16 port = bpf_ntohs(f.udp.dest);
   if (port == settings.listen_port)
-    return forward6(ctx, &f, data, data_end, wire, 1);
-  return is_relayed(port) ? forward6(ctx, &f, data, data_end, wire, 0) : ~FZX_PASSED_PORT;
+    return take6(ctx, &f, data, data_end, wire, 1);
+  return is_relayed(port) ? take6(ctx, &f, data, data_end, wire, 0) : ~FZX_PASSED_PORT;
 }
 
 /* Returns what to do with the packet, or ~reason for leaving it alone. */

@@ -118,9 +118,28 @@ struct fzx_settings {
   __u16 lowest_port;
   __u16 highest_port;
   __u16 route; /* enum fzx_route */
+  __u32 guard; /* not 0: junk is dropped */
+  __u32
+      stranger_interval; /* ns for each answer that strangers of a prefix may have; 0: as many as they like */
 };
 
-_Static_assert(sizeof(struct fzx_settings) == 8, "no padding");
+_Static_assert(sizeof(struct fzx_settings) == 16, "no padding");
+
+/* One of the relay's own addresses; IPv4 in the first word, and the rest 0. */
+struct fzx_address {
+  __be32 ip[4];
+};
+
+/* What may be dropped that was sent there, besides what is neither STUN nor ChannelData. */
+#define FZX_OWN_ALL_CLIENTS 1u /* ChannelData of clients that are not among those known to have channels */
+
+/* A port for allocations, by families: how many channels it has in the maps, and how many in user space alone. */
+struct fzx_port {
+  __u16 in_kernel[2];
+  __u16 left[2];
+};
+
+_Static_assert(sizeof(struct fzx_port) == 8, "no padding");
 
 enum fzx_direction { FZX_CLIENT_TO_PEER = 0, FZX_PEER_TO_CLIENT = 1, FZX_DIRECTIONS = 2 };
 
@@ -160,6 +179,21 @@ enum fzx_passed {
   FZX_PASSED_NO_HEADROOM,      /* the driver would not move the packet's start */
   FZX_PASSED_RUN,              /* several packets in one (GRO, GSO), which user space takes at once */
   FZX_PASSED_REASONS
+};
+
+/* Why a packet was dropped, as user space would have: index of the map of counters. */
+enum fzx_dropped {
+  FZX_DROPPED_SOURCE_PORT = 0,   /* from port 0 */
+  FZX_DROPPED_NOT_STUN,          /* nor ChannelData */
+  FZX_DROPPED_STUN_TRUNCATED,    /* shorter than its header, or not as long as its length field says */
+  FZX_DROPPED_STUN_COOKIE,       /* another magic cookie */
+  FZX_DROPPED_STUN_LENGTH,       /* the length field is no multiple of 4 */
+  FZX_DROPPED_STUN_NOT_REQUEST,  /* a response */
+  FZX_DROPPED_CHANNEL_TRUNCATED, /* shorter than its header, or than its length field says */
+  FZX_DROPPED_UNKNOWN_CLIENT,    /* ChannelData of a client that has no channel */
+  FZX_DROPPED_UNKNOWN_PEER,      /* to a port for allocations, from nobody that has a channel there */
+  FZX_DROPPED_RATE_LIMITED,      /* a request without credentials, of a prefix that has had its share */
+  FZX_DROPPED_REASONS
 };
 
 #endif

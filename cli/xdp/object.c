@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "object.h"
 
+#include "firezone_relay/firezone_relay.h"
 #include "log/log.h"
 
 #include <errno.h>
@@ -48,6 +49,23 @@ const char *fzx_passed_name(unsigned reason)
   return reason < FZX_PASSED_REASONS ? names[reason] : "other";
 }
 
+unsigned fzx_drop_reason(unsigned reason)
+{
+  static const unsigned reasons[FZX_DROPPED_REASONS] = {
+      [FZX_DROPPED_SOURCE_PORT] = FZR_DROP_SOURCE_PORT_ZERO,
+      [FZX_DROPPED_NOT_STUN] = FZR_DROP_NOT_STUN,
+      [FZX_DROPPED_STUN_TRUNCATED] = FZR_DROP_STUN_TRUNCATED,
+      [FZX_DROPPED_STUN_COOKIE] = FZR_DROP_STUN_COOKIE,
+      [FZX_DROPPED_STUN_LENGTH] = FZR_DROP_STUN_LENGTH,
+      [FZX_DROPPED_STUN_NOT_REQUEST] = FZR_DROP_STUN_NOT_REQUEST,
+      [FZX_DROPPED_CHANNEL_TRUNCATED] = FZR_DROP_CHANNEL_DATA_TRUNCATED,
+      [FZX_DROPPED_UNKNOWN_CLIENT] = FZR_DROP_UNKNOWN_CLIENT,
+      [FZX_DROPPED_UNKNOWN_PEER] = FZR_DROP_UNKNOWN_PEER,
+      [FZX_DROPPED_RATE_LIMITED] = FZR_DROP_RATE_LIMITED,
+  };
+  return reason < FZX_DROPPED_REASONS ? reasons[reason] : FZR_DROP_NONE;
+}
+
 static int to_log(enum libbpf_print_level level, const char *format, va_list args)
 {
   char line[1024];
@@ -68,7 +86,8 @@ static int find_map(const struct bpf_object *object, const char *name)
 /* Everything that has to be said before the object is loaded. */
 static int prepare(struct bpf_object *object, const xdp_object_config *config)
 {
-  static const char *const maps[] = {"fzx_clients4", "fzx_clients6", "fzx_peers4", "fzx_peers6"};
+  static const char *const maps[] = {"fzx_clients4", "fzx_clients6", "fzx_peers4",
+                                     "fzx_peers6",   "fzx_known4",   "fzx_known6"};
   struct bpf_program *program = bpf_object__find_program_by_name(object, "fzx_relay");
   struct bpf_map *settings = bpf_object__find_map_by_name(object, ".rodata.settings");
   if (!program || !settings)
@@ -113,6 +132,11 @@ int xdp_object_load(const xdp_object_config *config, xdp_object *out)
   out->targets = find_map(object, "fzx_targets");
   out->counters = find_map(object, "fzx_counters");
   out->passed = find_map(object, "fzx_passed");
+  out->own = find_map(object, "fzx_own");
+  out->known4 = find_map(object, "fzx_known4");
+  out->known6 = find_map(object, "fzx_known6");
+  out->ports = find_map(object, "fzx_ports");
+  out->dropped = find_map(object, "fzx_dropped");
   return 0;
 }
 
@@ -151,4 +175,9 @@ int xdp_object_counter(const xdp_object *object, uint32_t index, struct fzx_coun
 int xdp_object_passed(const xdp_object *object, uint32_t reason, uint64_t *out)
 {
   return add_up(object->passed, reason, 1, out);
+}
+
+int xdp_object_dropped(const xdp_object *object, uint32_t reason, uint64_t *out)
+{
+  return add_up(object->dropped, reason, 1, out);
 }

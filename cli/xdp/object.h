@@ -22,6 +22,7 @@ typedef struct xdp_object {
   int program; /* descriptors, which belong to `object` */
   int clients4, clients6, peers4, peers6;
   int targets, counters, passed;
+  int own, known4, known6, ports, dropped; /* of the guard */
 } xdp_object;
 
 typedef struct xdp_object_config {
@@ -37,9 +38,13 @@ int xdp_object_load(const xdp_object_config *config, xdp_object *out);
 /* Unloads it, once nothing is attached to it. One that holds nothing is fine. */
 void xdp_object_free(xdp_object *object);
 
-/* Adds up what all CPUs counted. Both return 0 or a negative errno. */
+/* Adds up what all CPUs counted. They return 0 or a negative errno. */
 int xdp_object_counter(const xdp_object *object, uint32_t index, struct fzx_counter *out);
 int xdp_object_passed(const xdp_object *object, uint32_t reason, uint64_t *out);
+int xdp_object_dropped(const xdp_object *object, uint32_t reason, uint64_t *out);
+
+/* The enum fzr_drop_reason that user space has for an enum fzx_dropped. */
+unsigned fzx_drop_reason(unsigned reason);
 
 /* The name of a reason, of lower case letters and underscores. */
 const char *fzx_passed_name(unsigned reason);

@@ -115,12 +115,15 @@ static bool may_speculate(void)
  * if it can't even be loaded, which is said. */
 static int load_and_attach(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS])
 {
-  xdp_object_config config = {.settings = {.listen_port = relay->listen_port,
-                                           .lowest_port = relay->lowest_port,
-                                           .highest_port = relay->highest_port,
-                                           .route = c->swap ? FZX_ROUTE_SWAP : FZX_ROUTE_FIB},
-                              .entries = relay->channels,
-                              .hook = x->hook};
+  xdp_object_config config = {
+      .settings = {.listen_port = relay->listen_port,
+                   .lowest_port = relay->lowest_port,
+                   .highest_port = relay->highest_port,
+                   .route = c->swap ? FZX_ROUTE_SWAP : FZX_ROUTE_FIB,
+                   .guard = !c->no_guard,
+                   .stranger_interval = relay->strangers ? 1000000000u / relay->strangers : 0},
+      .entries = relay->channels,
+      .hook = x->hook};
   const int turns = x->hook == XDP_HOOK_TCX ? 1 : 2;
   size_t attached = 0;
   /* Once more as a program for packets of one buffer: some drivers take no other. */
@@ -199,6 +202,7 @@ static void close_xdp(void *offload)
   xdp *x = offload;
   detach_all(x);
   xdp_object_free(&x->object);
+  xdp_guard_free(&x->channels.guard);
   free(x);
 }
 
@@ -221,6 +225,11 @@ static void *open_xdp(const offload_relay *relay, const void *settings)
   }
   take_names(x, c);
   x->channels.object = &x->object;
+  x->channels.guard.on = !c->no_guard;
+  x->channels.guard.ports = relay->channels_alone;
+  x->channels.guard.bound[0] = relay->bound_ip4;
+  x->channels.guard.bound[1] = relay->bound_ip6;
+  xdp_guard_init(&x->channels.guard, &x->object, relay->workers);
   x->channels.own_ip4 = relay->bound_ip4.family ? relay->bound_ip4 : c->own_ip4;
   x->channels.own_ip6 = relay->bound_ip6.family ? relay->bound_ip6 : c->own_ip6;
   if (start(x, relay, c)) {
@@ -233,6 +242,23 @@ static void *open_xdp(const offload_relay *relay, const void *settings)
 static void on_channel(void *offload, const fzr_event *event, const fzr_addr *local)
 {
   xdp_channels_event(&((xdp *)offload)->channels, event, local);
+}
+
+static void on_listed(void *offload)
+{
+  xdp_guard_listed(&((xdp *)offload)->channels.guard);
+}
+
+static void read_dropped(const xdp *x, offload_stats *out)
+{
+  if (!x->channels.guard.on)
+    return;
+  for (uint32_t i = 0; i < FZX_DROPPED_REASONS; i++) {
+    const unsigned reason = fzx_drop_reason(i);
+    out->may_drop |= 1ull << reason;
+    if (xdp_object_dropped(&x->object, i, &out->dropped[reason]))
+      out->dropped[reason] = 0;
+  }
 }
 
 static void read_relayed(const xdp *x, offload_stats *out)
@@ -296,13 +322,16 @@ static void read_xdp(void *offload, offload_stats *out)
 {
   out->program = ((const xdp *)offload)->hook == XDP_HOOK_TCX ? "tcx" : "xdp";
   look_for_interfaces(offload);
+  xdp_guard_refresh(&((xdp *)offload)->channels.guard);
   read_relayed(offload, out);
   read_figures(offload, out);
+  read_dropped(offload, out);
 }
 
 const offload_kind xdp_offload = {.name = "kernel",
                                   .is_wanted = is_wanted,
                                   .open = open_xdp,
                                   .channel = on_channel,
+                                  .listed = on_listed,
                                   .read = read_xdp,
                                   .close = close_xdp};

@@ -17,7 +17,8 @@ enum xdp_mode {
 
 typedef struct xdp_settings {
   enum xdp_mode mode;
-  bool swap; /* answer to the router a packet came from, without asking the routing table */
+  bool no_guard; /* drop nothing, whatever it is */
+  bool swap;     /* answer to the router a packet came from, without asking the routing table */
   const char *interfaces[XDP_INTERFACES_MAX];
   size_t interface_count;
   fzr_addr own_ip4,

@@ -291,7 +291,7 @@ class Relay(Process):
 def clean_environment(more=None):
     """The environment without what would configure a relay."""
     ours = ("FIREZONE_", "HANDOVER_", "NOTIFY_", "AUTH_", "USERS_FILE", "RELAY_", "ALTERNATE_", "TCP_LISTEN", "TLS_", "PUBLIC_IP",
-            "BIND_IP", "EBPF_", "XDP", "OFFLOAD", "PROXY_", "RUST_LOG", "OTEL_", "OTLP_",
+            "BIND_IP", "EBPF_", "XDP", "OFFLOAD", "FLOOD_GUARD", "PROXY_", "RUST_LOG", "OTEL_", "OTLP_",
             "LOG_FORMAT", "NO_COLOR")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     environment.update(more or {})

@@ -123,6 +123,7 @@ static const struct {
     {"--offload", "OFFLOAD", {"", "on", "AUTO", "native"}, {"off"}},
     {"--offload-route", "OFFLOAD_ROUTE", {"", "x"}, {"fib", "swap"}},
     {"--offload-interface", "OFFLOAD_INTERFACE", {"", "a/b", "a-name-that-is-too-long"}, {NULL}},
+    {"--flood-guard", "FLOOD_GUARD", {"", "yes"}, {"on", "off"}},
     {"--xdp", "XDP", {"", "on", "AUTO", "tcx"}, {"off"}},
     {"--ebpf-attach-mode", "EBPF_ATTACH_MODE", {"native", "x"}, {"driver", "generic"}},
     {"--ebpf-int4-addr", "EBPF_INT4_ADDR", {"x", "::1"}, {"10.0.0.1"}},

@@ -132,6 +132,39 @@ class BothSides(Case):
         self.assertGreater(relay.in_kernel("client_to_peer"), 0)
         self.assertGreater(relay.in_kernel("peer_to_client"), 0)
 
+    # ---- junk ----
+
+    def dropped(self, relay, reason):
+        """In the kernel, and in user space."""
+        return (relay.metric("relay_dropped_packets_total", reason=reason, datapath="kernel"),
+                relay.metric("relay_dropped_packets_total", reason=reason, datapath=None))
+
+    def junk(self, relay, in_kernel, family=4):
+        """What user space would drop is dropped below it, and counted; live channels, and those who are new, get through."""
+        client, peer, stranger, other = self.client(relay, family), self.peer(family), self.client_end.udp(family), self.peer(family)
+        self.addCleanup(stranger.close)
+        channel, source = self.meet(client, peer)
+        to_relay = client.socket.getpeername()[:2]
+        kinds = {"not_stun": (stranger, to_relay, b"SSH-2.0-" + bytes(92)),
+                 "stun_cookie": (stranger, to_relay, bytes(2) + struct.pack(">H", 80) + bytes(96)),
+                 "stun_not_request": (stranger, to_relay, struct.pack(">HHI", 0x0101, 80, 0x2112A442) + bytes(92)),
+                 "channel_data_truncated": (stranger, to_relay, struct.pack(">HH", channel, 97) + bytes(96)),
+                 "unknown_client": (stranger, to_relay, struct.pack(">HH", channel, 96) + bytes(96)),
+                 "unknown_peer": (other, source[:2], bytes(100))}
+        for reason, (s, to, payload) in kinds.items():
+            before = self.dropped(relay, reason)
+            for _ in range(50):
+                s.sendto(payload, to)
+            wait_for(lambda: sum(self.dropped(relay, reason)) >= sum(before) + 50, "all to be dropped for " + reason)
+            after = self.dropped(relay, reason)
+            self.assertEqual((after[0] - before[0], after[1] - before[1]), (50, 0) if in_kernel else (0, 50), reason)
+        payload = self.payload(client, channel, peer, source, lambda n: bytes([n]) * 100)
+        client.send(channel, payload)
+        self.assertEqual(peer.recvfrom(65536), (payload, source))
+        # Who was a stranger has a channel now, and so has the other peer.
+        newcomer = self.client(relay, family)
+        self.meet(newcomer, other)
+
     # ---- the end ----
 
     def expect_user_space(self, relay, warning):

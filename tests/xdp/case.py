@@ -34,12 +34,12 @@ class Case(unittest.TestCase):
         # The relay's listen port, a free one, is none of its range's.
         netns.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 30000")
         lab.without_dad(netns.run)
-        self.clients, self.peers = [], []
+        self.clients, self.peers, self.strangers = [], [], set()  # sockets, and ports of those who only ask
 
     def tearDown(self):
         """Whatever a test was about: all frames that came had right sums and were for somebody here, and nobody got what was not for
         him."""
-        ports = {s.getsockname()[1] for s in [client.socket for client in self.clients] + self.peers}
+        ports = {s.getsockname()[1] for s in [client.socket for client in self.clients] + self.peers} | self.strangers
         for end in (self.client_end, self.peer_end):
             self.assertEqual(end.capture.faults(), [])
             self.assertLessEqual({frame.dport for frame in end.capture.frames}, ports)

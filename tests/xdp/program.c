@@ -15,7 +15,19 @@
 #include <unistd.h>
 
 static xdp_interface ingress;
-static bool use_tcx, swaps;
+static bool use_tcx, swaps, guards;
+static uint32_t strangers;
+
+void fzt_program_use_guard(uint32_t rate)
+{
+  guards = true;
+  strangers = rate;
+}
+
+bool fzt_program_guards(void)
+{
+  return guards;
+}
 
 void fzt_program_use_tcx(void)
 {
@@ -87,16 +99,20 @@ bool fzt_program_prepare(void)
 void fzt_program_load(xdp_object *object, bool swap)
 {
   swaps = swap;
-  const xdp_object_config config = {.settings = {.listen_port = FZT_LISTEN_PORT,
-                                                 .lowest_port = FZT_LOWEST,
-                                                 .highest_port = FZT_HIGHEST,
-                                                 .route = swap ? FZX_ROUTE_SWAP : FZX_ROUTE_FIB},
-                                    .entries = 1024,
-                                    .hook = use_tcx ? XDP_HOOK_TCX : XDP_HOOK_NATIVE};
+  const xdp_object_config config = {
+      .settings = {.listen_port = FZT_LISTEN_PORT,
+                   .lowest_port = FZT_LOWEST,
+                   .highest_port = FZT_HIGHEST,
+                   .route = swap ? FZX_ROUTE_SWAP : FZX_ROUTE_FIB,
+                   .guard = guards,
+                   .stranger_interval = strangers ? 1000000000u / strangers : 0},
+      .entries = 1024,
+      .hook = use_tcx ? XDP_HOOK_TCX : XDP_HOOK_NATIVE};
   ck_assert_int_eq(xdp_object_load(&config, object), 0);
   snprintf(ingress.name, sizeof ingress.name, "%s", FZT_INGRESS);
   ck_assert_int_eq(xdp_attach(&ingress, object->program, config.hook), 0);
   (void)fzt_program_reason(object);
+  (void)fzt_program_dropped(object);
 }
 
 void fzt_program_unload(xdp_object *object)
@@ -214,13 +230,14 @@ uint32_t fzt_program_run_split(const xdp_object *object, const fzt_frame *in, un
   return run(object, in->data, (uint32_t)in->len, 0, linear, out);
 }
 
-int fzt_program_reason(const xdp_object *object)
+/* Which of |count| counters, as |read| has them, is 1 more than |before|, which is brought up to date. */
+static int which_grew(const xdp_object *object, int (*read)(const xdp_object *, uint32_t, uint64_t *),
+                      uint64_t *before, uint32_t count)
 {
-  static uint64_t before[FZX_PASSED_REASONS];
   int reason = -1;
-  for (uint32_t i = 0; i < FZX_PASSED_REASONS; i++) {
+  for (uint32_t i = 0; i < count; i++) {
     uint64_t now;
-    ck_assert_int_eq(xdp_object_passed(object, i, &now), 0);
+    ck_assert_int_eq(read(object, i, &now), 0);
     if (now == before[i] + 1)
       reason = reason == -1 ? (int)i : -2;
     else if (now != before[i])
@@ -228,6 +245,18 @@ int fzt_program_reason(const xdp_object *object)
     before[i] = now;
   }
   return reason;
+}
+
+int fzt_program_reason(const xdp_object *object)
+{
+  static uint64_t before[FZX_PASSED_REASONS];
+  return which_grew(object, xdp_object_passed, before, FZX_PASSED_REASONS);
+}
+
+int fzt_program_dropped(const xdp_object *object)
+{
+  static uint64_t before[FZX_DROPPED_REASONS];
+  return which_grew(object, xdp_object_dropped, before, FZX_DROPPED_REASONS);
 }
 
 uint64_t fzt_program_relayed(const xdp_object *object, uint64_t *bytes)

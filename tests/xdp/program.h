@@ -35,6 +35,10 @@ void fzt_program_unload(xdp_object *object);
 void fzt_program_use_tcx(void);
 bool fzt_program_is_tcx(void);
 
+/* From here on programs drop junk, and requests of prefixes over |rate| a second; 0: however many. */
+void fzt_program_use_guard(uint32_t rate);
+bool fzt_program_guards(void);
+
 /* What they return if the kernel does not allow for so much metadata, or for frames in two buffers. */
 #define FZT_REFUSED UINT32_MAX
 
@@ -53,6 +57,9 @@ uint32_t fzt_program_run_split(const xdp_object *object, const fzt_frame *in, un
 
 /* Which reason was counted since the last call: the one whose counter went up by 1. -1 if none did, -2 if more. */
 int fzt_program_reason(const xdp_object *object);
+
+/* Which reason to drop was counted since the last call, as fzt_program_reason(). */
+int fzt_program_dropped(const xdp_object *object);
 
 /* Packets counted as relayed since the object was loaded, both directions; bytes in *|bytes|. */
 uint64_t fzt_program_relayed(const xdp_object *object, uint64_t *bytes);

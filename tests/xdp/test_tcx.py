@@ -60,7 +60,7 @@ class Tcx(BothSides):
         self.assertEqual((programs("c0"), programs("p0")), (0, 0))
         again = self.relay(*TCX, "--listen-port", str(relay.port))
         client.send(0x4000, bytes(100))
-        wait_for(lambda: again.passed("no_entry"), "the old channel's packet to be passed")
+        wait_for(lambda: self.dropped(again, "unknown_client") == (1, 0), "the old channel's packet to be dropped")
         self.assertEqual((again.in_kernel(), again.metric("relay_kernel_channels")), (0, 0))
 
     def test_interface_goes_away(self):
@@ -160,6 +160,49 @@ class Tcx(BothSides):
 
     def test_rebind_under_load(self):
         self.rebind_under_load(self.relay(*TCX))
+
+    # ---- junk ----
+
+    def test_junk(self):
+        for family in (4, 6):
+            relay = self.relay(*TCX)
+            self.junk(relay, True, family)
+            relay.stop()
+
+    def test_junk_to_any_address(self):
+        """The addresses of the host are those of the relay, also one that comes later, and not one that went away."""
+        relay = self.relay(*TCX, "--bind-ip4-addr", "0.0.0.0", "--bind-ip6-addr", "::", workers=3)
+        self.junk(relay, True)
+        stranger = self.client_end.udp(4)
+        self.addCleanup(stranger.close)
+
+        def comes_to(address):
+            before = self.dropped(relay, "not_stun")
+            stranger.sendto(b"SSH-2.0-" + bytes(92), (address, relay.port))
+            wait_for(lambda: self.dropped(relay, "not_stun") != before, "the junk to be dropped")
+            after = self.dropped(relay, "not_stun")
+            return after[0] - before[0], after[1] - before[1]
+
+        netns.run("ip", "addr", "add", "10.77.1.9/24", "dev", "c0")
+        self.addCleanup(subprocess.run, ["ip", "addr", "del", "10.77.1.9/24", "dev", "c0"], check=False, stderr=subprocess.DEVNULL)
+        wait_for(lambda: comes_to("10.77.1.9") == (1, 0), "the kernel to drop what comes there")
+
+    def test_junk_without_the_guard(self):
+        self.junk(self.relay(*TCX, "--flood-guard", "off"), False)
+
+    def test_requests_over_the_rate(self):
+        relay = self.relay(*TCX, "--unauthenticated-rate", "20")
+        stranger = self.client_end.udp(4)
+        self.addCleanup(stranger.close)
+        self.strangers.add(stranger.getsockname()[1])
+        request = struct.pack(">HHI", 1, 0, 0x2112A442) + bytes(12)
+        before = self.dropped(relay, "rate_limited")
+        for _ in range(400):
+            stranger.sendto(request, ("10.77.1.1", relay.port))
+        wait_for(lambda: sum(self.dropped(relay, "rate_limited")) >= sum(before) + 350, "most of them to be dropped")
+        self.assertGreater(self.dropped(relay, "rate_limited")[0], 200)
+        # Who has credentials gets in all the same.
+        self.assertTrue(self.client(relay, 4).relayed)
 
     # ---- what may be missing: one warning, and user space relays ----
 

@@ -182,6 +182,14 @@ class TwoInterfaces(BothSides):
     def test_rebind_under_load_generic(self):
         self.rebind_under_load(self.relay("--offload", "xdp-generic"))
 
+    # ---- junk ----
+
+    def test_junk(self):
+        for family in (4, 6):
+            relay = self.relay("--offload", "xdp")
+            self.junk(relay, True, family)
+            relay.stop()
+
     # ---- figures ----
 
     def share_exported(self, collector):
@@ -236,7 +244,7 @@ class TwoInterfaces(BothSides):
         # The next one begins with nothing: its predecessor's channel is none of its own.
         again = self.relay("--offload", "xdp", "--listen-port", str(relay.port))
         client.send(0x4000, bytes(100))
-        wait_for(lambda: again.passed("no_entry"), "the old channel's packet to be passed")
+        wait_for(lambda: self.dropped(again, "unknown_client") == (1, 0), "the old channel's packet to be dropped")
         self.assertEqual((again.in_kernel(), again.metric("relay_kernel_channels")), (0, 0))
         client = self.client(again, 4)
         self.assertEqual(self.exchange(again, client, 4), (2 * len(SIZES), 0))

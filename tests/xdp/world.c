@@ -34,11 +34,15 @@ void fzt_world_bind(fzt_world *w, unsigned client, uint16_t channel, const fzr_a
 
 void fzt_world_make(fzt_world *w, bool swap)
 {
-  const fzr_config config = fzt_config(&w->relay);
+  fzr_config config = fzt_config(&w->relay);
+  if (fzt_program_guards())
+    config.relay_mode = FZR_RELAY_CHANNELS;
   fzt_relay_init(&w->relay, &config);
   fzt_program_load(&w->object, swap);
   memset(&w->channels, 0, sizeof w->channels);
   w->channels.object = &w->object;
+  w->channels.guard.on = w->channels.guard.ports = fzt_program_guards();
+  xdp_guard_init(&w->channels.guard, &w->object, 1);
   w->channels.own_ip4 = fzt_addr("192.0.2.77");
   w->channels.own_ip6 = fzt_addr("2001:db8::77");
   fzt_client_init(&w->clients[0], "198.51.100.1:4000");
@@ -66,6 +70,7 @@ void fzt_world_make(fzt_world *w, bool swap)
 
 void fzt_world_free(fzt_world *w)
 {
+  xdp_guard_free(&w->channels.guard);
   fzt_program_unload(&w->object);
   fzt_relay_free(&w->relay);
 }
