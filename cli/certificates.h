@@ -15,8 +15,8 @@ void certificates_free(certificates *c);
 /* A further copy of what was read last, for another thread; the caller's. NULL with one line in |error|. */
 net_tls_identity *certificates_copy(const certificates *c, char error[OPTIONS_ERROR_MAX]);
 
-/* Reads the files anew, which have to be regular ones by now: at the start a pipe will do. They are those that |o| names, or, if that is NULL, those that they
- * were. Returns 0, or -1 with one line in |error|: then the certificate stays as it was. */
+/* Reads the files anew, which have to be regular ones by now: at the start a pipe will do. They are those that |o| names, or, if that is
+ * NULL, those that they were. Returns 0, or -1 with one line in |error|: then the certificate stays as it was. */
 int certificates_reread(certificates *c, const options *o, char error[OPTIONS_ERROR_MAX]);
 
 /* Whether the files are others than those that were last looked at, and have not changed since the call before this one: who writes them is done. Says

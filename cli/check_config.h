@@ -5,7 +5,8 @@
 
 #include "options.h"
 
-/* Reads the files that |o| names: secrets, users, certificates. Each mistake becomes a line on standard error. Returns how many there were. */
+/* Reads the files that |o| names: secrets, users, certificates. Mistakes become lines on standard error. Returns how many files have
+ * some. */
 unsigned check_config_files(const options *o);
 
 #endif

@@ -52,7 +52,8 @@ typedef struct options_text {
 /* Where options come from beside the command line. */
 typedef struct options_sources {
   const char *(*env)(const char *name); /* getenv, or a test's */
-  /* Reads all of the file |path|; |anew|: while the relay runs. Returns 0, or -1 with what is wrong in *|what|. NULL: files are not there. */
+  /* Reads all of the file |path|; |anew|: while the relay runs. Returns 0, or -1 with what is wrong in *|what|. NULL: there are no
+   * files. */
   int (*file)(const char *path, bool anew, options_text *out, const char **what);
   void (*tell)(
       const char *error); /* gets every mistake, a line each; NULL: nobody asks for more than the first */
@@ -176,7 +177,8 @@ bool options_fixed_that_differ(const options *a, const options *b, char *out, si
 /* Wipes and frees what was read from a file. */
 void options_forget(options *o);
 
-/* Whether |value| will do for the option |name| of a configuration file, by itself, other than users: NULL, or what would be right. By one thread at a time. */
+/* Whether |value| will do for the option |name| of a configuration file, by itself, other than users: NULL, or what would be right. By one
+ * thread at a time. */
 const char *options_value_expected(const char *name, const char *value);
 
 /* Writes the names of the schemes that hold, as --auth has them. */

@@ -220,7 +220,7 @@ static void judge(translation *t, entry *e)
 /* A name as it may stand in a comment: it may be anything. */
 static void put_name(FILE *out, const char *name)
 {
-  for (size_t i = 0; name[i] && i < 60; i++)
+  for (size_t i = 0; i < 60 && name[i]; i++)
     putc((unsigned char)name[i] < ' ' || (unsigned char)name[i] > '~' ? '?' : name[i], out);
 }
 
