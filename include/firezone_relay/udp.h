@@ -287,7 +287,7 @@ FZR_API void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, si
 /**
  * `fzr_udp_gather_time` tells, right after fzr_udp_on_ready_batch, how long the host does well to
  * sleep before it looks again for what is ready, in ns; 0, which it is mostly, also of NULL: not at
- * all. It is some ten microseconds where datagrams come so fast that the turn has found several
+ * all. It is tens of microseconds where datagrams come so fast that the turn has found several
  * which left by the same system call, and not so many that it was full: after that time there are
  * more, and they leave together for the price of few. They are late by no more than that, and the
  * next turn starts from what it finds. A host that sleeps for longer, as with the default

@@ -16,6 +16,10 @@
 /* How long a host may sleep for datagrams to come together. Of a client that sends singly and fast, 20 us take 0.41 of the CPU off each packet,
  * 30 us 0.47, 40 us 0.51. */
 #define GATHER (30 * FZR_MILLISECOND / 1000)
+/* The same where they come by that many sockets or more, which a turn is longer for: of 100 peers that send at once 30 us take 0.11 off, 50 us
+ * 0.17. */
+#define GATHER_FROM_MANY (50 * FZR_MILLISECOND / 1000)
+#define MANY_SOCKETS     8u
 /* With as many in a turn there is nothing to be gained by more, and time is short. */
 #define GATHER_ENOUGH 256u
 
@@ -353,7 +357,7 @@ void fzr_udp_on_ready_batch(fzr_udp *udp, const fzr_udp_ready *ready, size_t n, 
   if (!udp || !udp->driver || !ready || udp->halted)
     return;
   fzri_lanes_begin(udp, now);
-  udp->turn = (fzri_turn){udp->stats.sent, udp->stats.send_calls};
+  udp->turn = (fzri_turn){udp->stats.sent, udp->stats.send_calls, udp->stats.receive_calls};
   udp->recv.hold = true;
   for (size_t i = 0; i < n; i++)
     on_ready(udp, ready[i].token, ready[i].events, now);
@@ -366,8 +370,11 @@ fzr_time fzr_udp_gather_time(const fzr_udp *udp)
 {
   if (!udp)
     return 0;
-  const uint64_t sent = udp->stats.sent - udp->turn.sent, calls = udp->stats.send_calls - udp->turn.calls;
-  return calls && sent >= 2 * calls && sent < GATHER_ENOUGH ? GATHER : 0;
+  const uint64_t sent = udp->stats.sent - udp->turn.sent;
+  const uint64_t calls = udp->stats.send_calls - udp->turn.send_calls;
+  if (!calls || sent < 2 * calls || sent >= GATHER_ENOUGH)
+    return 0;
+  return udp->stats.receive_calls - udp->turn.receive_calls < MANY_SOCKETS ? GATHER : GATHER_FROM_MANY;
 }
 
 fzr_time fzr_udp_deadline(const fzr_udp *udp)

@@ -16,7 +16,7 @@
 
 /* How far the counters were before what came last. */
 typedef struct fzri_turn {
-  uint64_t sent, calls;
+  uint64_t sent, send_calls, receive_calls;
 } fzri_turn;
 
 struct fzr_udp {

@@ -62,12 +62,47 @@ START_TEST(test_no_gathering)
 }
 END_TEST
 
+/* What many sockets bring leaves by one: a turn is longer then, and so is the sleep. */
+START_TEST(test_gathering_from_many)
+{
+  enum { OTHERS = 7 };
+  rig_start(false, false, false);
+  rig_client others[OTHERS];
+  fzr_udp_ready ready[OTHERS + 1];
+  const unsigned first = rig.host.count - 1; /* the allocation's own */
+  for (unsigned i = 0; i < OTHERS; i++)
+    others[i] = rig_add_client();
+  for (unsigned i = 0; i <= OTHERS; i++)
+    ready[i] = (fzr_udp_ready){rig.host.tokens[first + i], FZR_WATCH_READ, 0};
+  uint8_t buffer[40];
+  fzr_time slept[2];
+  for (unsigned k = 0; k < 2; k++) {
+    const unsigned sockets = OTHERS + k; /* one less at first */
+    rig_payload(k, 40, buffer);
+    for (unsigned i = 0; i < OTHERS; i++)
+      rig_send(others[i].peer_fd, &others[i].relayed, buffer, 40);
+    if (k)
+      rig_send(rig.peer_fd, &rig.relayed, buffer, 40);
+    fzr_udp_on_ready_batch(rig.udp, ready + OTHERS + 1 - sockets, sockets, rig.relay.now);
+    slept[k] = fzr_udp_gather_time(rig.udp);
+    for (unsigned i = 0; i < OTHERS; i++)
+      rig_expect(others[i].client_fd, k, 40, true);
+    if (k)
+      rig_expect(rig.client_fd, k, 40, true);
+  }
+  ck_assert_uint_gt(slept[0], 0);
+  ck_assert_uint_gt(slept[1], slept[0]);
+  rig_stop();
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("udp_gather");
   TCase *tc = tcase_create("udp_gather");
   tcase_add_loop_test(tc, test_gathering, 0, 2);
   tcase_add_test(tc, test_no_gathering);
+  tcase_add_test(tc, test_gathering_from_many);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
