@@ -23,7 +23,7 @@ import stun
 from authority import Authority, context
 from harness import DEADLINE, EchoPeers, Process, Relay, binding_request, clean_environment, free_udp_socket, main, wait_for
 from stream_client import Framed, StreamClient, free_port, narrow, padded
-from test_handover import BINARY, END, GIVE, SO_FAR, NEXT, Between, Flow, HandoverTest, Peer, payload
+from test_handover import BINARY, END, GIVE, GONE, NEXT, READY, SO_FAR, Between, Flow, HandoverTest, Peer, payload
 from watch import Metrics
 
 
@@ -480,6 +480,30 @@ class Failure(StreamTest):
             new = Process(list(old.command) + ["--lowest-port", "40000", "--highest-port", "40001"], clean_environment())
             self.assertEqual(new.wait(), 1, new.output())
         self.survives(act)
+
+    def loaded(self, act):
+        """A real successor that has loaded all, ready to go on: `act` ends it, or what it says never comes."""
+        def all_of_it(old):
+            new = []
+
+            def at_ready():
+                wait_for(lambda: new, "its number")
+                act(new[0])
+                return GONE
+
+            between = Between(self.path, {READY: at_ready})
+            new.append(Process([self.path + ".between" if a == self.path else a for a in old.command], clean_environment()))
+            self.started.append(new[0])
+            between.join(DEADLINE)
+            self.assertNotEqual(new[0].wait(), 0)
+        self.survives(all_of_it)
+
+    def test_killed_with_all_loaded(self):
+        self.loaded(lambda new: new.process.kill())
+
+    def test_ends_with_all_loaded(self):
+        """It says nothing to clients whose connections it would have had."""
+        self.loaded(lambda new: None)
 
     def test_clients_keep_their_port(self):
         old = self.start()
