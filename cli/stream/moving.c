@@ -130,7 +130,8 @@ static bool save_connection(saving *to, const stream_connection *c)
     to->left++;
     return true;
   }
-  v.held_len = fzr_stream_held(c->framing, &v.held);
+  if (!c->closing) /* else nobody wants the rest of it */
+    v.held_len = fzr_stream_held(c->framing, &v.held);
   if (stream_queue_len(&c->queue))
     fill_queue(&v, &c->queue);
   stream_parcel_put(to->file, &v, speaks ? c->tls : NULL, to->now);
@@ -279,6 +280,12 @@ static const char *load_connection(const loading *from, const stream_saved *v, i
   return settle(c, v, from->now) ? NULL : memory;
 }
 
+/* Whether somebody can go on with |v|: nobody shakes hands where there is no certificate any more. */
+static bool has_future(const streams *s, const stream_saved *v)
+{
+  return v->kind != STREAM_TLS || s->identity || v->tls_len || v->flags & STREAM_SAVED_CLOSING;
+}
+
 /* Takes the next socket, which has to be that of |v|: nobody must get what is another's. */
 static const char *load_one(void *ctx, const stream_saved *v)
 {
@@ -288,9 +295,12 @@ static const char *load_one(void *ctx, const stream_saved *v)
   const int fd = from->fds[from->used];
   if (v->cookie && v->cookie != cookie_of(fd))
     return "a connection's socket is another one's";
-  if (fd >= from->s->config.end_fd)
-    return "too few descriptors are left for its connections: raise the limit of open files";
   from->used++;
+  if (!has_future(from->s, v)) {
+    from->s->stats[v->kind].ended[STREAM_END_HAND_OVER]++;
+    close(fd);
+    return NULL;
+  }
   return v->flags & STREAM_SAVED_ARRIVAL ? stream_arrivals_load(from->s, v, fd)
                                          : load_connection(from, v, fd);
 }
