@@ -392,6 +392,8 @@ class Success(StreamTest):
                 user, password = relay.credentials(salt="pion" + transport)
                 running.append(Process([PION, "-transport", transport, "-server", "127.0.0.1:%d" % port, "-user", user, "-password", password,
                                         "-peers", ",".join("%s:%d" % p for p in peers.addresses()), "-clients", "5", "-packets", "6000"]))
+            # Those whose handshake is under way would have to come again, which they do not.
+            wait_for(lambda: all(client.output().count("relayed ") == 5 for client in running), "allocations")
             for _ in range(8):
                 relay = self.follow(relay, *args, workers=2)
             self.assertEqual([client.process.poll() for client in running], [None, None], "it goes on meanwhile")
