@@ -253,7 +253,7 @@ const char *worker_show(worker *w, int fd, fzr_time until, uint32_t *count)
   show_to(w, fd);
   while (!s.all && !why) {
     order(w, COMMAND_SHOW);
-    why = worker_await(w, until);
+    why = worker_await(w, monotonic_now() + HANDOVER_WAIT);
     s = shown_so_far(w);
     if (!why && s.full)
       handover_await_room(fd, until, &why);

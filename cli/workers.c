@@ -3,6 +3,7 @@
 
 #include "addresses.h"
 #include "common/clock.h"
+#include "handover/wire.h"
 #include "log/log.h"
 #include "process.h"
 
@@ -226,7 +227,7 @@ const char *workers_show(workers *all, int fd, fzr_time until, uint32_t *count)
 {
   const char *trouble = NULL;
   for (unsigned i = 0; i < all->count && !trouble; i++)
-    trouble = worker_await_former(all->each[i], until);
+    trouble = worker_await_former(all->each[i], monotonic_now() + HANDOVER_WAIT);
   for (unsigned i = 0; i < all->count && !trouble; i++)
     trouble = worker_show(all->each[i], fd, until, count);
   for (unsigned i = 0; i < all->count && !trouble; i++)

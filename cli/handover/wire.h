@@ -9,7 +9,7 @@
 /* How long the other one may take for an answer. */
 #define HANDOVER_WAIT (2 * FZR_SECOND)
 /* How long it may take to prepare: the old one goes on meanwhile. */
-#define HANDOVER_PREPARE_WAIT (10 * FZR_SECOND)
+#define HANDOVER_PREPARE_WAIT (30 * FZR_SECOND)
 /* How long a successor has to join the portal, before the one that it took over leaves it all the same. */
 #define HANDOVER_JOIN_WAIT (30 * FZR_SECOND)
 

@@ -284,8 +284,11 @@ int fzri_load_mobility(fzri_loading *l, fzri_record *record)
   if (flags & FZRI_SAVED_TUNNELLED && e->tunnels) {
     const fzri_siphash_key key = fzri_tunnel_key(&l->user_key);
     const uint64_t hash = fzri_tunnel_hash(&key, &a->client, &a->server);
+    const uint16_t port = fzri_shared_claim_moved(e->shared, hash, a->port);
+    if (port && port != a->port)
+      return FZR_ERR_STATE_DAMAGED; /* an allocation of another shard has that client */
     /* As good as impossible that there is no room: the client's next Refresh will be heard as if it had moved. */
-    if (fzri_shared_set_moved(e->shared, hash, a->port))
+    if (port)
       extra->tunnel = hash;
   }
   return 0;

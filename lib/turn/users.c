@@ -192,6 +192,20 @@ bool fzri_shared_set_moved(fzr_shared *s, uint64_t client, uint16_t port)
   return true;
 }
 
+uint16_t fzri_shared_claim_moved(fzr_shared *s, uint64_t client, uint16_t port)
+{
+  uint16_t older, undone;
+  if (!set_port(s, client, KIND_MOVED, port, &older))
+    return 0;
+  if (older && older != port) {
+    set_port(s, client, KIND_MOVED, older, &undone);
+    return older;
+  }
+  if (!older)
+    atomic_fetch_add(&s->moved, 1);
+  return port;
+}
+
 uint16_t fzri_shared_moved(fzr_shared *s, uint64_t client)
 {
   return port_of(s, client, KIND_MOVED);

@@ -41,6 +41,9 @@ int fzri_shared_make_moved(fzr_shared *shared);
 /* The allocation at |port| has a client whose 5-tuple, with the hash |client|, another shard hears. Returns whether there was room to say
  * so. */
 bool fzri_shared_set_moved(fzr_shared *shared, uint64_t client, uint16_t port);
+/* The same for one of a state, in which another allocation must not have that client. Returns |port|, 0 without room, or the port of the other one,
+ * which keeps it. */
+uint16_t fzri_shared_claim_moved(fzr_shared *shared, uint64_t client, uint16_t port);
 /* The port of that allocation, or 0. */
 uint16_t fzri_shared_moved(fzr_shared *shared, uint64_t client);
 /* Forgets that. */

@@ -3,6 +3,9 @@
  * allocation. */
 #include "mobility_rig.h"
 
+#include "saved_state.h"
+#include "turn/record.h"
+#include "turn/saved.h"
 #include "turn/users.h"
 
 static fzt_client_state client;
@@ -251,6 +254,58 @@ START_TEST(test_other_family)
 }
 END_TEST
 
+/* Says in |s| that the clients of all its allocations are heard by another shard. */
+static void say_tunnelled(fzt_state *s)
+{
+  for (unsigned i = 0; i < fzt_state_records(s); i++) {
+    uint8_t *mobility = fzt_state_body(s, i, FZRI_RECORD_MOBILITY);
+    if (mobility)
+      mobility[2] |= FZRI_SAVED_TUNNELLED;
+  }
+  ck_assert(fzt_state_seal(s));
+}
+
+/* One allocation has a client that another shard hears, of all shards: a state that says so of a second one is damaged, and what comes from the
+ * client still goes to the first. */
+START_TEST(test_states_with_one_client)
+{
+  static fzt_relay after[2];
+  static fzt_state states[2];
+  uint8_t buffer[512];
+  fzt_client_state twin;
+  fzr_shared *other = fzt_shared_new(64);
+  begin_two(FZR_RELAY_CHANNELS);
+  fzt_client_init(&twin, "198.51.100.1:4000");
+  ck_assert_int_eq(rig_allocate_mobile(&shards[1], &twin), 0);
+  for (unsigned i = 0; i < 2; i++) {
+    fzt_state_save(&states[i], shards[i].engine, shards[i].now);
+    say_tunnelled(&states[i]);
+    fzr_config config = fzt_shard_config(&after[i], i, other, 64);
+    config.mobility = true;
+    fzt_relay_init(&after[i], &config);
+  }
+  const unsigned first = (unsigned)_i;
+  ck_assert_int_eq(
+      fzr_engine_load(after[first].engine, states[first].data, states[first].len, after[first].now, NULL), 0);
+  ck_assert_int_eq(
+      fzr_engine_load(after[!first].engine, states[!first].data, states[!first].len, after[!first].now, NULL),
+      FZR_ERR_STATE_DAMAGED);
+  ck_assert_uint_eq(fzri_shared_moved_count(other), 1);
+  fzt_pass(&after[first], FZR_SECOND);
+  if (!first) {
+    /* The other one has no allocation, and hears for this one. */
+    fzt_client(&after[1], &client.addr, &client.server, buffer, channel_data(buffer, 100));
+    ck_assert_uint_eq(after[1].verdict_count, 1);
+    ck_assert_uint_eq(after[1].verdicts[0].to.port, client.relayed_port);
+  }
+  for (unsigned i = 0; i < 2; i++)
+    fzt_relay_free(&after[i]);
+  ck_assert_uint_eq(fzri_shared_moved_count(other), 0);
+  fzr_shared_free(other);
+  end_two();
+}
+END_TEST
+
 /* However many clients have moved, each other user finds room: with as many of both as there are ports. */
 START_TEST(test_users_beside_moved)
 {
@@ -316,6 +371,7 @@ int main(void)
   tcase_add_test(tc, test_run_to_other_shard);
   tcase_add_test(tc, test_forged_tunnel);
   tcase_add_test(tc, test_other_family);
+  tcase_add_loop_test(tc, test_states_with_one_client, 0, 2);
   tcase_add_test(tc, test_users_beside_moved);
   tcase_add_test(tc, test_no_memory_for_moved);
   suite_add_tcase(suite, tc);
