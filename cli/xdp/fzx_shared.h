@@ -151,6 +151,12 @@ struct fzx_counter {
   __u64 bytes;
 };
 
+/* The most that a packet grows by at its front: from IPv4 to IPv6, with a ChannelData header. */
+#define FZX_GROWTH 24
+
+/* What the program that tries has found out of an interface. */
+enum fzx_head { FZX_HEAD_MOVES = 1, FZX_HEAD_FIXED = 2 };
+
 /* Why a packet was left to user space: index of the map of counters. */
 enum fzx_passed {
   FZX_PASSED_NOT_UDP = 0,      /* or not IP at all */

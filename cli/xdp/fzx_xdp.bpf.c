@@ -60,5 +60,24 @@ int fzx_relay(context *ctx)
   return XDP_PASS;
 }
 
+/* ---- to try a driver ---- */
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, FZX_TARGETS);
+  __type(key, __u32);
+  __type(value, __u32);
+} fzx_heads SEC(".maps");
+
+/* Notes whether packets of the interface can grow as much as they may have to. They go on as they came. */
+SEC("xdp.frags")
+int fzx_probe(context *ctx)
+{
+  const __u32 interface = came_by(ctx);
+  const __u32 head = bpf_xdp_adjust_head(ctx, -FZX_GROWTH) ? FZX_HEAD_FIXED : FZX_HEAD_MOVES;
+  bpf_map_update_elem(&fzx_heads, &interface, &head, BPF_ANY);
+  return head == FZX_HEAD_MOVES && bpf_xdp_adjust_head(ctx, FZX_GROWTH) ? XDP_ABORTED : XDP_PASS;
+}
+
 /* bpf_fib_lookup is for GPL-compatible programs. */
 char fzx_license[] SEC("license") = "Dual BSD/GPL";

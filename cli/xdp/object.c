@@ -101,8 +101,14 @@ static int prepare(struct bpf_object *object, const xdp_object_config *config)
     if (error)
       return error;
   }
-  if (config->no_frags)
-    return bpf_program__set_flags(program, bpf_program__flags(program) & ~(uint32_t)BPF_F_XDP_HAS_FRAGS);
+  bpf_object__for_each_program(program, object)
+  {
+    const uint32_t flags = bpf_program__flags(program);
+    const int error =
+        config->no_frags ? bpf_program__set_flags(program, flags & ~(uint32_t)BPF_F_XDP_HAS_FRAGS) : 0;
+    if (error)
+      return error;
+  }
   return 0;
 }
 
@@ -132,6 +138,9 @@ int xdp_object_load(const xdp_object_config *config, xdp_object *out)
   out->targets = find_map(object, "fzx_targets");
   out->counters = find_map(object, "fzx_counters");
   out->passed = find_map(object, "fzx_passed");
+  struct bpf_program *probe = bpf_object__find_program_by_name(object, "fzx_probe");
+  out->probe = probe ? bpf_program__fd(probe) : -1;
+  out->heads = find_map(object, "fzx_heads");
   out->own = find_map(object, "fzx_own");
   out->known4 = find_map(object, "fzx_known4");
   out->known6 = find_map(object, "fzx_known6");

@@ -22,6 +22,7 @@ typedef struct xdp_object {
   int program; /* descriptors, which belong to `object` */
   int clients4, clients6, peers4, peers6;
   int targets, counters, passed;
+  int probe, heads;                        /* of XDP: the program that tries drivers, and what it found */
   int own, known4, known6, ports, dropped; /* of the guard */
 } xdp_object;
 

@@ -5,6 +5,7 @@
 #include "channels.h"
 #include "log/log.h"
 #include "object.h"
+#include "probe.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -58,20 +59,27 @@ static void take_names(xdp *x, const xdp_settings *c)
   }
 }
 
-/* Attaches to those interfaces where that has not been done. Returns how many there are now. */
-static size_t attach_all(xdp *x, enum xdp_hook hook, int errors[FZX_TARGETS])
+/* Lets packets leave by all interfaces that have the program. Returns how many those are. */
+static size_t add_targets(const xdp *x)
 {
   size_t attached = 0;
   for (size_t i = 0; i < x->count; i++) {
-    xdp_interface *interface = &x->interfaces[i];
-    errors[i] = xdp_attach(interface, x->object.program, hook);
-    if (errors[i])
+    const xdp_interface *interface = &x->interfaces[i];
+    if (interface->link < 0)
       continue;
     attached++;
     if (bpf_map_update_elem(x->object.targets, &interface->index, &interface->index, BPF_ANY))
       log_warn("xdp", "Packets can't leave by %s: %s", interface->name, strerror(errno));
   }
   return attached;
+}
+
+/* Attaches to those interfaces where that has not been done. Returns how many there are now. */
+static size_t attach_all(xdp *x, enum xdp_hook hook, int errors[FZX_TARGETS])
+{
+  for (size_t i = 0; i < x->count; i++)
+    errors[i] = xdp_attach(&x->interfaces[i], x->object.program, hook);
+  return add_targets(x);
 }
 
 static void say_attached(const xdp *x, const offload_relay *relay, const xdp_settings *c)
@@ -111,11 +119,9 @@ static bool may_speculate(void)
   return !syscall(SYS_capget, &header, data) && (has(data, CAP_PERFMON) || has(data, CAP_SYS_ADMIN));
 }
 
-/* Loads the program for |x->hook|, and attaches it wherever it can be, with an error for each interface. Returns how many took it, or -1
- * if it can't even be loaded, which is said. */
-static int load_and_attach(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS])
+static xdp_object_config config_of(const offload_relay *relay, const xdp_settings *c, enum xdp_hook hook)
 {
-  xdp_object_config config = {
+  return (xdp_object_config){
       .settings = {.listen_port = relay->listen_port,
                    .lowest_port = relay->lowest_port,
                    .highest_port = relay->highest_port,
@@ -123,7 +129,14 @@ static int load_and_attach(xdp *x, const offload_relay *relay, const xdp_setting
                    .guard = !c->no_guard,
                    .stranger_interval = relay->strangers ? 1000000000u / relay->strangers : 0},
       .entries = relay->channels,
-      .hook = x->hook};
+      .hook = hook};
+}
+
+/* Loads the program for |x->hook|, and attaches it wherever it can be, with an error for each interface. Returns how many took it, or -1
+ * if it can't even be loaded, which is said. */
+static int load_and_attach(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS])
+{
+  xdp_object_config config = config_of(relay, c, x->hook);
   const int turns = x->hook == XDP_HOOK_TCX ? 1 : 2;
   size_t attached = 0;
   /* Once more as a program for packets of one buffer: some drivers take no other. */
@@ -148,19 +161,18 @@ static void detach_all(xdp *x)
     xdp_detach(&x->interfaces[i]);
 }
 
-/* Native XDP where all interfaces take it, else tcx. Returns as load_and_attach() does. */
-static int choose(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS])
+/* Native XDP if that works on all interfaces, else tcx. Returns as load_and_attach() does, with what is against native XDP in |why|. */
+static int choose(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS],
+                  char *why, size_t cap)
 {
+  xdp_object_config config = config_of(relay, c, XDP_HOOK_NATIVE);
   x->hook = XDP_HOOK_NATIVE;
-  const int attached = load_and_attach(x, relay, c, errors);
-  if (attached < 0 || (size_t)attached == x->count)
-    return attached;
-  size_t first = 0;
-  while (!errors[first])
-    first++;
-  log_info("xdp", "No native XDP on %s (%s): tcx is tried instead", x->interfaces[first].name,
-           strerror(-errors[first]));
-  detach_all(x);
+  const int error = xdp_object_load(&config, &x->object);
+  if (error)
+    snprintf(why, cap, "the kernel does not take the program (%s)", strerror(-error));
+  else if (xdp_probe(x->interfaces, x->count, &x->object, why, cap))
+    return (int)add_targets(x);
+  xdp_object_free(&x->object);
   x->hook = XDP_HOOK_TCX;
   return load_and_attach(x, relay, c, errors);
 }
@@ -172,9 +184,15 @@ static int start(xdp *x, const offload_relay *relay, const xdp_settings *c)
                                         [XDP_MODE_GENERIC] = XDP_HOOK_GENERIC,
                                         [XDP_MODE_TCX] = XDP_HOOK_TCX};
   int errors[FZX_TARGETS] = {0};
+  char why[160] = "all interfaces take it, and their packets can grow";
   int attached;
   if (c->mode == XDP_MODE_AUTO) {
-    attached = choose(x, relay, c, errors);
+    attached = choose(x, relay, c, errors, why, sizeof why);
+    log_info("xdp", "--offload auto: %s, for %s",
+             attached <= 0             ? "off"
+             : x->hook == XDP_HOOK_TCX ? "tcx"
+                                       : "xdp",
+             why);
   } else {
     x->hook = hooks[c->mode];
     attached = load_and_attach(x, relay, c, errors);

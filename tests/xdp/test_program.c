@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -525,8 +526,35 @@ START_TEST(test_runs_are_for_user_space)
 }
 END_TEST
 
+/* What tries drivers leaves packets as they were. */
+static uint32_t found(unsigned metadata)
+{
+  xdp_object probe = scene.world.object;
+  uint32_t interface = if_nametoindex(FZT_INGRESS), head = 0;
+  probe.program = probe.probe;
+  const uint32_t action = fzt_program_run(&probe, &scene.in, metadata, &scene.out);
+  if (action == FZT_REFUSED)
+    return FZX_HEAD_FIXED; /* another kernel, another limit */
+  ck_assert_uint_eq(action, XDP_PASS);
+  ck_assert_uint_eq(scene.out.len, scene.in.len + metadata);
+  ck_assert_mem_eq(scene.out.data + metadata, scene.in.data, scene.in.len);
+  ck_assert_int_eq(bpf_map_lookup_elem(probe.heads, &interface, &head), 0);
+  return head;
+}
+
+START_TEST(test_whether_packets_can_grow)
+{
+  if (fzt_program_is_tcx())
+    return;
+  fzt_scene_make(0, false, 100);
+  ck_assert_uint_eq(found(0), FZX_HEAD_MOVES);
+  ck_assert_uint_eq(found(216), FZX_HEAD_FIXED);
+}
+END_TEST
+
 static void add_reasons(TCase *tc)
 {
+  tcase_add_test(tc, test_whether_packets_can_grow);
   tcase_add_test(tc, test_runs_are_for_user_space);
   tcase_add_loop_test(tc, test_reasons, 0, (int)(sizeof rows / sizeof *rows));
   tcase_add_test(tc, test_shorter_than_a_channel_header);

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel data path at tcx ingress, end to end."""
 
+import fcntl
 import os
 import re
 import socket
 import struct
 import subprocess
+import threading
 import unittest
 
 from both_sides import BothSides, UDP_SEGMENT
@@ -228,6 +230,73 @@ class Tcx(BothSides):
     def test_no_ethernet(self):
         self.interfaces = ("lo",)
         self.expect_user_space(self.relay(*TCX), "lo is no Ethernet interface")
+
+
+class Tap:
+    """An interface whose driver has native XDP, and frames that come by it as long as somebody sends some."""
+
+    def __init__(self, name):
+        self.file = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(self.file, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x1002))  # TUNSETIFF: IFF_TAP | IFF_NO_PI
+        netns.run("ip", "link", "set", name, "up")
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._send, daemon=True)
+
+    def _send(self):
+        while not self.stop.wait(0.005):
+            os.write(self.file, b"\xff" * 6 + b"\x02\0\0\0\0\x01" + b"\x88\xb5" + bytes(46))
+
+    def close(self):
+        self.stop.set()
+        if self.thread.is_alive():
+            self.thread.join()
+        os.close(self.file)
+
+
+@unittest.skipIf(MISSING, MISSING)
+class Auto(BothSides):
+    """Native XDP where it works, and else tcx: one line says which, and why."""
+
+    far_takes_frames = False
+
+    def said(self, *args, **more):
+        relay = self.relay("--offload", "auto", *args, **more)
+        return relay, wait_for(lambda: relay.find(r"INFO xdp: --offload auto: (.*)$"), "what was chosen").group(1)
+
+    def tap(self, sends):
+        tap = Tap("tap0")
+        self.addCleanup(tap.close)
+        if sends:
+            tap.thread.start()
+        self.interfaces = ("tap0",)
+
+    def test_veth(self):
+        relay, said = self.said()
+        self.assertIn("tcx, for c0 is a veth", said)
+        self.all_families(relay)
+
+    def test_driver_that_has_it(self):
+        self.tap(True)
+        _, said = self.said(wrapper=lab.unprivileged("-all,+bpf,+net_admin"))
+        self.assertEqual(said, "xdp, for all interfaces take it, and their packets can grow")
+
+    def test_no_packet_to_try_with(self):
+        self.tap(False)
+        netns.run("sysctl", "-qw", "net.ipv6.conf.tap0.disable_ipv6=1")
+        _, said = self.said()
+        self.assertEqual(said, "tcx, for no packet came by tap0 within a second to try native XDP with")
+        self.assertEqual(programs("tap0"), 1)
+
+    def test_driver_that_has_none(self):
+        self.interfaces = ("lo",)
+        relay, said = self.said()
+        self.assertIn("off, for lo takes no native XDP", said)
+        self.expect_user_space(relay, "lo is no Ethernet interface")
+
+    def test_no_capability(self):
+        relay, said = self.said(wrapper=lab.unprivileged("-all"))
+        self.assertTrue(said.startswith("off, for "), said)
+        self.expect_user_space(relay, "Give the relay CAP_BPF and CAP_NET_ADMIN")
 
 
 @unittest.skipIf(MISSING, MISSING)
