@@ -12,7 +12,7 @@
 
 #include <bpf/bpf.h>
 
-#define POLL_MS 10
+#define POLL_NS 10000000
 #define POLLS   100
 
 /* What goes out by a veth has to be taken by a program at its other end, or is lost; nothing on this end can tell. */
@@ -49,7 +49,7 @@ static bool attach_all(xdp_interface *list, size_t count, const xdp_object *o, c
 /* What became of the packet of each: whether all could be moved. */
 static bool await_all(const xdp_interface *list, size_t count, const xdp_object *o, char *why, size_t cap)
 {
-  const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+  const struct timespec pause = {.tv_nsec = POLL_NS};
   size_t i = 0;
   for (unsigned polls = 0; polls < POLLS; polls++) {
     uint32_t head;

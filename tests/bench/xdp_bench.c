@@ -19,6 +19,7 @@
 #define HEAD_MAX 46u
 #define BATCH    64u
 #define CHANNEL  0x4000
+#define FLOWS    16u    /* channels, and peers, whose ports begin at a multiple of this */
 #define CATCH_UP 500000 /* ns: frames that came late by up to this are sent at once, the rest never */
 
 typedef struct settings {
@@ -34,6 +35,8 @@ typedef struct settings {
   fzr_addr client; /* of a server that wants no allocation: who sends */
   credential credential;
   bool down;
+  bool single; /* of FLOWS channels at random, without checksums: nobody makes runs of them */
+  bool junk;   /* neither STUN nor ChannelData */
   uint32_t size;
   uint64_t rate; /* frames a second; 0: as many as go */
   double seconds;
@@ -57,10 +60,10 @@ static int load(const struct bpf_insn *code, size_t n, const char *name)
   ((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (int16_t)(o), .imm = (i)})
 
 /* A program that writes |head| to the front of a frame, whatever is there, for the pages come back as the relay left them, and sends it
- * by the interface. With |interval|, in ns, it drops all frames but one for each of those. */
-static int load_generator(const uint8_t *head, unsigned len, uint32_t interval)
+ * by the interface. The byte at |vary|, if that is not 0, is another one's of FLOWS each time. With |interval|, in ns, it drops all frames but one for each of those. */
+static int load_generator(const uint8_t *head, unsigned len, uint32_t interval, unsigned vary)
 {
-  struct bpf_insn code[HEAD_MAX / 2 + 24];
+  struct bpf_insn code[HEAD_MAX / 2 + 30];
   size_t n = 0;
   const int due = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fzr_due", 4, 8, 1, NULL);
   if (due < 0)
@@ -82,6 +85,12 @@ static int load_generator(const uint8_t *head, unsigned len, uint32_t interval)
     code[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_X, 8, 0, 0, 0);
     code[n++] = INSN(BPF_STX | BPF_MEM | BPF_DW, 7, 8, 0, 0);
   }
+  if (vary) {
+    code[n++] = INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_prandom_u32);
+    code[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_X, 8, 0, 0, 0);
+    code[n++] = INSN(BPF_ALU64 | BPF_AND | BPF_K, 8, 0, 0, FLOWS - 1);
+    code[n++] = INSN(BPF_ALU64 | BPF_OR | BPF_K, 8, 0, 0, head[vary]);
+  }
   code[n++] = INSN(BPF_LDX | BPF_MEM | BPF_W, 2, 6, offsetof(struct xdp_md, data), 0);
   code[n++] = INSN(BPF_LDX | BPF_MEM | BPF_W, 3, 6, offsetof(struct xdp_md, data_end), 0);
   code[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_X, 4, 2, 0, 0);
@@ -93,6 +102,8 @@ static int load_generator(const uint8_t *head, unsigned len, uint32_t interval)
     memcpy(&word, head + at, sizeof word);
     code[n++] = INSN(BPF_ST | BPF_MEM | BPF_H, 2, 0, at, word);
   }
+  if (vary)
+    code[n++] = INSN(BPF_STX | BPF_MEM | BPF_B, 2, 8, vary, 0);
   code[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_TX);
   code[jump] = INSN(BPF_JMP | BPF_JGT | BPF_X, 4, 3, n - jump - 1, 0);
   code[n++] = INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
@@ -135,7 +146,7 @@ static unsigned make_frame(const settings *s, const session *client, uint8_t *f)
 {
   static const uint8_t from_mac[6] = {2, 0, 0, 0, 0, 1};
   const fzr_addr *from = s->down ? &s->peer : &client->mapped, *to = s->down ? &client->relayed : &s->server;
-  const unsigned header = s->down ? 0 : 4, udp_len = 8 + header + s->size;
+  const unsigned header = s->down || s->junk ? 0 : 4, udp_len = 8 + header + s->size;
   memcpy(f, s->to_mac, 6);
   memcpy(f + 6, from_mac, sizeof from_mac);
   put16(f + 12, 0x0800);
@@ -156,7 +167,7 @@ static unsigned make_frame(const settings *s, const session *client, uint8_t *f)
   }
   memset(f + 42 + header, 0x5a, s->size);
   const uint16_t total = sum(f + 34, udp_len, sum(f + 26, 8, 17 + udp_len));
-  put16(f + 40, total == 0xffff ? 0xffffu : 0xffffu - total);
+  put16(f + 40, s->single ? 0 : total == 0xffff ? 0xffffu : 0xffffu - total);
   return 34 + udp_len;
 }
 
@@ -199,9 +210,13 @@ static int log_in(const settings *s, session *client)
   session_allocate(client, false, bench_now());
   if (!step(client, SESSION_READY))
     return fail("no allocation", EACCES);
-  session_bind(client, CHANNEL, &s->peer, bench_now());
-  if (!step(client, SESSION_READY))
-    return fail("no channel", EACCES);
+  for (unsigned i = 0; i < (s->single ? FLOWS : 1); i++) {
+    fzr_addr peer = s->peer;
+    peer.port = (uint16_t)(peer.port + i);
+    session_bind(client, (uint16_t)(CHANNEL + i), &peer, bench_now());
+    if (!step(client, SESSION_READY))
+      return fail("no channel", EACCES);
+  }
   return 0;
 }
 
@@ -250,8 +265,9 @@ static int run(const settings *s)
   if (s->server.family && !s->client.family && log_in(s, &client))
     return 1;
   const unsigned len = make_frame(s, &client, frame);
-  const int generator =
-                load_generator(frame, s->down ? 42 : 46, s->rate ? (uint32_t)(FZR_SECOND / s->rate) : 0),
+  const unsigned vary = !s->single || s->junk ? 0 : s->down ? 35 : 43; /* the source's port, or the channel */
+  const int generator = load_generator(frame, s->down || s->junk ? 42 : 46,
+                                       s->rate ? (uint32_t)(FZR_SECOND / s->rate) : 0, vary),
             sink = load_drop();
   if (generator < 0 || sink < 0)
     return fail("can't load a program", generator < 0 ? generator : sink);
@@ -297,7 +313,8 @@ int main(int argc, char **argv)
       {"to-mac", 1, NULL, 'm'},    {"server", 1, NULL, 's'},    {"peer", 1, NULL, 'e'},
       {"user", 1, NULL, 'u'},      {"password", 1, NULL, 'w'},  {"down", 0, NULL, 'd'},
       {"size", 1, NULL, 'z'},      {"rate", 1, NULL, 'r'},      {"seconds", 1, NULL, 't'},
-      {"client", 1, NULL, 'c'},    {NULL, 0, NULL, 0}};
+      {"client", 1, NULL, 'c'},    {"single", 0, NULL, 'S'},    {"junk", 0, NULL, 'j'},
+      {NULL, 0, NULL, 0}};
   settings s = {.size = 100, .seconds = 1};
   int option, bad = 0;
   while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -340,6 +357,12 @@ int main(int argc, char **argv)
       break;
     case 'd':
       s.down = true;
+      break;
+    case 'S':
+      s.single = true;
+      break;
+    case 'j':
+      s.junk = true;
       break;
     case 'z':
       s.size = (uint32_t)strtoul(optarg, NULL, 10);
