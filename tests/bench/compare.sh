@@ -18,9 +18,10 @@
 #   --smoke            a run of a few seconds that proves that this script works, and nothing else
 #   --help             this text
 #
-# Servers run on one core and the generator on another, in a network namespace of their own where that is allowed. Rows of TCP and TLS are of relay
-# and coturn, each with the same certificate made for it. coturn-multiplex is its fastest mode, which is no standard one: all clients' peers see one
-# port, and one socket sends to all of them. floor forwards datagram by datagram, floor-gso sends runs with UDP_SEGMENT, floor-gro-gso receives with UDP_GRO, too.
+# Servers run on one core and the generator on another, in a network namespace of their own where that is allowed. Rows of TCP are of relay, coturn
+# and the floors, those of TLS of relay and coturn, each with the same certificate made for it. coturn-multiplex is its fastest mode, which is no standard
+# one: all clients' peers see one port, and one socket sends to all of them. floor forwards datagram by datagram, floor-gso sends runs with UDP_SEGMENT,
+# floor-gro-gso receives with UDP_GRO, too.
 set -euo pipefail
 
 build=build wanted='' cases=. repetitions=3 seconds=0.5 allocations=10000 idle=16000 coturn=turnserver raw='' smoke=false niceness=0 realtime=false
@@ -140,7 +141,7 @@ login_of() {
   if [ "$transport" = tls ]; then at=$(tls_port_of "$1"); fi
   case "$1" in
   relay | *-worker*) echo "--server 127.0.0.1:$at --transport $transport" ;;
-  floor*) echo "--server 127.0.0.1:$at --floor" ;;
+  floor*) echo "--server 127.0.0.1:$at --transport $transport --floor" ;;
   *) echo "--server 127.0.0.1:$at --transport $transport --user bench --password bench" ;;
   esac
 }
@@ -385,10 +386,12 @@ for size in $sizes; do
     }
   done
 done
-stream_servers=$(tr ' ' '\n' <<<"$wanted" | grep -xE 'relay|coturn' || true)
 directions="both up down"
 if $smoke; then directions=both; fi
 for transport in tcp tls; do
+  like='relay|coturn'
+  if [ "$transport" = tcp ]; then like="$like|floor.*"; fi
+  stream_servers=$(tr ' ' '\n' <<<"$wanted" | grep -xE "$like" || true)
   for direction in $directions; do
     common="--clients 100 --direction $direction --size 1280"
     # shellcheck disable=SC2086

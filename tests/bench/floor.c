@@ -3,11 +3,15 @@
  *
  * It moves the same bytes through as many sockets as a TURN relay of one worker does: all clients on one port, one more port per
  * client; off on the way up and on on the way down the four bytes of a ChannelData header or the 36 of a Send or Data indication. Who is
- * who, and which of both a peer's datagrams become, follows from the port number (fzr-bench --floor uses the same ones). */
+ * who, and which of both a peer's datagrams become, follows from the port number (fzr-bench --floor uses the same ones).
+ *
+ * Clients may come by TCP, too, to the same port. Which of them one is, its first message says by its channel; it holds nothing, and comes back. From
+ * then on what the client's peer sends goes there, all that was read at once in one call. */
 #include "floor.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -30,8 +35,12 @@
 #define GSO_MAX  65507u /* bytes of a GSO message, at most */
 #define OUTS     256u
 #define IOVS     4096u
-#define HEADER   36u /* of an indication: the longest */
-#define CHANNEL  4u  /* of ChannelData */
+#define HEADER   36u   /* of an indication: the longest */
+#define CHANNEL  4u    /* of ChannelData */
+#define ONE_CALL 1024u /* parts of what is sent to a connection at once */
+/* Keys of what is not UDP, for epoll: the socket that connections come by, and a connection, by its place. */
+#define KEY_ACCEPT 0x10000u
+#define KEY_STREAM 0x20000u
 
 /* What leaves at once: a datagram, or with GSO a run of them. */
 typedef struct departure {
@@ -44,8 +53,20 @@ typedef struct departure {
   _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))];
 } departure;
 
+/* A client's connection. */
+typedef struct connection {
+  int fd; /* -1: none */
+  bool known;
+  uint32_t client; /* if it is known */
+  size_t len;      /* of a message that has come in part */
+  uint8_t in[2 * SLOT];
+} connection;
+
 static struct {
   bool gso, gro;
+  int epoll, acceptor;
+  connection *connections;        /* one for each client that may be there */
+  int streams[FLOOR_MAX_CLIENTS]; /* of each client; -1: it comes by UDP */
   uint16_t base;
   struct in_addr own, remote; /* of the forwarder, and of all clients and peers */
   uint32_t clients;
@@ -147,6 +168,39 @@ static void depart(int fd, const struct sockaddr_in *to, const uint8_t *header, 
   o->closed = size < o->size;
 }
 
+/* Sends the first |n| of the parts to a client's connection, and waits until that has taken them. */
+static void send_stream(int fd, unsigned n)
+{
+  struct iovec *iov = f.iovs;
+  while (n) {
+    const struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n < ONE_CALL ? n : ONE_CALL};
+    ssize_t sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
+    if (sent < 0)
+      break;
+    for (; n && (size_t)sent >= iov->iov_len; n--)
+      sent -= (ssize_t)iov++->iov_len;
+    if (n) {
+      iov->iov_base = (uint8_t *)iov->iov_base + sent;
+      iov->iov_len -= (size_t)sent;
+    }
+  }
+  f.n_iovs = 0;
+}
+
+/* Queues one payload, its |header| and what pads it for a connection. */
+static void depart_stream(int fd, const uint8_t *header, size_t header_len, uint8_t *data, size_t len)
+{
+  static uint8_t zeros[4];
+  if (f.n_iovs + 3 > IOVS)
+    send_stream(fd, f.n_iovs);
+  memcpy(f.headers[f.n_iovs], header, header_len);
+  f.iovs[f.n_iovs] = (struct iovec){f.headers[f.n_iovs], header_len};
+  f.n_iovs++;
+  f.iovs[f.n_iovs++] = (struct iovec){data, len};
+  if (len % 4)
+    f.iovs[f.n_iovs++] = (struct iovec){zeros, 4 - len % 4};
+}
+
 static void up(uint32_t client, uint8_t *data, size_t len)
 {
   const bool indication = len >= HEADER && data[0] < 4;
@@ -191,7 +245,10 @@ static void down(uint32_t client, const struct sockaddr_in *peer, uint8_t *data,
   }
   put16(header, 0x4000 + client);
   put16(header + 2, (uint32_t)len);
-  depart(f.listener, &to, header, CHANNEL, data, len);
+  if (f.streams[client] >= 0)
+    depart_stream(f.streams[client], header, CHANNEL, data, len);
+  else
+    depart(f.listener, &to, header, CHANNEL, data, len);
 }
 
 static size_t run_size(struct msghdr *msg)
@@ -231,23 +288,115 @@ static void forward(uint32_t key)
         up(client, (uint8_t *)iovs[i].iov_base + at, left);
     }
   }
-  flush();
+  if (key && f.streams[key - 1] >= 0)
+    send_stream(f.streams[key - 1], f.n_iovs);
+  else
+    flush();
 }
 
-static int open_socket(int epoll, uint32_t key)
+/* ---- connections ---- */
+
+static void fail(void)
+{
+  perror("fzr-floor");
+  exit(EXIT_FAILURE);
+}
+
+static void watch(int fd, uint32_t key)
+{
+  struct epoll_event e = {.events = EPOLLIN, .data = {.u32 = key}};
+  if (epoll_ctl(f.epoll, EPOLL_CTL_ADD, fd, &e))
+    fail();
+}
+
+static void take_connection(void)
+{
+  const int fd = accept4(f.acceptor, NULL, NULL, SOCK_CLOEXEC), one = 1;
+  for (uint32_t i = 0; fd >= 0 && i < f.clients; i++) {
+    connection *c = &f.connections[i];
+    if (c->fd >= 0)
+      continue;
+    c->fd = fd;
+    c->known = false;
+    c->len = 0;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    watch(fd, KEY_STREAM + i);
+    return;
+  }
+  if (fd >= 0)
+    close(fd);
+}
+
+static void end_connection(connection *c)
+{
+  if (c->known && f.streams[c->client] == c->fd)
+    f.streams[c->client] = -1;
+  close(c->fd);
+  c->fd = -1;
+}
+
+/* The first message of |c|. Returns false if it is none of a client. */
+static bool introduce(connection *c, const uint8_t *message)
+{
+  c->client = (uint32_t)get16(message) - 0x4000;
+  c->known = c->client < f.clients;
+  if (c->known)
+    f.streams[c->client] = c->fd;
+  return c->known && send(c->fd, message, CHANNEL, MSG_NOSIGNAL) == CHANNEL;
+}
+
+/* Forwards the messages that have come by |c|. */
+static void forward_stream(connection *c)
+{
+  const ssize_t n = recv(c->fd, c->in + c->len, SLOT, MSG_DONTWAIT);
+  size_t at = 0;
+  if (n <= 0) {
+    end_connection(c);
+    return;
+  }
+  c->len += (size_t)n;
+  while (c->len - at >= CHANNEL) {
+    uint8_t *message = c->in + at;
+    const size_t len = get16(message + 2) + (message[0] < 4 ? 20 : CHANNEL), whole = (len + 3) & ~(size_t)3;
+    if (c->len - at < whole)
+      break;
+    if (c->known) {
+      up(c->client, message, len);
+    } else if (!introduce(c, message)) {
+      end_connection(c);
+      return;
+    }
+    at += whole;
+  }
+  flush();
+  memmove(c->in, c->in + at, c->len - at);
+  c->len -= at;
+}
+
+static void open_acceptor(void)
+{
+  const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(f.base), .sin_addr = f.own};
+  const int one = 1;
+  f.acceptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (f.acceptor < 0 || setsockopt(f.acceptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
+      bind(f.acceptor, (const struct sockaddr *)&at, sizeof at) || listen(f.acceptor, (int)f.clients))
+    fail();
+  watch(f.acceptor, KEY_ACCEPT);
+}
+
+/* ---- */
+
+static int open_socket(uint32_t key)
 {
   const struct sockaddr_in at = {
       .sin_family = AF_INET, .sin_port = htons((uint16_t)(f.base + key)), .sin_addr = f.own};
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1, buffer = 4 << 20;
-  struct epoll_event e = {.events = EPOLLIN, .data = {.u32 = key}};
   if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof at) ||
       (f.gro && setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof one)) ||
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer) ||
-      setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer) ||
-      epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e)) {
-    perror("fzr-floor");
-    exit(EXIT_FAILURE);
-  }
+      setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer))
+    fail();
+  watch(fd, key);
   return fd;
 }
 
@@ -285,16 +434,27 @@ int main(int argc, char **argv)
   f.base = (uint16_t)base;
   f.clients = (uint32_t)clients;
   f.slots = malloc((size_t)MSGS * SLOT);
-  const int epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (!f.slots || epoll < 0)
+  f.connections = calloc(f.clients, sizeof *f.connections);
+  f.epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (!f.slots || !f.connections || f.epoll < 0)
     return EXIT_FAILURE;
-  f.listener = open_socket(epoll, 0);
-  for (uint32_t i = 0; i < f.clients; i++)
-    f.relayed[i] = open_socket(epoll, FLOOR_RELAYED + i);
+  open_acceptor();
+  f.listener = open_socket(0);
+  for (uint32_t i = 0; i < f.clients; i++) {
+    f.connections[i].fd = f.streams[i] = -1;
+    f.relayed[i] = open_socket(FLOOR_RELAYED + i);
+  }
   for (;;) {
     struct epoll_event ready[64];
-    const int n = epoll_wait(epoll, ready, 64, -1);
-    for (int i = 0; i < n; i++)
-      forward(ready[i].data.u32);
+    const int n = epoll_wait(f.epoll, ready, 64, -1);
+    for (int i = 0; i < n; i++) {
+      const uint32_t key = ready[i].data.u32;
+      if (key >= KEY_STREAM)
+        forward_stream(&f.connections[key - KEY_STREAM]);
+      else if (key == KEY_ACCEPT)
+        take_connection();
+      else
+        forward(key);
+    }
   }
 }

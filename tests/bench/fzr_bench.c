@@ -333,8 +333,13 @@ static int check(bench *b)
     fprintf(stderr, "fzr-bench: handshake takes --transport tls, or tcp for connections alone\n");
     return 2;
   }
-  if (b->transport != FZR_TRANSPORT_UDP && (b->floor || strcmp(b->mode, "binding") == 0)) {
-    fprintf(stderr, "fzr-bench: --floor and binding are for UDP alone\n");
+  if (b->transport != FZR_TRANSPORT_UDP && strcmp(b->mode, "binding") == 0) {
+    fprintf(stderr, "fzr-bench: binding is for UDP alone\n");
+    return 2;
+  }
+  if (b->floor &&
+      (b->transport == FZR_TRANSPORT_TLS || (b->transport == FZR_TRANSPORT_TCP && b->indications))) {
+    fprintf(stderr, "fzr-bench: --floor knows no TLS, and no --indications over TCP\n");
     return 2;
   }
   if (!b->peer_host.family)

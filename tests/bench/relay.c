@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,8 @@
 #define STAMP_BYTES 16u /* number and time at the front of a payload that has room for them */
 #define STALL       (300 * FZR_MILLISECOND)
 #define DRAIN       (500 * FZR_MILLISECOND)
+
+#define FLOOR_PATIENCE 1000 /* ms, for its answer */
 
 /* One direction of one client. */
 typedef struct flow {
@@ -423,6 +426,41 @@ static void prepare_socket(relay_run *r, int fd, uint32_t key)
   epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
+static void count_message(void *ctx, const uint8_t *data, uint32_t len)
+{
+  unsigned *count = ctx;
+  (void)data;
+  (void)len;
+  ++*count;
+}
+
+/* Connects to the bare forwarder, and says whose connection it is by a message of its channel, which comes back. */
+static int floor_connect(const relay_run *r, session *s)
+{
+  const uint8_t hello[FZR_CHANNEL_HEADER_LEN] = {(uint8_t)(s->channel >> 8), (uint8_t)s->channel};
+  unsigned answers = 0;
+  s->wire = wire_open(&r->b->server);
+  if (!s->wire || wire_wait(s->wire) || !wire_send(s->wire, hello, sizeof hello, 1))
+    return -1;
+  s->fd = wire_fd(s->wire);
+  struct pollfd p = {.fd = s->fd, .events = POLLIN};
+  while (!answers)
+    if (poll(&p, 1, FLOOR_PATIENCE) < 1 || !wire_read(s->wire, count_message, &answers)) {
+      errno = ETIMEDOUT;
+      return -1;
+    }
+  return 0;
+}
+
+static int floor_open(const relay_run *r, session *s, const fzr_addr *client)
+{
+  fzr_addr bound;
+  if (r->b->server.transport == FZR_TRANSPORT_TCP)
+    return floor_connect(r, s);
+  s->fd = open_peer(client, &bound);
+  return s->fd < 0 ? -1 : connect_to(s->fd, &r->b->server);
+}
+
 /* The bare forwarder knows its clients and peers by their ports, and has them at the address of peers: nothing is asked for. */
 static bool floor_set_up(relay_run *r)
 {
@@ -436,9 +474,8 @@ static bool floor_set_up(relay_run *r)
     s->channel = (uint16_t)(FZR_CHANNEL_MIN + i);
     s->peer = peer;
     s->state = SESSION_GONE; /* there is nothing to give back either */
-    s->fd = open_peer(&client, &bound);
     r->peer_fds[i] = open_peer(&peer, &bound);
-    if (s->fd < 0 || r->peer_fds[i] < 0 || connect_to(s->fd, &r->b->server)) {
+    if (r->peer_fds[i] < 0 || floor_open(r, s, &client)) {
       perror("fzr-bench: socket");
       return false;
     }
