@@ -201,9 +201,9 @@ void event_glue_stop(event_glue *glue)
   evtimer_del(glue->timer);
 }
 
-void event_glue_follow(event_glue *glue)
+void event_glue_follow(event_glue *glue, fzr_time now)
 {
-  arm(glue, monotonic_now());
+  arm(glue, now);
 }
 
 int event_glue_end_fd(const event_glue *glue)

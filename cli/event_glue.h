@@ -24,8 +24,8 @@ int event_glue_start(event_glue *glue, fzr_udp *udp);
 void event_glue_stop(event_glue *glue);
 /* Serves it again. Returns 0, or -1 with errno: then it tries again by itself, until the loop can watch it. */
 int event_glue_restart(event_glue *glue);
-/* The driver had input by another adapter: its deadline may be another one. */
-void event_glue_follow(event_glue *glue);
+/* The driver had input by another adapter |now|: its deadline may be another one. */
+void event_glue_follow(event_glue *glue, fzr_time now);
 /* Descriptors that are for clients are below this. */
 int event_glue_end_fd(const event_glue *glue);
 /* Frees it; after fzr_udp_free. */

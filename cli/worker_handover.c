@@ -122,7 +122,7 @@ static void take_over(const worker *w)
   fzr_driver_on_deadline(w->driver, now);
   fzr_udp_resume(w->udp, now);
   worker_streams_take_over(w->streams, w->driver, now);
-  event_glue_follow(w->glue);
+  event_glue_follow(w->glue, now);
 }
 
 void worker_obey(worker *w, unsigned commands)

@@ -18,9 +18,9 @@ bool worker_streams_wanted(const options *o)
   return o->tcp_listen_port || o->tls_listen_port;
 }
 
-static void on_settled(void *ctx)
+static void on_settled(void *ctx, fzr_time now)
 {
-  event_glue_follow(ctx);
+  event_glue_follow(ctx, now);
 }
 
 /* Says what could not be opened, in the operator's words. */

@@ -61,13 +61,13 @@ static void give_up(stream_arrival *a, enum stream_end why)
 }
 
 /* A balancer that does not do as --proxy-protocol says loses all clients. One a minute is told of, the others for who asks for them. */
-static void tell(const stream_arrival *a, const char *error)
+static void tell(const stream_arrival *a, const char *error, fzr_time now)
 {
   streams *s = a->owner;
   const log_field fields[] = {{"proxy", LOG_ADDR, {.addr = &a->proxy}},
                               {"transport", LOG_STR, {.str = stream_kind_name(a->kind)}},
                               {"error", LOG_STR, {.str = error}}};
-  const bool may_tell = stream_may_tell(&s->told_proxy, monotonic_now());
+  const bool may_tell = stream_may_tell(&s->told_proxy, now);
   log_write(may_tell ? FZR_LOG_WARN : FZR_LOG_DEBUG, "relay", "A load balancer's connection was closed",
             fields, sizeof fields / sizeof *fields);
 }
@@ -78,9 +78,9 @@ static fzr_time patience(const streams *s)
 }
 
 /* Waits for more, no longer than until its time is over. Returns false without memory. */
-static bool wait_on(stream_arrival *a)
+static bool wait_on(stream_arrival *a, fzr_time now)
 {
-  const fzr_time passed = monotonic_now() - a->since, most = patience(a->owner);
+  const fzr_time passed = now - a->since, most = patience(a->owner);
   const fzr_time left = passed < most ? most - passed : 0;
   const struct timeval time = {(time_t)(left / FZR_SECOND), (suseconds_t)(left % FZR_SECOND / 1000)};
   return event_add(a->readable, &time) == 0;
@@ -111,7 +111,7 @@ static bool make_room(stream_arrival *a, size_t bytes)
 }
 
 /* What has come of the header is looked at. Returns how many bytes it needs to go on; 0: |a| is gone. */
-static size_t look_at(stream_arrival *a)
+static size_t look_at(stream_arrival *a, fzr_time now)
 {
   stream_proxy_header header;
   switch (stream_proxy_read(a->header, a->have, &header)) {
@@ -121,14 +121,14 @@ static size_t look_at(stream_arrival *a)
     pass_on(a, &header);
     return 0;
   default:
-    tell(a, header.error);
+    tell(a, header.error, now);
     give_up(a, STREAM_END_PROXY);
     return 0;
   }
 }
 
 /* Reads what there is of the header, and no more. Returns whether it is still to be waited for; if not, |a| is gone. */
-static bool read_header(stream_arrival *a)
+static bool read_header(stream_arrival *a, fzr_time now)
 {
   size_t want = a->room ? a->room : STREAM_PROXY_START;
   while (want) {
@@ -145,7 +145,7 @@ static bool read_header(stream_arrival *a)
       return false;
     }
     a->have += (size_t)n;
-    want = look_at(a);
+    want = look_at(a, now);
   }
   return false;
 }
@@ -153,11 +153,13 @@ static bool read_header(stream_arrival *a)
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
   stream_arrival *a = ctx;
+  const fzr_time now = monotonic_now();
   (void)fd;
   if (what & EV_TIMEOUT) {
-    tell(a, a->have ? "its PROXY header did not come to an end in time" : "no PROXY header came in time");
+    tell(a, a->have ? "its PROXY header did not come to an end in time" : "no PROXY header came in time",
+         now);
     give_up(a, STREAM_END_PROXY_TIME);
-  } else if (read_header(a) && !wait_on(a)) {
+  } else if (read_header(a, now) && !wait_on(a, now)) {
     give_up(a, STREAM_END_MEMORY);
   }
 }
@@ -184,7 +186,8 @@ static stream_arrival *new_arrival(streams *s, enum stream_kind kind, int fd, co
 
 void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *proxy, const fzr_addr *server)
 {
-  stream_arrival *a = new_arrival(s, kind, fd, proxy, server, monotonic_now());
+  const fzr_time now = monotonic_now();
+  stream_arrival *a = new_arrival(s, kind, fd, proxy, server, now);
   if (!a) {
     s->stats[kind].accepted++;
     s->stats[kind].ended[STREAM_END_MEMORY]++;
@@ -193,11 +196,12 @@ void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *pro
   }
   if (fd >= s->config.end_fd)
     give_up(a, STREAM_END_DESCRIPTORS);
-  else if (!a->readable || !wait_on(a))
+  else if (!a->readable || !wait_on(a, now))
     give_up(a, STREAM_END_MEMORY);
   if (s->arrival_count > s->config.strangers) {
     tell(s->oldest_arrival,
-         "there are as many that wait for their PROXY header as --max-connections-without-allocation allows");
+         "there are as many that wait for their PROXY header as --max-connections-without-allocation allows",
+         now);
     give_up(s->oldest_arrival, STREAM_END_CROWD);
   }
 }
@@ -218,11 +222,11 @@ void stream_arrivals_halt(streams *s)
     event_del(a->readable);
 }
 
-void stream_arrivals_go_on(streams *s)
+void stream_arrivals_go_on(streams *s, fzr_time now)
 {
   for (stream_arrival *a = s->arrivals, *after; a; a = after) {
     after = a->after;
-    if (!wait_on(a))
+    if (!wait_on(a, now))
       give_up(a, STREAM_END_MEMORY);
   }
 }
@@ -263,7 +267,7 @@ const char *stream_arrivals_load(streams *s, const stream_saved *saved, int fd)
   stream_arrival *a = new_arrival(s, saved->kind, fd, &saved->client, &saved->server, saved->heard);
   if (!a)
     close(fd);
-  else if (a->readable && (!header.want || make_room(a, header.want)) && wait_on(a)) {
+  else if (a->readable && (!header.want || make_room(a, header.want)) && wait_on(a, monotonic_now())) {
     if (saved->held_len)
       memcpy(a->header, saved->held, saved->held_len);
     a->have = saved->held_len;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The last words to a client. What waits for it is written, TLS says that this is the end, and so does TCP; what comes meanwhile is read and thrown away:
  * a socket that is closed with something unread answers by a reset, for which many a client forgets what it has not read yet. */
-#include "common/clock.h"
 #include "stream/internal.h"
 
 #include <errno.h>
@@ -30,9 +29,9 @@ static bool has_last_words(const stream_connection *c, enum stream_end why)
 }
 
 /* Returns whether there is something left to wait for. */
-static bool go_on(stream_connection *c)
+static bool go_on(stream_connection *c, fzr_time now)
 {
-  if (!stream_write(c))
+  if (!stream_write(c, now))
     return false;
   if (stream_queue_len(&c->queue))
     return true;
@@ -60,16 +59,16 @@ bool stream_begin_closing(stream_connection *c, enum stream_end why, fzr_time no
     stream_queue_clear(&c->queue);
   }
   c->closing_since = now;
-  return c->closing = go_on(c);
+  return c->closing = go_on(c, now);
 }
 
-void stream_go_on_closing(stream_connection *c)
+void stream_go_on_closing(stream_connection *c, fzr_time now)
 {
-  if (!go_on(c))
-    streams_drop(c, STREAM_END_CLIENT);
+  if (!go_on(c, now))
+    streams_drop(c, STREAM_END_CLIENT, now);
 }
 
-void stream_read_closing(stream_connection *c)
+void stream_read_closing(stream_connection *c, fzr_time now)
 {
   streams *s = c->owner;
   const ssize_t n = recv(c->fd, s->in, sizeof s->in, 0);
@@ -78,7 +77,7 @@ void stream_read_closing(stream_connection *c)
   c->over = true;
   event_del(c->readable);
   if (n < 0 || c->shut)
-    streams_drop(c, STREAM_END_CLIENT);
+    streams_drop(c, STREAM_END_CLIENT, now);
 }
 
 bool stream_has_closed(const stream_connection *c, fzr_time now)

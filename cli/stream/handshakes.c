@@ -40,9 +40,9 @@ static void take_turn(streams *s, fzr_time begin)
   while ((c = s->lists[STREAM_IN_LINE].first) && now - begin < TURN) {
     stream_leave_line(c);
     if (event_add(c->readable, NULL))
-      streams_end(c, STREAM_END_MEMORY);
+      streams_end(c, STREAM_END_MEMORY, now);
     else
-      stream_read(c);
+      stream_read(c, now);
     now = monotonic_now();
   }
   const fzr_time rest = REST * (now - begin);
@@ -76,7 +76,7 @@ static void on_share(evutil_socket_t fd, short what, void *ctx)
     take_turn(s, now);
 }
 
-void stream_stand_in_line(stream_connection *c)
+void stream_stand_in_line(stream_connection *c, fzr_time now)
 {
   streams *s = c->owner;
   if (c->in_line || event_del(c->readable))
@@ -84,7 +84,7 @@ void stream_stand_in_line(stream_connection *c)
   c->in_line = true;
   stream_append(c, STREAM_IN_LINE);
   if (s->lists[STREAM_IN_LINE].count == 1)
-    await_turn(s, monotonic_now());
+    await_turn(s, now);
 }
 
 void stream_leave_line(stream_connection *c)
@@ -94,10 +94,10 @@ void stream_leave_line(stream_connection *c)
   c->in_line = false;
 }
 
-void stream_handshakes_go_on(streams *s)
+void stream_handshakes_go_on(streams *s, fzr_time now)
 {
   if (s->lists[STREAM_IN_LINE].count)
-    await_turn(s, monotonic_now());
+    await_turn(s, now);
 }
 
 bool stream_handshakes_begin(streams *s)

@@ -127,13 +127,13 @@ struct streams {
 void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *client, const fzr_addr *server,
                   fzr_time since);
 /* Ends |c| and its allocation. It is gone then. Not from within a call into the driver. */
-void streams_end(stream_connection *c, enum stream_end why);
+void streams_end(stream_connection *c, enum stream_end why, fzr_time now);
 /* It goes now, with what it still has to say. */
-void streams_drop(stream_connection *c, enum stream_end why);
+void streams_drop(stream_connection *c, enum stream_end why, fzr_time now);
 /* |c| has something to write in this turn of the loop. */
 void streams_dirty(stream_connection *c);
 /* |c| is not read until the UDP adapter's queues are short, or for long enough: it may be others who keep them long. */
-void streams_pause(stream_connection *c);
+void streams_pause(stream_connection *c, fzr_time now);
 
 /* Whether the log is to have a line of something that may come as often as strangers like: one a minute. *|told| is when it last had; 0: never. */
 bool stream_may_tell(fzr_time *told, fzr_time now);
@@ -179,7 +179,7 @@ void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *pro
 void stream_arrivals_free(streams *s);
 /* Does not wait for them any more, and does again. */
 void stream_arrivals_halt(streams *s);
-void stream_arrivals_go_on(streams *s);
+void stream_arrivals_go_on(streams *s, fzr_time now);
 /* Has |each| called with |ctx| for them, the oldest first, until it returns false. Returns whether it never did. */
 bool stream_arrivals_save(const streams *s, bool (*each)(void *ctx, const stream_saved *saved, int fd),
                           void *ctx);
@@ -193,18 +193,18 @@ const char *stream_arrivals_load(streams *s, const stream_saved *saved, int fd);
 /* |c| has ended for |why|: writes what waits, and lets the client know. Returns whether there is something to wait for: then `closing` is set. */
 bool stream_begin_closing(stream_connection *c, enum stream_end why, fzr_time now);
 /* Goes on with that when the socket takes more, and drops |c| when it is done. */
-void stream_go_on_closing(stream_connection *c);
+void stream_go_on_closing(stream_connection *c, fzr_time now);
 /* Reads what nobody wants any more, and drops |c| when all is done. */
-void stream_read_closing(stream_connection *c);
+void stream_read_closing(stream_connection *c, fzr_time now);
 /* Whether it has been waited for long enough. */
 bool stream_has_closed(const stream_connection *c, fzr_time now);
 
 /* ---- secure.c ---- */
 
 /* Reads once, begins with TLS when the first byte comes, goes on with the handshake, and has stream_relay relay what comes. Returns whether the connection goes on; *|why| says why not. */
-bool stream_read_secure(stream_connection *c, enum stream_end *why);
+bool stream_read_secure(stream_connection *c, fzr_time now, enum stream_end *why);
 /* Goes on with a handshake that had to wait for the socket. Returns likewise. */
-bool stream_go_on_secure(stream_connection *c, enum stream_end *why);
+bool stream_go_on_secure(stream_connection *c, fzr_time now, enum stream_end *why);
 /* Writes some of what waits, |most| bytes at most, in one record. Returns how many bytes, or as net_tls_write. */
 ssize_t stream_write_secure(stream_connection *c, size_t most);
 
@@ -216,26 +216,26 @@ bool stream_load_secure(stream_connection *c, const uint8_t *data, size_t len, s
 /* Makes its events. Returns false without memory. */
 bool stream_handshakes_begin(streams *s);
 /* Something has come for |c|'s handshake: it is read when it is its turn. */
-void stream_stand_in_line(stream_connection *c);
+void stream_stand_in_line(stream_connection *c, fzr_time now);
 /* Has turns come again for those that wait. */
-void stream_handshakes_go_on(streams *s);
+void stream_handshakes_go_on(streams *s, fzr_time now);
 /* It does not wait any more. */
 void stream_leave_line(stream_connection *c);
 
 /* ---- connection.c ---- */
 
 /* Relays the messages that end within the |len| bytes at |data|. Returns whether the stream goes on; *|why| says why not. */
-bool stream_relay(stream_connection *c, const uint8_t *data, size_t len, enum stream_end *why);
+bool stream_relay(stream_connection *c, const uint8_t *data, size_t len, fzr_time now, enum stream_end *why);
 
 /* Reads once, and relays what has come, or goes on with the handshake. |c| may be gone then. */
-void stream_read(stream_connection *c);
+void stream_read(stream_connection *c, fzr_time now);
 /* The callback of `readable`. */
 void stream_on_readable(evutil_socket_t fd, short what, void *ctx);
 /* That of `writable`. */
 void stream_on_writable(evutil_socket_t fd, short what, void *ctx);
 /* The socket takes nothing now: on_writable will go on. Returns false if that cannot be. */
-bool stream_block(stream_connection *c);
+bool stream_block(stream_connection *c, fzr_time now);
 /* Writes what waits, as far as the socket takes it. Returns false if the connection is broken: it is to be ended. */
-bool stream_write(stream_connection *c);
+bool stream_write(stream_connection *c, fzr_time now);
 
 #endif

@@ -37,24 +37,25 @@ void streams_halt(streams *s)
 }
 
 /* Without memory the connection ends. */
-static void go_on(stream_connection *c)
+static void go_on(stream_connection *c, fzr_time now)
 {
   if ((is_read(c) && event_add(c->readable, NULL)) || (c->blocked && event_add(c->writable, NULL)))
-    streams_end(c, STREAM_END_MEMORY);
+    streams_end(c, STREAM_END_MEMORY, now);
 }
 
 void streams_go_on(streams *s)
 {
+  const fzr_time now = monotonic_now();
   bool failed = streams_watch_time(s) != 0;
   s->halted = false;
   for (size_t i = 0; i < s->listener_count; i++)
     failed |= event_add(s->listeners[i].ready, NULL) != 0;
   for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after; c; c = after) {
     after = c->links[STREAM_BY_TIME].after;
-    go_on(c);
+    go_on(c, now);
   }
-  stream_arrivals_go_on(s);
-  stream_handshakes_go_on(s);
+  stream_arrivals_go_on(s, now);
+  stream_handshakes_go_on(s, now);
   if (failed)
     log_error("relay", "Out of memory: new clients on TCP and TLS may not be heard until a restart");
 }

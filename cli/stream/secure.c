@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections of TLS. What is read of the socket at once may be many records, and what is written is one for all messages that there are. */
-#include "common/clock.h"
 #include "log/log.h"
 #include "stream/internal.h"
 
@@ -58,16 +57,16 @@ static bool begin(stream_connection *c)
 }
 
 /* Strangers can have as many fail as they like: one a minute is told of, the others for who asks for them. */
-static void tell_failed(const stream_connection *c, const char *error)
+static void tell_failed(const stream_connection *c, const char *error, fzr_time now)
 {
   streams *s = c->owner;
   const log_field fields[] = {{"client", LOG_ADDR, {.addr = &c->client}}, {"error", LOG_STR, {.str = error}}};
-  const bool may_tell = stream_may_tell(&s->told_handshake, monotonic_now());
+  const bool may_tell = stream_may_tell(&s->told_handshake, now);
   log_write(may_tell ? FZR_LOG_INFO : FZR_LOG_DEBUG, "relay", "A TLS handshake failed", fields, 2);
 }
 
 /* Returns whether the connection goes on. */
-static bool shake_hands(stream_connection *c, enum stream_end *why)
+static bool shake_hands(stream_connection *c, fzr_time now, enum stream_end *why)
 {
   const streams *s = c->owner;
   const int result = net_tls_handshake(c->tls);
@@ -76,14 +75,14 @@ static bool shake_hands(stream_connection *c, enum stream_end *why)
     return true;
   /* What has been read would be lost if it had to wait for the socket. No client sends that early. */
   if (result == NET_TLS_WANT_WRITE && s->cipher_from == s->cipher_to)
-    return stream_block(c);
-  tell_failed(c, net_tls_error(c->tls));
+    return stream_block(c, now);
+  tell_failed(c, net_tls_error(c->tls), now);
   *why = STREAM_END_HANDSHAKE;
   return false;
 }
 
 /* Relays all that is in the records that have come. */
-static bool read_records(stream_connection *c, enum stream_end *why)
+static bool read_records(stream_connection *c, fzr_time now, enum stream_end *why)
 {
   streams *s = c->owner;
   for (;;) {
@@ -91,7 +90,7 @@ static bool read_records(stream_connection *c, enum stream_end *why)
     ssize_t n = 1;
     while (len < sizeof s->in && (n = net_tls_read(c->tls, s->in + len, sizeof s->in - len)) > 0)
       len += (size_t)n;
-    if (len && !stream_relay(c, s->in, len, why))
+    if (len && !stream_relay(c, s->in, len, now, why))
       return false;
     *why = n == 0 ? STREAM_END_CLIENT : STREAM_END_ERROR;
     c->failed = n == NET_TLS_FAILED;
@@ -103,14 +102,14 @@ static bool read_records(stream_connection *c, enum stream_end *why)
   }
 }
 
-bool stream_go_on_secure(stream_connection *c, enum stream_end *why)
+bool stream_go_on_secure(stream_connection *c, fzr_time now, enum stream_end *why)
 {
-  if (!c->established && !shake_hands(c, why))
+  if (!c->established && !shake_hands(c, now, why))
     return false;
-  return !c->established || read_records(c, why);
+  return !c->established || read_records(c, now, why);
 }
 
-bool stream_read_secure(stream_connection *c, enum stream_end *why)
+bool stream_read_secure(stream_connection *c, fzr_time now, enum stream_end *why)
 {
   streams *s = c->owner;
   const ssize_t n = recv(c->fd, s->cipher, sizeof s->cipher, 0);
@@ -120,7 +119,7 @@ bool stream_read_secure(stream_connection *c, enum stream_end *why)
   if (n <= 0)
     return false;
   if (!c->tls && (s->cipher[0] < FIRST_TYPE || s->cipher[0] > LAST_TYPE)) {
-    tell_failed(c, "that is no TLS");
+    tell_failed(c, "that is no TLS", now);
     return false;
   }
   if (!begin(c)) {
@@ -129,7 +128,7 @@ bool stream_read_secure(stream_connection *c, enum stream_end *why)
   }
   s->cipher_from = 0;
   s->cipher_to = (size_t)n;
-  const bool goes_on = stream_go_on_secure(c, why);
+  const bool goes_on = stream_go_on_secure(c, now, why);
   s->cipher_from = s->cipher_to = 0;
   return goes_on;
 }

@@ -4,7 +4,6 @@
  * Where there are too many, the one goes that has been a stranger for longest. A client has its allocation within a second of its coming; who holds
  * connections in order that nobody else gets one has to make as many as there may be each second, where refusing those that come would let him do with
  * making them once. */
-#include "common/clock.h"
 #include "log/log.h"
 #include "stream/internal.h"
 
@@ -118,7 +117,7 @@ void streams_thin_out(streams *s, fzr_time now)
     if (c->allocated)
       continue;
     tell_crowd(s, c, now);
-    streams_end(c, STREAM_END_CROWD);
+    streams_end(c, STREAM_END_CROWD, now);
   }
 }
 
@@ -128,6 +127,6 @@ void streams_end_old_strangers(streams *s, fzr_time now)
   while ((c = s->lists[STREAM_STRANGERS].first) && c->stranger_since + s->config.age <= now) {
     stream_look_at(c, now);
     if (!c->allocated)
-      streams_end(c, stream_shakes_hands(c) ? STREAM_END_HANDSHAKE_TIME : STREAM_END_AGE);
+      streams_end(c, stream_shakes_hands(c) ? STREAM_END_HANDSHAKE_TIME : STREAM_END_AGE, now);
   }
 }

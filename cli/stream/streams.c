@@ -123,7 +123,7 @@ void streams_dirty(stream_connection *c)
   s->dirty = c;
 }
 
-void streams_pause(stream_connection *c)
+void streams_pause(stream_connection *c, fzr_time now)
 {
   streams *s = c->owner;
   const struct timeval soon = {0, (suseconds_t)RESUME_MS * 1000};
@@ -134,7 +134,7 @@ void streams_pause(stream_connection *c)
     return;
   }
   c->paused = true;
-  c->paused_at = monotonic_now();
+  c->paused_at = now;
   c->next_paused = s->paused;
   s->paused = c;
 }
@@ -211,9 +211,9 @@ bool stream_may_tell(fzr_time *told, fzr_time now)
 }
 
 /* A prefix that has all that it may have is somebody's attack, or the way out of many users. */
-static void tell_prefix_full(streams *s, const fzr_addr *client)
+static void tell_prefix_full(streams *s, const fzr_addr *client, fzr_time now)
 {
-  if (!stream_may_tell(&s->told_prefix, monotonic_now()))
+  if (!stream_may_tell(&s->told_prefix, now))
     return;
   const log_field field = {"client", LOG_ADDR, {.addr = client}};
   log_write(FZR_LOG_WARN, "relay",
@@ -248,22 +248,22 @@ void streams_take(streams *s, enum stream_kind kind, int fd, const fzr_addr *cli
 {
   stream_stats *stats = &s->stats[kind];
   enum stream_end why = STREAM_END_MEMORY;
+  const fzr_time now = monotonic_now();
   stats->accepted++;
   /* Its end has not been seen yet: it may be paused. The new one must not have its allocation, nor lose one when it ends. */
   stream_connection *former = stream_find(s, client, server);
   if (former) {
-    streams_drop(former, STREAM_END_CLIENT);
-    s->config.settled(s->config.settled_ctx);
+    streams_drop(former, STREAM_END_CLIENT, now);
+    s->config.settled(s->config.settled_ctx, now);
   }
   if (fd >= s->config.end_fd) {
     why = STREAM_END_DESCRIPTORS;
   } else if (!stream_prefixes_enter(s->config.prefixes, client)) {
     why = STREAM_END_PREFIX;
-    tell_prefix_full(s, client);
+    tell_prefix_full(s, client, now);
   } else {
     stream_connection *c = stream_new_connection(s, kind, fd, client, server);
     if (c) {
-      const fzr_time now = monotonic_now();
       c->heard = since;
       c->looked_at = now;
       stats->connections++;
@@ -326,16 +326,15 @@ static void forget(stream_connection *c)
   stream_free_connection(c);
 }
 
-void streams_drop(stream_connection *c, enum stream_end why)
+void streams_drop(stream_connection *c, enum stream_end why, fzr_time now)
 {
   if (!c->closing)
-    end(c, why, monotonic_now());
+    end(c, why, now);
   forget(c);
 }
 
-void streams_end(stream_connection *c, enum stream_end why)
+void streams_end(stream_connection *c, enum stream_end why, fzr_time now)
 {
-  const fzr_time now = monotonic_now();
   if (!c->closing) {
     end(c, why, now);
     if (stream_begin_closing(c, why, now)) {
@@ -355,18 +354,19 @@ void streams_end(stream_connection *c, enum stream_end why)
 /* What the packets of this turn have left for clients: one write for each. */
 void streams_flush(streams *s)
 {
+  const fzr_time now = monotonic_now();
   bool ended = false;
   while (s->dirty) {
     stream_connection *c = s->dirty;
     s->dirty = c->next_dirty;
     c->dirty = false;
-    if (!c->unread && stream_write(c))
+    if (!c->unread && stream_write(c, now))
       continue;
-    streams_end(c, c->unread ? STREAM_END_UNREAD : STREAM_END_ERROR);
+    streams_end(c, c->unread ? STREAM_END_UNREAD : STREAM_END_ERROR, now);
     ended = true;
   }
   if (ended)
-    s->config.settled(s->config.settled_ctx);
+    s->config.settled(s->config.settled_ctx, now);
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *ctx)
@@ -404,7 +404,7 @@ static void look_at_idle(streams *s, fzr_time now)
     stream_append(c, STREAM_BY_TIME);
     const enum stream_end why = time_is_over(c, now);
     if (why != STREAM_ENDS)
-      streams_end(c, why);
+      streams_end(c, why, now);
   }
 }
 
@@ -497,12 +497,13 @@ void streams_free(streams *s)
     return;
   fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TCP, s);
   fzr_driver_remove(s->config.driver, FZR_TRANSPORT_TLS, s);
+  const fzr_time now = monotonic_now();
   for (stream_connection *c = s->lists[STREAM_BY_TIME].first, *after; c; c = after) {
     after = c->links[STREAM_BY_TIME].after;
     /* While it is halted another process may go on with them. */
     if (c->established && !c->closing && !s->halted)
       net_tls_close(c->tls);
-    streams_drop(c, STREAM_END_CLIENT);
+    streams_drop(c, STREAM_END_CLIENT, now);
   }
   stream_arrivals_free(s);
   for (size_t i = 0; i < s->listener_count; i++) {

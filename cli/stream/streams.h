@@ -26,7 +26,7 @@ typedef struct streams_config {
   fzr_driver *driver;
   const fzr_udp *
       udp; /* whose queues say whether clients send faster than their peers' sockets take it; NULL: there are none */
-  void (*settled)(void *ctx); /* there was input: the driver's deadline may be another one */
+  void (*settled)(void *ctx, fzr_time now); /* there was input: the driver's deadline may be another one */
   void *settled_ctx;
   stream_prefixes *prefixes;
   size_t queue_bytes; /* that may wait for one client */

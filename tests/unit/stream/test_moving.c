@@ -45,9 +45,10 @@ static struct parcel {
   unsigned left;
 } parcel;
 
-static void on_settled(void *ctx)
+static void on_settled(void *ctx, fzr_time now)
 {
   (void)ctx;
+  (void)now;
 }
 
 /* That of all sides. */
