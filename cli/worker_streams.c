@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A connection without an allocation may be 4 times as old as it may be idle, whatever comes, that is 120 s; and leave its answers for a third of that
- * time, 10 s. */
+/* A connection without an allocation may be 4 times as old as it may be idle, whatever comes, that is 120 s; and leave its answers for a
+ * third of that time, 10 s. */
 #define AGE    4
 #define UNREAD 3
 

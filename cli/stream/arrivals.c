@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections of load balancers, until their PROXY header has come. Not a byte of what follows it is read here: that is TLS, or messages. They count for
- * no prefix yet, for all of them come from the balancer's. It sends the header at once, or with the client's first bytes: then silent clients of its are
- * strangers, and there may be as many here as of those, the oldest going first. */
+/* Connections of load balancers, until their PROXY header has come. Not a byte of what follows it is read here: that is TLS, or
+ * messages. They count for no prefix yet, for all of them come from the balancer's. It sends the header at once, or with the client's
+ * first bytes: then silent clients of its are strangers, and there may be as many here as of those, the oldest going first. */
 #include "common/clock.h"
 #include "log/log.h"
 #include "stream/internal.h"

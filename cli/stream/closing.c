@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last words to a client. What waits for it is written, TLS says that this is the end, and so does TCP; what comes meanwhile is read and thrown away:
- * a socket that is closed with something unread answers by a reset, for which many a client forgets what it has not read yet. */
+/* The last words to a client. What waits for it is written, TLS says that this is the end, and so does TCP; what comes meanwhile is read
+ * and thrown away: a socket that is closed with something unread answers by a reset, for which many a client forgets what it has not
+ * read yet. */
 #include "stream/internal.h"
 
 #include <errno.h>

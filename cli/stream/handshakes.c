@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When TLS handshakes have their turn. A step of one takes milliseconds, so it waits for packets, and hundreds that come at once wait in line: while the
- * loop has nothing else to do they go on one after another, and else they have a share of its time. That share nobody can take from them, however much he
- * sends; a priority alone would, for libevent looks at a lower one only when there is nothing of a higher one.
+/* When TLS handshakes have their turn. A step of one takes milliseconds, so it waits for packets, and hundreds that come at once wait in
+ * line: while the loop has nothing else to do they go on one after another, and else they have a share of its time. That share nobody can
+ * take from them, however much he sends; a priority alone would, for libevent looks at a lower one only when there is nothing of a higher
+ * one.
  *
  * Who waits is not read meanwhile: the kernel would tell of all of them each time. */
 #include "common/clock.h"

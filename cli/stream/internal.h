@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the adapter share: listeners (accept.c), what balancers say first (arrivals.c), connections (connection.c), the adapter that has them (streams.c), and how they go to
- * another process (moving.c). */
+/* What the files of the adapter share: listeners (accept.c), what balancers say first (arrivals.c), connections (connection.c), the
+ * adapter that has them (streams.c), and how they go to another process (moving.c). */
 #ifndef STREAM_INTERNAL_H
 #define STREAM_INTERNAL_H
 
@@ -135,7 +135,8 @@ void streams_dirty(stream_connection *c);
 /* |c| is not read until the UDP adapter's queues are short, or for long enough: it may be others who keep them long. */
 void streams_pause(stream_connection *c, fzr_time now);
 
-/* Whether the log is to have a line of something that may come as often as strangers like: one a minute. *|told| is when it last had; 0: never. */
+/* Whether the log is to have a line of something that may come as often as strangers like: one a minute. *|told| is when it last had; 0:
+ * never. */
 bool stream_may_tell(fzr_time *told, fzr_time now);
 
 /* The connection between both; NULL if there is none. */
@@ -172,8 +173,8 @@ void streams_end_old_strangers(streams *s, fzr_time now);
 
 /* Whether connections from |addr| have to begin with a PROXY header. */
 bool stream_is_proxied(const streams *s, const fzr_addr *addr);
-/* Takes over |fd|, and gives it to streams_take once its PROXY header has come, with the addresses that are in it; |proxy| and |server| are its
- * own. Closes it if the header is none, or does not come in time. */
+/* Takes over |fd|, and gives it to streams_take once its PROXY header has come, with the addresses that are in it; |proxy| and |server|
+ * are its own. Closes it if the header is none, or does not come in time. */
 void stream_await(streams *s, enum stream_kind kind, int fd, const fzr_addr *proxy, const fzr_addr *server);
 /* Closes those that are waited for. */
 void stream_arrivals_free(streams *s);
@@ -190,7 +191,8 @@ const char *stream_arrivals_load(streams *s, const stream_saved *saved, int fd);
 
 /* ---- closing.c ---- */
 
-/* |c| has ended for |why|: writes what waits, and lets the client know. Returns whether there is something to wait for: then `closing` is set. */
+/* |c| has ended for |why|: writes what waits, and lets the client know. Returns whether there is something to wait for: then `closing`
+ * is set. */
 bool stream_begin_closing(stream_connection *c, enum stream_end why, fzr_time now);
 /* Goes on with that when the socket takes more, and drops |c| when it is done. */
 void stream_go_on_closing(stream_connection *c, fzr_time now);
@@ -201,14 +203,16 @@ bool stream_has_closed(const stream_connection *c, fzr_time now);
 
 /* ---- secure.c ---- */
 
-/* Reads once, begins with TLS when the first byte comes, goes on with the handshake, and has stream_relay relay what comes. Returns whether the connection goes on; *|why| says why not. */
+/* Reads once, begins with TLS when the first byte comes, goes on with the handshake, and has stream_relay relay what comes. Returns
+ * whether the connection goes on; *|why| says why not. */
 bool stream_read_secure(stream_connection *c, fzr_time now, enum stream_end *why);
 /* Goes on with a handshake that had to wait for the socket. Returns likewise. */
 bool stream_go_on_secure(stream_connection *c, fzr_time now, enum stream_end *why);
 /* Writes some of what waits, |most| bytes at most, in one record. Returns how many bytes, or as net_tls_write. */
 ssize_t stream_write_secure(stream_connection *c, size_t most);
 
-/* |c|, which is new, has the TLS that |len| bytes at |data| say. *|begun|: as net_tls_load. Returns false if they can't be read, or without memory. */
+/* |c|, which is new, has the TLS that |len| bytes at |data| say. *|begun|: as net_tls_load. Returns false if they can't be read, or
+ * without memory. */
 bool stream_load_secure(stream_connection *c, const uint8_t *data, size_t len, size_t *begun);
 
 /* ---- handshakes.c ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections go on in another process. What they are goes along as bytes (parcel.h), and their sockets as descriptors. Until the other one has all and
- * says so, this one can go on instead: so nothing of a socket is changed meanwhile. */
+/* Connections go on in another process. What they are goes along as bytes (parcel.h), and their sockets as descriptors. Until the other
+ * one has all and says so, this one can go on instead: so nothing of a socket is changed meanwhile. */
 #include "common/clock.h"
 #include "log/log.h"
 #include "stream/internal.h"

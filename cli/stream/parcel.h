@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections as bytes, with which another process goes on: eight bytes of head, and records, each with its type and length in front, little-endian. A
- * reader passes over types that it does not know, and over what a record has behind what it knows. There are keys of TLS in it, and data of clients. */
+/* Connections as bytes, with which another process goes on: eight bytes of head, and records, each with its type and length in front,
+ * little-endian. A reader passes over types that it does not know, and over what a record has behind what it knows. There are keys of
+ * TLS in it, and data of clients. */
 #ifndef STREAM_PARCEL_H
 #define STREAM_PARCEL_H
 
@@ -43,8 +44,8 @@ void stream_parcel_put_stats(handover_file *file, enum stream_kind kind, const s
 /* A connection as it is at |now|, with the state of |tls|, if that is not NULL. */
 void stream_parcel_put(handover_file *file, const stream_saved *saved, const net_tls *tls, fzr_time now);
 
-/* Reads the |len| bytes of |data|, which were written at |now|: counters into |stats|, which are added to nothing else, and |each| is called with |ctx| for
- * the connections, in order. Returns NULL, or what is wrong, or what |each| has returned: static text. */
+/* Reads the |len| bytes of |data|, which were written at |now|: counters into |stats|, which are added to nothing else, and |each| is
+ * called with |ctx| for the connections, in order. Returns NULL, or what is wrong, or what |each| has returned: static text. */
 const char *stream_parcel_read(const uint8_t *data, size_t len, fzr_time now,
                                stream_stats stats[STREAM_KINDS],
                                const char *(*each)(void *ctx, const stream_saved *saved), void *ctx);

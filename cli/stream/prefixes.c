@@ -50,7 +50,8 @@ static void make_key(const fzr_addr *client, uint8_t key[7])
   memcpy(key + 1, client->ip, client->family == FZR_FAMILY_IPV4 ? 3 : 6);
 }
 
-/* Where the prefix is, or would be. Connections come from real addresses, so that nobody has enough prefixes to choose those of one bucket. */
+/* Where the prefix is, or would be. Connections come from real addresses, so that nobody has enough prefixes to choose those of one
+ * bucket. */
 static prefix **find(stream_prefixes *p, const uint8_t key[7])
 {
   uint32_t hash = 2166136261u;

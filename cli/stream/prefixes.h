@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many connections each prefix has, of all workers together: those of an IPv4 /24 or an IPv6 /48, as answers to strangers are counted. Any
- * thread. */
+/* How many connections each prefix has, of all workers together: those of an IPv4 /24 or an IPv6 /48, as answers to strangers are
+ * counted. Any thread. */
 #ifndef STREAM_PREFIXES_H
 #define STREAM_PREFIXES_H
 

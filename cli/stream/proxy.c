@@ -33,8 +33,8 @@ static size_t get16(const uint8_t *data)
   return (size_t)data[0] << 8 | data[1];
 }
 
-/* CRC32C (RFC 9260 appendix A) of the |len| bytes at |data|, with zeros for the CHECKSUM_LEN bytes from |hole| on. A bit at a time: there are few
- * bytes, and one header a connection. */
+/* CRC32C (RFC 9260 appendix A) of the |len| bytes at |data|, with zeros for the CHECKSUM_LEN bytes from |hole| on. A bit at a time:
+ * there are few bytes, and one header a connection. */
 static uint32_t crc32c(const uint8_t *data, size_t len, size_t hole)
 {
   uint32_t crc = UINT32_MAX;
@@ -88,8 +88,8 @@ static bool is_mapped(const fzr_addr *addr, fzr_addr *ip4)
   return true;
 }
 
-/* A balancer that listens for both families may write IPv4 as IPv6, and HAProxy does where the two ends differ. A 5-tuple has one family, the client's,
- * whose networks are counted: of a server of another one only the port is left. */
+/* A balancer that listens for both families may write IPv4 as IPv6, and HAProxy does where the two ends differ. A 5-tuple has one
+ * family, the client's, whose networks are counted: of a server of another one only the port is left. */
 static void unmap(stream_proxy_header *h)
 {
   fzr_addr client, server;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The PROXY protocol, version 2: the header by which a load balancer says, at the beginning of a connection, whose connection it passes on. The
- * format is haproxy's doc/proxy-protocol.txt, section 2.2. Bytes in, header out: no IO here. */
+/* The PROXY protocol, version 2: the header by which a load balancer says, at the beginning of a connection, whose connection it passes
+ * on. The format is haproxy's doc/proxy-protocol.txt, section 2.2. Bytes in, header out: no IO here. */
 #ifndef STREAM_PROXY_H
 #define STREAM_PROXY_H
 
@@ -21,15 +21,15 @@ enum stream_proxy_result {
 typedef struct stream_proxy_header {
   size_t
       want; /* MORE: how many bytes are needed to go on, those that there are included; no more than the header has. DONE: its length */
-  /* DONE: whether both are set, without a transport: who has connected, and where to. If not, the balancer speaks for itself (LOCAL), or names what is
-   * no TCP over IP: then the connection's own addresses hold. */
+  /* DONE: whether both are set, without a transport: who has connected, and where to. If not, the balancer speaks for itself (LOCAL), or
+   * names what is no TCP over IP: then the connection's own addresses hold. */
   bool has_addresses;
   fzr_addr client, server;
   const char *error; /* BAD: why, as a sentence goes on; static */
 } stream_proxy_header;
 
-/* Looks at the |len| bytes at |data| with which a connection begins; those that follow the header may be among them. Sets *|out|, which is zero where
- * nothing is said of it. */
+/* Looks at the |len| bytes at |data| with which a connection begins; those that follow the header may be among them. Sets *|out|, which
+ * is zero where nothing is said of it. */
 enum stream_proxy_result stream_proxy_read(const uint8_t *data, size_t len, stream_proxy_header *out);
 
 /* Whether |addr| lies within one of the |count| networks at |networks|, of which address and prefix alone count. */

@@ -25,8 +25,8 @@ static bool is_answer(const uint8_t *data)
   return (data[0] & 0xc1) == 0x01;
 }
 
-/* Where the oldest message is of which nothing has gone out, and which is no answer; or |to|. Whoever asks much and reads nothing has many answers
- * here: not all of them are looked at. */
+/* Where the oldest message is of which nothing has gone out, and which is no answer; or |to|. Whoever asks much and reads nothing has
+ * many answers here: not all of them are looked at. */
 static size_t find_oldest(const stream_queue *q)
 {
   size_t at = q->from + q->begun;
@@ -91,8 +91,8 @@ bool stream_queue_is_late(const stream_queue *q, fzr_time now)
   return i && stream_queue_len(q) && now - q->marks[i - 1].time >= 2 * STREAM_QUEUE_GRAIN;
 }
 
-/* Makes room for |len| bytes behind what waits. The buffer is twice as large as what may wait, so that all is moved to its beginning once for each
- * time that as much has gone out. Returns -1 without memory. */
+/* Makes room for |len| bytes behind what waits. The buffer is twice as large as what may wait, so that all is moved to its beginning
+ * once for each time that as much has gone out. Returns -1 without memory. */
 static int reserve(stream_queue *q, size_t len, size_t limit)
 {
   const size_t waits = stream_queue_len(q), most = 2 * (limit > len ? limit : len);

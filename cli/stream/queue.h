@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages that wait for a client's stream, one behind the other as they go out. There is a bound of bytes, at which the oldest that has not begun to
- * go out is dropped, and one of age: media would rather lose what is old. Never is a part of one dropped. Answers are spared as long as there is
- * something else: on a stream no client asks again (RFC 8489 section 6.2.2), so that a Refresh whose answer is lost has failed. */
+/* Messages that wait for a client's stream, one behind the other as they go out. There is a bound of bytes, at which the oldest that has
+ * not begun to go out is dropped, and one of age: media would rather lose what is old. Never is a part of one dropped. Answers are
+ * spared as long as there is something else: on a stream no client asks again (RFC 8489 section 6.2.2), so that a Refresh whose answer
+ * is lost has failed. */
 #ifndef STREAM_QUEUE_H
 #define STREAM_QUEUE_H
 
@@ -9,8 +10,9 @@
 
 #include <sys/uio.h>
 
-/* What has waited for so long is dropped when something newer comes. A stall of a lost segment or two is over before (each takes some 200 ms and a
- * round trip, or twice that), and nobody plays what comes later: conversations bear 0.4 s, buffers of players hold some 0.5 s. */
+/* What has waited for so long is dropped when something newer comes. A stall of a lost segment or two is over before (each takes some
+ * 200 ms and a round trip, or twice that), and nobody plays what comes later: conversations bear 0.4 s, buffers of players hold some 0.5
+ * s. */
 #define STREAM_QUEUE_AGE FZR_SECOND
 /* So exactly is that known: what has waited for a grain less may go as well. */
 #define STREAM_QUEUE_GRAIN (FZR_SECOND / 8)
@@ -55,9 +57,9 @@ void stream_queue_sent(stream_queue *q, size_t n);
 /* A write of the first |n| bytes has begun, and will be repeated until it is done: none of the messages that they are of is dropped. */
 void stream_queue_hold(stream_queue *q, size_t n);
 
-/* Makes |q|, which is empty, one in which the |len| bytes at |data| wait, of which the first |begun| are as q->begun; |marks|, no more than
- * STREAM_QUEUE_MARKS and none of them later than now, have their positions from there. Returns false, with |q| still empty, if that is not what a queue can
- * have, or memory is out. */
+/* Makes |q|, which is empty, one in which the |len| bytes at |data| wait, of which the first |begun| are as q->begun; |marks|, no more
+ * than STREAM_QUEUE_MARKS and none of them later than now, have their positions from there. Returns false, with |q| still empty, if that
+ * is not what a queue can have, or memory is out. */
 bool stream_queue_restore(stream_queue *q, const uint8_t *data, size_t len, size_t begun,
                           const stream_mark *marks, uint32_t marked);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections of TLS. What is read of the socket at once may be many records, and what is written is one for all messages that there are. */
+/* Connections of TLS. What is read of the socket at once may be many records, and what is written is one for all messages that there
+ * are. */
 #include "log/log.h"
 #include "stream/internal.h"
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections without an allocation: anybody can have them, so what all of them together cost is bounded, and what each of them may.
  *
- * Where there are too many, the one goes that has been a stranger for longest. A client has its allocation within a second of its coming; who holds
- * connections in order that nobody else gets one has to make as many as there may be each second, where refusing those that come would let him do with
- * making them once. */
+ * Where there are too many, the one goes that has been a stranger for longest. A client has its allocation within a second of its
+ * coming; who holds connections in order that nobody else gets one has to make as many as there may be each second, where refusing those
+ * that come would let him do with making them once. */
 #include "log/log.h"
 #include "stream/internal.h"
 
 /* A client has said who it is with less; before that, nobody's longer messages are kept. */
 #define MESSAGE_LIMIT 4096u
-/* Bytes of answers that may wait for one who does not take them: more than those to a client that asks for all that it will need at once. */
+/* Bytes of answers that may wait for one who does not take them: more than those to a client that asks for all that it will need at
+ * once. */
 #define QUEUE_LIMIT 8192u
 
 void stream_append(stream_connection *c, enum stream_order order)

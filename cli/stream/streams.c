@@ -17,7 +17,8 @@
 #define LOOKS 30u
 /* How often those that are paused are looked at. */
 #define RESUME_MS 5u
-/* So long at most. What the sockets have not taken by then is dropped, each socket's own; and who has to wait for others is read 64 KiB each time. */
+/* So long at most. What the sockets have not taken by then is dropped, each socket's own; and who has to wait for others is read 64 KiB
+ * each time. */
 #define PAUSE (80 * FZR_SECOND / 1000)
 /* Bytes for peers that may wait when they are read again. */
 #define UDP_QUEUE_LOW 16384u

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The adapter for clients on TCP and TLS: their connections, on a libevent loop, beside the adapter for UDP on one driver. One of these belongs to one
- * thread; what several share is stream_prefixes. */
+/* The adapter for clients on TCP and TLS: their connections, on a libevent loop, beside the adapter for UDP on one driver. One of these
+ * belongs to one thread; what several share is stream_prefixes. */
 #ifndef STREAM_STREAMS_H
 #define STREAM_STREAMS_H
 
@@ -15,8 +15,8 @@
 
 typedef struct streams streams;
 
-/* The loop's priority of handshakes, for when there is nothing else to do. All else has the middle one of the STREAM_PRIORITIES that the loop has to
- * have, as libevent gives it. */
+/* The loop's priority of handshakes, for when there is nothing else to do. All else has the middle one of the STREAM_PRIORITIES that the
+ * loop has to have, as libevent gives it. */
 #define STREAM_SLOW_PRIORITY 2
 #define STREAM_PRIORITIES    3
 
@@ -35,7 +35,8 @@ typedef struct streams_config {
   fzr_time unread;    /* or when it has taken nothing of its answers for so long */
   uint32_t strangers; /* how many there may be without allocation; at least 1 */
   int end_fd;         /* connections have descriptors below this */
-  /* The networks of those whose connections have to begin with a PROXY header of version 2; nobody else's may. Address and prefix alone count. */
+  /* The networks of those whose connections have to begin with a PROXY header of version 2; nobody else's may. Address and prefix alone
+   * count. */
   const fzr_peer_rule *proxies;
   size_t proxy_count;
 } streams_config;
@@ -43,12 +44,12 @@ typedef struct streams_config {
 /* Makes an adapter that listens nowhere yet, and adds it to the driver. NULL without memory or descriptors. */
 streams *streams_new(const streams_config *config);
 
-/* From now on connections of TLS begin with |identity|, which is taken over. Those that there are go on with theirs. Before streams_listen for TLS, and
- * whenever there is a newer one. */
+/* From now on connections of TLS begin with |identity|, which is taken over. Those that there are go on with theirs. Before
+ * streams_listen for TLS, and whenever there is a newer one. */
 void streams_set_identity(streams *s, net_tls_identity *identity);
 
-/* Listens on |addr| for connections of |kind|. |shared|: other workers do on the same, and |first| is the first of them, for which the port must be
- * free. Returns 0, or an errno. */
+/* Listens on |addr| for connections of |kind|. |shared|: other workers do on the same, and |first| is the first of them, for which the
+ * port must be free. Returns 0, or an errno. */
 int streams_listen(streams *s, enum stream_kind kind, const fzr_addr *addr, bool shared, bool first);
 
 /* ---- a hand-over ---- */
@@ -56,8 +57,8 @@ int streams_listen(streams *s, enum stream_kind kind, const fzr_addr *addr, bool
 /* One for each family and kind. */
 #define STREAM_LISTENERS (2 * STREAM_KINDS)
 
-/* Nothing is accepted, read or written from now on, until streams_go_on; what could be written was. Whoever frees it meanwhile closes descriptors, and
- * ends no connection that somebody else has, too. */
+/* Nothing is accepted, read or written from now on, until streams_go_on; what could be written was. Whoever frees it meanwhile closes
+ * descriptors, and ends no connection that somebody else has, too. */
 void streams_halt(streams *s);
 void streams_go_on(streams *s);
 
@@ -75,8 +76,9 @@ int streams_adopt_listener(streams *s, enum stream_kind kind, int fd);
 bool streams_save(const streams *s, handover_file *file, fzr_time now, bool (*add)(void *ctx, int fd),
                   void *ctx, unsigned *left);
 
-/* Goes on from the |len| bytes at |data|, which were saved at |now| of this process's clock, with the |n| sockets |fds|: those of the connections in order,
- * which are taken over in any case. |s| is new, its engine loaded, and halted then. Returns NULL, or what went wrong, static text: it is of no use then. */
+/* Goes on from the |len| bytes at |data|, which were saved at |now| of this process's clock, with the |n| sockets |fds|: those of the
+ * connections in order, which are taken over in any case. |s| is new, its engine loaded, and halted then. Returns NULL, or what went
+ * wrong, static text: it is of no use then. */
 const char *streams_load(streams *s, const uint8_t *data, size_t len, const int *fds, size_t n, fzr_time now);
 
 /* Another process has got what was saved: closes descriptors, those of who is left included. Only streams_free may follow. */

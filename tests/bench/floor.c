@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A bare forwarder: what relaying costs when nothing is looked up, checked or allocated.
  *
- * It moves the same bytes through as many sockets as a TURN relay of one worker does: all clients on one port, one more port per
- * client; off on the way up and on on the way down the four bytes of a ChannelData header or the 36 of a Send or Data indication. Who is
- * who, and which of both a peer's datagrams become, follows from the port number (fzr-bench --floor uses the same ones).
+ * It moves the same bytes through as many sockets as a TURN relay of one worker does: all clients on one port, one more port per client;
+ * off on the way up and on on the way down the four bytes of a ChannelData header or the 36 of a Send or Data indication. Who is who, and
+ * which of both a peer's datagrams become, follows from the port number (fzr-bench --floor uses the same ones).
  *
- * Clients may come by TCP, too, to the same port. Which of them one is, its first message says by its channel; it holds nothing, and comes back. From
- * then on what the client's peer sends goes there, all that was read at once in one call. */
+ * Clients may come by TCP, too, to the same port. Which of them one is, its first message says by its channel; it holds nothing, and
+ * comes back. From then on what the client's peer sends goes there, all that was read at once in one call. */
 #include "floor.h"
 
 #include <arpa/inet.h>

@@ -55,7 +55,8 @@ static unsigned turn(int epoll, session *sessions, unsigned begun, fzr_time *las
   return done;
 }
 
-/* Has each session do one thing, at most |window| at a time: |begin| starts it. Ends when it is done, or, unless |to_the_end|, at a signal. */
+/* Has each session do one thing, at most |window| at a time: |begin| starts it. Ends when it is done, or, unless |to_the_end|, at a
+ * signal. */
 static void run_all(session *sessions, unsigned n, unsigned window, bool to_the_end,
                     void (*begin)(session *, unsigned, void *), void *ctx)
 {

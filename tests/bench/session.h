@@ -54,8 +54,8 @@ typedef struct session {
   uint64_t requests; /* sent */
 } session;
 
-/* Opens a socket to |server|, and waits until a connection is ready where its transport is one; |id| goes into the transaction ids. Returns 0 or -1
- * with errno. */
+/* Opens a socket to |server|, and waits until a connection is ready where its transport is one; |id| goes into the transaction ids.
+ * Returns 0 or -1 with errno. */
 int session_open(session *s, const fzr_addr *server, const credential *c, uint32_t id);
 void session_close(session *s);
 

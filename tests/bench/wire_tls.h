@@ -11,7 +11,8 @@ typedef struct wire_tls wire_tls;
 /* Results below 0. */
 enum { WIRE_TLS_WAIT = -1, WIRE_TLS_FAILED = -2 };
 
-/* Where ciphertext goes and comes from: both return how many bytes, WIRE_TLS_WAIT or WIRE_TLS_FAILED; recv 0 at the end. NULL without memory. */
+/* Where ciphertext goes and comes from: both return how many bytes, WIRE_TLS_WAIT or WIRE_TLS_FAILED; recv 0 at the end. NULL without
+ * memory. */
 wire_tls *wire_tls_new(int (*send)(void *ctx, const unsigned char *data, size_t len),
                        int (*recv)(void *ctx, unsigned char *out, size_t cap), void *ctx);
 void wire_tls_free(wire_tls *t);

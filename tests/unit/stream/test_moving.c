@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections go on in another adapter, of another engine, with copies of their sockets as another process has: at each byte, with what waits, and with whatever
- * a parcel may say. */
+/* Connections go on in another adapter, of another engine, with copies of their sockets as another process has: at each byte, with what
+ * waits, and with whatever a parcel may say. */
 #include "stream/streams.h"
 
 #include "../net/certs.h"

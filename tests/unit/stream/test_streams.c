@@ -369,7 +369,8 @@ START_TEST(test_unread_for_long)
 }
 END_TEST
 
-/* What |count| requests give, and |more| bytes that are none, which end it; or the end of what the client has to say. The answers are there, then the end. */
+/* What |count| requests give, and |more| bytes that are none, which end it; or the end of what the client has to say. The answers are
+ * there, then the end. */
 START_TEST(test_last_words)
 {
   static const uint8_t request[FZR_STUN_HEADER_LEN] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
