@@ -57,7 +57,8 @@ struct stream_connection {
   bool closing;       /* has ended but for its last words: it is in the lists of all and of strangers alone */
   bool shut;          /* they are written */
   bool over;          /* nothing more comes from the client */
-  bool unread;        /* a stranger's answers are too many: it is to be ended in this turn of the loop */
+  bool broken;        /* a write has failed: it is to be ended in this turn of the loop */
+  bool unread;        /* a stranger's answers are too many: likewise */
   fzr_time looked_at; /* when it was put into by_time */
   fzr_time heard;     /* when its last message came */
   fzr_time stranger_since;

@@ -187,6 +187,61 @@ static void wait_for_end(enum stream_end why, int fd, bool reads)
   }
 }
 
+/* Three packets of a peer, one behind the other, for the channel 0x4000 of the client at |addr|. */
+static void receive_from_peer(const char *addr)
+{
+  fzt_client_state client;
+  fzr_pkt pkts[3];
+  const fzr_addr peer = fzt_addr("192.0.2.77:7000");
+  fzt_client_init(&client, addr);
+  client.addr.transport = client.server.transport = FZR_TRANSPORT_TCP;
+  relay.now = monotonic_now();
+  ck_assert_int_eq(fzt_allocate(&relay, &client), 0);
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  for (unsigned i = 0; i < 3; i++)
+    pkts[i] = (fzr_pkt){.from = peer,
+                        .to = {.family = peer.family, .port = client.relayed_port},
+                        .data = (const uint8_t *)"packet",
+                        .len = 4 + i};
+  stream_look_at(s->lists[STREAM_BY_TIME].first, relay.now);
+  fzr_driver_rx(driver, FZR_SIDE_PEER, pkts, 3, relay.now);
+}
+
+/* What a peer has sent goes out at once, before the loop turns, and no memory stays behind. */
+START_TEST(test_at_once)
+{
+  static const uint8_t expected[] = "\x40\x00\x00\x04pack"
+                                    "\x40\x00\x00\x05packe\0\0\0"
+                                    "\x40\x00\x00\x06packet\0";
+  uint8_t got[100];
+  const int fd = connect_to("198.51.100.1:1000", FZT_LISTEN);
+  const stream_connection *c = s->lists[STREAM_BY_TIME].first;
+  receive_from_peer("198.51.100.1:1000");
+  ck_assert_int_eq(recv(fd, got, sizeof got, 0), sizeof expected);
+  ck_assert_mem_eq(got, expected, sizeof expected);
+  ck_assert(!c->dirty);
+  ck_assert_ptr_null(c->queue.data);
+  ck_assert_uint_eq(queued(), 0);
+  close(fd);
+}
+END_TEST
+
+/* A connection that turns out to be broken meanwhile does not end within the call of the driver, but in this turn of the loop. */
+START_TEST(test_broken_at_once)
+{
+  const int fd = connect_to("198.51.100.1:1000", FZT_LISTEN);
+  const stream_connection *c = s->lists[STREAM_BY_TIME].first;
+  event_del(c->readable); /* nobody has seen yet that it is over */
+  close(fd);
+  receive_from_peer("198.51.100.1:1000");
+  ck_assert(c->broken);
+  ck_assert_uint_eq(s->count, 1);
+  wait_for_end(STREAM_END_ERROR, -1, false);
+  ck_assert_uint_eq(s->count, 0);
+  ck_assert_uint_eq(settled, 1);
+}
+END_TEST
+
 /* Of too many the oldest stranger goes; who has an allocation is none. */
 START_TEST(test_crowd)
 {
@@ -750,6 +805,8 @@ int main(void)
   tcase_add_checked_fixture(tc, set_up, tear_down);
   tcase_add_test(tc, test_may_tell);
   tcase_add_test(tc, test_again);
+  tcase_add_test(tc, test_at_once);
+  tcase_add_test(tc, test_broken_at_once);
   tcase_add_test(tc, test_crowd);
   tcase_add_test(tc, test_silent);
   tcase_add_test(tc, test_handshakes_share);
