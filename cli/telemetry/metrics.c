@@ -57,6 +57,7 @@ static void add_worker(metrics_totals *t, const metrics_worker *w)
   add_array(t->peer_errors, w->engine.peer_errors, 2);
   add_array(t->packet_sizes, w->engine.packet_sizes, FZR_SIZE_CLASSES);
   add_array(t->dropped, w->engine.dropped, FZR_DROP_REASONS);
+  add_array(t->client_allocations, w->engine.allocations_by_transport, METRICS_TRANSPORTS);
   add_array(t->memory_refusals, w->engine.memory_refusals, 2);
   for (size_t m = 0; m < FZR_STAT_METHODS; m++)
     add_array(t->responses[m], w->engine.responses[m], FZR_STAT_CODES);

@@ -45,9 +45,13 @@ typedef struct metrics_source {
   void *ctx;
 } metrics_source;
 
+/* Clients' transports that there are in the program: the first of enum fzr_transport. */
+#define METRICS_TRANSPORTS 3
+
 /* The workers' numbers added up: what went through user space. */
 typedef struct metrics_totals {
   uint64_t allocations, channels, permissions;
+  uint64_t client_allocations[METRICS_TRANSPORTS]; /* of those, by their clients' transport */
   uint64_t packets[2], bytes[2];
   uint64_t indications[2]; /* of those packets */
   uint64_t allocations_moved;
@@ -58,6 +62,14 @@ typedef struct metrics_totals {
   uint64_t memory_refusals[2];
   stream_stats streams[STREAM_KINDS];
 } metrics_totals;
+
+/* A label for fzr_stats.allocations_by_transport. */
+static inline const char *metrics_transport(unsigned index)
+{
+  static const char *const names[METRICS_TRANSPORTS] = {
+      [FZR_TRANSPORT_UDP] = "udp", [FZR_TRANSPORT_TCP] = "tcp", [FZR_TRANSPORT_TLS] = "tls"};
+  return names[index];
+}
 
 /* A label for fzr_stats.indications. */
 static inline const char *metrics_indication(unsigned index)

@@ -369,6 +369,15 @@ static void add_peer_errors(builder *b)
                 metrics_peer_error(i));
 }
 
+static void add_client_allocations(builder *b)
+{
+  const family f =
+      add_family(b, UP_DOWN, "relay.client.allocations", "{allocation}",
+                 "Allocations that live now, by how their clients talk to the relay", METRICS_TRANSPORTS);
+  for (unsigned i = 0; i < METRICS_TRANSPORTS; i++)
+    with_string(b, add_number(b, &f, b->now.client_allocations[i], 0), "transport", metrics_transport(i));
+}
+
 static void add_streams(builder *b)
 {
   const family open = add_family(b, UP_DOWN, "relay.stream.connections", "{connection}",
@@ -467,6 +476,7 @@ static void add_all(builder *b, const char *version)
   /* Prometheus makes the names of /metrics of these. */
   add_single(b, UP_DOWN, "relay.active_allocations", "{allocation}", "Allocations that live now",
              t->allocations, 0);
+  add_client_allocations(b);
   add_single(b, UP_DOWN, "relay.active_channels", "{channel}", "Channels that relay now", t->channels, 0);
   add_single(b, UP_DOWN, "relay.active_permissions", "{permission}",
              "Permissions that there are now, in full mode", t->permissions, 0);

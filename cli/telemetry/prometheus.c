@@ -167,6 +167,15 @@ static void peer_errors(struct evbuffer *out, const metrics_totals *t)
         t->peer_errors[i]);
 }
 
+static void client_allocations(struct evbuffer *out, const metrics_totals *t)
+{
+  head(out, "relay_client_allocations", "gauge",
+       "Allocations that live now, by how their clients talk to the relay.");
+  for (unsigned i = 0; i < METRICS_TRANSPORTS; i++)
+    put(out, "relay_client_allocations{transport=\"%s\"} %" PRIu64 "\n", metrics_transport(i),
+        t->client_allocations[i]);
+}
+
 static void streams(struct evbuffer *out, const metrics_totals *t)
 {
   head(out, "relay_stream_connections", "gauge", "Clients' connections that are open now, by transport.");
@@ -241,6 +250,7 @@ void prometheus_write(const metrics_snapshot *s, struct evbuffer *out)
   metrics_totals t;
   metrics_add_up(s, &t);
   single(out, "relay_active_allocations", "gauge", t.allocations, "Allocations that live now.");
+  client_allocations(out, &t);
   single(out, "relay_active_channels", "gauge", t.channels, "Channels that relay now.");
   single(out, "relay_active_permissions", "gauge", t.permissions,
          "Permissions that there are now, in full mode.");

@@ -1089,6 +1089,9 @@ FZR_API const char *fzr_stat_method_handler(unsigned index);
  */
 FZR_API unsigned fzr_stat_code(unsigned index);
 
+/** How many of enum fzr_transport there may be in fzr_stats before the ABI changes. */
+#define FZR_TRANSPORT_ROOM 8
+
 /** Counters since the engine was made, and gauges of now. The library writes them. */
 typedef struct fzr_stats {
   /** An output: how many bytes of this struct were filled. */
@@ -1130,6 +1133,11 @@ typedef struct fzr_stats {
   uint64_t allocations_moved;
   /** Errors of fzr_engine_peer_error: [0] the client was told, [1] the others. */
   uint64_t peer_errors[2];
+  /**
+   * Of `allocations`: those whose client talks to the relay by each enum fzr_transport; there is
+   * room for transports to come.
+   */
+  uint64_t allocations_by_transport[FZR_TRANSPORT_ROOM];
 } fzr_stats;
 
 /**

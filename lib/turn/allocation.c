@@ -251,7 +251,7 @@ void fzri_allocation_live(fzr_engine *e, fzri_allocation *a)
   fzri_allocation_set_live(e, a, a->families, true);
   a->state = FZRI_ALLOCATION_LIVE;
   drop_pending(e, a);
-  e->stats.allocations++;
+  fzri_allocation_count(e, a, true);
   e->stats.allocations_created++;
 }
 
@@ -285,7 +285,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
 {
   if (a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_RESUMING) {
     fzri_allocation_set_live(e, a, a->families, false);
-    e->stats.allocations--;
+    fzri_allocation_count(e, a, false);
     e->stats.allocations_ended++;
     fzri_room_is_freed(e);
   }

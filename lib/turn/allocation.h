@@ -84,6 +84,15 @@ void fzri_allocation_set_expiry(fzr_engine *e, fzri_allocation *a, fzr_time expi
 /* Expires what is due, up to |budget| items. Returns how many items it handled. */
 size_t fzri_allocations_expire(fzr_engine *e, size_t budget);
 
+/* |a| counts in the figures of those that live, or does not any more. */
+static inline void fzri_allocation_count(fzr_engine *e, const fzri_allocation *a, bool lives)
+{
+  const uint64_t more = lives ? 1 : UINT64_MAX; /* or one less */
+  e->stats.allocations += more;
+  if (a->client.transport < FZR_TRANSPORT_ROOM)
+    e->stats.allocations_by_transport[a->client.transport] += more;
+}
+
 /* Takes |a| from its user in fzr_shared. */
 void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a);
 

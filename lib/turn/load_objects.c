@@ -153,7 +153,7 @@ static int enter(const fzri_loading *l, const saved *s, const fzri_allocation *f
   fzri_map_insert(&e->clients, a->client_hash, a->index);
   fzri_timers_set(&e->allocation_timers, &a->timer, next_look(l, a));
   fzri_event_queue_push(&e->events, &a->node);
-  e->stats.allocations++;
+  fzri_allocation_count(e, a, true);
   l->result->allocations++;
   return error;
 }

@@ -143,7 +143,9 @@ unsigned fzri_mobility_move(fzr_engine *e, fzri_request *r, fzri_allocation *a)
   extra->former_client = a->client;
   extra->former_server = a->server;
   extra->generation++;
+  fzri_allocation_count(e, a, false);
   a->client = *r->from;
+  fzri_allocation_count(e, a, true);
   a->server = *r->to;
   a->client_hash = hash;
   fzri_map_insert(&e->clients, hash, a->index);

@@ -93,6 +93,7 @@ void fzri_resume_undo(fzr_engine *e)
     if (fzri_allocation_at(e, i)->state)
       undo(e, fzri_allocation_at(e, i));
   e->stats.allocations = 0;
+  memset(e->stats.allocations_by_transport, 0, sizeof e->stats.allocations_by_transport);
   renew_map(e, &e->clients);
   renew_map(e, &e->numbers);
   renew_map(e, &e->peers);

@@ -76,6 +76,7 @@ class Sessions(Streams):
         with EchoPeers(2) as peers, self.client() as client:
             client.allocate()
             self.assertEqual(self.scrape().get("relay_stream_connections", transport="tcp"), 1)
+            self.assertEqual(self.scrape().get("relay_client_allocations", transport="tcp"), 1)
             channels = [client.bind(peer) for peer in peers.addresses()]
             for size in list(range(9)) + [100, 1200, 1453, 8000, 30000]:
                 data = os.urandom(size)

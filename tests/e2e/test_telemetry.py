@@ -34,7 +34,7 @@ NAMES = {
     "relay_full": "gauge",
     "relay_build_info": "gauge", "relay_log_lines_dropped_total": "counter", "relay_spans_dropped_total": "counter",
     "relay_worker_cpu_seconds_total": "counter", "relay_worker_packets_total": "counter", "relay_worker_allocations": "gauge",
-    "relay_stream_connections": "gauge", "relay_stream_connections_accepted_total": "counter",
+    "relay_client_allocations": "gauge", "relay_stream_connections": "gauge", "relay_stream_connections_accepted_total": "counter",
     "relay_stream_connections_ended_total": "counter", "relay_stream_dropped_messages_total": "counter", "relay_stream_queue_bytes": "gauge",
     "process_cpu_seconds_total": "counter", "process_open_fds": "gauge", "process_max_fds": "gauge",
     "process_virtual_memory_bytes": "gauge", "process_resident_memory_bytes": "gauge", "process_start_time_seconds": "gauge",

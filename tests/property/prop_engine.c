@@ -358,6 +358,10 @@ static void check_gauges(void)
     permissions += model_alive(c) ? (unsigned)model_permit_count(c) : 0;
   fzt_check(fzr_engine_stats(relay.engine, &stats) == 0);
   /* What ended within the last tick may still be counted. */
+  uint64_t of_all = 0;
+  for (unsigned i = 0; i < FZR_TRANSPORT_ROOM; i++)
+    of_all += stats.allocations_by_transport[i];
+  fzt_check(of_all == stats.allocations);
   fzt_check(stats.allocations >= model_live_count() && stats.allocations <= CLIENTS);
   fzt_check(stats.channels >= channels && stats.permissions >= permissions);
   fzt_check(stats.allocations_moved == moves);

@@ -29,6 +29,7 @@ START_TEST(test_statistics)
   fzt_client(&relay, &peer, &c.server, data, sizeof data);
   fzr_stats s = stats_now();
   ck_assert_uint_eq(s.allocations, 1);
+  ck_assert_uint_eq(s.allocations_by_transport[FZR_TRANSPORT_UDP], 1);
   ck_assert_uint_eq(s.channels, 1);
   ck_assert_uint_eq(s.packets[0], 1);
   ck_assert_uint_eq(s.packets[1], 1);

@@ -293,6 +293,10 @@ START_TEST(test_other_transport)
   again = client;
   client.addr.transport = client.server.transport = FZR_TRANSPORT_TCP;
   rig_move(&relay, &client);
+  fzr_stats stats;
+  ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
+  ck_assert_uint_eq(stats.allocations_by_transport[FZR_TRANSPORT_UDP], 0);
+  ck_assert_uint_eq(stats.allocations_by_transport[FZR_TRANSPORT_TCP], 1);
   ck_assert_int_eq(fzt_allocate(&relay, &again), 0); /* from where it was */
   ck_assert_int_eq(fzt_refresh(&relay, &client, 600), 0);
   ck_assert_int_eq(fzt_refresh(&relay, &again, 600), 0);

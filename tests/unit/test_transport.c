@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The transport of an address: clients that differ in nothing else are two clients. */
 #include "relay.h"
+#include "saved_state.h"
 
 #include "firezone_relay/offload.h"
 #include "turn/state.h"
@@ -64,6 +65,46 @@ START_TEST(test_nonces)
   ck_assert_int_eq(fzt_refresh(&relay, &tcp, 600), 437);
   ck_assert_mem_ne(tcp.nonce, udp.nonce, udp.nonce_len); /* there was a 438 before */
   ck_assert_int_eq(fzt_refresh(&relay, &udp, 600), 0);
+}
+END_TEST
+
+static void check_counts(const fzr_engine *engine, const uint64_t *expected)
+{
+  fzr_stats stats;
+  uint64_t all = 0;
+  ck_assert_int_eq(fzr_engine_stats(engine, &stats), 0);
+  for (unsigned i = 0; i < TRANSPORTS; i++) {
+    ck_assert_uint_eq(stats.allocations_by_transport[transports[i]], expected[i]);
+    all += expected[i];
+  }
+  ck_assert_uint_eq(stats.allocations, all);
+}
+
+/* Allocations are counted by their clients' transport, those that another engine goes on with, too. */
+START_TEST(test_counts)
+{
+  static fzt_state state;
+  uint64_t expected[TRANSPORTS] = {0};
+  fzt_client_state last;
+  for (unsigned i = 0; i < TRANSPORTS; i++) {
+    fzt_client_init(&last, texts[0]);
+    last.addr.transport = last.server.transport = transports[i];
+    ck_assert_int_eq(fzt_allocate(&relay, &last), 0);
+    expected[i]++;
+    check_counts(relay.engine, expected);
+  }
+  ck_assert_int_eq(fzt_refresh(&relay, &last, 0), 0);
+  expected[TRANSPORTS - 1]--;
+  check_counts(relay.engine, expected);
+  fzt_state_save(&state, relay.engine, relay.now);
+  fzt_relay_free(&relay);
+  const fzr_config config = fzt_config(&relay);
+  fzt_relay_init(&relay, &config);
+  ck_assert_int_eq(fzr_engine_load(relay.engine, state.data, state.len, relay.now, NULL), 0);
+  check_counts(relay.engine, expected);
+  fzt_pass(&relay, 700 * FZR_SECOND);
+  memset(expected, 0, sizeof expected);
+  check_counts(relay.engine, expected);
 }
 END_TEST
 
@@ -199,6 +240,7 @@ int main(void)
   tcase_add_loop_test(tc, test_addresses, 0, 2);
   tcase_add_loop_test(tc, test_hashes, 0, 2);
   tcase_add_loop_test(tc, test_data, 0, 2);
+  tcase_add_test(tc, test_counts);
   tcase_add_test(tc, test_more_than_a_datagram_holds);
   tcase_add_test(tc, test_nonces);
   tcase_add_test(tc, test_peers);

@@ -19,6 +19,8 @@ static metrics_snapshot snapshot(void)
     const uint64_t k = i + 1;
     fzr_stats *s = &workers[i].engine;
     s->allocations = 3 * k;
+    s->allocations_by_transport[FZR_TRANSPORT_UDP] = 2 * k;
+    s->allocations_by_transport[FZR_TRANSPORT_TLS] = k;
     s->channels = 5 * k;
     s->permissions = 6 * k;
     s->indications[0] = 7 * k;
@@ -187,6 +189,10 @@ START_TEST(test_prometheus)
   static const char *const lines[] = {
       "# TYPE relay_active_allocations gauge",
       "relay_active_allocations 9",
+      "# TYPE relay_client_allocations gauge",
+      "relay_client_allocations{transport=\"udp\"} 6",
+      "relay_client_allocations{transport=\"tcp\"} 0",
+      "relay_client_allocations{transport=\"tls\"} 3",
       "relay_active_channels 15",
       "relay_active_permissions 18",
       "# TYPE relay_indications_total counter",

@@ -90,6 +90,8 @@ START_TEST(test_metrics)
     code_401++;
   w[0].engine.allocations = 2;
   w[1].engine.allocations = 3;
+  w[0].engine.allocations_by_transport[FZR_TRANSPORT_TCP] = 2;
+  w[1].engine.allocations_by_transport[FZR_TRANSPORT_TLS] = 3;
   w[0].engine.channels = 4;
   w[0].engine.permissions = 6;
   w[1].engine.permissions = 1;
@@ -141,6 +143,13 @@ START_TEST(test_metrics)
   ck_assert_int_eq(sum(m, "relay.active_allocations", "{allocation}", false)->data_points[0]->as_int, 5);
   ck_assert_int_eq(sum(m, "relay.active_channels", "{channel}", false)->data_points[0]->as_int, 4);
   ck_assert_int_eq(sum(m, "relay.active_permissions", "{permission}", false)->data_points[0]->as_int, 7);
+  const Otlp__Sum *by_transport = sum(m, "relay.client.allocations", "{allocation}", false);
+  ck_assert_uint_eq(by_transport->n_data_points, 3);
+  for (unsigned i = 0; i < 3; i++) {
+    static const char *const names[] = {"udp", "tcp", "tls"};
+    ck_assert_str_eq(find(by_transport->data_points[i]->attributes, 1, "transport"), names[i]);
+    ck_assert_int_eq(by_transport->data_points[i]->as_int, i ? i + 1 : 0);
+  }
   const Otlp__Sum *indications = sum(m, "relay.indications", "{packet}", true);
   ck_assert_int_eq(indications->data_points[0]->as_int, 5);
   ck_assert_str_eq(find(indications->data_points[0]->attributes, 1, "message_type"), "send");
