@@ -113,7 +113,7 @@ unsigned bench_allocate(const bench *b, session *sessions, unsigned n, unsigned 
   allocation_plan plan = {b, peers};
   for (unsigned i = 0; i < n; i++) {
     if (session_open(&sessions[i], &b->server, &b->credential, i)) {
-      perror("fzr-bench: socket");
+      session_tell_error();
       return 0;
     }
   }
@@ -225,7 +225,7 @@ int bench_binding(const bench *b)
 {
   session s;
   if (session_open(&s, &b->server, &b->credential, 0)) {
-    perror("fzr-bench: socket");
+    session_tell_error();
     return EXIT_FAILURE;
   }
   const uint64_t cpu = b->pid ? process_cpu_ns(b->pid) : 0;

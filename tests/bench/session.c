@@ -56,6 +56,12 @@ int session_open(session *s, const fzr_addr *server, const credential *c, uint32
   return 0;
 }
 
+void session_tell_error(void)
+{
+  fprintf(stderr, "fzr-bench: socket: %s\n",
+          errno == EPROTO ? "the server spoke no TLS in time" : strerror(errno));
+}
+
 void session_close(session *s)
 {
   if (s->wire)

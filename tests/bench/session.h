@@ -54,9 +54,11 @@ typedef struct session {
   uint64_t requests; /* sent */
 } session;
 
-/* Opens a socket to |server|, and waits until a connection is ready where its transport is one; |id| goes into the transaction ids.
- * Returns 0 or -1 with errno. */
+/* Opens a socket to |server|, and waits until a connection is ready where its transport is one; |id| goes into the transaction ids. Returns
+ * 0, or -1 with errno: session_tell_error has words for it. */
 int session_open(session *s, const fzr_addr *server, const credential *c, uint32_t id);
+/* Says on standard error why session_open failed. */
+void session_tell_error(void);
 void session_close(session *s);
 
 /* Each begins a transaction, which session_answer and session_tick see through. */

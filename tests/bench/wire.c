@@ -237,11 +237,11 @@ int wire_wait(wire *w)
   while ((done = wire_shake(w)) == 0) {
     struct pollfd p = {.fd = w->fd, .events = w->wants_write ? POLLOUT : POLLIN};
     if (poll(&p, 1, PATIENCE) < 1) {
-      errno = ETIMEDOUT;
+      errno = w->connected ? EPROTO : ETIMEDOUT;
       return -1;
     }
   }
-  if (done < 0 && !errno)
+  if (done < 0 && w->connected) /* what errno has is of an earlier call */
     errno = EPROTO;
   return done > 0 ? 0 : -1;
 }

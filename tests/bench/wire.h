@@ -23,7 +23,8 @@ int wire_fd(const wire *w);
 int wire_shake(wire *w);
 /* Whether it waits until it may write, and not for what comes. */
 bool wire_wants_write(const wire *w);
-/* Waits until they are done, 10 s at most. Returns 0, or -1 with errno set. */
+/* Waits until they are done, 10 s at most. Returns 0, or -1 with errno set: EPROTO if there is a connection, but no TLS handshake came
+ * about. */
 int wire_wait(wire *w);
 
 /* Sends the |n| messages of |len| bytes each that are behind each other at |data|, padded as a stream wants it: by TLS each in a record

@@ -11,6 +11,7 @@ import time
 import unittest
 
 from harness import DEADLINE, Relay, main, wait_for
+from stream_client import free_port
 from watch import Metrics, endpoint
 
 BINARY, BENCH = sys.argv.pop(1), sys.argv.pop(1)
@@ -88,6 +89,17 @@ class Relayed(unittest.TestCase):
             self.assertEqual(done.returncode, 1, done.stdout)
             self.assertRegex(done.stdout, r"peers at 127\.0\.0\.1 can't reach the relayed address 203\.0\.113\.7: (Invalid arg|Network is unr)")
             self.assertIn("--public-ip4-addr 127.0.0.1", done.stdout)
+
+
+    def test_a_server_without_tls(self):
+        """Its port of TCP is taken for one of TLS, and ends what is no message."""
+        port = free_port()
+        with Relay(BINARY, "--tcp-listen-port", str(port)) as relay:
+            done = subprocess.run([BENCH, "relay", "--transport", "tls", "--server", "127.0.0.1:%d" % port, "--stamp-secret-file",
+                                   relay.secret_file.name, "--packets", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  check=False, timeout=DEADLINE)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn("fzr-bench: socket: the server spoke no TLS in time", done.stdout)
 
 
 class Refresh(unittest.TestCase):
