@@ -76,7 +76,7 @@ size_t net_tls_flow_most(const net_tls_flow *f)
 /* The nonce of the next record. |sent|: the part of it that is in the record; NULL: none is. */
 static void make_nonce(const net_tls_flow *f, const uint8_t *sent, uint8_t nonce[NET_AEAD_NONCE])
 {
-  uint8_t number[NUMBER_LEN], *end = nonce + NET_AEAD_NONCE - NUMBER_LEN;
+  uint8_t number[NUMBER_LEN], *end = nonce + (NET_AEAD_NONCE - NUMBER_LEN);
   net_tls_put_number(number, f->number, NUMBER_LEN);
   memcpy(nonce, f->nonce, NET_AEAD_NONCE);
   for (unsigned i = 0; i < NUMBER_LEN; i++)
