@@ -38,11 +38,10 @@ function set_bars_of_one_mode(name, metric)
     absolute = 1200
   else if (metric != "server_cpu")
     return
-  else if (name ~ /^T(CP|LS), runs/)
-    of_coturn = 0.5
-  else if (name ~ /^T(CP|LS), single/)
-    of_coturn = 0.95
-  else if (name ~ /^indications/ && name !~ /1280 B/)
+  else if (name ~ /^T(CP|LS)/) {
+    of_coturn = name ~ /runs/ ? 0.5 : name ~ /^TLS/ ? 0.75 : 0.95 # the floor has 0.65 to 0.91 of that
+    of_floor = name ~ /^TCP/ ? 1.25 : 0
+  } else if (name ~ /^indications/ && name !~ /1280 B/)
     return
   else if (name ~ /^indications, GSO/)
     of_coturn = 0.3

@@ -29,7 +29,7 @@ AT_ONCE = 100
 # What stays idle is let alone for so long, so that the relay can give back what it does not need.
 SETTLE = 15
 # Of these the kernel has one for a connection, or for the socket of an allocation.
-CONNECTION = ("TCP", "sock_inode_cache", "dentry", "filp", "eventpoll_epi", "eventpoll_pwq")
+CONNECTION = ("TCP", "sock_inode_cache", "dentry", "filp", "eventpoll_epi")
 SOCKET = ("UDP",) + CONNECTION[1:]
 
 
