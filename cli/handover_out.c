@@ -58,7 +58,7 @@ static const char *objection(void *ctx)
     return "it is shutting down";
   out->offer.tcp_clients = workers_clients(out->config.workers, STREAM_TCP);
   out->offer.tls_clients = workers_clients(out->config.workers, STREAM_TLS);
-  return workers_objection(out->config.workers);
+  return NULL;
 }
 
 static const char *show_all(void *ctx, int fd, fzr_time until, uint32_t *count)
@@ -73,6 +73,11 @@ static const char *show_all(void *ctx, int fd, fzr_time until, uint32_t *count)
   if (!why)
     why = handover_give_some(fd, HANDOVER_CONTROL, 0, &control, 1, until);
   *count += 2;
+  offload_gift gift;
+  if (!why && workers_offload(out->config.workers, &gift)) {
+    why = handover_give_offload(fd, gift.fds, gift.count, gift.about, until);
+    *count += (uint32_t)gift.count;
+  }
   return why;
 }
 

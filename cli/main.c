@@ -92,9 +92,6 @@ static void log_warnings(const options *o)
   if (o->has_seed)
     log_warn("relay", "--rng-seed makes everything secret guessable: use it for tests only");
   log_wide_proxies(o);
-  if (o->handover_socket && o->xdp.mode != XDP_MODE_OFF)
-    log_warn("relay", "--handover-socket: a relay can't be handed over while it relays in the kernel "
-                      "(--offload), though it can take over from another one");
   for (size_t i = 0; i < o->idle_count; i++)
     log_warn("relay", "%s has no effect: %s", o->idle[i].name, o->idle[i].because);
   if (logins_are_nobodys(o))

@@ -17,7 +17,7 @@ static const struct {
 #define ROWS (sizeof rows / sizeof *rows)
 _Static_assert(ROWS <= OFFLOADS_MAX, "OFFLOADS_MAX has to grow");
 
-void offloads_open(offloads *all, const options *o, const offload_relay *relay)
+void offloads_open(offloads *all, const options *o, const offload_relay *relay, offload_gift *gift)
 {
   for (size_t i = 0; i < ROWS; i++) {
     const offload_kind *kind = rows[i].kind;
@@ -25,7 +25,7 @@ void offloads_open(offloads *all, const options *o, const offload_relay *relay)
     if (!kind->is_wanted(settings))
       continue;
     all->wanted = true;
-    void *it = kind->open(relay, settings);
+    void *it = kind->open(relay, settings, gift);
     if (!it)
       continue;
     all->each[all->count].kind = kind;
@@ -50,6 +50,26 @@ void offloads_listed(const offloads *all)
 {
   for (size_t i = 0; i < all->count; i++)
     all->each[i].kind->listed(all->each[i].it);
+}
+
+void offloads_hold(const offloads *all, bool held)
+{
+  for (size_t i = 0; i < all->count; i++)
+    all->each[i].kind->hold(all->each[i].it, held);
+}
+
+void offloads_settle(const offloads *all, bool told_all)
+{
+  for (size_t i = 0; i < all->count; i++)
+    all->each[i].kind->settle(all->each[i].it, told_all);
+}
+
+bool offloads_give(const offloads *all, offload_gift *gift)
+{
+  memset(gift, 0, sizeof *gift);
+  for (size_t i = 0; i < all->count && !gift->count; i++)
+    all->each[i].kind->give(all->each[i].it, gift);
+  return gift->count > 0;
 }
 
 size_t offloads_read(const offloads *all, offload_stats out[OFFLOADS_MAX])

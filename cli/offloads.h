@@ -17,8 +17,13 @@ typedef struct offloads {
 } offloads;
 
 /* Opens what |o| asks for; |all| is empty. The privileges that this takes are given up by the calling thread, and so by those that
- * it starts. Threads that it has started give theirs up themselves. */
-void offloads_open(offloads *all, const options *o, const offload_relay *relay);
+ * it starts. Threads that it has started give theirs up themselves. |gift|: of another process, or NULL. */
+void offloads_open(offloads *all, const options *o, const offload_relay *relay, offload_gift *gift);
+
+/* See offload_kind. What all of them give is one gift: there is one kind that gives anything. Returns whether there is. */
+void offloads_hold(const offloads *all, bool held);
+void offloads_settle(const offloads *all, bool told_all);
+bool offloads_give(const offloads *all, offload_gift *gift);
 
 /* Gives up, for the calling thread, what opening takes. */
 void offloads_step_back(const offloads *all);

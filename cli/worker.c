@@ -184,8 +184,10 @@ static void *run(void *ctx)
     return NULL;
   offloads_step_back(w->offloads); /* the thread was there before they were opened */
   process_sleep_exactly();
-  if (w->offloads->count)
+  if (w->offloads->count) {
+    fzr_udp_set_channel_hook(w->udp, on_channel, w); /* not before, or some would be told of twice */
     offload_all(w);
+  }
   offloads_listed(w->offloads);
   event_base_dispatch(w->base);
   return NULL;
@@ -343,8 +345,6 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
 void worker_offload(worker *w, const offloads *all)
 {
   w->offloads = all;
-  if (all->count)
-    fzr_udp_set_channel_hook(w->udp, on_channel, w);
 }
 
 int worker_start(worker *w)

@@ -13,6 +13,8 @@
 
 /* How long to wait for the workers' numbers, all together; after that their last ones have to do. */
 #define SNAPSHOT_MS 200u
+/* The same for all of them to have told of their channels. */
+#define SETTLE_WAIT (10 * FZR_SECOND)
 
 struct workers {
   fzr_shared *shared;
@@ -52,8 +54,25 @@ static uint64_t channels_by_ports(const options *o)
 /* Room for this many channels is made at most, and for no more than ports and limits allow. */
 #define MAX_ENTRIES 65536u
 
-static void open_offloads(workers *all, const options *o)
+/* What is left of |gift| stays in |p|. */
+static void keep_rest(handover_parcel *p, const offload_gift *gift)
 {
+  handover_fds *fds = handover_parcel_fds(p, HANDOVER_OFFLOAD, 0);
+  fds->count = 0;
+  for (size_t i = 0; i < gift->count; i++)
+    if (gift->fds[i] >= 0)
+      fds->each[fds->count++] = gift->fds[i];
+}
+
+static void open_offloads(workers *all, const options *o, handover_parcel *given)
+{
+  offload_gift gift = {.count = 0};
+  const handover_fds *fds = given ? handover_parcel_fds(given, HANDOVER_OFFLOAD, 0) : NULL;
+  if (fds && fds->count && fds->count <= OFFLOAD_FDS_MAX) {
+    gift.count = fds->count;
+    memcpy(gift.fds, fds->each, fds->count * sizeof *fds->each);
+    snprintf(gift.about, sizeof gift.about, "%s", given->about);
+  }
   const fzr_addr none = {0};
   const uint64_t most = channels_by_ports(o);
   const offload_relay relay = {.listen_port = worker_listen_port(all->each[0]),
@@ -68,7 +87,9 @@ static void open_offloads(workers *all, const options *o)
                                .channels_alone = o->relay_mode == RELAY_MODE_CHANNELS,
                                .strangers = o->unauthenticated_rate,
                                .channels = most < MAX_ENTRIES ? (uint32_t)most : MAX_ENTRIES};
-  offloads_open(&all->offloads, o, &relay);
+  offloads_open(&all->offloads, o, &relay, gift.count ? &gift : NULL);
+  if (gift.count)
+    keep_rest(given, &gift);
   for (unsigned i = 0; i < all->count; i++)
     worker_offload(all->each[i], &all->offloads);
 }
@@ -120,6 +141,22 @@ static void log_running(const workers *all, const options *o)
     log_sockets(o, &stats.udp);
 }
 
+/* Once each of them answers it has told of the channels that it has. */
+static void settle_offloads(workers *all)
+{
+  const fzr_time until = monotonic_now() + SETTLE_WAIT;
+  metrics_worker unused;
+  bool told_all = true;
+  if (!all->offloads.count)
+    return;
+  for (unsigned i = 0; i < all->count; i++)
+    worker_ask(all->each[i]);
+  for (unsigned i = 0; i < all->count; i++)
+    if (!worker_answer(all->each[i], until, &unused))
+      told_all = false;
+  offloads_settle(&all->offloads, told_all);
+}
+
 /* Nobody reads until it is done. */
 static int take_over(workers *all, const workers_inheritance *inherited, char *error)
 {
@@ -137,6 +174,7 @@ static int take_over(workers *all, const workers_inheritance *inherited, char *e
   /* Nothing may fail from here on: there is nobody else who has the allocations. */
   if (inherited->begin(inherited->ctx, error))
     return -1;
+  offloads_hold(&all->offloads, false);
   for (unsigned i = 0; i < all->count; i++)
     worker_take_over(all->each[i]);
   return 0;
@@ -176,17 +214,20 @@ static int start_all(workers *all, const options *o, const logins *first, const 
       return -1;
     }
   }
-  if (inherited && take_over(all, inherited, error))
-    return -1;
   if (!inherited) {
     const fzr_udp_stats stats = worker_udp_stats(all->each[0]);
     log_sockets(o, &stats);
   }
-  open_offloads(all, o);
+  /* While the other process goes on: loading a program takes its time. */
+  open_offloads(all, o, inherited ? inherited->parcel : NULL);
+  if (inherited && take_over(all, inherited, error))
+    return -1;
   for (unsigned i = 0; i < all->count; i++)
     worker_begin(all->each[i]);
-  if (inherited)
+  if (inherited) {
+    settle_offloads(all);
     log_running(all, o);
+  }
   return 0;
 }
 
@@ -244,6 +285,7 @@ const char *workers_pause(workers *all, fzr_time until, handover_parcel *p)
   trouble = await_all(all, until);
   if (trouble)
     return trouble;
+  offloads_hold(&all->offloads, true); /* what is in the kernel is the successor's, if it comes to that */
   for (unsigned i = 0; i < all->count; i++)
     worker_give(all->each[i], p);
   return await_all(all, FZR_TIME_NEVER); /* however long it takes: they write into |p| */
@@ -251,6 +293,7 @@ const char *workers_pause(workers *all, fzr_time until, handover_parcel *p)
 
 void workers_resume(workers *all)
 {
+  offloads_hold(&all->offloads, false);
   for (unsigned i = 0; i < all->count; i++)
     worker_resume(all->each[i]);
 }
@@ -282,12 +325,6 @@ unsigned workers_number(const workers *all)
 uint16_t workers_listen_port(const workers *all)
 {
   return worker_listen_port(all->each[0]);
-}
-
-const char *workers_objection(const workers *all)
-{
-  return all->offloads.count ? "it relays in the kernel, which can't be handed over: stop and start it"
-                             : NULL;
 }
 
 void workers_drain(workers *all)
@@ -341,8 +378,14 @@ void workers_snapshot(workers *all, metrics_snapshot *out)
   out->offload_count = offloads_read(&all->offloads, out->offloads);
 }
 
+bool workers_offload(const workers *all, offload_gift *gift)
+{
+  return offloads_give(&all->offloads, gift);
+}
+
 void workers_inherited(const workers *all, metrics_snapshot *out)
 {
+  out->offload_count = offloads_read(&all->offloads, out->offloads);
   out->workers = all->snapshot;
   out->worker_count = all->count;
 }

@@ -47,9 +47,6 @@ unsigned workers_clients(const workers *all, enum stream_kind kind);
 unsigned workers_number(const workers *all);
 uint16_t workers_listen_port(const workers *all);
 
-/* Why they can't be handed over: static text; NULL if they can. */
-const char *workers_objection(const workers *all);
-
 /* From now on new allocations are refused. */
 void workers_drain(workers *all);
 
@@ -66,6 +63,9 @@ int workers_set_certificate(workers *all, const certificates *certificate, char 
 void workers_follow_log_filter(workers *all);
 
 /* Asks all workers for their numbers, and the kernel for its own: fills in those of |out|, which are valid until the next call. */
+/* What relays in the kernel, for another process. Returns whether there is anything. Any thread. */
+bool workers_offload(const workers *all, offload_gift *gift);
+
 /* What the workers had counted when they were loaded; before workers_snapshot is called. */
 void workers_inherited(const workers *all, metrics_snapshot *out);
 

@@ -10,6 +10,16 @@
 #define OFFLOAD_FIGURES 4u
 #define OFFLOAD_VALUES  32u
 
+/* What one process gives to the one that takes its place: descriptors, and what that has to know of them: text of the kind's own. */
+#define OFFLOAD_ABOUT_MAX 160u
+#define OFFLOAD_FDS_MAX   32u
+
+typedef struct offload_gift {
+  char about[OFFLOAD_ABOUT_MAX];
+  int fds[OFFLOAD_FDS_MAX];
+  size_t count;
+} offload_gift;
+
 /* Something that only one kind counts, as a metric: one value without a reason, or several with one each. */
 typedef struct offload_figure {
   const char *name; /* of the metric relay.<kind>.<name>; words of a-z and _ with dots between them */
@@ -55,8 +65,9 @@ typedef struct offload_kind {
   bool (*is_wanted)(const void *settings);
 
   /* Takes up work. Returns what the functions below are given; or NULL if nothing came of it: what failed, and what would help, is in the
-   * log then. Privileges that this takes are given up afterwards. */
-  void *(*open)(const offload_relay *relay, const void *settings);
+   * log then. Privileges that this takes are given up afterwards. |gift|, which may be NULL, is what the process has given whose place this
+   * one takes, and which relays on meanwhile: descriptors that are used are taken out, and -1 then. It is held then, see below. */
+  void *(*open)(const offload_relay *relay, const void *settings, offload_gift *gift);
 
   /* Takes up a channel, or forgets it: |event| is FZR_EVENT_CHANNEL_BOUND or _UNBOUND, |local| the address that the allocation's socket is
    * bound to. Any thread, but each channel's events from one thread. */
@@ -64,6 +75,16 @@ typedef struct offload_kind {
 
   /* A worker has told of all channels that were bound before it was opened. Any thread. */
   void (*listed)(void *offload);
+
+  /* Whether channels' events are to be passed over: they are another process's, or are going to be. */
+  void (*hold)(void *offload, bool held);
+
+  /* After `open` with a gift, once all workers have told of all channels that they have: whatever is there beside these goes. |all|: they all
+   * have. */
+  void (*settle)(void *offload, bool all);
+
+  /* Fills in |gift|; the descriptors stay its own. Any thread. */
+  void (*give)(void *offload, offload_gift *gift);
 
   /* Adds what it has counted to |out|, which is all 0 but for its name, and sets its program; and says in the log, once, what has become of it. */
   void (*read)(void *offload, offload_stats *out);

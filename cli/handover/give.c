@@ -23,6 +23,13 @@ const char *handover_give_some(int fd, enum handover_kind kind, unsigned worker,
   return send_fds(fd, &m, fds, n, until);
 }
 
+const char *handover_give_offload(int fd, const int *fds, size_t n, const char *about, fzr_time until)
+{
+  handover_message m = {.type = HANDOVER_GIVE, .kind = HANDOVER_OFFLOAD};
+  snprintf(m.about, sizeof m.about, "%s", about);
+  return send_fds(fd, &m, fds, n, until);
+}
+
 /* |shown| descriptors went over before. */
 static const char *send_parcel(int fd, const handover_parcel *p, uint32_t shown, fzr_time until)
 {

@@ -23,6 +23,9 @@ typedef struct handover_giver {
 const char *handover_give_some(int fd, enum handover_kind kind, unsigned worker, const int *fds, size_t n,
                                fzr_time until);
 
+/* The same of what relays in the kernel, with what is to be known of it. */
+const char *handover_give_offload(int fd, const int *fds, size_t n, const char *about, fzr_time until);
+
 /* How long it took. */
 typedef struct handover_times {
   fzr_time prepared; /* from when the successor had agreed until it was prepared */

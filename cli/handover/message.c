@@ -48,6 +48,7 @@ static const field fields[] = {
     {30, AT(instance), HANDOVER_INSTANCE_MAX, FORM_TEXT},
     {31, AT(counting_since), 0, FORM_U64},
     {32, AT(went_at), 0, FORM_U64},
+    {33, AT(about), HANDOVER_ABOUT_MAX, FORM_TEXT},
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
@@ -153,7 +154,7 @@ static bool get_value(const uint8_t *in, size_t len, const field *f, handover_me
 
 /* Texts, and all else, which is fewer bytes than a text. */
 _Static_assert(HEAD + HANDOVER_VERSION_MAX + HANDOVER_REASON_MAX + HANDOVER_SECRET_MAX +
-                       HANDOVER_INSTANCE_MAX + FIELDS * (FIELD + 18) <=
+                       HANDOVER_INSTANCE_MAX + HANDOVER_ABOUT_MAX + FIELDS * (FIELD + 18) <=
                    HANDOVER_MESSAGE_MAX,
                "all fields fit");
 

@@ -43,6 +43,7 @@
 #define HANDOVER_WORKERS_MAX  1024u
 #define HANDOVER_SECRET_MAX   256u
 #define HANDOVER_INSTANCE_MAX 37u
+#define HANDOVER_ABOUT_MAX    160u
 
 enum handover_type {
   HANDOVER_HELLO = 1,
@@ -70,6 +71,7 @@ enum handover_kind {
   HANDOVER_STREAM_LISTEN, /* the sockets that clients on TCP and TLS connect to, of a worker */
   HANDOVER_STREAMS,       /* a file: connections of a worker, with keys of TLS */
   HANDOVER_CONNECTIONS,   /* their sockets, in the order of the file */
+  HANDOVER_OFFLOAD,       /* what relays in the kernel */
   HANDOVER_KINDS
 };
 
@@ -92,6 +94,7 @@ typedef struct handover_message {
   uint64_t saved_at;               /* of GIVE, STATE: CLOCK_MONOTONIC, nanoseconds */
   char instance[HANDOVER_INSTANCE_MAX]; /* of OFFER: by which a collector of metrics knows the relay */
   uint64_t counting_since;              /* of OFFER: its counters; Unix time, nanoseconds */
+  char about[HANDOVER_ABOUT_MAX];       /* of GIVE, OFFLOAD: what is to be known of it */
   uint64_t went_at; /* of GO: what was counted up to then the other one tells; Unix time, nanoseconds */
 } handover_message;
 

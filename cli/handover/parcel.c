@@ -11,6 +11,8 @@
 #define CONNECTIONS_MAX (1u << 20)
 /* TCP and TLS, of both families. */
 #define STREAM_LISTENERS_MAX 4u
+/* Programs, maps and links. */
+#define OFFLOAD_MAX 32u
 
 static size_t most_of(enum handover_kind kind)
 {
@@ -23,6 +25,8 @@ static size_t most_of(enum handover_kind kind)
     return STREAM_LISTENERS_MAX;
   case HANDOVER_LISTEN:
     return 2;
+  case HANDOVER_OFFLOAD:
+    return OFFLOAD_MAX;
   default:
     return 1;
   }
@@ -49,6 +53,8 @@ handover_fds *handover_parcel_fds(handover_parcel *p, enum handover_kind kind, u
     return &p->health;
   if (kind == HANDOVER_CONTROL)
     return &p->control;
+  if (kind == HANDOVER_OFFLOAD)
+    return &p->offload;
   return &p->workers[worker].of[kind];
 }
 
@@ -80,7 +86,7 @@ int handover_fds_take(handover_fds *fds)
 
 uint32_t handover_parcel_count(const handover_parcel *p)
 {
-  size_t n = p->health.count + p->control.count;
+  size_t n = p->health.count + p->control.count + p->offload.count;
   for (unsigned i = 0; i < p->count; i++)
     for (unsigned kind = HANDOVER_STATE; kind < HANDOVER_KINDS; kind++)
       n += p->workers[i].of[kind].count;
@@ -110,6 +116,7 @@ void handover_parcel_drop(handover_parcel *p)
       drop_fds(&p->workers[i].of[kind], !p->borrowed || is_file(kind));
   drop_fds(&p->health, !p->borrowed);
   drop_fds(&p->control, !p->borrowed);
+  drop_fds(&p->offload, !p->borrowed);
   free(p->workers);
   memset(p, 0, sizeof *p);
 }

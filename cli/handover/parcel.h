@@ -20,8 +20,10 @@ typedef struct handover_parcel {
   unsigned count;
   handover_worker *workers;
   handover_fds health, control; /* one each, or none */
-  uint32_t came;                /* descriptors that were received, in all */
-  bool borrowed;                /* sockets are somebody else's: files alone are closed with it */
+  handover_fds offload;
+  char about[HANDOVER_ABOUT_MAX]; /* the offload */
+  uint32_t came;                  /* descriptors that were received, in all */
+  bool borrowed;                  /* sockets are somebody else's: files alone are closed with it */
 } handover_parcel;
 
 /* Makes an empty one for |workers|. Returns whether there is memory. */

@@ -49,6 +49,8 @@ static bool accept_fds(const handover_message *m, const int *fds, size_t n, hand
   if (handover_parcel_add(out, (enum handover_kind)m->kind, m->worker, fds, n)) {
     if (m->kind == HANDOVER_STATE)
       out->workers[m->worker].saved_at = m->saved_at;
+    if (m->kind == HANDOVER_OFFLOAD)
+      memcpy(out->about, m->about, sizeof out->about);
     return true;
   }
   /* A later version may give more than this one knows. */

@@ -8,8 +8,9 @@ static bool is_wanted(const void *settings)
   return ((const xdp_settings *)settings)->mode != XDP_MODE_OFF;
 }
 
-static void *open_none(const offload_relay *relay, const void *settings)
+static void *open_none(const offload_relay *relay, const void *settings, offload_gift *gift)
 {
+  (void)gift;
   (void)relay;
   (void)settings;
   log_warn("xdp", "This build has no kernel data path (it takes clang and libbpf): relaying in user space");

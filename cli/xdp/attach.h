@@ -11,6 +11,8 @@ typedef struct xdp_interface {
   char name[IF_NAMESIZE];
   unsigned index;
   int link;         /* descriptor that keeps the program attached; -1: it is not */
+  bool is_former;   /* what is attached is another process's program, of another kind than ours */
+  bool is_adopted;  /* likewise, of the same kind */
   bool gone;        /* the interface went away, and that was said */
   bool unrouted[2]; /* IPv4, IPv6: forwarding was off, so no route can be looked up */
 } xdp_interface;

@@ -3,6 +3,7 @@
 
 #include "entry.h"
 #include "firezone_relay/offload.h"
+#include "inherit.h"
 #include "net/source.h"
 
 #include <errno.h>
@@ -105,6 +106,32 @@ static bool leave(xdp_channels *c, enum xdp_left reason)
   return false;
 }
 
+/* Whether |e| is there already, with which way out does not matter. */
+static bool is_there(const xdp_object *o, const xdp_entry *e, bool from_client)
+{
+  xdp_entry found = {.family = e->family};
+  return !bpf_map_lookup_elem(map_of(o, e, from_client), &e->value, &found.value) &&
+         xdp_entry_same_channel(e, &found);
+}
+
+static bool is_both(const xdp_object *o, const xdp_entry *client, const xdp_entry *peer)
+{
+  return is_there(o, client, true) && is_there(o, peer, false);
+}
+
+/* What another process has put there goes on as it was: no route is asked for. */
+static bool was_inherited(xdp_channels *c, const fzr_offload_channel *channel)
+{
+  static const uint8_t any[16];
+  xdp_entry client, peer;
+  if (!atomic_load(&c->inherits))
+    return false;
+  xdp_entry_from_client(channel, any, 0, &client);
+  xdp_entry_from_peer(channel, any, 0, &peer);
+  xdp_inherit_note(c, &client, &peer);
+  return is_both(c->object, &client, &peer);
+}
+
 /* Returns whether the kernel has it. */
 static bool bound(xdp_channels *c, const fzr_event *event, const fzr_offload_channel *channel,
                   const fzr_addr *local)
@@ -112,6 +139,8 @@ static bool bound(xdp_channels *c, const fzr_event *event, const fzr_offload_cha
   xdp_entry client, peer;
   uint8_t own_ip[16];
   unsigned to_client = FZX_PATH_ANY, to_peer = FZX_PATH_ANY;
+  if (was_inherited(c, channel))
+    return true;
   if (is_link_local(&event->client) || is_link_local(&event->peer) || is_link_local(&event->local)) {
     return leave(c, XDP_LEFT_LINK_LOCAL);
   }
@@ -144,7 +173,7 @@ static bool unbound(xdp_channels *c, const fzr_offload_channel *channel)
   return was_there;
 }
 
-void xdp_channels_event(xdp_channels *c, const fzr_event *event, const fzr_addr *local)
+static void take_event(xdp_channels *c, const fzr_event *event, const fzr_addr *local)
 {
   fzr_offload_channel channel;
   const int unfit = fzr_offload_from_event(event, &channel);
@@ -156,4 +185,18 @@ void xdp_channels_event(xdp_channels *c, const fzr_event *event, const fzr_addr 
   else if (event->type == FZR_EVENT_CHANNEL_BOUND)
     leave(c, XDP_LEFT_OWN_ADDRESS);
   xdp_guard_channel(&c->guard, event, in_kernel);
+}
+
+void xdp_channels_event(xdp_channels *c, const fzr_event *event, const fzr_addr *local)
+{
+  if (atomic_load(&c->held))
+    return;
+  if (!atomic_load(&c->inherits)) {
+    take_event(c, event, local);
+    return;
+  }
+  /* Nothing comes or goes while what is left over is looked for. */
+  pthread_mutex_lock(&c->lock);
+  take_event(c, event, local);
+  pthread_mutex_unlock(&c->lock);
 }

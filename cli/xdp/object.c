@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -149,8 +150,52 @@ int xdp_object_load(const xdp_object_config *config, xdp_object *out)
   return 0;
 }
 
+/* FNV-1a: nobody makes two of the same on purpose. */
+static uint64_t mix(uint64_t mark, const void *data, size_t len)
+{
+  const uint8_t *bytes = data;
+  for (size_t i = 0; i < len; i++)
+    mark = (mark ^ bytes[i]) * 0x100000001b3u;
+  return mark;
+}
+
+uint64_t xdp_object_mark(const xdp_object_config *config)
+{
+  const bool tcx = config->hook == XDP_HOOK_TCX;
+  uint64_t mark = mix(0xcbf29ce484222325u, tcx ? fzx_tcx_object : fzx_xdp_object,
+                      tcx ? fzx_tcx_object_len : fzx_xdp_object_len);
+  mark = mix(mark, &config->settings, sizeof config->settings);
+  mark = mix(mark, &config->entries, sizeof config->entries);
+  return mix(mark, &config->no_frags, sizeof config->no_frags);
+}
+
+static int *descriptor(xdp_object *o, size_t i)
+{
+  int *const all[XDP_OBJECT_FDS] = {&o->program, &o->clients4, &o->clients6, &o->peers4, &o->peers6,
+                                    &o->targets, &o->counters, &o->passed,   &o->dropped};
+  return all[i];
+}
+
+void xdp_object_adopt(xdp_object *out, const int fds[XDP_OBJECT_FDS])
+{
+  memset(out, 0, sizeof *out);
+  out->adopted = true;
+  for (size_t i = 0; i < XDP_OBJECT_FDS; i++)
+    *descriptor(out, i) = fds[i];
+}
+
+void xdp_object_fds(const xdp_object *object, int out[XDP_OBJECT_FDS])
+{
+  xdp_object copy = *object;
+  for (size_t i = 0; i < XDP_OBJECT_FDS; i++)
+    out[i] = *descriptor(&copy, i);
+}
+
 void xdp_object_free(xdp_object *object)
 {
+  for (size_t i = 0; object->adopted && i < XDP_OBJECT_FDS; i++)
+    close(*descriptor(object, i));
+  object->adopted = false;
   bpf_object__close(object->object);
   object->object = NULL;
 }
@@ -189,4 +234,46 @@ int xdp_object_passed(const xdp_object *object, uint32_t reason, uint64_t *out)
 int xdp_object_dropped(const xdp_object *object, uint32_t reason, uint64_t *out)
 {
   return add_up(object->dropped, reason, 1, out);
+}
+
+void xdp_object_sums(const xdp_object *object, xdp_sums *out)
+{
+  for (uint32_t i = 0; i < FZX_DIRECTIONS * FZX_SIZE_CLASSES; i++)
+    xdp_object_counter(object, i, &out->counters[i]);
+  for (uint32_t i = 0; i < FZX_PASSED_REASONS; i++)
+    xdp_object_passed(object, i, &out->passed[i]);
+  for (uint32_t i = 0; i < FZX_DROPPED_REASONS; i++)
+    xdp_object_dropped(object, i, &out->dropped[i]);
+}
+
+/* Adds |more|, |words| numbers, to what the first CPU has in element |index|. What is counted in between is lost. */
+static void add_to(int map, uint32_t index, unsigned words, const uint64_t *more)
+{
+  const int cpus = libbpf_num_possible_cpus();
+  uint64_t *values = cpus > 0 && more[0] ? calloc((size_t)cpus * words, sizeof *values) : NULL;
+  if (!values)
+    return;
+  if (!bpf_map_lookup_elem(map, &index, values)) {
+    for (unsigned i = 0; i < words; i++)
+      values[i] += more[i];
+    bpf_map_update_elem(map, &index, values, BPF_ANY);
+  }
+  free(values);
+}
+
+void xdp_object_add(const xdp_object *object, const xdp_sums *now, const xdp_sums *before)
+{
+  for (uint32_t i = 0; i < FZX_DIRECTIONS * FZX_SIZE_CLASSES; i++) {
+    const uint64_t more[] = {now->counters[i].packets - before->counters[i].packets,
+                             now->counters[i].bytes - before->counters[i].bytes};
+    add_to(object->counters, i, 2, more);
+  }
+  for (uint32_t i = 0; i < FZX_PASSED_REASONS; i++) {
+    const uint64_t more = now->passed[i] - before->passed[i];
+    add_to(object->passed, i, 1, &more);
+  }
+  for (uint32_t i = 0; i < FZX_DROPPED_REASONS; i++) {
+    const uint64_t more = now->dropped[i] - before->dropped[i];
+    add_to(object->dropped, i, 1, &more);
+  }
 }

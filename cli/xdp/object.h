@@ -18,8 +18,9 @@ enum xdp_hook {
 };
 
 typedef struct xdp_object {
-  struct bpf_object *object;
-  int program; /* descriptors, which belong to `object` */
+  struct bpf_object *object; /* NULL: another process has loaded it */
+  bool adopted;              /* likewise */
+  int program;               /* descriptors, which belong to `object`, if there is one */
   int clients4, clients6, peers4, peers6;
   int targets, counters, passed;
   int probe, heads;                        /* of XDP: the program that tries drivers, and what it found */
@@ -35,6 +36,28 @@ typedef struct xdp_object_config {
 
 /* Loads it into the kernel. Returns 0, or a negative errno; then |out| holds nothing. */
 int xdp_object_load(const xdp_object_config *config, xdp_object *out);
+
+/* How many descriptors it has, beside `object`, but for those of the guard: the program first, then the maps. */
+#define XDP_OBJECT_FDS 9u
+
+/* What tells objects of |config| from others, in any process: the program, its maps and its settings. */
+uint64_t xdp_object_mark(const xdp_object_config *config);
+
+/* One that another process has loaded: takes |fds|, as xdp_object_fds has them. */
+void xdp_object_adopt(xdp_object *out, const int fds[XDP_OBJECT_FDS]);
+void xdp_object_fds(const xdp_object *object, int out[XDP_OBJECT_FDS]);
+
+/* All that an object has counted. */
+typedef struct xdp_sums {
+  struct fzx_counter counters[FZX_DIRECTIONS * FZX_SIZE_CLASSES];
+  uint64_t passed[FZX_PASSED_REASONS];
+  uint64_t dropped[FZX_DROPPED_REASONS];
+} xdp_sums;
+
+void xdp_object_sums(const xdp_object *object, xdp_sums *out);
+
+/* Has |object| count on as if it had counted what |now| has more than |before|, too. */
+void xdp_object_add(const xdp_object *object, const xdp_sums *now, const xdp_sums *before);
 
 /* Unloads it, once nothing is attached to it. One that holds nothing is fine. */
 void xdp_object_free(xdp_object *object);

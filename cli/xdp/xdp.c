@@ -3,6 +3,7 @@
 
 #include "attach.h"
 #include "channels.h"
+#include "gift.h"
 #include "log/log.h"
 #include "object.h"
 #include "probe.h"
@@ -19,6 +20,8 @@
 
 typedef struct xdp {
   xdp_object object;
+  xdp_object_config config; /* of `object` */
+  xdp_object former;        /* of the process whose place this one takes, until it is replaced */
   enum xdp_hook hook;
   xdp_channels channels;
   xdp_interface interfaces[FZX_TARGETS];
@@ -56,6 +59,7 @@ static void take_names(xdp *x, const xdp_settings *c)
     xdp_interface *to = &x->interfaces[x->count++];
     to->link = -1;
     snprintf(to->name, sizeof to->name, "%s", c->interfaces[i]);
+    to->index = if_nametoindex(to->name);
   }
 }
 
@@ -68,6 +72,8 @@ static size_t add_targets(const xdp *x)
     if (interface->link < 0)
       continue;
     attached++;
+    if (interface->is_adopted)
+      continue; /* it is there */
     if (bpf_map_update_elem(x->object.targets, &interface->index, &interface->index, BPF_ANY))
       log_warn("xdp", "Packets can't leave by %s: %s", interface->name, strerror(errno));
   }
@@ -78,7 +84,7 @@ static size_t add_targets(const xdp *x)
 static size_t attach_all(xdp *x, enum xdp_hook hook, int errors[FZX_TARGETS])
 {
   for (size_t i = 0; i < x->count; i++)
-    errors[i] = xdp_attach(&x->interfaces[i], x->object.program, hook);
+    errors[i] = x->interfaces[i].link >= 0 ? 0 : xdp_attach(&x->interfaces[i], x->object.program, hook);
   return add_targets(x);
 }
 
@@ -136,14 +142,16 @@ static xdp_object_config config_of(const offload_relay *relay, const xdp_setting
  * if it can't even be loaded, which is said. */
 static int load_and_attach(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS])
 {
-  xdp_object_config config = config_of(relay, c, x->hook);
+  xdp_object_config *config = &x->config;
   const int turns = x->hook == XDP_HOOK_TCX ? 1 : 2;
+  const int first = x->former.adopted && config->no_frags ? turns - 1 : 0;
   size_t attached = 0;
+  *config = config_of(relay, c, x->hook);
   /* Once more as a program for packets of one buffer: some drivers take no other. */
-  for (int turn = 0; turn < turns && !attached; turn++) {
-    config.no_frags = turn == 1;
+  for (int turn = first; turn < turns && !attached; turn++) {
+    config->no_frags = turn == 1;
     xdp_object_free(&x->object);
-    const int error = xdp_object_load(&config, &x->object);
+    const int error = xdp_object_load(config, &x->object);
     if (error && turn + 1 < turns && error != -EPERM && error != -EACCES)
       continue;
     if (error) {
@@ -165,9 +173,9 @@ static void detach_all(xdp *x)
 static int choose(xdp *x, const offload_relay *relay, const xdp_settings *c, int errors[FZX_TARGETS],
                   char *why, size_t cap)
 {
-  xdp_object_config config = config_of(relay, c, XDP_HOOK_NATIVE);
+  x->config = config_of(relay, c, XDP_HOOK_NATIVE);
   x->hook = XDP_HOOK_NATIVE;
-  const int error = xdp_object_load(&config, &x->object);
+  const int error = xdp_object_load(&x->config, &x->object);
   if (error)
     snprintf(why, cap, "the kernel does not take the program (%s)", strerror(-error));
   else if (xdp_probe(x->interfaces, x->count, &x->object, why, cap))
@@ -177,16 +185,50 @@ static int choose(xdp *x, const offload_relay *relay, const xdp_settings *c, int
   return load_and_attach(x, relay, c, errors);
 }
 
-/* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */
-static int start(xdp *x, const offload_relay *relay, const xdp_settings *c)
+static const enum xdp_hook hooks[] = {[XDP_MODE_NATIVE] = XDP_HOOK_NATIVE,
+                                      [XDP_MODE_GENERIC] = XDP_HOOK_GENERIC,
+                                      [XDP_MODE_TCX] = XDP_HOOK_TCX};
+
+/* Whether |c| may go on with what is attached at |hook|. */
+static bool may_follow(const xdp_settings *c, enum xdp_hook hook)
 {
-  static const enum xdp_hook hooks[] = {[XDP_MODE_NATIVE] = XDP_HOOK_NATIVE,
-                                        [XDP_MODE_GENERIC] = XDP_HOOK_GENERIC,
-                                        [XDP_MODE_TCX] = XDP_HOOK_TCX};
+  return c->mode == XDP_MODE_AUTO ? hook != XDP_HOOK_GENERIC : hook == hooks[c->mode];
+}
+
+/* Goes on with what another process has attached: with its program, if that is the same as ours, and its maps; else ours takes its place when
+ * all channels are in our maps, and not before. Returns as load_and_attach() does. */
+static int follow(xdp *x, const offload_relay *relay, const xdp_settings *c, offload_gift *gift,
+                  const xdp_gift *about, int errors[FZX_TARGETS])
+{
+  x->hook = about->hook;
+  x->config = config_of(relay, c, x->hook);
+  x->config.no_frags = about->no_frags;
+  for (unsigned i = 0; i < XDP_LEFT_REASONS; i++)
+    atomic_store(&x->channels.left[i], about->left[i]);
+  /* What the guard knows of clients is in maps that are not given. */
+  const bool same = c->no_guard && xdp_object_mark(&x->config) == about->mark;
+  xdp_gift_take_object(gift, same ? &x->object : &x->former);
+  for (size_t i = 0; i < x->count; i++) {
+    x->interfaces[i].link = xdp_gift_take_link(gift, x->interfaces[i].index);
+    x->interfaces[i].is_former = !same && x->interfaces[i].link >= 0;
+    x->interfaces[i].is_adopted = same && x->interfaces[i].link >= 0;
+  }
+  if (!same)
+    return load_and_attach(x, relay, c, errors);
+  xdp_channels_inherit(&x->channels);
+  return (int)attach_all(x, x->hook, errors);
+}
+
+/* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */
+static int start(xdp *x, const offload_relay *relay, const xdp_settings *c, offload_gift *gift)
+{
   int errors[FZX_TARGETS] = {0};
   char why[160] = "all interfaces take it, and their packets can grow";
   int attached;
-  if (c->mode == XDP_MODE_AUTO) {
+  xdp_gift about;
+  if (gift && xdp_gift_read(gift, &about) && may_follow(c, about.hook)) {
+    attached = follow(x, relay, c, gift, &about, errors);
+  } else if (c->mode == XDP_MODE_AUTO) {
     attached = choose(x, relay, c, errors, why, sizeof why);
     log_info("xdp", "--offload auto: %s, for %s",
              attached <= 0             ? "off"
@@ -208,7 +250,7 @@ static int start(xdp *x, const offload_relay *relay, const xdp_settings *c)
   if (!attached)
     return -1;
   say_attached(x, relay, c);
-  if (!may_speculate())
+  if (!x->object.adopted && !may_speculate())
     log_info(
         "xdp",
         "Without CAP_PERFMON a packet costs about twice as much: the kernel puts barriers into the program");
@@ -221,6 +263,8 @@ static void close_xdp(void *offload)
   detach_all(x);
   xdp_object_free(&x->object);
   xdp_guard_free(&x->channels.guard);
+  xdp_object_free(&x->former);
+  xdp_channels_free(&x->channels);
   free(x);
 }
 
@@ -229,7 +273,7 @@ static bool is_wanted(const void *settings)
   return ((const xdp_settings *)settings)->mode != XDP_MODE_OFF;
 }
 
-static void *open_xdp(const offload_relay *relay, const void *settings)
+static void *open_xdp(const offload_relay *relay, const void *settings, offload_gift *gift)
 {
   const xdp_settings *c = settings;
   if (relay->bandwidth_limited) {
@@ -250,7 +294,7 @@ static void *open_xdp(const offload_relay *relay, const void *settings)
   xdp_guard_init(&x->channels.guard, &x->object, relay->workers);
   x->channels.own_ip4 = relay->bound_ip4.family ? relay->bound_ip4 : c->own_ip4;
   x->channels.own_ip6 = relay->bound_ip6.family ? relay->bound_ip6 : c->own_ip6;
-  if (start(x, relay, c)) {
+  if (start(x, relay, c, gift)) {
     close_xdp(x);
     return NULL;
   }
@@ -277,6 +321,58 @@ static void read_dropped(const xdp *x, offload_stats *out)
     if (xdp_object_dropped(&x->object, i, &out->dropped[reason]))
       out->dropped[reason] = 0;
   }
+}
+
+static void hold(void *offload, bool held)
+{
+  atomic_store(&((xdp *)offload)->channels.held, held);
+}
+
+/* Our program takes the place of the other process's, on each interface at once. */
+static void replace_former(xdp *x)
+{
+  const xdp_sums none = {.passed = {0}};
+  xdp_sums before, after;
+  xdp_object_sums(&x->former, &before);
+  xdp_object_add(&x->object, &before, &none); /* while nobody counts there */
+  for (size_t i = 0; i < x->count; i++) {
+    xdp_interface *interface = &x->interfaces[i];
+    if (!interface->is_former)
+      continue;
+    interface->is_former = false;
+    if (!bpf_link_update(interface->link, x->object.program, NULL)) {
+      log_info("xdp", "The program on %s is replaced by that of this process", interface->name);
+      continue;
+    }
+    log_warn("xdp", "Can't replace the program on %s: %s. Relaying in user space there", interface->name,
+             strerror(errno));
+    xdp_detach(interface);
+  }
+  xdp_object_sums(&x->former, &after);
+  xdp_object_add(&x->object, &after, &before);
+  xdp_object_free(&x->former);
+}
+
+static void settle(void *offload, bool all)
+{
+  xdp *x = offload;
+  xdp_channels_settle(&x->channels, all);
+  if (x->former.adopted)
+    replace_former(x);
+}
+
+static void give(void *offload, offload_gift *gift)
+{
+  const xdp *x = offload;
+  xdp_gift about = {.hook = x->hook, .no_frags = x->config.no_frags, .mark = xdp_object_mark(&x->config)};
+  for (unsigned i = 0; i < XDP_LEFT_REASONS; i++)
+    about.left[i] = atomic_load(&x->channels.left[i]);
+  xdp_gift_write(&about, gift->about);
+  xdp_object_fds(&x->object, gift->fds);
+  gift->count = XDP_OBJECT_FDS;
+  for (size_t i = 0; i < x->count && gift->count < OFFLOAD_FDS_MAX; i++)
+    if (x->interfaces[i].link >= 0)
+      gift->fds[gift->count++] = x->interfaces[i].link;
 }
 
 static void read_relayed(const xdp *x, offload_stats *out)
@@ -351,5 +447,8 @@ const offload_kind xdp_offload = {.name = "kernel",
                                   .open = open_xdp,
                                   .channel = on_channel,
                                   .listed = on_listed,
+                                  .hold = hold,
+                                  .settle = settle,
+                                  .give = give,
                                   .read = read_xdp,
                                   .close = close_xdp};

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Channels come and go: what the engine says of them is what the BPF program's maps hold. */
+#include "gift.h"
 #include "scene.h"
+
+#include <stdio.h>
 
 #include <bpf/bpf.h>
 
@@ -151,6 +154,116 @@ START_TEST(test_full_map)
 }
 END_TEST
 
+/* Another process goes on with these maps, and has no channel of the first two any more, nor the right to touch anything before it is told so. */
+START_TEST(test_inherited)
+{
+  fzr_event live[FZT_CHANNELS + 1];
+  uint32_t cursor = 0;
+  static xdp_channels next;
+  memset(&next, 0, sizeof next);
+  next.object = &scene.world.object;
+  next.own_ip4 = scene.world.channels.own_ip4;
+  next.own_ip6 = scene.world.channels.own_ip6;
+  ck_assert_uint_eq(fzr_engine_list_channels(scene.world.relay.engine, &cursor, live, FZT_CHANNELS + 1),
+                    FZT_CHANNELS);
+  xdp_channels_inherit(&next);
+  for (unsigned i = 0; i < FZT_CHANNELS; i++) {
+    fzr_event end = live[i];
+    end.type = FZR_EVENT_CHANNEL_UNBOUND;
+    xdp_channels_event(&next, &end, NULL);
+  }
+  ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
+  atomic_store(&next.held, false);
+  for (unsigned i = 2; i < FZT_CHANNELS; i++) {
+    xdp_channels_event(&next, &live[i], NULL);
+    xdp_channels_event(&next, &live[i], NULL); /* it may be told of twice */
+  }
+  live[FZT_CHANNELS] = live[2];
+  live[FZT_CHANNELS].channel = 0x4005; /* and of one that is new */
+  live[FZT_CHANNELS].peer.port++;
+  live[FZT_CHANNELS].peer.ip[3]++;
+  xdp_channels_event(&next, &live[FZT_CHANNELS], NULL);
+  ck_assert_int_eq(entries(), 2 * FZT_CHANNELS + 2);
+  xdp_channels_settle(&next, true);
+  ck_assert_int_eq(entries(), 2 * FZT_CHANNELS - 2);
+  ck_assert_uint_eq(next.in_kernel, FZT_CHANNELS - 1);
+  for (unsigned i = 0; i < XDP_LEFT_REASONS; i++)
+    ck_assert_uint_eq(next.left[i], 0);
+  fzt_scene_make(FZT_CHANNELS - 1, true, 100);
+  fzt_scene_expect_relayed("as before");
+  /* From then on as ever. */
+  live[FZT_CHANNELS].type = FZR_EVENT_CHANNEL_UNBOUND;
+  xdp_channels_event(&next, &live[FZT_CHANNELS], NULL);
+  ck_assert_int_eq(entries(), 2 * FZT_CHANNELS - 4);
+  ck_assert_uint_eq(next.in_kernel, FZT_CHANNELS - 2);
+}
+END_TEST
+
+/* If not all have told, none is taken for over. */
+START_TEST(test_inherited_without_an_answer)
+{
+  static xdp_channels next;
+  memset(&next, 0, sizeof next);
+  next.object = &scene.world.object;
+  xdp_channels_inherit(&next);
+  atomic_store(&next.held, false);
+  xdp_channels_settle(&next, false);
+  ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
+}
+END_TEST
+
+/* What is said of a program is read as it was written, and nonsense is not. */
+START_TEST(test_gift)
+{
+  const xdp_gift said = {.hook = XDP_HOOK_TCX,
+                         .no_frags = true,
+                         .mark = 0xfedcba9876543210u,
+                         .left = {1, 2, 3, 4, 5, UINT64_MAX}};
+  offload_gift gift = {.count = XDP_OBJECT_FDS};
+  xdp_gift heard;
+  xdp_gift_write(&said, gift.about);
+  ck_assert(xdp_gift_read(&gift, &heard));
+  ck_assert(heard.hook == said.hook && heard.no_frags && heard.mark == said.mark);
+  ck_assert_int_eq(memcmp(heard.left, said.left, sizeof said.left), 0);
+  strcat(gift.about, " 7"); /* of a later version */
+  ck_assert(xdp_gift_read(&gift, &heard));
+  snprintf(gift.about, sizeof gift.about, "1 0 12");
+  ck_assert(xdp_gift_read(&gift, &heard));
+  ck_assert_uint_eq(heard.left[0], 0);
+  gift.count--;
+  ck_assert(!xdp_gift_read(&gift, &heard));
+  gift.count++;
+  static const char *const nonsense[] = {"", "1 0", "one", "9 0 12", "1 0 x"};
+  for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
+    snprintf(gift.about, sizeof gift.about, "%s", nonsense[i]);
+    ck_assert_msg(!xdp_gift_read(&gift, &heard), "%s", nonsense[i]);
+  }
+}
+END_TEST
+
+/* Any difference in what is relayed, or how, is another program. */
+START_TEST(test_mark)
+{
+  xdp_object_config config = {.settings = {.listen_port = 3478, .lowest_port = 50000, .highest_port = 50199},
+                              .entries = 1024};
+  const uint64_t mark = xdp_object_mark(&config);
+  ck_assert_uint_eq(xdp_object_mark(&config), mark);
+  config.settings.highest_port++;
+  ck_assert_uint_ne(xdp_object_mark(&config), mark);
+  config.settings.highest_port--;
+  config.entries++;
+  ck_assert_uint_ne(xdp_object_mark(&config), mark);
+  config.entries--;
+  config.no_frags = true;
+  ck_assert_uint_ne(xdp_object_mark(&config), mark);
+  config.no_frags = false;
+  config.hook = XDP_HOOK_TCX;
+  ck_assert_uint_ne(xdp_object_mark(&config), mark);
+  config.hook = XDP_HOOK_NATIVE;
+  ck_assert_uint_eq(xdp_object_mark(&config), mark);
+}
+END_TEST
+
 /* With --tcx it is the program of tcx. */
 int main(int argc, char **argv)
 {
@@ -169,6 +282,10 @@ int main(int argc, char **argv)
   tcase_add_test(tc, test_same_client_at_two_addresses);
   tcase_add_test(tc, test_path);
   tcase_add_test(tc, test_full_map);
+  tcase_add_test(tc, test_inherited);
+  tcase_add_test(tc, test_inherited_without_an_answer);
+  tcase_add_test(tc, test_gift);
+  tcase_add_test(tc, test_mark);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
