@@ -26,6 +26,9 @@ int option_apply(reader *r, const option_spec *s, const char *name, const char *
 /* The option whose flag, without dashes, are the |len| bytes at |text|; NULL: there is none. */
 const option_spec *option_find_flag(const char *text, size_t len);
 
+/* Whether the option |name|, "--flag" or the variable of one without a flag, was set. */
+bool option_is_given(const reader *r, const char *name);
+
 /* How much of an argument, or a line, is the name of an option: what follows "=" may be a secret. */
 int option_name_len(const char *text);
 
