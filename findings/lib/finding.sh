@@ -47,17 +47,17 @@ unpack() {
   rm -r "$dir/debs"
 }
 
-# Makes unpack take packages from Debian 13 (trixie), with lists of its own: the host's are left as they are.
-use_trixie() {
+# Makes unpack take packages from another suite of Debian, with lists of its own: the host's are left as they are.
+use_debian() {
   mkdir -p "$dir/apt/lists/partial" "$dir/apt/cache/archives/partial"
   local mirror
   mirror=$(apt-cache policy 2>/dev/null | grep -oE 'https?://[^ ]+/debian ' | head -n 1) || cannot "no Debian mirror is set up"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$dir/apt/sources.list"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$dir/apt/sources.list"
   apt_options=(
     -o "Dir::Etc::sourcelist=$dir/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$dir/apt/lists"
     -o "Dir::Cache=$dir/apt/cache" -o Dir::Etc::preferencesparts=/dev/null
   )
-  apt-get "${apt_options[@]}" -qq update >"$dir/apt.log" 2>&1 || cannot "apt-get update of trixie"
+  apt-get "${apt_options[@]}" -qq update >"$dir/apt.log" 2>&1 || cannot "apt-get update of $1"
 }
 
 # Compiles the C program on standard input to $dir/program; arguments are further ones of gcc.

@@ -2,7 +2,7 @@
 # Sourced by the findings about Mbed TLS 3.6: builds a client, makes a certificate, and has `try`.
 
 need openssl
-use_trixie
+use_debian trixie
 version=3.6.6-0.1~deb13u1
 unpack libmbedtls-dev=$version libmbedtls21=$version libmbedx509-7=$version libmbedcrypto16=$version
 compile -lmbedtls -lmbedx509 -lmbedcrypto <<'END'
