@@ -546,8 +546,8 @@ static void check_order(void)
 /* Who ends his own connection does not keep those that came after it beyond their time. */
 START_TEST(test_age_behind_last_words)
 {
-  config.age =
-      3 * FZR_SECOND; /* of which half has to do for one turn of the loop, however busy the machine is */
+  /* Half of it has to do for one turn of the loop, however busy the machine is. */
+  config.age = 3 * FZR_SECOND;
   begin();
   const int first = connect_to("198.51.100.1:1000", FZT_LISTEN);
   const int second = connect_to("203.0.113.1:1000", FZT_LISTEN);
