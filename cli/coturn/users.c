@@ -45,27 +45,47 @@ static void put_secrets(translation *t)
   put_look(t, "the secret is not in the file: set auth-secret; " FROM_DATABASE);
 }
 
-/* The earlier of two lines for one name does not count. */
-static bool is_there_again(const translation *t, const entry *e)
+/* By name, which ends at the colon; those of one name in the order of their lines. */
+static int compare_names(const entry *a, const entry *b)
 {
-  const size_t len = strcspn(e->line.value, ":");
-  for (const entry *other = e; (other = entry_next(t, "user", other));)
-    if (strncmp(other->line.value, e->line.value, len) == 0 && strcspn(other->line.value, ":") == len)
-      return true;
-  return false;
+  const size_t a_len = strcspn(a->line.value, ":"), b_len = strcspn(b->line.value, ":");
+  const int order = memcmp(a->line.value, b->line.value, a_len < b_len ? a_len : b_len);
+  return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int compare_users(const void *a, const void *b)
+{
+  const entry *const *one = a, *const *other = b;
+  const int order = compare_names(*one, *other);
+  return order ? order : (*one > *other) - (*one < *other);
+}
+
+/* The earlier of two lines for one name does not count. Sorted, for there may be very many. */
+static void drop_earlier(translation *t)
+{
+  size_t n = 0;
+  entry **users = calloc(t->count + 1, sizeof(entry *));
+  if (!users) {
+    t->out_of_memory = true;
+    return;
+  }
+  for (entry *e = NULL; (e = entry_next(t, "user", e));)
+    users[n++] = e;
+  qsort(users, n, sizeof *users, compare_users);
+  for (size_t i = 1; i < n; i++)
+    if (compare_names(users[i - 1], users[i]) == 0)
+      entry_say(t, users[i - 1], ENTRY_ALIKE, "that user is there again, and the last line counts");
+  free(users);
 }
 
 static unsigned put_users(translation *t)
 {
   unsigned n = 0;
   bool keys = false;
+  drop_earlier(t);
   for (entry *e = NULL; (e = entry_next(t, "user", e));) {
     if (!is_open(e))
       continue;
-    if (is_there_again(t, e)) {
-      entry_say(t, e, ENTRY_ALIKE, "that user is there again, and the last line counts");
-      continue;
-    }
     note_oddity(t, e);
     keys |= strstr(e->line.value, ":0x") != NULL;
     n += put_option(t, e, "user", e->line.value);
