@@ -16,7 +16,7 @@
 # counted. The generator has another core. "frames" are made in the kernel and handed over as a driver does; "sockets" are
 # fzr-bench's, whose packets veth has to copy into pages before XDP sees them. "bare forwarder" is fzr-floor with GRO and GSO: it looks
 # nothing up. "singles" are diluted frames of 16 channels at random without UDP checksums, which nobody makes runs of; "junk" is
-# neither STUN nor ChannelData, at 1,000,000 frames a second.
+# neither STUN nor ChannelData, at 1,000,000 frames a second. "runs" are sockets that send with UDP_SEGMENT.
 set -euo pipefail
 
 build=build sections='socket_senders saturated diluted singles junk' repetitions=3 seconds=1 raw='' smoke=false
@@ -396,6 +396,7 @@ socket_senders() {
   sender_offload on
   start_relay --offload off
   sockets sockets 'user space' "$size" 3478 "${login[@]}"
+  sockets sockets 'runs, user space' "$size" 3478 "${login[@]}" --gso
   stop_server
   # Unfinished sums: the program leaves every packet to user space.
   start_relay --offload xdp --offload-interface $zc --offload-route swap
@@ -406,6 +407,7 @@ socket_senders() {
   stop_server
   start_relay --offload tcx --offload-interface $zc --offload-route swap
   sockets sockets 'user space, tcx attached but idle' "$size" 3478 "${login[@]}"
+  sockets sockets 'runs, tcx attached' "$size" 3478 "${login[@]}" --gso
   stop_server
   start_floor
   sockets sockets 'bare forwarder' "$size" $floor_port --floor
@@ -471,7 +473,7 @@ function bar(text, value, least, most, limit, format) {
 { v[$1 "|" $2 "|" $3 "|" $4, $6] = $5 }
 END {
   split(sizes, size, " ")
-  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;the same, only CAP_BPF and CAP_NET_ADMIN;the same, and CAP_PERFMON;native, TX (swap), down;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;user space, tcx attached but idle;bare forwarder;coturn;singles;tcx DROP, no work;native, up;native, down;tcx, up;tcx, down;user space, up;user space, down;junk;native DROP, no work;tcx DROP, no work;native, junk;tcx, junk;user space, junk", row, ";")
+  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;the same, only CAP_BPF and CAP_NET_ADMIN;the same, and CAP_PERFMON;native, TX (swap), down;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;user space, tcx attached but idle;runs, user space;runs, tcx attached;bare forwarder;coturn;singles;tcx DROP, no work;native, up;native, down;tcx, up;tcx, down;user space, up;user space, down;junk;native DROP, no work;tcx DROP, no work;native, junk;tcx, junk;user space, junk", row, ";")
   title["saturated"] = "frames, as many as go"; title["diluted"] = "frames, diluted"; title["sockets"] = "sockets"; title["singles"] = "frames, singly"; title["junk"] = "junk"
   printf "| source | variant |"
   for (s = 1; s in size; s++) printf " %s B: CPU ns per packet (least-most) | packets/s |", size[s]
@@ -504,6 +506,7 @@ END {
     }
     difference(b " B: junk, tcx above DROP", ns("junk", "tcx, junk", b), ns("junk", "tcx DROP, no work", b), 150)
     difference(b " B: junk, native above DROP", ns("junk", "native, junk", b), ns("junk", "native DROP, no work", b), 150)
+    ratio(b " B: runs, tcx attached / user space", ns("sockets", "runs, tcx attached", b), ns("sockets", "runs, user space", b), 1.05)
     ratio(b " B: tcx attached but idle / not attached", ns("sockets", "user space, tcx attached but idle", b), ns("sockets", "user space", b), 1.02)
     ratio(b " B: attached but idle / not attached", ns("sockets", "user space, native attached but idle", b), ns("sockets", "user space", b), 1.05)
   }
