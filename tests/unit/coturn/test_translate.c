@@ -215,6 +215,23 @@ START_TEST(test_users)
 }
 END_TEST
 
+/* Wherever the lines stand, and whatever names begin like others. */
+START_TEST(test_users_that_are_there_again)
+{
+  ck_assert_int_eq(translate("external-ip=203.0.113.7\nlt-cred-mech\nrealm=r\nuser=b:1\nuser=a:2\nuser=ab:3\n"
+                             "user=a:4\nuser=c:5\nuser=b:6\nuser=a:7\n",
+                             NULL),
+                   COTURN_ALIKE);
+  HAS("user = ab:3\nuser = c:5\nuser = b:6\nuser = a:7");
+  NO_LINE("user = a:2");
+  NO_LINE("user = a:4");
+  NO_LINE("user = b:1");
+  HAS("# line 4, user: that user is there again, and the last line counts");
+  HAS("# line 5, user: that user is there again, and the last line counts");
+  HAS("# line 7, user: that user is there again, and the last line counts");
+}
+END_TEST
+
 START_TEST(test_peers)
 {
   ck_assert_int_eq(
@@ -349,6 +366,7 @@ int main(void)
   tcase_add_test(tc, test_ports);
   tcase_add_test(tc, test_streams);
   tcase_add_test(tc, test_users);
+  tcase_add_test(tc, test_users_that_are_there_again);
   tcase_add_test(tc, test_peers);
   tcase_add_test(tc, test_limits);
   tcase_add_test(tc, test_metrics);
