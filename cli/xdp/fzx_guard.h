@@ -142,14 +142,14 @@ FZX_INLINE int guard4(context *ctx, const struct frame4 *f, __u64 wire, int up, 
   const __u32 *own = bpf_map_lookup_elem(&fzx_own, &to);
   if (!own)
     return passed;
-  if (!f->udp.source)
-    return drop_for(FZX_DROPPED_SOURCE_PORT);
   struct fzx_key4 key = {.ip = f->ip.saddr, .port = f->udp.source, .what = up ? 0 : f->udp.dest};
   if (!up) {
     if (bpf_map_lookup_elem(&fzx_peers4, &key) || !is_guarded(f->udp.dest, 0))
       return passed;
-    return drop_for(FZX_DROPPED_UNKNOWN_PEER);
+    return drop_for(f->udp.source ? FZX_DROPPED_UNKNOWN_PEER : FZX_DROPPED_SOURCE_PORT);
   }
+  if (!f->udp.source)
+    return drop_for(FZX_DROPPED_SOURCE_PORT);
   const int judged =
       judge((void *)(long)ctx->data + HEAD4, (void *)(long)ctx->data_end, udp_len - (__u32)sizeof f->udp);
   const int has_channels = judged == JUDGED_CHANNEL_DATA && bpf_map_lookup_elem(&fzx_known4, &key);
@@ -167,15 +167,15 @@ FZX_INLINE int guard6(context *ctx, const struct frame6 *f, __u64 wire, int up, 
   const __u32 *own = bpf_map_lookup_elem(&fzx_own, &to);
   if (!own)
     return passed;
-  if (!f->udp.source)
-    return drop_for(FZX_DROPPED_SOURCE_PORT);
   struct fzx_key6 key = {.port = f->udp.source, .what = up ? 0 : f->udp.dest};
   __builtin_memcpy(key.ip, &f->ip.saddr, sizeof key.ip);
   if (!up) {
     if (bpf_map_lookup_elem(&fzx_peers6, &key) || !is_guarded(f->udp.dest, 1))
       return passed;
-    return drop_for(FZX_DROPPED_UNKNOWN_PEER);
+    return drop_for(f->udp.source ? FZX_DROPPED_UNKNOWN_PEER : FZX_DROPPED_SOURCE_PORT);
   }
+  if (!f->udp.source)
+    return drop_for(FZX_DROPPED_SOURCE_PORT);
   const int judged =
       judge((void *)(long)ctx->data + HEAD6, (void *)(long)ctx->data_end, udp_len - (__u32)sizeof f->udp);
   const int has_channels = judged == JUDGED_CHANNEL_DATA && bpf_map_lookup_elem(&fzx_known6, &key);

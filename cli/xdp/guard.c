@@ -73,18 +73,24 @@ static size_t add_address(struct fzx_address list[OWN_MAX], size_t n, const void
   return n + 1;
 }
 
+/* Whether sockets of family |i| hear what is sent to any address of the host. */
+static bool hears_all(const xdp_guard *g, unsigned i)
+{
+  return !g->idle[i] && !g->bound[i].family;
+}
+
 /* Those of the host, of families whose sockets are bound to no address. */
 static size_t read_host(const xdp_guard *g, struct fzx_address list[OWN_MAX], size_t n)
 {
   struct ifaddrs *all = NULL;
-  if ((g->bound[0].family && g->bound[1].family) || getifaddrs(&all))
+  if ((!hears_all(g, 0) && !hears_all(g, 1)) || getifaddrs(&all))
     return n;
   for (const struct ifaddrs *a = all; a; a = a->ifa_next) {
     if (!a->ifa_addr)
       continue;
-    if (a->ifa_addr->sa_family == AF_INET && !g->bound[0].family)
+    if (a->ifa_addr->sa_family == AF_INET && hears_all(g, 0))
       n = add_address(list, n, &((const struct sockaddr_in *)(const void *)a->ifa_addr)->sin_addr, 4);
-    if (a->ifa_addr->sa_family == AF_INET6 && !g->bound[1].family)
+    if (a->ifa_addr->sa_family == AF_INET6 && hears_all(g, 1))
       n = add_address(list, n, &((const struct sockaddr_in6 *)(const void *)a->ifa_addr)->sin6_addr, 16);
   }
   freeifaddrs(all);
@@ -99,7 +105,7 @@ static bool has(const struct fzx_address *list, size_t n, const struct fzx_addre
   return false;
 }
 
-/* Takes those out of the map that are not in |list|. */
+/* Takes those out of the map that are not among the |n| of |list|. */
 static void forget_others(const xdp_guard *g, const struct fzx_address *list, size_t n)
 {
   struct fzx_address gone[OWN_MAX], next;
@@ -116,14 +122,17 @@ static void forget_others(const xdp_guard *g, const struct fzx_address *list, si
     bpf_map_delete_elem(g->object->own, &gone[--count]);
 }
 
+/* Nothing is dropped before all that lives is known, and while another process may get more clients than are known here. */
 static void set_addresses(const xdp_guard *g)
 {
-  struct fzx_address list[OWN_MAX];
+  struct fzx_address list[OWN_MAX] = {0};
+  if (!g->on || g->unlisted || g->held)
+    return;
   const uint32_t flags = g->unknown ? 0 : FZX_OWN_ALL_CLIENTS;
   size_t n = 0;
-  if (g->bound[0].family)
+  if (g->bound[0].family && !g->idle[0])
     n = add_address(list, n, g->bound[0].ip, 4);
-  if (g->bound[1].family)
+  if (g->bound[1].family && !g->idle[1])
     n = add_address(list, n, g->bound[1].ip, 16);
   n = read_host(g, list, n);
   forget_others(g, list, n);
@@ -144,7 +153,7 @@ void xdp_guard_channel(xdp_guard *g, const fzr_event *event, bool in_kernel)
     note_client(g, &event->client, more);
   if (g->ports)
     note_port(g, event, in_kernel, more);
-  if (g->unknown && !unknown && !g->unlisted)
+  if (g->unknown && !unknown)
     set_addresses(g);
   pthread_mutex_unlock(&g->lock);
 }
@@ -152,7 +161,7 @@ void xdp_guard_channel(xdp_guard *g, const fzr_event *event, bool in_kernel)
 void xdp_guard_listed(xdp_guard *g)
 {
   pthread_mutex_lock(&g->lock);
-  if (g->unlisted && --g->unlisted == 0 && g->on)
+  if (g->unlisted && --g->unlisted == 0)
     set_addresses(g);
   pthread_mutex_unlock(&g->lock);
 }
@@ -160,7 +169,18 @@ void xdp_guard_listed(xdp_guard *g)
 void xdp_guard_refresh(xdp_guard *g)
 {
   pthread_mutex_lock(&g->lock);
-  if (g->on && !g->unlisted)
-    set_addresses(g);
+  set_addresses(g);
+  pthread_mutex_unlock(&g->lock);
+}
+
+void xdp_guard_hold(xdp_guard *g, bool held)
+{
+  if (!g->on)
+    return;
+  pthread_mutex_lock(&g->lock);
+  g->held = held;
+  if (held)
+    forget_others(g, NULL, 0);
+  set_addresses(g);
   pthread_mutex_unlock(&g->lock);
 }

@@ -13,8 +13,10 @@ typedef struct xdp_guard {
   bool on;
   bool ports;        /* peers without a channel are strangers: there are no permissions */
   fzr_addr bound[2]; /* what the relay's sockets are bound to, IPv4 and IPv6; family NONE: to no address */
+  bool idle[2];      /* the relay has no sockets of that family: other programs may have all its ports */
   unsigned unlisted; /* workers that have yet to tell of all their channels */
   bool unknown; /* there was no room for a client: those that are not known may have channels all the same */
+  bool held;    /* nothing is dropped */
   pthread_mutex_t lock;
 } xdp_guard;
 
@@ -31,5 +33,9 @@ void xdp_guard_listed(xdp_guard *guard);
 
 /* Reads which addresses the host has. Any thread. */
 void xdp_guard_refresh(xdp_guard *guard);
+
+/* Has the program drop nothing while |held|: where this process is handed over, the other one has clients that are not known here, and this program judges
+ * their packets until its own takes its place. Any thread. */
+void xdp_guard_hold(xdp_guard *guard, bool held);
 
 #endif

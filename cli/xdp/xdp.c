@@ -291,6 +291,8 @@ static void *open_xdp(const offload_relay *relay, const void *settings, offload_
   x->channels.guard.ports = relay->channels_alone;
   x->channels.guard.bound[0] = relay->bound_ip4;
   x->channels.guard.bound[1] = relay->bound_ip6;
+  x->channels.guard.idle[0] = !relay->ip4;
+  x->channels.guard.idle[1] = !relay->ip6;
   xdp_guard_init(&x->channels.guard, &x->object, relay->workers);
   x->channels.own_ip4 = relay->bound_ip4.family ? relay->bound_ip4 : c->own_ip4;
   x->channels.own_ip6 = relay->bound_ip6.family ? relay->bound_ip6 : c->own_ip6;
@@ -325,7 +327,9 @@ static void read_dropped(const xdp *x, offload_stats *out)
 
 static void hold(void *offload, bool held)
 {
-  atomic_store(&((xdp *)offload)->channels.held, held);
+  xdp *x = offload;
+  atomic_store(&x->channels.held, held);
+  xdp_guard_hold(&x->channels.guard, held);
 }
 
 /* Our program takes the place of the other process's, on each interface at once. */

@@ -173,6 +173,51 @@ START_TEST(test_unknown_clients)
 }
 END_TEST
 
+/* Has the guard itself say which addresses are the relay's. */
+static void listed(void)
+{
+  xdp_guard *g = &scene.world.channels.guard;
+  g->bound[0] = scene.world.clients[0].server;
+  g->bound[1] = scene.world.clients[1].server;
+  xdp_guard_listed(g);
+}
+
+/* While another process may have more clients than this one knows. */
+START_TEST(test_held)
+{
+  xdp_guard *g = &scene.world.channels.guard;
+  listed();
+  for (int held = 0; held < 2; held++) {
+    other_port(0, true);
+    expect_dropped(FZX_DROPPED_UNKNOWN_CLIENT, "of another port");
+    xdp_guard_hold(g, true);
+    xdp_guard_refresh(g);
+    for (unsigned index = 0; index < FZT_CHANNELS; index++) {
+      other_port(index, true);
+      expect_passed(FZX_PASSED_NO_ENTRY, "of a client that the other process may know");
+    }
+    xdp_guard_hold(g, false);
+  }
+}
+END_TEST
+
+/* What is sent to a family that the relay does not serve is other programs'. */
+START_TEST(test_family_of_others)
+{
+  xdp_guard *g = &scene.world.channels.guard;
+  g->idle[_i] = true;
+  listed();
+  for (unsigned index = 0; index < FZT_CHANNELS; index++) {
+    const bool ip6 = fzt_scene_family_in(index, true) == FZR_FAMILY_IPV6;
+    other_port(index, true);
+    if (ip6 == (_i == 1))
+      expect_passed(FZX_PASSED_NO_ENTRY, "to an address of another program");
+    else
+      expect_dropped(FZX_DROPPED_UNKNOWN_CLIENT, "to an address of the relay");
+  }
+}
+END_TEST
+
 START_TEST(test_channels_come_and_go)
 {
   fzt_scene_make(0, true, 100);
@@ -369,6 +414,8 @@ int main(int argc, char **argv)
   TCase *early = tcase_create("early");
   tcase_add_checked_fixture(early, fzt_scene_set_up, fzt_scene_tear_down);
   tcase_add_test(early, test_before_it_begins);
+  tcase_add_test(early, test_held);
+  tcase_add_loop_test(early, test_family_of_others, 0, 2);
   suite_add_tcase(suite, early);
   return fzt_run(suite);
 }
