@@ -74,9 +74,10 @@ class Program:
                     raise SystemExit("%s was not told in:\n%s" % (pattern, "\n".join(str(s) for s in self.lines)))
                 self.changed.wait(1)
 
-    def memory(self, name="VmRSS"):
-        with open("/proc/%d/status" % self.process.pid, encoding="ascii") as file:
-            return int(re.search(name + r":\s+(\d+)", file.read()).group(1))
+    def memory(self):
+        """kB. What processes share, the program itself, counts once for all of them."""
+        with open("/proc/%d/smaps_rollup" % self.process.pid, encoding="ascii") as file:
+            return int(re.search(r"^Pss:\s+(\d+)", file.read(), re.M).group(1))
 
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
