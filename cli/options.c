@@ -107,9 +107,14 @@ const option_spec *option_find_flag(const char *text, size_t len)
   return NULL;
 }
 
+size_t option_name_span(const char *text)
+{
+  return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+}
+
 int option_name_len(const char *text)
 {
-  const size_t len = strcspn(text, "=");
+  const size_t len = option_name_span(text);
   return len < 100 ? (int)len : 100;
 }
 

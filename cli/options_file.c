@@ -20,6 +20,12 @@ static int complain_of_unknown_line(reader *r, const char *name)
   const char *near = config_nearest(name), *of_coturn = option_of_coturn(name, strlen(name));
   const option_spec *flag = option_find_flag(name, strlen(name));
   const int len = option_name_len(name);
+  if (!len)
+    return option_complain(r, LINE "there is no name: expected a line such as listen-port = 3478",
+                           LINE_ARGS(r));
+  if (name[option_name_span(name)])
+    return option_complain(r, LINE "%.*s: expected '=' behind the name: a line such as listen-port = 3478",
+                           LINE_ARGS(r), len, name);
   if (flag)
     return option_complain(r, LINE "%.*s: it has no place in a file: expected it on the command line",
                            LINE_ARGS(r), len, name);

@@ -29,7 +29,10 @@ const option_spec *option_find_flag(const char *text, size_t len);
 /* Whether the option |name|, "--flag" or the variable of one without a flag, was set. */
 bool option_is_given(const reader *r, const char *name);
 
-/* How much of an argument, or a line, is the name of an option: what follows "=" may be a secret. */
+/* How many bytes at the beginning of |text| can be the name of an option. */
+size_t option_name_span(const char *text);
+
+/* How much of them is shown. What follows may be a secret, whether "=" is between or, by mistake, something else. */
 int option_name_len(const char *text);
 
 /* options_file.c: reads what neither the command line nor the environment says. */

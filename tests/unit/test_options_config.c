@@ -118,6 +118,8 @@ START_TEST(test_mistakes)
       {"listen-port = # 3", "relay.conf:2: listen-port: a value is missing: expected a port"},
       {"listen-port 3478", "relay.conf:2: there is no '='"},
       {"= 3478", "relay.conf:2: there is no name"},
+      {"'listen-port' = 3478", "relay.conf:2: there is no name: expected a line such as"},
+      {"listen-port:3478", "relay.conf:2: listen-port: expected '=' behind the name: a line such as"},
       {"realm = \"example", "relay.conf:2: a quote has no end"},
       {"realm = \"example\\\"", "relay.conf:2: a quote has no end"},
       {"realm = 'example' org", "relay.conf:2: there is more behind the value"},
@@ -154,6 +156,17 @@ START_TEST(test_secrets_are_not_shown)
              i ? "'hush hush hush hush" : "hush hush hush hush");
     ck_assert_int_eq(READ_FILE(text), -1);
     ck_assert_msg(!strstr(error, "hush"), "%s", error);
+  }
+  /* What is between may be another byte than "=". */
+  static const char *const lines[] = {
+      "auth-secret:hush",        "auth-secret:hush==",   "user:alice:hush", "auth-secret hush = a",
+      "auth-secret\thush=",      "token;hush",           "no-option:hush",  "users-file,hush = b",
+      "static-auth-secret:hush", "\"auth-secret\"hush=", "help:hush",       "auth-secret\xc2\xa0hush"};
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    snprintf(text, sizeof text, "public-ip4-addr = 203.0.113.7\n%s\n", lines[i]);
+    ck_assert_msg(READ_FILE(text) == -1, "%s", lines[i]);
+    ck_assert_msg(!strstr(error, "hush") && !strstr(error, "alice"), "%s", error);
+    ck_assert_ptr_nonnull(strstr(error, "relay.conf:2: "));
   }
 }
 END_TEST

@@ -241,7 +241,9 @@ START_TEST(test_words)
   ck_assert_int_eq(READ(PUBLIC, "--log-format", "a\nb\x1b[2J"), -1);
   check_complaint("--log-format", "'a?b?[2J'");
   ck_assert_int_eq(READ(PUBLIC, "--a\nb"), -1);
-  ck_assert_str_eq(error, "unknown option '--a?b': see --help");
+  ck_assert_str_eq(error, "unknown option '--a': see --help");
+  ck_assert_int_eq(READ(PUBLIC, "--auth-secret:abc"), -1);
+  ck_assert_str_eq(error, "unknown option '--auth-secret': see --help");
   ck_assert_int_eq(READ(PUBLIC, "--no-telemetry=true"), -1);
   ck_assert_ptr_nonnull(strstr(error, "--no-telemetry: takes no value"));
   ck_assert_int_eq(READ(PUBLIC, "token-of-a-portal", "two", "three"), -1);
