@@ -415,6 +415,14 @@ static void go_on_counting(relay *r)
   telemetry_go_on(r->telemetry, &then, r->in.went_at);
 }
 
+/* A SIGHUP may have come while the portal was awaited. Secrets and the certificate were exchanged then, and the log has its filter. */
+static void follow_reload(relay *r)
+{
+  const options *o = reload_latest(&r->reread, r->o);
+  if (o != r->o)
+    workers_set_rules(r->workers, o->rules, o->rule_count);
+}
+
 static int start_workers(relay *r)
 {
   char error[OPTIONS_ERROR_MAX];
@@ -429,6 +437,7 @@ static int start_workers(relay *r)
     handover_in_log(&r->in, error);
     return -1;
   }
+  follow_reload(r);
   take_over_done(r->told);
   r->told = -1;
   say_ready(r);

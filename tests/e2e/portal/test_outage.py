@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -24,6 +25,7 @@ from harness import (
     join_raw,
     push,
     read_request,
+    reply,
     reset,
     serve_raw,
     timing,
@@ -96,6 +98,40 @@ class Outage(PortalTest):
         self.assertTrue(self.can_bind(port))
         subject.terminate()
         self.assertEqual(subject.wait_exit(), 0)
+
+    def test_rules_that_changed_before_init(self):
+        """A SIGHUP counts that comes while the portal has not said yet that relaying may begin."""
+        begin = threading.Event()
+
+        async def script(portal, connection, number):
+            await portal.join(connection, init=False)
+            said = False
+            while True:
+                await connection.send(reply(await portal.receive(connection)))  # heartbeats
+                if begin.is_set() and not said:
+                    await connection.send(push("init"))
+                    said = True
+
+        port = free_udp_port()
+        portal = self.portal(script)
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:  # which nobody else may read
+            subject, health = self.start(portal, PORTAL_TIMING=timing(heartbeat="50ms"), LISTEN_PORT=str(port), RELAY_CONFIG=file.name)
+            subject.wait(Subject.CONNECTED)
+            file.write("deny-peer = 127.0.0.1\n")
+            file.flush()
+            subject.process.send_signal(signal.SIGHUP)
+            subject.wait("SIGHUP: there is 1 peer rule now")
+            begin.set()
+            subject.wait("Listening on")
+            self.assertEqual(self.ready(health), 200)  # the thread that answers has told the workers
+            with self.assertRaises(Refused) as refused:
+                Flow(self, port, portal.secrets[0])
+            self.assertEqual(refused.exception.code, 403)
+            # And what comes later is told by what came then.
+            file.truncate(0)
+            subject.process.send_signal(signal.SIGHUP)
+            subject.wait("SIGHUP: there are 0 peer rules now")
+            Flow(self, port, portal.secrets[0]).relay(20)
 
     def can_bind(self, port):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
