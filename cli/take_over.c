@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "take_over.h"
 
+#include "handover/wire.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,8 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The other process gives up much earlier: this is for one that hangs. */
-#define PATIENCE_S 30
+/* For one that hangs. The other process has given up by then: it waits HANDOVER_WAIT to agree, then HANDOVER_PREPARE_WAIT, and HANDOVER_WAIT
+ * for READY. */
+#define PATIENCE_S 60u
+_Static_assert(HANDOVER_PREPARE_WAIT + 4 * HANDOVER_WAIT < PATIENCE_S * FZR_SECOND,
+               "it ends one that is busy");
 
 static int fail(void)
 {
@@ -58,11 +63,15 @@ int take_over_split(int *told)
   return -1;
 }
 
+void take_over_commit(void)
+{
+  alarm(0);
+}
+
 void take_over_done(int told)
 {
   if (told < 0)
     return;
-  alarm(0);
   if (write(told, "", 1) < 0)
     fprintf(stderr, "firezone-relay: --take-over: nobody waits any more\n");
   close(told);

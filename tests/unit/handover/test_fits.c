@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which options a successor may have. */
+/* Which options a successor may have, and what may end it when. */
 #include "testing.h"
 
 #include "handover_in.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static options o;
 static handover_message offer;
@@ -86,6 +90,30 @@ START_TEST(test_ports_of_streams)
 }
 END_TEST
 
+/* It is disarmed before READY is said, so also if that fails: the other process may have begun to end by then. */
+START_TEST(test_no_alarm_once_ready)
+{
+  char error[OPTIONS_ERROR_MAX];
+  int ends[2];
+  signal(SIGPIPE, SIG_IGN);
+  for (unsigned there = 0; there < 2; there++) {
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+    const handover_message go = {.type = HANDOVER_GO, .went_at = 7};
+    const char *why;
+    handover_in in = {.fd = ends[0]};
+    if (there)
+      ck_assert_int_eq(handover_send(ends[1], &go, NULL, 0, FZR_TIME_NEVER, &why), 0);
+    else
+      close(ends[1]);
+    alarm(100);
+    ck_assert_int_eq(handover_in_begin(&in, error), there ? 0 : -1);
+    ck_assert_uint_eq(alarm(0), 0);
+    ck_assert(in.begun == there);
+    close(ends[there]);
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("handover-fits");
@@ -95,6 +123,7 @@ int main(void)
   tcase_add_test(tc, test_addresses);
   tcase_add_test(tc, test_port);
   tcase_add_test(tc, test_ports_of_streams);
+  tcase_add_test(tc, test_no_alarm_once_ready);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
