@@ -58,6 +58,8 @@ typedef struct relay {
   fzr_time drain_relayed; /* when that had last grown, or was not known */
   bool begun;             /* the loop has run: there may be something to flush */
   bool draining;
+  bool signalled;         /* by a signal */
+  bool refused;           /* by the portal, after it had taken over, and before it had joined */
   bool released;          /* the successor does not need this process */
   fzr_time joining_until; /* until then the process that was taken over is at the portal for this one */
   bool handed;            /* all was given to another process */
@@ -225,7 +227,7 @@ static void on_drain(evutil_socket_t fd, short what, void *ctx)
              "Shutdown timeout: a worker did not answer, so there may be allocations that are cut off");
   else
     log_info("relay", "No allocations left, shutting down");
-  end_with(r, EXIT_SUCCESS);
+  end_with(r, r->refused ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 static void poll_drain(relay *r)
@@ -235,23 +237,10 @@ static void poll_drain(relay *r)
   on_drain(-1, 0, r);
 }
 
-static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
+/* |why| begins the line. */
+static void drain(relay *r, const char *why)
 {
-  (void)what;
-  relay *r = ctx;
-  const char *name = signal_number == SIGTERM ? "SIGTERM" : "SIGINT";
-  if (r->handed)
-    return; /* it ends by itself */
-  if (r->draining) {
-    log_info("relay", "%s again: shutting down at once", name);
-    r->at_once = true;
-    end_with(r, EXIT_SUCCESS);
-    return;
-  }
   r->draining = true;
-  notify_stopping();
-  if (r->out)
-    handover_out_refuse(r->out);
   r->drain_relayed = monotonic_now();
   const uint64_t wait = r->o->shutdown_seconds;
   r->shutdown_at = wait > UINT32_MAX ? FZR_TIME_NEVER : monotonic_now() + wait * FZR_SECOND;
@@ -259,9 +248,29 @@ static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
     portal_shutdown(r->portal);
   if (r->workers)
     workers_drain(r->workers);
-  log_info("relay", "%s: no new allocations; waiting for those that live. A second signal ends this at once",
-           name);
+  log_info("relay", "%s: no new allocations; waiting for those that live%s", why,
+           r->signalled ? ". A second signal ends this at once" : "");
   poll_drain(r);
+}
+
+static void on_signal(evutil_socket_t signal_number, short what, void *ctx)
+{
+  (void)what;
+  relay *r = ctx;
+  const char *name = signal_number == SIGTERM ? "SIGTERM" : "SIGINT";
+  if (r->handed)
+    return; /* it ends by itself */
+  if (r->signalled) {
+    log_info("relay", "%s again: shutting down at once", name);
+    r->at_once = true;
+    end_with(r, EXIT_SUCCESS);
+    return;
+  }
+  r->signalled = true;
+  notify_stopping();
+  if (r->out)
+    handover_out_refuse(r->out);
+  drain(r, name);
 }
 
 /* All was given away: what is left are answers by HTTP. */
@@ -459,8 +468,17 @@ static void on_fatal(void *ctx, const char *message)
 {
   relay *r = ctx;
   log_error("portal", "%s", message);
-  if (!r->handed)
+  if (r->handed)
+    return;
+  if (!r->in.begun || !r->joining_until) {
     end_with(r, EXIT_FAILURE);
+    return;
+  }
+  /* What was taken over lives here alone, and the next one, with a token that is taken, may take it over in turn. */
+  r->refused = true;
+  handover_in_close(&r->in, message); /* the one before does not stay at the portal for this one */
+  notify_status("The portal does not take this relay: no new allocations");
+  drain(r, "What was taken over is relayed to its end");
 }
 
 /* A token, URL or CA bundle that can't be used: one line, as for a wrong option. Returns -1. */

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from flows import Flow
+from flows import Flow, Refused
 from harness import PATIENCE, PortalTest, free_port, free_udp_port, phoenix, timing
 
 
@@ -92,6 +92,43 @@ class Handover(PortalTest):
         self.assertEqual(again.secrets[0], secret)
         self.assertEqual(relay.wait_exit(), 0, relay.output())
         flow.relay(100)
+
+    def test_a_token_that_is_not_taken(self):
+        """What the successor has taken over does not end with it: it is relayed to its end, or taken over by the next one."""
+        portal = self.portal()
+        first = self.relay(portal)
+        secret = portal.secrets[0]
+        flow, other = Flow(self, self.port, secret), Flow(self, self.port, secret)
+        portal.refuse = lambda n: (401, [], b"Invalid token")
+        second = self.relay(portal)
+        first.wait("The successor has not joined the portal: .*401")
+        self.assertEqual(first.wait_exit(), 0, first.output())
+        second.wait("ERROR portal: .*401")
+        second.wait("relayed to its end: no new allocations; waiting for those that live$")
+        flow.relay(100)
+        flow.keep_alive()
+        with self.assertRaises(Refused) as refused:
+            Flow(self, self.port, secret)
+        self.assertEqual(refused.exception.code, 508)
+        portal.refuse = None
+        third = self.relay(portal)
+        self.assertEqual(second.wait_exit(), 0, second.output())
+        self.assertEqual(portal.secrets, [secret, secret])
+        flow.relay(100)
+        late = Flow(self, self.port, secret)
+        late.relay(20)
+        # And the end: the last allocation's, with the status of what went wrong.
+        portal.refuse = lambda n: (401, [], b"Invalid token")
+        fourth = self.relay(portal)
+        self.assertEqual(third.wait_exit(), 0, third.output())
+        fourth.wait("waiting for those that live$")
+        flow.relay(20)
+        fourth.terminate()
+        fourth.wait("SIGTERM: no new allocations; .* A second signal ends this at once")
+        flow.relay(20)
+        for each in (flow, other, late):
+            each.client.refresh(0)
+        self.assertEqual(fourth.wait_exit(), 1, fourth.output())
 
     def test_a_service_is_ready_once_it_may_relay(self):
         """The service manager is told so."""
