@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "relay.h"
-
 #include "common/clock.h"
-#include "endpoints.h"
 #include "handover/wire.h"
-#include "handover_in.h"
-#include "handover_out.h"
 #include "log/log.h"
 #include "notify.h"
-#include "portal/portal.h"
 #include "process.h"
-#include "reload.h"
+#include "relay_internal.h"
 #include "take_over.h"
-#include "workers.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <event2/event.h>
 
 #define STATS_SECONDS 10
 /* How often the files of the certificate are looked at. */
@@ -33,41 +24,6 @@
 #define TELL_FULL_EVERY (60 * FZR_SECOND)
 /* How long requests by HTTP that have come may take for their answers, once all else was handed over. */
 #define LINGER (500 * FZR_MILLISECOND)
-
-typedef struct relay {
-  const options *o;
-  reload reread; /* what of them has changed since */
-  logins *logins;
-  certificates *certificates; /* NULL: there is no TLS port */
-  struct event_base *base;
-  telemetry *telemetry;
-  endpoints endpoints;
-  portal *portal;   /* NULL: standalone */
-  workers *workers; /* NULL: the portal has not said yet that relaying may begin */
-  handover_in in;   /* what was taken over from another process */
-  unsigned inherited_workers;
-  telemetry_past past;
-  handover_out *out; /* NULL: nobody can take over */
-  int told;          /* who waits for this process to have taken over; -1: nobody */
-  struct event *terminate, *interrupt, *reload, *stats, *drain, *certificate;
-  uint64_t last_bytes;
-  fzr_time last_stats;
-  fzr_time told_full;     /* that there is no room; 0: never */
-  fzr_time shutdown_at;   /* when to stop waiting; FZR_TIME_NEVER: never */
-  uint64_t drain_packets; /* relayed so far, when a shutdown last looked */
-  fzr_time drain_relayed; /* when that had last grown, or was not known */
-  bool begun;             /* the loop has run: there may be something to flush */
-  bool draining;
-  bool signalled;         /* by a signal */
-  bool refused;           /* by the portal, after it had taken over, and before it had joined */
-  bool released;          /* the successor does not need this process */
-  fzr_time joining_until; /* until then the process that was taken over is at the portal for this one */
-  bool handed;            /* all was given to another process */
-  bool at_once;           /* a second signal came */
-  bool ended;
-  bool said_ready; /* to the service manager */
-  int status;
-} relay;
 
 static void end_with(relay *r, int status)
 {
@@ -174,13 +130,6 @@ static const char *not_ready(void *ctx)
   if (r->workers && workers_lack(r->workers))
     return "full";
   return r->workers ? NULL : "the portal has not said yet that relaying may begin";
-}
-
-static void on_filter_changed(void *ctx)
-{
-  const relay *r = ctx;
-  if (r->workers)
-    workers_follow_log_filter(r->workers);
 }
 
 /* ---- shutdown ---- */
@@ -294,94 +243,6 @@ static void on_released(void *ctx)
   poll_drain(r);
 }
 
-/* ---- what clients log in with ---- */
-
-void relay_log_notes(const notes *n)
-{
-  for (size_t i = 0; i < n->count; i++)
-    log_warn("relay", "%s", n->lines[i]);
-  if (n->more)
-    log_warn("relay", "%zu more such lines are left out", n->more);
-}
-
-/* |why| begins the line. Connections that there are go on with the certificate that they have. */
-static void reload_certificate(relay *r, const options *o, const char *why)
-{
-  char error[OPTIONS_ERROR_MAX];
-  if (certificates_reread(r->certificates, o, error) ||
-      (r->workers && workers_set_certificate(r->workers, r->certificates, error))) {
-    log_error("relay", "%s: %s; the certificate that there was stays", why, error);
-    return;
-  }
-  log_info("relay", "%s: the certificate is read anew", why);
-  certificates_log(r->certificates);
-}
-
-static void on_certificate(evutil_socket_t fd, short what, void *ctx)
-{
-  (void)fd;
-  (void)what;
-  relay *r = ctx;
-  if (certificates_changed(r->certificates))
-    reload_certificate(r, NULL, "Files have changed");
-}
-
-void relay_log_second(const logins *l)
-{
-  if (l->second_is_empty)
-    log_info("relay", "--auth-second-secret-file is empty or absent: there is no second secret");
-}
-
-static void reload_logins(relay *r, const options *o)
-{
-  static notes found;
-  char error[OPTIONS_ERROR_MAX];
-  logins *next;
-  found = (notes){0};
-  if (logins_read(o, r->logins, &next, &found, error)) {
-    log_error("relay", "SIGHUP: %s; the secrets and users that there were stay", error);
-    return;
-  }
-  relay_log_second(next);
-  relay_log_notes(&found);
-  if (r->workers)
-    workers_set_logins(r->workers, next); /* the last of them says so */
-  else
-    logins_log(next, r->o->auth);
-  logins_drop(r->logins);
-  r->logins = next;
-}
-
-static void reload_rules(relay *r, const options *o)
-{
-  if (r->workers)
-    workers_set_rules(r->workers, o->rules, o->rule_count);
-  log_info("relay", "SIGHUP: there %s %zu peer rule%s now", o->rule_count == 1 ? "is" : "are", o->rule_count,
-           o->rule_count == 1 ? "" : "s");
-}
-
-/* SIGHUP: what is in the files may have changed. Allocations live on; what is wrong changes nothing. */
-static void on_reload(evutil_socket_t fd, short what, void *ctx)
-{
-  (void)fd;
-  (void)what;
-  relay *r = ctx;
-  reload_result changed = {0};
-  if (reload_options(&r->reread, r->o, &changed))
-    return;
-  const options *o = reload_latest(&r->reread, r->o);
-  if (changed.rules)
-    reload_rules(r, o);
-  if (changed.log_filter)
-    on_filter_changed(r);
-  if (r->certificates)
-    reload_certificate(r, o, "SIGHUP");
-  if (logins_have_files(o))
-    reload_logins(r, o);
-  else if (!r->certificates)
-    log_info("relay", "SIGHUP: there is no file with secrets or users to read anew");
-}
-
 /* ---- start ---- */
 
 /* Whoever comes later can take over. If not, that is no reason to end what has taken over itself: nobody else has the allocations. */
@@ -424,14 +285,6 @@ static void go_on_counting(relay *r)
   telemetry_go_on(r->telemetry, &then, r->in.went_at);
 }
 
-/* A SIGHUP may have come while the portal was awaited. Secrets and the certificate were exchanged then, and the log has its filter. */
-static void follow_reload(relay *r)
-{
-  const options *o = reload_latest(&r->reread, r->o);
-  if (o != r->o)
-    workers_set_rules(r->workers, o->rules, o->rule_count);
-}
-
 static int start_workers(relay *r)
 {
   char error[OPTIONS_ERROR_MAX];
@@ -446,7 +299,7 @@ static int start_workers(relay *r)
     handover_in_log(&r->in, error);
     return -1;
   }
-  follow_reload(r);
+  relay_follow_reload(r);
   take_over_done(r->told);
   r->told = -1;
   say_ready(r);
@@ -522,7 +375,7 @@ static int start_certificates(relay *r)
   if (!r->certificates)
     return refuse_start(r, error);
   certificates_log(r->certificates);
-  r->certificate = event_new(r->base, -1, EV_PERSIST, on_certificate, r);
+  r->certificate = event_new(r->base, -1, EV_PERSIST, relay_on_certificate, r);
   return r->certificate && !event_add(r->certificate, &every) ? 0 : -1;
 }
 
@@ -533,7 +386,7 @@ static int start_events(relay *r)
     return -1;
   r->terminate = evsignal_new(r->base, SIGTERM, on_signal, r);
   r->interrupt = evsignal_new(r->base, SIGINT, on_signal, r);
-  r->reload = evsignal_new(r->base, SIGHUP, on_reload, r);
+  r->reload = evsignal_new(r->base, SIGHUP, relay_on_reload, r);
   r->stats = event_new(r->base, -1, EV_PERSIST, on_stats, r);
   r->drain = event_new(r->base, -1, EV_PERSIST, on_drain, r);
   const struct timeval every = {STATS_SECONDS, 0};
@@ -610,7 +463,7 @@ static int start(relay *r)
   if (!(r->telemetry = telemetry_new(&config, r->base, &unusable, error)) && unusable)
     return refuse_start(r, error);
   if (!r->telemetry || take_over(r, error) ||
-      endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, on_filter_changed,
+      endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, relay_follow_filter,
                      r->in.fd >= 0 ? &r->in.parcel : NULL, error)) {
     handover_in_close(&r->in, error);
     handover_in_log(&r->in, error);
