@@ -153,7 +153,7 @@ class Handover(BothSides):
         flow = self.flow(relay)
         programs = self.programs()
         for n in range(3):
-            relay = self.follow(relay, "--highest-port", str(50198 - n))
+            relay = self.follow(relay, "--highest-port", str(50200 + n))
             self.assertTrue(relay.told("The program on p0 is replaced by that of this process"), relay.output())
             self.assertEqual(set(self.programs()) & set(programs), set())
             programs += self.programs()
