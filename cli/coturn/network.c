@@ -184,19 +184,22 @@ static void put_addresses(translation *t)
 
 /* ---- ports ---- */
 
-/* A value that is no port is told of by put_option, with what it is. */
-static void put_port(translation *t, entry *e, const char *name)
+/* Puts the port of |e|, if it has one. Returns it, or the one that holds without. */
+static uint64_t put_listen(translation *t, entry *e)
 {
-  if (e && e->state == ENTRY_OPEN)
-    put_option(t, e, name, e->line.value);
+  uint64_t port = LISTEN_PORT;
+  if (entry_number(t, e, 1, HIGHEST_PORT, "listen-port is left at 3478", &port))
+    put_number(t, e, "listen-port", port);
+  return port;
 }
 
 static void put_range(translation *t, uint64_t listen)
 {
   entry *min = entry_of(t, "min-port"), *max = entry_of(t, "max-port");
-  uint64_t low = entry_number(min, HIGHEST_PORT, LOWEST_PORT),
-           high = entry_number(max, HIGHEST_PORT, HIGHEST_PORT);
-  if (low < 1 || low > high) {
+  uint64_t low = LOWEST_PORT, high = HIGHEST_PORT;
+  const bool has_low = entry_number(t, min, 1, HIGHEST_PORT, "lowest-port is left at 49152", &low),
+             has_high = entry_number(t, max, 1, HIGHEST_PORT, "highest-port is left at 65535", &high);
+  if (low > high) {
     entry_say(t, min, ENTRY_LOOK,
               "the range of ports has none: lowest-port and highest-port are left at 49152 and 65535");
     entry_say(t, max, ENTRY_LOOK, "likewise");
@@ -220,9 +223,9 @@ static void put_range(translation *t, uint64_t listen)
              "%llu to %llu, the greater part of it",
              (unsigned long long)low, (unsigned long long)high);
   }
-  if (low != LOWEST_PORT || min)
+  if (low != LOWEST_PORT || has_low)
     put_number(t, min, "lowest-port", low);
-  if (high != HIGHEST_PORT || max)
+  if (high != HIGHEST_PORT || has_high)
     put_number(t, max, "highest-port", high);
 }
 
@@ -232,7 +235,9 @@ static void put_streams(translation *t, uint64_t listen)
         *tls = entry_of(t, "tls-listening-port");
   entry *cert = entry_of(t, "cert"), *pkey = entry_of(t, "pkey"), *pwd = entry_of(t, "pkey-pwd");
   const bool has_tls = !no_tls && cert && pkey;
-  const uint64_t tls_port = entry_number(tls, HIGHEST_PORT, TLS_PORT);
+  uint64_t tls_port = TLS_PORT;
+  if (has_tls)
+    entry_number(t, tls, 1, HIGHEST_PORT, "tls-listen-port is 5349", &tls_port);
   entry_say(t, no_tcp, ENTRY_DONE, "there is no tcp-listen-port");
   entry_say(t, no_tls, ENTRY_DONE, "there is no tls-listen-port");
   if (!no_tcp && has_tls && tls_port == listen)
@@ -241,8 +246,7 @@ static void put_streams(translation *t, uint64_t listen)
   else if (!no_tcp && listen)
     put_number(t, NULL, "tcp-listen-port", listen);
   if (has_tls) {
-    if (!tls || !put_option(t, tls, "tls-listen-port", tls->line.value))
-      put_number(t, NULL, "tls-listen-port", TLS_PORT);
+    put_number(t, tls, "tls-listen-port", tls_port);
     put_option(t, cert, "tls-cert", cert->line.value);
     put_option(t, pkey, "tls-key", pkey->line.value);
     fputs("# The user that the relay runs as has to be able to read certificate and key. Without no-dtls "
@@ -277,7 +281,9 @@ static void put_metrics(translation *t)
     entry_say(t, address, ENTRY_LOOK, "it is no address: health-check-addr takes one");
     return;
   }
-  a.port = (uint16_t)entry_number(port, HIGHEST_PORT, METRICS_PORT);
+  uint64_t metrics_port = METRICS_PORT;
+  entry_number(t, port, 1, HIGHEST_PORT, "health-check-addr has port 9641", &metrics_port);
+  a.port = (uint16_t)metrics_port;
   fzr_addr_format(&a, true, text, sizeof text);
   if (!put_option(t, NULL, "health-check-addr", text))
     return;
@@ -293,13 +299,13 @@ void translate_network(translation *t)
   entry *listen = entry_of(t, "listening-port"), *threads = entry_of(t, "relay-threads"),
         *verbose = entry_of(t, "Verbose");
   put_addresses(t);
-  put_port(t, listen, "listen-port");
-  const uint64_t port = entry_number(listen, HIGHEST_PORT, LISTEN_PORT);
+  const uint64_t port = put_listen(t, listen);
+  uint64_t workers;
   put_range(t, port);
   put_streams(t, port);
   put_metrics(t);
-  if (threads && threads->state == ENTRY_OPEN)
-    put_option(t, threads, "workers", strcmp(threads->line.value, "0") == 0 ? "1" : threads->line.value);
+  if (entry_number(t, threads, 0, UINT32_MAX, "workers are as many as there are CPUs", &workers))
+    put_number(t, threads, "workers", workers ? workers : 1);
   if (verbose)
     put_option(t, verbose, "log-filter", "debug");
 }

@@ -139,14 +139,15 @@ static void put_limits(translation *t)
 {
   entry *bps = entry_of(t, "max-bps"), *total = entry_of(t, "total-quota"),
         *mobility = entry_of(t, "mobility");
-  const uint64_t rate = entry_number(bps, UINT64_MAX / 8, 0),
-                 most = entry_number(total, UINT32_MAX, UINT64_MAX);
-  if (bps && bps->state == ENTRY_OPEN && rate) {
+  uint64_t rate = 0, most = 0;
+  if (entry_number(t, bps, 0, UINT64_MAX / 8,
+                   "there is no max-bandwidth-per-allocation, a number of bytes a second", &rate) &&
+      rate) {
     put_comment(t, "Both directions together, of which coturn counts each by itself.");
     put_number(t, bps, "max-bandwidth-per-allocation", 2 * rate);
   }
-  entry_say(t, bps, strcmp(bps ? bps->line.value : "", "0") == 0 ? ENTRY_ALIKE : ENTRY_LOOK,
-            "max-bandwidth-per-allocation is a number of bytes a second, 0 or absent: no limit");
+  entry_say(t, bps, ENTRY_ALIKE, "there is no limit without max-bandwidth-per-allocation");
+  entry_number(t, total, 0, UINT32_MAX, "there is no limit for all together anyway", &most);
   entry_say(t, total, most ? ENTRY_LOOK : ENTRY_ALIKE,
             "there is no limit for all together but the number of ports from lowest-port to highest-port; "
             "beyond it clients get 508");

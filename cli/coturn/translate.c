@@ -28,12 +28,6 @@ entry *entry_of(const translation *t, const char *name)
   return last && last->is_on ? last : NULL;
 }
 
-uint64_t entry_number(const entry *e, uint64_t most, uint64_t otherwise)
-{
-  uint64_t value;
-  return e && decimal_read(e->line.value, strlen(e->line.value), most, &value) ? value : otherwise;
-}
-
 void entry_say(translation *t, entry *e, enum entry_state state, const char *format, ...)
 {
   va_list args;
@@ -47,6 +41,41 @@ void entry_say(translation *t, entry *e, enum entry_state state, const char *for
     t->out_of_memory = true;
   }
   va_end(args);
+}
+
+/* |text| as it may stand in a comment, cut: it may be anything. */
+typedef struct shown {
+  char text[61];
+} shown;
+
+static shown show(const char *text)
+{
+  shown s;
+  size_t i = 0;
+  for (; i < sizeof s.text - 1 && text[i]; i++)
+    s.text[i] = (char)(text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
+  s.text[i] = '\0';
+  return s;
+}
+
+bool entry_number(translation *t, entry *e, uint64_t least, uint64_t most, const char *instead, uint64_t *out)
+{
+  uint64_t value;
+  if (!e || e->state != ENTRY_OPEN)
+    return false;
+  const char *text = e->line.value;
+  const size_t digits = decimal_digits(text, strlen(text));
+  if (!decimal_read(text, digits, most, &value) || value < least) {
+    entry_say(t, e, ENTRY_LOOK, "'%s' is no number from %llu to %llu: %s", show(text).text,
+              (unsigned long long)least, (unsigned long long)most, instead);
+    return false;
+  }
+  const char *rest = text + digits + strspn(text + digits, " \t");
+  if (*rest && *rest != '#')
+    put_look(t, "line %u, %s: coturn takes '%s' as %llu, and so it is here", e->line.number, e->key->name,
+             show(text).text, (unsigned long long)value);
+  *out = value;
+  return true;
 }
 
 /* As a configuration file has to have it. */
@@ -97,7 +126,10 @@ bool put_number(translation *t, entry *e, const char *name, uint64_t value)
 {
   char text[24];
   snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-  return put_option(t, e, name, text);
+  const char *expected = t->o->expected(name, text);
+  if (expected)
+    entry_say(t, e, ENTRY_LOOK, "%s can't be %s: expected %s", name, text, expected);
+  return !(expected && e) && put_option(t, e, name, text);
 }
 
 void put_comment(translation *t, const char *format, ...)
@@ -190,7 +222,13 @@ static void judge_default(translation *t, entry *e)
 {
   const char *bar = strchr(e->key->text, '|');
   const size_t len = (size_t)(bar - e->key->text);
-  const bool same = strlen(e->line.value) == len && strncmp(e->line.value, e->key->text, len) == 0;
+  const size_t digits = decimal_digits(e->key->text, len);
+  const char *value = e->line.value, *end = value + strlen(value);
+  if (digits == len) { /* of numbers what follows does not count */
+    const size_t number = decimal_digits(value, strlen(value));
+    end = strspn(value + number, " \t#") || !value[number] ? value + number : end;
+  }
+  const bool same = (size_t)(end - value) == len && strncmp(value, e->key->text, len) == 0;
   entry_say(t, e, same ? ENTRY_ALIKE : ENTRY_LOOK, "%s", bar + 1);
 }
 
@@ -217,11 +255,9 @@ static void judge(translation *t, entry *e)
 
 /* ---- writing ---- */
 
-/* A name as it may stand in a comment: it may be anything. */
 static void put_name(FILE *out, const char *name)
 {
-  for (size_t i = 0; i < 60 && name[i]; i++)
-    putc((unsigned char)name[i] < ' ' || (unsigned char)name[i] > '~' ? '?' : name[i], out);
+  fputs(show(name).text, out);
 }
 
 static void put_entries(const translation *t, enum entry_state state, const char *title, FILE *out)

@@ -36,8 +36,11 @@ entry *entry_next(const translation *t, const char *name, const entry *after);
 /* The line of |name| that counts, which is the last one; NULL: there is none, or it is off. */
 entry *entry_of(const translation *t, const char *name);
 
-/* The number that |e| has as its value, if it is one of at most |most|; else |otherwise|, also where |e| is NULL. */
-uint64_t entry_number(const entry *e, uint64_t most, uint64_t otherwise);
+/* Takes the number that the value of |e| begins with into |out|, as coturn does, whatever follows: blanks and a comment are passed over,
+ * all else is named. Returns false, and leaves |out| as it is, where |e| is NULL or settled, and where there is no number of |least| to
+ * |most|: then |e| wants a look that shows the value, and says |instead|, what holds now. */
+bool entry_number(translation *t, entry *e, uint64_t least, uint64_t most, const char *instead,
+                  uint64_t *out);
 
 /* Says what has become of |e|, once: the first one counts. NULL is fine. */
 void entry_say(translation *t, entry *e, enum entry_state state, const char *format, ...)

@@ -146,9 +146,11 @@ void translate_users(translation *t)
   for (entry *e = NULL; (e = entry_next(t, "user", e));)
     entry_say(t, e, ENTRY_ALIKE,
               "coturn passes users over beside a secret; auth = rest,static would let this one in");
-  if (is_open(quota))
-    put_option(t, quota, "max-allocations-per-user", quota->line.value);
-  else if (!quota && !stun_only && (by_secret || by_user)) {
+  uint64_t most;
+  if (is_open(quota)) {
+    if (entry_number(t, quota, 0, UINT32_MAX, "max-allocations-per-user is left at 64", &most))
+      put_number(t, quota, "max-allocations-per-user", most);
+  } else if (!quota && !stun_only && (by_secret || by_user)) {
     put_comment(
         t, "coturn has no limit; without this line it is 64, so that one login does not take every port.");
     put_option(t, NULL, "max-allocations-per-user", "0");

@@ -134,7 +134,88 @@ START_TEST(test_ports)
   ck_assert_int_eq(translate(BASE "min-port=50000\nmax-port=49999", NULL), COTURN_LOOK);
   NO_LINE("lowest-port =");
   ck_assert_int_eq(translate(BASE "listening-port=70000", NULL), COTURN_LOOK);
-  SAYS("# LOOK: line 5, listening-port: listen-port can't have that value: expected a port");
+  SAYS("# LOOK: line 5, listening-port: '70000' is no number from 1 to 65535: listen-port is left at 3478");
+}
+END_TEST
+
+/* What coturn takes of a value, its first digits, is taken; and where there is nothing to take, nothing is silent. */
+START_TEST(test_numbers)
+{
+  static const struct {
+    const char *key, *option, *base;
+    unsigned number, expected;
+  } keys[] = {
+      {"listening-port", "listen-port", "", 3490, 3490},
+      {"min-port", "lowest-port", "", 10000, 10000},
+      {"max-port", "highest-port", "", 60000, 60000},
+      {"tls-listening-port", "tls-listen-port", "cert=/c\npkey=/k\n", 5350, 5350},
+      {"user-quota", "max-allocations-per-user", "", 12, 12},
+      {"relay-threads", "workers", "", 2, 2},
+      {"max-bps", "max-bandwidth-per-allocation", "", 64000, 128000},
+      {"prometheus-port", "health-check-addr", "prometheus\n", 9999, 9999},
+  };
+  static const char *const behind[] = {"", " ", "\t", " # comment", "#x", "  ## 7"};
+  static const char *const bad[] = {
+      "# 1", "x", "-1", "+1", "99999999999999999999999", "18446744073709551617 # x"};
+  char text[256], line[128];
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    const bool is_metrics = strcmp(keys[i].option, "health-check-addr") == 0;
+    for (size_t k = 0; k < sizeof behind / sizeof *behind; k++) {
+      snprintf(text, sizeof text, BASE "%s%s=%u%s", keys[i].base, keys[i].key, keys[i].number, behind[k]);
+      ck_assert_msg(translate(text, NULL) == (is_metrics ? COTURN_LOOK : COTURN_ALIKE), "%s\n%s", text,
+                    result);
+      snprintf(line, sizeof line, "%s = %s%u", keys[i].option, is_metrics ? "0.0.0.0:" : "",
+               keys[i].expected);
+      HAS(line);
+    }
+    snprintf(text, sizeof text, BASE "%s%s=%u,5x", keys[i].base, keys[i].key, keys[i].number);
+    ck_assert_int_eq(translate(text, NULL), COTURN_LOOK);
+    HAS(line);
+    snprintf(line, sizeof line, "%s: coturn takes '%u,5x' as %u", keys[i].key, keys[i].number,
+             keys[i].number);
+    SAYS(line);
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+      snprintf(text, sizeof text, BASE "%s%s=%s", keys[i].base, keys[i].key, bad[k]);
+      ck_assert_int_eq(translate(text, NULL), COTURN_LOOK);
+      snprintf(line, sizeof line, "%s: '%s' is no number from ", keys[i].key, bad[k]);
+      SAYS(line);
+      snprintf(line, sizeof line, "\n%s = ", keys[i].option);
+      if (!*keys[i].base) /* the others have a port anyway */
+        LACKS(line);
+    }
+  }
+}
+END_TEST
+
+/* The range is never wider than what was to be, without a word. */
+START_TEST(test_ranges_with_more_behind_them)
+{
+  ck_assert_int_eq(translate(BASE "min-port=10000 # x\nmax-port=60000 ", NULL), COTURN_ALIKE);
+  HAS("lowest-port = 10000");
+  HAS("highest-port = 60000");
+  ck_assert_int_eq(translate(BASE "max-port=99999 # x", NULL), COTURN_LOOK);
+  SAYS("# LOOK: line 5, max-port: '99999 # x' is no number from 1 to 65535: highest-port is left at 65535");
+  ck_assert_int_eq(translate(BASE "min-port=0", NULL), COTURN_LOOK);
+  SAYS("# LOOK: line 5, min-port: '0' is no number from 1 to 65535: lowest-port is left at 49152");
+  ck_assert_int_eq(translate(BASE "cert=/c\npkey=/k\ntls-listening-port=70000", NULL), COTURN_LOOK);
+  HAS("tls-listen-port = 5349");
+  SAYS("# LOOK: line 7, tls-listening-port: '70000' is no number from 1 to 65535: tls-listen-port is 5349");
+  /* The address of TLS may be that of TCP with a comment, too. */
+  ck_assert_int_eq(
+      translate("external-ip=203.0.113.7\nuse-auth-secret\nstatic-auth-secret=s\ncert=/c\npkey=/k\n"
+                "listening-port=443 # a\ntls-listening-port=443 # b",
+                NULL),
+      COTURN_LOOK);
+  HAS("tls-listen-port = 443");
+  NO_LINE("tcp-listen-port =");
+  ck_assert_int_eq(translate(BASE "relay-threads=5000", NULL), COTURN_LOOK);
+  SAYS("# LOOK: line 5, relay-threads: workers can't be 5000: expected ");
+  ck_assert_int_eq(translate(BASE "total-quota=0 # none\nbps-capacity=0 # x\nchannel-lifetime=600#x", NULL),
+                   COTURN_ALIKE);
+  ck_assert_int_eq(translate(BASE "total-quota=many", NULL), COTURN_LOOK);
+  SAYS("# LOOK: line 5, total-quota: 'many' is no number");
+  ck_assert_int_eq(translate(BASE "channel-lifetime=6000 # x", NULL), COTURN_LOOK);
+  ck_assert_int_eq(translate(BASE "channel-lifetime=600x", NULL), COTURN_LOOK);
 }
 END_TEST
 
@@ -364,6 +445,8 @@ int main(void)
   tcase_add_test(tc, test_the_least);
   tcase_add_test(tc, test_addresses);
   tcase_add_test(tc, test_ports);
+  tcase_add_test(tc, test_numbers);
+  tcase_add_test(tc, test_ranges_with_more_behind_them);
   tcase_add_test(tc, test_streams);
   tcase_add_test(tc, test_users);
   tcase_add_test(tc, test_users_that_are_there_again);
