@@ -41,25 +41,29 @@ static const char *no_variable(const char *name)
   return NULL;
 }
 
-static size_t missing;
+static FILE *refusals;
+static size_t refused;
 
 static void tell(const char *error)
 {
-  printf("%s# LOOK: so far the relay would not start with this: %s\n", missing ? "" : "\n", error);
-  missing++;
+  fprintf(refusals, "# LOOK: so far the relay would not start with this: %s\n", error);
+  refused++;
 }
 
-/* What the translation can't know. It goes to standard output, too. Returns whether all is well. */
-static bool is_taken(void)
+size_t import_coturn_refused(const char *text, FILE *out)
 {
   static const options_sources sources = {no_variable, read_result, tell};
   static options o;
   char error[OPTIONS_ERROR_MAX];
   char *argv[] = {(char *)(uintptr_t) "firezone-relay", (char *)(uintptr_t) "--config",
                   (char *)(uintptr_t) "the result", NULL};
-  const bool well = !options_read(3, argv, &sources, &o, error);
+  result = text;
+  refusals = out;
+  refused = 0;
+  if (options_read(3, argv, &sources, &o, error) && !refused)
+    tell(error);
   options_forget(&o);
-  return well;
+  return refused;
 }
 
 static int complain(int status, const char *error)
@@ -71,10 +75,7 @@ static int complain(int status, const char *error)
 /* Writes what became of it. */
 static int put(char *text, size_t len, enum coturn_result status)
 {
-  result = text;
   bool failed = fputs(text, stdout) < 0;
-  if (!is_taken())
-    status = COTURN_LOOK;
   failed |= fflush(stdout) != 0;
   explicit_bzero(text, len);
   if (failed)
@@ -91,7 +92,8 @@ int import_coturn_main(const options *o)
   const coturn_options how = {.name = is_input ? "standard input" : o->import_file,
                               .public_ip4 = o->public_ip4,
                               .public_ip6 = o->public_ip6,
-                              .expected = import_coturn_expected};
+                              .expected = import_coturn_expected,
+                              .refused = import_coturn_refused};
   options file = {.config = {0}};
   const char *what = NULL;
   char *text = NULL;

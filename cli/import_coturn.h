@@ -9,6 +9,9 @@
 /* Whether |value| will do for the option |name| of a configuration file: NULL, or what would be right. */
 const char *import_coturn_expected(const char *name, const char *value);
 
+/* Writes to |out| why the relay would not start with |text| as its configuration file, a line each. Returns how many. */
+size_t import_coturn_refused(const char *text, FILE *out);
+
 /* Returns the exit status, an enum coturn_result or EXIT_FAILURE. */
 int import_coturn_main(const options *o);
 

@@ -165,7 +165,7 @@ static void put_addresses(translation *t)
     if (public_ip[i].family)
       put_addr(t, of[i], names[i], &public_ip[i]);
   if (!public_ip[0].family && !public_ip[1].family) {
-    put_comment(t, "public-ip4-addr = 203.0.113.7");
+    put_missing(t, "public-ip4-addr", "203.0.113.7");
     put_look(t, "the address that peers see is not in the file, for coturn takes those of the host: set "
                 "public-ip4-addr, "
                 "or run import-coturn with --public-ip4-addr; public-ip6-addr likewise for IPv6");

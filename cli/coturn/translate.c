@@ -142,6 +142,12 @@ void put_comment(translation *t, const char *format, ...)
   va_end(args);
 }
 
+void put_missing(translation *t, const char *name, const char *example)
+{
+  put_comment(t, "%s = %s", name, example);
+  fprintf(t->rest, "%s = %s\n", name, example);
+}
+
 void put_look(translation *t, const char *format, ...)
 {
   va_list args;
@@ -276,6 +282,8 @@ static void put_entries(const translation *t, enum entry_state state, const char
   }
 }
 
+#define HEAD_LINES "\n\n\n" /* that write_all() has before the options */
+
 static void write_all(const translation *t, const char *body, const char *notes, FILE *out)
 {
   size_t done = 0;
@@ -296,14 +304,33 @@ static void write_all(const translation *t, const char *body, const char *notes,
   put_entries(t, ENTRY_DONE, "---- What became which option ----", out);
 }
 
+/* What is wrong with the options though no line of theirs says so, if those that are missing were there: these have been named. */
+static void judge_all(translation *t, const char *body, const char *rest)
+{
+  char *text = NULL;
+  if (!t->o->refused)
+    return;
+  /* Its lines have the numbers that they have in the result. */
+  const int len = asprintf(&text, HEAD_LINES "%s%s", body, rest);
+  if (len < 0) {
+    t->out_of_memory = true;
+    return;
+  }
+  t->looks += t->o->refused(text, t->notes);
+  explicit_bzero(text, (size_t)len);
+  free(text);
+}
+
 static enum coturn_result translate(translation *t, FILE *out, char *error, size_t cap)
 {
-  char *body = NULL, *notes = NULL;
-  size_t body_len, notes_len;
+  char *body = NULL, *notes = NULL, *rest = NULL;
+  size_t body_len, notes_len, rest_len;
   enum coturn_result result = COTURN_BAD;
   t->body = open_memstream(&body, &body_len);
   t->notes = open_memstream(&notes, &notes_len);
-  if (t->body && t->notes) {
+  t->rest = open_memstream(&rest, &rest_len);
+  const bool opened = t->body && t->notes && t->rest;
+  if (opened) {
     for (size_t i = 0; i < t->count; i++)
       judge(t, &t->entries[i]);
     translate_network(t);
@@ -313,9 +340,13 @@ static enum coturn_result translate(translation *t, FILE *out, char *error, size
     for (size_t i = 0; i < t->count; i++)
       entry_say(t, &t->entries[i], ENTRY_LOOK, "it was not translated");
   }
-  bool failed = !t->body || !t->notes || t->out_of_memory;
+  bool failed = !opened;
   failed |= t->body && fclose(t->body);
+  failed |= t->rest && fclose(t->rest);
+  if (!failed)
+    judge_all(t, body, rest);
   failed |= t->notes && fclose(t->notes);
+  failed |= t->out_of_memory;
   if (failed) {
     complain(error, cap, "out of memory");
   } else {
@@ -326,6 +357,7 @@ static enum coturn_result translate(translation *t, FILE *out, char *error, size
     explicit_bzero(body, body_len);
   free(body);
   free(notes);
+  free(rest);
   return result;
 }
 

@@ -19,6 +19,9 @@ typedef struct coturn_options {
   fzr_addr public_ip4, public_ip6; /* what the file has none of, or what beats it; family NONE: nothing */
   /* Whether |value| will do for the option |name| of a configuration file: NULL, or what would be right. */
   const char *(*expected)(const char *name, const char *value);
+  /* Writes to |out| why the relay would not start with |text| as its configuration file, a line that begins with # LOOK each. Returns how
+   * many. NULL: nobody asks. */
+  size_t (*refused)(const char *text, FILE *out);
 } coturn_options;
 
 /* Writes what the |len| bytes at |text| (behind which is one byte more, and which are cut into pieces) are as a configuration file to

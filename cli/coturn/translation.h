@@ -25,6 +25,7 @@ typedef struct translation {
   entry *entries;
   size_t count, cap;
   FILE *body;  /* the options */
+  FILE *rest;  /* those that somebody has to set, as they could be */
   FILE *notes; /* what is to be known of no line of the file */
   size_t looks;
   bool out_of_memory;
@@ -54,6 +55,10 @@ bool put_number(translation *t, entry *e, const char *name, uint64_t value);
 /* Likewise a comment between the options; and one that wants a look, though no line of the file says so. */
 void put_comment(translation *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void put_look(translation *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Writes a comment in the place of an option that the file does not tell, with an |example| of a value. It wants a look, which the caller
+ * puts. */
+void put_missing(translation *t, const char *name, const char *example);
 
 /* network.c, users.c, policy.c: what is VERDICT_DONE. */
 void translate_network(translation *t);

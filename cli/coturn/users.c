@@ -41,7 +41,7 @@ static void put_secrets(translation *t)
   }
   if (n)
     return;
-  put_comment(t, "auth-secret = ...");
+  put_missing(t, "auth-secret", "...");
   put_look(t, "the secret is not in the file: set auth-secret; " FROM_DATABASE);
 }
 
@@ -132,7 +132,7 @@ void translate_users(translation *t)
     put_option(t, lt, "auth", "static");
     users = put_users(t);
     if (!users) {
-      put_comment(t, "users-file = /etc/firezone-relay.users");
+      put_missing(t, "users-file", "/etc/firezone-relay.users");
       put_look(t, "there is no user in the file: set users-file; " FROM_DATABASE);
     }
   }

@@ -138,7 +138,10 @@ class Translation(unittest.TestCase):
         status, out, _ = import_coturn("lt-cred-mech\nrealm=x\n")
         self.assertEqual(status, LOOK)
         self.assertRegex(out, r"(?m)^# LOOK: .*public-ip4-addr")
-        self.assertRegex(out, r"(?m)^# LOOK: so far the relay would not start with this: --users-file: none is set")
+        self.assertRegex(out, r"(?m)^# LOOK: .*users-file")
+        # Once each, and as many as the head says.
+        self.assertEqual(re.findall(r"(?m)^# LOOK", out), ["# LOOK"] * 2, out)
+        self.assertIn(" 2 things want a look", out)
 
 
 def certificate(folder):

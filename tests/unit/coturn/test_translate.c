@@ -11,10 +11,20 @@ static char *result;
 static size_t result_len;
 static char error[OPTIONS_ERROR_MAX];
 
+static size_t (*refused)(const char *text, FILE *out) = import_coturn_refused;
+
+static size_t looks_of(const char *text)
+{
+  size_t n = 0;
+  for (const char *p = text; (p = strstr(p, "\n# LOOK: ")) != NULL; p++)
+    n++;
+  return n;
+}
+
 /* Translates |text|; with |address| as --public-ip4-addr, unless that is NULL. */
 static enum coturn_result translate(const char *text, const char *address)
 {
-  coturn_options o = {.name = "turnserver.conf", .expected = import_coturn_expected};
+  coturn_options o = {.name = "turnserver.conf", .expected = import_coturn_expected, .refused = refused};
   char *copy = strdup(text);
   ck_assert_ptr_nonnull(copy);
   if (address)
@@ -25,6 +35,13 @@ static enum coturn_result translate(const char *text, const char *address)
   const enum coturn_result got = coturn_translate(copy, strlen(text), &o, out, error, sizeof error);
   fclose(out);
   free(copy);
+  /* The head tells as many as there are. */
+  const char *said = strstr(result, " became options. ");
+  if (got != COTURN_BAD) {
+    ck_assert_ptr_nonnull(said);
+    ck_assert_msg(strtoul(said + strlen(" became options. "), NULL, 10) == looks_of(result), "%s", result);
+    ck_assert_int_eq(got == COTURN_LOOK, looks_of(result) > 0);
+  }
   return got;
 }
 
@@ -118,6 +135,64 @@ START_TEST(test_addresses)
     if (!cases[i].has[0])
       NO_LINE("bind-ip4-addr =");
   }
+}
+END_TEST
+
+/* What is missing is named once, though the relay would not start for it either. */
+START_TEST(test_what_is_missing)
+{
+  ck_assert_int_eq(translate("lt-cred-mech\nrealm=r", NULL), COTURN_LOOK);
+  HAS("# users-file = /etc/firezone-relay.users");
+  ck_assert_uint_eq(looks_of(result), 2);
+  ck_assert_int_eq(translate("use-auth-secret", NULL), COTURN_LOOK);
+  HAS("# public-ip4-addr = 203.0.113.7");
+  HAS("# auth-secret = ...");
+  ck_assert_uint_eq(looks_of(result), 2);
+  LACKS("would not start");
+}
+END_TEST
+
+/* Puts the number of the line that has max-port's option. */
+static size_t refuse(const char *text, FILE *out)
+{
+  unsigned line = 1;
+  for (const char *p = text; p < strstr(text, "highest-port = "); p++)
+    line += *p == '\n';
+  ck_assert_ptr_nonnull(strstr(text, "\npublic-ip4-addr = 203.0.113.7\n"));
+  fprintf(out, "# LOOK: of line %u\n", line);
+  return 1;
+}
+
+/* What the relay would not start with counts, and is told of by the lines of the result. */
+START_TEST(test_what_is_refused)
+{
+  refused = refuse;
+  ck_assert_int_eq(translate("use-auth-secret\nstatic-auth-secret=s\nmax-port=50000", NULL), COTURN_LOOK);
+  refused = import_coturn_refused;
+  unsigned line = 1;
+  const char *option = strstr(result, "\nhighest-port = ");
+  char text[64];
+  ck_assert_ptr_nonnull(option);
+  for (const char *p = result; p <= option; p++)
+    line += *p == '\n';
+  snprintf(text, sizeof text, "# LOOK: of line %u", line);
+  HAS(text);
+  ck_assert_uint_eq(looks_of(result), 2);
+}
+END_TEST
+
+/* The relay itself refuses what is no configuration of it. */
+START_TEST(test_refusals)
+{
+  char *text = NULL;
+  size_t len;
+  FILE *out = open_memstream(&text, &len);
+  ck_assert_ptr_nonnull(out);
+  ck_assert_uint_eq(import_coturn_refused("auth = rest\npublic-ip4-addr = 203.0.113.7\nworkers = x\n", out),
+                    2);
+  fclose(out);
+  ck_assert_msg(strstr(text, "the result:3: workers") && strstr(text, "--auth-secret-file"), "%s", text);
+  free(text);
 }
 END_TEST
 
@@ -444,6 +519,9 @@ int main(void)
   TCase *tc = tcase_create("coturn_translate");
   tcase_add_test(tc, test_the_least);
   tcase_add_test(tc, test_addresses);
+  tcase_add_test(tc, test_what_is_missing);
+  tcase_add_test(tc, test_what_is_refused);
+  tcase_add_test(tc, test_refusals);
   tcase_add_test(tc, test_ports);
   tcase_add_test(tc, test_numbers);
   tcase_add_test(tc, test_ranges_with_more_behind_them);
