@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define RULES_MAX 256u /* that the relay takes */
+#define BPS_MOST  1000000000000u
 
 typedef struct rules {
   fzr_peer_rule list[RULES_MAX];
@@ -140,7 +141,7 @@ static void put_limits(translation *t)
   entry *bps = entry_of(t, "max-bps"), *total = entry_of(t, "total-quota"),
         *mobility = entry_of(t, "mobility");
   uint64_t rate = 0, most = 0;
-  if (entry_number(t, bps, 0, UINT64_MAX / 8,
+  if (entry_number(t, bps, 0, BPS_MOST,
                    "there is no max-bandwidth-per-allocation, a number of bytes a second", &rate) &&
       rate) {
     put_comment(t, "Both directions together, of which coturn counts each by itself.");

@@ -106,6 +106,23 @@ static void settle_database(translation *t, bool needed)
         needed ? "" : "; if there are users or secrets in it beside those of the file");
 }
 
+/* Those that are not settled yet stand beside a secret. */
+static void drop_users(translation *t)
+{
+  size_t n = 0;
+  drop_earlier(t);
+  for (entry *e = NULL; (e = entry_next(t, "user", e));) {
+    n += is_open(e);
+    entry_say(t, e, ENTRY_ALIKE, "users do not count beside a secret, as coturn has it");
+  }
+  if (n)
+    put_look(
+        t,
+        "%zu user%s left out, for coturn lets nobody but the secret's users in where there is one: if %s to "
+        "log in, set auth = rest,static and a line user = name:password for each",
+        n, n == 1 ? " is" : "s are", n == 1 ? "he is" : "they are");
+}
+
 void translate_users(translation *t)
 {
   entry *lt = entry_of(t, "lt-cred-mech"), *rest = entry_of(t, "use-auth-secret"),
@@ -128,6 +145,7 @@ void translate_users(translation *t)
   } else if (by_secret) {
     put_option(t, rest, "auth", "rest");
     put_secrets(t);
+    drop_users(t);
   } else {
     put_option(t, lt, "auth", "static");
     users = put_users(t);
@@ -143,9 +161,6 @@ void translate_users(translation *t)
   entry_say(t, lt, by_secret ? ENTRY_ALIKE : ENTRY_DONE, "%s",
             by_secret ? "auth = rest, which coturn has under this name, too" : "auth");
   entry_say(t, none, ENTRY_LOOK, "clients always log in");
-  for (entry *e = NULL; (e = entry_next(t, "user", e));)
-    entry_say(t, e, ENTRY_ALIKE,
-              "coturn passes users over beside a secret; auth = rest,static would let this one in");
   uint64_t most;
   if (is_open(quota)) {
     if (entry_number(t, quota, 0, UINT32_MAX, "max-allocations-per-user is left at 64", &most))

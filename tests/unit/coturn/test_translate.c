@@ -345,9 +345,14 @@ START_TEST(test_users)
   SAYS("# LOOK: line 4, user: user can't have that value");
   SAYS("# LOOK: line 5, userdb: databases are not read");
   /* Beside a secret they do not count. */
-  ck_assert_int_eq(translate(BASE "user=a:b\nlt-cred-mech\ndb=/x", NULL), COTURN_ALIKE);
+  ck_assert_int_eq(translate(BASE "user=a:b\nlt-cred-mech\ndb=/x", NULL), COTURN_LOOK);
   NO_LINE("user = ");
-  SAYS("# line 5, user: coturn passes users over beside a secret");
+  HAS("auth = rest");
+  SAYS("# line 5, user: users do not count beside a secret");
+  SAYS("# LOOK: 1 user is left out, ");
+  ck_assert_int_eq(translate(BASE "user=a:b\nuser=c:d\nuser=a:e", NULL), COTURN_LOOK);
+  SAYS("# LOOK: 2 users are left out, "); /* one look for all */
+  ck_assert_uint_eq(looks_of(result), 1);
   /* A secret says that it is one. */
   ck_assert_int_eq(
       translate(
