@@ -12,15 +12,26 @@
 
 #include <mbedtls/md.h>
 
+/* A secret of the file of --config stands in its text. */
+static bool is_in_file(const options *o, const char *value)
+{
+  const uintptr_t text = (uintptr_t)o->config.text.data, at = (uintptr_t)value;
+  return value && text && at >= text && at - text < o->config.text.len;
+}
+
 secret_place secret_place_first(const options *o)
 {
-  return (secret_place){o->auth_secret_file, o->auth_secret, "--auth-secret-file", "AUTH_SECRET", false};
+  return (secret_place){o->auth_secret_file, o->auth_secret, "--auth-secret-file",
+                        is_in_file(o, o->auth_secret) ? "auth-secret in the file of --config" : "AUTH_SECRET",
+                        false};
 }
 
 secret_place secret_place_second(const options *o)
 {
   return (secret_place){o->auth_second_secret_file, o->auth_second_secret, "--auth-second-secret-file",
-                        "AUTH_SECOND_SECRET", false};
+                        is_in_file(o, o->auth_second_secret) ? "auth-second-secret in the file of --config"
+                                                             : "AUTH_SECOND_SECRET",
+                        false};
 }
 
 static int check(const char *secret, const char *where, char *error)

@@ -24,9 +24,9 @@ typedef struct secret_pair {
 
 /* Where a secret can come from: the values of two options, of which the file is taken if there are both, and their names. */
 typedef struct secret_place {
-  const char *file, *value; /* NULL: not set */
-  const char *option, *variable;
-  bool anew; /* see login_file_open */
+  const char *file, *value;      /* NULL: not set */
+  const char *option, *variable; /* the latter is the key in the file of --config, if |value| stands there */
+  bool anew;                     /* see login_file_open */
 } secret_place;
 
 /* The secret that credentials are made of, and the other one that is as good. */

@@ -255,6 +255,34 @@ START_TEST(test_made_secrets_stay)
 }
 END_TEST
 
+/* A secret that stands in the file of --config is named as what it is there. */
+START_TEST(test_secrets_of_a_configuration)
+{
+  char text[] = "north\0south";
+  logins *l;
+  found = (notes){0};
+  options o = {.auth = AUTH_REST,
+               .auth_secret = text,
+               .auth_second_secret = text + 6,
+               .config = {.path = "/relay.conf", .text = {.data = text, .len = sizeof text}}};
+  ck_assert_msg(logins_read(&o, NULL, &l, &found, error) == 0, "%s", error);
+  logins_drop(l);
+  ck_assert_uint_eq(found.count, 2);
+  ck_assert_ptr_nonnull(
+      strstr(found.lines[0], "The secret of auth-secret in the file of --config looks wrong: it has fewer"));
+  ck_assert_ptr_nonnull(strstr(
+      found.lines[1], "The secret of auth-second-secret in the file of --config looks wrong: it has fewer"));
+  /* One of the environment beside that file is not. */
+  found = (notes){0};
+  o.auth_secret = "north";
+  o.auth_second_secret = NULL;
+  ck_assert_msg(logins_read(&o, NULL, &l, &found, error) == 0, "%s", error);
+  logins_drop(l);
+  ck_assert_uint_eq(found.count, 1);
+  ck_assert_ptr_nonnull(strstr(found.lines[0], "The secret of AUTH_SECRET looks wrong: it has fewer"));
+}
+END_TEST
+
 START_TEST(test_secrets_and_users)
 {
   logins *l;
@@ -322,6 +350,7 @@ int main(void)
   tcase_add_test(tc, test_lines_that_look_wrong);
   tcase_add_test(tc, test_a_file_that_everybody_can_read);
   tcase_add_test(tc, test_made_secrets_stay);
+  tcase_add_test(tc, test_secrets_of_a_configuration);
   tcase_add_test(tc, test_secrets_and_users);
   tcase_add_test(tc, test_what_was_taken);
   suite_add_tcase(suite, tc);
