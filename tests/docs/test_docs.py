@@ -160,7 +160,7 @@ class Options(unittest.TestCase):
     def test_what_is_told_to_those_who_come_from_coturn(self):
         """Options and variables that docs/from-coturn.md names are there, and so are its targets."""
         page = read("docs", "from-coturn.md")
-        of_fzr_bench = {"--server", "--password"}
+        of_fzr_bench = {"--server", "--password", "--packets"}
         named = set(re.findall(r"(?<![\w-])(%s)" % FLAG, page))
         self.assertEqual(named - self.flags - of_fzr_bench, set(), "no such options")
         self.assertGreater(len(named), 20)
