@@ -303,7 +303,7 @@ static void tell_end(const stream_connection *c, enum stream_end why)
   const log_field fields[] = {{"client", LOG_ADDR, {.addr = &c->client}},
                               {"transport", LOG_STR, {.str = stream_kind_name(c->kind)}},
                               {"reason", LOG_STR, {.str = stream_end_name(why)}}};
-  if (log_enabled(FZR_LOG_DEBUG, "relay") && !c->owner->halted) /* it may go on elsewhere */
+  if (log_enabled(FZR_LOG_DEBUG, "relay"))
     log_write(FZR_LOG_DEBUG, "relay", "Connection closed", fields, sizeof fields / sizeof *fields);
 }
 
@@ -316,14 +316,23 @@ static void unlink_from(stream_connection **at, stream_connection *c, size_t off
     *at = *(stream_connection **)((char *)c + offset);
 }
 
-/* Ends |c| and its allocation, as far as anybody can see but its client. */
-static void end(stream_connection *c, enum stream_end why, fzr_time now)
+/* What others are to know of the end of |c|. */
+static void make_known(const stream_connection *c, enum stream_end why, fzr_time now)
 {
   streams *s = c->owner;
-  stream_stats *stats = &s->stats[c->kind];
   tell_end(c, why);
   /* On a stream an allocation ends with its connection (RFC 8656 section 3.1); without one this does nothing. */
   fzr_engine_end_allocation(fzr_driver_engine(s->config.driver), &c->client, &c->server, now);
+  s->stats[c->kind].ended[why]++;
+}
+
+/* Ends |c| and its allocation, as far as anybody can see but its client. While it is halted both may go on in another process: nothing has
+ * ended, and nobody is told so. */
+static void end(stream_connection *c, enum stream_end why, fzr_time now)
+{
+  streams *s = c->owner;
+  if (!s->halted)
+    make_known(c, why, now);
   if (c->dirty)
     unlink_from(&s->dirty, c, offsetof(stream_connection, next_dirty));
   if (c->paused)
@@ -331,8 +340,7 @@ static void end(stream_connection *c, enum stream_end why, fzr_time now)
   c->dirty = c->paused = false;
   stream_leave_line(c);
   leave(s, c);
-  stats->connections--;
-  stats->ended[why]++;
+  s->stats[c->kind].connections--;
 }
 
 static void forget(stream_connection *c)

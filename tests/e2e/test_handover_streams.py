@@ -5,6 +5,7 @@ Arguments: the relay, the same of a later version, and the path of the built pio
 
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -241,6 +242,23 @@ class Success(StreamTest):
         for c in clients:
             c.close()
         new.stop(immediately=False)  # allocations have ended with their connections: a shutdown waits for nobody
+
+    def test_nothing_has_ended(self):
+        """The old process ends, but not what it has handed over: it tells of no end, even to who asks for all."""
+        old = self.start(env={"RUST_LOG": "debug"})
+        clients = [self.client(old, kind) for kind in ("tcp", "tls")]
+        for c in clients:
+            c.allocate()
+        new = self.follow(old)  # which has waited for the end of the old one, and of what that had to say
+        self.assertEqual(len(re.findall("Created new", old.output())), len(clients), old.output())
+        for end in ("Deleted allocation", "connection ended", "Connection closed"):
+            self.assertNotIn(end, old.output())
+        for c in clients:
+            c.refresh()
+            c.close()
+        wait_for(lambda: len(re.findall("Deleted allocation.*connection ended", "".join(list(new.lines)))) == len(clients),
+                 "the successor to tell of both ends")
+        new.stop()
 
     def test_slow_readers(self):
         """What waits for a client that reads nothing goes along: bytes in the kernel, part of a record, messages."""
