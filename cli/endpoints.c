@@ -64,7 +64,10 @@ static http_server *listen_on(endpoints *e, handover_fds *inherited, const fzr_a
   if (!server) {
     fzr_addr_format(addr, true, text, sizeof text);
     snprintf(error, OPTIONS_ERROR_MAX, "%s: can't listen on %s: %s%s", flag, text, strerror(errno),
-             errno == EADDRINUSE ? ": another address can be set, and port 0 takes a free one" : "");
+             errno == EADDRINUSE
+                 ? ": if another relay runs here, and both have --handover-socket, this one takes its place; "
+                   "else another address can be set, and port 0 takes a free one"
+                 : "");
     return NULL;
   }
   http_server_on_shortage(server, on_shortage, e);

@@ -113,6 +113,18 @@ class Ending(unittest.TestCase):
                 finally:
                     relay.kill()
 
+    def test_a_second_one_is_told_how_to_take_over(self):
+        with Relay(BINARY) as relay:
+            taken = relay.told(r"Health and metrics on http://(\S+)").group(1)
+            low, high = Relay.port_range(10)
+            second = Process([BINARY, "--public-ip4-addr", "127.0.0.1", "--bind-ip4-addr", "127.0.0.1", "--listen-port", str(relay.port),
+                              "--lowest-port", str(low), "--highest-port", str(high), "--health-check-addr", taken,
+                              "--control-endpoint", "127.0.0.1:0"], clean_environment())
+            self.assertEqual(second.wait(), 1, second.output())
+            self.assertTrue(second.find("--health-check-addr: can't listen on %s: Address already in use: if another relay runs here, and both have "
+                                        "--handover-socket, this one takes its place; else another address can be set, and port 0 takes a free one$"
+                                        % re.escape(taken)), second.output())
+
     def test_hangup_is_ignored(self):
         with Relay(BINARY, workers=WORKERS) as relay:
             relay.process.send_signal(signal.SIGHUP)
