@@ -617,9 +617,9 @@ const option_spec option_specs[] = {
      "answers "
      "to the router a packet came from, for hosts that reach everyone by one router"},
     {"flood-guard", NULL, "FLOOD_GUARD", "on|off", NULL, "on", option_set_flood_guard, GROUP_XDP, false,
-     "with --offload, whether the kernel drops what user space would drop anyway: neither STUN nor "
-     "ChannelData, "
-     "of strangers, from unknown peers, over the rate"},
+     "with --offload, whether the kernel drops what the relay would drop anyway: packets that are neither "
+     "STUN nor ChannelData, ChannelData of clients without a channel, requests over --unauthenticated-rate, "
+     "and what comes from peers without a channel"},
     {"xdp", NULL, "XDP", "MODE", NULL, NULL, option_set_xdp, GROUP_XDP, false,
      "older name of --offload: native for xdp, generic for xdp-generic"},
     {NULL, NULL, "XDP_INTERFACE", "IF", NULL, NULL, option_set_older_interface, GROUP_XDP, true,
