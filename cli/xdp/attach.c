@@ -92,11 +92,13 @@ void xdp_explain_attach(const xdp_interface *i, int error, enum xdp_hook hook)
 {
   switch (-error) {
   case ENODEV:
-    log_warn("xdp", "There is no interface %s (see --offload-interface): relaying in user space there",
-             i->name);
+    log_warn(
+        "xdp",
+        "There is no interface %s (see --offload-interface): none of its packets is relayed in the kernel",
+        i->name);
     break;
   case EAFNOSUPPORT:
-    log_warn("xdp", "%s is no Ethernet interface: relaying in user space there", i->name);
+    log_warn("xdp", "%s is no Ethernet interface: relaying in user space on %s", i->name, i->name);
     break;
   case EOPNOTSUPP:
     if (hook == XDP_HOOK_TCX) {
@@ -108,25 +110,25 @@ void xdp_explain_attach(const xdp_interface *i, int error, enum xdp_hook hook)
   case EBUSY:
   case EEXIST:
     log_warn("xdp",
-             "%s has another XDP program, which stays: relaying in user space there. 'ip link show %s' shows "
+             "%s has another XDP program, which stays: relaying in user space on %s. 'ip link show %s' shows "
              "it; whoever "
              "put it there has to take it off, or --offload tcx goes beside it",
-             i->name, i->name);
+             i->name, i->name, i->name);
     break;
   case EPERM:
   case EACCES:
     log_warn("xdp",
-             "Not allowed to attach to %s: relaying in user space there. Give the relay CAP_NET_ADMIN and "
+             "Not allowed to attach to %s: relaying in user space on it. Give the relay CAP_NET_ADMIN and "
              "CAP_BPF",
              i->name);
     break;
   default:
   other:
     if (hook != XDP_HOOK_NATIVE)
-      log_warn("xdp", "Can't attach to %s: %s. Relaying in user space there", i->name, strerror(-error));
+      log_warn("xdp", "Can't attach to %s: %s. Relaying in user space on it", i->name, strerror(-error));
     else
       log_warn("xdp",
-               "The driver of %s does not take the program: %s. Relaying in user space there. A smaller MTU, "
+               "The driver of %s does not take the program: %s. Relaying in user space on it. A smaller MTU, "
                "fewer or more queues (ethtool -L) may help, or --offload tcx, for which any driver will do",
                i->name, strerror(-error));
   }

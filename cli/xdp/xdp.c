@@ -348,7 +348,7 @@ static void replace_former(xdp *x)
       log_info("xdp", "The program on %s is replaced by that of this process", interface->name);
       continue;
     }
-    log_warn("xdp", "Can't replace the program on %s: %s. Relaying in user space there", interface->name,
+    log_warn("xdp", "Can't replace the program on %s: %s. Relaying in user space on it", interface->name,
              strerror(errno));
     xdp_detach(interface);
   }

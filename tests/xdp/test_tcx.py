@@ -229,7 +229,7 @@ class Tcx(BothSides):
 
     def test_no_ethernet(self):
         self.interfaces = ("lo",)
-        self.expect_user_space(self.relay(*TCX), "lo is no Ethernet interface")
+        self.expect_user_space(self.relay(*TCX), "lo is no Ethernet interface: relaying in user space on lo")
 
 
 class Tap:
