@@ -15,8 +15,7 @@
 #define POLL_NS 10000000
 #define POLLS   100
 
-/* What goes out by a veth has to be taken by a program at its other end, or is lost; nothing on this end can tell. */
-static bool is_veth(const char *name)
+bool xdp_is_veth(const char *name)
 {
   struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
   struct ifreq request = {.ifr_data = (void *)&info};
@@ -32,7 +31,7 @@ static bool is_veth(const char *name)
 static bool attach_all(xdp_interface *list, size_t count, const xdp_object *o, char *why, size_t cap)
 {
   for (size_t i = 0; i < count; i++) {
-    if (is_veth(list[i].name)) {
+    if (xdp_is_veth(list[i].name)) {
       snprintf(why, cap, "%s is a veth, on which XDP loses what its other end has no program for",
                list[i].name);
       return false;

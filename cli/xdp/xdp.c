@@ -219,6 +219,17 @@ static int follow(xdp *x, const offload_relay *relay, const xdp_settings *c, off
   return (int)attach_all(x, x->hook, errors);
 }
 
+/* On a veth native XDP attaches, and all looks well here. */
+static void warn_of_veth(const xdp_interface *i)
+{
+  if (xdp_is_veth(i->name))
+    log_warn(
+        "xdp",
+        "%s is a veth: what the kernel sends by it is lost unless its other end has an XDP program, or, for "
+        "what comes by another interface, GRO (ethtool -K IF gro on, there); --offload tcx needs neither",
+        i->name);
+}
+
 /* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */
 static int start(xdp *x, const offload_relay *relay, const xdp_settings *c, offload_gift *gift)
 {
@@ -246,6 +257,8 @@ static int start(xdp *x, const offload_relay *relay, const xdp_settings *c, offl
       xdp_explain_attach(&x->interfaces[i], errors[i], x->hook);
     else if (!c->swap)
       xdp_check_forwarding(&x->interfaces[i], relay->ip4, relay->ip6);
+    if (!errors[i] && x->hook == XDP_HOOK_NATIVE)
+      warn_of_veth(&x->interfaces[i]);
   }
   if (!attached)
     return -1;

@@ -2,6 +2,7 @@
 """The kernel data path end to end, clients and peers on two interfaces of the relay."""
 
 import os
+import re
 import socket
 import subprocess
 import unittest
@@ -300,7 +301,27 @@ class TwoInterfaces(BothSides):
 
     def test_no_such_interface(self):
         self.interfaces = ("nowhere0",)
-        self.expect_user_space(self.relay("--offload", "auto"), "There is no interface nowhere0")
+        self.expect_user_space(self.relay("--offload", "auto"), "There is no interface nowhere0 .*none of its packets is relayed in the kernel")
+
+    def test_veth(self):
+        """What it takes at the other end is not to be seen from here: it is said for each, once."""
+        warning = r"WARN xdp: (c0|p0) is a veth: .*; --offload tcx needs neither$"
+        relay = self.relay("--offload", "xdp")
+        self.assertEqual([m.group(1) for m in (re.search(warning, line) for line in list(relay.lines)) if m], ["c0", "p0"], relay.output())
+        relay.stop()
+        for mode in ("auto", "tcx", "xdp-generic"):
+            relay = self.relay("--offload", mode)
+            self.assertIsNone(relay.find(" is a veth: "), relay.output())
+            relay.stop()
+
+    def test_veth_whose_other_end_has_gro(self):
+        """That will do for what goes from one interface to another."""
+        for end in (self.client_end, self.peer_end):
+            end.passer.close()
+            end.passer = None
+            end.namespace.run("ethtool", "-K", "far0", "gro", "on")
+        relay = self.relay("--offload", "xdp")
+        self.assertEqual(self.exchange(relay, self.client(relay, 4), 4), (2 * len(SIZES), 0))
 
     def test_driver_without_xdp(self):
         self.interfaces = ("lo",)
