@@ -157,7 +157,9 @@ struct bufferevent *http_connections_accept(struct event_base *base, void *ctx)
 {
   http_connections *list = ctx;
   adopt_newcomer(list);
-  struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+  /* Closed by the bufferevent, once its events are gone. evhttp (libevent 2.1.12) closes first, and takes a number out of epoll that another thread may
+   * have got meanwhile. */
+  struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
   if (!bev)
     return NULL;
   bufferevent_setwatermark(bev, EV_READ, 0, HTTP_MAX_UNREAD);
