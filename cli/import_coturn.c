@@ -16,7 +16,11 @@ const char *import_coturn_expected(const char *name, const char *value)
   if (strcmp(name, "user") != 0)
     return options_value_expected(name, value);
   ignored = (notes){0};
-  if (*value == '#' || users_read_text("", value, strlen(value), false, &users, &ignored, error))
+  /* In a file of their own blanks around them do not count; in that of --config they would. */
+  const size_t len = strlen(value);
+  if (!len || strchr(" \t", *value) || strchr(" \t", value[len - 1]))
+    return "name:password or name:0xKEY, without blanks around it";
+  if (*value == '#' || users_read_text("", value, len, false, &users, &ignored, error))
     return "name:password or name:0xKEY, of 32 hexadecimal digits";
   users_free(&users);
   return NULL;
