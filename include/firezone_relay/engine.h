@@ -148,6 +148,130 @@ enum fzr_replace {
   FZR_REPLACE_ALWAYS = 2
 };
 
+/** The most bytes of a user's name that are kept; what is behind them is not. */
+#define FZR_USER_NAME_MAX 128u
+
+/**
+ * What there is to know of an allocation: a session of a client. The struct is frozen: it will not
+ * grow.
+ */
+typedef struct fzr_allocation {
+  /** The client's address. */
+  fzr_addr client;
+  /** The relay's address that the client talks to. With `client` it is the 5-tuple. */
+  fzr_addr server;
+  /**
+   * The relayed addresses, IPv4 and IPv6; family FZR_FAMILY_NONE where there is none. Both have one
+   * port.
+   */
+  fzr_addr relayed[2];
+  /** When it ends if it is not refreshed: 10 s later than the client was told. */
+  fzr_time expires;
+  /**
+   * Whose it is: what fzr_engine_user returns for the username that it was used with last. Users
+   * with equal first bytes of their names are told apart by it.
+   */
+  uint64_t user;
+  /**
+   * Which one it is: not 0, and no other one of this relay's, before it or after it. It is the same
+   * in an engine that goes on from this one (fzr_engine_load), and when the client moves. 0 while
+   * `opening`.
+   */
+  uint64_t id;
+  /** When it began to live, to within 135 ms. */
+  fzr_time began;
+  /** Datagrams that were relayed for it: [0] from the client to peers, [1] to the client. */
+  uint64_t packets[2];
+  /** Payload bytes of those. */
+  uint64_t bytes[2];
+  /** How many channels it has, those included whose number rests. */
+  uint32_t channels;
+  /** How many permissions. */
+  uint32_t permissions;
+  /**
+   * It does not live yet: its port is being opened (FZR_EVENT_PORT_OPEN), and its Allocate was not
+   * answered. fzr_stats.allocations does not count it.
+   */
+  bool opening;
+  /** Bytes of `user_name`; 0: it is not known. */
+  uint8_t user_name_len;
+  /**
+   * The name of the user: of the schemes with an expiry what follows that. It is as it came off the
+   * network: escape it before it is shown. With fzr_config.keep_user_names.
+   */
+  uint8_t user_name[FZR_USER_NAME_MAX];
+  /** The library writes 0. It is for what is to come. */
+  uint8_t reserved[22];
+} fzr_allocation;
+
+/** What is told by fzr_config.usage. */
+enum fzr_usage_type {
+  /** An allocation began to live. */
+  FZR_USAGE_ALLOCATED = 1,
+  /** A channel of it was bound; refreshes are not told. */
+  FZR_USAGE_BOUND = 2,
+  /** It has ended. Nothing is relayed for it any more: what it has counted is all. */
+  FZR_USAGE_ENDED = 3
+};
+
+/** Why an allocation has ended. */
+enum fzr_end_reason {
+  /** It has not. */
+  FZR_END_NONE = 0,
+  /** Its client gave it back: a Refresh with a lifetime of 0. */
+  FZR_END_CLIENT = 1,
+  /** It was not refreshed in time. */
+  FZR_END_EXPIRED = 2,
+  /** A newer one of the same user has taken its place: fzr_config.replace_allocations. */
+  FZR_END_REPLACED = 3,
+  /** fzr_engine_end_allocation or fzr_engine_end_allocation_at, as where a connection has ended. */
+  FZR_END_APPLICATION = 4,
+  /** fzr_engine_end_allocation_by_id or fzr_engine_end_user. */
+  FZR_END_OPERATOR = 5,
+  /** It was loaded (fzr_engine_load), and a port of it could not be opened. */
+  FZR_END_LOST = 6
+};
+/** How many reasons there are in this release. */
+#define FZR_END_REASONS 7
+
+/**
+ * `fzr_end_reason_name` returns a name for |reason|: "client", "expired" and so on; "none" for
+ * FZR_END_NONE, and "other" for no reason. It is constant.
+ */
+FZR_API const char *fzr_end_reason_name(unsigned reason);
+
+/** What is told of an allocation. Pointers are valid during the call only. */
+typedef struct fzr_usage {
+  /** An enum fzr_usage_type. */
+  uint8_t type;
+  /** FZR_USAGE_ENDED: an enum fzr_end_reason. */
+  uint8_t reason;
+  /** FZR_USAGE_BOUND: the channel's number. */
+  uint16_t channel;
+  /** The engine's time. */
+  fzr_time now;
+  /** FZR_USAGE_BOUND: the peer's address; else NULL. */
+  const fzr_addr *peer;
+  /**
+   * The allocation as it is now. What the packets of the call that binds a channel have carried is
+   * not in it yet.
+   */
+  const fzr_allocation *allocation;
+} fzr_usage;
+
+/**
+ * Takes one |usage|, which is valid during the call only. |ctx| is the application's. It is called
+ * on the engine's thread, and packets wait meanwhile. It must not call into the engine.
+ *
+ * What begins is told when its socket is open, before its client is answered. What has ended is
+ * told by fzr_engine_next_event, once the allocation's last event was taken. So an offload's last
+ * figures can be added before that: at its CHANNEL_UNBOUND, by fzr_engine_add_offloaded. The sum of
+ * `bytes` of all that have ended and of all that still live is that of fzr_stats, and what was
+ * added. An engine that is freed tells nothing of what lives in it: whoever does not go on from its
+ * state lists that first. What is loaded began long ago, and is not told of again.
+ */
+typedef void (*fzr_usage_fn)(void *ctx, const fzr_usage *usage);
+
 /** How clients reach peers. */
 enum fzr_relay_mode {
   /**
@@ -379,6 +503,15 @@ typedef struct fzr_config {
   fzr_addr alternate_ip4;
   /** The same for clients that talk IPv6 to it: a server is named to those of its family alone. */
   fzr_addr alternate_ip6;
+  /** What is told of allocations that begin and end, and of channels; NULL: nothing is. */
+  fzr_usage_fn usage;
+  /** What `usage` is called with. */
+  void *usage_ctx;
+  /**
+   * The engine keeps the names of users, for fzr_allocation.user_name. Such a name takes 24 bytes
+   * for each 19 of it. Default: false.
+   */
+  bool keep_user_names;
 } fzr_config;
 
 /** `fzr_config_init` returns a config of defaults, with `size` set. */
@@ -582,11 +715,11 @@ typedef struct fzr_batch {
  * verdict for each run of them. All came to |side|: FZR_SIDE_CLIENT those at listen ports,
  * FZR_SIDE_PEER those at ports of allocations, where `to.port` and `to.family` say at which.
  *
- * It stops early when the verdicts fill their room, their headers the engine's, or answers their
- * ring. The first packet that is not done may then be partly done: its `data` and `len` were moved
- * on. So after each call, act on the verdicts, take events and transmits, and call again while
- * `consumed` is less than `count`. If the ring is full when it is called, it does not stop but
- * drops answers and counts them; so each call gets on.
+ * It stops early when the verdicts fill their room, or are 1024, their headers the engine's room,
+ * or answers their ring. The first packet that is not done may then be partly done: its `data` and
+ * `len` were moved on. So after each call, act on the verdicts, take events and transmits, and call
+ * again while `consumed` is less than `count`. If the ring is full when it is called, it does not
+ * stop but drops answers and counts them; so each call gets on.
  *
  * Nothing that a packet holds makes it fail. RFC 8656 sections 7 to 12.
  *
@@ -940,41 +1073,12 @@ FZR_API void fzr_engine_set_log_level(fzr_engine *engine, enum fzr_log_level lev
 FZR_API size_t fzr_engine_list_channels(const fzr_engine *engine, uint32_t *cursor, fzr_event *out,
                                         size_t max);
 
-/** What there is to know of an allocation. The struct is frozen: it will not grow. */
-typedef struct fzr_allocation {
-  /** The client's address. */
-  fzr_addr client;
-  /** The relay's address that the client talks to. With `client` it is the 5-tuple. */
-  fzr_addr server;
-  /**
-   * The relayed addresses, IPv4 and IPv6; family FZR_FAMILY_NONE where there is none. Both have one
-   * port.
-   */
-  fzr_addr relayed[2];
-  /** When it ends if it is not refreshed: 10 s later than the client was told. */
-  fzr_time expires;
-  /**
-   * Whose it is: what fzr_engine_user returns for the username that it was used with last. The
-   * engine keeps no names. Who wants them asks fzr_engine_user for the names that he knows, or
-   * remembers it of the username in FZR_LOG_ALLOCATION_CREATED, which is cut after 128 bytes.
-   */
-  uint64_t user;
-  /** How many channels it has, those included whose number rests. */
-  uint32_t channels;
-  /**
-   * It does not live yet: its port is being opened (FZR_EVENT_PORT_OPEN), and its Allocate was not
-   * answered. fzr_stats.allocations does not count it.
-   */
-  bool opening;
-  /** The library writes 0. It is for what is to come. */
-  uint8_t reserved[35];
-} fzr_allocation;
-
 /**
  * `fzr_engine_list_allocations` writes up to |max| allocations that live now, or are being opened,
  * to |out|, the caller's. |cursor| starts at 0 and is moved on; the walk is over when it returns 0.
- * Allocations that come or go between calls may or may not be listed. O(|max|), and a walk is
- * O(allocations that there were at once, at most).
+ * What lives from the first call to the last is listed, and nothing twice. What comes or goes
+ * meanwhile may or may not be listed. So a list of many can be made in pieces, between packets.
+ * O(|max|), and a walk is O(allocations that there were at once, at most).
  *
  * Returns how many were written; 0 also if a pointer is NULL.
  */
@@ -1019,6 +1123,40 @@ FZR_API uint64_t fzr_engine_user(const fzr_engine *engine, const uint8_t *userna
  */
 FZR_API int fzr_engine_end_allocation(fzr_engine *engine, const fzr_addr *client,
                                       const fzr_addr *server, fzr_time now);
+
+/**
+ * `fzr_engine_end_allocation_by_id` is the same as fzr_engine_end_allocation for the allocation
+ * with the |id| of fzr_allocation.
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: |engine| is NULL. Mend the call.
+ * - FZR_ERR_INVALID_STATE: this engine has no such allocation, or none any more. Another one of the
+ *   same fzr_shared may have it.
+ */
+FZR_API int fzr_engine_end_allocation_by_id(fzr_engine *engine, uint64_t id, fzr_time now);
+
+/**
+ * `fzr_engine_end_user` ends at |now| up to |max| allocations of |user|, a number that
+ * fzr_engine_user gives, in the way of fzr_engine_end_allocation. |cursor| starts at 0 and is moved
+ * on; the walk is over when fewer than |max| have ended. What the user allocates meanwhile may or
+ * may not end. O(allocations that there were at once, at most).
+ *
+ * Returns how many it has ended; 0 also if a pointer is NULL.
+ */
+FZR_API size_t fzr_engine_end_user(fzr_engine *engine, uint64_t user, uint32_t *cursor, size_t max,
+                                   fzr_time now);
+
+/**
+ * `fzr_engine_add_offloaded` adds what an offload has relayed for the allocation at |port|, which
+ * may be closing, to its figures: |packets| and their payload's |bytes|, [0] from the client to
+ * peers, [1] to the client. fzr_stats does not have them. O(1).
+ *
+ * Returns 0, or
+ * - FZR_ERR_INVALID_ARGUMENT: a pointer is NULL. Mend the call.
+ * - FZR_ERR_INVALID_STATE: this engine has no allocation at that port.
+ */
+FZR_API int fzr_engine_add_offloaded(fzr_engine *engine, uint16_t port, const uint64_t packets[2],
+                                     const uint64_t bytes[2]);
 
 /**
  * `fzr_engine_end_allocation_at` is the same as fzr_engine_end_allocation for the allocation with

@@ -39,7 +39,7 @@ extern "C" {
 /** The version of the format that fzr_engine_save writes. A reader has to know its major number. */
 #define FZR_STATE_MAJOR 1
 /** What is new in a higher minor number older readers pass over. */
-#define FZR_STATE_MINOR 0
+#define FZR_STATE_MINOR 1
 
 /** fzr_engine_save hands out no more bytes than that at once. */
 #define FZR_SAVE_PIECE_MAX 4096u

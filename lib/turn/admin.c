@@ -3,32 +3,12 @@
 #include "allocation.h"
 #include "authenticate.h"
 #include "log.h"
-
-#include <assert.h>
-
-static_assert(sizeof(fzr_allocation) == 152, "frozen");
+#include "usage.h"
 
 /* Not one that is out of all look-ups, nor what is no allocation at present. */
 static bool is_there(const fzri_allocation *a)
 {
   return a->state && a->state != FZRI_ALLOCATION_CLOSING;
-}
-
-static void describe(const fzr_engine *e, const fzri_allocation *a, fzr_allocation *out)
-{
-  memset(out, 0, sizeof *out);
-  out->client = a->client;
-  out->server = a->server;
-  for (unsigned slot = 0; slot < 2; slot++) {
-    if (!(a->families & fzri_family_bit(fzri_family_at(slot))))
-      continue;
-    out->relayed[slot] = e->public_addr[slot];
-    out->relayed[slot].port = a->port;
-  }
-  out->expires = a->expires;
-  out->user = a->user;
-  out->channels = a->channel_count;
-  out->opening = a->state == FZRI_ALLOCATION_OPENING;
 }
 
 size_t fzr_engine_list_allocations(const fzr_engine *e, uint32_t *cursor, fzr_allocation *out, size_t max)
@@ -39,7 +19,7 @@ size_t fzr_engine_list_allocations(const fzr_engine *e, uint32_t *cursor, fzr_al
   for (; *cursor < fzri_pool_end(&e->allocations) && n < max; (*cursor)++) {
     const fzri_allocation *a = fzri_allocation_at(e, *cursor);
     if (is_there(a))
-      describe(e, a, &out[n++]);
+      fzri_usage_describe(e, a, &out[n++]);
   }
   return n;
 }
@@ -52,7 +32,7 @@ bool fzr_engine_find_allocation(const fzr_engine *e, const fzr_addr *client, con
   const fzri_allocation *a = fzri_allocation_look_up(e, client, server);
   if (!a || e->now >= a->expires)
     return false;
-  describe(e, a, out);
+  fzri_usage_describe(e, a, out);
   return true;
 }
 
@@ -63,7 +43,7 @@ uint64_t fzr_engine_user(const fzr_engine *e, const uint8_t *username, size_t us
   return fzri_user_of(e, username, username_len);
 }
 
-static int end(fzr_engine *e, fzri_allocation *a)
+static int end(fzr_engine *e, fzri_allocation *a, enum fzr_end_reason reason)
 {
   e->due = true; /* also for what the search has found to be over */
   if (!a)
@@ -74,7 +54,7 @@ static int end(fzr_engine *e, fzri_allocation *a)
     record.port = a->port;
     e->log(e->log_ctx, &record);
   }
-  fzri_allocation_end(e, a);
+  fzri_allocation_end(e, a, reason);
   return 0;
 }
 
@@ -83,7 +63,16 @@ int fzr_engine_end_allocation(fzr_engine *e, const fzr_addr *client, const fzr_a
   if (!e || !client || !server)
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
-  return end(e, fzri_allocation_find(e, client, server));
+  return end(e, fzri_allocation_find(e, client, server), FZR_END_APPLICATION);
+}
+
+/* The allocation at |port|, unless it is over, or closing. */
+static fzri_allocation *find_at(fzr_engine *e, uint16_t port)
+{
+  const fzri_allocation *a = fzri_allocation_by_port(e, port);
+  /* Looking for its 5-tuple finds out whether it is over; or a younger one, if it is closing. */
+  fzri_allocation *found = a ? fzri_allocation_find(e, &a->client, &a->server) : NULL;
+  return found == a ? found : NULL;
 }
 
 int fzr_engine_end_allocation_at(fzr_engine *e, uint16_t port, fzr_time now)
@@ -91,8 +80,42 @@ int fzr_engine_end_allocation_at(fzr_engine *e, uint16_t port, fzr_time now)
   if (!e)
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
-  const fzri_allocation *a = fzri_allocation_by_port(e, port);
-  /* Looking for its 5-tuple finds out whether it is over; or a younger one, if it is closing. */
-  fzri_allocation *found = a ? fzri_allocation_find(e, &a->client, &a->server) : NULL;
-  return end(e, found == a ? found : NULL);
+  return end(e, find_at(e, port), FZR_END_APPLICATION);
+}
+
+int fzr_engine_end_allocation_by_id(fzr_engine *e, uint64_t id, fzr_time now)
+{
+  if (!e)
+    return FZR_ERR_INVALID_ARGUMENT;
+  fzri_engine_advance(e, now);
+  fzri_allocation *a = find_at(e, (uint16_t)id);
+  return end(e, a && id && fzri_usage_id(e, a) == id ? a : NULL, FZR_END_OPERATOR);
+}
+
+size_t fzr_engine_end_user(fzr_engine *e, uint64_t user, uint32_t *cursor, size_t max, fzr_time now)
+{
+  size_t n = 0;
+  if (!e || !cursor)
+    return 0;
+  fzri_engine_advance(e, now);
+  for (; *cursor < fzri_pool_end(&e->allocations) && n < max; (*cursor)++) {
+    fzri_allocation *a = fzri_allocation_at(e, *cursor);
+    if (is_there(a) && a->user == user && !end(e, a, FZR_END_OPERATOR))
+      n++;
+  }
+  return n;
+}
+
+int fzr_engine_add_offloaded(fzr_engine *e, uint16_t port, const uint64_t packets[2], const uint64_t bytes[2])
+{
+  if (!e || !packets || !bytes)
+    return FZR_ERR_INVALID_ARGUMENT;
+  fzri_allocation *a = fzri_allocation_by_port(e, port);
+  if (!a)
+    return FZR_ERR_INVALID_STATE;
+  for (unsigned i = 0; i < 2; i++) {
+    a->packets[i] += packets[i];
+    a->bytes[i] += bytes[i];
+  }
+  return 0;
 }

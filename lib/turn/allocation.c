@@ -5,9 +5,11 @@
 #include "extra.h"
 #include "log.h"
 #include "mobility.h"
+#include "name.h"
 #include "permission.h"
 #include "reservation.h"
 #include "room.h"
+#include "usage.h"
 
 #include "../base/crypto.h"
 
@@ -69,16 +71,20 @@ static int claim_port(fzr_engine *e, uint64_t token, uint16_t *port)
 
 int fzri_allocation_register(fzr_engine *e, const fzr_addr *client, uint16_t port, fzri_allocation **out)
 {
-  uint32_t index;
+  uint32_t index, origin_index;
   const uint32_t hash = fzri_hash_client(e, client);
   if (fzri_map_reserve(&e->clients, hash))
     return FZR_ERR_NO_MEMORY;
   fzri_allocation *a = fzri_pool_take(&e->allocations, &index);
-  if (!a)
+  fzri_origin *origin = a ? fzri_pool_take(&e->origins, &origin_index) : NULL;
+  if (a && !origin)
+    fzri_pool_give(&e->allocations, index);
+  if (!origin)
     return FZR_ERR_NO_MEMORY;
-  a->index = index;
+  FZRI_ASSERT(origin_index == index); /* both are taken and given back together */
+  origin->name = FZRI_POOL_NONE;
+  a->index = a->node.owner = index;
   a->client = *client;
-  a->client_hash = hash;
   a->port = port;
   a->state = FZRI_ALLOCATION_OPENING;
   a->first_channel = a->first_permission = FZRI_POOL_NONE;
@@ -124,7 +130,7 @@ static void drop_extra(fzr_engine *e, uint32_t index)
 
 static void enter(fzr_engine *e, fzri_allocation *a, fzr_time expires)
 {
-  fzri_map_insert(&e->clients, a->client_hash, a->index);
+  fzri_map_insert(&e->clients, fzri_hash_client(e, &a->client), a->index);
   fzri_allocation_set_expiry(e, a, expires);
   fzri_event_queue_push_last(&e->events, &a->node);
 }
@@ -169,7 +175,7 @@ int fzri_allocation_begin(fzr_engine *e, const fzri_allocation_request *request,
   a->server = *request->server;
   a->families = request->families;
   a->missing = request->missing;
-  a->lifetime = request->lifetime;
+  a->lifetime = (uint16_t)request->lifetime;
   a->shared_user = request->user;
   enter(e, a, e->now + request->lifetime * FZR_SECOND + FZRI_GRACE);
   *out = a;
@@ -209,24 +215,24 @@ int fzri_allocation_retry(fzr_engine *e, fzri_allocation *old, bool known)
   a->server = old->server;
   a->families = old->families;
   a->missing = old->missing;
-  a->lifetime = old->lifetime;
   a->pending = old->pending;
-  memcpy(a->txid, old->txid, sizeof a->txid);
   memcpy(a->key, old->key, sizeof a->key);
-  a->key_len = old->key_len;
+  a->lifetime = old->lifetime;
   a->key_algorithm = old->key_algorithm;
-  memcpy(a->credential_tag, old->credential_tag, sizeof a->credential_tag);
   a->key_expires = old->key_expires;
   a->user = old->user;
   a->shared_user = old->shared_user;
   a->uncounted = old->uncounted;
   /* They are the new one's now. */
+  fzri_origin *origin = fzri_origin_of(e, old);
+  *fzri_origin_of(e, a) = *origin;
+  origin->name = FZRI_POOL_NONE;
   old->shared_user = 0;
   old->pending = FZRI_POOL_NONE;
   a->extra = old->extra;
   old->extra = FZRI_POOL_NONE;
   const fzr_time expires = old->expires;
-  fzri_allocation_end(e, old);
+  fzri_allocation_end(e, old, FZR_END_NONE);
   enter(e, a, expires);
   return 0;
 }
@@ -252,7 +258,8 @@ void fzri_allocation_live(fzr_engine *e, fzri_allocation *a)
   a->state = FZRI_ALLOCATION_LIVE;
   drop_pending(e, a);
   fzri_allocation_count(e, a, true);
-  e->stats.allocations_created++;
+  a->serial = (uint32_t)++e->stats.allocations_created;
+  a->began = fzri_usage_tick(e->now);
 }
 
 void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a)
@@ -281,16 +288,17 @@ static void count_again(fzr_engine *e, fzri_allocation *a)
   a->uncounted = false;
 }
 
-void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
+void fzri_allocation_end(fzr_engine *e, fzri_allocation *a, enum fzr_end_reason reason)
 {
   if (a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_RESUMING) {
+    a->ended = (uint8_t)reason;
     fzri_allocation_set_live(e, a, a->families, false);
     fzri_allocation_count(e, a, false);
     e->stats.allocations_ended++;
     fzri_room_is_freed(e);
   }
   a->state = FZRI_ALLOCATION_CLOSING;
-  fzri_map_remove(&e->clients, a->client_hash, a->index);
+  fzri_map_remove(&e->clients, fzri_hash_client(e, &a->client), a->index);
   fzri_timers_cancel(&e->allocation_timers, &a->timer);
   drop_pending(e, a);
   if (fzri_extra_of(e, a))
@@ -305,7 +313,7 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a)
 void fzri_allocation_expire(fzr_engine *e, fzri_allocation *a)
 {
   log_expired(e, a);
-  fzri_allocation_end(e, a);
+  fzri_allocation_end(e, a, FZR_END_EXPIRED);
 }
 
 void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t family)
@@ -354,10 +362,20 @@ size_t fzri_allocations_expire(fzr_engine *e, size_t budget)
   return before - budget;
 }
 
+void fzri_allocation_give(fzr_engine *e, const fzri_allocation *a)
+{
+  const uint32_t index = a->index;
+  fzri_name_drop(&e->names, fzri_origin_of(e, a)->name);
+  fzri_pool_give(&e->origins, index);
+  fzri_pool_give(&e->allocations, index);
+}
+
 void fzri_allocation_release(fzr_engine *e, fzri_allocation *a)
 {
+  if (a->ended)
+    fzri_usage_tell(e, FZR_USAGE_ENDED, a, NULL);
   e->by_port[a->port - e->lowest_port] = FZRI_POOL_NONE;
   fzri_shared_give_port(e->shared, a->port, e->now);
   drop_extra(e, a->extra);
-  fzri_pool_give(&e->allocations, a->index);
+  fzri_allocation_give(e, a);
 }

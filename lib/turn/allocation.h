@@ -32,7 +32,7 @@ static inline bool fzri_allocation_gives_way(const fzr_engine *e, const fzri_all
                                              const fzr_stun_msg *msg)
 {
   return msg->method == FZR_STUN_ALLOCATE && fzri_allocation_lapsed(e, a) &&
-         memcmp(a->txid, fzr_stun_txid(msg), sizeof a->txid) != 0;
+         memcmp(fzri_origin_of(e, a)->txid, fzr_stun_txid(msg), FZR_STUN_TXID_LEN) != 0;
 }
 
 /* What a new allocation is asked to be. */
@@ -69,8 +69,8 @@ void fzri_allocation_set_live(fzr_engine *e, const fzri_allocation *a, uint8_t f
 /* All its sockets are open: from now on it relays. Gives its fzri_pending back. */
 void fzri_allocation_live(fzr_engine *e, fzri_allocation *a);
 
-/* Ends |a|: takes it out of all look-ups and queues its UNBOUND and PORT_CLOSE events. O(1). */
-void fzri_allocation_end(fzr_engine *e, fzri_allocation *a);
+/* Ends |a|, for |reason|: takes it out of all look-ups and queues its UNBOUND and PORT_CLOSE events. O(1). */
+void fzri_allocation_end(fzr_engine *e, fzri_allocation *a, enum fzr_end_reason reason);
 
 /* The same for one whose time is over, which the log is told. */
 void fzri_allocation_expire(fzr_engine *e, fzri_allocation *a);
@@ -96,7 +96,10 @@ static inline void fzri_allocation_count(fzr_engine *e, const fzri_allocation *a
 /* Takes |a| from its user in fzr_shared. */
 void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a);
 
-/* Gives the object and its port back; called once its last event was taken. */
+/* Gives the object back, and what belongs to it alone. */
+void fzri_allocation_give(fzr_engine *e, const fzri_allocation *a);
+
+/* Gives the object and its port back; called once its last event was taken, when no packet of it is to be counted any more. */
 void fzri_allocation_release(fzr_engine *e, fzri_allocation *a);
 
 #endif

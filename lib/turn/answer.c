@@ -254,7 +254,8 @@ void fzri_answer_allocate(fzr_engine *e, const fzri_allocation *a, unsigned code
     e->stats.dropped[FZR_DROP_RATE_LIMITED]++;
     return;
   }
-  fzri_reply_begin(e, &reply, FZR_STUN_ALLOCATE, code ? FZR_STUN_ERROR : FZR_STUN_SUCCESS, a->txid);
+  fzri_reply_begin(e, &reply, FZR_STUN_ALLOCATE, code ? FZR_STUN_ERROR : FZR_STUN_SUCCESS,
+                   fzri_origin_of(e, a)->txid);
   if (code)
     fzr_stun_add_error(&reply.builder, code);
   else

@@ -3,6 +3,7 @@
 
 #include "allocation.h"
 
+#include "../auth/key.h"
 #include "../base/utf8.h"
 
 /* Whether the credential, and the algorithm of its key, is the one that the allocation was used with last; the key is at hand then. For
@@ -12,7 +13,7 @@ static bool is_of_allocation(const fzr_engine *e, const fzri_request *r)
 {
   const fzri_allocation *a = r->allocation;
   return a && a->key_algorithm == r->algorithm &&
-         memcmp(a->credential_tag, r->credential_tag, sizeof a->credential_tag) == 0 &&
+         memcmp(fzri_origin_of(e, a)->credential_tag, r->credential_tag, sizeof r->credential_tag) == 0 &&
          !fzri_allocation_gives_way(e, a, &r->msg);
 }
 
@@ -21,7 +22,7 @@ static enum fzr_auth_result take_key_of_allocation(const fzr_engine *e, fzri_req
 {
   const fzri_allocation *a = r->allocation;
   memcpy(r->credential.key, a->key, sizeof a->key);
-  r->credential.key_len = a->key_len;
+  r->credential.key_len = (uint8_t)fzri_key_len(a->key_algorithm);
   r->credential.algorithm = a->key_algorithm;
   r->credential.expires = a->key_expires;
   r->credential.sign_unauthenticated = fzri_scheme_signs_challenges(&e->scheme);

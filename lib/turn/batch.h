@@ -83,12 +83,22 @@ typedef struct fzri_sum {
   uint64_t packets, bytes;
 } fzri_sum;
 
-/* Adds what |v| forwards to |sum|, and counts its sizes. */
-FZRI_FAST void fzri_add_verdict(fzr_engine *e, const fzr_verdict *v, fzri_sum *sum)
+/* The last verdict forwards something of |a|. */
+FZRI_FAST void fzri_own_verdict(const fzri_batch *b, fzri_allocation *a)
+{
+  b->e->owners[b->n - 1] = a;
+}
+
+/* Adds what |v| forwards to |sum| and to what its |owner| has, and counts its sizes. The owner may be closing by now, but is still there. */
+FZRI_FAST void fzri_add_verdict(fzr_engine *e, const fzr_verdict *v, fzri_allocation *owner,
+                                unsigned direction, fzri_sum *sum)
 {
   const uint32_t full = v->count - 1u;
+  const uint64_t bytes = (uint64_t)full * v->len + v->tail_len;
   sum->packets += v->count;
-  sum->bytes += (uint64_t)full * v->len + v->tail_len;
+  sum->bytes += bytes;
+  owner->packets[direction] += v->count;
+  owner->bytes[direction] += bytes;
   if (full)
     fzri_count_sizes(e, v->len, full);
   fzri_count_sizes(e, v->tail_len, 1);
@@ -105,9 +115,10 @@ FZRI_FAST void fzri_count_relayed(const fzri_batch *b, unsigned direction)
 {
   fzri_sum sum = {0, 0}; /* in registers, which a counter of the engine is not */
   const fzr_verdict *end = b->out + b->n;
-  for (const fzr_verdict *v = b->out; v < end; v++)
+  fzri_allocation *const *owner = b->e->owners;
+  for (const fzr_verdict *v = b->out; v < end; v++, owner++)
     if (v->action == FZR_ACT_FORWARD)
-      fzri_add_verdict(b->e, v, &sum);
+      fzri_add_verdict(b->e, v, *owner, direction, &sum);
   fzri_count_sum(b->e, &sum, direction);
 }
 

@@ -23,7 +23,7 @@ void fzri_channel_stop(fzr_engine *e, fzri_channel *c)
   c->relaying = false;
   e->stats.channels--;
   if (c->exported)
-    fzri_event_queue_push(&e->events, &c->node);
+    fzri_channel_tell(e, c);
 }
 
 void fzri_channel_set_own(fzr_engine *e, fzri_channel *c, bool own)
@@ -32,12 +32,14 @@ void fzri_channel_set_own(fzr_engine *e, fzri_channel *c, bool own)
     return;
   c->own = own;
   if (c->exported)
-    fzri_event_queue_push(&e->events, &c->node);
+    fzri_channel_tell(e, c);
 }
 
-void fzri_channel_release(fzr_engine *e, fzri_channel *c)
+void fzri_channel_release(fzr_engine *e, const fzri_channel *c)
 {
-  fzri_pool_give(&e->channels, c->index);
+  const uint32_t index = c->index;
+  fzri_pool_give(&e->channel_rests, index);
+  fzri_pool_give(&e->channels, index);
   fzri_shared_channels_leave(e->shared, 1);
 }
 
@@ -61,7 +63,7 @@ void fzri_channel_take_down(fzr_engine *e, fzri_channel *c)
   }
   fzri_map_remove(&e->numbers, c->number_hash, c->index);
   fzri_map_remove(&e->peers, c->peer_hash, c->index);
-  fzri_timers_cancel(&e->channel_timers, &c->timer);
+  fzri_timers_cancel(&e->channel_timers, &fzri_channel_rest_of(e, c)->timer);
   leave_allocation(e, c);
   c->dead = true;
 }
@@ -70,8 +72,8 @@ void fzri_channel_end(fzr_engine *e, fzri_channel *c)
 {
   fzri_channel_take_down(e, c);
   if (c->exported)
-    fzri_event_queue_push(&e->events, &c->node);
-  if (!c->node.queued)
+    fzri_channel_tell(e, c);
+  if (!fzri_channel_rest_of(e, c)->node.queued)
     fzri_channel_release(e, c);
 }
 
@@ -113,23 +115,27 @@ static void start_relaying(fzr_engine *e, fzri_channel *c)
   c->relaying = true;
   e->stats.channels++;
   e->stats.channels_bound++;
-  fzri_timers_set(&e->channel_timers, &c->timer, c->relay_until);
+  fzri_timers_set(&e->channel_timers, &fzri_channel_rest_of(e, c)->timer, c->relay_until);
   if (!c->exported)
-    fzri_event_queue_push(&e->events, &c->node);
+    fzri_channel_tell(e, c);
 }
 
 fzri_channel *fzri_channel_make(fzr_engine *e, fzri_allocation *a, uint16_t number, const fzr_addr *peer)
 {
-  uint32_t index;
+  uint32_t index, rest_index;
   const uint32_t number_hash = fzri_hash_number(e, a->index, number);
   const uint32_t peer_hash = fzri_hash_peer(e, a->index, peer);
   if (fzri_map_reserve(&e->numbers, number_hash) || fzri_map_reserve(&e->peers, peer_hash))
     return NULL;
   fzri_channel *c = fzri_pool_take(&e->channels, &index);
-  if (!c)
+  fzri_channel_rest *rest = c ? fzri_pool_take(&e->channel_rests, &rest_index) : NULL;
+  if (c && !rest)
+    fzri_pool_give(&e->channels, index);
+  if (!rest)
     return NULL;
-  c->index = index;
-  c->node.kind = FZRI_NODE_CHANNEL;
+  FZRI_ASSERT(rest_index == index); /* both are taken and given back together */
+  c->index = rest->node.owner = index;
+  rest->node.kind = FZRI_NODE_CHANNEL;
   c->allocation = a->index;
   c->peer = *peer;
   c->number = number;
@@ -177,7 +183,7 @@ static void on_timer(fzr_engine *e, fzri_channel *c)
 {
   const fzr_time free_at = c->relay_until + FZRI_CHANNEL_RESERVED;
   if (e->now < c->relay_until) {
-    fzri_timers_set(&e->channel_timers, &c->timer, c->relay_until);
+    fzri_timers_set(&e->channel_timers, &fzri_channel_rest_of(e, c)->timer, c->relay_until);
     return;
   }
   if (c->relaying)
@@ -187,7 +193,7 @@ static void on_timer(fzr_engine *e, fzri_channel *c)
     return;
   }
   fzri_channel_stop(e, c);
-  fzri_timers_set(&e->channel_timers, &c->timer, free_at);
+  fzri_timers_set(&e->channel_timers, &fzri_channel_rest_of(e, c)->timer, free_at);
 }
 
 size_t fzri_channels_expire(fzr_engine *e, size_t budget)
@@ -195,7 +201,8 @@ size_t fzri_channels_expire(fzr_engine *e, size_t budget)
   const size_t before = budget;
   fzri_timer *timer;
   while ((timer = fzri_timers_pop(&e->channel_timers, e->now, &budget)) != NULL) {
-    fzri_channel *c = (fzri_channel *)((char *)timer - offsetof(fzri_channel, timer));
+    const fzri_channel_rest *rest = (fzri_channel_rest *)((char *)timer - offsetof(fzri_channel_rest, timer));
+    fzri_channel *c = fzri_channel_at(e, rest->node.owner);
     /* Those of a closing allocation end with its events. */
     if (fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_CLOSING)
       on_timer(e, c);

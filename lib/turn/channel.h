@@ -60,7 +60,13 @@ void fzri_channel_end(fzr_engine *e, fzri_channel *c);
 size_t fzri_channels_expire(fzr_engine *e, size_t budget);
 
 /* Gives the object back. */
-void fzri_channel_release(fzr_engine *e, fzri_channel *c);
+void fzri_channel_release(fzr_engine *e, const fzri_channel *c);
+
+/* Queues what there is to tell of |c|. */
+static inline void fzri_channel_tell(fzr_engine *e, const fzri_channel *c)
+{
+  fzri_event_queue_push(&e->events, &fzri_channel_rest_of(e, c)->node);
+}
 
 /* Says whether the peer of |c| is the relay itself; queues UNBOUND and BOUND if the application was told otherwise: an offload has to
  * leave it alone from now on, or may have it. */

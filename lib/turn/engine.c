@@ -9,6 +9,7 @@
 #include "permission.h"
 #include "extra.h"
 #include "mobility.h"
+#include "name.h"
 #include "recheck.h"
 #include "replace.h"
 #include "reservation.h"
@@ -71,6 +72,9 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   e->log = c->log;
   e->log_ctx = c->log_ctx;
   e->log_level = c->log ? c->log_level : FZR_LOG_OFF;
+  e->usage = c->usage;
+  e->usage_ctx = c->usage_ctx;
+  e->keeps_names = c->keep_user_names;
   set_software(e, c->software);
   set_addresses(e, c);
   fzri_alternate_set(e, c);
@@ -78,10 +82,13 @@ static void set_plain(fzr_engine *e, const fzr_config *c, fzr_time now)
   fzri_timers_init(&e->channel_timers, now);
   fzri_timers_init(&e->reservation_timers, now);
   fzri_pool_init(&e->allocations, &e->mem, sizeof(fzri_allocation));
+  fzri_pool_init(&e->origins, &e->mem, sizeof(fzri_origin));
   fzri_pool_init(&e->channels, &e->mem, sizeof(fzri_channel));
+  fzri_pool_init(&e->channel_rests, &e->mem, sizeof(fzri_channel_rest));
   fzri_pool_init(&e->permissions, &e->mem, sizeof(fzri_permission));
   fzri_pool_init(&e->pendings, &e->mem, sizeof(fzri_pending));
   fzri_pool_init(&e->extras, &e->mem, sizeof(fzri_extra));
+  fzri_names_init(&e->names, &e->mem);
 }
 
 static int init_tables(fzr_engine *e, const fzr_config *c)
@@ -214,7 +221,10 @@ void fzr_engine_free(fzr_engine *e)
   fzri_pool_free(&e->extras);
   fzri_pool_free(&e->pendings);
   fzri_pool_free(&e->permissions);
+  fzri_pool_free(&e->channel_rests);
   fzri_pool_free(&e->channels);
+  fzri_pool_free(&e->names);
+  fzri_pool_free(&e->origins);
   fzri_pool_free(&e->allocations);
   fzri_map_free(&e->permitted);
   fzri_map_free(&e->peers);

@@ -12,8 +12,9 @@
 typedef struct fzri_event_node {
   struct fzri_event_node *next;
   bool queued;
-  bool moves;   /* queued, but has to come behind all that was queued since */
-  uint8_t kind; /* the owner's */
+  bool moves;     /* queued, but has to come behind all that was queued since */
+  uint8_t kind;   /* the owner's */
+  uint32_t owner; /* likewise */
 } fzri_event_node;
 
 /* Zeroed memory is an empty queue. */

@@ -72,7 +72,7 @@ static bool take_channel(fzr_engine *e, fzri_channel *c, fzr_event *event)
     fzri_channel_release(e, c);
   else if (told && relays(e, c) && !c->exported)
     /* As what it is now. Not that of a closing allocation: it would come behind the allocation, which frees it. */
-    fzri_event_queue_push(&e->events, &c->node);
+    fzri_channel_tell(e, c);
   return told;
 }
 
@@ -135,12 +135,11 @@ static bool take_allocation(fzr_engine *e, fzri_allocation *a, fzr_event *event)
   return false;
 }
 
-static bool take(fzr_engine *e, fzri_event_node *node, fzr_event *event)
+static bool take(fzr_engine *e, const fzri_event_node *node, fzr_event *event)
 {
-  uint8_t *at = (uint8_t *)node;
   if (node->kind == FZRI_NODE_CHANNEL)
-    return take_channel(e, (fzri_channel *)(void *)(at - offsetof(fzri_channel, node)), event);
-  return take_allocation(e, (fzri_allocation *)(void *)(at - offsetof(fzri_allocation, node)), event);
+    return take_channel(e, fzri_channel_at(e, node->owner), event);
+  return take_allocation(e, fzri_allocation_at(e, node->owner), event);
 }
 
 bool fzr_engine_next_event(fzr_engine *e, fzr_event *event)
@@ -153,7 +152,7 @@ bool fzr_engine_next_event(fzr_engine *e, fzr_event *event)
       e->release_allocation = FZRI_POOL_NONE;
       fzri_allocation_release(e, a);
     }
-    fzri_event_node *first = fzri_event_queue_first(&e->events);
+    const fzri_event_node *first = fzri_event_queue_first(&e->events);
     if (!first)
       return false;
     if (take(e, first, event))

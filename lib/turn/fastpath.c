@@ -22,11 +22,13 @@ static_assert(SIZE_IS(fzr_verdict, 96), "frozen");
 static_assert(SIZE_IS(fzr_batch, 48), "frozen");
 static_assert(SIZE_IS(fzr_event, 96), "frozen");
 static_assert(SIZE_IS(fzr_transmit, 64), "frozen");
-/* Memory is a promise (README.md): allocation, channel, and 3 map entries of at most 32 bytes fit 512 bytes. */
-static_assert(sizeof(fzri_allocation) + sizeof(fzri_channel) <= 512 - 3 * 32,
+/* Memory is a promise (README.md): allocation, channel, its permission, and 4 map entries, of 20 bytes or so, fit 512 bytes. */
+static_assert(sizeof(fzri_allocation) + sizeof(fzri_origin) + sizeof(fzri_channel) +
+                      sizeof(fzri_channel_rest) + sizeof(fzri_permission) <=
+                  512 - 4 * 20,
               "bytes per allocation with a channel");
-static_assert(offsetof(fzri_allocation, opened) < 2 * FZRI_CACHE_LINE, "what the data path reads of it");
-static_assert(offsetof(fzri_channel, next) <= FZRI_CACHE_LINE, "what the data path reads of it");
+static_assert(sizeof(fzri_channel) == FZRI_CACHE_LINE, "what the data path reads of it");
+static_assert(offsetof(fzri_allocation, bandwidth) <= 2 * FZRI_CACHE_LINE, "what the data path has of it");
 
 /* Gives the last datagram of |v|, a run on channel |number| to its client, a header of its own: its length is another. */
 FZRI_FAST void put_tail_header(fzri_batch *b, fzr_verdict *v, uint16_t number)
@@ -85,10 +87,11 @@ FZRI_FAST void address(fzri_batch *b, const fzri_allocation *a, const fzri_chann
 }
 
 /* One more verdict, about |count| datagrams of |r|. No field of it is written twice. */
-FZRI_FAST void put_verdict(fzri_batch *b, const fzri_allocation *a, const fzri_channel *c, unsigned direction,
+FZRI_FAST void put_verdict(fzri_batch *b, fzri_allocation *a, const fzri_channel *c, unsigned direction,
                            const fzri_run_in *r, uint16_t count)
 {
   fzr_verdict *v = fzri_verdict_slot(b);
+  fzri_own_verdict(b, a);
   v->data = r->data;
   v->stride = r->stride;
   v->flow = c->index * 2 + direction;
@@ -359,9 +362,12 @@ static size_t take_client_packets(fzri_batch *b, fzr_pkt *in, size_t n, size_t d
 __attribute__((noinline)) static void count_with_tunnels(const fzri_batch *b)
 {
   fzri_sum sums[2] = {{0, 0}, {0, 0}};
-  for (const fzr_verdict *v = b->out; v < b->out + b->n; v++)
+  for (size_t i = 0; i < b->n; i++) {
+    const fzr_verdict *v = &b->out[i];
+    const unsigned direction = v->hdr_len ? 1 : 0;
     if (v->action == FZR_ACT_FORWARD && !(v->flags & FZR_VERDICT_TO_SHARD))
-      fzri_add_verdict(b->e, v, &sums[v->hdr_len ? 1 : 0]);
+      fzri_add_verdict(b->e, v, b->e->owners[i], direction, &sums[direction]);
+  }
   fzri_count_sum(b->e, &sums[0], 0);
   fzri_count_sum(b->e, &sums[1], 1);
 }
@@ -533,7 +539,8 @@ int fzr_engine_rx(fzr_engine *e, enum fzr_side side, fzr_batch *rx, fzr_time now
   if (!e || !rx->in || !rx->out || !rx->room || (side != FZR_SIDE_CLIENT && side != FZR_SIDE_PEER))
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
-  fzri_batch b = {.e = e, .out = rx->out, .max = rx->room, .hdr = e->headers};
+  fzri_batch b = {
+      .e = e, .out = rx->out, .max = rx->room < FZRI_VERDICTS ? rx->room : FZRI_VERDICTS, .hdr = e->headers};
   rx->consumed = side == FZR_SIDE_CLIENT ? rx_clients(&b, rx->in, rx->count, rx->consumed)
                                          : rx_peers(&b, rx->in, rx->count, rx->consumed);
   rx->written = b.n;

@@ -9,6 +9,9 @@
 #include "reservation.h"
 #include "resume.h"
 #include "room.h"
+#include "usage.h"
+
+#include "../auth/key.h"
 
 #define TRANSPORT_UDP 17u
 
@@ -131,10 +134,10 @@ static uint8_t cut(uint16_t len, size_t room)
   return (uint8_t)(len < room ? len : room);
 }
 
-static void remember(const fzri_request *r, fzri_allocation *a, fzri_pending *pending)
+static void remember(fzr_engine *e, const fzri_request *r, fzri_allocation *a, fzri_pending *pending)
 {
-  memcpy(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid);
-  fzri_request_keep_credential(r, a);
+  memcpy(fzri_origin_of(e, a)->txid, fzr_stun_txid(&r->msg), FZR_STUN_TXID_LEN);
+  fzri_request_keep_credential(e, r, a);
   pending->answer_by = r->answer_by;
   pending->fingerprint = fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT);
   pending->username_len = cut(r->username.len, sizeof pending->username);
@@ -189,7 +192,7 @@ static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t 
       return 300;
     return fzri_refuse_for_lack(r, error);
   }
-  remember(r, a, pending);
+  remember(e, r, a, pending);
   return 0;
 }
 
@@ -197,7 +200,7 @@ static unsigned begin(fzr_engine *e, fzri_request *r, const wanted *w, uint32_t 
 static void answer_existing(fzr_engine *e, fzri_request *r)
 {
   const fzri_allocation *a = r->allocation;
-  if (memcmp(a->txid, fzr_stun_txid(&r->msg), sizeof a->txid) != 0)
+  if (memcmp(fzri_origin_of(e, a)->txid, fzr_stun_txid(&r->msg), FZR_STUN_TXID_LEN) != 0)
     fzri_answer_error(e, r, 437);
   else if (a->state == FZRI_ALLOCATION_LIVE)
     fzri_answer_allocate(e, a, 0, fzri_answer_signing(r), fzr_stun_has(&r->msg, FZR_ATTR_FINGERPRINT));
@@ -244,7 +247,7 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, int error)
   record.refusal = error ? FZR_REFUSAL_LACK : FZR_REFUSAL_NONE;
   record.adapter_error = error;
   record.client = &a->client;
-  record.txid = a->txid;
+  record.txid = fzri_origin_of(e, a)->txid;
   record.port = a->port;
   record.lifetime = a->lifetime;
   fzr_addr relayed[2];
@@ -267,13 +270,15 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, int error)
 static void finish(fzr_engine *e, fzri_allocation *a, int error)
 {
   const fzri_pending *pending = fzri_pool_at(&e->pendings, a->pending);
-  fzri_answer_allocate(e, a, error ? 508 : 0, (fzri_signing){a->key, a->key_len, pending->answer_by},
+  fzri_answer_allocate(e, a, error ? 508 : 0,
+                       (fzri_signing){a->key, (uint8_t)fzri_key_len(a->key_algorithm), pending->answer_by},
                        pending->fingerprint);
   log_end(e, a, error);
   if (error)
-    fzri_allocation_end(e, a);
+    fzri_allocation_end(e, a, FZR_END_NONE);
   else {
     fzri_allocation_live(e, a);
+    fzri_usage_tell(e, FZR_USAGE_ALLOCATED, a, NULL);
     fzri_replace_older(e, a);
   }
 }

@@ -4,6 +4,7 @@
 #include "handlers.h"
 #include "log.h"
 #include "permission.h"
+#include "usage.h"
 
 /* Reads CHANNEL-NUMBER and XOR-PEER-ADDRESS; the log gets what could be read. Returns 0 or 400. */
 static unsigned read_binding(fzri_request *r, uint16_t *number, fzr_addr *peer)
@@ -32,6 +33,8 @@ static unsigned check_binding(fzr_engine *e, fzri_request *r, const fzri_allocat
 
 static void answer_bound(fzr_engine *e, const fzri_request *r, bool fresh)
 {
+  if (fresh)
+    fzri_usage_tell(e, FZR_USAGE_BOUND, r->allocation, r);
   fzri_reply reply;
   fzri_answer_begin(e, r, &reply);
   fzri_answer_success(e, r, &reply);

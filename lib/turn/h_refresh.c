@@ -32,7 +32,7 @@ static void apply(fzr_engine *e, fzri_allocation *a, uint8_t family, uint32_t li
   else if (drops_one_family(a, family))
     fzri_allocation_drop_family(e, a, family);
   else
-    fzri_allocation_end(e, a);
+    fzri_allocation_end(e, a, FZR_END_CLIENT);
 }
 
 /* Reads what |r| asks for. Returns 0 or the error code. */

@@ -184,6 +184,7 @@ static void forward_send(fzri_batch *b, fzri_allocation *a, const fzr_addr *peer
   if (allowed) {
     const unsigned slot = fzri_family_slot(peer->family);
     fzr_verdict *v = fzri_next_verdict(b, FZR_ACT_FORWARD, r->data);
+    fzri_own_verdict(b, a);
     v->stride = r->stride;
     v->count = allowed;
     v->len = r->len;
@@ -282,10 +283,11 @@ static size_t header_room(const fzri_batch *b)
   return (size_t)(b->e->headers + FZRI_HEADERS_BYTES - b->hdr);
 }
 
-static void forward_data(fzri_batch *b, const fzri_allocation *a, const fzr_addr *peer, const fzri_run_in *r)
+static void forward_data(fzri_batch *b, fzri_allocation *a, const fzr_addr *peer, const fzri_run_in *r)
 {
   FZRI_ASSERT(r->count > 1 || r->tail_len == r->len);
   fzr_verdict *v = fzri_next_verdict(b, FZR_ACT_FORWARD, r->data);
+  fzri_own_verdict(b, a);
   v->stride = r->stride;
   v->count = r->count;
   v->len = r->len;

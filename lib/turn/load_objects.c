@@ -3,11 +3,13 @@
 #include "channel.h"
 #include "extra.h"
 #include "load.h"
+#include "name.h"
 #include "peer_scope.h"
 #include "permission.h"
 #include "reservation.h"
 #include "saved.h"
 #include "tunnel.h"
+#include "usage.h"
 #include "users.h"
 
 #include "../auth/key.h"
@@ -29,7 +31,32 @@ typedef struct saved {
   uint16_t port;
   uint8_t families;
   uint8_t flags;
+  uint32_t lifetime;
+  fzri_origin origin;
+  uint8_t name[FZR_USER_NAME_MAX];
+  uint8_t name_len;
 } saved;
+
+/* What a state of minor version 1 has more. By others it begins now, nothing was relayed for it yet, and its number is one that others will hardly
+ * come to. */
+static void read_usage(const fzri_loading *l, fzri_record *record, saved *s, fzri_allocation *a)
+{
+  a->began = fzri_usage_tick(l->reader.base);
+  a->serial = UINT32_MAX - s->port;
+  if (!record->left)
+    return;
+  a->serial = fzri_take_u32(record);
+  a->began = fzri_usage_tick(fzri_take_time(record, &l->reader, 0));
+  for (unsigned i = 0; i < 2; i++) {
+    a->packets[i] = fzri_take_u64(record);
+    a->bytes[i] = fzri_take_u64(record);
+  }
+  s->name_len = fzri_take_u8(record);
+  if (s->name_len > sizeof s->name)
+    record->bad = true;
+  else
+    fzri_take_bytes(record, s->name, s->name_len);
+}
 
 /* Reads the rest into |a|, of which no look-up is known yet. */
 static void read_plain(fzri_loading *l, fzri_record *record, saved *s, fzri_allocation *a)
@@ -39,30 +66,31 @@ static void read_plain(fzri_loading *l, fzri_record *record, saved *s, fzri_allo
   a->missing = fzri_take_u8(record);
   s->flags = fzri_take_u8(record);
   a->key_algorithm = fzri_take_u8(record);
-  a->key_len = fzri_take_u8(record);
+  const uint8_t key_len = fzri_take_u8(record);
   fzri_take_u8(record);
   s->expires = fzri_take_time(record, &l->reader, ALLOCATION_LASTS);
   /* Whatever the rate was: a bucket from which more is missing than it holds is an empty one. */
   a->bandwidth.full_at = fzri_take_time(record, &l->reader, FZRI_STATE_SPAN);
-  a->lifetime = fzri_take_u32(record);
-  fzri_take_bytes(record, a->txid, sizeof a->txid);
-  fzri_take_bytes(record, a->credential_tag, sizeof a->credential_tag);
+  s->lifetime = fzri_take_u32(record);
+  fzri_take_bytes(record, s->origin.txid, sizeof s->origin.txid);
+  fzri_take_bytes(record, s->origin.credential_tag, sizeof s->origin.credential_tag);
   a->key_expires = fzri_take_u64(record);
   a->user = fzri_take_u64(record);
   s->user = fzri_take_u64(record);
   s->client = fzri_take_addr(record);
   s->server = fzri_take_addr(record);
-  if (a->key_len > sizeof a->key || fzri_key_len(a->key_algorithm) != a->key_len)
+  if (key_len > sizeof a->key || fzri_key_len(a->key_algorithm) != key_len)
     record->bad = true;
   else
-    fzri_take_bytes(record, a->key, a->key_len);
+    fzri_take_bytes(record, a->key, key_len);
+  read_usage(l, record, s, a);
 }
 
 static bool is_sound(const saved *s, const fzri_allocation *a)
 {
   return s->families && !(s->families & ~(FZRI_V4 | FZRI_V6)) && a->missing <= FZR_FAMILY_IPV6 &&
          s->client.port && s->client.family == s->server.family &&
-         s->client.transport == s->server.transport && a->lifetime <= FZRI_LIFETIME_MAX;
+         s->client.transport == s->server.transport && s->lifetime <= FZRI_LIFETIME_MAX;
 }
 
 /* Whether the engine offers the relayed addresses that the client of |s| was told. */
@@ -141,16 +169,20 @@ static int enter(const fzri_loading *l, const saved *s, const fzri_allocation *f
   a->expires = s->expires;
   a->missing = from->missing;
   a->bandwidth = from->bandwidth;
-  a->lifetime = from->lifetime;
-  memcpy(a->txid, from->txid, sizeof a->txid);
-  memcpy(a->credential_tag, from->credential_tag, sizeof a->credential_tag);
+  *fzri_origin_of(e, a) = s->origin;
+  fzri_origin_of(e, a)->name =
+      e->keeps_names ? fzri_name_keep(&e->names, s->name, s->name_len) : FZRI_POOL_NONE;
+  a->began = from->began;
+  a->serial = from->serial;
+  memcpy(a->packets, from->packets, sizeof a->packets);
+  memcpy(a->bytes, from->bytes, sizeof a->bytes);
   memcpy(a->key, from->key, sizeof a->key);
-  a->key_len = from->key_len;
+  a->lifetime = (uint16_t)s->lifetime;
   a->key_algorithm = from->key_algorithm;
   a->key_expires = from->key_expires;
   a->user = from->user;
   const int error = enter_user(l, s, a);
-  fzri_map_insert(&e->clients, a->client_hash, a->index);
+  fzri_map_insert(&e->clients, fzri_hash_client(e, &a->client), a->index);
   fzri_timers_set(&e->allocation_timers, &a->timer, next_look(l, a));
   fzri_event_queue_push(&e->events, &a->node);
   fzri_allocation_count(e, a, true);
@@ -161,7 +193,7 @@ static int enter(const fzri_loading *l, const saved *s, const fzri_allocation *f
 int fzri_load_allocation(fzri_loading *l, fzri_record *record)
 {
   fzr_engine *e = l->e;
-  saved s;
+  saved s = {0};
   fzri_allocation from = {0}, *a;
   read_plain(l, record, &s, &from);
   if (record->bad || !is_sound(&s, &from))
@@ -227,7 +259,7 @@ int fzri_load_channel(fzri_loading *l, fzri_record *record)
   c->relay_until = relay_until;
   c->relaying = flags & FZRI_SAVED_RELAYING;
   e->stats.channels += c->relaying;
-  fzri_timers_set(&e->channel_timers, &c->timer,
+  fzri_timers_set(&e->channel_timers, &fzri_channel_rest_of(e, c)->timer,
                   c->relaying ? relay_until : relay_until + FZRI_CHANNEL_RESERVED);
   l->result->channels++;
   return 0;

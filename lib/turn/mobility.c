@@ -2,6 +2,7 @@
 #include "mobility.h"
 
 #include "allocation.h"
+#include "channel.h"
 #include "extra.h"
 #include "log.h"
 #include "ticket.h"
@@ -97,7 +98,7 @@ static void tell_again(fzr_engine *e, fzri_allocation *a, fzri_extra *extra)
       continue;
     c->moved = true;
     extra->untold++;
-    fzri_event_queue_push(&e->events, &c->node);
+    fzri_channel_tell(e, c);
   }
 }
 
@@ -139,7 +140,7 @@ unsigned fzri_mobility_move(fzr_engine *e, fzri_request *r, fzri_allocation *a)
     return FZRI_MOVE_LATER;
   if (fzri_map_reserve(&e->clients, hash) || !enter_tunnel(e, r, a, extra))
     return fzri_refuse_for_lack(r, FZR_ERR_NO_MEMORY);
-  fzri_map_remove(&e->clients, a->client_hash, a->index);
+  fzri_map_remove(&e->clients, fzri_hash_client(e, &a->client), a->index);
   extra->former_client = a->client;
   extra->former_server = a->server;
   extra->generation++;
@@ -147,7 +148,6 @@ unsigned fzri_mobility_move(fzr_engine *e, fzri_request *r, fzri_allocation *a)
   a->client = *r->from;
   fzri_allocation_count(e, a, true);
   a->server = *r->to;
-  a->client_hash = hash;
   fzri_map_insert(&e->clients, hash, a->index);
   tell_again(e, a, extra);
   e->stats.allocations_moved++;

@@ -18,7 +18,7 @@ static void end_replaced(fzr_engine *e, fzri_allocation *a)
     record.port = a->port;
     e->log(e->log_ctx, &record);
   }
-  fzri_allocation_end(e, a);
+  fzri_allocation_end(e, a, FZR_END_REPLACED);
 }
 
 fzri_allocation *fzri_replace_find(fzr_engine *e, const fzr_addr *client, const fzr_addr *server)

@@ -3,6 +3,7 @@
 
 #include "allocation.h"
 #include "answer.h"
+#include "name.h"
 #include "replace.h"
 #include "users.h"
 
@@ -38,18 +39,23 @@ fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
 void fzri_request_succeeds(fzr_engine *e, const fzri_request *r, fzri_allocation *a)
 {
   const bool other_user = a->user != r->user;
-  fzri_request_keep_credential(r, a);
+  fzri_request_keep_credential(e, r, a);
   /* A client may come over another transport, where he has a newest allocation, too. */
   if (other_user || r->ticket == FZRI_TICKET_MOVES)
     fzri_replace_user(e, a, fzri_request_user(e, r));
 }
 
-void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a)
+void fzri_request_keep_credential(fzr_engine *e, const fzri_request *r, fzri_allocation *a)
 {
+  fzri_origin *origin = fzri_origin_of(e, a);
+  if (e->keeps_names && (a->user != r->user || origin->name == FZRI_POOL_NONE)) {
+    const fzri_slice name = fzri_scheme_user(&e->scheme, r->username.value, r->username.len);
+    fzri_name_drop(&e->names, origin->name);
+    origin->name = fzri_name_keep(&e->names, name.data, name.len);
+  }
   memcpy(a->key, r->credential.key, sizeof a->key);
-  a->key_len = r->credential.key_len;
   a->key_algorithm = r->credential.algorithm;
-  memcpy(a->credential_tag, r->credential_tag, sizeof a->credential_tag);
+  memcpy(origin->credential_tag, r->credential_tag, sizeof origin->credential_tag);
   a->key_expires = r->credential.expires;
   a->user = r->user;
 }

@@ -105,7 +105,7 @@ fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r);
 void fzri_request_succeeds(fzr_engine *e, const fzri_request *r, fzri_allocation *a);
 
 /* Makes the credential of |r| the one that |a| was used with last. */
-void fzri_request_keep_credential(const fzri_request *r, fzri_allocation *a);
+void fzri_request_keep_credential(fzr_engine *e, const fzri_request *r, fzri_allocation *a);
 
 /* Reads the LIFETIME that |r| asks for. Returns 0 with the seconds to grant, at most what may be granted, in full mode at least the default
  * (RFC 8656 section 7.2), and 0 if that was asked for; or 400. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resume.h"
 
+#include "allocation.h"
 #include "channel.h"
 #include "extra.h"
 #include "log.h"
@@ -16,7 +17,7 @@ static void resume(fzr_engine *e, fzri_allocation *a)
   fzri_allocation_set_live(e, a, a->families, true);
   for (uint32_t i = a->first_channel; i != FZRI_POOL_NONE; i = fzri_channel_at(e, i)->next)
     if (fzri_channel_at(e, i)->relaying)
-      fzri_event_queue_push(&e->events, &fzri_channel_at(e, i)->node);
+      fzri_channel_tell(e, fzri_channel_at(e, i));
 }
 
 static void log_lost(const fzr_engine *e, const fzri_allocation *a, int error)
@@ -36,7 +37,7 @@ void fzri_resume_port_result(fzr_engine *e, fzri_allocation *a, enum fzr_family 
   if (error) {
     a->told &= (uint8_t)~bit;
     log_lost(e, a, error);
-    fzri_allocation_end(e, a);
+    fzri_allocation_end(e, a, FZR_END_LOST);
     return;
   }
   a->opened |= bit;
@@ -62,11 +63,11 @@ static void undo(fzr_engine *e, fzri_allocation *a)
   }
   if (extra)
     fzri_pool_give(&e->extras, a->extra);
-  fzri_map_remove(&e->clients, a->client_hash, a->index);
+  fzri_map_remove(&e->clients, fzri_hash_client(e, &a->client), a->index);
   fzri_timers_cancel(&e->allocation_timers, &a->timer);
   e->by_port[a->port - e->lowest_port] = FZRI_POOL_NONE;
   fzri_shared_untake_port(e->shared, a->port);
-  fzri_pool_give(&e->allocations, a->index);
+  fzri_allocation_give(e, a);
 }
 
 /* Gives back what |map|, which is empty, has grown to; without memory for a new one it stays. */
@@ -99,7 +100,10 @@ void fzri_resume_undo(fzr_engine *e)
   renew_map(e, &e->peers);
   renew_map(e, &e->permitted);
   renew_pool(e, &e->allocations);
+  renew_pool(e, &e->origins);
+  renew_pool(e, &e->names);
   renew_pool(e, &e->channels);
+  renew_pool(e, &e->channel_rests);
   renew_pool(e, &e->permissions);
   renew_pool(e, &e->extras);
   /* A wheel remembers for a while that there was something in it. */

@@ -2,13 +2,16 @@
 /* The engine's state as a file. load.c reads it, record.h has its frames, and docs/state-format.md says what each record is. */
 #include "allocation.h"
 #include "extra.h"
+#include "name.h"
 #include "permission.h"
 #include "record.h"
 #include "reservation.h"
 #include "saved.h"
 #include "saved_counters.h"
+#include "usage.h"
 #include "users.h"
 
+#include "../auth/key.h"
 #include "../base/crypto.h"
 
 /* What takes part in it: one that waits for its sockets has a client that will ask again, and one that is closing is over. */
@@ -52,8 +55,26 @@ static uint64_t plain_user(const fzr_engine *e, const fzri_allocation *a)
                                        : a->shared_user;
 }
 
+/* What has come with minor version 1. */
+static void put_usage(fzri_writer *w, const fzr_engine *e, const fzri_allocation *a)
+{
+  const fzri_origin *origin = fzri_origin_of(e, a);
+  uint8_t name[FZR_USER_NAME_MAX];
+  const size_t len = fzri_name_read(&e->names, origin->name, name);
+  fzri_put_u32(w, a->serial);
+  fzri_put_time(w, (uint64_t)a->began * FZRI_USAGE_TICK);
+  for (unsigned i = 0; i < 2; i++) {
+    fzri_put_u64(w, a->packets[i]);
+    fzri_put_u64(w, a->bytes[i]);
+  }
+  fzri_put_u8(w, (uint8_t)len);
+  fzri_put_bytes(w, name, len);
+}
+
 static void put_allocation(fzri_writer *w, const fzr_engine *e, const fzri_allocation *a)
 {
+  const fzri_origin *origin = fzri_origin_of(e, a);
+  const uint8_t key_len = (uint8_t)fzri_key_len(a->key_algorithm);
   fzri_record_begin(w, FZRI_RECORD_ALLOCATION);
   fzri_put_u16(w, a->port);
   fzri_put_u8(w, a->families);
@@ -61,19 +82,20 @@ static void put_allocation(fzri_writer *w, const fzr_engine *e, const fzri_alloc
   fzri_put_u8(
       w, (uint8_t)((a->uncounted ? FZRI_SAVED_UNCOUNTED : 0) | (is_newest(e, a) ? FZRI_SAVED_NEWEST : 0)));
   fzri_put_u8(w, a->key_algorithm);
-  fzri_put_u8(w, a->key_len);
+  fzri_put_u8(w, key_len);
   fzri_put_u8(w, 0);
   fzri_put_time(w, a->expires);
   fzri_put_time(w, a->bandwidth.full_at);
   fzri_put_u32(w, a->lifetime);
-  fzri_put_bytes(w, a->txid, sizeof a->txid);
-  fzri_put_bytes(w, a->credential_tag, sizeof a->credential_tag);
+  fzri_put_bytes(w, origin->txid, sizeof origin->txid);
+  fzri_put_bytes(w, origin->credential_tag, sizeof origin->credential_tag);
   fzri_put_u64(w, a->key_expires);
   fzri_put_u64(w, a->user);
   fzri_put_u64(w, plain_user(e, a));
   fzri_put_addr(w, &a->client);
   fzri_put_addr(w, &a->server);
-  fzri_put_bytes(w, a->key, a->key_len);
+  fzri_put_bytes(w, a->key, key_len);
+  put_usage(w, e, a);
   fzri_record_end(w);
 }
 

@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define FZRI_LIFETIME_DEFAULT 600u
-#define FZRI_LIFETIME_MAX     3600u
+#define FZRI_LIFETIME_MAX     3600u /* fits 16 bits */
 /* Clients refresh on the very second that something ends, and a little late: all of it lasts so much longer than they are told. */
 #define FZRI_GRACE (10 * FZR_SECOND)
 #define FZRI_CHANNEL_RELAYS                                                                                  \
@@ -61,7 +61,7 @@ static inline bool fzri_addr_same(const fzr_addr *a, const fzr_addr *b)
   return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* What an fzri_event_node is a member of. */
+/* What an fzri_event_node is of. */
 enum fzri_node_kind { FZRI_NODE_ALLOCATION = 0, FZRI_NODE_CHANNEL = 1 };
 
 enum fzri_allocation_state {
@@ -91,34 +91,42 @@ typedef struct fzri_allocation {
   fzr_addr server;
   void *io[2]; /* cookies of its sockets, by fzri_family_slot */
   fzr_time expires;
-  fzri_bucket bandwidth;
-  uint32_t index;
+  uint64_t bytes[2]; /* relayed for it, as in fzr_stats */
+  uint64_t packets[2];
   uint32_t first_channel; /* head of its list; FZRI_POOL_NONE: none */
   uint32_t channel_count;
+  uint32_t index;
   uint32_t first_permission; /* likewise */
   uint32_t permission_count;
   uint16_t port;
   uint8_t state;    /* enum fzri_allocation_state */
   uint8_t families; /* bits: has a relayed address of */
-  uint8_t told;     /* bits: PORT_OPEN was taken, PORT_CLOSE was not */
-  uint8_t opened;   /* bits: port_result came with success */
-  uint8_t missing;  /* enum fzr_family to be named in ADDRESS-ERROR-CODE, or 0 */
-  bool uncounted;   /* its client was told that it is over by now: it counts for its user no more */
-  uint32_t client_hash;
-  uint32_t lifetime; /* seconds granted by the Allocate, for its retransmissions */
-  uint32_t pending;  /* its fzri_pending, or FZRI_POOL_NONE */
-  uint8_t txid[FZR_STUN_TXID_LEN];
+  fzri_bucket bandwidth;
+  uint8_t told;          /* bits: PORT_OPEN was taken, PORT_CLOSE was not */
+  uint8_t opened;        /* bits: port_result came with success */
+  uint8_t missing;       /* enum fzr_family to be named in ADDRESS-ERROR-CODE, or 0 */
+  bool uncounted;        /* its client was told that it is over by now: it counts for its user no more */
+  uint8_t ended;         /* enum fzr_end_reason of one that has lived and is closing */
+  uint8_t key_algorithm; /* enum fzr_password_algorithm: of |key|, whose length follows from it */
+  uint16_t lifetime;     /* seconds granted by the Allocate, for its retransmissions */
+  uint32_t began;        /* tick (fzri_usage_tick) at which it began to live */
+  uint32_t pending;      /* its fzri_pending, or FZRI_POOL_NONE */
+  uint32_t extra;        /* its fzri_extra, or FZRI_POOL_NONE */
+  uint32_t serial;       /* which one of this engine it is: see usage.h */
   uint8_t key[FZR_STUN_KEY_MAX]; /* of the credential used last: saves deriving it with every request */
-  uint8_t key_len;
-  uint8_t key_algorithm;      /* enum fzr_password_algorithm */
-  uint8_t credential_tag[16]; /* keyed hash of that username */
   uint64_t key_expires;
   uint64_t user;        /* keyed hash of whom the username names */
   uint64_t shared_user; /* hash of the user whom fzr_shared knows it by; 0: it does not */
   fzri_timer timer;
-  fzri_event_node node; /* FZRI_NODE_ALLOCATION */
-  uint32_t extra;       /* its fzri_extra, or FZRI_POOL_NONE */
+  fzri_event_node node; /* FZRI_NODE_ALLOCATION, of its index */
 } fzri_allocation;
+
+/* What else there is of each allocation, under the same index, which no packet asks for. */
+typedef struct fzri_origin {
+  uint8_t txid[FZR_STUN_TXID_LEN]; /* of its Allocate */
+  uint8_t credential_tag[16];      /* keyed hash of the username that it was used with last */
+  uint32_t name;                   /* of its user: see name.h */
+} fzri_origin;
 
 /* See extra.h. */
 typedef struct fzri_extra {
@@ -134,7 +142,7 @@ typedef struct fzri_extra {
   fzri_timer timer;    /* set while it is, for all that is known here */
 } fzri_extra;
 
-/* Likewise: in the first line. */
+/* Likewise: one line. */
 typedef struct fzri_channel {
   _Alignas(FZRI_CACHE_LINE) uint32_t index;
   uint32_t allocation;
@@ -151,9 +159,13 @@ typedef struct fzri_channel {
   uint32_t prev;
   uint32_t number_hash;
   uint32_t peer_hash;
-  fzri_timer timer;
-  fzri_event_node node; /* FZRI_NODE_CHANNEL */
 } fzri_channel;
+
+/* What else there is of each channel, under the same index, which no packet asks for. */
+typedef struct fzri_channel_rest {
+  fzri_timer timer;
+  fzri_event_node node; /* FZRI_NODE_CHANNEL, of the channel's index */
+} fzri_channel_rest;
 
 /* An address that an allocation may send to and receive from, at whatever port. Small, for there may be many: see permission.h. */
 typedef struct fzri_permission {
@@ -179,6 +191,9 @@ typedef struct fzri_answer {
   uint8_t data[FZRI_ANSWER_MAX + 5];
 } fzri_answer;
 
+/* How many verdicts a call writes at most. */
+#define FZRI_VERDICTS 1024u
+
 /* Room for the headers of one call's verdicts: of two thousand runs of ChannelData, and of 455 Data indications. */
 #define FZRI_HEADERS_BYTES ((size_t)16384)
 
@@ -196,7 +211,9 @@ struct fzr_engine {
   fzri_map peers;     /* allocation and peer address -> channel */
   fzri_map permitted; /* allocation and peer's IP address -> permission */
   fzri_pool allocations;
+  fzri_pool origins; /* one for each of the allocations */
   fzri_pool channels;
+  fzri_pool channel_rests; /* one for each of the channels */
   fzri_pool permissions;
   uint32_t *by_port; /* allocation's index, by port - lowest_port; FZRI_POOL_NONE: none */
   uint16_t lowest_port, highest_port;
@@ -214,6 +231,7 @@ struct fzr_engine {
   uint32_t newest_permission;
   fzri_pool pendings;
   fzri_pool extras;
+  fzri_pool names; /* pieces of them: see name.h */
   fzri_event_queue events;
   uint32_t release_allocation; /* its last PORT_CLOSE was taken: freed at the next call */
 
@@ -262,6 +280,9 @@ struct fzr_engine {
   void *random_ctx;
   fzr_log_fn log;
   void *log_ctx;
+  fzr_usage_fn usage;
+  void *usage_ctx;
+  bool keeps_names;
   uint64_t txid_state; /* of the transaction ids of Data indications */
   uint32_t txid_start;
 
@@ -273,6 +294,7 @@ struct fzr_engine {
       nonce_offset; /* of the nonces' time from this one: not 0 if the engine was loaded, and had another clock */
 
   _Alignas(FZRI_CACHE_LINE) uint8_t headers[FZRI_HEADERS_BYTES]; /* what verdicts put in front of payloads */
+  fzri_allocation *owners[FZRI_VERDICTS]; /* whose the verdicts of a call are that forward */
 };
 
 /* The object with an index that is known to be in use: fzri_pool_at with a size that the compiler knows. */
@@ -283,11 +305,21 @@ static inline fzri_allocation *fzri_allocation_at(const fzr_engine *e, uint32_t 
          (index & (FZRI_POOL_BLOCK - 1));
 }
 
+static inline fzri_origin *fzri_origin_of(const fzr_engine *e, const fzri_allocation *a)
+{
+  return fzri_pool_at(&e->origins, a->index);
+}
+
 static inline fzri_channel *fzri_channel_at(const fzr_engine *e, uint32_t index)
 {
   FZRI_ASSERT(index < e->channels.fresh);
   return (fzri_channel *)(void *)e->channels.blocks[index >> FZRI_POOL_BLOCK_SHIFT] +
          (index & (FZRI_POOL_BLOCK - 1));
+}
+
+static inline fzri_channel_rest *fzri_channel_rest_of(const fzr_engine *e, const fzri_channel *c)
+{
+  return fzri_pool_at(&e->channel_rests, c->index);
 }
 
 static inline fzri_permission *fzri_permission_at(const fzr_engine *e, uint32_t index)

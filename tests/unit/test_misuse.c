@@ -254,6 +254,18 @@ static void null_fzr_engine_end_allocation(void)
   INVALID(fzr_engine_end_allocation_at(NULL, 50000, relay.now));
 }
 
+static void null_fzr_engine_end_some(void)
+{
+  const uint64_t figures[2] = {0, 0};
+  uint32_t cursor = 0;
+  INVALID(fzr_engine_end_allocation_by_id(NULL, 1, relay.now));
+  ck_assert_uint_eq(fzr_engine_end_user(NULL, 0, &cursor, 1, relay.now), 0);
+  ck_assert_uint_eq(fzr_engine_end_user(engine, 0, NULL, 1, relay.now), 0);
+  INVALID(fzr_engine_add_offloaded(NULL, 50000, figures, figures));
+  INVALID(fzr_engine_add_offloaded(engine, 50000, NULL, figures));
+  INVALID(fzr_engine_add_offloaded(engine, 50000, figures, NULL));
+}
+
 static void null_fzr_engine_find_allocation(void)
 {
   const fzr_addr addr = fzt_addr("192.0.2.1:1");
@@ -638,11 +650,15 @@ static const struct row {
     {"fzr_driver_remove", null_fzr_driver_add, NULL},
     {"fzr_driver_rx", null_fzr_driver_rx, NULL},
     {"fzr_drop_reason_name", NULL, NO_POINTERS},
+    {"fzr_end_reason_name", NULL, NO_POINTERS},
     {"fzr_engine_add_listen_port", null_fzr_engine_add_listen_port, NULL},
+    {"fzr_engine_add_offloaded", null_fzr_engine_end_some, NULL},
     {"fzr_engine_add_own_addrs", null_fzr_engine_own_addrs, NULL},
     {"fzr_engine_deadline", null_fzr_engine_deadline, NULL},
     {"fzr_engine_end_allocation", null_fzr_engine_end_allocation, NULL},
     {"fzr_engine_end_allocation_at", null_fzr_engine_end_allocation, NULL},
+    {"fzr_engine_end_allocation_by_id", null_fzr_engine_end_some, NULL},
+    {"fzr_engine_end_user", null_fzr_engine_end_some, NULL},
     {"fzr_engine_find_allocation", null_fzr_engine_find_allocation, NULL},
     {"fzr_engine_free", null_free, NULL},
     {"fzr_engine_list_allocations", null_fzr_engine_list, NULL},

@@ -97,6 +97,7 @@ static void run(uint64_t fail_from, uint64_t fail_only, uint64_t *count)
   static const fzr_user users[] = {{"a", "b"}};
   static fzt_relay r;
   fzr_config config = fzt_config(&r);
+  config.keep_user_names = true;
   const fzr_peer_rule rule = {.net = fzt_addr("198.18.0.0"), .prefix = 15, .allow = true};
   config.peer_rules = &rule;
   config.peer_rule_count = 1;
@@ -134,6 +135,7 @@ START_TEST(test_another_port)
   static fzt_relay r;
   static fzt_client_state c;
   fzr_config config = fzt_config(&r);
+  config.keep_user_names = true;
   fzt_relay_init(&r, &config);
   for (unsigned i = 0; i < BLOCK; i++) {
     fzt_client_init(&c, "198.51.100.1:4000");
@@ -206,6 +208,7 @@ START_TEST(test_static_users)
   int error = FZR_ERR_NO_MEMORY;
   for (uint64_t n = 1; error; n++) {
     fzr_config config = fzt_config(&r);
+    config.keep_user_names = true;
     config.auth = FZR_AUTH_STATIC;
     config.users = users;
     config.user_count = 3;
