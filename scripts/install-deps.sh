@@ -16,6 +16,7 @@ test_packages=(
   python3-aioice coturn libre-dev golang-go golang-github-pion-turn.v2-dev valgrind strace man-db util-linux
   python3-websockets python3-grpcio python3-protobuf protobuf-compiler nghttp2-server prometheus curl
   libbpf-dev llvm ethtool libcap2-bin procps git haproxy openssl
+  build-essential debhelper help2man lintian python3-yaml skopeo umoci
 )
 # Clients that relays meet, for the suite "clients". What a release of Debian does not have is left out there, and its test says so.
 client_packages=(

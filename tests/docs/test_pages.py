@@ -33,6 +33,25 @@ class Pages(unittest.TestCase):
                 self.assertTrue(path.exists(), f"{page}: {path}")
         self.assertGreater(checked, 60)
 
+    def test_links_lead_somewhere(self):
+        """Of all pages, to files and to headings, as the web sites of repositories name those."""
+        def anchors(path):
+            text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S)
+            headings = re.findall(r"^#+ (.*)$", text, re.M)
+            return {re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", h).lower()).replace(" ", "-") for h in headings}
+        checked = 0
+        for page in sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "examples").rglob("*.md")):
+            text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+            for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", text):
+                if "://" in target:
+                    continue
+                path = page.parent / target if target else page
+                checked += 1
+                self.assertTrue(path.exists(), f"{page}: {target}")
+                if anchor and path.suffix == ".md":
+                    self.assertIn(anchor, anchors(path), f"{page}: {target}#{anchor}")
+        self.assertGreater(checked, 50)
+
     def test_names_exist(self):
         sources = "\n".join(p.read_text(encoding="utf-8") for top in ("cli", "include", "lib")
                             for p in sorted((ROOT / top).rglob("*.[ch]")))
