@@ -179,11 +179,12 @@ class Options(unittest.TestCase):
 
     def test_pages_for_operators_name_what_is_there(self):
         """Options, variables, metrics and lines of the log on the pages about NAT, Kubernetes and size; and what they refer to."""
-        of_others = {"--network", "--pid"}
+        # Of docker and podman, helm and kubectl, apt, fzr-bench.
+        of_others = {"--network", "--pid", "--set", "--from-literal", "--no-install-recommends", "--now", "--cap-add", "--cap-drop", "--user"}
         sources = ""
         for folder, _, files in os.walk(os.path.join(SOURCE, "cli")):
             sources += "".join(read(folder, name) for name in files if name.endswith(".c"))
-        for name in ("behind-nat.md", "kubernetes.md", "sizing.md"):
+        for name in ("behind-nat.md", "kubernetes.md", "packages.md", "sizing.md"):
             page = read("docs", name)
             flags = set(re.findall(r"(?<![\w-])(%s)" % FLAG, page))
             self.assertEqual(flags - self.flags - of_others, set(), name)
