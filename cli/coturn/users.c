@@ -12,15 +12,20 @@ static bool is_open(const entry *e)
   return e && e->state == ENTRY_OPEN;
 }
 
+static bool ends_with_a_blank(const entry *e)
+{
+  const size_t len = strlen(e->line.value);
+  return len && strchr(" \t", e->line.value[len - 1]);
+}
+
 /* What blanks and a # behind it mean is often not what was meant. */
 static void note_oddity(translation *t, const entry *e)
 {
-  const size_t len = strlen(e->line.value);
   if (strstr(e->line.value, " #"))
     put_look(t,
              "line %u, %s: the # and what follows is a part of the value, for coturn knows no comments there",
              e->line.number, e->key->name);
-  else if (len && strchr(" \t", e->line.value[len - 1]))
+  else if (ends_with_a_blank(e))
     put_look(t, "line %u, %s: coturn takes the blanks at its end as a part of it, and here they are not",
              e->line.number, e->key->name);
 }
@@ -86,6 +91,13 @@ static unsigned put_users(translation *t)
   for (entry *e = NULL; (e = entry_next(t, "user", e));) {
     if (!is_open(e))
       continue;
+    if (ends_with_a_blank(e)) {
+      entry_say(t, e, ENTRY_LOOK,
+                "this user is left out: to coturn the blanks at the end are a part of the password, and no "
+                "user's can end so "
+                "here; for another password add a line user = name:password");
+      continue;
+    }
     note_oddity(t, e);
     keys |= strstr(e->line.value, ":0x") != NULL;
     n += put_option(t, e, "user", e->line.value);

@@ -134,6 +134,15 @@ class Translation(unittest.TestCase):
             done = subprocess.run([BINARY, "import-coturn", *arguments], capture_output=True, text=True, check=False, timeout=DEADLINE, env=clean_environment())
             self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1), done.stderr)
 
+    def test_a_user_with_a_blank_behind_is_left_out(self):
+        status, out, _ = import_coturn("lt-cred-mech\nrealm=x\nexternal-ip=203.0.113.1\nuser=alice:wonderland \nuser=bob:builder\n")
+        self.assertEqual(status, LOOK)
+        self.assertRegex(out, r"(?m)^# LOOK: line 4, user: this user is left out: .*blanks")
+        self.assertEqual(re.findall(r"(?m)^(?:# LOOK.*|user = .*)", out)[0], "user = bob:builder")
+        # One thing, said once.
+        self.assertIn(" 1 thing wants a look", out)
+        self.assertNotIn("wonderland", out)
+
     def test_what_is_missing_is_said(self):
         status, out, _ = import_coturn("lt-cred-mech\nrealm=x\n")
         self.assertEqual(status, LOOK)
