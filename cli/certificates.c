@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define OPTION_NAME_MAX 112 /* bytes, the zero included */
+
 /* More is no certificate. */
 #define FILE_MAX_BYTES (1u << 20)
 
@@ -30,7 +32,8 @@ typedef struct stamp {
 } stamp;
 
 struct certificates {
-  char *paths[2]; /* of the certificate and of the key */
+  char *paths[2];                 /* of the certificate and of the key */
+  char names[2][OPTION_NAME_MAX]; /* what errors call them: options, or lines of the file of --config */
   pem files[2];
   stamp looked_at[2]; /* when they were last read, or could not be */
   stamp seen[2];      /* by the last certificates_changed */
@@ -102,11 +105,10 @@ static int read_file(const char *path, bool again, pem *out)
 
 static int read_files(const certificates *c, bool again, pem files[2], char *error)
 {
-  static const char *const flags[] = {"--tls-cert", "--tls-key"};
   for (unsigned i = 0; i < 2; i++) {
     const int sys_errno = read_file(c->paths[i], again, &files[i]);
     if (sys_errno) {
-      snprintf(error, OPTIONS_ERROR_MAX, "%s: can't read '%.200s': %s", flags[i], c->paths[i],
+      snprintf(error, OPTIONS_ERROR_MAX, "%s: can't read '%.200s': %s", c->names[i], c->paths[i],
                again && sys_errno == EINVAL ? "it is no regular file" : strerror(sys_errno));
       return -1;
     }
@@ -120,8 +122,8 @@ static net_tls_identity *make_identity(const certificates *c, const pem files[2]
   net_tls_identity *made =
       net_tls_identity_new(files[0].data, files[0].len, files[1].data, files[1].len, text);
   if (!made)
-    snprintf(error, OPTIONS_ERROR_MAX, "--tls-cert '%.100s', --tls-key '%.100s': %s", c->paths[0],
-             c->paths[1], text);
+    snprintf(error, OPTIONS_ERROR_MAX, "%s '%.60s', %s '%.60s': %.150s", c->names[0], c->paths[0],
+             c->names[1], c->paths[1], text);
   return made;
 }
 
@@ -145,6 +147,16 @@ static int read_anew(certificates *c, bool again, char *error)
   return made ? 0 : -1;
 }
 
+static void set_names(certificates *c, const options *o)
+{
+  static const char *const called[] = {"tls-cert", "tls-key"};
+  for (unsigned i = 0; i < 2; i++)
+    if (o->tls_lines[i])
+      snprintf(c->names[i], sizeof c->names[i], "%.80s:%u: %s", o->config.path, o->tls_lines[i], called[i]);
+    else
+      snprintf(c->names[i], sizeof c->names[i], "--%s", called[i]);
+}
+
 /* Returns 0 or -1, and then they are as they were. */
 static int set_paths(certificates *c, const options *o)
 {
@@ -154,7 +166,10 @@ static int set_paths(certificates *c, const options *o)
     free(taken ? c->paths[i] : paths[i]);
     c->paths[i] = taken ? paths[i] : c->paths[i];
   }
-  return paths[0] && paths[1] ? 0 : -1;
+  if (!paths[0] || !paths[1])
+    return -1;
+  set_names(c, o);
+  return 0;
 }
 
 int certificates_reread(certificates *c, const options *o, char error[OPTIONS_ERROR_MAX])

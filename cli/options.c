@@ -391,7 +391,8 @@ static int check_credentials(reader *r)
     return option_complain(
         r, "--public-ip4-addr, --public-ip6-addr: none is set: expected the relay's address for the URL");
   if (makes_all_urls(o) && o->tls_listen_port && !o->tls_name)
-    return option_complain(r, "--tls-listen-port: there is no name for the URL: expected --tls-name, too");
+    return option_complain(r, "--tls-listen-port: there is no name for the turns: URL: expected --tls-name, "
+                              "too, with a name that the relay's certificate has");
   if (makes_all_urls(o) && o->tls_name && !o->tls_listen_port)
     return option_complain(r, "--tls-name: there is no port for the URL: expected --tls-listen-port, too");
   return 0;

@@ -81,6 +81,7 @@ typedef struct options {
   uint16_t tcp_listen_port; /* 0: none */
   uint16_t tls_listen_port; /* likewise */
   const char *tls_cert, *tls_key;
+  unsigned tls_lines[2];              /* of these two in the file of --config; 0: they stand elsewhere */
   fzr_peer_rule proxies[MAX_PROXIES]; /* networks whose connections begin with a PROXY header */
   size_t proxy_count;
   const char *token;

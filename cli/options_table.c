@@ -56,11 +56,13 @@ static const char *set_tls_port(options *o, const char *t)
 
 static const char *set_tls_cert(options *o, const char *t)
 {
+  o->tls_lines[0] = o->config.line;
   return *t ? value_text(&o->tls_cert, t) : "a file with a certificate in PEM";
 }
 
 static const char *set_tls_key(options *o, const char *t)
 {
+  o->tls_lines[1] = o->config.line;
   return *t ? value_text(&o->tls_key, t) : "a file with the certificate's key in PEM";
 }
 
@@ -663,7 +665,8 @@ const option_spec option_specs[] = {
     {"format", NULL, NULL, "FORMAT", "text", NULL, set_format, GROUP_CREDENTIALS, false,
      "text, json, url, or webrtc: the iceServers of a page", ONLY_CREDENTIALS},
     {"tls-name", NULL, NULL, "NAME", NULL, NULL, option_set_tls_name, GROUP_CREDENTIALS, false,
-     "the name that clients ask for TLS at, which the relay's certificate has, for --format webrtc",
+     "the host in the turns: URL of --format webrtc, with --tls-listen-port: a name that the relay's "
+     "certificate has, for browsers look for it there",
      ONLY_CREDENTIALS},
     {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
     {"drain-idle", NULL, NULL, "TIME", "60s", NULL, set_drain_idle, GROUP_OTHER, false, NULL},

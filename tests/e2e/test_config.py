@@ -122,7 +122,10 @@ class Check(unittest.TestCase):
                           "--auth-secret-file: can't read 'FOLDER/none' (No such file or directory): expected",
                           "--config: FOLDER/relay.conf:8: 'carol' has no password: expected user:password or",
                           "--config: FOLDER/relay.conf:5: there is no colon: expected user:password or",
-                          "--tls-cert: can't read 'FOLDER/cert': No such file or directory")], lines)
+                          "FOLDER/relay.conf:10: tls-cert: can't read 'FOLDER/cert': No such file or directory")], lines)
+        # Elsewhere it is the option.
+        lines = check(self.GOOD, "--tls-listen-port", "5349", "--tls-cert", "/nowhere", "--tls-key", "/nowhere")[2]
+        self.assertEqual(lines, ["firezone-relay: --tls-cert: can't read '/nowhere': No such file or directory"])
 
     def test_the_command_line_alone(self):
         done = subprocess.run([BINARY, "--check-config", "--public-ip4-addr", "192.0.2.1", "--auth", "rest"], capture_output=True, text=True, check=False,
@@ -183,7 +186,7 @@ class Reload(unittest.TestCase):
                 relay.hang_up("SIGHUP: the certificate is read anew")
                 wait_for(lambda: subject() == "second", "the workers to take it")
                 relay.write(start + second.replace("second.key", "first.key"))
-                relay.hang_up("ERROR relay: SIGHUP: --tls-cert .*; the certificate that there was stays")
+                relay.hang_up(r"ERROR relay: SIGHUP: \S+relay\.conf:\d+: tls-cert .*relay\.conf:\d+: tls-key .*; the certificate that there was stays")
                 self.assertEqual(subject(), "second")
 
     def test_secrets(self):

@@ -501,7 +501,8 @@ START_TEST(test_credentials_of_other_schemes)
   ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc"), 0);
   /* One for TLS needs a name and a port. */
   ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc", "--tls-listen-port", "443"), -1);
-  check_complaint("--tls-listen-port", "expected --tls-name, too");
+  check_complaint("--tls-listen-port",
+                  "expected --tls-name, too, with a name that the relay's certificate has");
   ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc", "--tls-name", "relay.example"), -1);
   check_complaint("--tls-name", "expected --tls-listen-port, too");
   ck_assert_int_eq(READ("credentials", PUBLIC, "--format", "webrtc", "--tls-listen-port", "443", "--tls-name",
