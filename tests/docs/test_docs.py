@@ -165,6 +165,11 @@ class Options(unittest.TestCase):
         self.assertEqual(named - self.flags - of_fzr_bench, set(), "no such options")
         self.assertGreater(len(named), 20)
         self.assertEqual(set(re.findall(r"\b(?:AUTH|RUST|USERS)_[A-Z]+\b", page)) - self.variables - {"RUST_LOG"}, set(), "no such variables")
+        sources = "".join(read("cli", "telemetry", name) for name in os.listdir(os.path.join(SOURCE, "cli", "telemetry")) if name.endswith(".c"))
+        metrics = re.findall(r"`(relay_\w+?)(?:_total)?[{`]", page)
+        self.assertGreater(len(metrics), 3)
+        for metric in metrics:
+            self.assertIn('"%s' % metric, sources)
         keys = read("cli", "coturn", "keys.c")
         self.assertEqual(set(re.findall(FLAG, keys)) - self.flags, set(), "no such options")
         for option in re.findall(r"\b([a-z0-9]+(?:-[a-z0-9]+)+) = ", keys):
