@@ -4,7 +4,9 @@ IPv4 and IPv6.
 
 Arguments: the relay, the page, and the browser: Chromium or Firefox."""
 
+import base64
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -151,6 +153,15 @@ class Browsers(lab.ClientTest):
         # With TLS 1.3 a client refuses the certificate when the handshake is over for the relay.
         if self.passage.since(ended + '.*"handshake"'):
             self.assertTrue(self.lab.relay.told("A TLS handshake failed"))
+
+    @unittest.skipUnless(NAME == "chromium" and os.environ.get("CALL_PICTURE"), "draws examples/webrtc/call.png, where CALL_PICTURE names it")
+    def test_picture(self):
+        self.browser.command("Emulation.setDeviceMetricsOverride", {"width": 960, "height": 880, "deviceScaleFactor": 1, "mobile": False},
+                             self.browser.session)
+        self.call(right="relay", video="yes")
+        self.until(lambda f: f["state"] == "connected" and f["frames"] >= 150 and f["back"] >= 100, lab.PATIENCE)
+        with open(os.environ["CALL_PICTURE"], "wb") as file:
+            file.write(base64.b64decode(self.browser.screenshot()))
 
     def test_a_wrong_password_is_told(self):
         wrong = {**self.lab.server(), "credential": "wrong"}
