@@ -4,8 +4,10 @@
 #include "event_glue.h"
 
 #include "common/clock.h"
+#include "gather.h"
 #include "log/log.h"
 #include "process.h"
+#include "stream/streams.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -19,6 +21,8 @@
 #define READY 64
 /* Turns of the inner loop before libevent gets its turn again. */
 #define TURNS 8
+/* Or one, while connections were read so lately: they get their turn as often. */
+#define SHARED FZR_MILLISECOND
 
 /* How long to wait before the loop is asked again to watch what it could not. */
 #define RETRY (10 * FZR_MILLISECOND)
@@ -30,6 +34,9 @@ struct event_glue {
   _Alignas(CACHE_LINE) struct event_base *base;
   struct event *ready;
   struct event *timer;
+  struct event *rest; /* when there is nothing more to do */
+  gather gather;
+  fzr_time followed; /* when there was input by another adapter */
   fzr_udp *udp;
   bool deaf;                /* the loop could not watch it, and is asked again */
   const atomic_uint *waits; /* not 0: somebody waits for the loop; NULL: nobody ever does */
@@ -96,14 +103,17 @@ static unsigned events_of(const struct epoll_event *e)
          (e->events & EPOLLOUT ? FZR_WATCH_WRITE : 0);
 }
 
-/* Where packets come fast, they come together after a short sleep: see fzr_udp_gather_time. */
-static void gather(const event_glue *glue)
+static bool is_waited_for(const event_glue *glue)
 {
-  const fzr_time wait = fzr_udp_gather_time(glue->udp);
-  if (!wait)
-    return;
+  return glue->waits && atomic_load_explicit(glue->waits, memory_order_relaxed);
+}
+
+/* Where packets come fast, they come together after a short sleep. */
+static void sleep_for(fzr_time wait)
+{
   const struct timespec time = {.tv_nsec = (long)wait};
-  nanosleep(&time, NULL);
+  if (wait)
+    nanosleep(&time, NULL);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *ctx)
@@ -121,12 +131,23 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx)
     for (int i = 0; i < n; i++)
       ready[i] = (fzr_udp_ready){events[i].data.ptr, events_of(&events[i]), 0};
     fzr_udp_on_ready_batch(glue->udp, ready, (size_t)n, now);
-    gather(glue);
+    sleep_for(fzr_udp_gather_time(glue->udp));
     now = monotonic_now();
-    if (glue->waits && atomic_load_explicit(glue->waits, memory_order_relaxed))
+    if (is_waited_for(glue) || now - glue->followed < SHARED)
       break;
   }
   arm(glue, now);
+}
+
+/* Of the lowest priority, as handshakes are, which have their turn before anybody sleeps. */
+static void on_rest(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  event_glue *glue = ctx;
+  const bool busy = event_base_get_num_events(glue->base, EVENT_BASE_COUNT_ACTIVE) > 0;
+  if (gather_sleeps(&glue->gather) && !busy && !is_waited_for(glue))
+    sleep_for(GATHER_TIME);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
@@ -156,8 +177,9 @@ event_glue *event_glue_new(struct event_base *base)
   if (glue->epoll >= 0) {
     glue->ready = event_new(base, glue->epoll, EV_READ | EV_PERSIST, on_ready, glue);
     glue->timer = evtimer_new(base, on_timer, glue);
+    glue->rest = evtimer_new(base, on_rest, glue);
   }
-  if (!glue->ready || !glue->timer) {
+  if (!glue->ready || !glue->timer || !glue->rest || event_priority_set(glue->rest, STREAM_SLOW_PRIORITY)) {
     event_glue_free(glue);
     return NULL;
   }
@@ -198,12 +220,16 @@ void event_glue_stop(event_glue *glue)
 {
   glue->deaf = false;
   event_del(glue->ready);
+  event_del(glue->rest);
   evtimer_del(glue->timer);
 }
 
 void event_glue_follow(event_glue *glue, fzr_time now)
 {
   arm(glue, now);
+  glue->followed = now;
+  if (gather_read(&glue->gather, now))
+    event_active(glue->rest, 0, 0); /* once: it may be that already */
 }
 
 int event_glue_end_fd(const event_glue *glue)
@@ -219,6 +245,8 @@ void event_glue_free(event_glue *glue)
     event_free(glue->ready);
   if (glue->timer)
     event_free(glue->timer);
+  if (glue->rest)
+    event_free(glue->rest);
   if (glue->epoll >= 0)
     close(glue->epoll);
   free(glue);

@@ -12,7 +12,7 @@
 
 typedef struct event_glue event_glue;
 
-/* Makes the glue for |base|. Returns it, or NULL without memory or descriptors. */
+/* Makes the glue for |base|, which has STREAM_PRIORITIES. Returns it, or NULL without memory or descriptors. */
 event_glue *event_glue_new(struct event_base *base);
 /* Has the loop turn to other events than packets soon while |*waits| is not 0. */
 void event_glue_make_way(event_glue *glue, const atomic_uint *waits);
@@ -24,7 +24,8 @@ int event_glue_start(event_glue *glue, fzr_udp *udp);
 void event_glue_stop(event_glue *glue);
 /* Serves it again. Returns 0, or -1 with errno: then it tries again by itself, until the loop can watch it. */
 int event_glue_restart(event_glue *glue);
-/* The driver had input by another adapter |now|: its deadline may be another one. */
+/* The driver had input by another adapter |now|, once for each connection that was read: its deadline may be another one; that adapter's events get
+ * their turn as often as packets do; and if such input comes fast, the loop may sleep for a moment when there is nothing more to do. */
 void event_glue_follow(event_glue *glue, fzr_time now);
 /* Descriptors that are for clients are below this. */
 int event_glue_end_fd(const event_glue *glue);

@@ -5,10 +5,15 @@
 
 #include "event_glue.h"
 
+#include "common/clock.h"
 #include "firezone_relay/socket.h"
+#include "gather.h"
+#include "stream/streams.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 int __real_event_add(struct event *ev, const struct timeval *timeout);
@@ -26,6 +31,27 @@ int __wrap_event_add(struct event *ev, const struct timeval *timeout)
   return -1;
 }
 
+static unsigned turns, sleeps; /* calls of these */
+
+int __real_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout);
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+
+/* Of the glue alone: libevent is a library of its own. */
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout)
+{
+  turns++;
+  return __real_epoll_wait(epoll, events, max, timeout);
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+  (void)left;
+  ck_assert_int_eq(time->tv_sec, 0);
+  sleeps++;
+  return 0;
+}
+
 static fzt_relay relay;
 static fzr_udp *udp;
 static struct event_base *base;
@@ -38,8 +64,9 @@ static void start(void)
   fzr_config engine = fzt_config(&relay);
   fzr_sockaddr to;
   fzr_addr server = fzt_addr("127.0.0.1");
-  refused = refusals = 0;
+  refused = refusals = turns = sleeps = 0;
   base = event_base_new();
+  ck_assert_int_eq(event_base_priority_init(base, STREAM_PRIORITIES), 0);
   glue = event_glue_new(base);
   ck_assert_ptr_nonnull(glue);
   config.bind_ip4 = fzt_addr("127.0.0.1");
@@ -125,6 +152,85 @@ START_TEST(test_the_loop_turns_to_who_waits)
 }
 END_TEST
 
+/* Has the loop see to what there is, and returns how often datagrams had their turn. */
+static unsigned turns_of_one_loop(void)
+{
+  ask();
+  turns = 0;
+  event_base_loop(base, EVLOOP_NONBLOCK);
+  ck_assert(answered());
+  return turns;
+}
+
+START_TEST(test_connections_have_as_many_turns_as_datagrams)
+{
+  start();
+  ck_assert_uint_eq(turns_of_one_loop(), 2); /* the second one has found nothing */
+  do
+    event_glue_follow(glue, monotonic_now());
+  while (turns_of_one_loop() != 1); /* that may be long ago by now; the test's own time limit ends it */
+  stop();
+}
+END_TEST
+
+/* Connections are read, one after the other, some 160,000 a second, and there is nothing more to do after every fourth, or |other| alone. */
+static void read_fast(unsigned windows, struct event *other)
+{
+  const fzr_time every = GATHER_WINDOW / 640;
+  fzr_time now = monotonic_now();
+  sleeps = 0;
+  for (unsigned i = 0; i < windows * 640; i++, now += every) {
+    event_glue_follow(glue, now);
+    if (other)
+      event_active(other, 0, 0);
+    if (i % 4 == 0)
+      event_base_loop(base, EVLOOP_NONBLOCK);
+  }
+}
+
+START_TEST(test_sleeps_where_connections_are_read_fast)
+{
+  start();
+  read_fast(8, NULL);
+  ck_assert_uint_gt(sleeps, 0);
+  event_base_loop(base, EVLOOP_NONBLOCK);
+  sleeps = 0;
+  event_base_loop(base, EVLOOP_NONBLOCK); /* nothing is read any more */
+  ck_assert_uint_eq(sleeps, 0);
+  stop();
+}
+END_TEST
+
+START_TEST(test_no_sleep_while_somebody_waits)
+{
+  atomic_uint waits = 1;
+  start();
+  event_glue_make_way(glue, &waits);
+  read_fast(8, NULL);
+  ck_assert_uint_eq(sleeps, 0);
+  stop();
+}
+END_TEST
+
+static void shake_hands(evutil_socket_t fd, short what, void *ctx)
+{
+  (void)fd;
+  (void)what;
+  (void)ctx;
+}
+
+START_TEST(test_no_sleep_while_there_are_handshakes)
+{
+  start();
+  struct event *spare = event_new(base, -1, 0, shake_hands, NULL);
+  ck_assert_int_eq(event_priority_set(spare, STREAM_SLOW_PRIORITY), 0);
+  read_fast(8, spare);
+  ck_assert_uint_eq(sleeps, 0);
+  event_free(spare);
+  stop();
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("event-glue");
@@ -133,6 +239,10 @@ int main(void)
   tcase_add_loop_test(tc, test_what_can_not_be_watched_is_tried_again, 0, 4);
   tcase_add_test(tc, test_stopped_while_it_is_tried);
   tcase_add_test(tc, test_the_loop_turns_to_who_waits);
+  tcase_add_test(tc, test_connections_have_as_many_turns_as_datagrams);
+  tcase_add_test(tc, test_sleeps_where_connections_are_read_fast);
+  tcase_add_test(tc, test_no_sleep_while_somebody_waits);
+  tcase_add_test(tc, test_no_sleep_while_there_are_handshakes);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
