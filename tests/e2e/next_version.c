@@ -4,12 +4,17 @@
 #include "firezone_relay/firezone_relay.h"
 #include "firezone_relay/save.h"
 
+#include "../../lib/base/crc32.h"
+
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HEADER 12u
 #define HEAD   8u
 #define TAIL   4u
+/* Of any that it writes: the library's are no longer. */
+#define RECORD_MAX 4096u
 
 #define ALLOCATION 2u
 #define UNKNOWN    0x7f01u
@@ -22,36 +27,6 @@ const char *__wrap_fzr_version(void);
 const char *__wrap_fzr_version(void)
 {
   return "99.1.0";
-}
-
-typedef struct bytes {
-  uint8_t *data;
-  size_t len, room;
-} bytes;
-
-static int collect(void *ctx, const uint8_t *data, size_t len)
-{
-  bytes *b = ctx;
-  if (len > b->room - b->len) {
-    b->room = 2 * (b->len + len);
-    b->data = realloc(b->data, b->room);
-    if (!b->data)
-      abort();
-  }
-  memcpy(b->data + b->len, data, len);
-  b->len += len;
-  return 0;
-}
-
-static uint32_t crc(const uint8_t *data, size_t len)
-{
-  uint32_t value = ~0u;
-  while (len--) {
-    value ^= *data++;
-    for (unsigned i = 0; i < 8; i++)
-      value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
-  }
-  return ~value;
 }
 
 static void put(uint8_t *at, uint32_t value, unsigned len)
@@ -72,17 +47,21 @@ typedef struct writer {
   fzr_save_fn write;
   void *ctx;
   uint32_t records, chain;
+  bool begun; /* the header is written */
   int failed;
+  size_t len; /* of what is not written yet */
+  uint8_t held[RECORD_MAX + FZR_SAVE_PIECE_MAX];
 } writer;
 
 /* Writes a record of |len| bytes, with |more| of them behind what there is at |data|. */
 static void put_record(writer *w, unsigned type, const uint8_t *data, uint32_t len, uint32_t more)
 {
-  uint8_t *record = calloc(1, HEAD + (size_t)len + more + TAIL), both[8];
-  if (!record)
-    abort();
+  uint8_t record[RECORD_MAX], both[8];
   const size_t end = HEAD + (size_t)len + more;
+  if (end + TAIL > sizeof record)
+    abort();
   put(record, type, 2);
+  put(record + 2, 0, 2);
   put(record + 4, len + more, 4);
   if (len)
     memcpy(record + HEAD, data, len);
@@ -91,35 +70,71 @@ static void put_record(writer *w, unsigned type, const uint8_t *data, uint32_t l
     put(record + HEAD, w->records, 4);
     put(record + HEAD + 4, w->chain, 4);
   }
-  const uint32_t checksum = crc(record, end);
+  const uint32_t checksum = fzri_crc32(record, end);
   put(record + end, checksum, 4);
   put(both, w->chain, 4);
   put(both + 4, checksum, 4);
-  w->chain = crc(both, sizeof both);
+  w->chain = fzri_crc32(both, sizeof both);
   w->records++;
   if (!w->failed)
     w->failed = w->write(w->ctx, record, end + TAIL);
-  free(record);
+}
+
+static void put_header(writer *w, const uint8_t *header)
+{
+  uint8_t ours[HEADER];
+  memcpy(ours, header, sizeof ours);
+  put(ours + 10, FZR_STATE_MINOR + 1, 2);
+  w->begun = true;
+  w->chain = fzri_crc32(ours, sizeof ours);
+  w->failed = w->write(w->ctx, ours, sizeof ours);
+}
+
+/* Writes what is whole of the |len| bytes of |data|. Returns how many those are. */
+static size_t convert(writer *w, const uint8_t *data, size_t len)
+{
+  size_t at = 0;
+  if (!w->begun && len < HEADER)
+    return 0;
+  if (!w->begun) {
+    put_header(w, data);
+    at = HEADER;
+  }
+  while (len - at >= HEAD) {
+    const unsigned type = get(data + at, 2);
+    const uint32_t body = get(data + at + 4, 4);
+    if (len - at < HEAD + (size_t)body + TAIL)
+      break;
+    if (type == END)
+      put_record(w, UNKNOWN, NULL, 0, 40);
+    put_record(w, type, data + at + HEAD, body, type == ALLOCATION ? 9 : 0);
+    at += HEAD + (size_t)body + TAIL;
+  }
+  return at;
+}
+
+/* A record may come in parts. */
+static int collect(void *ctx, const uint8_t *data, size_t len)
+{
+  writer *w = ctx;
+  if (len > sizeof w->held - w->len)
+    abort();
+  memcpy(w->held + w->len, data, len);
+  w->len += len;
+  const size_t done = convert(w, w->held, w->len);
+  memmove(w->held, w->held + done, w->len - done);
+  w->len -= done;
+  return w->failed;
 }
 
 int __wrap_fzr_engine_save(const fzr_engine *engine, fzr_save_fn write, void *ctx, fzr_time now)
 {
-  bytes b = {NULL, 0, 0};
-  const int error = __real_fzr_engine_save(engine, collect, &b, now);
-  if (error || b.len < HEADER) {
-    free(b.data);
-    return error;
-  }
-  put(b.data + 10, FZR_STATE_MINOR + 1, 2);
-  writer w = {write, ctx, 0, crc(b.data, HEADER), write(ctx, b.data, HEADER)};
-  for (size_t at = HEADER; at < b.len;) {
-    const unsigned type = get(b.data + at, 2);
-    const uint32_t len = get(b.data + at + 4, 4);
-    if (type == END)
-      put_record(&w, UNKNOWN, NULL, 0, 40);
-    put_record(&w, type, b.data + at + HEAD, len, type == ALLOCATION ? 9 : 0);
-    at += HEAD + len + TAIL;
-  }
-  free(b.data);
-  return w.failed ? FZR_ERR_IO : 0;
+  writer *w = calloc(1, sizeof *w);
+  if (!w)
+    abort();
+  w->write = write;
+  w->ctx = ctx;
+  const int error = __real_fzr_engine_save(engine, collect, w, now);
+  free(w);
+  return error;
 }
