@@ -149,8 +149,6 @@ static int split_segment(fzri_map *map, uint32_t hash)
   const uint32_t slots = map->mask + 1;
   fzri_map_slot *old = fzri_map_segment(map, hash);
   const uint32_t depth = header_of(old)->depth;
-  if (is_of_one_hash(old, slots, hash))
-    return FZR_ERR_NO_MEMORY;
   if (depth == depth_of(map) && grow_directory(map))
     return FZR_ERR_NO_MEMORY;
   fzri_map_slot *halves[2] = {new_segment(map->mem, slots, depth + 1),
@@ -168,15 +166,38 @@ static int split_segment(fzri_map *map, uint32_t hash)
   return 0;
 }
 
+static int split_full(fzri_map *map, uint32_t hash)
+{
+  return is_of_one_hash(fzri_map_segment(map, hash), map->mask + 1, hash) ? FZR_ERR_NO_MEMORY
+                                                                          : split_segment(map, hash);
+}
+
 int fzri_map_reserve(fzri_map *map, uint32_t hash)
 {
   /* Once is nearly always enough: twice if all entries of a segment have one bit more in common. */
   while (header_of(fzri_map_segment(map, hash))->used >= room_of(map->mask + 1)) {
-    const int error = map->mask + 1 < SEGMENT_SLOTS ? grow_segment(map) : split_segment(map, hash);
+    const int error = map->mask + 1 < SEGMENT_SLOTS ? grow_segment(map) : split_full(map, hash);
     if (error)
       return error;
   }
   return 0;
+}
+
+int fzri_map_expect(fzri_map *map, uint32_t count)
+{
+  uint32_t depth = 0;
+  int error = 0;
+  while (!error && map->mask + 1 < SEGMENT_SLOTS && count > room_of(map->mask + 1))
+    error = grow_segment(map);
+  /* Of several each has its share of them, and a little more by chance. */
+  while (depth < MAX_DEPTH && count >> depth > room_of(SEGMENT_SLOTS) / 16 * (depth ? 15 : 16))
+    depth++;
+  for (uint64_t i = 0; depth && !error && i < (uint64_t)1 << depth; i++) {
+    const uint32_t hash = (uint32_t)(i << (32 - depth));
+    while (!error && header_of(fzri_map_segment(map, hash))->depth < depth)
+      error = split_segment(map, hash);
+  }
+  return error;
 }
 
 void fzri_map_insert(fzri_map *map, uint32_t hash, uint32_t value)

@@ -33,6 +33,10 @@ void fzri_map_free(fzri_map *map);
  * thousandth of the entries has to be copied now and then. Returns 0 or FZR_ERR_NO_MEMORY (nothing is lost). */
 int fzri_map_reserve(fzri_map *map, uint32_t hash);
 
+/* Makes room for |count| entries in all, as much as they would have come to one after the other; some of them may still need more. |map| is
+ * empty. Returns 0 or FZR_ERR_NO_MEMORY: what was made stays. */
+int fzri_map_expect(fzri_map *map, uint32_t count);
+
 /* Puts |value| (not FZRI_MAP_NONE) in under |hash|. Room must have been reserved; the key must not be there yet. */
 void fzri_map_insert(fzri_map *map, uint32_t hash, uint32_t value);
 

@@ -59,6 +59,18 @@ static bool add_block(fzri_pool *pool)
   return true;
 }
 
+bool fzri_pool_expect(fzri_pool *pool, uint32_t count)
+{
+  const uint64_t blocks = ((uint64_t)count + FZRI_POOL_BLOCK - 1) >> FZRI_POOL_BLOCK_SHIFT;
+  while (pool->block_count < blocks) {
+    if (!add_block(pool))
+      return false;
+    memset(pool->blocks[pool->block_count - 1], 0,
+           block_bytes(pool)); /* what is zero already may not be there yet */
+  }
+  return true;
+}
+
 void *fzri_pool_take(fzri_pool *pool, uint32_t *index)
 {
   void *object;

@@ -28,6 +28,10 @@ void fzri_pool_init(fzri_pool *pool, fzri_mem *mem, uint32_t object_size);
 /* Wipes and frees all memory, objects in use included. */
 void fzri_pool_free(fzri_pool *pool);
 
+/* Takes the memory of |count| objects in all, and touches it: the first that are taken do not wait for the system to find it. Returns
+ * whether there was as much; what was taken stays. */
+bool fzri_pool_expect(fzri_pool *pool, uint32_t count);
+
 /* Takes an object, zeroed, into *|index|. Returns it, or NULL without memory. */
 void *fzri_pool_take(fzri_pool *pool, uint32_t *index);
 /* Gives object |index|, which is in use, back; its memory is wiped. */

@@ -3,6 +3,8 @@
 
 #include "users.h"
 
+#define PAGE 4096u /* of the system's memory, or a part of one */
+
 int fzr_shared_new(uint16_t lowest, uint16_t highest, const fzr_mem *hooks, fzr_shared **out)
 {
   fzri_mem mem;
@@ -51,6 +53,22 @@ void fzr_shared_free(fzr_shared *s)
   fzri_mem_free(&mem, (void *)s->users, ((size_t)s->user_mask + 1) * sizeof *s->users);
   fzri_mem_free(&mem, (void *)atomic_load(&s->moved_slots), ((size_t)s->user_mask + 1) * sizeof *s->users);
   fzri_mem_free(&mem, s, sizeof *s);
+}
+
+/* Writes to each page of the |count| numbers at |table|, and changes none. */
+static void touch(_Atomic uint64_t *table, uint32_t count)
+{
+  for (uint32_t i = 0; i < count; i += PAGE / sizeof *table)
+    atomic_fetch_or_explicit(&table[i], 0, memory_order_relaxed);
+}
+
+void fzri_shared_expect(fzr_shared *s, uint32_t users)
+{
+  const uint32_t slots = s->user_mask + 1;
+  if (users < slots / (PAGE / sizeof *s->users))
+    return; /* most of its pages stay unused */
+  touch(s->users, slots);
+  touch(s->rest, s->ports);
 }
 
 void fzri_shared_set_live(fzr_shared *s, uint16_t port, uint8_t family, bool live)

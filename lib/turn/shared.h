@@ -37,6 +37,9 @@ struct fzr_shared {
   _Atomic uint64_t *_Atomic moved_slots;
 };
 
+/* Touches what many users take: see fzr_engine_expect. */
+void fzri_shared_expect(fzr_shared *shared, uint32_t users);
+
 /* Whether |shared| was made for exactly this range. */
 bool fzri_shared_covers(const fzr_shared *shared, uint16_t lowest, uint16_t highest);
 

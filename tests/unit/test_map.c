@@ -66,11 +66,51 @@ START_TEST(test_map_without_memory)
 }
 END_TEST
 
+/* As much as they would have come to, and at once. */
+START_TEST(test_map_expects)
+{
+  static const uint32_t counts[] = {0, 12, 13, 1000, 1536, 1537, 8192, 30000};
+  for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+    fzt_mem hooks;
+    fzri_mem mem, other;
+    fzri_map map, grown;
+    fzt_mem_init(&hooks);
+    fzri_mem_init(&mem, &hooks.hooks);
+    fzri_mem_init(&other, NULL);
+    ck_assert_int_eq(fzri_map_init(&map, &mem), 0);
+    ck_assert_int_eq(fzri_map_init(&grown, &other), 0);
+    for (uint64_t fail = 1; k == 7 && fail <= 8; fail++) {
+      hooks.count = 0;
+      hooks.fail_only = fail;
+      ck_assert_int_eq(fzri_map_expect(&map, counts[k]), FZR_ERR_NO_MEMORY);
+    }
+    hooks.fail_only = 0;
+    ck_assert_int_eq(fzri_map_expect(&map, counts[k]), 0);
+    const uint64_t before = hooks.count;
+    for (uint32_t n = 0; n < counts[k]; n++) {
+      const uint32_t hash = n * 0x9e3779b9u;
+      ck_assert_int_eq(fzri_map_reserve(&map, hash), 0);
+      fzri_map_insert(&map, hash, n);
+      ck_assert_int_eq(fzri_map_reserve(&grown, hash), 0);
+      fzri_map_insert(&grown, hash, n);
+    }
+    ck_assert_uint_eq(hooks.count, before);
+    ck_assert_uint_le(mem.used, other.used + other.used / 8);
+    for (uint32_t n = 0; n < counts[k]; n++)
+      ck_assert(fzri_map_remove(&map, n * 0x9e3779b9u, n));
+    fzri_map_free(&map);
+    fzri_map_free(&grown);
+    ck_assert_uint_eq(hooks.live, 0);
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("map");
   TCase *tc = tcase_create("map");
   tcase_add_test(tc, test_map_without_memory);
+  tcase_add_test(tc, test_map_expects);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }

@@ -167,6 +167,11 @@ static void null_fzr_engine_save(void)
   INVALID(fzr_engine_save(engine, NULL, NULL, relay.now));
 }
 
+static void null_fzr_engine_expect(void)
+{
+  INVALID(fzr_engine_expect(NULL, 1, 1, 1));
+}
+
 static void null_fzr_engine_load(void)
 {
   fzr_load_result result, zeros;
@@ -659,6 +664,7 @@ static const struct row {
     {"fzr_engine_end_allocation_at", null_fzr_engine_end_allocation, NULL},
     {"fzr_engine_end_allocation_by_id", null_fzr_engine_end_some, NULL},
     {"fzr_engine_end_user", null_fzr_engine_end_some, NULL},
+    {"fzr_engine_expect", null_fzr_engine_expect, NULL},
     {"fzr_engine_find_allocation", null_fzr_engine_find_allocation, NULL},
     {"fzr_engine_free", null_free, NULL},
     {"fzr_engine_list_allocations", null_fzr_engine_list, NULL},

@@ -966,6 +966,34 @@ START_TEST(test_memory_comes_back)
 }
 END_TEST
 
+/* What was taken before is all that it takes. */
+START_TEST(test_expected)
+{
+  const fzr_config config = config_of_new();
+  fzr_addr many = fzt_addr("198.51.100.0:6000");
+  for (unsigned i = 0; i < 200; i++) {
+    many.ip[3] = (uint8_t)i;
+    ck_assert_int_eq(fzt_bind(&old, &client, (uint16_t)(0x4001 + i), &many), 0);
+  }
+  save();
+  const fzr_stats were = stats_of(&old);
+  ck_assert_int_eq(fzr_engine_expect(old.engine, 1, 1, 1), FZR_ERR_INVALID_STATE);
+  fzt_relay_init(&new, &config);
+  const uint64_t empty = stats_of(&new).memory_bytes;
+  new.mem.fail_only = new.mem.count + 1;
+  ck_assert_int_eq(fzr_engine_expect(new.engine, UINT32_MAX, UINT32_MAX, UINT32_MAX), FZR_ERR_NO_MEMORY);
+  new.mem.fail_only = 0;
+  ck_assert_int_eq(fzr_engine_expect(new.engine, (uint32_t)were.allocations, (uint32_t)were.channels,
+                                     (uint32_t)were.permissions),
+                   0);
+  const uint64_t before = stats_of(&new).memory_bytes, count = new.mem.count;
+  ck_assert_uint_gt(before, empty);
+  ck_assert_int_eq(fzr_engine_load(new.engine, state.data, state.len, new.now, NULL), 0);
+  ck_assert_uint_eq(new.mem.count, count);
+  ck_assert_uint_eq(stats_of(&new).memory_bytes, before);
+}
+END_TEST
+
 START_TEST(test_oom)
 {
   fzr_config config = config_of_new();
@@ -1049,6 +1077,7 @@ int main(void)
   tcase_add_test(tc, test_shards);
   tcase_add_test(tc, test_shards_at_once);
   tcase_add_test(tc, test_memory_comes_back);
+  tcase_add_test(tc, test_expected);
   tcase_add_test(tc, test_oom);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
