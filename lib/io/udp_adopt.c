@@ -39,6 +39,7 @@ int fzr_udp_pause(fzr_udp *udp, fzr_time now)
   }
   fzri_errors_settle(udp, now);
   fzri_errors_hear_all(udp); /* whoever adopts a socket does not know that it is deaf */
+  fzri_recv_drop_pages(udp);
   udp->halted = true;
   return 0;
 }
@@ -183,13 +184,20 @@ int fzri_adopt_listeners(fzr_udp *udp, const fzr_udp_socket *listen, size_t n)
   return error;
 }
 
-/* Where the socket of an allocation is that was inherited. NULL: there is no memory for such. */
-static fzri_socket **place_of(fzr_udp *udp, uint8_t family, uint16_t port)
+/* Where it says which socket of an allocation was inherited. NULL: there is no memory for such. */
+static uint32_t *place_of(fzr_udp *udp, uint8_t family, uint16_t port)
 {
   const unsigned slot = family == FZR_FAMILY_IPV6;
   if (!udp->inherited[slot])
-    udp->inherited[slot] = fzri_mem_calloc(&udp->mem, PORTS, sizeof(fzri_socket *));
+    udp->inherited[slot] = fzri_mem_calloc(&udp->mem, PORTS, sizeof *udp->inherited[slot]);
   return udp->inherited[slot] ? &udp->inherited[slot][port] : NULL;
+}
+
+/* The socket of an allocation that was inherited; NULL: there is none. */
+static fzri_socket *inherited_at(const fzr_udp *udp, unsigned slot, uint32_t port)
+{
+  const uint32_t *places = udp->inherited[slot];
+  return places && places[port] ? fzri_pool_at(&udp->sockets, places[port] - 1) : NULL;
 }
 
 int fzr_udp_adopt_port(fzr_udp *udp, int fd)
@@ -203,12 +211,13 @@ int fzr_udp_adopt_port(fzr_udp *udp, int fd)
   int error = take(udp, fd, &at, &s);
   if (error)
     return error;
-  fzri_socket **place = place_of(udp, s->family, s->port);
+  uint32_t *place = place_of(udp, s->family, s->port);
+  fzri_socket *former = inherited_at(udp, s->family == FZR_FAMILY_IPV6, s->port);
   const fzr_addr *bound = bound_of(udp, s->family);
   s->from_public = memcmp(bound->ip, at.ip, sizeof at.ip) != 0;
   if (!place)
     error = FZR_ERR_NO_MEMORY;
-  else if (*place && (*place)->claimed)
+  else if (former && former->claimed)
     error = FZR_ERR_INVALID_ARGUMENT;
   else
     error = bound->family ? fzri_socket_watch(udp, s) : FZR_ERR_CONFIG_ADDRESS;
@@ -216,32 +225,32 @@ int fzr_udp_adopt_port(fzr_udp *udp, int fd)
     give_back(udp, s);
     return error;
   }
-  if (*place)
-    fzri_queue_end_socket(udp, *place);
-  *place = s;
+  if (former)
+    fzri_queue_end_socket(udp, former);
+  *place = s->index + 1;
   return 0;
 }
 
 fzri_socket *fzri_adopt_inherited(const fzr_udp *udp, uint16_t port, uint8_t family)
 {
-  fzri_socket *const *ports = udp->inherited[family == FZR_FAMILY_IPV6];
-  if (!ports || !ports[port] || ports[port]->claimed)
+  fzri_socket *s = inherited_at(udp, family == FZR_FAMILY_IPV6, port);
+  if (!s || s->claimed)
     return NULL;
-  ports[port]->claimed = true;
-  return ports[port];
+  s->claimed = true;
+  return s;
 }
 
 void fzri_adopt_forget(const fzr_udp *udp, const fzri_socket *s)
 {
-  fzri_socket **ports = udp->inherited[s->family == FZR_FAMILY_IPV6];
-  if (ports && ports[s->port] == s)
-    ports[s->port] = NULL;
+  const unsigned slot = s->family == FZR_FAMILY_IPV6;
+  if (inherited_at(udp, slot, s->port) == s)
+    udp->inherited[slot][s->port] = 0;
 }
 
 void fzri_adopt_end(fzr_udp *udp)
 {
   for (unsigned slot = 0; slot < 2; slot++) {
-    fzri_mem_free(&udp->mem, udp->inherited[slot], PORTS * sizeof(fzri_socket *));
+    fzri_mem_free(&udp->mem, udp->inherited[slot], PORTS * sizeof *udp->inherited[slot]);
     udp->inherited[slot] = NULL;
   }
 }
@@ -252,7 +261,7 @@ static fzri_socket *waits_for(const fzr_udp *udp, const fzr_udp_unsent *unsent)
   const unsigned slot = unsent->to.family == FZR_FAMILY_IPV6;
   if (unsent->listens)
     return udp->listen[slot];
-  return udp->inherited[slot] ? udp->inherited[slot][unsent->port] : NULL;
+  return inherited_at(udp, slot, unsent->port);
 }
 
 int fzr_udp_adopt_unsent(fzr_udp *udp, const fzr_udp_unsent *unsent, fzr_time now)
@@ -274,7 +283,7 @@ static void close_unclaimed(fzr_udp *udp)
 {
   for (unsigned slot = 0; slot < 2; slot++) {
     for (uint32_t port = 0; udp->inherited[slot] && port < PORTS; port++) {
-      fzri_socket *s = udp->inherited[slot][port];
+      fzri_socket *s = inherited_at(udp, slot, port);
       if (s && !s->claimed)
         fzri_queue_end_socket(udp, s);
     }

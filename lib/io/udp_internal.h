@@ -29,11 +29,11 @@ struct fzr_udp {
   fzr_time now; /* of the turn, or of what another adapter relays */
   fzri_turn turn;
   uint16_t port;
-  bool halted;  /* nothing is read: fzr_udp_pause */
-  bool adopted; /* sockets are as another adapter has left them */
-  fzri_socket *
-      *inherited[2]; /* by family, by port: those of allocations that another adapter had; NULL: none */
-  uint64_t serials;  /* sockets that were opened */
+  bool halted;            /* nothing is read: fzr_udp_pause */
+  bool adopted;           /* sockets are as another adapter has left them */
+  uint32_t *inherited[2]; /* by family, by port: of sockets of allocations that another adapter had, one more
+                             than their index; NULL: none */
+  uint64_t serials;       /* sockets that were opened */
   fzri_pool sockets;
   fzri_socket *listen[2]; /* by family: 0 IPv4, 1 IPv6 */
   fzri_lanes lanes[2];    /* likewise */

@@ -6,6 +6,8 @@
 #include "udp_internal.h"
 
 #include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Datagrams of a turn: how long others wait. A batch that was begun is finished, so that it may be a batch of runs more. */
 #define DEFAULT_BUDGET 256u
@@ -37,6 +39,14 @@ void fzri_recv_free(fzr_udp *udp)
 {
   fzri_mem_free_lines(&udp->mem, udp->recv.slots, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
   udp->recv.slots = NULL;
+}
+
+void fzri_recv_drop_pages(fzr_udp *udp)
+{
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE), all = (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT;
+  const size_t before = -(uintptr_t)udp->recv.slots & (page - 1);
+  /* Of memory that a host has from elsewhere the system may not take any: then it stays. */
+  madvise(udp->recv.slots + before, (all - before) & ~(page - 1), MADV_DONTNEED);
 }
 
 static void describe(fzr_udp *udp, const fzri_socket *s, unsigned i, const fzr_addr *local)

@@ -29,6 +29,8 @@ typedef struct fzri_receiving {
 
 /* Makes the receive buffers. Returns 0 or FZR_ERR_NO_MEMORY. */
 int fzri_recv_init(fzr_udp *udp);
+/* Gives the system the memory of the slots, of which none is in use, until they are used again. */
+void fzri_recv_drop_pages(fzr_udp *udp);
 void fzri_recv_free(fzr_udp *udp);
 /* Reads from |s| up to the budget and relays it; with `hold`, what peers sent may wait in runs for fzri_recv_release. */
 void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now);
