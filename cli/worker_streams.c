@@ -171,17 +171,12 @@ const char *worker_streams_give(const streams *s, handover_parcel *p, unsigned i
   return "can't keep connections in memory: the limit of memory or of open files";
 }
 
-/* Whether there is an allocation of a client on a stream. */
+/* Whether there is an allocation of a client on a stream. Nobody reads meanwhile, so it is not looked for among all. */
 static bool has_clients(const fzr_engine *e)
 {
-  fzr_allocation found[64];
-  uint32_t cursor = 0;
-  size_t n;
-  while ((n = fzr_engine_list_allocations(e, &cursor, found, sizeof found / sizeof *found)) > 0)
-    for (size_t i = 0; i < n; i++)
-      if (found[i].client.transport != FZR_TRANSPORT_UDP)
-        return true;
-  return false;
+  fzr_stats stats = {0};
+  fzr_engine_stats(e, &stats);
+  return stats.allocations != stats.allocations_by_transport[FZR_TRANSPORT_UDP];
 }
 
 int worker_streams_load(streams *s, handover_parcel *p, unsigned index, const fzr_driver *driver,
@@ -212,9 +207,9 @@ int worker_streams_load(streams *s, handover_parcel *p, unsigned index, const fz
   return -1;
 }
 
-void worker_streams_take_over(streams *s, fzr_driver *driver, fzr_time now)
+/* Ends the allocations whose clients have no connection here. */
+static void end_unconnected(streams *s, fzr_engine *e, fzr_time now)
 {
-  fzr_engine *e = fzr_driver_engine(driver);
   fzr_allocation found[64];
   uint32_t cursor = 0;
   size_t n;
@@ -223,7 +218,15 @@ void worker_streams_take_over(streams *s, fzr_driver *driver, fzr_time now)
       if (found[i].client.transport != FZR_TRANSPORT_UDP &&
           (!s || !streams_has(s, &found[i].client, &found[i].server)))
         fzr_engine_end_allocation(e, &found[i].client, &found[i].server, now);
-  fzr_driver_on_deadline(driver, now); /* takes the events of those */
+}
+
+void worker_streams_take_over(streams *s, fzr_driver *driver, fzr_time now)
+{
+  fzr_engine *e = fzr_driver_engine(driver);
+  if (has_clients(e)) {
+    end_unconnected(s, e, now);
+    fzr_driver_on_deadline(driver, now); /* takes the events of those */
+  }
   if (s)
     streams_go_on(s);
 }
