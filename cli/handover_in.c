@@ -122,7 +122,7 @@ int handover_in_begin(void *ctx, char error[OPTIONS_ERROR_MAX])
   handover_in *in = ctx;
   char reason[HANDOVER_REASON_MAX];
   take_over_commit();
-  if (handover_begin(in->fd, &in->went_at, reason))
+  if (handover_begin(in->fd, &in->offer, &in->went_at, reason))
     return fail(reason, error);
   log_info("relay", "Took over from %s, firezone-relay %s", in->peer, in->offer.version);
   in->begun = true;

@@ -43,6 +43,13 @@ void process_keep_memory(void)
 #endif
 }
 
+void process_give_back_memory(void)
+{
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 void process_harden(void)
 {
   const struct rlimit none = {0, 0};

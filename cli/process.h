@@ -22,6 +22,9 @@ void process_hold_signals(bool hold);
  * the loop, and the kernel would have to make the same pages anew each time. */
 void process_keep_memory(void);
 
+/* Gives back all that stayed so: for a hand-over, for whose time there are two processes. */
+void process_give_back_memory(void);
+
 /* Makes sure that descriptors 0 to 2 are taken, before anything else is opened: what is written to a standard stream that was closed must
  * not go to whatever got its number. */
 void process_keep_standard_streams(void);

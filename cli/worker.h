@@ -63,8 +63,9 @@ void worker_follow_log_filter(worker *w);
 void worker_ask(worker *w);
 bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
 
-/* For a worker that inherits, between worker_start and worker_begin: has its thread load what |p| has for it, while nobody reads; and, once all
- * have what is theirs, begin to read. worker_await waits for either. */
+/* For a worker that inherits, between worker_start and worker_begin: has its thread make ready for what it will load, as far as |p| says; load what |p|
+ * has for it, while nobody reads; and, once all have what is theirs, begin to read. worker_await waits for any. */
+void worker_prepare(worker *w, handover_parcel *p);
 void worker_load(worker *w, handover_parcel *p);
 void worker_take_over(worker *w);
 
@@ -85,6 +86,9 @@ void worker_pause(worker *w);
 void worker_give(worker *w, handover_parcel *p);
 void worker_resume(worker *w);
 const char *worker_await(worker *w, fzr_time until);
+
+/* The CPU time of what worker_await has waited for last: giving, loading, or taking over. */
+fzr_time worker_spent(worker *w);
 
 /* Waits likewise for what was ordered for a hand-over that failed, whatever came of that. */
 const char *worker_await_former(worker *w, fzr_time until);

@@ -4,6 +4,7 @@
 #include "handover/give.h"
 #include "handover/wire.h"
 #include "log/log.h"
+#include "process.h"
 #include "worker_internal.h"
 #include "worker_parcel.h"
 
@@ -12,9 +13,19 @@
 
 /* ---- on the worker's thread ---- */
 
+static fzr_time thread_cpu(void)
+{
+  struct timespec cpu;
+  return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu)
+             ? 0
+             : (fzr_time)cpu.tv_sec * FZR_SECOND + (fzr_time)cpu.tv_nsec;
+}
+
 static void tell_done(worker *w, const char *trouble)
 {
+  const fzr_time cpu = thread_cpu();
   pthread_mutex_lock(&w->lock);
+  w->spent = cpu - w->cpu;
   w->done++;
   w->trouble = trouble;
   pthread_cond_signal(&w->obeyed);
@@ -32,6 +43,16 @@ static uint64_t newest_socket(const fzr_udp *udp)
     for (size_t i = 0; i < n; i++)
       newest = sockets[i].serial > newest ? sockets[i].serial : newest;
   return newest;
+}
+
+/* What the successor may take memory for. */
+static void tell_size(const fzr_engine *engine, handover_message *m)
+{
+  fzr_stats stats = {0};
+  fzr_engine_stats(engine, &stats);
+  m->allocations = (uint32_t)stats.allocations;
+  m->channels = (uint32_t)stats.channels;
+  m->permissions = (uint32_t)stats.permissions;
 }
 
 /* Sends as many sockets of one kind as a message takes: on the thread that may close them. */
@@ -52,6 +73,8 @@ static const char *show_some(const worker *w, worker_shown *s)
     fds[m.fds++] = socket.fd;
     cursor = behind;
   }
+  if (m.kind == HANDOVER_LISTEN)
+    tell_size(w->engine, &m);
   s->all = !m.fds;
   const int result = s->all ? 0 : handover_try_send(s->fd, &m, fds, m.fds, &why);
   s->full = result > 0;
@@ -106,6 +129,13 @@ static void read_on(const worker *w)
               strerror(errno));
 }
 
+/* While the other process goes on. Without memory loading will say so. */
+static void prepare(const worker *w)
+{
+  const handover_worker *from = &w->parcel->workers[w->index];
+  fzr_engine_expect(w->engine, from->allocations, from->channels, from->permissions);
+}
+
 static const char *load(worker *w)
 {
   if (worker_parcel_load(w->parcel, w->index, w->driver, w->udp, &w->before, w->unloadable) ||
@@ -127,6 +157,7 @@ static void take_over(const worker *w)
 
 void worker_obey(worker *w, unsigned commands)
 {
+  w->cpu = commands & HANDOVER_COMMANDS ? thread_cpu() : 0;
   if (commands & COMMAND_SHOW)
     tell_done(w, show(w));
   if (commands & COMMAND_PAUSE)
@@ -137,6 +168,10 @@ void worker_obey(worker *w, unsigned commands)
     read_on(w);
     tell_done(w, NULL);
   }
+  if (commands & COMMAND_PREPARE) {
+    prepare(w);
+    tell_done(w, NULL);
+  }
   if (commands & COMMAND_LOAD)
     tell_done(w, load(w));
   if (commands & COMMAND_TAKE_OVER) {
@@ -144,6 +179,7 @@ void worker_obey(worker *w, unsigned commands)
     tell_done(w, NULL);
   }
   if (commands & COMMAND_LEAVE) {
+    process_step_back(); /* the successor's workers come first */
     streams_leave(w->streams);
     tell_done(w, NULL);
   }
@@ -151,7 +187,7 @@ void worker_obey(worker *w, unsigned commands)
 
 void worker_await_begin(worker *w)
 {
-  static const unsigned mine = COMMAND_LOAD | COMMAND_TAKE_OVER;
+  static const unsigned mine = COMMAND_PREPARE | COMMAND_LOAD | COMMAND_TAKE_OVER;
   pthread_mutex_lock(&w->lock);
   for (;;) {
     const unsigned orders = atomic_fetch_and(&w->commands, ~mine) & mine;
@@ -288,6 +324,20 @@ void worker_leave(worker *w)
 unsigned worker_left(const worker *w)
 {
   return w->left;
+}
+
+void worker_prepare(worker *w, handover_parcel *p)
+{
+  w->parcel = p;
+  order(w, COMMAND_PREPARE);
+}
+
+fzr_time worker_spent(worker *w)
+{
+  pthread_mutex_lock(&w->lock);
+  const fzr_time spent = w->spent;
+  pthread_mutex_unlock(&w->lock);
+  return spent;
 }
 
 void worker_load(worker *w, handover_parcel *p)

@@ -24,8 +24,11 @@ enum command {
   COMMAND_SHOW = 1024,
   COMMAND_LOAD = 2048,
   COMMAND_TAKE_OVER = 4096,
-  COMMAND_LEAVE = 8192
+  COMMAND_LEAVE = 8192,
+  COMMAND_PREPARE = 16384
 };
+/* Those whose CPU time is told. */
+#define HANDOVER_COMMANDS (COMMAND_GIVE | COMMAND_LOAD | COMMAND_TAKE_OVER)
 
 /* Which sockets a successor has got while they are read here. Under the lock. */
 typedef struct worker_shown {
@@ -53,6 +56,7 @@ struct worker {
   struct event *wake;
   struct event *wallclock;
   int wake_fd;
+  fzr_time cpu; /* of the thread, when it began to do what it was told in a hand-over */
   atomic_uint commands;
   uint64_t seed;
   span_ring *spans;
@@ -72,6 +76,7 @@ struct worker {
   bool pauses;            /* it was told to, and not to read on; of who hands over, without the lock */
   unsigned ordered, done; /* of what worker_obey does: by number */
   const char *trouble;    /* what the last of them came to; NULL: nothing bad */
+  fzr_time spent;         /* the CPU time that it took */
   fzr_udp_stats before;   /* counters of the adapter in earlier processes */
   unsigned left;          /* connections that could not go along */
   char unloadable[OPTIONS_ERROR_MAX]; /* why it can't go on from what was given */

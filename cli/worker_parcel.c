@@ -49,16 +49,17 @@ const char *worker_parcel_fill(handover_parcel *p, unsigned index, const fzr_eng
                                const fzr_udp *udp, uint64_t shown, const fzr_udp_stats *before)
 {
   static const char no_file[] = "can't keep the state in memory: the limit of memory or of open files";
-  handover_file *state = handover_file_new("relay-state"), *queues = handover_file_new("relay-queues");
   const fzr_time now = monotonic_now();
   p->workers[index].saved_at = now;
+  handover_file *state = handover_file_new("relay-state");
   if (state)
     fzr_engine_save(engine, put_state, state, now);
+  if (!state || !add_file(p, HANDOVER_STATE, index, state))
+    return no_file;
+  handover_file *queues = handover_file_new("relay-queues");
   if (queues)
     handover_queues_write(queues, udp, before);
-  const bool has_state = state && add_file(p, HANDOVER_STATE, index, state);
-  const bool has_queues = queues && add_file(p, HANDOVER_QUEUES, index, queues);
-  if (!has_state || !has_queues)
+  if (!queues || !add_file(p, HANDOVER_QUEUES, index, queues))
     return no_file;
   return add_sockets(p, index, udp, shown) ? NULL : "out of memory";
 }
@@ -75,6 +76,7 @@ static int adopt_ports(handover_parcel *p, unsigned index, fzr_udp *udp)
       return error;
     ports->count--;
   }
+  handover_fds_free(ports);
   return 0;
 }
 

@@ -157,18 +157,61 @@ static void settle_offloads(workers *all)
   offloads_settle(&all->offloads, told_all);
 }
 
+/* The most CPU time that one of them took for what it was told last. */
+static fzr_time most_spent(const workers *all)
+{
+  fzr_time most = 0;
+  for (unsigned i = 0; i < all->count; i++) {
+    const fzr_time spent = worker_spent(all->each[i]);
+    most = spent > most ? spent : most;
+  }
+  return most;
+}
+
+/* Of the pause, in ns from when it began. */
+typedef struct taking {
+  fzr_time begun, came, loaded, went;
+  fzr_time loading; /* CPU time of a worker */
+} taking;
+
+static double in_ms(fzr_time t)
+{
+  return (double)t / (double)FZR_MILLISECOND;
+}
+
+static void log_taking(workers *all, const taking *t)
+{
+  if (await_all(all, monotonic_now() + SNAPSHOT_MS * FZR_MILLISECOND))
+    return;
+  log_debug(
+      "relay",
+      "Taking over: all that there was had come after %.1f ms, was loaded after %.1f ms, was this process's "
+      "after "
+      "%.1f ms, and was read after %.1f ms; of a worker's CPU loading took %.1f ms and beginning %.1f ms",
+      in_ms(t->came - t->begun), in_ms(t->loaded - t->begun), in_ms(t->went - t->begun),
+      in_ms(monotonic_now() - t->begun), in_ms(t->loading), in_ms(most_spent(all)));
+}
+
 /* Nobody reads until it is done. */
-static int take_over(workers *all, const workers_inheritance *inherited, char *error)
+static int take_over(workers *all, const workers_inheritance *inherited, taking *t, char *error)
 {
   const char *trouble;
+  process_give_back_memory();
+  for (unsigned i = 0; i < all->count; i++)
+    worker_prepare(all->each[i], inherited->parcel);
+  await_all(all, FZR_TIME_NEVER);
+  t->begun = monotonic_now();
   if (inherited->rest(inherited->ctx, error))
     return -1;
+  t->came = monotonic_now();
   for (unsigned i = 0; i < all->count; i++)
     worker_load(all->each[i], inherited->parcel);
   if ((trouble = await_all(all, FZR_TIME_NEVER))) {
     snprintf(error, OPTIONS_ERROR_MAX, "%s", trouble);
     return -1;
   }
+  t->loaded = monotonic_now();
+  t->loading = most_spent(all);
   for (unsigned i = 0; i < all->count; i++)
     worker_answer(all->each[i], 0, &all->snapshot[i]);
   /* Nothing may fail from here on: there is nobody else who has the allocations. */
@@ -177,6 +220,7 @@ static int take_over(workers *all, const workers_inheritance *inherited, char *e
   offloads_hold(&all->offloads, false);
   for (unsigned i = 0; i < all->count; i++)
     worker_take_over(all->each[i]);
+  t->went = monotonic_now();
   return 0;
 }
 
@@ -184,6 +228,7 @@ static int start_all(workers *all, const options *o, const logins *first, const 
                      const uint16_t own_ports[2], telemetry *t, const workers_inheritance *inherited,
                      char *error)
 {
+  taking taken = {0};
   const uint64_t memory = process_memory();
   const uint32_t max_channels = o->max_channels ? o->max_channels : memory_channels(memory);
   log_room(o, max_channels, memory);
@@ -220,11 +265,12 @@ static int start_all(workers *all, const options *o, const logins *first, const 
   }
   /* While the other process goes on: loading a program takes its time. */
   open_offloads(all, o, inherited ? inherited->parcel : NULL);
-  if (inherited && take_over(all, inherited, error))
+  if (inherited && take_over(all, inherited, &taken, error))
     return -1;
   for (unsigned i = 0; i < all->count; i++)
     worker_begin(all->each[i]);
   if (inherited) {
+    log_taking(all, &taken);
     settle_offloads(all);
     log_running(all, o);
   }
@@ -267,6 +313,7 @@ workers *workers_start(const options *o, const logins *first, const certificates
 const char *workers_show(workers *all, int fd, fzr_time until, uint32_t *count)
 {
   const char *trouble = NULL;
+  process_give_back_memory();
   for (unsigned i = 0; i < all->count && !trouble; i++)
     trouble = worker_await_former(all->each[i], monotonic_now() + HANDOVER_WAIT);
   for (unsigned i = 0; i < all->count && !trouble; i++)
@@ -296,6 +343,11 @@ void workers_resume(workers *all)
   offloads_hold(&all->offloads, false);
   for (unsigned i = 0; i < all->count; i++)
     worker_resume(all->each[i]);
+}
+
+fzr_time workers_spent(const workers *all)
+{
+  return most_spent(all);
 }
 
 unsigned workers_leave(workers *all, fzr_time until)

@@ -37,6 +37,9 @@ const char *workers_show(workers *all, int fd, fzr_time until, uint32_t *count);
 const char *workers_pause(workers *all, fzr_time until, handover_parcel *p);
 void workers_resume(workers *all);
 
+/* The most CPU time that it took one of them to put what it had into the parcel. By the same thread. */
+fzr_time workers_spent(const workers *all);
+
 /* All was given: closes connections and listeners, which another process has now. Returns how many could not go along. By the same thread. */
 unsigned workers_leave(workers *all, fzr_time until);
 

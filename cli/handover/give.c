@@ -61,12 +61,22 @@ static bool show_all(int fd, const handover_giver *g, uint32_t *shown, char *rea
   return false;
 }
 
-/* While nothing is read. Returns whether the successor has all, and was told to begin. */
-static bool give_all(int fd, const handover_giver *g, uint32_t shown, handover_times *times, char *reason)
+/* Whether the successor has begun by |until|. If not it can't any more: what it would say does not come through a connection that is closed. */
+static bool has_begun(int fd, fzr_time until, char *reason)
 {
-  const fzr_time begun = monotonic_now(), until = begun + HANDOVER_WAIT;
-  handover_message go = {.type = HANDOVER_GO};
+  char unused[HANDOVER_REASON_MAX];
   handover_message m;
+  if (!handover_await(fd, HANDOVER_BEGUN, &m, until, reason))
+    return true;
+  handover_hang_up(fd);
+  return handover_await(fd, HANDOVER_BEGUN, &m, monotonic_now() + FZR_SECOND, unused) == 0;
+}
+
+/* What the pause is for. Returns NULL, or what went wrong. */
+static const char *send_rest(int fd, const handover_giver *g, uint32_t shown, fzr_time begun,
+                             handover_times *times)
+{
+  const fzr_time until = begun + HANDOVER_WAIT;
   handover_parcel parcel;
   const char *why = "out of memory";
   if (handover_parcel_init(&parcel, g->offer->workers, true))
@@ -75,13 +85,28 @@ static bool give_all(int fd, const handover_giver *g, uint32_t shown, handover_t
   if (!why)
     why = send_parcel(fd, &parcel, shown, until);
   times->sent = monotonic_now() - begun;
+  handover_parcel_drop(&parcel);
+  return why;
+}
+
+/* While nothing is read. |answers|: the successor says when it has begun. Returns whether it has all, and has or may have begun. */
+static bool give_all(int fd, const handover_giver *g, uint32_t shown, bool answers, handover_times *times,
+                     char *reason)
+{
+  const fzr_time begun = monotonic_now(), until = begun + HANDOVER_WAIT;
+  handover_message go = {.type = HANDOVER_GO}, m;
+  const char *why = send_rest(fd, g, shown, begun, times);
   if (!why && handover_await(fd, HANDOVER_READY, &m, until, reason))
     why = reason;
+  times->ready = monotonic_now() - begun;
   go.went_at = times->went_at = unix_now_ns();
-  const bool given = !why && !handover_send(fd, &go, NULL, 0, until, &why);
+  if (!why)
+    handover_send(fd, &go, NULL, 0, until, &why);
+  if (!why && answers && !has_begun(fd, until, reason))
+    why = reason;
+  const bool given = !why;
   if (!given && why != reason)
     snprintf(reason, HANDOVER_REASON_MAX, "%s", why);
-  handover_parcel_drop(&parcel);
   if (!given) {
     handover_refuse(fd, reason);
     g->resume(g->ctx);
@@ -90,14 +115,15 @@ static bool give_all(int fd, const handover_giver *g, uint32_t shown, handover_t
   return given;
 }
 
-/* Until both have agreed. */
-static bool agree(int fd, const handover_giver *g, char *reason)
+/* Until both have agreed. *|answers|: the successor will say when it has begun. */
+static bool agree(int fd, const handover_giver *g, bool *answers, char *reason)
 {
   const fzr_time until = monotonic_now() + HANDOVER_WAIT;
   handover_message m;
   const char *why = NULL;
   if (handover_await(fd, HANDOVER_HELLO, &m, until, reason))
     return false;
+  *answers = m.minor >= HANDOVER_MINOR_BEGUN;
   if (m.major != HANDOVER_MAJOR)
     why = "it speaks another version of the hand-over's protocol";
   else
@@ -112,11 +138,12 @@ static bool agree(int fd, const handover_giver *g, char *reason)
 bool handover_give(int fd, const handover_giver *g, handover_times *times, char reason[HANDOVER_REASON_MAX])
 {
   uint32_t shown = 0;
+  bool answers = false;
   *times = (handover_times){0};
-  if (!agree(fd, g, reason))
+  if (!agree(fd, g, &answers, reason))
     return false;
   const fzr_time begun = monotonic_now();
   const bool prepared = show_all(fd, g, &shown, reason);
   times->prepared = monotonic_now() - begun;
-  return prepared && give_all(fd, g, shown, times, reason);
+  return prepared && give_all(fd, g, shown, answers, times, reason);
 }

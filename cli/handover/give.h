@@ -32,6 +32,7 @@ typedef struct handover_times {
   /* From when nothing was read any more, until: 0: that did not come about. */
   fzr_time saved;   /* the workers had put all into the parcel */
   fzr_time sent;    /* the successor had got that */
+  fzr_time ready;   /* it had loaded that */
   fzr_time ended;   /* it had all, or everything was taken back */
   uint64_t went_at; /* Unix time in nanoseconds at which it was told to begin */
 } handover_times;

@@ -15,12 +15,15 @@
  *                                <-   GIVE: the sockets that were opened since, and states
  *                                <-   END how many descriptors there were, from the first one on
  *   READY, or REFUSE             ->
- *                                <-   GO: from here on it is the successor's
+ *                                <-   GO: from here on it may be the successor's
+ *   BEGUN: it is, if this can be sent ->
  *   reads
  *   JOINED, if there is a portal ->
  *
  * A socket that was given early may be closed by then: the states say what there is. One of the same kind, worker and address that comes
- * later takes its place. Either side may end this before GO by going away or by saying REFUSE, and then all is as it was. */
+ * later takes its place. Either side may end this before GO by going away or by saying REFUSE, and then all is as it was. So it is after GO if
+ * the successor goes away, or says nothing for too long: the old one closes the connection, and looks whether BEGUN came before that. If not it
+ * never will, for it can't be sent any more. Of minor version 0 the successor says no BEGUN, and the old one does not wait for it. */
 #ifndef HANDOVER_MESSAGE_H
 #define HANDOVER_MESSAGE_H
 
@@ -32,7 +35,9 @@
 
 /* Of this protocol. Processes of different major numbers do not understand each other. */
 #define HANDOVER_MAJOR 1
-#define HANDOVER_MINOR 0
+#define HANDOVER_MINOR 1
+/* From which on the successor says BEGUN. */
+#define HANDOVER_MINOR_BEGUN 1
 
 /* Bytes of a message, and descriptors with it: the kernel takes no more (SCM_MAX_FD). */
 #define HANDOVER_MESSAGE_MAX 2048u
@@ -57,6 +62,7 @@ enum handover_type {
   HANDOVER_JOINED,
   HANDOVER_SO_FAR,
   HANDOVER_PREPARED,
+  HANDOVER_BEGUN,
   HANDOVER_TYPES
 };
 
@@ -91,10 +97,11 @@ typedef struct handover_message {
   uint32_t fds; /* of GIVE: with it; of SO_FAR and END: with all of them */
   char
       secret[HANDOVER_SECRET_MAX]; /* of OFFER: by which the portal knows the relay; "": there is no portal */
-  uint64_t saved_at;               /* of GIVE, STATE: CLOCK_MONOTONIC, nanoseconds */
-  char instance[HANDOVER_INSTANCE_MAX]; /* of OFFER: by which a collector of metrics knows the relay */
-  uint64_t counting_since;              /* of OFFER: its counters; Unix time, nanoseconds */
-  char about[HANDOVER_ABOUT_MAX];       /* of GIVE, OFFLOAD: what is to be known of it */
+  uint32_t allocations, channels, permissions; /* of GIVE, LISTEN: that the worker has about then */
+  uint64_t saved_at;                           /* of GIVE, STATE: CLOCK_MONOTONIC, nanoseconds */
+  char instance[HANDOVER_INSTANCE_MAX];        /* of OFFER: by which a collector of metrics knows the relay */
+  uint64_t counting_since;                     /* of OFFER: its counters; Unix time, nanoseconds */
+  char about[HANDOVER_ABOUT_MAX];              /* of GIVE, OFFLOAD: what is to be known of it */
   uint64_t went_at; /* of GO: what was counted up to then the other one tells; Unix time, nanoseconds */
 } handover_message;
 

@@ -79,6 +79,12 @@ bool handover_parcel_add(handover_parcel *p, enum handover_kind kind, unsigned w
   return true;
 }
 
+void handover_fds_free(handover_fds *fds)
+{
+  free(fds->each);
+  memset(fds, 0, sizeof *fds);
+}
+
 int handover_fds_take(handover_fds *fds)
 {
   return fds->count ? fds->each[--fds->count] : -1;
@@ -105,8 +111,7 @@ static void drop_fds(handover_fds *fds, bool close_them)
 {
   for (size_t i = 0; close_them && i < fds->count; i++)
     close(fds->each[i]);
-  free(fds->each);
-  memset(fds, 0, sizeof *fds);
+  handover_fds_free(fds);
 }
 
 void handover_parcel_drop(handover_parcel *p)

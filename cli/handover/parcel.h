@@ -12,8 +12,9 @@ typedef struct handover_fds {
 } handover_fds;
 
 typedef struct handover_worker {
-  handover_fds of[HANDOVER_KINDS]; /* STATE, QUEUES: one each; LISTEN; PORTS */
-  uint64_t saved_at;               /* the state; CLOCK_MONOTONIC, nanoseconds */
+  handover_fds of[HANDOVER_KINDS];             /* STATE, QUEUES: one each; LISTEN; PORTS */
+  uint64_t saved_at;                           /* the state; CLOCK_MONOTONIC, nanoseconds */
+  uint32_t allocations, channels, permissions; /* that it had when its listeners came */
 } handover_worker;
 
 typedef struct handover_parcel {
@@ -35,6 +36,9 @@ bool handover_parcel_add(handover_parcel *p, enum handover_kind kind, unsigned w
 
 /* Those of |kind| of |worker|, of which the latter does not matter for listeners of HTTP. */
 handover_fds *handover_parcel_fds(handover_parcel *p, enum handover_kind kind, unsigned worker);
+
+/* Forgets |fds|, of which there are none. */
+void handover_fds_free(handover_fds *fds);
 
 /* Takes a descriptor out of |fds|, the last one. -1: there is none. */
 int handover_fds_take(handover_fds *fds);

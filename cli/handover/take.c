@@ -49,6 +49,11 @@ static bool accept_fds(const handover_message *m, const int *fds, size_t n, hand
   if (handover_parcel_add(out, (enum handover_kind)m->kind, m->worker, fds, n)) {
     if (m->kind == HANDOVER_STATE)
       out->workers[m->worker].saved_at = m->saved_at;
+    if (m->kind == HANDOVER_LISTEN) {
+      out->workers[m->worker].allocations = m->allocations;
+      out->workers[m->worker].channels = m->channels;
+      out->workers[m->worker].permissions = m->permissions;
+    }
     if (m->kind == HANDOVER_OFFLOAD)
       memcpy(out->about, m->about, sizeof out->about);
     return true;
@@ -118,16 +123,16 @@ int handover_take_rest(int fd, handover_parcel *p, char reason[HANDOVER_REASON_M
   return say(fd, &prepared, reason) ? -1 : conclude(fd, receive_some(fd, HANDOVER_END, p, reason), reason);
 }
 
-int handover_begin(int fd, uint64_t *went_at, char reason[HANDOVER_REASON_MAX])
+int handover_begin(int fd, const handover_message *offer, uint64_t *went_at, char reason[HANDOVER_REASON_MAX])
 {
-  const handover_message ready = {.type = HANDOVER_READY};
+  const handover_message ready = {.type = HANDOVER_READY}, begun = {.type = HANDOVER_BEGUN};
   handover_message m;
   if (say(fd, &ready, reason))
     return -1;
   if (handover_await(fd, HANDOVER_GO, &m, monotonic_now() + PATIENCE, reason))
     return -1;
   *went_at = m.went_at ? m.went_at : unix_now_ns();
-  return 0;
+  return offer->minor >= HANDOVER_MINOR_BEGUN ? say(fd, &begun, reason) : 0;
 }
 
 void handover_joined(int fd)

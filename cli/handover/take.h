@@ -17,8 +17,10 @@ int handover_take(int fd, const handover_message *offer, handover_parcel *out,
  * |p| may be without what was taken out of it. */
 int handover_take_rest(int fd, handover_parcel *p, char reason[HANDOVER_REASON_MAX]);
 
-/* Says that all is there and can be used, and waits for the word to begin, which came at *|went_at|: Unix time, nanoseconds. */
-int handover_begin(int fd, uint64_t *went_at, char reason[HANDOVER_REASON_MAX]);
+/* Says that all is there and can be used, waits for the word to begin, which came at *|went_at|: Unix time, nanoseconds; and says that it has.
+ * The other one may have taken everything back by then. */
+int handover_begin(int fd, const handover_message *offer, uint64_t *went_at,
+                   char reason[HANDOVER_REASON_MAX]);
 
 /* Says that the portal has taken this process for the other one, which may leave it now. */
 void handover_joined(int fd);

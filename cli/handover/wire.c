@@ -273,6 +273,11 @@ void handover_refuse(int fd, const char *reason)
   handover_send(fd, &m, NULL, 0, monotonic_now() + FZR_MILLISECOND, &why);
 }
 
+void handover_hang_up(int fd)
+{
+  shutdown(fd, SHUT_RDWR);
+}
+
 /* ---- files in memory ---- */
 
 handover_file *handover_file_new(const char *name)

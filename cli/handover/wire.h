@@ -55,12 +55,15 @@ int handover_await(int fd, enum handover_type type, handover_message *m, fzr_tim
 /* Says REFUSE with |reason|, if the other one still listens. */
 void handover_refuse(int fd, const char *reason);
 
+/* Says no more, and hears no more than has come by now: from here on the other one can't send anything. */
+void handover_hang_up(int fd);
+
 /* A file in memory that is being written. `failed` is looked at once, at the end. */
 typedef struct handover_file {
   int fd;
   bool failed;
   size_t held;
-  uint8_t buffer[65536];
+  uint8_t buffer[16384];
 } handover_file;
 
 /* Makes an empty one. It is freed by handover_file_seal. NULL: it can't, with errno. */

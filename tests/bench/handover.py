@@ -163,7 +163,7 @@ class Bench:
         self.generators = [Steady(args.steady, folder, args.clients // args.generators, args.rate / args.generators, i) for i in range(args.generators)]
         for g in self.generators:
             g.told("^ready")
-        self.with_, self.without, self.paused, self.faults = [], [], [], 0
+        self.with_, self.without, self.paused, self.cpus, self.faults = [], [], [], [], 0
 
     def start(self, which):
         return Relay(self.args.relay[which], self.folder, self.args.workers)
@@ -191,10 +191,16 @@ class Bench:
         total = self.stretch()
         self.with_.append(total["worst_ms"])
         self.paused.append(float(times.group(1)))
-        phases = next((re.sub(".*Hand-over: ", "", s) for s in old.lines if s and "Hand-over: " in s), "")
-        print("%3d: longest %6.1f ms, paused %6.1f ms, over 20 ms %6d of %6d, program %d; %s" %
-              (number + 1, total["worst_ms"], self.paused[-1], total["over"][4], total["received"], self.which(number), phases), flush=True)
+        phases = [self.cpu(old, "saving"), self.cpu(new, "loading"), self.cpu(new, "beginning")]
+        self.cpus.append(sum(phases))
+        print("%3d: longest %6.1f ms, paused %6.1f ms, over 20 ms %6d of %6d, program %d; CPU of a worker %s ms; %s" %
+              (number + 1, total["worst_ms"], self.paused[-1], total["over"][4], total["received"], self.which(number),
+               " + ".join("%.1f" % p for p in phases), old.told("Hand-over: (.*)").group(1)), flush=True)
         self.relays.pop(0)
+
+    def cpu(self, relay, what):
+        """ms of a worker's CPU, which other programs on the machine do not take part in."""
+        return float(relay.told(r"worker's CPU.* %s took ([0-9.]+) ms" % what if what != "beginning" else r"and beginning ([0-9.]+) ms").group(1))
 
     def run(self):
         time.sleep(2)
@@ -211,6 +217,7 @@ class Bench:
         end = self.stretch(True)
         summary("longest packet of a hand-over", self.with_)
         summary("paused", self.paused)
+        summary("CPU of a worker for it", self.cpus)
         summary("longest packet without one", self.without)
         print("lost %d, out of order or altered %d, of the last stretch %d packets" % (end["missing"], self.faults, end["received"]))
         last.process.kill()

@@ -29,7 +29,7 @@ AS_SOMEBODY = ("setpriv", "--reuid=%d" % SOMEBODY, "--regid=%d" % SOMEBODY, "--c
 # What a Between is told by who has killed the successor.
 GONE = "gone"
 # As lib and cli have it.
-HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO, JOINED, SO_FAR, PREPARED = range(1, 12)
+HELLO, OFFER, REFUSE, ACCEPT, GIVE, END, READY, GO, JOINED, SO_FAR, PREPARED, BEGUN = range(1, 13)
 
 
 def payload(number, size):
@@ -560,8 +560,8 @@ class Peer:
         self.socket.send(b"FZHO" + struct.pack("<HH", kind, 0) +
                          b"".join(struct.pack("<HH", number, len(value)) + value for number, value in fields))
 
-    def hello(self, major=1):
-        self.say(HELLO, (1, b"test"), (2, struct.pack("<H", major)))
+    def hello(self, major=1, minor=0):
+        self.say(HELLO, (1, b"test"), (2, struct.pack("<H", major)), (3, struct.pack("<H", minor)))
 
     def hear(self):
         """The next message: its kind and all that follows."""
@@ -698,7 +698,33 @@ class Failure(HandoverTest):
     def test_killed_when_it_is_ready(self):
         self.killed_at(READY)
 
+    def test_killed_when_it_is_to_begin(self):
+        """The old one has told it to, and takes everything back all the same."""
+        self.killed_at(GO)
+
+    def test_gone_when_it_is_to_begin(self):
+        def act(_):
+            with Peer(self.path) as successor:
+                successor.hello(minor=1)
+                successor.go_to(GO)
+        self.survives(act, "the other process is gone")
+
+    def test_it_has_begun(self):
+        """What is said before it goes counts: it may have relayed."""
+        old = self.relay(workers=2)
+        with Peer(self.path) as successor:
+            successor.hello(minor=1)
+            successor.go_to(GO)
+            successor.say(BEGUN)
+        self.end_of(old)
+
     def test_stopped_with_all_it_needs(self):
+        self.stopped_at(END)
+
+    def test_stopped_when_it_is_to_begin(self):
+        self.stopped_at(GO)
+
+    def stopped_at(self, kind):
         """It goes on after the old one has taken everything back, and touches nothing."""
         old = self.relay(workers=2)
         flows = self.flows(old)
@@ -708,7 +734,7 @@ class Failure(HandoverTest):
             wait_for(lambda: new, "its number")
             new[0].process.send_signal(signal.SIGSTOP)
 
-        new.append(self.between(old, {END: stop}))
+        new.append(self.between(old, {kind: stop}))
         self.assertTrue(old.told("did not take over: the other process does not answer; this one reads on after 2[0-9]{3}"), old.output())
         self.go_on(flows)
         new[0].process.send_signal(signal.SIGCONT)

@@ -409,15 +409,17 @@ class Success(StreamTest):
             for transport, port in (("tcp", self.tcp), ("tls", self.tls)):
                 user, password = relay.credentials(salt="pion" + transport)
                 running.append(Process([PION, "-transport", transport, "-server", "127.0.0.1:%d" % port, "-user", user, "-password", password,
-                                        "-peers", ",".join("%s:%d" % p for p in peers.addresses()), "-clients", "5", "-packets", "6000"]))
+                                        "-peers", ",".join("%s:%d" % p for p in peers.addresses()), "-clients", "5", "-packets", "20000"]))
             # Those whose handshake is under way would have to come again, which they do not.
             wait_for(lambda: all(client.output().count("relayed ") == 5 for client in running), "allocations")
-            for _ in range(8):
+            times = 0
+            while times < 8 and all(client.process.poll() is None for client in running):
                 relay = self.follow(relay, *args, workers=2)
-            self.assertEqual([client.process.poll() for client in running], [None, None], "it goes on meanwhile")
+                times += 1
+            self.assertGreaterEqual(times, 4, "it goes on meanwhile")
             for client in running:
                 self.assertEqual(client.process.wait(3 * DEADLINE), 0, client.output())
-                self.assertTrue(client.told("5 of 5 clients, 6000 packets each"), client.output())
+                self.assertTrue(client.told("5 of 5 clients, 20000 packets each"), client.output())
                 client.kill()
         relay.stop()
 

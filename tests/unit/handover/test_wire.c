@@ -97,6 +97,22 @@ START_TEST(test_who_does_not_answer_and_who_is_gone)
 }
 END_TEST
 
+/* By which both sides know whether it was: there is no moment at which one takes it for said and the other does not. */
+START_TEST(test_what_was_said_before_hanging_up)
+{
+  const handover_message m = {.type = HANDOVER_BEGUN};
+  char reason[HANDOVER_REASON_MAX];
+  handover_message got;
+  ck_assert_int_eq(handover_send(ends[0], &m, NULL, 0, soon(), &why), 0);
+  handover_hang_up(ends[1]);
+  ck_assert_int_eq(handover_send(ends[0], &m, NULL, 0, soon(), &why), -1);
+  ck_assert_str_eq(why, "the other process is gone");
+  ck_assert_int_eq(handover_await(ends[1], HANDOVER_BEGUN, &got, soon(), reason), 0);
+  ck_assert_int_eq(handover_await(ends[1], HANDOVER_BEGUN, &got, soon(), reason), -1);
+  ck_assert_str_eq(reason, "the other process is gone");
+}
+END_TEST
+
 START_TEST(test_who_takes_nothing)
 {
   const handover_message m = {.type = HANDOVER_READY};
@@ -177,6 +193,7 @@ int main(void)
   tcase_add_test(tc, test_another_number_of_descriptors_than_is_said);
   tcase_add_test(tc, test_descriptors_that_are_not_wanted);
   tcase_add_test(tc, test_who_does_not_answer_and_who_is_gone);
+  tcase_add_test(tc, test_what_was_said_before_hanging_up);
   tcase_add_test(tc, test_who_takes_nothing);
   tcase_add_test(tc, test_a_file_is_sealed_and_read);
   tcase_add_test(tc, test_a_file_that_may_shrink_is_not_mapped);
