@@ -7,6 +7,7 @@
 #include "log/log.h"
 #include "logins.h"
 #include "options.h"
+#include "probe_command.h"
 #include "process.h"
 #include "relay.h"
 #include "take_over.h"
@@ -192,6 +193,7 @@ static int (*const mains[COMMANDS])(const options *o) = {
     [COMMAND_RELAY] = relay_main,
     [COMMAND_CREDENTIALS] = credentials_main,
     [COMMAND_IMPORT_COTURN] = import_coturn_main,
+    [COMMAND_PROBE] = probe_main,
 };
 
 int main(int argc, char **argv)

@@ -55,9 +55,9 @@ int option_complain(reader *r, const char *format, ...)
 static const char *shown_value(const option_spec *s, const char *name, const char *value)
 {
   const bool is_variable = s->env && strcmp(name, s->env) == 0;
-  const bool hidden = s->set == option_set_secret || s->set == option_set_second_secret ||
-                      s->set == option_set_token || s->set == option_set_inline_user ||
-                      strpbrk(value, "@?") != NULL ||
+  const bool hidden = s->set == option_set_secret || s->set == option_set_password ||
+                      s->set == option_set_second_secret || s->set == option_set_token ||
+                      s->set == option_set_inline_user || strpbrk(value, "@?") != NULL ||
                       (is_variable && (s->set == option_set_auth || s->set == option_set_realm));
   return hidden ? "(not shown)" : value;
 }
@@ -141,6 +141,9 @@ static int complain_of_unknown(reader *r, const char *argument, const char *text
     if (flag_is(secrets[i][0], text, len))
       return option_complain(r, "unknown option '--%s': expected --%s-file or %s: see %s%s--help",
                              secrets[i][0], secrets[i][0], secrets[i][1], command, space);
+  if (r->o->command == COMMAND_PROBE && flag_is("password", text, len))
+    return option_complain(
+        r, "unknown option '--password': expected --password-file or PROBE_PASSWORD: see %s --help", command);
   const char *here = name_of(r) ? NULL : option_of_coturn(text, len);
   if (here)
     return option_complain(
@@ -222,7 +225,9 @@ static int read_positional(reader *r, const char *value)
     if (r->positionals > 1)
       return option_complain(r, "unexpected second argument: %s takes %s alone: see %s --help", c->name,
                              c->word, c->name);
-    return expected ? option_complain(r, "%s: invalid value '': expected %s", c->word, expected) : 0;
+    return expected ? option_complain(r, "%s: invalid value '%.200s': expected %s", c->word,
+                                      strchr(value, '@') ? "(not shown)" : value, expected)
+                    : 0;
   }
   if (!command_specs[r->o->command].takes_words) /* it may be a secret */
     return option_complain(r, "unexpected argument: %s takes options alone: see %s --help", name_of(r),
@@ -463,11 +468,18 @@ static int check_import(reader *r)
   return r->o->import_file ? 0 : option_complain(r, "FILE: none is named: expected coturn's turnserver.conf");
 }
 
+static int check_probe(reader *r)
+{
+  char problem[OPTIONS_ERROR_MAX];
+  return options_check_probe(r->o, problem) ? option_complain(r, "%s", problem) : 0;
+}
+
 /* Whether the options of each command go together. */
 static int (*const checks[COMMANDS])(reader *r) = {
     [COMMAND_RELAY] = check_relay,
     [COMMAND_CREDENTIALS] = check_credentials,
     [COMMAND_IMPORT_COTURN] = check_import,
+    [COMMAND_PROBE] = check_probe,
 };
 
 /* ---- all of it ---- */
@@ -509,6 +521,7 @@ static int read_all(int argc, char **argv, const options_sources *sources, bool 
     return -1;
   if (!option_is_given(&r, "--health-check-addr"))
     out->health_check_addr = default_health(out);
+  out->realm_given = option_is_given(&r, "--realm");
   out->relay_mode_given = out->relay_mode != RELAY_MODE_DEFAULT;
   if (!out->relay_mode_given)
     out->relay_mode = out->auth == AUTH_STAMP ? RELAY_MODE_CHANNELS : RELAY_MODE_FULL;

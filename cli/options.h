@@ -5,6 +5,7 @@
 
 #include "firezone_relay/firezone_relay.h"
 #include "portal/session.h"
+#include "probe/target.h"
 #include "xdp/xdp.h"
 
 #include <stdbool.h>
@@ -23,7 +24,7 @@
 #define SALT_MAX          497 /* likewise: what is left of that behind ten digits and a colon */
 
 /* What the program is to do: the relay, or a sub-command, which the first word says. */
-enum sub_command { COMMAND_RELAY, COMMAND_CREDENTIALS, COMMAND_IMPORT_COTURN, COMMANDS };
+enum sub_command { COMMAND_RELAY, COMMAND_CREDENTIALS, COMMAND_IMPORT_COTURN, COMMAND_PROBE, COMMANDS };
 
 /* How clients log in: a bit each. */
 enum auth_schemes { AUTH_STAMP = 1, AUTH_REST = 2, AUTH_STATIC = 4 };
@@ -92,6 +93,7 @@ typedef struct options {
   portal_timing portal_timing; /* hidden, for tests */
   unsigned auth;               /* AUTH_…: stamp alone, or any of the others */
   const char *realm;
+  bool realm_given;
   const char *auth_secret_file;
   const char *auth_secret; /* from AUTH_SECRET */
   const char *auth_second_secret_file;
@@ -160,6 +162,14 @@ typedef struct options {
   const char *user;
   const char *credentials_format;
   const char *tls_name; /* in the relay's certificate; NULL: none */
+  /* of COMMAND_PROBE */
+  const char *probe_url; /* as it was given */
+  probe_target probe_target;
+  const char *username; /* NULL: credentials are made, or are those of |user| */
+  const char *password_file;
+  const char *password; /* from PROBE_PASSWORD */
+  const char *ca_file;
+  bool insecure;
 } options;
 
 /* Reads |argv|; what is not there, out of the environment; and what is in neither, out of the file that is named by them. On success |out|

@@ -54,6 +54,19 @@ const command_spec command_specs[COMMANDS] = {
                  "it; 3: lines that begin with # LOOK want somebody's hand.",
          .word = "FILE",
          .set_word = set_import_file},
+    [COMMAND_PROBE] = {.name = "probe",
+                       .help = "tries the relay URL from here, and says what is wrong with it",
+                       .note = "URL is turn:HOST:PORT, also with ?transport=tcp, turns:HOST:PORT, or "
+                               "stun:HOST:PORT, which asks for no\n"
+                               "allocation. Credentials are those of a user, or are made of the relay's "
+                               "secret. The last line begins "
+                               "with a\nword for what is wrong, or works; the manual page has all of them. "
+                               "Exit status 0: it works; 3: it "
+                               "can't be\nreached; 4: the login is refused; 5: the relay has no room, or "
+                               "refuses what was asked for; 6: data "
+                               "is lost.",
+                       .word = "URL",
+                       .set_word = option_set_probe_url},
 };
 
 enum sub_command command_named(const char *word)
@@ -67,9 +80,9 @@ enum sub_command command_named(const char *word)
 /* What people try that have other programs in mind. */
 static bool is_usual_word(const char *word)
 {
-  static const char *const words[] = {"help",   "version", "start",  "stop",    "run",    "serve",
-                                      "server", "daemon",  "reload", "restart", "status", "config",
-                                      "check",  "probe",   "turn",   "stun"};
+  static const char *const words[] = {"help",   "version", "start",  "stop",   "run",
+                                      "serve",  "server",  "daemon", "reload", "restart",
+                                      "status", "config",  "check",  "turn",   "stun"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     if (strcmp(word, words[i]) == 0)
       return true;

@@ -14,6 +14,7 @@ static const char *const group_titles[] = {
     [GROUP_XDP] = "Kernel data path",
     [GROUP_OTHER] = "Other",
     [GROUP_CREDENTIALS] = "What is made",
+    [GROUP_PROBE] = "What is tried",
 };
 
 typedef struct text {
@@ -45,8 +46,7 @@ static void put_spec(text *t, const option_spec *s, enum sub_command command)
     snprintf(left, sizeof left, "    (environment) %s=%s", s->env, s->value);
   else
     snprintf(left, sizeof left, "    (file) %s = %s", s->key, s->value);
-  put(t, "  %s\n          %s", left,
-      command == COMMAND_CREDENTIALS && s->command_help ? s->command_help : s->help);
+  put(t, "  %s\n          %s", left, command != COMMAND_RELAY && s->command_help ? s->command_help : s->help);
   if (s->alias && strlen(s->alias) > 1)
     put(t, " [alias: --%s]", s->alias);
   if (s->flag && s->env)

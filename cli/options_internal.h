@@ -13,6 +13,7 @@ enum option_group {
   GROUP_OBSERVE,
   GROUP_XDP,
   GROUP_CREDENTIALS,
+  GROUP_PROBE,
   GROUP_OTHER
 };
 
@@ -40,8 +41,12 @@ typedef struct option_spec {
 #define OF(command)      (1u << (command))
 #define ONLY_CREDENTIALS OF(COMMAND_CREDENTIALS)
 #define AND_CREDENTIALS  (OF(COMMAND_RELAY) | OF(COMMAND_CREDENTIALS))
-#define AND_COMMANDS     (OF(COMMAND_RELAY) | OF(COMMAND_CREDENTIALS) | OF(COMMAND_IMPORT_COTURN))
-#define OF_ALL           (OF(COMMANDS) - 1)
+#define ONLY_PROBE       OF(COMMAND_PROBE)
+#define FOR_LOGINS                                                                                           \
+  (AND_CREDENTIALS | OF(COMMAND_PROBE)) /* who makes them, who takes them, and who tries them */
+#define OF_MADE      (ONLY_CREDENTIALS | ONLY_PROBE)
+#define AND_COMMANDS (OF(COMMAND_RELAY) | OF(COMMAND_CREDENTIALS) | OF(COMMAND_IMPORT_COTURN))
+#define OF_ALL       (OF(COMMANDS) - 1)
 
 /* Whether |command| takes the option |s|. */
 static inline bool option_is_of(const option_spec *s, enum sub_command command)
@@ -134,6 +139,16 @@ const char *option_set_relay_mode(options *o, const char *t);
  * returns 0, or -1 with one line in |error|. */
 int options_check_auth(const options *o, char error[OPTIONS_ERROR_MAX]);
 int options_check_credentials(const options *o, bool has_ttl, char error[OPTIONS_ERROR_MAX]);
+
+/* options_probe.c */
+const char *option_set_probe_url(options *o, const char *t);
+const char *option_set_username(options *o, const char *t);
+const char *option_set_password_file(options *o, const char *t);
+const char *option_set_password(options *o, const char *t);
+const char *option_set_ca_file(options *o, const char *t);
+const char *option_set_insecure(options *o, const char *t);
+/* Whether there is a relay, and what to log in with. Returns 0, or -1 with one line in |error|. */
+int options_check_probe(const options *o, char error[OPTIONS_ERROR_MAX]);
 
 /* options_streams.c */
 const char *option_set_proxies(options *o, const char *t);

@@ -478,16 +478,16 @@ const option_spec option_specs[] = {
      "rest "
      "(the same as coturn's use-auth-secret has them), static (users with passwords of their own), or "
      "rest,static; with a portal stamp alone",
-     AND_CREDENTIALS, "whose credentials: stamp, rest or static"},
+     FOR_LOGINS, "whose credentials: stamp, rest or static"},
     {"realm", NULL, "AUTH_REALM", "TEXT", "firezone", NULL, option_set_realm, GROUP_AUTH, false,
-     "the realm that clients are told, and that passwords hold for", AND_CREDENTIALS},
+     "the realm that clients are told, and that passwords hold for", FOR_LOGINS},
     {"auth-secret-file", NULL, "AUTH_SECRET_FILE", "FILE", NULL, "a random secret", option_set_secret_file,
      GROUP_AUTH, false,
      "file with the secret that credentials are made of; blanks and line ends around it are dropped",
-     AND_CREDENTIALS, .reloads = true},
+     FOR_LOGINS, .reloads = true},
     {NULL, NULL, "AUTH_SECRET", "SECRET", NULL, NULL, option_set_secret, GROUP_AUTH, false,
      "the secret itself; in the environment or a file only, because arguments are visible to everyone",
-     AND_CREDENTIALS, .key = "auth-secret", .reloads = true},
+     FOR_LOGINS, .key = "auth-secret", .reloads = true},
     {"auth-second-secret-file", NULL, "AUTH_SECOND_SECRET_FILE", "FILE", NULL, NULL,
      option_set_second_secret_file, GROUP_AUTH, false,
      "file with another secret that is as good: the old one while clients have credentials of it",
@@ -497,10 +497,10 @@ const option_spec option_specs[] = {
     {"users-file", NULL, "USERS_FILE", "FILE", NULL, NULL, option_set_users_file, GROUP_AUTH, false,
      "file with the users of --auth static: a line each, user:password, or user:0xKEY with the MD5 of "
      "user:realm:password; on SIGHUP it and the files with secrets are read anew",
-     AND_CREDENTIALS, "file with the users of --auth static", .reloads = true},
+     FOR_LOGINS, "file with the users of --auth static", .reloads = true},
     {NULL, NULL, NULL, "USER:PASSWORD", NULL, NULL, option_set_inline_user, GROUP_AUTH, true,
      "one of them, in the file of --config: a line as one of --users-file, which there is none of then",
-     AND_CREDENTIALS, .key = "user", .reloads = true},
+     FOR_LOGINS, .key = "user", .reloads = true},
     {"outlive-credentials", NULL, "OUTLIVE_CREDENTIALS", NULL, NULL, NULL, set_outlive, GROUP_AUTH, false,
      "a credential of --auth stamp stays good for the allocation that it was used with when its time is "
      "over, "
@@ -642,7 +642,7 @@ const option_spec option_specs[] = {
      "file with options, 'option = value' a line, for what neither the command line nor the environment "
      "says; "
      "read anew on SIGHUP",
-     AND_CREDENTIALS, .not_in_file = true},
+     FOR_LOGINS, .not_in_file = true},
     {"check-config", NULL, NULL, NULL, NULL, NULL, set_check_config, GROUP_OTHER, false,
      "read all of the configuration, and the files that it names; say what is wrong with it, or OK; start "
      "nothing",
@@ -653,12 +653,12 @@ const option_spec option_specs[] = {
      .not_in_file = true},
     {"ttl", NULL, NULL, "TIME", "24h", NULL, set_ttl, GROUP_CREDENTIALS, false,
      "how long the credentials are valid, from 1s; not with --auth static, whose users are always good",
-     ONLY_CREDENTIALS},
+     OF_MADE},
     {"user", NULL, NULL, "NAME", NULL, "random with --auth rest", set_user, GROUP_CREDENTIALS, false,
      "whom they are for: what follows the expiry in the username of --auth rest, up to 497 bytes of UTF-8, "
      "or "
      "the user of --auth static",
-     ONLY_CREDENTIALS},
+     OF_MADE},
     {"salt", NULL, NULL, "TEXT", NULL, "random", set_salt, GROUP_CREDENTIALS, false,
      "what follows the expiry in the username of --auth stamp: up to 497 bytes of UTF-8, no colon",
      ONLY_CREDENTIALS},
@@ -668,6 +668,17 @@ const option_spec option_specs[] = {
      "the host in the turns: URL of --format webrtc, with --tls-listen-port: a name that the relay's "
      "certificate has, for browsers look for it there",
      ONLY_CREDENTIALS},
+    {"username", NULL, NULL, "NAME", NULL, NULL, option_set_username, GROUP_PROBE, false,
+     "log in with credentials that there are already, instead of those made of a secret or of --users-file",
+     ONLY_PROBE},
+    {"password-file", NULL, NULL, "FILE", NULL, NULL, option_set_password_file, GROUP_PROBE, false,
+     "file with the password of --username", ONLY_PROBE},
+    {NULL, NULL, "PROBE_PASSWORD", "PASSWORD", NULL, NULL, option_set_password, GROUP_PROBE, false,
+     "the password itself; in the environment only, because arguments are visible to everyone", ONLY_PROBE},
+    {"ca-file", NULL, NULL, "FILE", NULL, "the system's authorities", option_set_ca_file, GROUP_PROBE, false,
+     "file with the certificates of the authorities that the relay's may be signed by", ONLY_PROBE},
+    {"insecure", NULL, NULL, NULL, NULL, NULL, option_set_insecure, GROUP_PROBE, false,
+     "any certificate will do", ONLY_PROBE},
     {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
     {"drain-idle", NULL, NULL, "TIME", "60s", NULL, set_drain_idle, GROUP_OTHER, false, NULL},
     {"connection-idle", NULL, NULL, "TIME", "30s", NULL, set_connection_idle, GROUP_OTHER, false, NULL},

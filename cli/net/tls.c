@@ -191,6 +191,11 @@ net_tls *net_tls_new(const char *host, bool host_is_ip, const net_trust *trust, 
   return tls;
 }
 
+void net_tls_accept_any(net_tls *tls)
+{
+  mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_NONE);
+}
+
 int net_tls_offer(net_tls *tls, const char *protocol)
 {
   tls->protocols[0] = protocol;

@@ -50,6 +50,9 @@ net_tls *net_tls_new(const char *host, bool host_is_ip, const net_trust *trust, 
                      const net_tls_io *io);
 void net_tls_free(net_tls *tls);
 
+/* Has it take any certificate, for whoever looks for what is wrong with one. Before the handshake, of a client's side. */
+void net_tls_accept_any(net_tls *tls);
+
 /* Offers |protocol| (static text) to the server by ALPN (RFC 7301). Before the handshake. Returns 0, or -1 if that can't be. */
 int net_tls_offer(net_tls *tls, const char *protocol);
 
