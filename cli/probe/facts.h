@@ -74,6 +74,7 @@ typedef struct probe_facts {
   bool answers_are_unsigned;
   bool direct;               /* a peer that is no client was tried */
   bool second;               /* a second client was tried */
+  bool alone;                /* the user may have one allocation, and that one is still counted for a while */
   bool unreachable;          /* an ICMP error came from the way to the relayed address */
   unsigned seen[PROBE_WAYS]; /* PROBE_SMALL, PROBE_LARGE */
 } probe_facts;

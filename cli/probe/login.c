@@ -168,12 +168,13 @@ static bool try_others(probe_machine *m)
   return false;
 }
 
-/* 401 to a login. */
-static void take_refused_login(probe_machine *m, const fzr_stun_msg *msg)
+/* 401 to a login. Another one comes from another port: to a second name from one, coturn (4.6.1) says 437, whether it is right or not. */
+static void take_refused_login(probe_machine *m)
 {
   m->exchange.len = 0;
-  if (try_others(m) && probe_client_challenge(&m->clients[0], msg)) {
-    probe_steps[PROBE_STEP_ALLOCATE].begin(m);
+  if (try_others(m)) {
+    m->clients[0].challenged = false;
+    probe_open(m, m->plan.transport);
     return;
   }
   probe_say(m, PROBE_FAILED, "401: the login is refused");
@@ -182,10 +183,16 @@ static void take_refused_login(probe_machine *m, const fzr_stun_msg *msg)
 
 void probe_allocated(probe_machine *m, const fzr_stun_msg *msg)
 {
-  if (!probe_is_answer(m, 0, msg, probe_steps[PROBE_STEP_ALLOCATE].begin) || lacks_family(m, msg))
+  void (*const again)(probe_machine * m) = probe_steps[PROBE_STEP_ALLOCATE].begin;
+  if (!m->clients[0].challenged) { /* from another port */
+    if (take_challenge(m, 0, msg))
+      again(m);
+    return;
+  }
+  if (!probe_is_answer(m, 0, msg, again) || lacks_family(m, msg))
     return;
   if (msg->cls == FZR_STUN_ERROR && fzr_stun_error_code(msg) == 401) {
-    take_refused_login(m, msg);
+    take_refused_login(m);
   } else if (msg->cls == FZR_STUN_ERROR) {
     probe_refuse(m, msg);
   } else if (m->tried == PROBE_LOGIN_PLAIN) {
@@ -215,7 +222,8 @@ void probe_second_allocated(probe_machine *m, const fzr_stun_msg *msg)
     return;
   if (code == 486 && m->facts.direct) {
     m->note =
-        "a user may have one allocation here (486), so clients of this relay were not tried with each other";
+        "a user may have one allocation here (486), so two of its clients were not tried with each other";
+    m->facts.alone = true;
     probe_say(m, PROBE_SKIPPED, "486: this user may have no second one");
     probe_go(m, PROBE_STEP_END);
   } else if (code == 401 && asked_in) {

@@ -20,6 +20,7 @@ typedef struct run {
   fzr_addr addrs[2];
   size_t addr_count;
   bool worked[3][3];  /* by the family of the way to the relay, and of the relayed address */
+  bool alone;         /* no further allocation is to be had for a while */
   bool lacked_any;    /* a family that the relay has no address of */
   bool unroutable[3]; /* a family that there is no way by, from here */
   char note[PROBE_TEXT_MAX / 2];
@@ -130,6 +131,7 @@ static void take_result(run *r, const probe_machine *m, const fzr_addr *server, 
     r->facts = *probe_machine_facts(m);
   } else if (!fault) {
     r->worked[server->family][relayed] = true;
+    r->alone |= probe_machine_facts(m)->alone;
     if (probe_machine_note(m))
       snprintf(r->note, sizeof r->note, "%s", probe_machine_note(m));
   }
@@ -163,7 +165,7 @@ static void probe_address(run *r, const fzr_addr *server)
   const enum fzr_family own = (enum fzr_family)server->family;
   const enum fzr_family other = own == FZR_FAMILY_IPV4 ? FZR_FAMILY_IPV6 : FZR_FAMILY_IPV4;
   probe_one(r, server, own);
-  if (!r->fault && !r->unroutable[own] && !r->settings->target.stun_only)
+  if (!r->fault && !r->alone && !r->unroutable[own] && !r->settings->target.stun_only)
     probe_one(r, server, other);
 }
 
@@ -243,7 +245,7 @@ int probe_run(const probe_settings *settings, FILE *out)
   fprintf(out, "%s\n", settings->name);
   if (!load_trust(&r, &trust)) {
     look_up(&r);
-    for (size_t i = 0; i < r.addr_count && !r.fault; i++)
+    for (size_t i = 0; i < r.addr_count && !r.fault && !r.alone; i++)
       probe_address(&r, &r.addrs[i]);
     conclude(&r);
   }

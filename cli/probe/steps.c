@@ -40,7 +40,7 @@ static const char *of_silence(enum probe_fault fault)
   case PROBE_NO_ROUTE:
     return "it can't be reached";
   case PROBE_NOT_STUN:
-    return "what comes is no STUN";
+    return "no answer to STUN";
   case PROBE_UNSIGNED:
     return "the answers are not signed with this login";
   case PROBE_OWN:
@@ -121,9 +121,11 @@ static void binding_answered(probe_machine *m, const fzr_stun_msg *msg)
     probe_go(m, PROBE_STEP_CHALLENGE);
 }
 
+/* What has taken the connection, and closes it, or waits for something else, is no STUN server. */
 static void binding_over(probe_machine *m)
 {
-  if (m->pending == PROBE_ANSWERS_STOP)
+  const bool is_silent = !m->pending && probe_silence(m) == PROBE_NO_ANSWER;
+  if (m->pending == PROBE_ANSWERS_STOP || (is_silent && m->plan.transport != PROBE_UDP))
     m->pending = PROBE_NOT_STUN;
   on_unreached(m, m->pending ? m->pending : probe_silence(m));
 }
@@ -154,6 +156,12 @@ static void allocate_begin(probe_machine *m)
     m->facts.expiry = probe_expiry_of(login.username);
   probe_client_log_in(&m->clients[0], &login);
   explicit_bzero(&login, sizeof login);
+  probe_ask_allocation(m, 0);
+}
+
+/* From another port. */
+static void allocate_opened(probe_machine *m)
+{
   probe_ask_allocation(m, 0);
 }
 
@@ -287,7 +295,7 @@ static bool take_refused_peer(probe_machine *m, const fzr_stun_msg *msg, const f
     probe_say(m, PROBE_FAILED, "403");
     probe_fail(m, PROBE_PEERS);
   } else if (code == 437) {
-    m->note = "a user has one allocation here, which a second one ends, so clients of this relay were not "
+    m->note = "a user has one allocation here, which a second one ends, so two of its clients were not "
               "tried with each other";
     probe_say(m, PROBE_SKIPPED, "437: the second allocation has ended the first");
     m->clients[0].relayed.family = FZR_FAMILY_NONE;
@@ -531,7 +539,8 @@ const probe_step_spec probe_steps[PROBE_STEPS] = {
     [PROBE_STEP_BINDING] = {"Binding", PROBE_FLOW_A, binding_begin, NULL, binding_answered, binding_over},
     [PROBE_STEP_CHALLENGE] = {"Allocate", PROBE_FLOW_A, challenge_begin, NULL, probe_challenged,
                               challenge_over},
-    [PROBE_STEP_ALLOCATE] = {"login", PROBE_FLOW_A, allocate_begin, NULL, probe_allocated, on_silence},
+    [PROBE_STEP_ALLOCATE] = {"login", PROBE_FLOW_A, allocate_begin, allocate_opened, probe_allocated,
+                             on_silence},
     [PROBE_STEP_PEER] = {"peer", PROBE_FLOW_PEER, peer_begin, peer_opened, peer_answered, peer_over},
     [PROBE_STEP_PEER_CHANNEL] = {"channel", PROBE_FLOW_A, peer_channel_begin, NULL, peer_channel_answered,
                                  on_silence},
