@@ -46,7 +46,7 @@ static void put_row(FILE *out, enum probe_mark mark, const char *step, const cha
 {
   static const char *const marks[] = {
       [PROBE_OK] = "ok", [PROBE_FAILED] = "FAIL", [PROBE_SKIPPED] = "-", [PROBE_NOTED] = "note"};
-  fprintf(out, "  %-4s  %-17s  %-54s  %8.1f ms\n", marks[mark], step, text, (double)took / FZR_MILLISECOND);
+  fprintf(out, "  %-4s  %-17s  %-58s  %8.1f ms\n", marks[mark], step, text, (double)took / FZR_MILLISECOND);
   fflush(out);
 }
 

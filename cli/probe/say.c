@@ -214,11 +214,11 @@ static void say_data(sentence *s, enum probe_fault fault, const probe_facts *f)
   case PROBE_RANGE:
     put(s,
         "what peers send to the relayed port %u of %s is lost%s: open the relay's whole range of UDP ports "
-        "(49152 to 65535, if it has no other) in its firewall, to %s",
+        "(49152 to 65535, if it has no other) in its firewall, %s",
         f->relayed.port, relayed.text,
         f->seen[PROBE_OUT] ? ", while what the relay sends to them arrives"
                            : ", and so is what the relay sends",
-        f->seen[PROBE_OUT] ? "the inside" : "both directions");
+        f->seen[PROBE_OUT] ? "inwards" : "in both directions");
     break;
   case PROBE_RANGE_OUT:
     put(s,

@@ -42,7 +42,7 @@ static const char *read_query(const char *query, probe_target *out)
   if (!udp && strcasecmp(query, "transport=tcp") != 0)
     return "transport=udp or transport=tcp behind the question mark";
   if (udp && out->transport == PROBE_TLS)
-    return "no transport=udp with TLS: DTLS is not spoken here";
+    return "no transport=udp with TLS, as DTLS is not spoken here";
   if (!udp && out->transport == PROBE_UDP)
     out->transport = PROBE_TCP;
   return NULL;

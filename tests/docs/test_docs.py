@@ -130,7 +130,7 @@ class Options(unittest.TestCase):
         self.assertGreater(tried, 35)
 
     def test_help_of_a_command_has_its_own_options(self):
-        self.assertEqual(list(self.commands), ["credentials", "import-coturn"])
+        self.assertEqual(list(self.commands), ["credentials", "import-coturn", "probe"])
         self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["credentials"], re.M)),
                          {"--public-ip4-addr", "--public-ip6-addr", "--listen-port", "--auth", "--realm", "--auth-secret-file",
                           "--users-file", "--help", "--version", "--ttl", "--salt", "--user", "--format",
@@ -138,7 +138,11 @@ class Options(unittest.TestCase):
         self.assertEqual(set(re.findall(r"\(environment\) (\w+)=", self.commands["credentials"])), {"AUTH_SECRET"})
         self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["import-coturn"], re.M)),
                          {"--public-ip4-addr", "--public-ip6-addr", "--help", "--version"})
-        self.assertTrue(self.of_commands == {"--ttl", "--salt", "--user", "--format", "--tls-name"})
+        self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["probe"], re.M)),
+                         {"--auth", "--realm", "--auth-secret-file", "--users-file", "--ttl", "--user", "--username", "--password-file", "--ca-file",
+                          "--insecure", "--config", "--help", "--version"})
+        self.assertEqual(set(re.findall(r"\(environment\) (\w+)=", self.commands["probe"])), {"AUTH_SECRET", "PROBE_PASSWORD"})
+        self.assertEqual(self.of_commands, {"--ttl", "--salt", "--user", "--format", "--tls-name", "--username", "--password-file", "--ca-file", "--insecure"})
         for flag in self.of_commands:
             self.assertNotRegex(self.help, r"(?m)^ +%s\b(?!-)" % flag)
 
@@ -189,7 +193,7 @@ class Options(unittest.TestCase):
         sources = ""
         for folder, _, files in os.walk(os.path.join(SOURCE, "cli")):
             sources += "".join(read(folder, name) for name in files if name.endswith(".c"))
-        for name in ("behind-nat.md", "kubernetes.md", "packages.md", "sizing.md"):
+        for name in ("behind-nat.md", "kubernetes.md", "packages.md", "sizing.md", "troubleshooting.md"):
             page = read("docs", name)
             flags = set(re.findall(r"(?<![\w-])(%s)" % FLAG, page))
             self.assertEqual(flags - self.flags - of_others, set(), name)
@@ -201,6 +205,21 @@ class Options(unittest.TestCase):
                 self.assertTrue(line not in page or line in sources, line)
             for target in re.findall(r"\]\(([^)#:]+)", page):
                 self.assertTrue(os.path.exists(os.path.join(SOURCE, "docs", target)), target)
+
+    def test_words_of_the_probe(self):
+        """The manual page and docs/troubleshooting.md have each with its exit status, and no other."""
+        numbers = dict(re.findall(r"(PROBE_EXIT_\w+) = (\d)", read("cli", "probe", "facts.h")))
+        faults = {word: numbers.get(status, status)
+                  for word, status in re.findall(r'\] = \{"([a-z-]+)", (\w+)\}', read("cli", "probe", "facts.c"))}
+        self.assertGreater(len(faults), 20)
+        man = read("docs", "firezone-relay.1").split(".SH PROBE\n")[1].split("\n.SH ")[0].replace("\\-", "-")
+        self.assertEqual(dict(re.findall(r'^\.BR ([a-z-]+) " \((\d)\)"$', man, re.M)), faults)
+        page = read("docs", "troubleshooting.md")
+        self.assertEqual(dict(re.findall(r"^\| `([a-z-]+)` \| (\d) \|", page, re.M)), faults)
+        steps = set(re.findall(r'^    \[PROBE_STEP_\w+\] = \{"([^"]+)"', read("cli", "probe", "steps.c"), re.M))
+        shown = re.findall(r">  (?:ok  |FAIL) +(\S+(?: \S+)?)  ", read("docs", "probe.svg").replace("&#160;", " "))
+        self.assertGreater(len(shown), 4)
+        self.assertEqual(set(shown) - steps, set(), "steps that the picture has, and the probe has not")
 
     def test_manual_page_has_all_log_targets(self):
         used = set()

@@ -28,7 +28,8 @@ CLI = {
     "xdp": ("common", "log", "net"),
     "handover": ("common",),
     "coturn": ("common",),
-    "": ("common", "coturn", "log", "net", "http", "portal", "stream", "telemetry", "xdp", "handover"),
+    "probe": ("common", "net"),
+    "": ("common", "coturn", "log", "net", "http", "portal", "stream", "telemetry", "xdp", "handover", "probe"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

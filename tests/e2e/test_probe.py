@@ -345,7 +345,7 @@ class Data(Case):
     def test_range_is_closed(self):
         NET.rule = lambda p: None if p.udp and p.inwards and p.has_port_of(RANGE) else p
         with Relay():
-            self.probe("range-closed", DATA, says=("firewall", "to the inside"))
+            self.probe("range-closed", DATA, says=("firewall", "inwards"))
 
     def test_range_is_closed_both_ways(self):
         NET.rule = lambda p: None if p.udp and p.has_port_of(RANGE) else p

@@ -50,6 +50,10 @@ static void check_read(const options *o)
     FUZZ_CHECK(o->import_file && *o->import_file);
     return;
   }
+  if (o->command == COMMAND_PROBE) {
+    FUZZ_CHECK(o->probe_url && *o->probe_target.host && o->probe_target.port);
+    return;
+  }
   FUZZ_CHECK(o->public_ip4.family == FZR_FAMILY_IPV4 || o->public_ip6.family == FZR_FAMILY_IPV6);
   FUZZ_CHECK(o->lowest_port && o->lowest_port <= o->highest_port);
   FUZZ_CHECK(o->listen_port < o->lowest_port || o->listen_port > o->highest_port);

@@ -298,8 +298,9 @@ START_TEST(test_stray_words)
     ck_assert_int_eq(READ(PUBLIC, "--mobility", shorts[i]), -1);
     ck_assert_str_eq(error, "--mobility: takes no value, and has one behind it: see --help");
     ck_assert_int_eq(READ(PUBLIC, "--mobility", "--listen-port=2000", shorts[i]), -1);
-    ck_assert_ptr_nonnull(strstr(error, "no such command: expected credentials or import-coturn, an option, "
-                                        "or a portal's token of at least 16"));
+    ck_assert_ptr_nonnull(strstr(error,
+                                 "no such command: expected credentials, import-coturn or probe, an option, "
+                                 "or a portal's token of at least 16"));
     ck_assert_msg(READ(PUBLIC, "--mobility", "--", shorts[i]) == 0, "%s", error);
     ck_assert_str_eq(o.token, shorts[i]);
     ck_assert_msg(READ(PUBLIC, "--mobility", token, shorts[i]) == 0, "%s", error);
@@ -317,14 +318,15 @@ START_TEST(test_mistyped_sub_commands)
 {
   static const char *const mistyped[] = {"credential",  "credentails", "Credentials",
                                          "credenitals", "redentials",  "ccredentialss",
-                                         "start",       "serve",       "probe"};
+                                         "start",       "serve",       "prove"};
   static const char *const others[] = {"credent",        "helper", "Help",      "starting",
                                        "credentials---", "cred",   "reditnals", "x"};
   for (size_t i = 0; i < sizeof mistyped / sizeof *mistyped; i++) {
     clear_env();
-    char expected[100];
+    char expected[120];
     snprintf(expected, sizeof expected,
-             "unknown sub-command '%s': expected credentials or import-coturn: see --help", mistyped[i]);
+             "unknown sub-command '%s': expected credentials, import-coturn or probe: see --help",
+             mistyped[i]);
     ck_assert_msg(READ(mistyped[i]) == -1, "%s", mistyped[i]);
     ck_assert_str_eq(error, expected);
     ck_assert_msg(READ(PUBLIC, mistyped[i], "name") == -1, "%s", mistyped[i]);
