@@ -44,6 +44,20 @@ bench --packets 10 || fail "it does not relay"
 # LoadCredential= and the like are not needed for what the package makes.
 told "readable by everybody" && fail "the secret can be read by everybody"
 
+step "what coturn was told, in a file for its group alone"
+printf '%s\n' use-auth-secret 'static-auth-secret=one that coturn has had' realm=example.org external-ip=127.0.0.1 no-tcp >/root/turnserver.conf
+printf 'one that coturn has had' >/root/coturn.secret
+cp -p $env /root/env
+install -m 0640 -g firezone-relay /dev/null /etc/firezone-relay/relay.conf
+firezone-relay import-coturn /root/turnserver.conf >/etc/firezone-relay/relay.conf || fail "import-coturn"
+sed -i 's/^AUTH_SECRET_FILE=/#&/; s/^PUBLIC_IP4_ADDR=/#&/; s,^#RELAY_CONFIG=.*,RELAY_CONFIG=/etc/firezone-relay/relay.conf,' $env
+systemctl restart firezone-relay || fail "it does not start"
+fzr-bench relay --server 127.0.0.1:3478 --rest-secret-file /root/coturn.secret --indications --packets 10 || fail "it does not relay"
+cp -p /root/env $env
+rm /etc/firezone-relay/relay.conf
+systemctl restart firezone-relay || fail "it does not start"
+old=$(main_pid)
+
 step "an upgrade takes its place while a client's data goes through"
 bench --clients 5 --direction both --rate 2000 --seconds 12 --json >/root/bench.json &
 bench=$!
