@@ -55,7 +55,10 @@ bool probe_data_take(probe_data *d, enum probe_way way, const uint8_t *data, siz
   if (!d->live || way - d->first > 1)
     return false;
   for (unsigned size = 0; size < PROBE_SIZES; size++) {
-    if (len != lengths[size] || memcmp(data, wanted, probe_data_make(d, way, size, wanted)) != 0)
+    if (len != lengths[size])
+      continue;
+    probe_data_make(d, way, size, wanted);
+    if (memcmp(data, wanted, len) != 0)
       continue;
     d->seen[way - d->first] |= 1u << size;
     return true;

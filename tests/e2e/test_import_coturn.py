@@ -185,6 +185,13 @@ async def relays(login, peer, port, **how):
 
 
 class Relaying(unittest.TestCase):
+    def probe(self, url, login, *more):
+        """The relay passes the probe, with what the application would log in with."""
+        done = subprocess.run([BINARY, "probe", url, "--username", login[0], *more], capture_output=True, text=True, check=False, timeout=DEADLINE,
+                              env=clean_environment({"PROBE_PASSWORD": login[1]}))
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertRegex(done.stdout, r"(?m)^works: ")
+
     def run_one(self, name, login):
         low, high = PortBlock.take(40)
         self.addCleanup(PortBlock.give_back, low)
@@ -216,6 +223,11 @@ class Relaying(unittest.TestCase):
                 self.assertEqual(bool(relay.find("Listening for clients of TLS")), "cert=" in text)
                 if "cert=" in text:
                     asyncio.run(relays(login, peer, low + 1, transport="tcp", ssl=ssl._create_unverified_context()))
+                self.probe("turn:127.0.0.1:%d" % low, login)
+                if relay.find("Listening for clients on TCP port"):
+                    self.probe("turn:127.0.0.1:%d?transport=tcp" % low, login)
+                if "cert=" in text:
+                    self.probe("turns:127.0.0.1:%d" % (low + 1), login, "--insecure")
             except BaseException:
                 sys.stderr.write(out + relay.output())
                 raise
