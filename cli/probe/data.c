@@ -49,6 +49,19 @@ size_t probe_data_make(const probe_data *d, enum probe_way way, unsigned size, u
   return len;
 }
 
+size_t probe_data_make_other(const probe_data *d, enum probe_way way, uint8_t out[PROBE_LARGE_BYTES])
+{
+  const size_t len = probe_data_make(d, way, 0, out);
+  out[PROBE_TOKEN] |= 0x80;
+  return len;
+}
+
+bool probe_data_is_other(const probe_data *d, enum probe_way way, const uint8_t *data, size_t len)
+{
+  uint8_t wanted[PROBE_LARGE_BYTES];
+  return d->live && probe_data_make_other(d, way, wanted) == len && memcmp(data, wanted, len) == 0;
+}
+
 bool probe_data_take(probe_data *d, enum probe_way way, const uint8_t *data, size_t len)
 {
   uint8_t wanted[PROBE_LARGE_BYTES];

@@ -36,6 +36,11 @@ fzr_time probe_data_deadline(const probe_data *d);
 size_t probe_data_make(const probe_data *d, enum probe_way way, unsigned size,
                        uint8_t out[PROBE_LARGE_BYTES]);
 
+/* The same, shorter one, by which it is known that it was sent otherwise: in an indication, say. */
+size_t probe_data_make_other(const probe_data *d, enum probe_way way, uint8_t out[PROBE_LARGE_BYTES]);
+/* Whether that is what came. */
+bool probe_data_is_other(const probe_data *d, enum probe_way way, const uint8_t *data, size_t len);
+
 /* Looks at what came on |way|. Returns whether it was one of them, unchanged. */
 bool probe_data_take(probe_data *d, enum probe_way way, const uint8_t *data, size_t len);
 

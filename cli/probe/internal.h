@@ -30,7 +30,7 @@ struct probe_machine {
   bool icmp, garbage; /* what came in place of an answer */
   enum probe_failure icmp_why;
   bool peer_refused; /* 403, of the peer that is no client */
-  bool no_permissions;
+  bool indicated;    /* a Send indication of the first client has come to the second */
   bool lacks_family;
   const char *note;
   enum probe_fault fault, pending; /* |pending|: the fault that PROBE_STEP_OTHER looks further into */

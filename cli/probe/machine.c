@@ -229,7 +229,9 @@ static void take_data(probe_machine *m, enum probe_flow flow, unsigned channel, 
   const bool of_second = flow == PROBE_FLOW_A && (peer ? fzr_addr_equal(peer, &m->clients[1].relayed)
                                                        : channel == PROBE_CHANNEL_SECOND);
   const enum probe_way way = flow == PROBE_FLOW_B ? PROBE_THERE : of_second ? PROBE_BACK : PROBE_IN;
-  if (probe_data_take(&m->data, way, data, len))
+  if (way == PROBE_THERE && probe_data_is_other(&m->data, way, data, len))
+    m->indicated = true;
+  else if (probe_data_take(&m->data, way, data, len))
     m->facts.seen[way] = m->data.seen[way - m->data.first];
 }
 

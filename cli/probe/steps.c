@@ -392,9 +392,27 @@ static void send_from_peer(probe_machine *m, unsigned size)
   m->ops.send(m->ops.ctx, PROBE_FLOW_PEER, &m->clients[0].relayed, data, len);
 }
 
+/* Of the first client to the second. It goes in front of the rest of the round, so it is lost if that comes and it does not. */
+static void send_indication(probe_machine *m)
+{
+  uint8_t message[FZR_STUN_HEADER_LEN + 64 + PROBE_LARGE_BYTES], data[PROBE_LARGE_BYTES],
+      txid[FZR_STUN_TXID_LEN];
+  const size_t len = probe_data_make_other(&m->data, PROBE_THERE, data);
+  fzr_stun_builder b;
+  m->ops.random(m->ops.ctx, txid, sizeof txid);
+  fzr_stun_build(&b, message, sizeof message, FZR_STUN_SEND, FZR_STUN_INDICATION, txid);
+  fzr_stun_add_addr(&b, FZR_ATTR_XOR_PEER_ADDRESS, &m->clients[1].relayed);
+  fzr_stun_add(&b, FZR_ATTR_DATA, data, len);
+  const int built = fzr_stun_build_finish(&b);
+  if (built > 0)
+    m->ops.send(m->ops.ctx, PROBE_FLOW_A, NULL, message, (size_t)built);
+}
+
 /* The peer first: so a NAT or firewall in front of this host lets the relay's data in. */
 void probe_send_round(probe_machine *m)
 {
+  if (m->data.first == PROBE_THERE && !m->indicated)
+    send_indication(m);
   for (unsigned size = 0; size < PROBE_SIZES; size++) {
     if (m->data.first == PROBE_OUT) {
       if (probe_data_is_missing(&m->data, PROBE_IN, size))
@@ -446,7 +464,10 @@ static void end_all(probe_machine *m)
     m->note = "the relay does not let users reach private addresses such as this host's, so whether peers "
               "reach its range "
               "of ports was not tried: probe from outside, too";
-  else if (!m->facts.direct)
+  else if (!m->note && m->facts.seen[PROBE_THERE] && !m->indicated)
+    m->note = "Send indications do not come through, which browsers need until they have a channel "
+              "(--relay-mode full)";
+  else if (!m->note && !m->facts.direct)
     m->note = "whether peers reach its range of ports was not tried: probe it over UDP, too";
   probe_finish(m);
 }

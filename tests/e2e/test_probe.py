@@ -159,6 +159,9 @@ class Works(Case):
             self.assertEqual(len(re.findall(r"^  ok +data +(?:there and back|to the peer and from it), up to 1200 bytes", done.output, re.M)), 4)
             self.assertNotRegex(done.output, r"(?m)^  (FAIL|note|-)")
             self.probe("works", 0, turn(RELAY6), says=("by IPv6, to IPv4 and IPv6",))
+            self.assertIn("Send indications do not come through", done.line)
+        with Relay("--relay-mode", "full"):
+            self.assertNotIn("Send indications", self.probe("works", 0).line)
 
     def test_over_tcp_and_tls(self):
         cert, key = FILES.certificate("good")
@@ -409,7 +412,8 @@ class OfCoturn(Case):
         cert, key = FILES.certificate("coturn")
         with Coturn(*self.STATIC, "--tls-listening-port", str(TLS_PORT), "--cert", cert, "--pkey", key):
             for url in (turn(), turn(transport="tcp")):
-                self.probe("works", 0, url, "--username", "alice", **self.ALICE)
+                done = self.probe("works", 0, url, "--username", "alice", **self.ALICE)
+                self.assertNotIn("Send indications", done.line)
             self.probe("works", 0, "turns:%s:%d" % (RELAY, TLS_PORT), "--ca-file", cert, "--username", "alice", **self.ALICE)
             self.probe("login", LOGIN, turn(), "--username", "alice", secret=None, env={"PROBE_PASSWORD": "x"})
         with Coturn("--use-auth-secret", "--static-auth-secret", SECRET):

@@ -35,8 +35,9 @@ static void on_send(void *ctx, enum probe_flow flow, const fzr_addr *to, const u
   FUZZ_CHECK(flow < PROBE_FLOWS && len > 0 && len <= PROBE_REQUEST_MAX);
   FUZZ_CHECK(++w->sent <= SENT_MOST);
   if (fzr_stun_read(data, len, &msg) == FZR_DROP_NONE) {
-    memcpy(w->request, data, len);
-    w->request_len = len;
+    FUZZ_CHECK(msg.cls == FZR_STUN_REQUEST || msg.method == FZR_STUN_SEND);
+    w->request_len = msg.cls == FZR_STUN_REQUEST ? len : w->request_len;
+    memcpy(w->request, data, msg.cls == FZR_STUN_REQUEST ? len : 0);
   } else {
     FUZZ_CHECK(len <= sizeof w->data);
     memcpy(w->data, data, len);

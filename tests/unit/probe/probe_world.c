@@ -126,6 +126,9 @@ typedef struct answer {
   uint8_t data[1024];
 } answer;
 
+static void deliver(world *w, enum probe_flow flow, unsigned channel, const fzr_addr *peer,
+                    const uint8_t *data, size_t len);
+
 static void begin(answer *a, const fzr_stun_msg *msg, bool success)
 {
   fzr_stun_build(&a->b, a->data, sizeof a->data, msg->method, success ? FZR_STUN_SUCCESS : FZR_STUN_ERROR,
@@ -190,9 +193,25 @@ static void succeed(world *w, const fzr_stun_msg *msg, const world_event *e, con
   finish(w, &a, e, key);
 }
 
+/* A Send indication of the first client to the second. */
+static void indicate(world *w, const fzr_stun_msg *msg, const world_event *e)
+{
+  const fzr_addr from = relayed_of(w, PROBE_FLOW_A), to = relayed_of(w, PROBE_FLOW_B);
+  fzr_addr peer;
+  fzr_stun_attr data;
+  ck_assert(e->flow == PROBE_FLOW_A && fzr_stun_get_addr(msg, FZR_ATTR_XOR_PEER_ADDRESS, &peer) &&
+            fzr_addr_equal(&peer, &to) && fzr_stun_get(msg, FZR_ATTR_DATA, &data));
+  if (!w->no_indications)
+    deliver(w, PROBE_FLOW_B, 0x4000, &from, data.value, data.len);
+}
+
 static void serve(world *w, const fzr_stun_msg *msg, const world_event *e)
 {
   uint8_t key[FZR_STUN_KEY_LEN];
+  if (msg->cls == FZR_STUN_INDICATION) {
+    indicate(w, msg, e);
+    return;
+  }
   w->requests++;
   if (msg->method == w->silent_method ||
       (msg->method == FZR_STUN_BINDING && e->flow == PROBE_FLOW_PEER && w->no_udp_binding))

@@ -41,6 +41,7 @@ typedef struct world {
   unsigned lost_large; /* likewise: that of 1200 bytes */
   bool unsigned_answers, other_key;
   bool in_indications; /* data comes to clients in indications */
+  bool no_indications; /* of clients, they are lost */
   bool moves_source;   /* to the peer, data comes from another port */
   bool moves_client;   /* a NAT gives another port for each request */
   bool answers_from_elsewhere;

@@ -52,6 +52,16 @@ START_TEST(test_works)
 }
 END_TEST
 
+START_TEST(test_indications_are_lost)
+{
+  world_init(&w);
+  w.no_indications = true;
+  run(PROBE_UDP);
+  expect(PROBE_WORKS, 1);
+  ck_assert_ptr_nonnull(strstr(w.note, "Send indications"));
+}
+END_TEST
+
 START_TEST(test_far_away)
 {
   world_init(&w);
@@ -361,6 +371,7 @@ int main(void)
   Suite *suite = suite_create("probe_machine");
   TCase *tc = tcase_create("probe_machine");
   tcase_add_test(tc, test_works);
+  tcase_add_test(tc, test_indications_are_lost);
   tcase_add_test(tc, test_far_away);
   tcase_add_test(tc, test_binding_alone);
   tcase_add_test(tc, test_unreached);
