@@ -6,32 +6,48 @@
 #include "handover/parcel.h"
 #include "http/control.h"
 #include "http/health.h"
+#include "http/local.h"
 #include "options.h"
+#include "sessions_control.h"
 #include "telemetry/telemetry.h"
 
 typedef struct endpoints {
-  http_server *health_server, *control_server;
+  http_server *health_server;
+  http_server *control_server; /* by TCP; NULL: there is none */
+  http_server *local_server;   /* --control-socket; likewise */
+  const char *local_path;
+  http_local_file local_file; /* what is there */
+  bool gave;                  /* another process has them now */
   struct health *health;
-  struct control *control;
+  struct control *control, *local_control;
   fzr_time told;            /* that descriptors are short; 0: not yet */
   unsigned long long ended; /* connections, for that, since */
 } endpoints;
 
-/* Opens both. Returns 0, or -1 with one line in |error|; endpoints_close is due in both cases. |filter_changed| is
- * called with source->ctx when the log's filter was changed. Listeners
- * are taken out of |inherited|, which may be NULL, where they are on the addresses that |o| has. */
-int endpoints_open(endpoints *e, const options *o, struct event_base *base, const health_source *source,
-                   telemetry *t, void (*filter_changed)(void *ctx), handover_parcel *inherited,
+/* What they tell of, and whom they tell. */
+typedef struct endpoints_config {
+  const options *options;
+  struct event_base *base;
+  health_source health;
+  sessions_source sessions;
+  telemetry *telemetry;
+  void (*filter_changed)(void *ctx); /* called with health.ctx when the log's filter was changed */
+} endpoints_config;
+
+/* Opens those that |config|, which has to stay, asks for. Returns 0, or -1 with one line in |error|; endpoints_close is due in both cases. Listeners
+ * are taken out of |inherited|, which may be NULL, where they are on the addresses that are asked for. */
+int endpoints_open(endpoints *e, const endpoints_config *config, handover_parcel *inherited,
                    char error[OPTIONS_ERROR_MAX]);
 
-/* The ports that they have: health, control. */
+/* The ports that they have: health, control (0: none). */
 void endpoints_ports(const endpoints *e, uint16_t out[2]);
 
-/* Their listeners, which stay theirs. */
-void endpoints_give(const endpoints *e, int *health, int *control);
+/* Their listeners, which stay theirs. Returns how many of control there are. */
+#define ENDPOINTS_CONTROL 2
+size_t endpoints_give(const endpoints *e, int *health, int control[ENDPOINTS_CONTROL]);
 
 /* Accepts nothing more: what comes waits for another process that has the same listeners. */
-void endpoints_refuse_new(const endpoints *e);
+void endpoints_refuse_new(endpoints *e);
 
 /* Whether all connections have ended. */
 bool endpoints_are_idle(const endpoints *e);

@@ -66,15 +66,15 @@ static const char *objection(void *ctx)
 static const char *show_all(void *ctx, int fd, fzr_time until, uint32_t *count)
 {
   const handover_out *out = ctx;
-  int health, control;
+  int health, control[ENDPOINTS_CONTROL];
   notify_reloading();
-  endpoints_give(out->config.endpoints, &health, &control);
+  const size_t controls = endpoints_give(out->config.endpoints, &health, control);
   const char *why = workers_show(out->config.workers, fd, until, count);
   if (!why)
     why = handover_give_some(fd, HANDOVER_HEALTH, 0, &health, 1, until);
   if (!why)
-    why = handover_give_some(fd, HANDOVER_CONTROL, 0, &control, 1, until);
-  *count += 2;
+    why = handover_give_some(fd, HANDOVER_CONTROL, 0, control, controls, until);
+  *count += (uint32_t)(1 + controls);
   offload_gift gift;
   if (!why && workers_offload(out->config.workers, &gift)) {
     why = handover_give_offload(fd, gift.fds, gift.count, gift.about, until);

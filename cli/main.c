@@ -10,6 +10,7 @@
 #include "probe_command.h"
 #include "process.h"
 #include "relay.h"
+#include "sessions_main.h"
 #include "take_over.h"
 #include "workers.h"
 
@@ -92,6 +93,8 @@ static void log_warnings(const options *o)
         "The token was given as an argument, where every user of this host can read it: use FIREZONE_TOKEN");
   if (o->has_seed)
     log_warn("relay", "--rng-seed makes everything secret guessable: use it for tests only");
+  if (o->usage_log && !log_enabled(FZR_LOG_INFO, "usage"))
+    log_warn("relay", "--usage-log: the log filter lets none of its records through: add usage=info to it");
   log_wide_proxies(o);
   for (size_t i = 0; i < o->idle_count; i++)
     log_warn("relay", "%s has no effect: %s", o->idle[i].name, o->idle[i].because);
@@ -194,6 +197,7 @@ static int (*const mains[COMMANDS])(const options *o) = {
     [COMMAND_CREDENTIALS] = credentials_main,
     [COMMAND_IMPORT_COTURN] = import_coturn_main,
     [COMMAND_PROBE] = probe_main,
+    [COMMAND_SESSIONS] = sessions_main,
 };
 
 int main(int argc, char **argv)

@@ -107,6 +107,15 @@ const option_spec *option_find_flag(const char *text, size_t len)
   return NULL;
 }
 
+/* The same for |command|: others may have one of that name that is something else. */
+static const option_spec *find_flag_of(enum sub_command command, const char *text, size_t len)
+{
+  for (size_t i = 0; i < option_spec_count; i++)
+    if (option_is_of(&option_specs[i], command) && flag_is(option_specs[i].flag, text, len))
+      return &option_specs[i];
+  return option_find_flag(text, len);
+}
+
 size_t option_name_span(const char *text)
 {
   return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
@@ -159,8 +168,8 @@ static int read_flag(reader *r, int argc, char **argv, int *i, const option_spec
   const char *text = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);
   const char *equals = strchr(text, '=');
   const size_t len = equals ? (size_t)(equals - text) : strlen(text);
-  const option_spec *s = option_find_flag(text, len);
   const enum sub_command command = r->o->command;
+  const option_spec *s = find_flag_of(command, text, len);
   if (!s || (command == COMMAND_RELAY && !option_is_of(s, command)))
     return complain_of_unknown(r, argv[*i], text, len);
   if (!option_is_of(s, command))
@@ -474,12 +483,23 @@ static int check_probe(reader *r)
   return options_check_probe(r->o, problem) ? option_complain(r, "%s", problem) : 0;
 }
 
+static int check_sessions(reader *r)
+{
+  const options *o = r->o;
+  const bool chooses = o->user || o->client || o->json;
+  if (o->end_id && o->end_user)
+    return option_complain(r, "--end, --end-user: one or the other: expected one of them");
+  if ((o->end_id || o->end_user) && chooses)
+    return option_complain(
+        r, "--end, --end-user: nothing is listed: expected neither --user, --client nor --json");
+  return 0;
+}
+
 /* Whether the options of each command go together. */
 static int (*const checks[COMMANDS])(reader *r) = {
-    [COMMAND_RELAY] = check_relay,
-    [COMMAND_CREDENTIALS] = check_credentials,
-    [COMMAND_IMPORT_COTURN] = check_import,
-    [COMMAND_PROBE] = check_probe,
+    [COMMAND_RELAY] = check_relay,          [COMMAND_CREDENTIALS] = check_credentials,
+    [COMMAND_IMPORT_COTURN] = check_import, [COMMAND_PROBE] = check_probe,
+    [COMMAND_SESSIONS] = check_sessions,
 };
 
 /* ---- all of it ---- */
@@ -492,6 +512,24 @@ static fzr_addr default_health(const options *o)
   if (!o->token)
     memcpy(addr.ip, loopback, sizeof loopback);
   return addr;
+}
+
+/* The first of the folders that systemd has made for a service; else where the unit of this project has its own, for commands that are no
+ * part of it. */
+static void default_control(options *o)
+{
+  const char *folder = o->sources->env("RUNTIME_DIRECTORY");
+  if (o->control_socket || (o->command == COMMAND_SESSIONS && o->control_endpoint.family))
+    return;
+  if ((!folder || *folder != '/') && o->command == COMMAND_SESSIONS)
+    folder = "/run/firezone-relay";
+  const size_t len = folder && *folder == '/' ? strcspn(folder, ":") : 0;
+  static const char name[] = "/control";
+  if (!len || len + sizeof name > sizeof o->runtime_control)
+    return;
+  memcpy(o->runtime_control, folder, len);
+  memcpy(o->runtime_control + len, name, sizeof name);
+  o->control_socket = o->runtime_control;
 }
 
 static int read_all(int argc, char **argv, const options_sources *sources, bool anew, options *out,
@@ -519,6 +557,7 @@ static int read_all(int argc, char **argv, const options_sources *sources, bool 
     checks[out->command](&r);
   if (r.mistakes)
     return -1;
+  default_control(out);
   if (!option_is_given(&r, "--health-check-addr"))
     out->health_check_addr = default_health(out);
   out->realm_given = option_is_given(&r, "--realm");

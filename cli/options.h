@@ -4,6 +4,7 @@
 #define RELAY_OPTIONS_H
 
 #include "firezone_relay/firezone_relay.h"
+#include "http/local.h"
 #include "portal/session.h"
 #include "probe/target.h"
 #include "xdp/xdp.h"
@@ -24,7 +25,14 @@
 #define SALT_MAX          497 /* likewise: what is left of that behind ten digits and a colon */
 
 /* What the program is to do: the relay, or a sub-command, which the first word says. */
-enum sub_command { COMMAND_RELAY, COMMAND_CREDENTIALS, COMMAND_IMPORT_COTURN, COMMAND_PROBE, COMMANDS };
+enum sub_command {
+  COMMAND_RELAY,
+  COMMAND_CREDENTIALS,
+  COMMAND_IMPORT_COTURN,
+  COMMAND_PROBE,
+  COMMAND_SESSIONS,
+  COMMANDS
+};
 
 /* How clients log in: a bit each. */
 enum auth_schemes { AUTH_STAMP = 1, AUTH_REST = 2, AUTH_STATIC = 4 };
@@ -111,7 +119,11 @@ typedef struct options {
   const char *google_cloud_project;
   const char *otlp_endpoint;
   fzr_addr health_check_addr;
-  fzr_addr control_endpoint;
+  fzr_addr control_endpoint;                     /* family NONE: none */
+  const char *control_socket;                    /* likewise NULL */
+  char runtime_control[HTTP_LOCAL_PATH_MAX + 1]; /* where it is if that is not said */
+  const char *control_group;                     /* that may open it, too; NULL: none */
+  bool usage_log;
   bool no_telemetry, telemetry;
   fzr_peer_rule rules[MAX_PEER_RULES];
   size_t rule_count;
@@ -170,6 +182,10 @@ typedef struct options {
   const char *password; /* from PROBE_PASSWORD */
   const char *ca_file;
   bool insecure;
+  /* of COMMAND_SESSIONS, and |user| */
+  const char *client;
+  const char *end_id, *end_user; /* NULL: none is to be ended */
+  bool json;
 } options;
 
 /* Reads |argv|; what is not there, out of the environment; and what is in neither, out of the file that is named by them. On success |out|

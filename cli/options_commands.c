@@ -67,6 +67,9 @@ const command_spec command_specs[COMMANDS] = {
                                "is lost.",
                        .word = "URL",
                        .set_word = option_set_probe_url},
+    [COMMAND_SESSIONS] = {.name = "sessions",
+                          .help = "lists the sessions of a relay that runs on this host, or ends them",
+                          .note = "Exit status 0: they are listed, or have ended; 3: there is none to end."},
 };
 
 enum sub_command command_named(const char *word)

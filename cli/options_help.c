@@ -15,6 +15,7 @@ static const char *const group_titles[] = {
     [GROUP_OTHER] = "Other",
     [GROUP_CREDENTIALS] = "What is made",
     [GROUP_PROBE] = "What is tried",
+    [GROUP_SESSIONS] = "Which, and what to do",
 };
 
 typedef struct text {
@@ -73,6 +74,7 @@ static const struct {
      "the authorities by which portal and collector have to be certified [default: the system's]"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT and others of OpenTelemetry",
      "where to and how metrics and traces are exported: the manual page has all that are honoured"},
+    {"RUNTIME_DIRECTORY", "folder that a service manager has made, where --control-socket is by default"},
     {"NOTIFY_SOCKET", "where a service manager, systemd for example, is told when the relay is ready"},
 };
 

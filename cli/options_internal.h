@@ -14,6 +14,7 @@ enum option_group {
   GROUP_XDP,
   GROUP_CREDENTIALS,
   GROUP_PROBE,
+  GROUP_SESSIONS,
   GROUP_OTHER
 };
 
@@ -44,9 +45,11 @@ typedef struct option_spec {
 #define ONLY_PROBE       OF(COMMAND_PROBE)
 #define FOR_LOGINS                                                                                           \
   (AND_CREDENTIALS | OF(COMMAND_PROBE)) /* who makes them, who takes them, and who tries them */
-#define OF_MADE      (ONLY_CREDENTIALS | ONLY_PROBE)
-#define AND_COMMANDS (OF(COMMAND_RELAY) | OF(COMMAND_CREDENTIALS) | OF(COMMAND_IMPORT_COTURN))
-#define OF_ALL       (OF(COMMANDS) - 1)
+#define OF_MADE       (ONLY_CREDENTIALS | ONLY_PROBE)
+#define AND_COMMANDS  (OF(COMMAND_RELAY) | OF(COMMAND_CREDENTIALS) | OF(COMMAND_IMPORT_COTURN))
+#define ONLY_SESSIONS OF(COMMAND_SESSIONS)
+#define AND_SESSIONS  (OF(COMMAND_RELAY) | OF(COMMAND_SESSIONS))
+#define OF_ALL        (OF(COMMANDS) - 1)
 
 /* Whether |command| takes the option |s|. */
 static inline bool option_is_of(const option_spec *s, enum sub_command command)

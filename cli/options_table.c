@@ -5,6 +5,7 @@
 #include "common/utf8.h"
 #include "log/filter.h"
 #include "portal/portal.h"
+#include "sessions/filter.h"
 #include "telemetry/telemetry.h"
 
 #include <string.h>
@@ -204,6 +205,49 @@ static const char *set_health(options *o, const char *t)
 static const char *set_control(options *o, const char *t)
 {
   return value_endpoint(&o->control_endpoint, t);
+}
+
+static const char *set_control_socket(options *o, const char *t)
+{
+  const size_t len = strlen(t);
+  return len > 0 && len <= HTTP_LOCAL_PATH_MAX
+             ? value_text(&o->control_socket, t)
+             : "a path of at most 100 bytes, such as /run/firezone-relay/control";
+}
+
+static const char *set_control_group(options *o, const char *t)
+{
+  return *t ? value_text(&o->control_group, t) : "the name of a group";
+}
+
+static const char *set_usage_log(options *o, const char *t)
+{
+  return value_flag(&o->usage_log, t);
+}
+
+static const char *set_client(options *o, const char *t)
+{
+  fzr_addr addr;
+  return fzr_addr_parse(t, &addr) ? "an address, such as 192.0.2.7 or [2001:db8::7]:4000"
+                                  : value_text(&o->client, t);
+}
+
+static const char *set_end(options *o, const char *t)
+{
+  uint64_t id;
+  return session_id_read(t, &id)
+             ? value_text(&o->end_id, t)
+             : "the id of a session, 16 hexadecimal digits, as firezone-relay sessions shows it";
+}
+
+static const char *set_end_user(options *o, const char *t)
+{
+  return *t ? value_text(&o->end_user, t) : "the name of a user";
+}
+
+static const char *set_json(options *o, const char *t)
+{
+  return value_flag(&o->json, t);
 }
 
 static const char *set_no_telemetry(options *o, const char *t)
@@ -589,8 +633,20 @@ const option_spec option_specs[] = {
     {"health-check-addr", NULL, "HEALTH_CHECK_ADDR", "ADDR:PORT", NULL,
      "0.0.0.0:8080 with a TOKEN, else 127.0.0.1:8080", set_health, GROUP_OBSERVE, false,
      "where /healthz, /readyz and /metrics are served"},
-    {"control-endpoint", NULL, "CONTROL_ENDPOINT", "ADDR:PORT", "127.0.0.1:9999", NULL, set_control,
-     GROUP_OBSERVE, false, "where the log filter can be changed"},
+    {"control-socket", NULL, "CONTROL_SOCKET", "PATH", NULL,
+     "control in the folder that systemd has made, if any", set_control_socket, GROUP_OBSERVE, false,
+     "socket in the file system, by HTTP, where the log filter can be changed and sessions be seen and "
+     "ended, by "
+     "the relay's own user and root",
+     AND_SESSIONS, "socket where the relay is asked"},
+    {"control-group", NULL, "CONTROL_GROUP", "NAME", NULL, "none", set_control_group, GROUP_OBSERVE, false,
+     "group whose members may use --control-socket, too"},
+    {"control-endpoint", NULL, "CONTROL_ENDPOINT", "ADDR:PORT", NULL, "none", set_control, GROUP_OBSERVE,
+     false, "the same by TCP, for everybody who can reach that: a loopback address, such as 127.0.0.1:9999",
+     AND_SESSIONS, "ask there, by TCP, in place of the socket"},
+    {"usage-log", NULL, "USAGE_LOG", NULL, NULL, NULL, set_usage_log, GROUP_OBSERVE, false,
+     "log a record when a session begins, binds a channel and ends, with its user, packets and bytes: target "
+     "usage, level info"},
     {"handover-socket", NULL, "HANDOVER_SOCKET", "PATH", NULL, "none", set_handover_socket, GROUP_OBSERVE,
      false,
      "where another process takes this one's place, without an outage: if a relay answers there at the "
@@ -679,6 +735,16 @@ const option_spec option_specs[] = {
      "file with the certificates of the authorities that the relay's may be signed by", ONLY_PROBE},
     {"insecure", NULL, NULL, NULL, NULL, NULL, option_set_insecure, GROUP_PROBE, false,
      "any certificate will do", ONLY_PROBE},
+    {"user", NULL, NULL, "NAME", NULL, NULL, set_user, GROUP_SESSIONS, false, "those of this user alone",
+     ONLY_SESSIONS},
+    {"client", NULL, NULL, "ADDR[:PORT]", NULL, NULL, set_client, GROUP_SESSIONS, false,
+     "those of this client alone", ONLY_SESSIONS},
+    {"json", NULL, NULL, NULL, NULL, NULL, set_json, GROUP_SESSIONS, false,
+     "a JSON object for each, a line each, in place of a table", ONLY_SESSIONS},
+    {"end", NULL, NULL, "ID", NULL, NULL, set_end, GROUP_SESSIONS, false,
+     "end the session with this id, and list none", ONLY_SESSIONS},
+    {"end-user", NULL, NULL, "NAME", NULL, NULL, set_end_user, GROUP_SESSIONS, false,
+     "end all sessions of this user, and list none", ONLY_SESSIONS},
     {NULL, NULL, "PORTAL_TIMING", "LIST", NULL, NULL, set_portal_timing, GROUP_PORTAL, false, NULL},
     {"drain-idle", NULL, NULL, "TIME", "60s", NULL, set_drain_idle, GROUP_OTHER, false, NULL},
     {"connection-idle", NULL, NULL, "TIME", "30s", NULL, set_connection_idle, GROUP_OTHER, false, NULL},

@@ -119,6 +119,12 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
   say_status(r, &t);
 }
 
+static workers *workers_of(void *ctx)
+{
+  const relay *r = ctx;
+  return r->workers;
+}
+
 /* New clients come by way of the portal, if there is one. */
 static const char *not_ready(void *ctx)
 {
@@ -459,12 +465,16 @@ static int start(relay *r)
                                     .env = getenv,
                                     .environment = environ,
                                     .past = r->past};
-  const health_source source = {r, not_ready};
   if (!(r->telemetry = telemetry_new(&config, r->base, &unusable, error)) && unusable)
     return refuse_start(r, error);
+  r->endpoints_config = (endpoints_config){.options = r->o,
+                                           .base = r->base,
+                                           .health = {r, not_ready},
+                                           .sessions = {r, workers_of},
+                                           .telemetry = r->telemetry,
+                                           .filter_changed = relay_follow_filter};
   if (!r->telemetry || take_over(r, error) ||
-      endpoints_open(&r->endpoints, r->o, r->base, &source, r->telemetry, relay_follow_filter,
-                     r->in.fd >= 0 ? &r->in.parcel : NULL, error)) {
+      endpoints_open(&r->endpoints, &r->endpoints_config, r->in.fd >= 0 ? &r->in.parcel : NULL, error)) {
     handover_in_close(&r->in, error);
     handover_in_log(&r->in, error);
     return -1;

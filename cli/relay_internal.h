@@ -21,6 +21,7 @@ typedef struct relay {
   struct event_base *base;
   telemetry *telemetry;
   endpoints endpoints;
+  endpoints_config endpoints_config;
   portal *portal;   /* NULL: standalone */
   workers *workers; /* NULL: the portal has not said yet that relaying may begin */
   handover_in in;   /* what was taken over from another process */

@@ -6,6 +6,7 @@
 #include "handover/queues.h"
 #include "log/log.h"
 #include "process.h"
+#include "usage_log.h"
 #include "worker_engine.h"
 #include "worker_parcel.h"
 
@@ -153,6 +154,8 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
   worker_obey(w, commands);
   if (commands & COMMAND_SNAPSHOT)
     worker_make_snapshot(w);
+  if (commands & COMMAND_ASK_SESSIONS)
+    worker_answer_sessions(w);
   if (commands & COMMAND_STOP)
     event_base_loopbreak(w->base);
 }
@@ -206,6 +209,11 @@ static void command(worker *w, enum command c)
 {
   atomic_fetch_or(&w->commands, (unsigned)c);
   worker_wake(w);
+}
+
+void worker_command_sessions(worker *w)
+{
+  command(w, COMMAND_ASK_SESSIONS);
 }
 
 /* A loop with priorities. */
@@ -308,6 +316,7 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
   w->schemes = c->options->auth;
   w->wake_fd = -1;
   w->spans = c->spans;
+  w->usage_log = c->options->usage_log;
   w->seed = c->options->rng_seed + c->index * 0x632be59bd9b4e019u;
   pthread_mutex_init(&w->lock, NULL);
   pthread_condattr_t attr;
@@ -453,6 +462,8 @@ void worker_free(worker *w)
     worker_begin(w); /* it may not have */
     pthread_join(w->thread, NULL);
   }
+  if (w->usage_log && w->engine && !w->gone)
+    usage_log_rest(w->engine, monotonic_now());
   streams_free(w->streams);
   fzr_udp_free(w->udp);
   fzr_driver_free(w->driver);
@@ -465,6 +476,7 @@ void worker_free(worker *w)
   logins_drop(w->next);
   net_tls_identity_drop(w->next_identity);
   free(w->next_rules);
+  free(w->sessions);
   if (w->base)
     event_base_free(w->base);
   if (w->wake_fd >= 0)

@@ -7,6 +7,7 @@
 #include "logins.h"
 #include "offloads.h"
 #include "net/tls_server.h"
+#include "sessions/filter.h"
 #include "stream/streams.h"
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
@@ -62,6 +63,30 @@ void worker_follow_log_filter(worker *w);
  * there is. Returns whether it was made after the question. Both by one thread alone. */
 void worker_ask(worker *w);
 bool worker_answer(worker *w, fzr_time until, metrics_worker *out);
+
+/* What a worker is asked of its sessions: for a slice of them, from |cursor| on, which is 0 at first, of which those that match |filter| are
+ * meant; and, if |end|, to end these. Or, if |id| is not 0, to end that one. */
+typedef struct session_question {
+  uint64_t id;
+  session_filter filter;
+  uint32_t cursor;
+  bool end;
+} session_question;
+
+#define SESSION_SLICE 128u
+
+typedef struct session_answer {
+  size_t count;
+  fzr_allocation found[SESSION_SLICE];
+  uint32_t cursor; /* where the next slice begins */
+  bool over;       /* there is none */
+  bool busy;       /* they are handed over to another process just now, or were */
+  unsigned ended;
+  fzr_time now; /* of which all this is */
+} session_answer;
+
+/* Asks, and waits for the answer until |until|. Returns whether it is there, and the worker not busy. By the main thread alone. */
+bool worker_ask_sessions(worker *w, const session_question *q, fzr_time until, session_answer *out);
 
 /* For a worker that inherits, between worker_start and worker_begin: has its thread make ready for what it will load, as far as |p| says; load what |p|
  * has for it, while nobody reads; and, once all have what is theirs, begin to read. worker_await waits for any. */

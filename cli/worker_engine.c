@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "engine_log.h"
+#include "usage_log.h"
 
 #include <errno.h>
 #include <sys/random.h>
@@ -90,6 +91,8 @@ int worker_engine_new(const worker_config *c, uint16_t listen_port, uint64_t *se
   config.alternate_ip6 = o->alternate_ip6;
   config.alternate_over = o->alternate_over;
   config.max_bandwidth_per_allocation = o->max_bandwidth_per_allocation;
+  config.keep_user_names = true;
+  config.usage = o->usage_log ? usage_log : NULL;
   config.unauthenticated_rate = share(o->unauthenticated_rate, c->count);
   return fzr_engine_new(&config, out, monotonic_now());
 }

@@ -110,8 +110,9 @@ static const char *give(worker *w)
   return why ? why : worker_streams_give(w->streams, w->parcel, w->index, now, &w->left);
 }
 
-static const char *pause_reading(const worker *w)
+static const char *pause_reading(worker *w)
 {
+  w->halted = true;
   if (w->streams)
     streams_halt(w->streams); /* first: what was read is relayed, to sockets of UDP */
   event_glue_stop(w->glue);
@@ -119,8 +120,9 @@ static const char *pause_reading(const worker *w)
 }
 
 /* Nobody waits for what comes of it: it is said here. The allocations are here and nowhere else: to end would be the worst of all. */
-static void read_on(const worker *w)
+static void read_on(worker *w)
 {
+  w->halted = false;
   fzr_udp_resume(w->udp, monotonic_now());
   if (w->streams)
     streams_go_on(w->streams);
@@ -317,6 +319,7 @@ unsigned worker_clients(const worker *w, enum stream_kind kind)
 
 void worker_leave(worker *w)
 {
+  w->gone = true;
   if (w->streams)
     order(w, COMMAND_LEAVE);
 }
@@ -342,11 +345,13 @@ fzr_time worker_spent(worker *w)
 
 void worker_load(worker *w, handover_parcel *p)
 {
+  w->gone = true; /* it is the other process's still */
   w->parcel = p;
   order(w, COMMAND_LOAD);
 }
 
 void worker_take_over(worker *w)
 {
+  w->gone = false;
   order(w, COMMAND_TAKE_OVER);
 }

@@ -25,7 +25,8 @@ enum command {
   COMMAND_LOAD = 2048,
   COMMAND_TAKE_OVER = 4096,
   COMMAND_LEAVE = 8192,
-  COMMAND_PREPARE = 16384
+  COMMAND_PREPARE = 16384,
+  COMMAND_ASK_SESSIONS = 32768
 };
 /* Those whose CPU time is told. */
 #define HANDOVER_COMMANDS (COMMAND_GIVE | COMMAND_LOAD | COMMAND_TAKE_OVER)
@@ -61,6 +62,7 @@ struct worker {
   uint64_t seed;
   span_ring *spans;
   const offloads *offloads; /* set before the thread goes */
+  bool halted;              /* it reads nothing, for a hand-over; the thread's */
   pthread_mutex_t lock;     /* of what follows */
   pthread_cond_t begins, made, obeyed;
   bool begun;        /* the thread may go */
@@ -79,6 +81,12 @@ struct worker {
   fzr_time spent;         /* the CPU time that it took */
   fzr_udp_stats before;   /* counters of the adapter in earlier processes */
   unsigned left;          /* connections that could not go along */
+  session_question
+      question; /* the last one of sessions, by number, and the last that was answered, by |sessions| */
+  uint64_t session_asked, session_answered;
+  session_answer *sessions; /* NULL: nobody has asked yet */
+  bool usage_log;
+  bool gone; /* what lives here does so in another process; of who hands over, without the lock */
   char unloadable[OPTIONS_ERROR_MAX]; /* why it can't go on from what was given */
 };
 
@@ -87,6 +95,11 @@ void worker_wake(const worker *w);
 
 /* On the thread: puts together what worker_answer has. */
 void worker_make_snapshot(worker *w);
+
+/* On the thread: does what worker_ask_sessions asks. */
+void worker_answer_sessions(worker *w);
+/* Has it do so. */
+void worker_command_sessions(worker *w);
 
 /* On the thread: does what there is of |commands| about handing over. */
 void worker_obey(worker *w, unsigned commands);

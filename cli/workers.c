@@ -374,6 +374,11 @@ unsigned workers_number(const workers *all)
   return all->count;
 }
 
+worker *workers_at(const workers *all, unsigned i)
+{
+  return all->each[i];
+}
+
 uint16_t workers_listen_port(const workers *all)
 {
   return worker_listen_port(all->each[0]);

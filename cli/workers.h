@@ -50,6 +50,9 @@ unsigned workers_clients(const workers *all, enum stream_kind kind);
 unsigned workers_number(const workers *all);
 uint16_t workers_listen_port(const workers *all);
 
+/* The worker |i|. */
+worker *workers_at(const workers *all, unsigned i);
+
 /* From now on new allocations are refused. */
 void workers_drain(workers *all);
 

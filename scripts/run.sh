@@ -91,7 +91,7 @@ if $check; then
 fi
 
 health=$(sed -n 's/.*Health and metrics on //p' "$state/log")
-control=$(sed -n 's/.*Control of the log filter on //p' "$state/log")
+control=$(sed -n 's/.*Control on http/http/p' "$state/log")
 
 servers=$(build/cli/firezone-relay credentials --auth rest --user you --auth-secret-file "$secret" --format webrtc \
   --public-ip4-addr "$address" --listen-port "$port")

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define NO_DTLS "there is no DTLS, whose place TLS takes for clients: see --tls-listen-port"
-#define NO_CLI  "there is no command line to log in to; SIGHUP and --control-endpoint do what it is needed for"
+#define NO_CLI  "there is no command line to log in to; SIGHUP and --control-socket do what it is needed for"
 #define NO_WEB  "there is no page to log in to; /metrics and the log tell what it shows"
 #define ON_STDOUT                                                                                            \
   "the log goes to standard output, and from there to systemd's journal or wherever you send it"

@@ -24,6 +24,7 @@ static size_t most_of(enum handover_kind kind)
   case HANDOVER_STREAM_LISTEN:
     return STREAM_LISTENERS_MAX;
   case HANDOVER_LISTEN:
+  case HANDOVER_CONTROL:
     return 2;
   case HANDOVER_OFFLOAD:
     return OFFLOAD_MAX;

@@ -20,7 +20,7 @@ typedef struct handover_worker {
 typedef struct handover_parcel {
   unsigned count;
   handover_worker *workers;
-  handover_fds health, control; /* one each, or none */
+  handover_fds health, control; /* one or none; by TCP, in the file system, or both */
   handover_fds offload;
   char about[HANDOVER_ABOUT_MAX]; /* the offload */
   uint32_t came;                  /* descriptors that were received, in all */

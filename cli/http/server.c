@@ -129,6 +129,12 @@ static void on_answered(struct evhttp_request *req, void *ctx)
   note_progress(ctx, req, false);
 }
 
+static bool is_for(const route *r, const char *path)
+{
+  const size_t len = strlen(r->path);
+  return strncmp(r->path, path, len) == 0 && (!path[len] || (len && r->path[len - 1] == '/'));
+}
+
 static void on_request(struct evhttp_request *req, void *ctx)
 {
   http_server *server = ctx;
@@ -143,7 +149,7 @@ static void on_request(struct evhttp_request *req, void *ctx)
   note_progress(server, req, true);
   evhttp_request_set_on_complete_cb(req, on_answered, server);
   for (const route *r = server->routes; path && r; r = r->next) {
-    if (strcmp(r->path, path) != 0)
+    if (!is_for(r, path))
       continue;
     known = true;
     if (r->method == method)
@@ -313,9 +319,12 @@ http_server *http_server_adopt(struct event_base *base, int fd, unsigned max_con
   fzr_sockaddr name;
   fzr_addr addr;
   socklen_t len = sizeof name;
+  memset(&name, 0, sizeof name);
   if (getsockname(fd, &name.any, &len))
     return NULL;
-  if (fzr_addr_from_sockaddr(&name.any, len, &addr)) {
+  if (name.any.sa_family == AF_UNIX) {
+    addr = (fzr_addr){0};
+  } else if (fzr_addr_from_sockaddr(&name.any, len, &addr)) {
     errno = EAFNOSUPPORT;
     return NULL;
   }

@@ -54,7 +54,7 @@ int http_parse_form(const char *text, struct evkeyvalq *out);
  * Returns NULL if it can't, with errno set (EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOMEM, ...). */
 http_server *http_server_new(struct event_base *base, const fzr_addr *addr, unsigned max_connections);
 
-/* The same with a listening socket that there is, such as another process has had. |fd| is the server's if it returns one. */
+/* The same with a listening socket that there is, such as another process has had, or one of local.h. |fd| is the server's if it returns one. */
 http_server *http_server_adopt(struct event_base *base, int fd, unsigned max_connections);
 
 /* The listening socket, which stays the server's. */
@@ -66,11 +66,11 @@ void http_server_refuse_new(http_server *server);
 /* Closes all connections and the listener. NULL is allowed. Must not be called from within a handler. */
 void http_server_free(http_server *server);
 
-/* The address that |server| listens on, with the port it really has. */
+/* The address that |server| listens on, with the port it really has; of no family if it is one of local.h. */
 fzr_addr http_server_addr(const http_server *server);
 
 /* Calls |handler| with |ctx| for requests of |method| (one of EVHTTP_REQ_...; a GET route answers HEAD too) to |path|, which is
- * compared exactly. A known path asked with another method is answered 405 with an Allow header, an unknown one 404. |path|
+ * compared exactly; one that ends with a slash is for all that is below it, too. A known path asked with another method is answered 405 with an Allow header, an unknown one 404. |path|
  * is copied.
  * Returns 0, or -1 with errno set to ENOMEM or, if that route exists already, EEXIST. */
 int http_server_route(http_server *server, enum evhttp_cmd_type method, const char *path,

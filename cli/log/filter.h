@@ -37,7 +37,7 @@ size_t log_filter_parse(log_filter *filter, const char *text, log_complain compl
 enum fzr_log_level log_filter_level(const log_filter *filter, const char *target);
 
 /* All targets that the relay's lines have. */
-#define LOG_FILTER_TARGETS "relay, portal, otlp, xdp, control, log"
+#define LOG_FILTER_TARGETS "relay, portal, otlp, xdp, control, log, usage"
 
 /* Whether the filter lets none of the relay's targets write any line, without saying so: "off" alone is meant, but "portal=off" may
  * be thought to leave the other targets on. */

@@ -130,7 +130,7 @@ class Options(unittest.TestCase):
         self.assertGreater(tried, 35)
 
     def test_help_of_a_command_has_its_own_options(self):
-        self.assertEqual(list(self.commands), ["credentials", "import-coturn", "probe"])
+        self.assertEqual(list(self.commands), ["credentials", "import-coturn", "probe", "sessions"])
         self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["credentials"], re.M)),
                          {"--public-ip4-addr", "--public-ip6-addr", "--listen-port", "--auth", "--realm", "--auth-secret-file",
                           "--users-file", "--help", "--version", "--ttl", "--salt", "--user", "--format",
@@ -142,14 +142,16 @@ class Options(unittest.TestCase):
                          {"--auth", "--realm", "--auth-secret-file", "--users-file", "--ttl", "--user", "--username", "--password-file", "--ca-file",
                           "--insecure", "--config", "--help", "--version"})
         self.assertEqual(set(re.findall(r"\(environment\) (\w+)=", self.commands["probe"])), {"AUTH_SECRET", "PROBE_PASSWORD"})
-        self.assertEqual(self.of_commands, {"--ttl", "--salt", "--user", "--format", "--tls-name", "--username", "--password-file", "--ca-file", "--insecure"})
+        self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(%s)" % FLAG, self.commands["sessions"], re.M)),
+                         {"--control-socket", "--control-endpoint", "--user", "--client", "--json", "--end", "--end-user", "--help", "--version"})
+        self.assertEqual(self.of_commands, {"--ttl", "--salt", "--user", "--format", "--tls-name", "--client", "--json", "--end", "--end-user", "--username", "--password-file", "--ca-file", "--insecure"})
         for flag in self.of_commands:
             self.assertNotRegex(self.help, r"(?m)^ +%s\b(?!-)" % flag)
 
     def test_what_is_told_to_those_who_come_from_firezone(self):
         """Flags, variables and lines that docs/from-firezone.md names are there."""
         page = read("docs", "from-firezone.md")
-        self.assertEqual(set(re.findall(r"`(%s)[ `]" % FLAG, page)) - self.flags - {"--fail", "--time"}, set(), "no such options")
+        self.assertEqual(set(re.findall(r"`(%s)[ `]" % FLAG, page)) - self.flags - {"--fail", "--time", "--unix-socket"}, set(), "no such options")
         named = set(re.findall(r"\b(?:FIREZONE|EBPF|PUBLIC|LISTEN|LOWEST|HIGHEST|HEALTH|LOG|OTLP|SHUTDOWN|AUTH)_[A-Z0-9_]+\b", page))
         self.assertEqual(named - self.variables, set(), "no such variables")
         self.assertGreater(len(named), 10)
@@ -164,7 +166,7 @@ class Options(unittest.TestCase):
     def test_what_is_told_to_those_who_come_from_coturn(self):
         """Options and variables that docs/from-coturn.md names are there, and so are its targets."""
         page = read("docs", "from-coturn.md")
-        of_others = {"--server", "--password", "--packets", "--now"}  # fzr-bench and systemctl
+        of_others = {"--server", "--password", "--packets", "--now", "--unix-socket"}  # fzr-bench, systemctl and curl
         named = set(re.findall(r"(?<![\w-])(%s)" % FLAG, page))
         self.assertEqual(named - self.flags - of_others, set(), "no such options")
         self.assertGreater(len(named), 20)
@@ -188,12 +190,12 @@ class Options(unittest.TestCase):
 
     def test_pages_for_operators_name_what_is_there(self):
         """Options, variables, metrics and lines of the log on the pages about NAT, Kubernetes and size; and what they refer to."""
-        # Of docker and podman, helm and kubectl, apt, fzr-bench.
-        of_others = {"--network", "--pid", "--set", "--from-literal", "--no-install-recommends", "--now", "--cap-add", "--cap-drop", "--user"}
+        # Of docker and podman, helm and kubectl, apt, fzr-bench, curl.
+        of_others = {"--network", "--pid", "--set", "--from-literal", "--no-install-recommends", "--now", "--cap-add", "--cap-drop", "--user", "--silent", "--fail-with-body", "--unix-socket"}
         sources = ""
         for folder, _, files in os.walk(os.path.join(SOURCE, "cli")):
             sources += "".join(read(folder, name) for name in files if name.endswith(".c"))
-        for name in ("behind-nat.md", "kubernetes.md", "packages.md", "sizing.md", "troubleshooting.md"):
+        for name in ("behind-nat.md", "kubernetes.md", "packages.md", "sessions.md", "sizing.md", "troubleshooting.md"):
             page = read("docs", name)
             flags = set(re.findall(r"(?<![\w-])(%s)" % FLAG, page))
             self.assertEqual(flags - self.flags - of_others, set(), name)
@@ -248,7 +250,9 @@ class Options(unittest.TestCase):
                           ["--public-ip4-addr", "127.0.0.1", "a token"],
                           ["--public-ip4-addr", "127.0.0.1", "--auth", "rest"], ["--public-ip4-addr", "127.0.0.1", "--auth", "static"],
                           ["credentials"], ["credentials", "--auth", "static"], ["credentials", "--format", "xml"], ["credentials", "--format", "url"], ["credentials", "--workers", "1"],
-                          ["import-coturn"], ["import-coturn", "/nonexistent"], ["--config", "/nonexistent"]):
+                          ["import-coturn"], ["import-coturn", "/nonexistent"], ["--config", "/nonexistent"],
+                          ["sessions", "--end", "x"], ["sessions", "--end-user", ""], ["sessions", "--client", "x"], ["sessions", "--workers", "1"],
+                          ["sessions", "--end", "0123456789abcdef", "--json"], ["sessions", "--end", "0123456789abcdef", "--end-user", "x"]):
             done = subprocess.run([RELAY] + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                                   timeout=20, env={})
             self.assertEqual((done.returncode, done.stdout), (2, ""), (arguments, done.stderr))

@@ -29,7 +29,8 @@ CLI = {
     "handover": ("common",),
     "coturn": ("common",),
     "probe": ("common", "net"),
-    "": ("common", "coturn", "log", "net", "http", "portal", "stream", "telemetry", "xdp", "handover", "probe"),
+    "sessions": ("common",),
+    "": ("common", "coturn", "log", "net", "http", "portal", "sessions", "stream", "telemetry", "xdp", "handover", "probe"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

@@ -292,7 +292,7 @@ def clean_environment(more=None):
     """The environment without what would configure a relay."""
     ours = ("FIREZONE_", "HANDOVER_", "NOTIFY_", "AUTH_", "USERS_FILE", "RELAY_", "ALTERNATE_", "TCP_LISTEN", "TLS_", "PUBLIC_IP",
             "BIND_IP", "EBPF_", "XDP", "OFFLOAD", "FLOOD_GUARD", "PROXY_", "RUST_LOG", "OTEL_", "OTLP_",
-            "LOG_FORMAT", "NO_COLOR")
+            "LOG_FORMAT", "NO_COLOR", "CONTROL_", "USAGE_LOG", "RUNTIME_DIRECTORY")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     environment.update(more or {})
     return environment

@@ -169,7 +169,7 @@ class Mistakes(unittest.TestCase):
 
     def test_a_mistyped_sub_command(self):
         self.assertEqual(self.complaint("credentails", "--ttl", "1h"),
-                         "firezone-relay: unknown sub-command 'credentails': expected credentials, import-coturn or probe: see --help\n")
+                         "firezone-relay: unknown sub-command 'credentails': expected credentials, import-coturn, probe or sessions: see --help\n")
 
     def test_output_that_goes_nowhere_is_a_failure(self):
         for what in ("--help", "--version"):

@@ -237,7 +237,7 @@ class Http(unittest.TestCase):
             wait_for(lambda: self.relay.find(r'INFO control: Changed the log filter filter="?%s"?$' % directives), "the change to " + directives)
 
     def test_filters_that_let_nothing_through(self):
-        warning = r"The log filter is off for every target of the relay \(relay, portal, otlp, xdp, control, log\), so nothing is logged\n$"
+        warning = r"The log filter is off for every target of the relay \(relay, portal, otlp, xdp, control, log, usage\), so nothing is logged\n$"
         for directives in ("portal=off", "relay=off,portal=off", "off,wiring=trace"):
             status, _, text = self.set_filter(directives)
             self.assertEqual(status, 200)

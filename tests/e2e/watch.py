@@ -14,7 +14,7 @@ def endpoint(relay, what="Health and metrics"):
 
 
 def control_port(relay):
-    return endpoint(relay, "Control of the log filter")
+    return endpoint(relay, "Control")
 
 
 def request(port, method, path, body=None, headers=None, timeout=20):

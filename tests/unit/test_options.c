@@ -115,6 +115,13 @@ static const struct {
      "CONTROL_ENDPOINT",
      {"", "9999", "127.0.0.1", "[::1]", "127.0.0.1:x"},
      {"127.0.0.1:0", "[::]:9999"}},
+    {"--control-socket",
+     "CONTROL_SOCKET",
+     {"", "/a/path/of/more/than/a/hundred/bytes/which/is/what/the/kernel/has/room/for/in/an/address/of/such/"
+          "a/socket"},
+     {"/run/firezone-relay/control", "x"}},
+    {"--control-group", "CONTROL_GROUP", {""}, {"adm"}},
+    {NULL, "USAGE_LOG", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "FIREZONE_NO_TELEMETRY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "TELEMETRY", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
     {NULL, "PIN_WORKERS", {"yes", "x", "2"}, {"true", "false", "1", "0"}},
@@ -233,13 +240,15 @@ START_TEST(test_defaults)
   clear_env();
   ck_assert_int_eq(READ(PUBLIC), 0);
   const fzr_addr any4 = fzt_addr("0.0.0.0"), any6 = fzt_addr("::"), health = fzt_addr("127.0.0.1:8080"),
-                 control = fzt_addr("127.0.0.1:9999"), public4 = fzt_addr("203.0.113.7");
+                 public4 = fzt_addr("203.0.113.7");
   ck_assert(fzr_addr_equal(&o.public_ip4, &public4));
   ck_assert_uint_eq(o.public_ip6.family, FZR_FAMILY_NONE);
   ck_assert(fzr_addr_equal(&o.bind_ip4, &any4));
   ck_assert(fzr_addr_equal(&o.bind_ip6, &any6));
   ck_assert(fzr_addr_equal(&o.health_check_addr, &health));
-  ck_assert(fzr_addr_equal(&o.control_endpoint, &control));
+  ck_assert_uint_eq(o.control_endpoint.family, FZR_FAMILY_NONE);
+  ck_assert_ptr_null(o.control_socket);
+  ck_assert(!o.usage_log);
   ck_assert_uint_eq(o.listen_port, 3478);
   ck_assert_uint_eq(o.lowest_port, 49152);
   ck_assert_uint_eq(o.highest_port, 65535);

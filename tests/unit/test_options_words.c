@@ -298,9 +298,9 @@ START_TEST(test_stray_words)
     ck_assert_int_eq(READ(PUBLIC, "--mobility", shorts[i]), -1);
     ck_assert_str_eq(error, "--mobility: takes no value, and has one behind it: see --help");
     ck_assert_int_eq(READ(PUBLIC, "--mobility", "--listen-port=2000", shorts[i]), -1);
-    ck_assert_ptr_nonnull(strstr(error,
-                                 "no such command: expected credentials, import-coturn or probe, an option, "
-                                 "or a portal's token of at least 16"));
+    ck_assert_ptr_nonnull(
+        strstr(error, "no such command: expected credentials, import-coturn, probe or sessions, an option, "
+                      "or a portal's token of at least 16"));
     ck_assert_msg(READ(PUBLIC, "--mobility", "--", shorts[i]) == 0, "%s", error);
     ck_assert_str_eq(o.token, shorts[i]);
     ck_assert_msg(READ(PUBLIC, "--mobility", token, shorts[i]) == 0, "%s", error);
@@ -325,7 +325,7 @@ START_TEST(test_mistyped_sub_commands)
     clear_env();
     char expected[120];
     snprintf(expected, sizeof expected,
-             "unknown sub-command '%s': expected credentials, import-coturn or probe: see --help",
+             "unknown sub-command '%s': expected credentials, import-coturn, probe or sessions: see --help",
              mistyped[i]);
     ck_assert_msg(READ(mistyped[i]) == -1, "%s", mistyped[i]);
     ck_assert_str_eq(error, expected);

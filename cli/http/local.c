@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/local.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* How many may wait: it is for operators. */
+#define BACKLOG 16
+
+static bool address_of(const char *path, struct sockaddr_un *out)
+{
+  const size_t len = strlen(path);
+  memset(out, 0, sizeof *out);
+  out->sun_family = AF_UNIX;
+  if (!len || len > HTTP_LOCAL_PATH_MAX) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  memcpy(out->sun_path, path, len);
+  return true;
+}
+
+static int fail(int fd)
+{
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+/* Whether somebody listens there; errno says why not. */
+static bool is_live(const struct sockaddr_un *addr)
+{
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0)
+    return true; /* it is not known */
+  /* One whose queue is full, or that this process may not open, lives. */
+  const bool live = connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0 || errno != ECONNREFUSED;
+  close(fd);
+  return live;
+}
+
+/* Makes way at |addr|, where something is. Returns 0, or -1 with errno. */
+static int make_way(const struct sockaddr_un *addr)
+{
+  struct stat st;
+  if (lstat(addr->sun_path, &st))
+    return errno == ENOENT ? 0 : -1;
+  if (!S_ISSOCK(st.st_mode)) {
+    errno = EEXIST;
+    return -1;
+  }
+  if (is_live(addr)) {
+    errno = EADDRINUSE;
+    return -1;
+  }
+  return unlink(addr->sun_path);
+}
+
+/* By nobody else from the first moment on. */
+static int bind_alone(int fd, const struct sockaddr_un *addr)
+{
+  const mode_t before = umask(S_IXUSR | S_IRWXG | S_IRWXO);
+  const int result = bind(fd, (const struct sockaddr *)addr, sizeof *addr);
+  umask(before);
+  return result;
+}
+
+int http_local_listen(const char *path, gid_t group)
+{
+  struct sockaddr_un addr;
+  if (!address_of(path, &addr))
+    return -1;
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return -1;
+  if (bind_alone(fd, &addr) && (errno != EADDRINUSE || make_way(&addr) || bind_alone(fd, &addr)))
+    return fail(fd);
+  const bool shared = group != (gid_t)-1;
+  if ((shared && (chown(path, (uid_t)-1, group) || chmod(path, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP))) ||
+      listen(fd, BACKLOG)) {
+    const int error = errno;
+    unlink(path);
+    errno = error;
+    return fail(fd);
+  }
+  return fd;
+}
+
+bool http_local_path(int fd, char *out)
+{
+  struct sockaddr_un addr = {.sun_family = AF_UNSPEC};
+  socklen_t len = sizeof addr;
+  if (getsockname(fd, (struct sockaddr *)&addr, &len) || addr.sun_family != AF_UNIX ||
+      len <= offsetof(struct sockaddr_un, sun_path) || !addr.sun_path[0])
+    return false;
+  const size_t room = len - offsetof(struct sockaddr_un, sun_path), n = strnlen(addr.sun_path, room);
+  if (n > HTTP_LOCAL_PATH_MAX)
+    return false;
+  memcpy(out, addr.sun_path, n);
+  out[n] = 0;
+  return true;
+}
+
+bool http_local_is_at(int fd, const char *path)
+{
+  char at[HTTP_LOCAL_PATH_MAX + 1];
+  return http_local_path(fd, at) && strcmp(at, path) == 0;
+}
+
+bool http_local_look(const char *path, http_local_file *out)
+{
+  struct stat st;
+  *out = (http_local_file){0};
+  if (lstat(path, &st) || !S_ISSOCK(st.st_mode))
+    return false;
+  *out = (http_local_file){st.st_dev, st.st_ino};
+  return true;
+}
+
+void http_local_remove(const char *path, const http_local_file *made)
+{
+  http_local_file now;
+  if (made->ino && http_local_look(path, &now) && now.ino == made->ino && now.dev == made->dev)
+    unlink(path);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listening sockets in the file system, for whoever is on this host and may open the file. */
+#ifndef CLI_HTTP_LOCAL_H
+#define CLI_HTTP_LOCAL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* The longest path. */
+#define HTTP_LOCAL_PATH_MAX 100
+
+/* Makes a listener at |path| that its owner alone may connect to, or, if |group| is not -1, that group, too. What a dead process has left there
+ * makes way. Returns the descriptor, or -1 with errno: EADDRINUSE if somebody listens there, EEXIST if there is something else. */
+int http_local_listen(const char *path, gid_t group);
+
+/* Whether |fd| is a listener that was made at |path|; and at any path, which |out| gets then, of HTTP_LOCAL_PATH_MAX + 1 bytes. */
+bool http_local_is_at(int fd, const char *path);
+bool http_local_path(int fd, char *out);
+
+/* Which file it is now: so that one that somebody else has put there stays. Returns whether it is a socket. */
+typedef struct http_local_file {
+  dev_t dev;
+  ino_t ino; /* 0: none */
+} http_local_file;
+bool http_local_look(const char *path, http_local_file *out);
+
+/* Removes |path| if it is still |made|. */
+void http_local_remove(const char *path, const http_local_file *made);
+
+#endif

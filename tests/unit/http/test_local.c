@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listeners in the file system, and HTTP there. */
+#include "http/local.h"
+
+#include "http/server.h"
+#include "testing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+
+static char folder[64], path[HTTP_LOCAL_PATH_MAX + 1];
+
+static void set_up(void)
+{
+  snprintf(folder, sizeof folder, "/tmp/fzr-local-XXXXXX");
+  ck_assert_ptr_nonnull(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/control", folder);
+}
+
+static void tear_down(void)
+{
+  unlink(path);
+  ck_assert_int_eq(rmdir(folder), 0);
+}
+
+static int connect_to(const char *where)
+{
+  struct sockaddr_un addr = {.sun_family = AF_UNIX};
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  memcpy(addr.sun_path, where, strlen(where));
+  if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) == 0)
+    return fd;
+  close(fd);
+  return -1;
+}
+
+static mode_t mode_of(void)
+{
+  struct stat st;
+  ck_assert_int_eq(stat(path, &st), 0);
+  ck_assert(S_ISSOCK(st.st_mode));
+  return st.st_mode & 07777;
+}
+
+START_TEST(test_modes)
+{
+  umask(0);
+  const int fd = http_local_listen(path, (gid_t)-1);
+  ck_assert_int_ge(fd, 0);
+  ck_assert_uint_eq(mode_of(), 0600);
+  ck_assert_uint_eq(umask(0), 0); /* as it was */
+  ck_assert(http_local_is_at(fd, path));
+  ck_assert(!http_local_is_at(fd, folder));
+  close(fd);
+  unlink(path);
+  const int shared = http_local_listen(path, getgid());
+  ck_assert_int_ge(shared, 0);
+  ck_assert_uint_eq(mode_of(), 0660);
+  close(shared);
+}
+END_TEST
+
+START_TEST(test_who_makes_way)
+{
+  const int first = http_local_listen(path, (gid_t)-1);
+  ck_assert_int_ge(first, 0);
+  ck_assert_int_eq(http_local_listen(path, (gid_t)-1), -1);
+  ck_assert_int_eq(errno, EADDRINUSE);
+  const int client = connect_to(path);
+  ck_assert_int_ge(client, 0);
+  close(client);
+  close(first);
+  ck_assert_int_eq(connect_to(path), -1);
+  const int second = http_local_listen(path, (gid_t)-1); /* what is dead */
+  ck_assert_int_ge(second, 0);
+  close(second);
+  unlink(path);
+  close(open(path, O_CREAT | O_WRONLY, 0600));
+  ck_assert_int_eq(http_local_listen(path, (gid_t)-1), -1); /* what is no socket */
+  ck_assert_int_eq(errno, EEXIST);
+  ck_assert_int_eq(access(path, F_OK), 0);
+  ck_assert_int_eq(http_local_listen("/nonexistent/control", (gid_t)-1), -1);
+  ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
+START_TEST(test_paths)
+{
+  char longest[HTTP_LOCAL_PATH_MAX + 2], at[HTTP_LOCAL_PATH_MAX + 1];
+  memset(longest, 'x', sizeof longest);
+  longest[sizeof longest - 1] = 0;
+  ck_assert_int_eq(http_local_listen(longest, (gid_t)-1), -1);
+  ck_assert_int_eq(errno, ENAMETOOLONG);
+  ck_assert_int_eq(http_local_listen("", (gid_t)-1), -1);
+  memcpy(longest, folder, strlen(folder));
+  longest[strlen(folder)] = '/';
+  longest[HTTP_LOCAL_PATH_MAX] = 0;
+  const int fd = http_local_listen(longest, (gid_t)-1);
+  ck_assert_int_ge(fd, 0);
+  ck_assert(http_local_path(fd, at));
+  ck_assert_str_eq(at, longest);
+  close(fd);
+  unlink(longest);
+  const int pair = socket(AF_UNIX, SOCK_STREAM, 0);
+  ck_assert(!http_local_path(pair, at)); /* it has no name */
+  close(pair);
+}
+END_TEST
+
+/* What somebody else has put there stays. */
+START_TEST(test_remove)
+{
+  http_local_file made, other;
+  const int fd = http_local_listen(path, (gid_t)-1);
+  ck_assert(http_local_look(path, &made));
+  ck_assert(!http_local_look(folder, &other) && !other.ino);
+  http_local_remove(path, &other);
+  ck_assert_int_eq(access(path, F_OK), 0);
+  unlink(path);
+  const int later = http_local_listen(path, (gid_t)-1);
+  http_local_file now;
+  ck_assert(http_local_look(path, &now));
+  if (now.ino != made.ino) {
+    http_local_remove(path, &made);
+    ck_assert_int_eq(access(path, F_OK), 0);
+  }
+  http_local_remove(path, &now);
+  ck_assert_int_eq(access(path, F_OK), -1);
+  close(fd);
+  close(later);
+}
+END_TEST
+
+static void tell(void *ctx, const http_request *request, http_response *response)
+{
+  evbuffer_add_printf(response->body, "%s %s", (const char *)ctx, request->path);
+}
+
+/* Asks |server|, within |base|, and expects |what| in the answer. */
+static void expect(struct event_base *base, const char *target, const char *what)
+{
+  char text[1024] = "";
+  size_t len = 0;
+  const int fd = connect_to(path);
+  ck_assert_int_ge(fd, 0);
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  const int n =
+      snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target);
+  ck_assert_int_eq(write(fd, text, (size_t)n), n);
+  for (unsigned turns = 0; turns < 1000; turns++) {
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    const ssize_t got = read(fd, text + len, sizeof text - 1 - len);
+    if (got == 0)
+      break;
+    if (got > 0)
+      len += (size_t)got;
+    else
+      usleep(1000);
+  }
+  text[len] = 0;
+  close(fd);
+  ck_assert_msg(strstr(text, what), "%s: %s", target, text);
+}
+
+START_TEST(test_http)
+{
+  static char one[] = "one", below[] = "below";
+  struct event_base *base = event_base_new();
+  http_server *server = http_server_adopt(base, http_local_listen(path, (gid_t)-1), 4);
+  ck_assert_ptr_nonnull(server);
+  ck_assert_uint_eq(http_server_addr(server).family, FZR_FAMILY_NONE);
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/one", tell, one), 0);
+  ck_assert_int_eq(http_server_route(server, EVHTTP_REQ_GET, "/below/", tell, below), 0);
+  expect(base, "/one", "\r\n\r\none /one");
+  expect(base, "/one/", " 404 ");
+  expect(base, "/on", " 404 ");
+  expect(base, "/below", " 404 ");
+  expect(base, "/below/", "\r\n\r\nbelow /below/");
+  expect(base, "/below/x%20y", "\r\n\r\nbelow /below/x y");
+  for (unsigned i = 0; i < 20; i++) /* more than there may be at once */
+    expect(base, "/one", "\r\n\r\none /one");
+  http_server_free(server);
+  event_base_free(base);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("http_local");
+  TCase *tc = tcase_create("local");
+  tcase_add_checked_fixture(tc, set_up, tear_down);
+  tcase_add_test(tc, test_modes);
+  tcase_add_test(tc, test_who_makes_way);
+  tcase_add_test(tc, test_paths);
+  tcase_add_test(tc, test_remove);
+  tcase_add_test(tc, test_http);
+  suite_add_tcase(suite, tc);
+  return fzt_run(suite);
+}
