@@ -40,7 +40,7 @@ void fzri_writer_init(fzri_writer *w, fzr_save_fn write, void *ctx, fzr_time bas
 {
   w->write = write;
   w->ctx = ctx;
-  w->base = base;
+  w->base = w->now = base;
   w->records = 0;
   w->used = 0;
   w->failed = false;
@@ -111,8 +111,8 @@ void fzri_put_bytes(fzri_writer *w, const void *data, size_t len)
 
 void fzri_put_time(fzri_writer *w, fzr_time at)
 {
-  const bool far = at > w->base && at - w->base > FZRI_STATE_SPAN;
-  put(w, far ? FZRI_STATE_SPAN : at - w->base, 8); /* before the base it is negative */
+  const bool far = at > w->now && at - w->now > FZRI_STATE_SPAN;
+  put(w, (far ? w->now + FZRI_STATE_SPAN : at) - w->base, 8); /* before the base it is negative */
 }
 
 void fzri_put_addr(fzri_writer *w, const fzr_addr *addr)

@@ -36,6 +36,7 @@ typedef struct fzri_writer {
   fzr_save_fn write;
   void *ctx;
   fzr_time base;
+  fzr_time now;     /* as of which it is written: the base of a state, and later in a journal */
   uint32_t chain;   /* checksum of all checksums so far */
   uint32_t records; /* how many there were */
   size_t used;
@@ -58,7 +59,7 @@ void fzri_put_u16(fzri_writer *w, uint16_t value);
 void fzri_put_u32(fzri_writer *w, uint32_t value);
 void fzri_put_u64(fzri_writer *w, uint64_t value);
 void fzri_put_bytes(fzri_writer *w, const void *data, size_t len);
-/* One that is further than FZRI_STATE_SPAN ahead is written as that. */
+/* One that is further ahead of now than FZRI_STATE_SPAN is written as that. */
 void fzri_put_time(fzri_writer *w, fzr_time at);
 void fzri_put_addr(fzri_writer *w, const fzr_addr *addr);
 
