@@ -35,6 +35,7 @@
 #include "driver.h"
 #include "engine.h"
 #include "error.h"
+#include "journal.h"
 #include "offload.h"
 #include "save.h"
 #include "stream.h"

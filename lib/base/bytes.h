@@ -39,7 +39,7 @@ static inline void fzri_put64(uint8_t *p, uint64_t v)
   fzri_put32(p + 4, (uint32_t)v);
 }
 
-/* The little-endian ones are written out: compilers make one load of them. */
+/* The little-endian ones are written out: compilers make one load or store of them. */
 static inline uint32_t fzri_get_le32(const uint8_t *p)
 {
   return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
@@ -49,6 +49,18 @@ static inline uint64_t fzri_get_le64(const uint8_t *p)
 {
   return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
          (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
+static inline void fzri_put_le64(uint8_t *p, uint64_t v)
+{
+  p[0] = (uint8_t)v;
+  p[1] = (uint8_t)(v >> 8);
+  p[2] = (uint8_t)(v >> 16);
+  p[3] = (uint8_t)(v >> 24);
+  p[4] = (uint8_t)(v >> 32);
+  p[5] = (uint8_t)(v >> 40);
+  p[6] = (uint8_t)(v >> 48);
+  p[7] = (uint8_t)(v >> 56);
 }
 
 /* One of |len| bytes, at most 8. */

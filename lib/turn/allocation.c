@@ -3,6 +3,7 @@
 
 #include "channel.h"
 #include "extra.h"
+#include "journal.h"
 #include "log.h"
 #include "mobility.h"
 #include "name.h"
@@ -260,6 +261,7 @@ void fzri_allocation_live(fzr_engine *e, fzri_allocation *a)
   fzri_allocation_count(e, a, true);
   a->serial = (uint32_t)++e->stats.allocations_created;
   a->began = fzri_usage_tick(e->now);
+  fzri_journal_allocation(e, a);
 }
 
 void fzri_allocation_leave_user(fzr_engine *e, fzri_allocation *a)
@@ -278,6 +280,7 @@ static void stop_counting(fzr_engine *e, fzri_allocation *a)
     return;
   a->uncounted = true;
   fzri_shared_user_leave(e->shared, a->shared_user);
+  fzri_journal_allocation(e, a);
 }
 
 /* A late Refresh has saved |a|: it counts, even if there are others since. */
@@ -290,7 +293,8 @@ static void count_again(fzr_engine *e, fzri_allocation *a)
 
 void fzri_allocation_end(fzr_engine *e, fzri_allocation *a, enum fzr_end_reason reason)
 {
-  if (a->state == FZRI_ALLOCATION_LIVE || a->state == FZRI_ALLOCATION_RESUMING) {
+  const bool saved = fzri_is_saved(a);
+  if (saved) {
     a->ended = (uint8_t)reason;
     fzri_allocation_set_live(e, a, a->families, false);
     fzri_allocation_count(e, a, false);
@@ -298,6 +302,8 @@ void fzri_allocation_end(fzr_engine *e, fzri_allocation *a, enum fzr_end_reason 
     fzri_room_is_freed(e);
   }
   a->state = FZRI_ALLOCATION_CLOSING;
+  if (saved)
+    fzri_journal_allocation_end(e, a);
   fzri_map_remove(&e->clients, fzri_hash_client(e, &a->client), a->index);
   fzri_timers_cancel(&e->allocation_timers, &a->timer);
   drop_pending(e, a);
@@ -320,6 +326,7 @@ void fzri_allocation_drop_family(fzr_engine *e, fzri_allocation *a, uint8_t fami
 {
   a->families &= (uint8_t)~fzri_family_bit(family);
   fzri_allocation_set_live(e, a, fzri_family_bit(family), false);
+  fzri_journal_allocation(e, a);
   uint32_t index = a->first_channel;
   while (index != FZRI_POOL_NONE) {
     fzri_channel *c = fzri_channel_at(e, index);
@@ -336,6 +343,7 @@ void fzri_allocation_set_expiry(fzr_engine *e, fzri_allocation *a, fzr_time expi
   const fzr_time told = expires - FZRI_GRACE;
   a->expires = expires;
   count_again(e, a);
+  fzri_journal_allocation(e, a);
   /* A timer that fires too early finds the new time itself; so a refresh rarely touches the wheel. */
   if (!fzri_timer_is_set(&a->timer) || told < a->timer.due)
     fzri_timers_set(&e->allocation_timers, &a->timer, told);

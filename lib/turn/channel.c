@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "channel.h"
 
+#include "journal.h"
 #include "log.h"
 
 static void log_expired(const fzr_engine *e, const fzri_channel *c)
@@ -22,6 +23,7 @@ void fzri_channel_stop(fzr_engine *e, fzri_channel *c)
     return;
   c->relaying = false;
   e->stats.channels--;
+  fzri_journal_channel(e, c);
   if (c->exported)
     fzri_channel_tell(e, c);
 }
@@ -66,6 +68,7 @@ void fzri_channel_take_down(fzr_engine *e, fzri_channel *c)
   fzri_timers_cancel(&e->channel_timers, &fzri_channel_rest_of(e, c)->timer);
   leave_allocation(e, c);
   c->dead = true;
+  fzri_journal_channel_end(e, c);
 }
 
 void fzri_channel_end(fzr_engine *e, fzri_channel *c)
@@ -110,9 +113,11 @@ bool fzri_channel_conflicts(fzr_engine *e, const fzri_allocation *a, uint16_t nu
 static void start_relaying(fzr_engine *e, fzri_channel *c)
 {
   c->relay_until = e->now + FZRI_CHANNEL_RELAYS;
-  if (c->relaying)
-    return; /* the timer that is set finds the new time */
+  const bool relayed = c->relaying;
   c->relaying = true;
+  fzri_journal_channel(e, c);
+  if (relayed)
+    return; /* the timer that is set finds the new time */
   e->stats.channels++;
   e->stats.channels_bound++;
   fzri_timers_set(&e->channel_timers, &fzri_channel_rest_of(e, c)->timer, c->relay_until);

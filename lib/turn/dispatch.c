@@ -6,6 +6,7 @@
 #include "authenticate.h"
 #include "dropped.h"
 #include "handlers.h"
+#include "journal.h"
 #include "log.h"
 #include "mobility.h"
 #include "replace.h"
@@ -146,7 +147,9 @@ enum fzr_drop_reason fzri_request_take(fzr_engine *e, const uint8_t *data, size_
   fzr_stun_get(&r.msg, FZR_ATTR_USERNAME, &r.username);
   fzr_stun_get(&r.msg, FZR_ATTR_SOFTWARE, &r.software);
   if (r.method->authenticated) {
+    fzri_journal_begin(e);
     take_authenticated(e, &r);
+    fzri_journal_commit(e);
     fzri_wipe(&r.credential, sizeof r.credential);
   } else {
     r.method->handle(e, &r);

@@ -4,6 +4,7 @@
 #include "answer.h"
 #include "channel.h"
 #include "config.h"
+#include "journal.h"
 #include "ticket.h"
 #include "tunnel.h"
 #include "permission.h"
@@ -210,6 +211,7 @@ void fzr_engine_free(fzr_engine *e)
 {
   if (!e)
     return;
+  fzri_journal_free(e);
   if (e->shared && !e->owns_shared)
     leave_shared(e);
   if (e->owns_shared)
@@ -263,6 +265,7 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
     return FZR_ERR_INVALID_ARGUMENT;
   fzri_engine_advance(e, now);
   e->due = false;
+  fzri_journal_begin(e);
   fzri_replace_look(e);
   /* Allocations first: they take their channels along. */
   size_t done = fzri_allocations_expire(e, budget);
@@ -274,6 +277,7 @@ int fzr_engine_on_deadline(fzr_engine *e, size_t budget, fzr_time now)
     done += fzri_reservations_expire(e, budget - done);
   if (done < budget && fzri_recheck_due(e))
     done += fzri_recheck(e, budget - done);
+  fzri_journal_commit(e);
   return done < INT32_MAX ? (int)done : INT32_MAX;
 }
 

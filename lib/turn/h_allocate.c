@@ -3,6 +3,7 @@
 #include "alternate.h"
 #include "answer.h"
 #include "handlers.h"
+#include "journal.h"
 #include "log.h"
 #include "mobility.h"
 #include "replace.h"
@@ -269,6 +270,7 @@ static void log_end(const fzr_engine *e, const fzri_allocation *a, int error)
 /* |error|: what its sockets could not be opened for, 0 for nothing. */
 static void finish(fzr_engine *e, fzri_allocation *a, int error)
 {
+  fzri_journal_begin(e);
   const fzri_pending *pending = fzri_pool_at(&e->pendings, a->pending);
   fzri_answer_allocate(e, a, error ? 508 : 0,
                        (fzri_signing){a->key, (uint8_t)fzri_key_len(a->key_algorithm), pending->answer_by},
@@ -281,6 +283,7 @@ static void finish(fzr_engine *e, fzri_allocation *a, int error)
     fzri_usage_tell(e, FZR_USAGE_ALLOCATED, a, NULL);
     fzri_replace_older(e, a);
   }
+  fzri_journal_commit(e);
 }
 
 static void log_unavailable(const fzr_engine *e, const fzri_allocation *a, uint8_t family, int error)

@@ -50,8 +50,7 @@ static int load_engine(fzri_loading *l, fzri_record *record)
   return record->bad || !l->user_key.k0 || !l->user_key.k1 ? FZR_ERR_STATE_DAMAGED : 0;
 }
 
-/* |apply|: once all else is loaded. Before that they are looked at only. */
-static int load_ports(const fzri_loading *l, fzri_record *record, bool apply)
+int fzri_load_ports(const fzri_loading *l, fzri_record *record, bool apply)
 {
   while (record->left) {
     const uint16_t port = fzri_take_u16(record);
@@ -67,10 +66,10 @@ static int load_ports(const fzri_loading *l, fzri_record *record, bool apply)
   return 0;
 }
 
-static int load_record(fzri_loading *l, fzri_record *record)
+int fzri_load_record(fzri_loading *l, fzri_record *record)
 {
   /* All others want to know something that it says. */
-  if (!l->has_engine && record->type != FZRI_RECORD_ENGINE)
+  if (!l->has_engine && !l->journal && record->type != FZRI_RECORD_ENGINE)
     return FZR_ERR_STATE_DAMAGED;
   switch (record->type) {
   case FZRI_RECORD_ENGINE:
@@ -88,7 +87,7 @@ static int load_record(fzri_loading *l, fzri_record *record)
   case FZRI_RECORD_COUNTERS:
     return fzri_counters_read(record, &l->counters) ? 0 : FZR_ERR_STATE_DAMAGED;
   case FZRI_RECORD_PORTS:
-    return load_ports(l, record, false);
+    return fzri_load_ports(l, record, false);
   default:
     l->result->skipped++;
     return record->flags & FZRI_RECORD_REQUIRED ? FZR_ERR_STATE_VERSION : 0;
@@ -101,7 +100,7 @@ static int load_records(fzri_loading *l)
   l->reader.offset = FZRI_STATE_HEADER_LEN;
   while (fzri_reader_next(&l->reader, &record)) {
     l->result->offset = record.offset;
-    const int error = load_record(l, &record);
+    const int error = fzri_load_record(l, &record);
     if (error)
       return error;
   }
@@ -124,11 +123,10 @@ static void apply_ports(fzri_loading *l)
   l->reader.offset = FZRI_STATE_HEADER_LEN;
   while (fzri_reader_next(&l->reader, &record))
     if (record.type == FZRI_RECORD_PORTS)
-      load_ports(l, &record, true);
+      fzri_load_ports(l, &record, true);
 }
 
-/* All is loaded: |e| is the saved engine from now on. */
-static int commit(fzri_loading *l)
+int fzri_load_commit(fzri_loading *l)
 {
   static const uint8_t tickets[16] = "mobility ticket";
   fzr_engine *e = l->e;
@@ -141,21 +139,21 @@ static int commit(fzri_loading *l)
   e->nonces.key = l->nonce_key;
   e->nonce_offset = l->nonce_time - l->reader.base;
   e->hash_key = l->name_key; /* the tables keep the engine's own seed, which no state can choose */
-  e->txid_state = l->txid_state;
-  e->txid_start = l->txid_start;
+  if (!l->journal) {         /* else it is where they were when that began */
+    e->txid_state = l->txid_state;
+    e->txid_start = l->txid_start;
+  }
   e->look_at = l->look_at;
   add_counters(&e->stats, &l->counters);
-  apply_ports(l);
   e->due = true;
   fzri_recheck_start(e, true);
   return 0;
 }
 
-/* Whether nothing has come to |e| that could be in the way. */
-static bool is_new(const fzr_engine *e)
+bool fzri_load_may_begin(const fzr_engine *e)
 {
   return !e->allocations.used && !e->extras.used && !e->events.head && !e->stats.allocations_created &&
-         e->release_allocation == FZRI_POOL_NONE;
+         e->release_allocation == FZRI_POOL_NONE && !e->journal;
 }
 
 static int load(fzri_loading *l)
@@ -166,9 +164,11 @@ static int load(fzri_loading *l)
     return error;
   error = load_records(l);
   if (!error)
-    error = commit(l);
+    error = fzri_load_commit(l);
   if (error)
     fzri_resume_undo(l->e);
+  else
+    apply_ports(l);
   return error;
 }
 
@@ -181,9 +181,9 @@ int fzr_engine_load(fzr_engine *e, const uint8_t *data, size_t len, fzr_time sav
   *result = (fzr_load_result){0};
   if (!e || (!data && len))
     return FZR_ERR_INVALID_ARGUMENT;
-  if (!is_new(e))
+  if (!fzri_load_may_begin(e))
     return FZR_ERR_INVALID_STATE;
-  fzri_loading l = {.e = e, .reader = {data, len, 0, saved_at}, .result = result};
+  fzri_loading l = {.e = e, .reader = {data, len, 0, saved_at, saved_at}, .result = result};
   const int error = load(&l);
   fzri_wipe(&l, sizeof l);
   return error;

@@ -120,9 +120,11 @@ static uint64_t user_of(const fzri_loading *l, const saved *s)
   return l->e->replaces ? fzri_user_by_transport(s->user, s->client.transport) : s->user;
 }
 
-/* Makes |a| the newest one of its user, which has no other that says so, in this state or in that of another shard. */
-static int enter_newest(fzr_engine *e, fzri_allocation *a)
+/* Makes |a| the newest one of its user, which has no other that says so, in this state or in that of another shard. In a journal it may have one, to
+ * which a newer one in another shard was no news yet; then nobody knows which, and both go on. */
+static int enter_newest(const fzri_loading *l, fzri_allocation *a)
 {
+  fzr_engine *e = l->e;
   uint16_t older;
   if (!fzri_shared_set_newest(e->shared, a->shared_user, a->port, &older)) {
     a->shared_user = 0; /* as good as impossible */
@@ -131,7 +133,8 @@ static int enter_newest(fzr_engine *e, fzri_allocation *a)
   if (!older || older == a->port)
     return 0;
   fzri_shared_set_newest(e->shared, a->shared_user, older, &older);
-  return FZR_ERR_STATE_DAMAGED;
+  a->shared_user = 0;
+  return l->journal ? 0 : FZR_ERR_STATE_DAMAGED;
 }
 
 /* Returns 0, or FZR_ERR_STATE_DAMAGED with nothing of the user's changed. */
@@ -143,7 +146,7 @@ static int enter_user(const fzri_loading *l, const saved *s, fzri_allocation *a)
   if (!a->shared_user || a->uncounted)
     return 0;
   if (e->replaces && s->flags & FZRI_SAVED_NEWEST)
-    return enter_newest(e, a);
+    return enter_newest(l, a);
   if (e->replaces) /* it was replaced, and its shard had not looked yet */
     fzri_shared_mark(e->shared, a->port);
   else if (!fzri_shared_user_enter(e->shared, a->shared_user, UINT32_MAX))
@@ -190,6 +193,15 @@ static int enter(const fzri_loading *l, const saved *s, const fzri_allocation *f
   return error;
 }
 
+/* Takes |port| for an allocation. In a journal it may still be reserved, though this is who has claimed it. */
+static bool take_port(const fzri_loading *l, uint16_t port)
+{
+  if (fzri_shared_take_this_port(l->e->shared, port))
+    return true;
+  const uint64_t token = l->journal ? fzri_shared_token(l->e->shared, port) : 0;
+  return token && fzri_shared_claim_port(l->e->shared, port, token);
+}
+
 int fzri_load_allocation(fzri_loading *l, fzri_record *record)
 {
   fzr_engine *e = l->e;
@@ -203,7 +215,7 @@ int fzri_load_allocation(fzri_loading *l, fzri_record *record)
     return error;
   if (fzri_allocation_by_port(e, s.port) || fzri_allocation_look_up(e, &s.client, &s.server))
     return FZR_ERR_STATE_DAMAGED; /* the state has another one there */
-  if (!fzri_shared_take_this_port(e->shared, s.port)) {
+  if (!take_port(l, s.port)) {
     l->result->port = s.port;
     return FZR_ERR_STATE_PORT;
   }
@@ -317,10 +329,10 @@ int fzri_load_mobility(fzri_loading *l, fzri_record *record)
     const fzri_siphash_key key = fzri_tunnel_key(&l->user_key);
     const uint64_t hash = fzri_tunnel_hash(&key, &a->client, &a->server);
     const uint16_t port = fzri_shared_claim_moved(e->shared, hash, a->port);
-    if (port && port != a->port)
+    if (port && port != a->port && !l->journal)
       return FZR_ERR_STATE_DAMAGED; /* an allocation of another shard has that client */
     /* As good as impossible that there is no room: the client's next Refresh will be heard as if it had moved. */
-    if (port)
+    if (port == a->port)
       extra->tunnel = hash;
   }
   return 0;
@@ -341,7 +353,8 @@ int fzri_load_reservation(fzri_loading *l, fzri_record *record)
     return FZR_ERR_NO_MEMORY;
   extra->token = token;
   /* A state is good without a port that nobody has yet: out of the range, or of another one by now. */
-  if (!(flags & FZRI_SAVED_RESERVED) || !fzri_shared_take_this_port(e->shared, port))
+  if (!(flags & FZRI_SAVED_RESERVED) || l->claimed || (l->journal && until <= l->reader.base) ||
+      !fzri_shared_take_this_port(e->shared, port))
     return 0;
   fzri_shared_reserve_port(e->shared, port, token);
   fzri_timers_set(&e->reservation_timers, &extra->timer, until);

@@ -4,6 +4,7 @@
 #include "allocation.h"
 #include "channel.h"
 #include "extra.h"
+#include "journal.h"
 #include "log.h"
 #include "ticket.h"
 #include "tunnel.h"
@@ -151,6 +152,7 @@ unsigned fzri_mobility_move(fzr_engine *e, fzri_request *r, fzri_allocation *a)
   fzri_map_insert(&e->clients, hash, a->index);
   tell_again(e, a, extra);
   e->stats.allocations_moved++;
+  fzri_journal_allocation(e, a);
   log_moved(e, r, a, &extra->former_client);
   return 0;
 }

@@ -3,6 +3,7 @@
  * begin: no timers are needed. A permission takes 40 bytes, and up to 22 of the table, of the 64 that it may cost. */
 #include "permission.h"
 
+#include "journal.h"
 #include "log.h"
 #include "reach.h"
 #include "shared.h"
@@ -14,13 +15,6 @@ static uint32_t find(const fzr_engine *e, const fzri_allocation *a, const fzr_ad
   uint64_t key[2];
   fzri_permission_key(peer, key);
   return fzri_permission_look_up(e, a->index, key, fzri_hash_permission(e, a->index, key));
-}
-
-fzr_addr fzri_permission_peer(const fzri_permission *p)
-{
-  uint8_t ip[16];
-  memcpy(ip, p->ip, sizeof ip);
-  return fzri_permission_is_ipv4(p->ip) ? fzr_addr_ipv4(ip + 12, 0) : fzr_addr_ipv6(ip, 0);
 }
 
 /* ---- the list by age ---- */
@@ -76,6 +70,7 @@ static void end(fzr_engine *e, uint32_t index)
   fzri_map_remove(&e->permitted, fzri_hash_permission(e, p->allocation, p->ip), index);
   leave_ages(e, p);
   leave_allocation(e, p);
+  fzri_journal_permission_end(e, p);
   fzri_pool_give(&e->permissions, index);
   fzri_shared_channels_leave(e->shared, 1);
   e->stats.permissions--;
@@ -201,12 +196,6 @@ enum fzri_permit_result fzri_permission_install(fzr_engine *e, fzri_allocation *
   return result;
 }
 
-fzr_time fzri_permission_lapses(const fzr_engine *e, const fzri_permission *p)
-{
-  const int64_t left = (int32_t)(p->lapses - fzri_permission_tick(e->now));
-  return ((e->now >> FZRI_TICK_SHIFT) + (uint64_t)left) << FZRI_TICK_SHIFT;
-}
-
 enum fzri_permit_result fzri_permission_restore(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer,
                                                 fzr_time at)
 {
@@ -234,6 +223,7 @@ void fzri_permission_renew(fzr_engine *e, const fzri_allocation *a, const fzr_ad
   leave_ages(e, fzri_permission_at(e, index));
   enter_ages(e, index);
   judge(e, fzri_permission_at(e, index), peer);
+  fzri_journal_permission(e, fzri_permission_at(e, index));
 }
 
 /* ---- what may be reached ---- */

@@ -88,8 +88,19 @@ void fzri_permission_renew(fzr_engine *e, const fzri_allocation *a, const fzr_ad
 enum fzri_permit_result fzri_permission_restore(fzr_engine *e, fzri_allocation *a, const fzr_addr *peer,
                                                 fzr_time at);
 /* What it was made of: the address, with port 0, and when it lapses. */
-fzr_addr fzri_permission_peer(const fzri_permission *p);
-fzr_time fzri_permission_lapses(const fzr_engine *e, const fzri_permission *p);
+static inline fzr_addr fzri_permission_peer(const fzri_permission *p)
+{
+  uint8_t ip[16];
+  memcpy(ip, p->ip, sizeof ip);
+  return fzri_permission_is_ipv4(p->ip) ? fzr_addr_ipv4(ip + 12, 0) : fzr_addr_ipv6(ip, 0);
+}
+
+static inline fzr_time fzri_permission_lapses(const fzr_engine *e, const fzri_permission *p)
+{
+  const int64_t left = (int32_t)(p->lapses - fzri_permission_tick(e->now));
+  return ((e->now >> FZRI_TICK_SHIFT) + (uint64_t)left) << FZRI_TICK_SHIFT;
+}
+
 /* Takes the |count| permissions back that were installed last. */
 void fzri_permissions_undo(fzr_engine *e, fzri_allocation *a, uint32_t count);
 /* Ends all permissions of |a| for addresses of |families|, bits. */

@@ -289,6 +289,13 @@ bool fzri_shared_claim_port(fzr_shared *s, uint16_t port, uint64_t token)
   return i < s->ports && token & FZRI_TOKEN && atomic_compare_exchange_strong(&s->rest[i], &token, 0);
 }
 
+uint64_t fzri_shared_token(const fzr_shared *s, uint16_t port)
+{
+  const uint32_t i = (uint32_t)port - s->lowest; /* ports below the range become large */
+  const uint64_t rest = i < s->ports ? atomic_load(&s->rest[i]) : 0;
+  return rest & FZRI_TOKEN ? rest : 0;
+}
+
 bool fzri_shared_take_this_port(fzr_shared *s, uint16_t port)
 {
   const uint32_t i = (uint32_t)port - s->lowest; /* ports below the range become large */
@@ -319,7 +326,7 @@ bool fzri_shared_port_rests(const fzr_shared *s, uint16_t port, fzr_time now, fz
 {
   const uint32_t i = (uint32_t)port - s->lowest;
   const uint64_t rest = atomic_load_explicit(&s->rest[i], memory_order_relaxed);
-  if (rest & FZRI_TOKEN || is_used(s, i))
+  if (!rest || rest & FZRI_TOKEN || is_used(s, i))
     return false;
   *until = rest & ~HELD;
   *held = rest & HELD;

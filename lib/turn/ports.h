@@ -44,6 +44,8 @@ void fzri_shared_give_port(fzr_shared *shared, uint16_t port, fzr_time now);
 bool fzri_shared_take_this_port(fzr_shared *shared, uint16_t port);
 /* Takes that back: it does not rest. */
 void fzri_shared_untake_port(fzr_shared *shared, uint16_t port);
+/* The token under which |port|, any number, is reserved, or 0. */
+uint64_t fzri_shared_token(const fzr_shared *shared, uint16_t port);
 /* Whether |port|, one of the range, is reserved under |token|. */
 bool fzri_shared_is_reserved(const fzr_shared *shared, uint16_t port, uint64_t token);
 /* Whether |port|, one of the range, is free and better left alone at |now|, or was held by another program when it was tried last. */

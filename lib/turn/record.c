@@ -10,8 +10,7 @@
 
 static const uint8_t magic[8] = {'f', 'z', 'r', 's', 't', 'a', 't', 'e'};
 
-/* The checksum of all records up to one with |checksum|; |chain| is that of those before it. */
-static uint32_t chained(uint32_t chain, uint32_t checksum)
+uint32_t fzri_record_chain(uint32_t chain, uint32_t checksum)
 {
   uint8_t both[8];
   fzri_put_le(both, chain, 4);
@@ -21,18 +20,21 @@ static uint32_t chained(uint32_t chain, uint32_t checksum)
 
 /* ---- writing ---- */
 
-static void flush(fzri_writer *w)
+void fzri_writer_flush(fzri_writer *w)
 {
   if (w->used && !w->failed)
     w->failed = w->write(w->ctx, w->buffer, w->used);
-  fzri_wipe(w->buffer, w->used);
+  if (!w->journal)
+    fzri_wipe(w->buffer, w->used);
   w->used = 0;
 }
 
 static void put(fzri_writer *w, uint64_t value, size_t len)
 {
+  uint8_t bytes[8];
   FZRI_ASSERT(w->used + len <= sizeof w->buffer);
-  fzri_put_le(w->buffer + w->used, value, len);
+  fzri_put_le64(bytes, value);
+  memcpy(w->buffer + w->used, bytes, len);
   w->used += len;
 }
 
@@ -43,7 +45,7 @@ void fzri_writer_init(fzri_writer *w, fzr_save_fn write, void *ctx, fzr_time bas
   w->base = w->now = base;
   w->records = 0;
   w->used = 0;
-  w->failed = false;
+  w->failed = w->journal = false;
   fzri_put_bytes(w, magic, sizeof magic);
   put(w, FZR_STATE_MAJOR, 2);
   put(w, FZR_STATE_MINOR, 2);
@@ -53,7 +55,7 @@ void fzri_writer_init(fzri_writer *w, fzr_save_fn write, void *ctx, fzr_time bas
 void fzri_record_begin(fzri_writer *w, enum fzri_record_type type)
 {
   if (w->used > sizeof w->buffer - FZRI_RECORD_MAX)
-    flush(w);
+    fzri_writer_flush(w);
   w->record = w->used;
   put(w, type, 2);
   put(w, 0, 2); /* flags: of these types there is nobody who does not know them */
@@ -68,7 +70,9 @@ void fzri_record_end(fzri_writer *w)
   fzri_put_le(record + 4, len - FZRI_RECORD_HEAD_LEN, 4);
   const uint32_t checksum = fzri_crc32(record, len);
   put(w, checksum, 4);
-  w->chain = chained(w->chain, checksum);
+  if (w->journal)
+    return;
+  w->chain = fzri_record_chain(w->chain, checksum);
   w->records++;
 }
 
@@ -78,7 +82,7 @@ int fzri_writer_finish(fzri_writer *w)
   put(w, w->records, 4);
   put(w, w->chain, 4);
   fzri_record_end(w);
-  flush(w);
+  fzri_writer_flush(w);
   return w->failed ? FZR_ERR_IO : 0;
 }
 
@@ -148,6 +152,18 @@ static size_t frame(const fzri_reader *r, size_t offset, fzri_record *record)
   return FZRI_RECORD_HEAD_LEN + (size_t)len + FZRI_RECORD_TAIL_LEN;
 }
 
+size_t fzri_reader_look(const fzri_reader *r, size_t offset, fzri_record *record, uint32_t *checksum)
+{
+  const size_t len = frame(r, offset, record);
+  if (!len)
+    return 0;
+  const size_t sealed = len - FZRI_RECORD_TAIL_LEN;
+  const uint32_t found = fzri_crc32(r->data + offset, sealed);
+  if (checksum)
+    *checksum = found;
+  return found == fzri_get_le32(r->data + offset + sealed) ? len : 0;
+}
+
 static int read_header(fzri_reader *r, uint16_t *major, uint16_t *minor)
 {
   if (r->len < FZRI_STATE_HEADER_LEN || memcmp(r->data, magic, sizeof magic) != 0)
@@ -175,17 +191,14 @@ int fzri_reader_check(fzri_reader *r, uint16_t *major, uint16_t *minor)
   uint32_t chain = fzri_crc32(r->data, FZRI_STATE_HEADER_LEN), records = 0;
   for (;;) {
     fzri_record record;
-    const size_t offset = r->offset, len = frame(r, offset, &record);
+    uint32_t checksum;
+    const size_t len = fzri_reader_look(r, r->offset, &record, &checksum);
     if (!len)
-      return FZR_ERR_STATE_DAMAGED;
-    const size_t sealed = len - FZRI_RECORD_TAIL_LEN;
-    const uint32_t checksum = fzri_crc32(r->data + offset, sealed);
-    if (checksum != fzri_get_le(r->data + offset + sealed, 4))
       return FZR_ERR_STATE_DAMAGED;
     r->offset += len;
     if (record.type == FZRI_RECORD_END)
       return ends(r, &record, records, chain) ? 0 : FZR_ERR_STATE_DAMAGED;
-    chain = chained(chain, checksum);
+    chain = fzri_record_chain(chain, checksum);
     records++;
   }
 }
@@ -250,13 +263,15 @@ fzr_time fzri_take_time(fzri_record *record, const fzri_reader *r, fzr_time ahea
   const uint64_t bits = take(record, 8);
   if (bits >> 63) {
     const uint64_t before = 0 - bits;
-    return before < r->base ? r->base - before : 0;
+    return before < r->origin ? r->origin - before : 0;
   }
-  if (bits > ahead || r->base > FZR_TIME_NEVER - FZRI_STATE_SPAN - bits) {
+  const fzr_time at = bits <= FZR_TIME_NEVER - r->origin ? r->origin + bits : FZR_TIME_NEVER;
+  const fzr_time left = at > r->base ? at - r->base : 0;
+  if (left > ahead || r->base > FZR_TIME_NEVER - FZRI_STATE_SPAN - left) {
     record->bad = true;
     return 0;
   }
-  return r->base + bits;
+  return at;
 }
 
 fzr_addr fzri_take_addr(fzri_record *record)

@@ -24,6 +24,12 @@ enum fzri_record_type {
   FZRI_RECORD_RESERVATION = 6,
   FZRI_RECORD_COUNTERS = 7,
   FZRI_RECORD_PORTS = 8,
+  /* Of journals alone. */
+  FZRI_RECORD_ALLOCATION_END = 16,
+  FZRI_RECORD_CHANNEL_END = 17,
+  FZRI_RECORD_PERMISSION_END = 18,
+  FZRI_RECORD_WHOLE = 30,
+  FZRI_RECORD_COMMIT = 31,
   FZRI_RECORD_END = 0xffff /* the last one */
 };
 
@@ -42,12 +48,15 @@ typedef struct fzri_writer {
   size_t used;
   size_t record; /* where the one that is written begins */
   bool failed;
+  bool journal; /* which has a chain of its own, and is wiped at its end */
   uint8_t buffer[FZR_SAVE_PIECE_MAX];
 } fzri_writer;
 
 /* Begins a state whose times are from |base|. */
 void fzri_writer_init(fzri_writer *w, fzr_save_fn write, void *ctx, fzr_time base);
-/* Writes the last record. Returns 0 or FZR_ERR_IO. */
+/* Hands out what has been written of whole records. */
+void fzri_writer_flush(fzri_writer *w);
+/* Writes the last record, and hands all out. Returns 0 or FZR_ERR_IO. */
 int fzri_writer_finish(fzri_writer *w);
 
 /* Begins a record, of which at most FZRI_RECORD_MAX bytes are put then. */
@@ -78,9 +87,17 @@ typedef struct fzri_record {
 typedef struct fzri_reader {
   const uint8_t *data;
   size_t len;
-  size_t offset; /* of the next record */
-  fzr_time base; /* in the reader's time */
+  size_t offset;   /* of the next record */
+  fzr_time origin; /* what its times are from, in the reader's time */
+  fzr_time base;   /* as of when it is: the same for a saved state, later for a journal */
 } fzri_reader;
+
+/* Finds the record at |offset|, which is not past the end, if it is whole and its checksum is right; *|checksum|, unless NULL, gets that. Returns
+ * its length, head and tail included, or 0. */
+size_t fzri_reader_look(const fzri_reader *r, size_t offset, fzri_record *record, uint32_t *checksum);
+
+/* The checksum of all records up to one with |checksum|; |chain| is that of those before it. */
+uint32_t fzri_record_chain(uint32_t chain, uint32_t checksum);
 
 /* Looks whether the state is whole: its header, the frames and checksums of all records, and that it ends with the last one. Moves |offset|
  * of |r| as far as it is good. Returns 0, FZR_ERR_STATE_DAMAGED or FZR_ERR_STATE_VERSION. */

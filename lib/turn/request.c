@@ -3,6 +3,7 @@
 
 #include "allocation.h"
 #include "answer.h"
+#include "journal.h"
 #include "name.h"
 #include "replace.h"
 #include "users.h"
@@ -36,9 +37,20 @@ fzri_allocation *fzri_request_allocation(fzr_engine *e, fzri_request *r)
   return a;
 }
 
+/* The keys of one credential may differ: the client has another algorithm, or there is another secret. */
+static bool has_other_credential(const fzr_engine *e, const fzri_request *r, const fzri_allocation *a)
+{
+  return a->user != r->user || a->key_expires != r->credential.expires ||
+         a->key_algorithm != r->credential.algorithm ||
+         memcmp(fzri_origin_of(e, a)->credential_tag, r->credential_tag, sizeof r->credential_tag) != 0 ||
+         memcmp(a->key, r->credential.key, sizeof a->key) != 0;
+}
+
 void fzri_request_succeeds(fzr_engine *e, const fzri_request *r, fzri_allocation *a)
 {
   const bool other_user = a->user != r->user;
+  if (e->journal && has_other_credential(e, r, a))
+    fzri_journal_allocation(e, a);
   fzri_request_keep_credential(e, r, a);
   /* A client may come over another transport, where he has a newest allocation, too. */
   if (other_user || r->ticket == FZRI_TICKET_MOVES)

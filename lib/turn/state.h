@@ -290,6 +290,7 @@ struct fzr_engine {
 
   fzr_stats stats; /* gauges of memory are filled in by fzr_engine_stats */
 
+  struct fzri_journal *journal; /* what happens is written to (journal.h), or NULL */
   fzr_time
       nonce_offset; /* of the nonces' time from this one: not 0 if the engine was loaded, and had another clock */
 

@@ -360,13 +360,15 @@ static void report_all(uint64_t packets)
 
 static void usage(FILE *out)
 {
-  fputs("Usage: fzr-bench-engine [--packets N] [--case NAME --allocations N]\n"
+  fputs("Usage: fzr-bench-engine [--packets N] [--case NAME --allocations N] [--journal]\n"
         "  Without --case all are run and a table is printed; with it that one alone, once (for a "
         "profiler).\n  Cases:",
         out);
   for (size_t i = 0; i < CASES; i++)
     fprintf(out, " %s", cases[i].name);
-  fputs("\n  save (a hand-over), and growth, of which --allocations is the number of channels.", out);
+  fputs("\n  save (a hand-over), and growth, of which --allocations is the number of channels.\n"
+        "  --journal: what happens is written to a journal.",
+        out);
   fputc('\n', out);
 }
 
@@ -404,6 +406,7 @@ int main(int argc, char **argv)
   static const struct option options[] = {{"packets", required_argument, NULL, 'p'},
                                           {"case", required_argument, NULL, 'c'},
                                           {"allocations", required_argument, NULL, 'a'},
+                                          {"journal", no_argument, NULL, 'j'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
   const char *name = NULL;
@@ -416,6 +419,8 @@ int main(int argc, char **argv)
       allocations = (unsigned)number(optarg, 10000000);
     else if (c == 'c')
       name = optarg;
+    else if (c == 'j')
+      world_keeps_journal = true;
     else {
       usage(c == 'h' ? stdout : stderr);
       return c == 'h' ? EXIT_SUCCESS : 2;

@@ -196,6 +196,8 @@ void world_fill_send(world *w, unsigned i, uint8_t *out)
     die("a Send indication has another size");
 }
 
+bool world_keeps_journal;
+
 fzr_engine *world_new_engine(world *w)
 {
   static const fzr_mem hooks = {.size = sizeof hooks, .alloc = counted_alloc, .free = counted_free};
@@ -213,6 +215,15 @@ fzr_engine *world_new_engine(world *w)
   if (fzr_engine_new(&config, &engine, w->now) || fzr_engine_set_wallclock(engine, 1700000000, w->now))
     die("no engine");
   return engine;
+}
+
+/* Has the engine of |w| write a journal, which is never freed: a measurement is a process. */
+static void keep_journal(const world *w)
+{
+  const size_t size = fzr_journal_size(w->count, w->count + 1024);
+  void *memory = calloc(1, size);
+  if (!memory || fzr_engine_set_journal(w->engine, memory, size, w->now))
+    die("no journal");
 }
 
 void world_init(world *w, unsigned count, enum manner manner)
@@ -234,6 +245,8 @@ void world_init(world *w, unsigned count, enum manner manner)
                          w->key);
   live = 0;
   w->engine = world_new_engine(w);
+  if (world_keeps_journal)
+    keep_journal(w);
   w->empty_bytes = live;
   /* From the last to the first: the nonces that are kept are the first clients'. */
   for (unsigned i = count; i-- > 0;)

@@ -55,6 +55,9 @@ _Noreturn void die(const char *what);
 uint64_t world_memory_taken(void);
 uint64_t world_memory_live(void);
 
+/* Whether relays write a journal of what happens. */
+extern bool world_keeps_journal;
+
 /* A relay with |count| allocations, each with a peer to which it may send. */
 void world_init(world *w, unsigned count, enum manner manner);
 void world_free(world *w);

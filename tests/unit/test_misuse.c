@@ -184,6 +184,24 @@ static void null_fzr_engine_load(void)
   ck_assert_int_eq(fzr_engine_load(engine, NULL, 0, relay.now, NULL), FZR_ERR_STATE_DAMAGED);
 }
 
+static void null_fzr_journal(void)
+{
+  fzr_load_result result, zeros;
+  uint8_t byte = 0;
+  memset(&result, 0xA5, sizeof result);
+  memset(&zeros, 0, sizeof zeros);
+  INVALID(fzr_engine_set_journal(NULL, &byte, 1, relay.now));
+  ck_assert_int_eq(fzr_engine_set_journal(engine, NULL, 1, relay.now), 0);
+  ck_assert_int_eq(fzr_engine_set_journal(engine, &byte, 0, relay.now), FZR_ERR_BUFFER_TOO_SMALL);
+  ck_assert(!fzr_engine_has_journal(NULL));
+  ck_assert(!fzr_engine_has_journal(engine));
+  INVALID(fzr_engine_load_journal(NULL, &byte, 1, relay.now, &result));
+  ck_assert_mem_eq(&result, &zeros, sizeof result);
+  INVALID(fzr_engine_load_journal(engine, NULL, 1, relay.now, NULL));
+  ck_assert_int_eq(fzr_engine_load_journal(engine, NULL, 0, relay.now, NULL), FZR_ERR_STATE_DAMAGED);
+  ck_assert_uint_le(fzr_journal_size(UINT32_MAX, UINT32_MAX), SIZE_MAX);
+}
+
 static void null_fzr_peer_error(void)
 {
   const fzr_peer_error error = {.port = 50000};
@@ -667,9 +685,11 @@ static const struct row {
     {"fzr_engine_expect", null_fzr_engine_expect, NULL},
     {"fzr_engine_find_allocation", null_fzr_engine_find_allocation, NULL},
     {"fzr_engine_free", null_free, NULL},
+    {"fzr_engine_has_journal", null_fzr_journal, NULL},
     {"fzr_engine_list_allocations", null_fzr_engine_list, NULL},
     {"fzr_engine_list_channels", null_fzr_engine_list, NULL},
     {"fzr_engine_load", null_fzr_engine_load, NULL},
+    {"fzr_engine_load_journal", null_fzr_journal, NULL},
     {"fzr_engine_new", null_fzr_engine_new, NULL},
     {"fzr_engine_next_event", null_fzr_engine_next, NULL},
     {"fzr_engine_next_transmit", null_fzr_engine_next, NULL},
@@ -682,6 +702,7 @@ static const struct row {
     {"fzr_engine_save", null_fzr_engine_save, NULL},
     {"fzr_engine_set_alternates", null_fzr_engine_set_alternates, NULL},
     {"fzr_engine_set_draining", null_fzr_engine_set_draining, NULL},
+    {"fzr_engine_set_journal", null_fzr_journal, NULL},
     {"fzr_engine_set_limits", null_fzr_engine_set_limits, NULL},
     {"fzr_engine_set_log_level", null_fzr_engine_set_log_level, NULL},
     {"fzr_engine_set_offered", null_fzr_engine_set_offered, NULL},
@@ -693,6 +714,7 @@ static const struct row {
     {"fzr_engine_stats_sized", null_fzr_engine_stats_sized, NULL},
     {"fzr_engine_user", null_fzr_engine_user, NULL},
     {"fzr_engine_wants_peer_errors", null_fzr_peer_error, NULL},
+    {"fzr_journal_size", null_fzr_journal, NULL},
     {"fzr_offload_from_event", null_fzr_offload_from_event, NULL},
     {"fzr_peer_rule_format", null_fzr_peer_rule_format, NULL},
     {"fzr_peer_rule_parse", null_fzr_peer_rule_parse, NULL},
