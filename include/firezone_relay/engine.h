@@ -790,6 +790,14 @@ enum fzr_event_type {
  */
 #define FZR_EVENT_PEER_IS_OWN 0x01u
 
+/**
+ * The channel relays all the while, and is another one for an offload: its client has moved, or its
+ * peer has become, or is no longer, one of the relay's own addresses. UNBOUND with this flag says
+ * what it was, and BOUND with this flag follows and says what it is, behind the UNBOUND of all
+ * others that changed at once. In between, packets of its peer come for the engine.
+ */
+#define FZR_EVENT_GOES_ON 0x02u
+
 /** Something the application has to do. */
 typedef struct fzr_event {
   /** PORT_CLOSE, CHANNEL_…: cookie of the allocation's socket of `family`. */
@@ -802,7 +810,7 @@ typedef struct fzr_event {
   uint16_t channel;
   /** An enum fzr_family of the relayed address. */
   uint8_t family;
-  /** FZR_EVENT_PEER_IS_OWN. */
+  /** CHANNEL_…: FZR_EVENT_PEER_IS_OWN, FZR_EVENT_GOES_ON. */
   uint8_t flags;
   /** CHANNEL_…: that of its verdicts from the client; those from the peer have this plus one. */
   uint32_t flow;

@@ -17,7 +17,7 @@ static void event_of_channel(const fzr_engine *e, const fzri_channel *c, enum fz
   event->channel = c->number;
   event->family = c->peer.family;
   const bool own = type == FZR_EVENT_CHANNEL_UNBOUND ? c->exported_own : c->own;
-  event->flags = own ? FZR_EVENT_PEER_IS_OWN : 0;
+  event->flags = (uint8_t)((own ? FZR_EVENT_PEER_IS_OWN : 0) | (c->goes_on ? FZR_EVENT_GOES_ON : 0));
   event->flow = c->index * 2;
   event->client = a->client;
   event->local = a->server;
@@ -54,7 +54,10 @@ static bool channel_event(fzr_engine *e, fzri_channel *c, fzr_event *event)
   if (relaying == c->exported && !(relaying && other))
     return false;
   const enum fzr_event_type type = relaying && !other ? FZR_EVENT_CHANNEL_BOUND : FZR_EVENT_CHANNEL_UNBOUND;
+  const bool goes_on = relaying && other;
+  c->goes_on |= goes_on;
   event_of_channel(e, c, type, event);
+  c->goes_on = goes_on;
   if (c->moved)
     fzri_mobility_told(e, fzri_allocation_at(e, c->allocation));
   c->moved = false;
@@ -167,9 +170,11 @@ size_t fzr_engine_list_channels(const fzr_engine *e, uint32_t *cursor, fzr_event
   size_t n = 0;
   for (; *cursor < fzri_pool_end(&e->channels) && n < max; (*cursor)++) {
     const fzri_channel *c = fzri_channel_at(e, *cursor);
-    if (c->number && c->relaying && !c->dead &&
-        fzri_allocation_at(e, c->allocation)->state == FZRI_ALLOCATION_LIVE)
-      event_of_channel(e, c, FZR_EVENT_CHANNEL_BOUND, &out[n++]);
+    if (!c->number || !c->relaying || c->dead ||
+        fzri_allocation_at(e, c->allocation)->state != FZRI_ALLOCATION_LIVE)
+      continue;
+    event_of_channel(e, c, FZR_EVENT_CHANNEL_BOUND, &out[n]);
+    out[n++].flags &= FZR_EVENT_PEER_IS_OWN;
   }
   return n;
 }

@@ -148,14 +148,16 @@ typedef struct fzri_channel {
   uint32_t allocation;
   fzr_time relay_until;
   fzr_addr peer;
-  uint16_t number;   /* 0: object not in use */
-  bool relaying;     /* as far as timers have noticed: the data path compares relay_until */
-  bool exported;     /* the application was told BOUND and not UNBOUND */
-  bool dead;         /* out of all look-ups; freed when its last event was taken */
-  bool own;          /* the peer is the relay itself */
-  bool exported_own; /* and the application was told so */
-  bool moved;        /* the application was told of the client's former address */
-  uint32_t next;     /* siblings; FZRI_POOL_NONE: end */
+  uint16_t number;       /* 0: object not in use */
+  bool relaying;         /* as far as timers have noticed: the data path compares relay_until */
+  bool exported;         /* the application was told BOUND and not UNBOUND */
+  bool dead;             /* out of all look-ups; freed when its last event was taken */
+  bool own;              /* the peer is the relay itself */
+  bool exported_own : 1; /* and the application was told so */
+  bool moved : 1;        /* the application was told of the client's former address */
+  bool
+      goes_on : 1; /* the application was told that it ends as what it was, and is yet to be told as what it goes on */
+  uint32_t next; /* siblings; FZRI_POOL_NONE: end */
   uint32_t prev;
   uint32_t number_hash;
   uint32_t peer_hash;

@@ -96,6 +96,8 @@ START_TEST(test_events)
   ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_CHANNEL_BOUND);
   ck_assert(fzr_addr_equal(&relay.events[1].client, &client.addr));
   ck_assert_uint_eq(relay.events[1].channel, 0x4000);
+  ck_assert_uint_eq(relay.events[0].flags, FZR_EVENT_GOES_ON);
+  ck_assert_uint_eq(relay.events[1].flags, FZR_EVENT_GOES_ON);
   ck_assert_uint_eq(moved_logs, 1);
   fzr_stats stats;
   ck_assert_int_eq(fzr_engine_stats(relay.engine, &stats), 0);
@@ -110,7 +112,36 @@ START_TEST(test_events)
   ck_assert_uint_eq(relay.event_count, 2);
   ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_CHANNEL_UNBOUND);
   ck_assert(fzr_addr_equal(&relay.events[0].client, &client.addr));
+  ck_assert_uint_eq(relay.events[0].flags, 0);
   ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_PORT_CLOSE);
+}
+END_TEST
+
+/* Several: all of them end before the first begins, so that clients may change places. */
+START_TEST(test_events_of_several)
+{
+  fzr_addr other = peer;
+  other.port++;
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4000, &peer), 0);
+  ck_assert_uint_eq(relay.events[0].flags, 0);
+  ck_assert_int_eq(fzt_bind(&relay, &client, 0x4001, &other), 0);
+  client.addr = fzt_addr("192.0.2.99:1234");
+  rig_move(&relay, &client);
+  ck_assert_uint_eq(relay.event_count, 4);
+  for (unsigned i = 0; i < 4; i++) {
+    ck_assert_uint_eq(relay.events[i].type, i < 2 ? FZR_EVENT_CHANNEL_UNBOUND : FZR_EVENT_CHANNEL_BOUND);
+    ck_assert_uint_eq(relay.events[i].channel, 0x4001 - i % 2);
+    ck_assert_uint_eq(relay.events[i].flags, FZR_EVENT_GOES_ON);
+  }
+  /* From then on they are like others. */
+  fzr_event listed;
+  uint32_t cursor = 0;
+  ck_assert_uint_eq(fzr_engine_list_channels(relay.engine, &cursor, &listed, 1), 1);
+  ck_assert_uint_eq(listed.flags, 0);
+  ck_assert_int_eq(fzt_refresh(&relay, &client, 0), 0);
+  ck_assert_uint_eq(relay.event_count, 3);
+  ck_assert_uint_eq(relay.events[0].flags, 0);
+  ck_assert_uint_eq(relay.events[1].flags, 0);
 }
 END_TEST
 
@@ -135,6 +166,7 @@ START_TEST(test_moved_and_ended_at_once)
   ck_assert_uint_eq(relay.event_count, 2);
   ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_CHANNEL_UNBOUND);
   ck_assert(fzr_addr_equal(&relay.events[0].client, &from));
+  ck_assert_uint_eq(relay.events[0].flags, 0);
   ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_PORT_CLOSE);
 }
 END_TEST
@@ -343,6 +375,7 @@ int main(void)
   tcase_add_checked_fixture(tc, setup, teardown);
   tcase_add_test(tc, test_ticket);
   tcase_add_test(tc, test_events);
+  tcase_add_test(tc, test_events_of_several);
   tcase_add_test(tc, test_moved_and_ended_at_once);
   tcase_add_test(tc, test_twice_at_once);
   tcase_add_test(tc, test_forged_source);

@@ -95,9 +95,9 @@ START_TEST(test_a_channel_that_may_stay_is_told_anew)
   fzt_pass(&relay, 0);
   ck_assert_uint_eq(relay.event_count, 2);
   ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_CHANNEL_UNBOUND);
-  ck_assert_uint_eq(relay.events[0].flags, 0);
+  ck_assert_uint_eq(relay.events[0].flags, FZR_EVENT_GOES_ON);
   ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_CHANNEL_BOUND);
-  ck_assert_uint_eq(relay.events[1].flags, FZR_EVENT_PEER_IS_OWN);
+  ck_assert_uint_eq(relay.events[1].flags, FZR_EVENT_PEER_IS_OWN | FZR_EVENT_GOES_ON);
   add_own("203.0.113.8");
   fzt_pass(&relay, 0);
   ck_assert_uint_eq(relay.event_count, 0);
@@ -111,9 +111,9 @@ START_TEST(test_a_channel_that_may_stay_is_told_anew)
   ck_assert_int_eq(bind_to(0x4000, "203.0.113.8:50000"), 0);
   ck_assert_uint_eq(relay.event_count, 2);
   ck_assert_uint_eq(relay.events[0].type, FZR_EVENT_CHANNEL_UNBOUND);
-  ck_assert_uint_eq(relay.events[0].flags, FZR_EVENT_PEER_IS_OWN);
+  ck_assert_uint_eq(relay.events[0].flags, FZR_EVENT_PEER_IS_OWN | FZR_EVENT_GOES_ON);
   ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_CHANNEL_BOUND);
-  ck_assert_uint_eq(relay.events[1].flags, 0);
+  ck_assert_uint_eq(relay.events[1].flags, FZR_EVENT_GOES_ON);
   /* Another that comes has all of them looked at, which tells both ways. */
   add_own("203.0.113.8");
   fzt_pass(&relay, 0);
@@ -122,7 +122,7 @@ START_TEST(test_a_channel_that_may_stay_is_told_anew)
   fzt_pass(&relay, 0);
   ck_assert_uint_eq(relay.event_count, 2);
   ck_assert_uint_eq(relay.events[1].type, FZR_EVENT_CHANNEL_BOUND);
-  ck_assert_uint_eq(relay.events[1].flags, 0);
+  ck_assert_uint_eq(relay.events[1].flags, FZR_EVENT_GOES_ON);
   add_own("203.0.113.8");
   fzt_pass(&relay, 0);
   ck_assert_uint_eq(relay.event_count, 2);
