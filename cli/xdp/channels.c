@@ -177,7 +177,10 @@ static void take_event(xdp_channels *c, const fzr_event *event, const fzr_addr *
 {
   fzr_offload_channel channel;
   const int unfit = fzr_offload_from_event(event, &channel);
+  const bool goes_on = event->flags & FZR_EVENT_GOES_ON;
   bool in_kernel = false;
+  if (goes_on && event->type == FZR_EVENT_CHANNEL_UNBOUND)
+    xdp_guard_spare(&c->guard, event, true);
   if (!unfit && event->type == FZR_EVENT_CHANNEL_BOUND)
     in_kernel = bound(c, event, &channel, local);
   else if (!unfit)
@@ -185,6 +188,8 @@ static void take_event(xdp_channels *c, const fzr_event *event, const fzr_addr *
   else if (event->type == FZR_EVENT_CHANNEL_BOUND)
     leave(c, XDP_LEFT_OWN_ADDRESS);
   xdp_guard_channel(&c->guard, event, in_kernel);
+  if (goes_on && event->type == FZR_EVENT_CHANNEL_BOUND)
+    xdp_guard_spare(&c->guard, event, false);
 }
 
 void xdp_channels_event(xdp_channels *c, const fzr_event *event, const fzr_addr *local)

@@ -158,6 +158,16 @@ void xdp_guard_channel(xdp_guard *g, const fzr_event *event, bool in_kernel)
   pthread_mutex_unlock(&g->lock);
 }
 
+/* It counts as one more channel of the port that user space alone has. */
+void xdp_guard_spare(xdp_guard *g, const fzr_event *event, bool spared)
+{
+  if (!g->on || !g->ports)
+    return;
+  pthread_mutex_lock(&g->lock);
+  note_port(g, event, false, spared);
+  pthread_mutex_unlock(&g->lock);
+}
+
 void xdp_guard_listed(xdp_guard *g)
 {
   pthread_mutex_lock(&g->lock);

@@ -28,6 +28,10 @@ void xdp_guard_free(xdp_guard *guard);
  * maps, or taken out of them. Any thread. */
 void xdp_guard_channel(xdp_guard *guard, const fzr_event *event, bool in_kernel);
 
+/* A channel that goes on as another one (FZR_EVENT_GOES_ON) is about to be taken out of the maps, or, with |spared| false, is in them again: in between
+ * nothing that is sent to its port is dropped. Any thread. */
+void xdp_guard_spare(xdp_guard *guard, const fzr_event *event, bool spared);
+
 /* A worker has told of all channels that there were. The last one has the program begin. Any thread. */
 void xdp_guard_listed(xdp_guard *guard);
 

@@ -262,6 +262,104 @@ START_TEST(test_unknown_peers)
 }
 END_TEST
 
+/* ---- channels that go on as others ---- */
+
+#define MOVED 3u
+
+static fzr_event moved[MOVED];
+
+/* Three channels of one client, to ports of one peer. */
+static void bind_three(void)
+{
+  for (unsigned i = 0; i < MOVED; i++) {
+    fzr_addr peer = scene.world.peers[0];
+    peer.port = (uint16_t)(peer.port + i);
+    fzt_world_bind(&scene.world, 0, (uint16_t)(0x4000 + 2 * i), &peer);
+    moved[i] = (fzr_event){.port = scene.world.clients[0].relayed_port,
+                           .channel = (uint16_t)(0x4000 + 2 * i),
+                           .family = FZR_FAMILY_IPV4,
+                           .flags = FZR_EVENT_GOES_ON,
+                           .client = scene.world.clients[0].addr,
+                           .local = scene.world.clients[0].server,
+                           .peer = peer};
+  }
+}
+
+static void tell_moved(unsigned i, enum fzr_event_type type)
+{
+  moved[i].type = (uint16_t)type;
+  xdp_channels_event(&scene.world.channels, &moved[i], NULL);
+}
+
+/* From the peer of the channel |i| of those. */
+static void from_peer(unsigned i)
+{
+  fzt_scene_make(0, false, 100);
+  fzt_put16(scene.in.data + 34, (uint16_t)(scene.world.peers[0].port + i));
+  fzt_fix_udp_sum(&scene.in, FZR_FAMILY_IPV4);
+}
+
+static void expect_none_dropped(unsigned step)
+{
+  for (unsigned i = 0; i < MOVED; i++) {
+    from_peer(i);
+    const uint32_t action = fzt_program_run(&scene.world.object, &scene.in, 0, &scene.out);
+    ck_assert_msg(action != XDP_DROP, "step %u: of the peer of channel %u", step, i);
+    (void)fzt_program_reason(&scene.world.object);
+  }
+  ck_assert_int_eq(fzt_program_dropped(&scene.world.object), -1);
+}
+
+/* The client has moved, to |to|, of which the maps hear channel by channel. */
+static void move(const char *to)
+{
+  for (unsigned i = 0; i < MOVED; i++) {
+    tell_moved(i, FZR_EVENT_CHANNEL_UNBOUND);
+    expect_none_dropped(i);
+  }
+  for (unsigned i = 0; i < MOVED; i++) {
+    moved[i].client = fzt_addr(to);
+    tell_moved(i, FZR_EVENT_CHANNEL_BOUND);
+    expect_none_dropped(MOVED + i);
+  }
+}
+
+/* What their peers send while the maps do not have them is the engine's, which relays it. */
+START_TEST(test_channels_that_move)
+{
+  bind_three();
+  for (unsigned times = 0; times < 3; times++) {
+    move(times % 2 ? "198.51.100.1:4000" : "198.51.100.2:4000");
+    ck_assert_uint_eq(scene.world.channels.in_kernel, FZT_CHANNELS + MOVED - 1);
+    /* And no longer than that. */
+    from_peer(MOVED);
+    expect_dropped(FZX_DROPPED_UNKNOWN_PEER, "of another port of the peer");
+  }
+  scene.world.bound[0].client = fzt_addr("198.51.100.2:4000");
+  fzt_scene_make(0, false, 100);
+  fzt_scene_expect_relayed("to where it is");
+}
+END_TEST
+
+/* One of which user space alone can be told where the client is now, and one that ends. */
+START_TEST(test_channels_that_move_out_of_the_kernel)
+{
+  bind_three();
+  move("127.0.0.9:4000");
+  ck_assert_uint_eq(scene.world.channels.in_kernel, FZT_CHANNELS - 1);
+  from_peer(MOVED);
+  expect_passed(FZX_PASSED_NO_ENTRY, "of somebody");
+  move("198.51.100.2:4000");
+  ck_assert_uint_eq(scene.world.channels.in_kernel, FZT_CHANNELS + MOVED - 1);
+  from_peer(MOVED);
+  expect_dropped(FZX_DROPPED_UNKNOWN_PEER, "of another port of the peer");
+  moved[1].flags = 0;
+  tell_moved(1, FZR_EVENT_CHANNEL_UNBOUND);
+  from_peer(1);
+  expect_dropped(FZX_DROPPED_UNKNOWN_PEER, "of one whose channel has ended");
+}
+END_TEST
+
 /* In full mode peers may have permissions, which the program knows nothing of. */
 START_TEST(test_full_mode)
 {
@@ -406,6 +504,8 @@ int main(int argc, char **argv)
   tcase_add_test(tc, test_channels_come_and_go);
   tcase_add_test(tc, test_channels_that_are_left);
   tcase_add_test(tc, test_unknown_peers);
+  tcase_add_test(tc, test_channels_that_move);
+  tcase_add_test(tc, test_channels_that_move_out_of_the_kernel);
   tcase_add_test(tc, test_full_mode);
   tcase_add_test(tc, test_port_zero);
   tcase_add_test(tc, test_rate);
