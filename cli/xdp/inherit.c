@@ -63,8 +63,8 @@ static int compare(const void *a, const void *b)
   return memcmp(a, b, sizeof(xdp_told));
 }
 
-/* Removes what was not told of. Returns how many are left. */
-static uint64_t sweep(const xdp_channels *c, int map, uint8_t family, bool from_client)
+/* Removes what was not told of, if |all| was. Returns how many are left. */
+static uint64_t sweep(const xdp_channels *c, int map, uint8_t family, bool from_client, bool all)
 {
   uint8_t key[sizeof(struct fzx_key6)], next[sizeof(struct fzx_key6)];
   uint64_t left = 0;
@@ -73,7 +73,7 @@ static uint64_t sweep(const xdp_channels *c, int map, uint8_t family, bool from_
     memcpy(key, next, sizeof key);
     more = bpf_map_get_next_key(map, key, next); /* before it is removed */
     const xdp_told name = name_of(family, from_client, key);
-    if (c->told_count && bsearch(&name, c->told, c->told_count, sizeof name, compare))
+    if (!all || (c->told_count && bsearch(&name, c->told, c->told_count, sizeof name, compare)))
       left++;
     else
       bpf_map_delete_elem(map, key);
@@ -89,13 +89,14 @@ void xdp_channels_settle(xdp_channels *c, bool all)
   pthread_mutex_lock(&c->lock);
   if (c->told_count)
     qsort(c->told, c->told_count, sizeof *c->told, compare);
+  /* Those that have not been told of yet, if any, count, too: they will be told to have ended. */
+  const uint64_t left =
+      sweep(c, o->clients4, FZR_FAMILY_IPV4, true, all) + sweep(c, o->clients6, FZR_FAMILY_IPV6, true, all);
   if (all) {
-    const uint64_t left =
-        sweep(c, o->clients4, FZR_FAMILY_IPV4, true) + sweep(c, o->clients6, FZR_FAMILY_IPV6, true);
-    sweep(c, o->peers4, FZR_FAMILY_IPV4, false);
-    sweep(c, o->peers6, FZR_FAMILY_IPV6, false);
-    atomic_store(&c->in_kernel, left);
+    sweep(c, o->peers4, FZR_FAMILY_IPV4, false, all);
+    sweep(c, o->peers6, FZR_FAMILY_IPV6, false, all);
   }
+  atomic_store(&c->in_kernel, left);
   atomic_store(&c->inherits, false);
   pthread_mutex_unlock(&c->lock);
   xdp_channels_free(c);

@@ -199,16 +199,26 @@ START_TEST(test_inherited)
 }
 END_TEST
 
-/* If not all have told, none is taken for over. */
+/* If not all have told, none is taken for over, and each is counted that is there, until it ends. */
 START_TEST(test_inherited_without_an_answer)
 {
   static xdp_channels next;
+  fzr_event live[FZT_CHANNELS];
+  uint32_t cursor = 0;
   memset(&next, 0, sizeof next);
   next.object = &scene.world.object;
+  fzr_engine_list_channels(scene.world.relay.engine, &cursor, live, FZT_CHANNELS);
   xdp_channels_inherit(&next);
   atomic_store(&next.held, false);
+  xdp_channels_event(&next, &live[0], NULL);
   xdp_channels_settle(&next, false);
   ck_assert_int_eq(entries(), 2 * FZT_CHANNELS);
+  ck_assert_uint_eq(next.in_kernel, FZT_CHANNELS);
+  for (unsigned i = 0; i < FZT_CHANNELS; i++) {
+    live[i].type = FZR_EVENT_CHANNEL_UNBOUND;
+    xdp_channels_event(&next, &live[i], NULL);
+    ck_assert_uint_eq(next.in_kernel, FZT_CHANNELS - 1 - i);
+  }
 }
 END_TEST
 
