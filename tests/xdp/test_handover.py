@@ -10,7 +10,7 @@ import time
 import unittest
 
 from both_sides import BothSides
-from case import MISSING, SIZES
+from case import MISSING, PASSER, SIZES
 
 import lab
 import netns
@@ -132,6 +132,8 @@ class Handover(BothSides):
         programs = self.programs()
         for _ in range(5):
             relay = self.follow(relay, workers=2)
+            # The old process is gone, and has taken nothing along of what the new one relies on.
+            self.assertEqual(self.programs(), programs)
             self.go_on(flow)
         self.assertEqual(flow.finish(), [])
         self.assertEqual(self.programs(), programs)
@@ -241,7 +243,9 @@ class ByTcx(Handover):
     MODE, PROGRAM = "tcx", "prog/none"
 
     def programs(self):
-        return []
+        ids = [netns.run(PASSER, "--tcx-programs", name).split()[1:] for name in ("c0", "p0")]
+        self.assertEqual([len(each) for each in ids], [1, 1])  # none is gone, and none is there beside it
+        return [each[0] for each in ids]
 
     def test_another_mode(self):
         """One that is to relay by XDP does, beside the old one's program."""

@@ -27,7 +27,7 @@ TCX = ("--offload", "tcx")
 
 def programs(interface):
     """How many programs an interface has at tcx ingress."""
-    return int(netns.run(PASSER, "--tcx-programs", interface))
+    return int(netns.run(PASSER, "--tcx-programs", interface).split()[0])
 
 
 @unittest.skipIf(MISSING, MISSING)

@@ -2,7 +2,7 @@
 /* Attaches a program to interfaces of this network namespace, natively, until standard input ends: one that passes every packet, or
  * with --drop drops it, or with --swap sends it back with its MAC addresses swapped. veth delivers frames that XDP sends only to an
  * interface that has a program. With --tcx it is a program at tcx ingress, which leaves every packet to the next one, or with --tcx-drop
- * drops it; for each line that it reads it says how many it has seen. --tcx-programs says how many programs an interface has there. */
+ * drops it; for each line that it reads it says how many it has seen. --tcx-programs says how many programs an interface has there, and their numbers. */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
@@ -89,13 +89,16 @@ static uint64_t count(void)
   return packets;
 }
 
-/* Says how many programs there are at |interface|. */
+/* Says how many programs there are at |interface|, and which. */
 static int say_attached(const char *interface)
 {
   uint32_t flags = 0, ids[64], n = sizeof ids / sizeof *ids;
   if (bpf_prog_query((int)if_nametoindex(interface), TCX_INGRESS, 0, &flags, ids, &n))
     return 1;
-  printf("%u\n", n);
+  printf("%u", n);
+  for (uint32_t i = 0; i < n; i++)
+    printf(" %u", ids[i]);
+  puts("");
   return 0;
 }
 
