@@ -26,6 +26,7 @@ typedef struct xdp {
   xdp_channels channels;
   xdp_interface interfaces[FZX_TARGETS];
   size_t count;
+  bool said_unfinished;
 } xdp;
 
 _Static_assert(XDP_INTERFACES_MAX == FZX_TARGETS, "as many as the program knows");
@@ -219,15 +220,23 @@ static int follow(xdp *x, const offload_relay *relay, const xdp_settings *c, off
   return (int)attach_all(x, x->hook, errors);
 }
 
-/* On a veth native XDP attaches, and all looks well here. */
-static void warn_of_veth(const xdp_interface *i)
+/* On a veth all programs attach, and all looks well here. */
+static void warn_of_veth(const xdp_interface *i, enum xdp_hook hook)
 {
-  if (xdp_is_veth(i->name))
+  if (!xdp_is_veth(i->name))
+    return;
+  if (hook == XDP_HOOK_NATIVE)
     log_warn(
         "xdp",
         "%s is a veth: what the kernel sends by it is lost unless its other end has an XDP program, or, for "
         "what comes by another interface, GRO (ethtool -K IF gro on, there); --offload tcx needs neither",
         i->name);
+  else
+    log_info("xdp",
+             "%s is a veth: the kernel relays what comes with a finished checksum, which senders on this "
+             "host leave to its far end "
+             "(ethtool -K IF tx off, there, has them finish it); user space relays the rest",
+             i->name);
 }
 
 /* Loads the program and attaches it wherever it can be. Returns 0, or -1 if nothing came of it. */
@@ -258,11 +267,14 @@ static int start(xdp *x, const offload_relay *relay, const xdp_settings *c, offl
     else if (!c->swap)
       xdp_check_forwarding(&x->interfaces[i], relay->ip4, relay->ip6);
     if (!errors[i] && x->hook == XDP_HOOK_NATIVE)
-      warn_of_veth(&x->interfaces[i]);
+      warn_of_veth(&x->interfaces[i], x->hook);
   }
   if (!attached)
     return -1;
   say_attached(x, relay, c);
+  for (size_t i = 0; i < x->count; i++)
+    if (!errors[i] && x->hook != XDP_HOOK_NATIVE)
+      warn_of_veth(&x->interfaces[i], x->hook);
   if (!x->object.adopted && !may_speculate())
     log_info(
         "xdp",
@@ -419,6 +431,25 @@ static void look_for_interfaces(xdp *x)
   }
 }
 
+/* Packets from which it is said that most have unfinished checksums. */
+#define UNFINISHED_MIN 100u
+
+/* What senders of the same host leave to a device that there is none of looks relayed in the kernel, for all that was said at the start. */
+static void look_for_unfinished(xdp *x, const offload_stats *stats)
+{
+  uint64_t unfinished = 0;
+  if (x->said_unfinished || xdp_object_passed(&x->object, FZX_PASSED_UNFINISHED, &unfinished) ||
+      unfinished < UNFINISHED_MIN || unfinished < stats->packets[0] + stats->packets[1])
+    return;
+  x->said_unfinished = true;
+  log_warn(
+      "xdp",
+      "User space relays most packets: they come with unfinished checksums, as they do by a veth, or from "
+      "guests of this "
+      "host, unless their sender is told to finish them (for a veth: ethtool -K IF tx off, at its far end). "
+      "relay_kernel_passed_packets_total{reason=\"unfinished_checksum\"} counts them");
+}
+
 static offload_figure *add_figure(offload_stats *out, const char *name, const char *unit, const char *help)
 {
   offload_figure *f = &out->figures[out->figure_count++];
@@ -428,7 +459,9 @@ static offload_figure *add_figure(offload_stats *out, const char *name, const ch
 
 static void read_figures(const xdp *x, offload_stats *out)
 {
-  offload_figure *f = add_figure(out, "channels", "{channel}", "Channels that the kernel relays now");
+  offload_figure *f =
+      add_figure(out, "channels", "{channel}",
+                 "Channels that the program knows now: it relays what it does not count as passed");
   f->count = 1;
   f->values[0].value = atomic_load_explicit(&x->channels.in_kernel, memory_order_relaxed);
   f = add_figure(out, "passed.packets", "{packet}",
@@ -455,6 +488,7 @@ static void read_xdp(void *offload, offload_stats *out)
   look_for_interfaces(offload);
   xdp_guard_refresh(&((xdp *)offload)->channels.guard);
   read_relayed(offload, out);
+  look_for_unfinished(offload, out);
   read_figures(offload, out);
   read_dropped(offload, out);
 }

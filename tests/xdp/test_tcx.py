@@ -309,6 +309,19 @@ class Offloading(BothSides):
         relay = self.relay(*TCX)
         self.all_families(relay, (0, 2 * len(SIZES)))
         self.assertGreaterEqual(relay.passed("unfinished_checksum"), 8 * len(SIZES))
+        self.assertTrue(relay.find("c0 is a veth: the kernel relays what comes with a finished checksum"), relay.output())
+
+    def test_it_is_said_who_relays(self):
+        """Once it shows that nearly nothing goes through the kernel."""
+        relay = self.relay(*TCX)
+        client = self.client(relay, 4)
+        before = relay.relayed()
+        while relay.passed("unfinished_checksum") < 100:
+            self.assertFalse(relay.find("User space relays most packets"), relay.output())
+            self.exchange(relay, client, 4)
+        self.assertTrue(relay.told("WARN xdp: User space relays most packets: they come with unfinished checksums"), relay.output())
+        self.assertGreaterEqual(relay.relayed()[1] - before[1], 100 - 20)
+        self.assertEqual(relay.in_kernel(), 0)
 
     def test_runs(self):
         relay = self.relay(*TCX)
