@@ -51,13 +51,27 @@ FZX_INLINE int move_head(context *ctx, const struct job *job, unsigned head, __u
   return half ? ACTION_DROP : ~FZX_PASSED_NO_HEADROOM;
 }
 
-/* Puts |head| bytes of |eth| and what follows it at the front of the packet, which is known to be that long. Where the device has summed up
- * the whole of what follows the MAC header (CHECKSUM_COMPLETE), the kernel's helper keeps that sum right. */
+/* Whether the device has summed up the whole of what follows the MAC header (CHECKSUM_COMPLETE): the helper changes that sum, by nothing, or says
+ * that there is none. */
+FZX_INLINE int is_summed_up(context *ctx)
+{
+  return bpf_csum_update(ctx, 0) >= 0;
+}
+
+/* Puts |head| bytes of |eth| and what follows it at the front of the packet, which is known to be that long. A sum of the whole is kept right
+ * by the kernel's helper; where there is none, a write of our own takes a third of the time. */
 FZX_INLINE int write_head(context *ctx, const struct ethhdr *eth, unsigned head, int action)
 {
-  if (bpf_skb_store_bytes(ctx, 0, eth, ETH_HLEN, 0) ||
-      bpf_skb_store_bytes(ctx, ETH_HLEN, eth + 1, head - ETH_HLEN, BPF_F_RECOMPUTE_CSUM))
-    return ACTION_DROP; /* can't be: the headers before it were there, too */
+  if (is_summed_up(ctx)) {
+    if (bpf_skb_store_bytes(ctx, 0, eth, ETH_HLEN, 0) ||
+        bpf_skb_store_bytes(ctx, ETH_HLEN, eth + 1, head - ETH_HLEN, BPF_F_RECOMPUTE_CSUM))
+      return ACTION_DROP; /* can't be: the headers before it were there, too */
+    return action;
+  }
+  void *data = (void *)(long)ctx->data;
+  if (data + head > (void *)(long)ctx->data_end)
+    return ACTION_DROP; /* likewise */
+  copy_head(data, eth, head);
   return action;
 }
 

@@ -35,6 +35,10 @@ void fzt_program_unload(xdp_object *object);
 void fzt_program_use_tcx(void);
 bool fzt_program_is_tcx(void);
 
+/* Whether, from here on, packets come to tcx as from a device that has summed up all that follows the MAC header. That sum has to be right afterwards,
+ * too. Nothing on a kernel that can't test that, nor with XDP. */
+void fzt_program_sum_up(bool sums);
+
 /* From here on programs drop junk, and requests of prefixes over |rate| a second; 0: however many. */
 void fzt_program_use_guard(uint32_t rate);
 bool fzt_program_guards(void);

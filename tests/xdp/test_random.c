@@ -84,6 +84,7 @@ static void mend(uint8_t family)
 static void compare(uint64_t round)
 {
   const int reason = fzt_reference_relay(&scene.world.reference, &scene.in, &scene.expected);
+  fzt_program_sum_up(round % 2);
   const uint32_t action = fzt_program_run(&scene.world.object, &scene.in, 0, &scene.out);
   const int counted = fzt_program_reason(&scene.world.object);
   if (action == FZT_REFUSED)
