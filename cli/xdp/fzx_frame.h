@@ -51,14 +51,15 @@ _Static_assert(sizeof(struct frame6) == 68, "no padding");
 
 /* A packet that is to be relayed. */
 struct job {
-  __u64 sum;       /* of the UDP checksum, without what changes */
-  __u32 len;       /* of the payload, without ChannelData's header */
-  __u32 up;        /* from a client */
-  __u32 head;      /* bytes of its headers */
-  __be32 flow;     /* IPv6: version, class and label */
-  struct iphdr ip; /* as it will be, but for length, sum, and addresses; of an IPv6 packet, too */
-  __u16 has_sum;
-  __u16 macs[6]; /* destination, source */
+  __u64 sum;   /* of the UDP checksum, without what changes */
+  __u32 len;   /* of the payload, without ChannelData's header */
+  __u32 up;    /* from a client */
+  __u32 head;  /* bytes of its headers */
+  __be32 flow; /* IPv6: version, class and label */
+  __be32 ip
+      [3]; /* IPv4: the header as it will be, with 0 for length and sum, but for addresses; of an IPv6 packet, too */
+  __u32 has_sum;
+  const __u16 *macs; /* as it came: destination, source */
 };
 
 const volatile struct fzx_settings settings SEC(".rodata.settings") = {};
@@ -78,18 +79,37 @@ FZX_INLINE __u64 add4(__u64 sum, const __be32 *words)
   return sum + words[0] + words[1] + words[2] + words[3];
 }
 
-/* The sum of a whole IPv4 header without options; |addresses| is that of its addresses. */
-FZX_INLINE __u64 add_header4(const struct iphdr *ip, __u64 addresses)
+/* The sum of a whole IPv4 header without options, of which |words| are the first three; |addresses| is that of its addresses. */
+FZX_INLINE __u64 add_header4(const __be32 *words, __u64 addresses)
 {
-  const __be32 *words = (const __be32 *)ip;
   return addresses + words[0] + words[1] + words[2];
 }
 
-/* Copies all but the addresses, in words, which the compiler would make longer. */
-FZX_INLINE void copy_ip(struct iphdr *to, const struct iphdr *from)
+/* Two halves, the first of them |first|, as one word. */
+FZX_INLINE __u32 both(const __be16 *first)
 {
-  for (unsigned i = 0; i < 3; i++)
-    ((__be32 *)to)[i] = ((const __be32 *)from)[i];
+  return *(const __u32 *)first;
+}
+
+/* Two halves as they follow each other in memory. What is written at once can be read again at once; the CPU has to wait for what is
+ * written in pieces and read as a whole, as keys and headers are. */
+FZX_INLINE __u32 join(__be16 first, __be16 second)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  return first | (__u32)second << 16;
+#else
+  return (__u32)first << 16 | second;
+#endif
+}
+
+/* The header of a frame, in the pieces that copy_head() reads. */
+FZX_INLINE void make_eth(struct ethhdr *eth, const __u16 *to, const __u16 *from, __be16 type)
+{
+  __u16 *at = (__u16 *)eth;
+  at[0] = to[0];
+  *(__u32 *)(at + 1) = join(to[1], to[2]);
+  *(__u32 *)(at + 3) = join(from[0], from[1]);
+  *(__u32 *)(at + 5) = join(from[2], type);
 }
 
 #endif

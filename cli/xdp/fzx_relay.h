@@ -55,23 +55,6 @@ FZX_INLINE __u32 differ6(const __be32 *a, const __be32 *b)
   return (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]);
 }
 
-/* Two halves, the first of them |first|, as one word. */
-FZX_INLINE __u32 both(const __be16 *first)
-{
-  return *(const __u32 *)first;
-}
-
-/* Two halves as they follow each other in memory. What is written at once can be read again at once; the CPU has to wait for what is
- * written in pieces and read as a whole, as keys are. */
-FZX_INLINE __u32 join(__be16 first, __be16 second)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  return first | (__u32)second << 16;
-#else
-  return (__u32)first << 16 | second;
-#endif
-}
-
 /* What was found may be freed, and filled with another channel, while it is copied. The kernel fills it in whatever order its memcpy()
  * likes, so no order of reads, with or without barriers, would tell a copy that is half of each. The copy tells: its digests are right
  * only if it is all of one channel, and its key says of which. Each word is read once, hence volatile, so that what is used is what was
@@ -132,7 +115,8 @@ FZX_INLINE int forward4(context *ctx, struct frame4 *f, void *data, void *data_e
   }
   if (f->ip.ttl < 2)
     return ~FZX_PASSED_TTL;
-  if (!fzx_csum_is_zero(add_header4(&f->ip, addresses)))
+  const __be32 *ip = (const __be32 *)&f->ip;
+  if (!fzx_csum_is_zero(add_header4(ip, addresses)))
     return ~FZX_PASSED_IP_CHECKSUM;
   struct fzx_key4 key;
   key.ip = f->ip.saddr;
@@ -145,10 +129,11 @@ FZX_INLINE int forward4(context *ctx, struct frame4 *f, void *data, void *data_e
   if (value.in_dst != f->ip.daddr)
     return ~FZX_PASSED_DESTINATION;
   job.flow = bpf_htonl(0x60000000 | (__u32)f->ip.tos << 20);
-  copy_ip(&job.ip, &f->ip);
-  job.ip.ttl--;
-  job.ip.frag_off &= bpf_htons(IP_DF);
-  __builtin_memcpy(job.macs, f->eth.h_dest, sizeof job.macs);
+  job.ip[0] = ip[0] & bpf_htonl(0xffff0000);
+  job.ip[1] = ip[1] & bpf_htonl(0xffff0000 | IP_DF);
+  job.ip[2] = (ip[2] & bpf_htonl(0xffff0000)) -
+              bpf_htonl(1u << 24); /* TTL, which is at one end of the word in any order */
+  job.macs = (const __u16 *)&f->eth;
   if (!fzx_path_is_ipv6(value.out.path))
     return send4(ctx, &job, &value.out);
   if (TAKE_REST(struct fzx_value4, &value, found))
@@ -225,13 +210,10 @@ FZX_INLINE int forward6(context *ctx, struct frame6 *f, void *data, void *data_e
   if (differ6(value.in_dst, to))
     return ~FZX_PASSED_DESTINATION;
   job.flow = *(const __be32 *)&f->ip;
-  job.ip.version = 4;
-  job.ip.ihl = 5;
-  job.ip.tos = (__u8)(bpf_ntohl(job.flow) >> 20);
-  job.ip.frag_off = bpf_htons(IP_DF);
-  job.ip.ttl = f->ip.hop_limit - 1;
-  job.ip.protocol = IPPROTO_UDP;
-  __builtin_memcpy(job.macs, f->eth.h_dest, sizeof job.macs);
+  job.ip[0] = bpf_htonl(0x45000000 | (bpf_ntohl(job.flow) >> 20 & 0xff) << 16);
+  job.ip[1] = bpf_htonl(IP_DF);
+  job.ip[2] = bpf_htonl((__u32)(f->ip.hop_limit - 1) << 24 | IPPROTO_UDP << 16);
+  job.macs = (const __u16 *)&f->eth;
   if (!fzx_path_is_ipv6(value.out.path))
     return send4(ctx, &job, &value.out);
   if (TAKE_REST(struct fzx_value6, &value, found))

@@ -18,7 +18,7 @@ FZX_INLINE void clear_fib(struct bpf_fib_lookup *fib)
 }
 
 /* Asks the routing table. Returns how the packet leaves, with the MAC addresses filled in, or ~reason to leave it alone. */
-FZX_INLINE int look_up_route(context *ctx, struct bpf_fib_lookup *fib, struct ethhdr *eth)
+FZX_INLINE int look_up_route(context *ctx, struct bpf_fib_lookup *fib, struct ethhdr *eth, __be16 type)
 {
   fib->l4_protocol = IPPROTO_UDP;
   fib->ifindex = came_by(ctx);
@@ -30,35 +30,31 @@ FZX_INLINE int look_up_route(context *ctx, struct bpf_fib_lookup *fib, struct et
       return ~FZX_PASSED_NO_NEIGHBOUR;
     return result == BPF_FIB_LKUP_RET_FRAG_NEEDED ? ~FZX_PASSED_MTU : ~FZX_PASSED_NO_ROUTE;
   }
-  __builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
-  __builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
+  make_eth(eth, (const __u16 *)fib->dmac, (const __u16 *)fib->smac, type);
   return fib->ifindex == came_by(ctx) ? leave_back(ctx) : leave_by(ctx, fib->ifindex);
 }
 
 /* Back to whoever sent it, a router, if the interface takes packets of |len| bytes. */
-FZX_INLINE int swap(context *ctx, const struct job *job, __u32 len, struct ethhdr *eth)
+FZX_INLINE int swap(context *ctx, const struct job *job, __u32 len, struct ethhdr *eth, __be16 type)
 {
   if (bpf_check_mtu(ctx, 0, &len, 0, 0))
     return ~FZX_PASSED_MTU;
-  __builtin_memcpy(eth->h_dest, job->macs + 3, ETH_ALEN);
-  __builtin_memcpy(eth->h_source, job->macs, ETH_ALEN);
+  make_eth(eth, job->macs + ETH_ALEN / 2, job->macs, type);
   return leave_back(ctx);
 }
 
-FZX_INLINE void make_udp(const struct job *job, const struct fzx_out *out, struct udphdr *udp,
-                         struct chan *chan, __u64 addresses)
+/* UDP's header, and ChannelData's if it is for a client, from |words| on. */
+FZX_INLINE void make_udp(const struct job *job, const struct fzx_out *out, __be32 *words, __u64 addresses)
 {
-  const __u16 channel_header = job->up ? 0 : FZX_CHANNEL_HEADER;
-  udp->source = out->sport;
-  udp->dest = out->dport;
-  udp->len = bpf_htons((__u16)(job->len + sizeof *udp + channel_header));
-  chan->number = out->channel;
-  chan->len = bpf_htons((__u16)job->len);
-  __u64 sum =
-      job->sum + addresses + udp->source + udp->dest + 2ull * udp->len; /* also in the pseudo header */
-  if (!job->up)
-    sum += (__u64)chan->number + chan->len;
-  udp->check = job->has_sum ? fzx_csum_close_udp(sum) : 0;
+  const __be16 len =
+      bpf_htons((__u16)(job->len + sizeof(struct udphdr) + (job->up ? 0 : FZX_CHANNEL_HEADER)));
+  words[0] = both(&out->sport);
+  __u64 sum = job->sum + addresses + words[0] + 2ull * len; /* also in the pseudo header */
+  if (!job->up) {
+    words[2] = join(out->channel, bpf_htons((__u16)job->len));
+    sum += words[2];
+  }
+  words[1] = join(len, job->has_sum ? fzx_csum_close_udp(sum) : 0);
 }
 
 /* Bytes of headers that |job| will have, of which |head| are there in both directions. */
@@ -72,16 +68,16 @@ FZX_INLINE int route4(context *ctx, const struct job *job, __u32 len, const stru
 {
   struct bpf_fib_lookup fib;
   if (settings.route == FZX_ROUTE_SWAP)
-    return swap(ctx, job, len, eth);
+    return swap(ctx, job, len, eth, bpf_htons(ETH_P_IP));
   clear_fib(&fib);
   fib.family = FAMILY_INET;
-  fib.tos = job->ip.tos & 0xfc;
+  fib.tos = (__u8)(bpf_ntohl(job->ip[0]) >> 16 & 0xfc);
   fib.tot_len = (__u16)len;
   fib.ipv4_src = out->src;
   fib.ipv4_dst = out->dst;
   fib.sport = out->sport;
   fib.dport = out->dport;
-  return look_up_route(ctx, &fib, eth);
+  return look_up_route(ctx, &fib, eth, bpf_htons(ETH_P_IP));
 }
 
 FZX_INLINE int send4(context *ctx, const struct job *job, const struct fzx_out *out)
@@ -100,14 +96,14 @@ FZX_INLINE int send4(context *ctx, const struct job *job, const struct fzx_out *
   if (moved)
     return moved;
   const __u64 addresses = (__u64)out->src + out->dst;
-  f.eth.h_proto = bpf_htons(ETH_P_IP);
-  copy_ip(&f.ip, &job->ip);
-  f.ip.tot_len = bpf_htons((__u16)len);
-  f.ip.check = 0;
-  f.ip.check = fzx_csum_close(add_header4(&f.ip, addresses));
-  f.ip.saddr = out->src;
-  f.ip.daddr = out->dst;
-  make_udp(job, out, &f.udp, &f.chan, addresses);
+  __be32 *words = (__be32 *)&f.ip;
+  const __be32 first = job->ip[0] | bpf_htonl(len);
+  words[0] = first;
+  words[1] = job->ip[1];
+  words[2] = job->ip[2] | join(0, fzx_csum_close(addresses + first + job->ip[1] + job->ip[2]));
+  words[3] = out->src;
+  words[4] = out->dst;
+  make_udp(job, out, words + sizeof f.ip / 4, addresses);
   count(job);
   return write_head(ctx, &f.eth, head, action);
 }
@@ -117,7 +113,7 @@ FZX_INLINE int route6(context *ctx, const struct job *job, __u32 len, const stru
 {
   struct bpf_fib_lookup fib;
   if (settings.route == FZX_ROUTE_SWAP)
-    return swap(ctx, job, len, eth);
+    return swap(ctx, job, len, eth, bpf_htons(ETH_P_IPV6));
   clear_fib(&fib);
   fib.family = FAMILY_INET6;
   fib.tot_len = (__u16)len;
@@ -126,7 +122,7 @@ FZX_INLINE int route6(context *ctx, const struct job *job, __u32 len, const stru
   __builtin_memcpy(fib.ipv6_dst, &ip->daddr, sizeof ip->daddr);
   fib.sport = out->sport;
   fib.dport = out->dport;
-  return look_up_route(ctx, &fib, eth);
+  return look_up_route(ctx, &fib, eth, bpf_htons(ETH_P_IPV6));
 }
 
 FZX_INLINE int send6(context *ctx, const struct job *job, const struct fzx_out *out,
@@ -152,12 +148,10 @@ FZX_INLINE int send6(context *ctx, const struct job *job, const struct fzx_out *
   const int moved = move_head(ctx, job, head, ETH_P_IPV6);
   if (moved)
     return moved;
-  f.eth.h_proto = bpf_htons(ETH_P_IPV6);
-  *(__be32 *)&f.ip = job->flow;
-  f.ip.payload_len = bpf_htons((__u16)(len - sizeof f.ip));
-  f.ip.nexthdr = IPPROTO_UDP;
-  f.ip.hop_limit = job->ip.ttl;
-  make_udp(job, out, &f.udp, &f.chan, add4(add4(0, src), dst));
+  __be32 *words = (__be32 *)&f.ip;
+  words[0] = job->flow;
+  words[1] = bpf_htonl((len - (__u32)sizeof f.ip) << 16 | IPPROTO_UDP << 8 | bpf_ntohl(job->ip[2]) >> 24);
+  make_udp(job, out, words + sizeof f.ip / 4, add4(add4(0, src), dst));
   count(job);
   return write_head(ctx, &f.eth, head, action);
 }
