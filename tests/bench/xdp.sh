@@ -7,7 +7,7 @@
 #   --build DIR        where this was built [default: build]
 #   --repetitions N    of each case, the variants taking turns; the tables have the medians [default: 3]
 #   --seconds S        a measurement's length [default: 1]
-#   --sections A,B     of socket_senders, saturated, diluted, singles, junk [default: all]
+#   --sections A,B     of socket_senders, saturated, diluted, singles, junk, tap [default: all]
 #   --raw FILE         write each measurement there
 #   --smoke            a run of half a minute that proves that this script works, and nothing else
 #   --help             this text
@@ -16,10 +16,11 @@
 # counted. The generator has another core. "frames" are made in the kernel and handed over as a driver does; "sockets" are
 # fzr-bench's, whose packets veth has to copy into pages before XDP sees them. "bare forwarder" is fzr-floor with GRO and GSO: it looks
 # nothing up. "singles" are diluted frames of 16 channels at random without UDP checksums, which nobody makes runs of; "junk" is
-# neither STUN nor ChannelData, at 1,000,000 frames a second. "runs" are sockets that send with UDP_SEGMENT.
+# neither STUN nor ChannelData, at 1,000,000 frames a second. "runs" are sockets that send with UDP_SEGMENT. "tap": frames are written to a
+# tap of the relay's, and relayed to that tap, which drops them, as nobody reads; a write is what is measured.
 set -euo pipefail
 
-build=build sections='socket_senders saturated diluted singles junk' repetitions=3 seconds=1 raw='' smoke=false
+build=build sections='socket_senders saturated diluted singles junk tap' repetitions=3 seconds=1 raw='' smoke=false
 while [ $# -gt 0 ]; do
   case "$1" in
   --build | --repetitions | --seconds | --sections | --raw)
@@ -35,7 +36,7 @@ while [ $# -gt 0 ]; do
   --sections) sections=${2//,/ } && shift ;;
   --smoke) smoke=true repetitions=1 seconds=0.1 ;;
   -h | --help)
-    sed -n '3,20s/^# \{0,1\}//p' "$0"
+    sed -n '3,21s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -50,7 +51,7 @@ if [ "$(id -u)" != 0 ]; then
   echo "xdp.sh: needs root" >&2
   exit 77
 fi
-for tool in ip ethtool taskset; do
+for tool in ip tc ethtool taskset; do
   if ! command -v $tool >/dev/null; then
     echo "xdp.sh: no $tool here" >&2
     exit 77
@@ -61,7 +62,7 @@ if [ ! -x "$build/tests/bench/xdp-bench" ]; then
   exit 77
 fi
 
-near=fzxr$$ far=fzxg$$ zc=zc$$ zg=zg$$ zp=zp$$ zh=zh$$ # namespaces and their interfaces
+near=fzxr$$ far=fzxg$$ zc=zc$$ zg=zg$$ zp=zp$$ zh=zh$$ zt=zt$$ # namespaces and their interfaces
 state=$(mktemp -d)
 mkfifo "$state/hold" # what nobody writes to
 results=$state/results
@@ -382,6 +383,29 @@ junk() {
   done
 }
 
+# Nobody reads what is sent by the tap: once its queue is full it is dropped, by the driver.
+make_tap() {
+  if [ -e "$state/tap" ]; then return 0; fi
+  in_near ip tuntap add dev $zt mode tap
+  in_near ip link set $zt up
+  in_near tc qdisc replace dev $zt root noqueue
+  : >"$state/tap"
+}
+tap() {
+  local size=$1
+  make_tap
+  start_passer "$near" --tcx-drop $zt
+  frames tap 'tcx DROP, no work' "$size" --tap $zt --server 10.99.1.1:3478 --client 10.99.1.2:4000 --peer 10.99.1.3:9984
+  stop_passers
+  start_passer "$near" --tcx-back $zt
+  frames tap 'tcx, sent back as it is' "$size" --tap $zt --server 10.99.1.1:3478 --client 10.99.1.2:4000 --peer 10.99.1.3:9984
+  stop_passers
+  start_relay --offload tcx --offload-interface $zt --offload-route swap
+  relayed_frames tap 'tcx, up' "$size" 10.99.1.3:9984 '' --single --tap $zt
+  relayed_frames tap 'tcx, down' "$size" 10.99.1.3:9984 '' --single --tap $zt --down
+  stop_server
+}
+
 socket_senders() {
   local size=$1 login=(--stamp-secret-file "$state/secret")
   sender_offload off
@@ -473,8 +497,8 @@ function bar(text, value, least, most, limit, format) {
 { v[$1 "|" $2 "|" $3 "|" $4, $6] = $5 }
 END {
   split(sizes, size, " ")
-  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;the same, only CAP_BPF and CAP_NET_ADMIN;the same, and CAP_PERFMON;native, TX (swap), down;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;user space, tcx attached but idle;runs, user space;runs, tcx attached;bare forwarder;coturn;singles;tcx DROP, no work;native, up;native, down;tcx, up;tcx, down;user space, up;user space, down;junk;native DROP, no work;tcx DROP, no work;native, junk;tcx, junk;user space, junk", row, ";")
-  title["saturated"] = "frames, as many as go"; title["diluted"] = "frames, diluted"; title["sockets"] = "sockets"; title["singles"] = "frames, singly"; title["junk"] = "junk"
+  split("saturated;DROP, no work;MAC swap + TX, no TURN;native, TX (swap), up;the same, only CAP_BPF and CAP_NET_ADMIN;the same, and CAP_PERFMON;native, TX (swap), down;native, TX (fib), up;native, REDIRECT (fib), up;generic, TX (swap), up;diluted;native;generic;user space;bare forwarder;sockets;native;generic;user space;user space, native attached but idle;user space, generic attached but idle;user space, tcx attached but idle;runs, user space;runs, tcx attached;bare forwarder;coturn;singles;tcx DROP, no work;native, up;native, down;tcx, up;tcx, down;user space, up;user space, down;junk;native DROP, no work;tcx DROP, no work;native, junk;tcx, junk;user space, junk;tap;tcx DROP, no work;tcx, sent back as it is;tcx, up;tcx, down", row, ";")
+  title["saturated"] = "frames, as many as go"; title["diluted"] = "frames, diluted"; title["sockets"] = "sockets"; title["singles"] = "frames, singly"; title["junk"] = "junk"; title["tap"] = "frames, to a tap"
   printf "| source | variant |"
   for (s = 1; s in size; s++) printf " %s B: CPU ns per packet (least-most) | packets/s |", size[s]
   printf "\n| --- | --- |"
@@ -503,6 +527,8 @@ END {
     for (way = 1; way <= 2; way++) {
       to = way == 1 ? "up" : "down"
       ratio(b " B: singles, tcx / user space, " to, ns("singles", "tcx, " to, b), ns("singles", "user space, " to, b), 0.2)
+      difference(b " B: tap, tcx above DROP, " to, ns("tap", "tcx, " to, b), ns("tap", "tcx DROP, no work", b), 150)
+      difference(b " B: tap, tcx above what is sent back as it is, " to, ns("tap", "tcx, " to, b), ns("tap", "tcx, sent back as it is", b), 150)
     }
     difference(b " B: junk, tcx above DROP", ns("junk", "tcx, junk", b), ns("junk", "tcx DROP, no work", b), 150)
     difference(b " B: junk, native above DROP", ns("junk", "native, junk", b), ns("junk", "native DROP, no work", b), 150)

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames as a driver gives them: made in the kernel by BPF_PROG_TEST_RUN and sent by a veth interface, to a relay (or to a bare program)
- * on the other end. Tells what the other end's NAPI thread and process cost per frame. xdp.sh drives it. */
+ * on the other end. Tells what the other end's NAPI thread and process cost per frame. Or frames that are written to a tap of the other end, and
+ * what each such call costs. xdp.sh drives it. */
 #include "measure.h"
 #include "session.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEAD_MAX 46u
@@ -29,14 +35,16 @@ typedef struct settings {
   int napi_pid; /* its NAPI thread */
   int relay_pid;
   const char *back; /* where frames come back to: an interface here; NULL: nowhere */
+  const char *tap;  /* of the relay's end; NULL: frames come by veth */
   uint8_t to_mac[6];
   fzr_addr server; /* NULL family: no relay, just frames */
   fzr_addr peer;
   fzr_addr client; /* of a server that wants no allocation: who sends */
   credential credential;
   bool down;
-  bool single; /* of FLOWS channels at random, without checksums: nobody makes runs of them */
-  bool junk;   /* neither STUN nor ChannelData */
+  bool single;      /* of FLOWS channels at random, without checksums: nobody makes runs of them */
+  bool junk;        /* neither STUN nor ChannelData */
+  uint16_t channel; /* of the next frame */
   uint32_t size;
   uint64_t rate; /* frames a second; 0: as many as go */
   double seconds;
@@ -162,7 +170,7 @@ static unsigned make_frame(const settings *s, const session *client, uint8_t *f)
   put16(f + 36, to->port);
   put16(f + 38, udp_len);
   if (header) {
-    put16(f + 42, CHANNEL);
+    put16(f + 42, s->channel);
     put16(f + 44, s->size);
   }
   memset(f + 42 + header, 0x5a, s->size);
@@ -256,7 +264,67 @@ static int generate(const settings *s, int program, const uint8_t *frame, unsign
   return 0;
 }
 
-static int run(const settings *s)
+/* ---- a tap ---- */
+
+static int open_tap(const settings *s)
+{
+  char path[64];
+  struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+  snprintf(path, sizeof path, "/proc/%d/ns/net", s->near_pid);
+  snprintf(request.ifr_name, sizeof request.ifr_name, "%s", s->tap);
+  const int there = open(path, O_RDONLY | O_CLOEXEC);
+  const int tap = there < 0 || setns(there, CLONE_NEWNET) ? -1 : open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+  return tap < 0 || ioctl(tap, TUNSETIFF, &request) ? -1 : tap;
+}
+
+static uint64_t thread_ns(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * FZR_SECOND + (uint64_t)t.tv_nsec;
+}
+
+/* Each write has the kernel take a frame in and be done with it. Returns how many, or 0. */
+static uint64_t write_frames(int tap, uint8_t frames[FLOWS][2048], unsigned len, double seconds)
+{
+  const fzr_time end = bench_now() + (fzr_time)(seconds * 1e9);
+  uint64_t n = 0;
+  do
+    for (unsigned i = 0; i < 1024; i++, n++)
+      if (write(tap, frames[n % FLOWS], len) != (ssize_t)len)
+        return 0;
+  while (bench_now() < end);
+  return n;
+}
+
+/* With whole checksums: there is no GRO here. */
+static int run_tap(settings *s, session *client)
+{
+  static uint8_t frames[FLOWS][2048];
+  unsigned len = 0;
+  const uint16_t port = s->peer.port;
+  s->single = false;
+  for (unsigned i = 0; i < FLOWS; i++) {
+    s->peer.port = (uint16_t)(port + (s->down ? i : 0));
+    s->channel = (uint16_t)(CHANNEL + i);
+    len = make_frame(s, client, frames[i]);
+  }
+  const int tap = open_tap(s);
+  if (tap < 0)
+    return fail(s->tap, errno);
+  if (!write_frames(tap, frames, len, 0.1))
+    return fail("write", errno);
+  const uint64_t relay = s->relay_pid ? process_cpu_ns(s->relay_pid) : 0, before = thread_ns();
+  const uint64_t n = write_frames(tap, frames, len, s->seconds), ns = thread_ns() - before;
+  if (!n)
+    return fail("write", errno);
+  printf("{\"in\": %llu, \"back\": 0, \"seconds\": %.3f, \"cpu_ns\": %llu, \"relay_ns\": %llu}\n",
+         (unsigned long long)n, s->seconds, (unsigned long long)ns,
+         (unsigned long long)(s->relay_pid ? process_cpu_ns(s->relay_pid) - relay : 0));
+  return 0;
+}
+
+static int run(settings *s)
 {
   uint8_t frame[2048] = {0};
   session client;
@@ -264,6 +332,8 @@ static int run(const settings *s)
   client.mapped = s->client;
   if (s->server.family && !s->client.family && log_in(s, &client))
     return 1;
+  if (s->tap)
+    return run_tap(s, &client);
   const unsigned len = make_frame(s, &client, frame);
   const unsigned vary = !s->single || s->junk ? 0 : s->down ? 35 : 43; /* the source's port, or the channel */
   const int generator = load_generator(frame, s->down || s->junk ? 42 : 46,
@@ -314,8 +384,8 @@ int main(int argc, char **argv)
       {"user", 1, NULL, 'u'},      {"password", 1, NULL, 'w'},  {"down", 0, NULL, 'd'},
       {"size", 1, NULL, 'z'},      {"rate", 1, NULL, 'r'},      {"seconds", 1, NULL, 't'},
       {"client", 1, NULL, 'c'},    {"single", 0, NULL, 'S'},    {"junk", 0, NULL, 'j'},
-      {NULL, 0, NULL, 0}};
-  settings s = {.size = 100, .seconds = 1};
+      {"tap", 1, NULL, 'T'},       {NULL, 0, NULL, 0}};
+  settings s = {.size = 100, .seconds = 1, .channel = CHANNEL};
   int option, bad = 0;
   while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
     switch (option) {
@@ -354,6 +424,9 @@ int main(int argc, char **argv)
       break;
     case 'w':
       snprintf(s.credential.password, sizeof s.credential.password, "%s", optarg);
+      break;
+    case 'T':
+      s.tap = optarg;
       break;
     case 'd':
       s.down = true;

@@ -2,7 +2,7 @@
 /* Attaches a program to interfaces of this network namespace, natively, until standard input ends: one that passes every packet, or
  * with --drop drops it, or with --swap sends it back with its MAC addresses swapped. veth delivers frames that XDP sends only to an
  * interface that has a program. With --tcx it is a program at tcx ingress, which leaves every packet to the next one, or with --tcx-drop
- * drops it; for each line that it reads it says how many it has seen. --tcx-programs says how many programs an interface has there, and their numbers. */
+ * drops it, or with --tcx-back sends it back as it is; for each line that it reads it says how many it has seen. --tcx-programs says how many programs an interface has there, and their numbers. */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
@@ -60,8 +60,16 @@ static int load(const char *mode)
 
 static int seen = -1; /* the map with the number of packets */
 
-static int load_tcx(bool drops)
+static int load_tcx(const char *mode)
 {
+  const struct bpf_insn back[] = {
+      LOAD(BPF_W, 1, 1, offsetof(struct __sk_buff, ifindex)),
+      INSN(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0),
+      INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect),
+      INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+  };
+  if (strcmp(mode, "--tcx-back") == 0)
+    return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "fzt_back", "GPL", back, sizeof back / sizeof *back, NULL);
   seen = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fzt_seen", 4, 8, 1, NULL);
   if (seen < 0)
     return seen;
@@ -70,7 +78,7 @@ static int load_tcx(bool drops)
       INSN(0, 0, 0, 0, 0),
       INSN(BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, 1),
       INSN(BPF_STX | BPF_ATOMIC | BPF_DW, 2, 3, 0, BPF_ADD),
-      RETURN(drops ? 2 : -1),
+      RETURN(strcmp(mode, "--tcx-drop") == 0 ? 2 : -1),
   };
   return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "fzt_tcx", "GPL", code, sizeof code / sizeof *code, NULL);
 }
@@ -117,7 +125,7 @@ int main(int argc, char **argv)
   if (strcmp(mode, "--tcx-programs") == 0 && argc == 3)
     return say_attached(argv[2]);
   const bool tcx = strncmp(mode, "--tcx", 5) == 0;
-  const int program = tcx ? load_tcx(strcmp(mode, "--tcx-drop") == 0) : load(mode);
+  const int program = tcx ? load_tcx(mode) : load(mode);
   if (program < 0) {
     fprintf(stderr, "can't load a program: %s\n", strerror(-program));
     return 1;
