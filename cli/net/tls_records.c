@@ -10,6 +10,10 @@
 #define MOST_IDLE 3u
 /* Requests for another handshake in a connection's life: each is answered, so that a few bytes are a packet. */
 #define MOST_REFUSED 3u
+/* Changes of keys in a connection's life after fewer records than that. Each takes as long as some 25 small records; nobody has a reason for such, and who
+ * sends nothing else would keep a worker busy with 80 Mbit/s. */
+#define MOST_HASTY 32u
+#define HASTY      16u
 
 /* Of TLS 1.3 (RFC 8446 section 4.6.3). */
 enum { KEY_UPDATE = 24, MESSAGE_HEAD = 4 };
@@ -268,6 +272,8 @@ static ssize_t take_message(net_tls_records *r, const net_tls_io *io, const uint
   r->message_len = 0;
   if (r->message[MESSAGE_HEAD] > UPDATE_REQUESTED)
     return fail(r, io, ALERT_ILLEGAL_PARAMETER, "a change of keys that asks for something else");
+  if (r->in.number <= HASTY && ++r->hasty > MOST_HASTY)
+    return fail(r, io, ALERT_UNEXPECTED_MESSAGE, "too many changes of keys");
   if (!net_tls_flow_update(&r->in))
     return fail(r, io, ALERT_INTERNAL_ERROR, "no memory for new keys");
   r->asked = false;

@@ -21,6 +21,7 @@ struct net_tls_records {
   size_t most;     /* bytes of data in a record that goes out */
   uint8_t idle;    /* records in a row that brought nothing */
   uint8_t refused; /* requests for another handshake */
+  uint8_t hasty;   /* changes of keys that were hardly used; another process counts anew */
   uint8_t message[KEY_UPDATE_LEN];
   uint8_t message_len; /* what has come of one in part */
   uint8_t head[NET_TLS_HEADER];

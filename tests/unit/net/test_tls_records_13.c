@@ -263,6 +263,34 @@ START_TEST(test_too_many)
 }
 END_TEST
 
+/* New keys after |records| of data, |times|. */
+static void change_often(unsigned records, unsigned times)
+{
+  for (unsigned i = 0; i < times; i++) {
+    for (unsigned k = 0; k < records; k++)
+      talk(client, server, 1);
+    wire.from = wire.to = 0;
+    wire.to = net_tls_flow_seal(&client->out, NET_TLS_HANDSHAKE, not_wanted, MESSAGE_LEN, wire.data);
+    ck_assert(net_tls_flow_update(&client->out));
+    if (i + 1 < times)
+      ck_assert_int_eq(net_tls_records_read(server, &io, seen, sizeof seen), NET_TLS_WANT_READ);
+  }
+}
+
+/* Each is work. After 16 records it is not much beside theirs. */
+START_TEST(test_changes_that_are_hasty)
+{
+  rig_start(_i);
+  change_often(16, 100);
+  ck_assert_int_eq(net_tls_records_read(server, &io, seen, sizeof seen), NET_TLS_WANT_READ);
+  change_often(1, 32);
+  ck_assert_int_eq(net_tls_records_read(server, &io, seen, sizeof seen), NET_TLS_WANT_READ);
+  change_often(15, 1);
+  rig_refused(_i, "too many changes of keys", 10);
+  rig_stop();
+}
+END_TEST
+
 /* ---- records ---- */
 
 START_TEST(test_padding)
@@ -359,6 +387,7 @@ int main(void)
   tcase_add_loop_test(tc, test_many_parts, FIRST, RIG_CASES);
   tcase_add_loop_test(tc, test_wrong_messages, FIRST, RIG_CASES);
   tcase_add_loop_test(tc, test_too_many, FIRST, RIG_CASES);
+  tcase_add_loop_test(tc, test_changes_that_are_hasty, FIRST, RIG_CASES);
   tcase_add_loop_test(tc, test_padding, FIRST, RIG_CASES);
   tcase_add_loop_test(tc, test_outside, FIRST, RIG_CASES);
   tcase_add_loop_test(tc, test_alerts, FIRST, RIG_CASES);
