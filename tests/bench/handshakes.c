@@ -2,8 +2,10 @@
 /* Connections that are made, shake hands, and end: how many a server takes, what each costs it, and what stays. */
 #include "bench.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@ typedef struct handshake_run {
   wire **wires; /* in flight, as many as the window; NULL: none */
   int epoll;
   uint64_t begun, done, failed;
+  int error; /* of the first that failed */
 } handshake_run;
 
 static bool may_begin(const handshake_run *r)
@@ -28,6 +31,12 @@ static void watch(const handshake_run *r, unsigned slot, int how)
   epoll_ctl(r->epoll, how, wire_fd(w), &e);
 }
 
+static void fail(handshake_run *r)
+{
+  if (!r->failed++)
+    r->error = errno;
+}
+
 static void begin(handshake_run *r, unsigned slot)
 {
   r->begun++;
@@ -35,7 +44,7 @@ static void begin(handshake_run *r, unsigned slot)
   if (r->wires[slot])
     watch(r, slot, EPOLL_CTL_ADD);
   else
-    r->failed++;
+    fail(r);
 }
 
 static void go_on(handshake_run *r, unsigned slot)
@@ -45,8 +54,10 @@ static void go_on(handshake_run *r, unsigned slot)
     watch(r, slot, EPOLL_CTL_MOD);
     return;
   }
-  r->done += done > 0;
-  r->failed += done < 0;
+  if (done > 0)
+    r->done++;
+  else
+    fail(r);
   wire_close(r->wires[slot]);
   r->wires[slot] = NULL;
 }
@@ -90,6 +101,9 @@ int bench_handshakes(const bench *b)
     result(b, "server_after", (double)process_resident(b->pid), "bytes");
   }
   result_end(b);
+  if (r.failed)
+    fprintf(stderr, "fzr-bench: %llu handshakes failed, the first: %s\n", (unsigned long long)r.failed,
+            r.error == EPROTO ? "the server ended it, or spoke no TLS" : strerror(r.error));
   close(r.epoll);
   free(r.wires);
   return r.done && !r.failed ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -228,7 +228,10 @@ int wire_shake(wire *w)
     w->connected = true;
     w->wants_write = false;
   }
-  return shake_tls(w);
+  const int done = shake_tls(w);
+  if (done < 0)
+    errno = EPROTO; /* what it has is of an earlier call */
+  return done;
 }
 
 int wire_wait(wire *w)
@@ -241,8 +244,6 @@ int wire_wait(wire *w)
       return -1;
     }
   }
-  if (done < 0 && w->connected) /* what errno has is of an earlier call */
-    errno = EPROTO;
   return done > 0 ? 0 : -1;
 }
 

@@ -19,7 +19,7 @@ void wire_close(wire *w);
 int wire_fd(const wire *w);
 
 /* Goes on with connecting and the TLS handshake. Returns 1 when both are done, 0 while they wait for the socket, -1 when they have
- * failed. */
+ * failed, with errno as wire_wait has it. */
 int wire_shake(wire *w);
 /* Whether it waits until it may write, and not for what comes. */
 bool wire_wants_write(const wire *w);
