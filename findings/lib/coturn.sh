@@ -10,9 +10,9 @@ done
 port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])') ||
   cannot "no /usr/bin/python3"
 
-# serve LINE...: runs the server, on loopback at $port, with further lines of turnserver.conf; stop ends it. Its log is $dir/server.log.
+# serve LINE...: runs the server, on loopback at $port, with further lines of turnserver.conf, $tls instead of no-tls; stop ends it. Its log is $dir/server.log.
 serve() {
-  printf '%s\n' no-cli no-tls no-dtls listening-ip=127.0.0.1 relay-ip=127.0.0.1 "listening-port=$port" realm=example.org log-file=stdout simple-log \
+  printf '%s\n' no-cli "${tls:-no-tls}" no-dtls listening-ip=127.0.0.1 relay-ip=127.0.0.1 "listening-port=$port" realm=example.org log-file=stdout simple-log \
     "pidfile=$dir/pid" "userdb=$dir/users" "$@" >"$dir/turnserver.conf"
   "$root/usr/bin/turnserver" -c "$dir/turnserver.conf" >"$dir/server.log" 2>&1 &
   server=$!

@@ -9,7 +9,7 @@
 
 BUILD is the build directory. coturn where it is asked for; servers have one thread. Where there are two cores, servers have the second one.
 
-handshakes: N full handshakes of TLS 1.2 (10,000) in each round, with a certificate of ECDSA P-256 and of RSA-2048: how many a second, what each costs
+handshakes: N full handshakes (10,000; of TLS 1.3 where the relay and fzr-bench have that, coturn 4.6 has not) in each round, with a certificate of ECDSA P-256 and of RSA-2048: how many a second, what each costs
 the server, and its resident memory before and after each round; what failed, if anything has. Bars: 10,000 a minute, at what they cost of a core; the last round adds no more than 512 KiB.
 slow: 100 clients get 20,000 packets of 1,000 B a second, in turns alone and beside a client that takes 100 kbit/s of the 4 Mbit/s that are sent to it.
 Bars: the median of the 100 clients' 99th percentile is at most 1.1 times what it is alone; what the slow one gets is whole, in order and new.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire_tls.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -34,6 +35,12 @@ static const int ciphersuites[] = {
     0,
 };
 
+#if MBEDTLS_VERSION_MAJOR >= 3
+/* What an earlier handshake has taught: the server has TLS 1.2, follows an order of its own and signs with RSA-PSS, as coturn with a key of RSA
+ * does. mbedTLS 3.6 offers that for TLS 1.3, and can't go on with it in 1.2. */
+static bool only_12;
+#endif
+
 static int on_random(void *ctx, unsigned char *out, size_t len)
 {
   (void)ctx;
@@ -66,6 +73,14 @@ static int set_up(wire_tls *t)
   if (mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
                                   MBEDTLS_SSL_PRESET_DEFAULT))
     return -1;
+#if MBEDTLS_VERSION_MAJOR >= 3
+  static const uint16_t of_12[] = {MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
+                                   MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256, MBEDTLS_TLS1_3_SIG_NONE};
+  if (only_12) {
+    mbedtls_ssl_conf_max_tls_version(&t->config, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_sig_algs(&t->config, of_12);
+  }
+#endif
   mbedtls_ssl_conf_ciphersuites(&t->config, ciphersuites);
   mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_NONE);
   mbedtls_ssl_conf_rng(&t->config, on_random, NULL);
@@ -110,7 +125,12 @@ static int result_of(int result)
 
 int wire_tls_shake(wire_tls *t)
 {
-  return result_of(mbedtls_ssl_handshake(&t->ssl));
+  const int result = mbedtls_ssl_handshake(&t->ssl);
+#if MBEDTLS_VERSION_MAJOR >= 3
+  if (result == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER)
+    only_12 = mbedtls_ssl_get_version_number(&t->ssl) == MBEDTLS_SSL_VERSION_TLS1_2;
+#endif
+  return result_of(result);
 }
 
 int wire_tls_read(wire_tls *t, uint8_t *out, size_t cap)
