@@ -149,10 +149,19 @@ static void go_on(probe_machine *m)
   }
 }
 
+/* Whether what happens now is of no use any more: then it ends all. */
+static bool is_late(probe_machine *m, fzr_time now)
+{
+  if (m->done || now < m->end)
+    return m->done;
+  probe_machine_tick(m, now);
+  return true;
+}
+
 void probe_machine_opened(probe_machine *m, enum probe_flow flow, const fzr_addr *local, fzr_time now)
 {
   const probe_step_spec *s = &probe_steps[m->step];
-  if (m->done || m->open_until == FZR_TIME_NEVER || s->flow != flow)
+  if (is_late(m, now) || m->open_until == FZR_TIME_NEVER || s->flow != flow)
     return;
   m->now = now;
   m->open_until = FZR_TIME_NEVER;
@@ -197,7 +206,7 @@ void probe_machine_failed(probe_machine *m, enum probe_flow flow, enum probe_fai
 {
   const probe_step_spec *s = &probe_steps[m->step];
   const bool opens = m->open_until != FZR_TIME_NEVER;
-  if (m->done)
+  if (is_late(m, now))
     return;
   m->now = now;
   if (flow == PROBE_FLOW_PEER && why != PROBE_FAILURE_OWN && m->data.live)
@@ -280,7 +289,7 @@ void probe_machine_message(probe_machine *m, enum probe_flow flow, const fzr_add
 {
   fzr_stun_msg msg;
   uint16_t channel, payload;
-  if (m->done)
+  if (is_late(m, now))
     return;
   m->now = now;
   if (fzr_stun_read(data, len, &msg) == FZR_DROP_NONE) {
