@@ -19,7 +19,7 @@
 #   --help             this text
 #
 # Servers run on one core and the generator on another, in a network namespace of their own where that is allowed. Rows of TCP are of relay, coturn
-# and the floors, those of TLS of relay and coturn, each with the same certificate made for it. coturn-multiplex is its fastest mode, which is no standard
+# (both modes) and the floors, those of TLS of relay and coturn, each with the same certificate made for it. coturn-multiplex is its fastest mode, which is no standard
 # one: all clients' peers see one port, and one socket sends to all of them. floor forwards datagram by datagram, floor-gso sends runs with UDP_SEGMENT,
 # floor-gro-gso receives with UDP_GRO, too.
 set -euo pipefail
@@ -389,7 +389,7 @@ done
 directions="both up down"
 if $smoke; then directions=both; fi
 for transport in tcp tls; do
-  like='relay|coturn'
+  like='relay|coturn.*'
   if [ "$transport" = tcp ]; then like="$like|floor.*"; fi
   stream_servers=$(tr ' ' '\n' <<<"$wanted" | grep -xE "$like" || true)
   for direction in $directions; do

@@ -7,7 +7,8 @@
 #   --build DIR        where this was built [default: build]
 #   --repetitions N    of each case, the variants taking turns; the tables have the medians [default: 3]
 #   --seconds S        a measurement's length [default: 1]
-#   --sections A,B     of socket_senders, saturated, diluted, singles, junk, tap [default: all]
+#   --sections A,B     of socket_senders, saturated, diluted, singles, junk, flood, tap [default: all]
+#   --nice N           run all that takes part with this niceness [default: 0]
 #   --raw FILE         write each measurement there
 #   --smoke            a run of half a minute that proves that this script works, and nothing else
 #   --help             this text
@@ -16,14 +17,15 @@
 # counted. The generator has another core. "frames" are made in the kernel and handed over as a driver does; "sockets" are
 # fzr-bench's, whose packets veth has to copy into pages before XDP sees them. "bare forwarder" is fzr-floor with GRO and GSO: it looks
 # nothing up. "singles" are diluted frames of 16 channels at random without UDP checksums, which nobody makes runs of; "junk" is
-# neither STUN nor ChannelData, at 1,000,000 frames a second. "runs" are sockets that send with UDP_SEGMENT. "tap": frames are written to a
-# tap of the relay's, and relayed to that tap, which drops them, as nobody reads; a write is what is measured.
+# neither STUN nor ChannelData, at 1,000,000 frames a second. "runs" are sockets that send with UDP_SEGMENT. "flood" is a flow of 2,000 packets a
+# second beside junk: how late they are, and how many are lost. "tap": frames are written to a tap of the relay's, and relayed to that tap, which drops
+# them, as nobody reads; a write is what is measured.
 set -euo pipefail
 
-build=build sections='socket_senders saturated diluted singles junk tap' repetitions=3 seconds=1 raw='' smoke=false
+build=build sections='socket_senders saturated diluted singles junk flood tap' repetitions=3 seconds=1 raw='' smoke=false niceness=0
 while [ $# -gt 0 ]; do
   case "$1" in
-  --build | --repetitions | --seconds | --sections | --raw)
+  --build | --repetitions | --seconds | --sections | --nice | --raw)
     if [ $# -lt 2 ]; then
       echo "xdp.sh: $1 takes a value; see --help" >&2
       exit 2
@@ -32,11 +34,12 @@ while [ $# -gt 0 ]; do
   --build) build=$2 && shift ;;
   --repetitions) repetitions=$2 && shift ;;
   --seconds) seconds=$2 && shift ;;
+  --nice) niceness=$2 && shift ;;
   --raw) raw=$2 && shift ;;
   --sections) sections=${2//,/ } && shift ;;
   --smoke) smoke=true repetitions=1 seconds=0.1 ;;
   -h | --help)
-    sed -n '3,21s/^# \{0,1\}//p' "$0"
+    sed -n '3,23s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
@@ -60,6 +63,12 @@ done
 if [ ! -x "$build/tests/bench/xdp-bench" ]; then
   echo "xdp.sh: no tests/bench/xdp-bench in $build: built without tests, or without the kernel data path" >&2
   exit 77
+fi
+
+if [ "$niceness" != 0 ]; then
+  renice -n "$niceness" -p $$ >/dev/null
+  # Where sessions have equal shares of the machine, niceness counts within each of them alone.
+  if [ -f /proc/$$/autogroup ]; then echo "$niceness" >/proc/$$/autogroup; fi
 fi
 
 near=fzxr$$ far=fzxg$$ zc=zc$$ zg=zg$$ zp=zp$$ zh=zh$$ zt=zt$$ # namespaces and their interfaces
@@ -154,6 +163,7 @@ settle() {
     ip netns exec "$netns" ethtool -K "$interface" tso off gro on >/dev/null 2>&1
     ip netns exec "$netns" sh -c "echo 1 >/sys/class/net/$interface/threaded"
     taskset -cp "$core" "$(napi_of "$interface")" >/dev/null
+    renice -n "$niceness" -p "$(napi_of "$interface")" >/dev/null
   done
 }
 # Receive interrupts so far: with threads there are next to none. Work done in them would be in nobody's figures.
@@ -406,6 +416,44 @@ tap() {
   stop_server
 }
 
+# A live flow of sockets beside junk of $size bytes. All that takes part goes before other work of the machine. The flow's ends have a core of their own; the
+# junk's source has what the relay and its end of the link leave of theirs, so that it sends as much as they can take in, up to 1,000,000 frames a second.
+frames_in() { in_near sed -n "s/^ *$zc: *[0-9]* *\([0-9]*\).*/\1/p" /proc/net/dev; }
+live() {
+  local variant=$1 size=$2 out before
+  before=$(frames_in)
+  out=$(in_far chrt --fifo 3 taskset -c $generator_core "$build/tests/bench/fzr-bench" relay --server 10.99.1.1:3478 --peer 10.99.1.2 --direction both \
+    --rate 2000 --size 200 --seconds "$flood_seconds" --json --stamp-secret-file "$state/secret")
+  note flood "$variant" "$size" p99 "$(field latency_p99 <<<"$out")"
+  note flood "$variant" "$size" rate "$(awk -v n=$(($(frames_in) - before)) -v s="$flood_seconds" 'BEGIN { printf "%.0f", n / s }')"
+  note flood "$variant" "$size" lost "$(awk -v s="$(field sent <<<"$out")" -v r="$(field received <<<"$out")" 'BEGIN { printf "%.4f", s ? 100 * (s - r) / s : 100 }')"
+}
+flood() {
+  local size=$1 mode name pid source flood_seconds=$seconds
+  if ! $smoke; then flood_seconds=2; fi
+  sender_offload off
+  for mode in off tcx; do
+    name=tcx
+    if [ $mode = off ]; then name='user space'; fi
+    start_relay --offload $mode --offload-interface $zc
+    settle
+    chrt --fifo --all-tasks --pid 2 "$server_pid"
+    chrt --fifo --pid 2 "$(napi_of $zc)"
+    chrt --fifo --pid 4 "$(napi_of $zg)" # else the flow's ends keep it from what comes for them
+    live "$name, alone" "$size"
+    ip netns exec "$far" nice -n -20 taskset -c $server_core "$build/tests/bench/xdp-bench" --interface $zg --near $zc --near-pid $holder --to-mac "$to_mac" \
+      --size "$size" --server 10.99.1.1:3478 --client 10.99.1.2:4000 --peer 10.99.1.3:9999 --rate 1000000 --single --junk \
+      --seconds 60 >"$state/flood" &
+    source=$!
+    sleep 0.5
+    live "$name, beside junk" "$size"
+    kill -KILL $source 2>/dev/null || true
+    wait $source 2>/dev/null || true
+    stop_server
+  done
+  sender_offload on
+}
+
 socket_senders() {
   local size=$1 login=(--stamp-secret-file "$state/secret")
   sender_offload off
@@ -532,6 +580,15 @@ END {
     }
     difference(b " B: junk, tcx above DROP", ns("junk", "tcx, junk", b), ns("junk", "tcx DROP, no work", b), 150)
     difference(b " B: junk, native above DROP", ns("junk", "native, junk", b), ns("junk", "native DROP, no work", b), 150)
+    for (way = 1; way <= 2; way++) {
+      from = way == 1 ? "tcx" : "user space"
+      ratio(b " B: a live flow beside junk that " from " drops: p99, to alone", "flood|" from ", beside junk|" b "|p99", "flood|" from ", alone|" b "|p99", 2)
+      n = collect(list, "flood|" from ", beside junk|" b "|lost")
+      if (!n) continue
+      bar(b " B: a live flow beside junk that " from " drops: lost, percent", middle(list, n), list[1], list[n], 0.1, "%.3f")
+      n = collect(list, "flood|" from ", beside junk|" b "|rate")
+      printf "| %s B: frames a second that came in then | %d (%d to %d) | - | |\n", b, middle(list, n), list[1], list[n]
+    }
     ratio(b " B: runs, tcx attached / user space", ns("sockets", "runs, tcx attached", b), ns("sockets", "runs, user space", b), 1.05)
     ratio(b " B: tcx attached but idle / not attached", ns("sockets", "user space, tcx attached but idle", b), ns("sockets", "user space", b), 1.02)
     ratio(b " B: attached but idle / not attached", ns("sockets", "user space, native attached but idle", b), ns("sockets", "user space", b), 1.05)

@@ -341,7 +341,8 @@ static int run(settings *s)
             sink = load_drop();
   if (generator < 0 || sink < 0)
     return fail("can't load a program", generator < 0 ? generator : sink);
-  const int here = attach(sink, s->interface);
+  /* Nothing comes back of junk, and others may live by the interface. */
+  const int here = s->junk ? 0 : attach(sink, s->interface);
   const int back = s->back && strcmp(s->back, s->interface) != 0 ? attach(sink, s->back) : 0;
   if (here < 0 || back < 0)
     return fail("can't attach", here < 0 ? here : back);
