@@ -29,7 +29,8 @@ void fzri_writer_flush(fzri_writer *w)
   w->used = 0;
 }
 
-static void put(fzri_writer *w, uint64_t value, size_t len)
+/* Inline, for |len| is a number everywhere: then it is one store. */
+__attribute__((always_inline)) static inline void put(fzri_writer *w, uint64_t value, size_t len)
 {
   uint8_t bytes[8];
   FZRI_ASSERT(w->used + len <= sizeof w->buffer);

@@ -32,6 +32,8 @@ data-random 498  -
 data-single 597  -
 binding     1332 -
 refresh     20617 -
+bind        21943 -
+bind+journal 22790 -
 turn-up     1514 -
 turn-down   1594 -
 END
@@ -43,11 +45,13 @@ valgrind --tool=callgrind --callgrind-out-file=/dev/null true 2>/dev/null || exi
 
 count() {
   local n=$packets command
-  case "$1" in binding | refresh) n=$requests ;; turn-*) n=$turns ;; esac
+  case "$1" in binding | refresh | bind | bind+journal) n=$requests ;; turn-*) n=$turns ;; esac
   case "$1" in
     turn-*) command=("$turn" "${1#turn-}" "$n") ;;
+    bind | bind+journal) command=("$engine" --case channel-bind --allocations "$allocations" --packets "$n") ;;
     *) command=("$engine" --case "$1" --allocations "$allocations" --packets "$n") ;;
   esac
+  [[ $1 != *+journal ]] || command+=(--journal)
   valgrind --tool=callgrind --callgrind-out-file=/dev/null --collect-atstart=no --toggle-collect='bench_measured*' \
     "${command[@]}" 2>&1 >/dev/null |
     awk -v n="$n" '/Collected/ { printf "%d\n", $NF / n + 0.5; found = 1 } END { exit !found }'

@@ -295,7 +295,7 @@ START_TEST(test_kills)
   ck_assert_int_eq(ftruncate(shared, sizeof(common)), 0);
   common *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0);
   ck_assert(c != MAP_FAILED);
-  for (uint64_t i = fzt_rounds(300); i--;)
+  for (uint64_t i = fzt_rounds(100); i--;)
     live_killed(c, shared);
   close(shared);
   munmap(c, sizeof *c);
