@@ -40,7 +40,7 @@ echo UNAUTHENTICATED_RATE=0 >>$env
 systemctl enable --now firezone-relay || fail "it does not start"
 old=$(main_pid)
 [ "$(ps -o user= -p "$old" | tr -d ' ')" = firezone-relay ] || [ "$(stat -c %u /proc/"$old")" = "$(id -u firezone-relay)" ] || fail "it is of $(ps -o user= -p "$old")"
-bench --packets 10 || fail "it does not relay"
+firezone-relay probe turn:127.0.0.1:3478 --auth-secret-file /etc/firezone-relay/secret || fail "it does not relay"
 # LoadCredential= and the like are not needed for what the package makes.
 told "readable by everybody" && fail "the secret can be read by everybody"
 

@@ -15,8 +15,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
-from firezone_client import Client  # noqa: E402
-from harness import SECRET, EchoPeers, PortBlock, Process, answers_binding, clean_environment, main, make_credentials, wait_for  # noqa: E402
+from harness import SECRET, PortBlock, Process, answers_binding, clean_environment, main, wait_for  # noqa: E402
 
 import socket  # noqa: E402
 
@@ -166,11 +165,11 @@ class Image(unittest.TestCase):
             self.assertRegex(status, r"(?m)^Gid:\s+%s\s" % group)
             self.assertRegex(status, r"(?m)^CapEff:\s+0+$")
             wait_for(lambda: os.path.exists(os.path.join(root, "run/firezone-relay/handover")), "the socket of a hand-over")
-            with EchoPeers(1) as peers, Client(("127.0.0.1", port), *make_credentials(SECRET)) as client:
-                client.allocate()
-                channel = client.bind(peers.addresses()[0])
-                client.send(channel, b"there and back")
-                self.assertEqual(client.receive(), (channel, b"there and back"[::-1]))
+            # Its probe, which is the same program, sends data through it and back.
+            probe = subprocess.run(command + ["probe", "turn:127.0.0.1:%d" % port], env=clean_environment({"AUTH_SECRET": SECRET}), stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, check=False)
+            self.assertEqual(probe.returncode, 0, probe.stdout)
+            self.assertRegex(probe.stdout.splitlines()[-1], "^works")
         finally:
             relay.kill()
 
