@@ -42,6 +42,7 @@ old=$(main_pid)
 [ "$(ps -o user= -p "$old" | tr -d ' ')" = firezone-relay ] || [ "$(stat -c %u /proc/"$old")" = "$(id -u firezone-relay)" ] || fail "it is of $(ps -o user= -p "$old")"
 firezone-relay probe turn:127.0.0.1:3478 --auth-secret-file /etc/firezone-relay/secret || fail "it does not relay"
 # LoadCredential= and the like are not needed for what the package makes.
+firezone-relay sessions || fail "root can't see sessions"
 told "readable by everybody" && fail "the secret can be read by everybody"
 
 step "what coturn was told, in a file for its group alone"

@@ -158,6 +158,8 @@ class Checks(Schemas):
             asked = container[probe]["httpGet"]
             self.assertEqual((asked["path"], asked["host"]), (path, "127.0.0.1"))
             self.assertEqual(str(asked["port"]), environment["HEALTH_CHECK_ADDR"].split(":")[1])
+        # It is to be written to, in a root that is not.
+        self.assertIn(os.path.dirname(environment["CONTROL_SOCKET"]), [self.mounted + m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")])
         # No secret stands in a manifest.
         for name in ("AUTH_SECRET", "AUTH_SECOND_SECRET", "FIREZONE_TOKEN"):
             for variable in container["env"]:
@@ -171,6 +173,7 @@ class Checks(Schemas):
         """The container's variables; what is mounted stands in a folder."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
+        self.mounted = folder.name
         volumes = {v["name"]: v for v in pod["volumes"]}
         for mount in container["volumeMounts"]:
             volume = volumes.pop(mount["name"])

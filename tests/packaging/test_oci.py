@@ -150,8 +150,8 @@ class Image(unittest.TestCase):
         self.addCleanup(PortBlock.give_back, lowest)
         environment = clean_environment({
             "PUBLIC_IP4_ADDR": "127.0.0.1", "BIND_IP4_ADDR": "127.0.0.1", "LISTEN_PORT": "0", "LOWEST_PORT": str(lowest), "HIGHEST_PORT": str(highest),
-            "AUTH_SECRET": SECRET, "HEALTH_CHECK_ADDR": "127.0.0.1:0", "CONTROL_ENDPOINT": "127.0.0.1:0",
-            "HANDOVER_SOCKET": "/run/firezone-relay/handover",
+            "AUTH_SECRET": SECRET, "HEALTH_CHECK_ADDR": "127.0.0.1:0",
+            "HANDOVER_SOCKET": "/run/firezone-relay/handover", "CONTROL_SOCKET": "/run/firezone-relay/control",
         })
         command = ["unshare", "--mount", "sh", "-c", RUNTIME, "sh", root, self.config["config"]["User"]] + self.config["config"]["Entrypoint"]
         relay = Process(command, environment)
@@ -170,6 +170,8 @@ class Image(unittest.TestCase):
                                    stderr=subprocess.STDOUT, text=True, check=False)
             self.assertEqual(probe.returncode, 0, probe.stdout)
             self.assertRegex(probe.stdout.splitlines()[-1], "^works")
+            sessions = subprocess.run(command + ["sessions"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            self.assertEqual(sessions.returncode, 0, sessions.stdout)
         finally:
             relay.kill()
 
