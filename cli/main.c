@@ -95,6 +95,8 @@ static void log_warnings(const options *o)
     log_warn("relay", "--rng-seed makes everything secret guessable: use it for tests only");
   if (o->usage_log && !log_enabled(FZR_LOG_INFO, "usage"))
     log_warn("relay", "--usage-log: the log filter lets none of its records through: add usage=info to it");
+  if (o->usage_log && o->xdp.mode != XDP_MODE_OFF)
+    log_warn("relay", "--usage-log: what the kernel relays (--offload) is in none of its records");
   log_wide_proxies(o);
   for (size_t i = 0; i < o->idle_count; i++)
     log_warn("relay", "%s has no effect: %s", o->idle[i].name, o->idle[i].because);

@@ -86,11 +86,6 @@ void handover_fds_free(handover_fds *fds)
   memset(fds, 0, sizeof *fds);
 }
 
-int handover_fds_take(handover_fds *fds)
-{
-  return fds->count ? fds->each[--fds->count] : -1;
-}
-
 uint32_t handover_parcel_count(const handover_parcel *p)
 {
   size_t n = p->health.count + p->control.count + p->offload.count;

@@ -40,9 +40,6 @@ handover_fds *handover_parcel_fds(handover_parcel *p, enum handover_kind kind, u
 /* Forgets |fds|, of which there are none. */
 void handover_fds_free(handover_fds *fds);
 
-/* Takes a descriptor out of |fds|, the last one. -1: there is none. */
-int handover_fds_take(handover_fds *fds);
-
 /* How many descriptors there are. */
 uint32_t handover_parcel_count(const handover_parcel *p);
 

@@ -16,6 +16,7 @@ import unittest
 
 from firezone_client import Client, Refused
 from harness import DEADLINE, EchoPeers, Relay, clean_environment, main
+from stream_client import StreamClient, free_port
 from watch import control_port, endpoint, request
 
 BINARY = sys.argv.pop(1)
@@ -380,6 +381,20 @@ class Usage(SessionsTest):
         records = self.records(new)
         self.assertEqual([(r["message"], r["bytes_from_client"], r["session"]) for r in records],
                          [("Session ended", 800, self.records(old)[0]["session"])])
+
+    def test_a_connection_that_ends(self):
+        port = free_port()
+        relay = self.relay("--usage-log", "--log-format", "json", "--tcp-listen-port", str(port))
+        relay.told("Listening for clients on TCP port")
+        client = StreamClient(("127.0.0.1", port), *relay.credentials(salt="alice"))
+        client.allocate()
+        self.talk(client, self.peers.addresses()[0], 3, 101)
+        self.assertEqual((self.listed()["alice"]["transport"], self.listed()["alice"]["bytes_to_client"]), ("tcp", 303))
+        client.close()
+        self.assertTrue(relay.told("Session ended"))
+        relay.stop(immediately=False)
+        ended = self.records(relay)[-1]
+        self.assertEqual((ended["reason"], ended["transport"], ended["bytes_from_client"]), ("its client's connection ended", "tcp", 303))
 
     def test_the_filter_is_asked(self):
         relay = self.relay("--usage-log", "--log-filter", "relay=info", env={"RUST_LOG": "relay=info"})

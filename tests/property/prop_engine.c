@@ -292,7 +292,15 @@ static void step_end(int c)
   for (int i = 0; i < CLIENTS; i++)
     if (model_alive(i) && clients[i].relayed_port == port)
       owner = i;
-  if (fzt_below(&prng, 2)) {
+  const uint64_t how = fzt_below(&prng, 3);
+  if (how == 0) {
+    fzr_allocation found = {.id = 0};
+    const bool is_there =
+        fzr_engine_find_allocation(relay.engine, &clients[c].addr, &clients[c].server, &found);
+    fzt_check(is_there == !expected && is_there == (found.id != 0));
+    fzt_check(fzr_engine_end_allocation_by_id(relay.engine, found.id, relay.now) == expected);
+    owner = expected ? -1 : c;
+  } else if (how == 1) {
     fzt_check(fzr_engine_end_allocation(relay.engine, &clients[c].addr, &clients[c].server, relay.now) ==
               expected);
     owner = expected ? -1 : c;
