@@ -276,7 +276,7 @@ static unsigned allowance(const relay_run *r, flow *f, fzr_time now)
     uint64_t in_flight = f->sent - f->received - f->written_off;
     if (f->received + f->written_off > f->sent)
       in_flight = 0;
-    if (in_flight >= r->per_flow_window && now > f->last_progress + STALL) {
+    if (in_flight >= r->per_flow_window && now > (f->last_progress ? f->last_progress : r->begin) + STALL) {
       f->written_off += in_flight;
       f->last_progress = now;
       in_flight = 0;
