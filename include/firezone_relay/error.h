@@ -153,8 +153,13 @@ enum fzr_drop_reason {
   FZR_DROP_UNKNOWN_ATTRIBUTE = 27,
   /** To or from a port, of a peer with a permission, that the peer policy does not allow. */
   FZR_DROP_PEER_PORT = 28,
+  /**
+   * The host counts it: more came to one port than its share, where one socket hears for all. See
+   * `direct` of fzr_udp_config.
+   */
+  FZR_DROP_PORT_SHARE = 29,
   /** How many reasons there are in this release. */
-  FZR_DROP_REASONS = 29,
+  FZR_DROP_REASONS = 30,
   /** How many there may be before the ABI changes. */
   FZR_DROP_ROOM = 32
 };

@@ -116,6 +116,27 @@ typedef struct fzr_udp_config {
    * Where it can't, fzr_udp_attach fails. Who sets this has to call fzr_engine_set_own_addrs.
    */
   bool ignore_host_addrs;
+
+  /**
+   * One socket of each family hears for all allocations: fzr_udp_common_socket. The host leads
+   * there what comes for |at|, an allocation's address and port (unspecified: at all addresses of
+   * the host), or no longer where |begins| is false. A BPF program of type sk_lookup can do that.
+   * Allocations have sockets of their own only to send by, for as long as they do: who does not
+   * send for 5 to 10 s has none until he does again. So the host sees to it that no other program
+   * takes their ports (net.ipv4.ip_local_reserved_ports). Clients are told of no ICMP errors, and
+   * the adapter can be neither paused nor adopted.
+   *
+   * Returns 0, or a negative FZR_ERR_…, upon which there is no such allocation. What it returns
+   * where |begins| is false is not looked at. NULL: each allocation has its own socket.
+   */
+  int (*direct)(void *ctx, const fzr_addr *at, bool begins);
+  /** What `direct` is called with as |ctx|. The caller's. */
+  void *direct_ctx;
+  /**
+   * With `direct`: goes up whenever the common sockets are about to be read, so that the host can
+   * tell how much has come for an allocation since. The caller's; NULL: nobody asks.
+   */
+  uint32_t *direct_turn;
 } fzr_udp_config;
 
 /** `fzr_udp_config_init` returns a config of defaults, with `size` set. */
@@ -253,6 +274,12 @@ FZR_API const fzr_io_ops *fzr_udp_ops(void);
  * ended.
  */
 FZR_API void fzr_udp_free(fzr_udp *udp);
+
+/**
+ * `fzr_udp_common_socket` returns the descriptor of the socket that hears for all allocations of
+ * |family|, which stays the adapter's, or -1: `direct` is NULL, or the adapter has no such family.
+ */
+FZR_API int fzr_udp_common_socket(const fzr_udp *udp, enum fzr_family family);
 
 /** `fzr_udp_listen_port` returns the port of the listen sockets, or 0 of NULL. */
 FZR_API uint16_t fzr_udp_listen_port(const fzr_udp *udp);
@@ -402,7 +429,8 @@ FZR_API void fzr_udp_set_channel_hook(fzr_udp *udp, void (*hook)(void *ctx, cons
  *
  * Returns 0, or:
  * - FZR_ERR_INVALID_ARGUMENT: |udp| is NULL. Mend the call.
- * - FZR_ERR_INVALID_STATE: the adapter is not attached, or is paused already. Mend the call.
+ * - FZR_ERR_INVALID_STATE: the adapter is not attached, is paused already, or has `direct`. Mend
+ *   the call.
  */
 FZR_API int fzr_udp_pause(fzr_udp *udp, fzr_time now);
 
@@ -493,7 +521,7 @@ FZR_API void fzr_udp_each_unsent(const fzr_udp *udp,
  *
  * Returns what fzr_udp_new returns, for the same reasons, or:
  * - FZR_ERR_INVALID_ARGUMENT: |listen| is NULL or empty, one of them is no bound socket of UDP, two
- *   are of one family, or their ports differ. Mend the call.
+ *   are of one family, their ports differ, or |config| has `direct`. Mend the call.
  * - FZR_ERR_CONFIG_ADDRESS: one is not bound where |config| says. Open sockets by fzr_udp_new.
  */
 FZR_API int fzr_udp_adopt(const fzr_udp_config *config, const fzr_udp_socket *listen, size_t n,

@@ -73,6 +73,7 @@ const char *fzr_drop_reason_name(unsigned reason)
       [FZR_DROP_SEND_MALFORMED] = "send_malformed",
       [FZR_DROP_UNKNOWN_ATTRIBUTE] = "unknown_attribute",
       [FZR_DROP_PEER_PORT] = "peer_port",
+      [FZR_DROP_PORT_SHARE] = "port_share",
   };
   return reason < FZR_DROP_REASONS ? names[reason] : "unknown";
 }

@@ -127,7 +127,7 @@ static int make(const fzr_udp_config *config, const fzr_udp_socket *listen, size
   if (!error)
     error = fzri_mem_init(&mem, c.mem);
   if (!error)
-    error = check_config(&c);
+    error = listen && c.direct ? FZR_ERR_INVALID_ARGUMENT : check_config(&c);
   if (error)
     return error;
   complete_config(&c);
@@ -139,11 +139,14 @@ static int make(const fzr_udp_config *config, const fzr_udp_socket *listen, size
   udp->waiting.look_at = FZR_TIME_NEVER;
   fzri_pool_init(&udp->sockets, &udp->mem, sizeof(fzri_socket));
   udp->epoll.fd = -1;
+  udp->common.look_at = FZR_TIME_NEVER;
   error = fzri_recv_init(udp);
   if (!error && !c.watch)
     error = fzri_epoll_open(udp);
   if (!error)
     error = listen ? fzri_adopt_listeners(udp, listen, n) : open_on_some_port(udp);
+  if (!error)
+    error = fzri_common_start(udp);
   if (error) {
     if (sys_errno)
       *sys_errno = errno;
@@ -227,8 +230,9 @@ static int open_port(void *io, uint16_t port, enum fzr_family family, void **coo
   int error = open_at_address(udp, port, (uint8_t)family, &s);
   if (error)
     return error;
-  fzri_errors_hear(udp, s);
-  error = fzri_socket_watch(udp, s);
+  if (!udp->common.on)
+    fzri_errors_hear(udp, s);
+  error = udp->common.on ? fzri_common_lead(udp, s) : fzri_socket_watch(udp, s);
   if (error) {
     fzri_socket_close(udp, s);
     return error;
@@ -247,6 +251,8 @@ static void close_port(void *io, uint16_t port, enum fzr_family family, void *co
   if (s->runs.first != FZRI_NO_RUN)
     fzri_send_flush(udp);
   fzri_adopt_forget(udp, s);
+  if (udp->common.on)
+    fzri_common_leave(udp, s);
   fzri_queue_end_socket(udp, s);
 }
 
@@ -279,6 +285,8 @@ static int begin(fzr_udp *udp, fzr_driver *driver)
   for (unsigned i = 0; i < 2 && !error; i++)
     if (udp->listen[i])
       error = fzri_socket_watch(udp, udp->listen[i]);
+  if (!error)
+    error = fzri_common_watch(udp);
   if (!error)
     error = fzri_addrs_start(udp);
   return error;
@@ -335,6 +343,8 @@ static inline void settle(fzr_udp *udp, fzr_time now)
   fzri_addrs_settle(udp, now);
   fzri_queues_expire(udp);
   fzri_recv_settle(udp, now);
+  if (udp->common.on)
+    fzri_common_settle(udp, now);
   if (udp->errors.held || udp->errors.deaf)
     fzri_errors_settle(udp, now);
   if (!udp->rearm.due || now < udp->rearm.at)
@@ -374,15 +384,17 @@ fzr_time fzr_udp_gather_time(const fzr_udp *udp)
   const uint64_t calls = udp->stats.send_calls - udp->turn.send_calls;
   if (!calls || sent < 2 * calls || sent >= GATHER_ENOUGH)
     return 0;
-  return udp->stats.receive_calls - udp->turn.receive_calls < MANY_SOCKETS ? GATHER : GATHER_FROM_MANY;
+  const bool many = udp->common.on || udp->stats.receive_calls - udp->turn.receive_calls >= MANY_SOCKETS;
+  return many ? GATHER_FROM_MANY : GATHER;
 }
 
 fzr_time fzr_udp_deadline(const fzr_udp *udp)
 {
   if (!udp || udp->halted)
     return FZR_TIME_NEVER;
-  const fzr_time others[] = {fzri_addrs_deadline(udp), udp->waiting.look_at, fzri_recv_deadline(udp),
-                             fzri_errors_deadline(udp), udp->rearm.due ? udp->rearm.at : FZR_TIME_NEVER};
+  const fzr_time others[] = {fzri_addrs_deadline(udp), udp->waiting.look_at,
+                             fzri_recv_deadline(udp),  fzri_errors_deadline(udp),
+                             udp->common.look_at,      udp->rearm.due ? udp->rearm.at : FZR_TIME_NEVER};
   fzr_time deadline = fzr_driver_deadline(udp->driver);
   for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
     if (others[i] < deadline)
@@ -405,9 +417,7 @@ int fzr_udp_port_addr(const fzr_udp *udp, const void *io, fzr_addr *out)
   const fzri_socket *s = io;
   if (!udp || !s || !out)
     return FZR_ERR_INVALID_ARGUMENT;
-  if (!s->from_public || !fzr_engine_public_addr(udp->engine, (enum fzr_family)s->family, out))
-    *out = s->family == FZR_FAMILY_IPV4 ? udp->config.bind_ip4 : udp->config.bind_ip6;
-  out->port = s->port;
+  fzri_addrs_of_port(udp, s, out);
   return 0;
 }
 

@@ -393,3 +393,10 @@ void fzri_addrs_settle(fzr_udp *udp, fzr_time now)
   if (now >= fzri_addrs_deadline(udp))
     ask(udp, now);
 }
+
+void fzri_addrs_of_port(const fzr_udp *udp, const fzri_socket *s, fzr_addr *out)
+{
+  if (!s->from_public || !fzr_engine_public_addr(udp->engine, (enum fzr_family)s->family, out))
+    *out = s->family == FZR_FAMILY_IPV4 ? udp->config.bind_ip4 : udp->config.bind_ip6;
+  out->port = s->port;
+}

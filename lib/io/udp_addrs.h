@@ -36,5 +36,7 @@ fzr_time fzri_addrs_deadline(const fzr_udp *udp);
 void fzri_addrs_settle(fzr_udp *udp, fzr_time now);
 /* The address that an allocation's socket is to be bound to; |room| is for it to be in. */
 const fzr_addr *fzri_addrs_for_port(fzr_udp *udp, uint8_t family, fzr_addr *room);
+/* The address and port that |s|, an allocation's, is or would be bound to. */
+void fzri_addrs_of_port(const fzr_udp *udp, const fzri_socket *s, fzr_addr *out);
 
 #endif

@@ -28,7 +28,7 @@ int fzr_udp_pause(fzr_udp *udp, fzr_time now)
 {
   if (!udp)
     return FZR_ERR_INVALID_ARGUMENT;
-  if (!udp->driver || udp->halted)
+  if (!udp->driver || udp->halted || udp->common.on)
     return FZR_ERR_INVALID_STATE;
   fzri_lanes_begin(udp, now);
   fzri_recv_release(udp);
@@ -47,7 +47,7 @@ int fzr_udp_pause(fzr_udp *udp, fzr_time now)
 /* Whether |s| is one that another adapter can use: a listen socket proper, or that of an allocation. */
 static bool is_given(const fzr_udp *udp, const fzri_socket *s)
 {
-  if (!s->open || s->addresses)
+  if (!s->open || s->addresses || s->common || s->fd < 0)
     return false;
   return !s->listens || s == udp->listen[s->family == FZR_FAMILY_IPV6];
 }

@@ -7,6 +7,7 @@
 #include "../base/pool.h"
 #include "udp_adopt.h"
 #include "udp_addrs.h"
+#include "udp_common.h"
 #include "udp_epoll.h"
 #include "udp_errors.h"
 #include "udp_lanes.h"
@@ -37,6 +38,7 @@ struct fzr_udp {
   fzri_pool sockets;
   fzri_socket *listen[2]; /* by family: 0 IPv4, 1 IPv6 */
   fzri_lanes lanes[2];    /* likewise */
+  fzri_common common;
   fzri_trouble trouble;
   fzri_waiting waiting;
   fzri_rearm rearm;

@@ -10,6 +10,12 @@
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
+#ifndef IP_ORIGDSTADDR
+#define IP_ORIGDSTADDR 20
+#endif
+#ifndef IPV6_ORIGDSTADDR
+#define IPV6_ORIGDSTADDR 74
+#endif
 
 /* Appends a control message with |len| bytes of |data| behind the first |used| bytes. Returns how many are used now. No more than these are
  * written: the kernel reads no others. */
@@ -52,6 +58,14 @@ void fzri_msg_read_control(struct msghdr *msg, fzr_pkt *pkt)
       memcpy(&size, CMSG_DATA(c), sizeof size);
       if (size > 0 && (uint32_t)size < pkt->len)
         pkt->seg = (uint16_t)size;
+    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_ORIGDSTADDR) {
+      struct sockaddr_in to;
+      memcpy(&to, CMSG_DATA(c), sizeof to);
+      pkt->to.port = ntohs(to.sin_port);
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_ORIGDSTADDR) {
+      struct sockaddr_in6 to;
+      memcpy(&to, CMSG_DATA(c), sizeof to);
+      pkt->to.port = ntohs(to.sin6_port);
     } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
       struct in_pktinfo info;
       memcpy(&info, CMSG_DATA(c), sizeof info);

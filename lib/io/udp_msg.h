@@ -24,7 +24,8 @@ static inline void fzri_msg_address(struct msghdr *msg, const fzr_addr *to, cons
   if (from || seg_len)
     fzri_msg_control(msg, to, from, seg_len, control);
 }
-/* What the control data of |msg| say of |pkt|, whose `len` is known: the segments' size of a run, and the address it was sent to. */
+/* What the control data of |msg| say of |pkt|, whose `len` is known: the segments' size of a run, and the address or, of the
+ * common sockets, the port that it was sent to. */
 void fzri_msg_read_control(struct msghdr *msg, fzr_pkt *pkt);
 
 #endif

@@ -11,6 +11,8 @@
 
 /* Datagrams of a turn: how long others wait. A batch that was begun is finished, so that it may be a batch of runs more. */
 #define DEFAULT_BUDGET 256u
+/* The same of a socket that hears for all allocations. */
+#define COMMON_BUDGET 1024u
 /* Errors read from a socket in one turn before it has to wait for the next: each is taken off by being read. */
 #define MAX_ERRORS 16u
 /* How long a socket rests that does nothing but fail: at first, and when that went on. */
@@ -21,10 +23,11 @@
 
 int fzri_recv_init(fzr_udp *udp)
 {
-  udp->recv.slots = fzri_mem_alloc_lines(&udp->mem, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
+  udp->recv.count = udp->config.direct ? FZRI_COMMON_MSGS : FZRI_RECV_MSGS;
+  udp->recv.slots = fzri_mem_alloc_lines(&udp->mem, (size_t)udp->recv.count * FZRI_RECV_SLOT);
   if (!udp->recv.slots)
     return FZR_ERR_NO_MEMORY;
-  for (unsigned i = 0; i < FZRI_RECV_MSGS; i++) {
+  for (unsigned i = 0; i < udp->recv.count; i++) {
     udp->recv.iovs[i] = (struct iovec){udp->recv.slots + (size_t)i * FZRI_RECV_SLOT, 65536};
     struct msghdr *msg = &udp->recv.msgs[i].msg_hdr;
     msg->msg_iov = &udp->recv.iovs[i];
@@ -37,7 +40,7 @@ int fzri_recv_init(fzr_udp *udp)
 
 void fzri_recv_free(fzr_udp *udp)
 {
-  fzri_mem_free_lines(&udp->mem, udp->recv.slots, (size_t)FZRI_RECV_MSGS * FZRI_RECV_SLOT);
+  fzri_mem_free_lines(&udp->mem, udp->recv.slots, (size_t)udp->recv.count * FZRI_RECV_SLOT);
   udp->recv.slots = NULL;
 }
 
@@ -72,7 +75,8 @@ static void describe(fzr_udp *udp, const fzri_socket *s, unsigned i, const fzr_a
 static int receive(fzr_udp *udp, const fzri_socket *s, unsigned first, unsigned max)
 {
   /* Found out once: most turns read few datagrams, and what is done here for all that there is room for is much of their cost. */
-  const size_t controllen = s->gro || (s->listens && s->wildcard) ? sizeof udp->recv.controls[0] : 0;
+  const size_t controllen =
+      s->gro || s->common || (s->listens && s->wildcard) ? sizeof udp->recv.controls[0] : 0;
   for (unsigned i = first; i < first + max; i++) {
     struct msghdr *msg = &udp->recv.msgs[i].msg_hdr;
     msg->msg_namelen = sizeof udp->recv.names[i];
@@ -106,9 +110,10 @@ void fzri_recv_release(fzr_udp *udp)
  * answers, whose memory is the engine's, and opens and closes sockets. */
 static unsigned free_slots(fzr_udp *udp, const fzri_socket *s)
 {
-  if (udp->recv.held && (s->listens || FZRI_RECV_MSGS - udp->recv.held < MIN_SLOTS))
+  if (udp->recv.held && (s->listens || udp->recv.count - udp->recv.held < MIN_SLOTS))
     fzri_recv_release(udp);
-  return FZRI_RECV_MSGS - udp->recv.held;
+  const unsigned room = udp->recv.count - udp->recv.held;
+  return s->common || room < FZRI_RECV_MSGS ? room : FZRI_RECV_MSGS;
 }
 
 /* Errors that a socket has for its reader are each taken off by being read. What comes again and again (the system has no memory, a
@@ -166,9 +171,11 @@ static bool relay(fzr_udp *udp, fzri_socket *s, unsigned first, unsigned n, bool
 void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
 {
   const fzr_addr local = local_address(udp, s);
-  uint32_t budget = udp->config.budget ? udp->config.budget : DEFAULT_BUDGET;
+  uint32_t budget = udp->config.budget ? udp->config.budget : s->common ? COMMON_BUDGET : DEFAULT_BUDGET;
   const uint64_t begun = udp->stats.received;
   unsigned errors = 0;
+  if (s->common && udp->config.direct_turn)
+    __atomic_fetch_add(udp->config.direct_turn, 1, __ATOMIC_RELAXED); /* the kernel reads it */
   while (budget) {
     const unsigned room = free_slots(udp, s), first = udp->recv.held;
     const unsigned max = budget < room ? budget : room;
@@ -185,6 +192,8 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
       break;
     for (unsigned i = first; i < first + (unsigned)n; i++)
       describe(udp, s, i, &local);
+    if (s->common)
+      fzri_common_regroup(udp->recv.pkts + first, (unsigned)n);
     udp->recv.held += (unsigned)n;
     const uint64_t came = udp->stats.received - before;
     /* Who sends in bulk fills a batch by itself, and has to learn at once when the way out is blocked. */

@@ -10,21 +10,24 @@
 
 /* Messages of one recvmmsg. More do not pay on loopback; each has a slot of buffer for the largest datagram. */
 #define FZRI_RECV_MSGS 32u
+/* The same where one socket hears for all: what the kernel sorts into sockets is told apart here, and more of it lies side by side then. */
+#define FZRI_COMMON_MSGS 128u
 /* Slots are not a power of two apart, so that the first lines of all of them do not fall into the same cache sets. */
 #define FZRI_RECV_SLOT (65536u + 192u)
 
 typedef struct fzri_receiving {
-  uint8_t *slots;      /* FZRI_RECV_MSGS of FZRI_RECV_SLOT */
+  uint8_t *slots;      /* |count| of FZRI_RECV_SLOT */
+  unsigned count;      /* FZRI_RECV_MSGS, or as many as the common sockets take */
   unsigned held;       /* of them, whose datagrams wait in runs for the end of the turn */
   bool hold;           /* they may wait: more sockets are to be read in this turn */
   bool resting;        /* some sockets are, until `rest_until` */
   fzr_time rest_until; /* when the last rest ended, or will end */
   fzr_time rest_for;   /* how long that rest is */
-  struct mmsghdr msgs[FZRI_RECV_MSGS];
-  struct iovec iovs[FZRI_RECV_MSGS];
-  fzr_sockaddr names[FZRI_RECV_MSGS];
-  fzri_control controls[FZRI_RECV_MSGS];
-  fzr_pkt pkts[FZRI_RECV_MSGS];
+  struct mmsghdr msgs[FZRI_COMMON_MSGS];
+  struct iovec iovs[FZRI_COMMON_MSGS];
+  fzr_sockaddr names[FZRI_COMMON_MSGS];
+  fzri_control controls[FZRI_COMMON_MSGS];
+  fzr_pkt pkts[FZRI_COMMON_MSGS];
 } fzri_receiving;
 
 /* Makes the receive buffers. Returns 0 or FZR_ERR_NO_MEMORY. */

@@ -277,6 +277,13 @@ static void send_runs(fzr_udp *udp, fzri_socket *s, uint16_t run)
   }
 }
 
+/* What is from |run| on goes nowhere: there is no descriptor to send it by. */
+static void lose_runs(fzr_udp *udp, uint16_t run)
+{
+  for (; run != FZRI_NO_RUN; run = udp->send.runs.runs[run].next)
+    udp->stats.send_errors += udp->send.runs.runs[run].count;
+}
+
 void fzri_send_flush(fzr_udp *udp)
 {
   fzri_socket *s = udp->send.pending;
@@ -287,6 +294,8 @@ void fzri_send_flush(fzr_udp *udp)
     s->runs = fzri_run_list_none();
     if (s->blocked)
       queue_from(udp, s, run, 0);
+    else if (udp->common.on && !s->listens && !fzri_common_may_send(udp, s))
+      lose_runs(udp, run);
     else
       send_runs(udp, s, run);
     s = next;

@@ -49,7 +49,7 @@ void fzri_socket_set_buffers(fzr_udp *udp, const fzri_socket *s)
 {
   const uint32_t configured = udp->config.receive_buffer;
   const int receive =
-      s->listens ? (configured ? (int)configured : LISTEN_RECEIVE_BUFFER) : PORT_RECEIVE_BUFFER;
+      s->listens || s->common ? (configured ? (int)configured : LISTEN_RECEIVE_BUFFER) : PORT_RECEIVE_BUFFER;
   fzri_socket_set(s->fd, SOL_SOCKET, SO_RCVBUF, receive);
   const int send = udp->config.send_buffer ? (int)udp->config.send_buffer
                    : s->listens            ? FZRI_LISTEN_SEND_BUFFER
@@ -63,6 +63,8 @@ void fzri_socket_set_buffers(fzr_udp *udp, const fzri_socket *s)
 /* Turns on what the kernel has of GRO, and of telling to which address a datagram came. */
 static void set_features(const fzr_udp *udp, fzri_socket *s)
 {
+  if (udp->common.on && !s->listens)
+    return; /* it only sends */
   s->gro = !udp->config.disable_gso && fzri_socket_set(s->fd, IPPROTO_UDP, UDP_GRO, 1);
   if (!s->wildcard || !s->listens)
     return;
@@ -115,10 +117,34 @@ fzri_socket *fzri_socket_new(fzr_udp *udp, int fd)
   return s;
 }
 
-int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out)
+static int new_descriptor(const fzr_addr *addr)
 {
   const int domain = addr->family == FZR_FAMILY_IPV4 ? AF_INET : AF_INET6;
-  const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  return socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+}
+
+int fzri_socket_reopen(fzr_udp *udp, fzri_socket *s, const fzr_addr *addr)
+{
+  const int fd = new_descriptor(addr);
+  if (fd < 0)
+    return open_error();
+  s->fd = fd;
+  const int error = bind_socket(udp, s, addr, false);
+  if (error) {
+    const int keep = errno;
+    close(fd);
+    s->fd = -1;
+    errno = keep;
+    return error;
+  }
+  fzri_socket_set_buffers(udp, s);
+  udp->stats.sockets++;
+  return 0;
+}
+
+int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out)
+{
+  const int fd = new_descriptor(addr);
   if (fd < 0)
     return open_error();
   fzri_socket *s = fzri_socket_new(udp, fd);
@@ -150,16 +176,18 @@ void fzri_socket_close(fzr_udp *udp, fzri_socket *s)
     return;
   if (s->known)
     udp->config.unwatch(udp->config.watch_ctx, s->fd, s->slot);
-  close(s->fd);
-  if (!s->addresses)
-    udp->stats.sockets--;
+  if (s->fd >= 0) {
+    close(s->fd);
+    if (!s->addresses)
+      udp->stats.sockets--;
+  }
   fzri_pool_give(&udp->sockets, s->index);
 }
 
 int fzri_socket_watch(fzr_udp *udp, fzri_socket *s)
 {
   const unsigned events = (s->paused || s->resting ? 0 : FZR_WATCH_READ) | (s->blocked ? FZR_WATCH_WRITE : 0);
-  if (s->known && s->watched == events)
+  if (s->known ? s->watched == events : s->fd < 0 || (udp->common.on && !events))
     return 0;
   const int error = udp->config.watch(udp->config.watch_ctx, s->fd, events, s, &s->slot);
   if (!error) {

@@ -30,12 +30,14 @@ typedef struct fzri_feed {
 /* A socket. Its memory stays with the adapter when it is closed, so that a token which the host still holds is harmless. */
 typedef struct fzri_socket {
   uint32_t index; /* in the pool; first, for the pool overwrites it when the object is free */
-  int fd;
+  int fd;         /* -1: an allocation's that does not send now, see udp_common.h */
   uint32_t heard_in;
   uint64_t serial; /* of all sockets of the adapter: another one of the same memory has another */
   bool open;
   bool known; /* to the host: `watch` succeeded */
   bool listens;
+  bool common;      /* hears for all allocations of its family: udp_common.h */
+  bool quiet;       /* has sent nothing since it was last looked at */
   bool claimed;     /* inherited, and an allocation has it */
   bool as_read;     /* inherited: |gro| and |hears| are what the kernel has said */
   bool addresses;   /* no socket of UDP: it tells of the host's addresses */
@@ -70,6 +72,8 @@ typedef struct fzri_rearm {
 /* Opens a socket and binds it to |addr| (port 0: any); a listening one of a group joins it where |join|. Returns 0 with it
  * in *|out|, or FZR_ERR_NO_MEMORY, FZR_ERR_IO_IN_USE, FZR_ERR_IO_NO_SOCKET, FZR_ERR_IO with errno left as it was. */
 int fzri_socket_open(fzr_udp *udp, const fzr_addr *addr, bool listens, bool join, fzri_socket **out);
+/* Opens the descriptor of |s|, which has none, anew, at |addr|. Returns as fzri_socket_open does. */
+int fzri_socket_reopen(fzr_udp *udp, fzri_socket *s, const fzr_addr *addr);
 /* Makes an object for |fd|. Returns NULL without memory; |fd| stays the caller's then. */
 fzri_socket *fzri_socket_new(fzr_udp *udp, int fd);
 /* Forgets it, and closes its descriptor. Nothing may wait for it, or in it: see fzri_queue_end_socket. */

@@ -586,6 +586,12 @@ static void null_fzr_udp_poll(void)
   ck_assert_int_ge(fzr_udp_poll_fd(udp), 0);
 }
 
+static void null_fzr_udp_common_socket(void)
+{
+  ck_assert_int_eq(fzr_udp_common_socket(NULL, FZR_FAMILY_IPV4), -1);
+  ck_assert_int_eq(fzr_udp_common_socket(udp, FZR_FAMILY_IPV4), -1);
+}
+
 static void null_fzr_udp_port_addr(void)
 {
   void *cookie;
@@ -780,6 +786,7 @@ static const struct row {
     {"fzr_udp_pause", null_fzr_udp_adopt, NULL},
     {"fzr_udp_poll", null_fzr_udp_poll, NULL},
     {"fzr_udp_poll_fd", null_fzr_udp_poll, NULL},
+    {"fzr_udp_common_socket", null_fzr_udp_common_socket, NULL},
     {"fzr_udp_port_addr", null_fzr_udp_port_addr, NULL},
     {"fzr_udp_random", null_fzr_udp_random, NULL},
     {"fzr_udp_resume", null_fzr_udp_adopt, NULL},

@@ -36,6 +36,7 @@ static int next_step(void)
 }
 
 unsigned rig_most_segments; /* of a message so far */
+int (*rig_direct)(void *ctx, const fzr_addr *at, bool begins);
 
 /* No message may be more than what every kernel takes: 64 segments, and the bytes of the largest datagram. */
 static void check_message(const struct msghdr *msg)
@@ -297,6 +298,7 @@ void rig_start(bool ipv6, bool no_gso, bool wildcard)
                         .unwatch = rig_unwatch,
                         .watch_ctx = &rig.host,
                         .disable_gso = no_gso,
+                        .direct = rig_direct,
                         .budget = rig_budget};
   udp.bind_ip4 = fzt_addr(wildcard ? "0.0.0.0" : "127.0.0.1");
   udp.bind_ip6 = fzt_addr(wildcard ? "::" : "::1");

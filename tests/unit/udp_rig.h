@@ -45,7 +45,9 @@ extern const char *rig_own_host;        /* where IPv4 sockets are bound */
 extern uint32_t rig_budget;             /* of what is started next; 0: the default */
 extern enum fzr_family rig_only_family; /* of the next adapter; NONE: both */
 extern uint8_t rig_relay_mode;          /* of the next engine, enum fzr_relay_mode */
-extern unsigned rig_most_segments;      /* of a message so far */
+/* `direct` of the next adapter; NULL: none. */
+extern int (*rig_direct)(void *ctx, const fzr_addr *at, bool begins);
+extern unsigned rig_most_segments; /* of a message so far */
 
 /* What the next sends do: > 0 takes that many messages, < 0 fails with -errno, 0 is as the kernel likes. */
 void rig_script(const int *steps, unsigned n);
