@@ -19,6 +19,7 @@ _Static_assert(ROWS <= OFFLOADS_MAX, "OFFLOADS_MAX has to grow");
 
 void offloads_open(offloads *all, const options *o, const offload_relay *relay, offload_gift *gift)
 {
+  all->wanted = o->one_socket; /* it takes the same privileges, and is open by now */
   for (size_t i = 0; i < ROWS; i++) {
     const offload_kind *kind = rows[i].kind;
     const void *settings = (const char *)o + rows[i].settings;

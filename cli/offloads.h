@@ -13,7 +13,7 @@ typedef struct offloads {
     void *it;
   } each[OFFLOADS_MAX];
   size_t count;
-  bool wanted; /* one was asked for, whether there is one or not */
+  bool wanted; /* one was asked for, or --one-socket, whether there is one or not */
 } offloads;
 
 /* Opens what |o| asks for; |all| is empty. The privileges that this takes are given up by the calling thread, and so by those that

@@ -367,6 +367,15 @@ static int check_xdp(reader *r)
   return 0;
 }
 
+/* A port without a socket can't go from process to process. */
+static int check_one_socket(reader *r)
+{
+  if (r->o->one_socket && r->o->handover_socket)
+    return option_complain(r, "--one-socket: such a relay can't be taken over: expected no --handover-socket "
+                              "(the systemd unit sets HANDOVER_SOCKET), or no --one-socket");
+  return 0;
+}
+
 static int check_take_over(reader *r)
 {
   if (r->o->take_over && !r->o->handover_socket)
@@ -463,8 +472,8 @@ static int check_auth(reader *r)
 /* All of them: a file is mended in one go. */
 static int check_relay(reader *r)
 {
-  static int (*const each[])(reader * r) = {check_addresses, check_auth,      check_alternate,
-                                            check_tls,       check_take_over, check_xdp};
+  static int (*const each[])(reader * r) = {check_addresses, check_auth, check_alternate, check_tls,
+                                            check_take_over, check_xdp,  check_one_socket};
   int result = 0;
   for (size_t i = 0; i < sizeof each / sizeof *each; i++)
     if (each[i](r))

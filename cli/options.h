@@ -115,6 +115,7 @@ typedef struct options {
   uint64_t rng_seed;
   unsigned workers; /* 0: as many as CPUs may be used */
   bool pin_workers;
+  bool one_socket;
   enum log_format log_format;
   const char *google_cloud_project;
   const char *otlp_endpoint;

@@ -260,6 +260,11 @@ static const char *set_telemetry(options *o, const char *t)
   return value_flag(&o->telemetry, t);
 }
 
+static const char *set_one_socket(options *o, const char *t)
+{
+  return value_flag(&o->one_socket, t);
+}
+
 static const char *set_pin_workers(options *o, const char *t)
 {
   return value_flag(&o->pin_workers, t);
@@ -517,6 +522,9 @@ const option_spec option_specs[] = {
      set_workers, GROUP_NETWORK, false, "threads that relay, each with its own sockets"},
     {"pin-workers", NULL, "PIN_WORKERS", NULL, NULL, NULL, set_pin_workers, GROUP_NETWORK, false,
      "keep each of them on a CPU of its own, as far as there are enough"},
+    {"one-socket", NULL, "ONE_SOCKET", NULL, NULL, NULL, set_one_socket, GROUP_NETWORK, false,
+     "one socket of each worker receives for all allocations, by BPF; an idle allocation has none. Needs "
+     "CAP_BPF and CAP_NET_ADMIN, and ports in net.ipv4.ip_local_reserved_ports; not with --handover-socket"},
     {"auth", NULL, "AUTH_SCHEMES", "SCHEMES", "stamp", NULL, option_set_auth, GROUP_AUTH, false,
      "how clients log in: stamp (names with an expiry, and passwords of a secret, as Firezone has them), "
      "rest "

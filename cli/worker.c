@@ -39,6 +39,8 @@ static int new_adapter(worker *w, const worker_config *c, int *sys_errno)
   config.any_ip4 = o->any_ip4;
   config.any_ip6 = o->any_ip6;
   event_glue_configure(w->glue, &config);
+  if (c->steer)
+    steer_configure(c->steer, c->index, &config);
   return c->inherited ? worker_parcel_adopt(c->inherited, c->index, &config, &w->udp, sys_errno)
                       : fzr_udp_new(&config, &w->udp, sys_errno);
 }
@@ -82,6 +84,8 @@ void worker_make_snapshot(worker *w)
   metrics_worker stats = {.udp = worker_udp_stats(w)};
   handover_add_counters(&stats.udp, &w->before);
   fzr_engine_stats(w->engine, &stats.engine);
+  if (w->steer)
+    stats.engine.dropped[FZR_DROP_PORT_SHARE] += steer_dropped(w->steer, w->index);
   if (w->streams)
     streams_stats(w->streams, stats.streams);
   notice_gso(w, &stats.udp);
@@ -340,6 +344,13 @@ worker *worker_new(const worker_config *c, char error[OPTIONS_ERROR_MAX])
   }
   if (result) {
     explain(c, result, sys_errno, error);
+    worker_free(w);
+    return NULL;
+  }
+  w->steer = c->steer;
+  if (w->steer && steer_add(w->steer, w->index, w->udp)) {
+    snprintf(error, OPTIONS_ERROR_MAX, "can't have the socket of worker %u led to: %s", c->index,
+             strerror(errno));
     worker_free(w);
     return NULL;
   }

@@ -8,6 +8,7 @@
 #include "offloads.h"
 #include "net/tls_server.h"
 #include "sessions/filter.h"
+#include "steer/steer.h"
 #include "stream/streams.h"
 #include "telemetry/metrics.h"
 #include "telemetry/spans.h"
@@ -26,6 +27,7 @@ typedef struct worker_config {
   unsigned count; /* of all workers: limits per relay are divided by it */
   handover_parcel *
       inherited; /* what another process gives to all workers, and each takes its own out of; NULL: nothing */
+  steer *steer;  /* one socket of the worker's hears for all allocations; NULL: each has its own */
   worker *first; /* whose listen port to share; NULL for the first worker */
   uint16_t own_ports[2]; /* of this host's, which no client may reach through the relay; 0: none */
   span_ring *spans;      /* where requests are recorded; NULL: nowhere */

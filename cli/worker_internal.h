@@ -53,6 +53,7 @@ struct worker {
   fzr_engine *engine;
   fzr_driver *driver;
   fzr_udp *udp;
+  steer *steer;     /* NULL: each allocation has its own socket */
   streams *streams; /* NULL: UDP alone */
   struct event *wake;
   struct event *wallclock;

@@ -18,6 +18,7 @@
 
 struct workers {
   fzr_shared *shared;
+  steer *steer; /* NULL: each allocation has its own socket */
   stream_prefixes *prefixes;
   unsigned count;
   worker **each;
@@ -224,6 +225,19 @@ static int take_over(workers *all, const workers_inheritance *inherited, taking 
   return 0;
 }
 
+/* Without it, all goes on as without the option. */
+static void open_steer(workers *all, const options *o)
+{
+  char error[STEER_ERROR_MAX];
+  if (!o->one_socket)
+    return;
+  all->steer = steer_open(o->lowest_port, o->highest_port, all->count, error);
+  if (all->steer)
+    log_info("relay", "One socket of each worker and family receives for all allocations");
+  else
+    log_warn("relay", "Each allocation has sockets of its own, for --one-socket can't be had: %s", error);
+}
+
 static int start_all(workers *all, const options *o, const logins *first, const certificates *certificate,
                      const uint16_t own_ports[2], telemetry *t, const workers_inheritance *inherited,
                      char *error)
@@ -232,6 +246,7 @@ static int start_all(workers *all, const options *o, const logins *first, const 
   const uint64_t memory = process_memory();
   const uint32_t max_channels = o->max_channels ? o->max_channels : memory_channels(memory);
   log_room(o, max_channels, memory);
+  open_steer(all, o);
   for (unsigned i = 0; i < all->count; i++) {
     net_tls_identity *identity = certificate ? certificates_copy(certificate, error) : NULL;
     if (certificate && !identity)
@@ -245,6 +260,7 @@ static int start_all(workers *all, const options *o, const logins *first, const 
                                   .index = i,
                                   .count = all->count,
                                   .inherited = inherited ? inherited->parcel : NULL,
+                                  .steer = all->steer,
                                   .first = i ? all->each[0] : NULL,
                                   .own_ports = {own_ports[0], own_ports[1]},
                                   .spans = telemetry_spans(t, i)};
@@ -465,6 +481,7 @@ void workers_free(workers *all)
   for (unsigned i = all->each ? all->count : 0; i-- > 0;)
     worker_free(all->each[i]);
   offloads_close(&all->offloads);
+  steer_free(all->steer);
   fzr_shared_free(all->shared);
   stream_prefixes_free(all->prefixes);
   free(all->each);

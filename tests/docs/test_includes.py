@@ -27,10 +27,11 @@ CLI = {
     "telemetry": ("common", "log", "net", "grpc", "http"),
     "xdp": ("common", "log", "net"),
     "handover": ("common",),
+    "steer": ("common", "log"),
     "coturn": ("common",),
     "probe": ("common", "net"),
     "sessions": ("common",),
-    "": ("common", "coturn", "log", "net", "http", "portal", "sessions", "stream", "telemetry", "xdp", "handover", "probe"),
+    "": ("common", "coturn", "log", "net", "http", "portal", "sessions", "stream", "telemetry", "xdp", "handover", "probe", "steer"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

@@ -276,6 +276,11 @@ START_TEST(test_words)
   ck_assert(o.mobility && !o.outlive_credentials);
   ck_assert_int_eq(READ(PUBLIC, "--outlive-credentials"), 0);
   ck_assert(o.outlive_credentials && !o.pin_workers);
+  ck_assert_int_eq(READ(PUBLIC, "--one-socket"), 0);
+  ck_assert(o.one_socket && !o.outlive_credentials);
+  ck_assert_int_eq(READ(PUBLIC, "--one-socket", "--handover-socket", "/run/h"), -1);
+  ck_assert_str_eq(error, "--one-socket: such a relay can't be taken over: expected no --handover-socket "
+                          "(the systemd unit sets HANDOVER_SOCKET), or no --one-socket");
 }
 END_TEST
 
