@@ -22,6 +22,8 @@
 #define FLUSH_MS 1000u
 /* How often the log says that there is no room. */
 #define TELL_FULL_EVERY (60 * FZR_SECOND)
+/* How often it is looked whether what relays in the kernel is this process's. */
+#define SETTLE_POLL_MS 10
 /* How long requests by HTTP that have come may take for their answers, once all else was handed over. */
 #define LINGER (500 * FZR_MILLISECOND)
 
@@ -291,6 +293,33 @@ static void go_on_counting(relay *r)
   telemetry_go_on(r->telemetry, &then, r->in.went_at);
 }
 
+static int finish_start(relay *r)
+{
+  char error[OPTIONS_ERROR_MAX];
+  if (listen_for_successors(r, error)) {
+    handover_in_log(&r->in, error);
+    return -1;
+  }
+  relay_follow_reload(r);
+  take_over_done(r->told);
+  r->told = -1;
+  say_ready(r);
+  return 0;
+}
+
+/* Whoever takes over from this process gets what relays in the kernel, which has to be this one's first. */
+static void on_settle(evutil_socket_t fd, short what, void *ctx)
+{
+  static const struct timeval again = {0, (suseconds_t)SETTLE_POLL_MS * 1000};
+  relay *r = ctx;
+  (void)fd;
+  (void)what;
+  if (!workers_have_settled(r->workers))
+    event_add(r->settle, &again);
+  else if (finish_start(r))
+    end_with(r, EXIT_FAILURE);
+}
+
 static int start_workers(relay *r)
 {
   char error[OPTIONS_ERROR_MAX];
@@ -301,14 +330,14 @@ static int start_workers(relay *r)
     handover_in_forget(&r->in);
   else
     handover_in_close(&r->in, error);
-  if (!r->workers || listen_for_successors(r, error)) {
+  if (!r->workers) {
     handover_in_log(&r->in, error);
     return -1;
   }
-  relay_follow_reload(r);
-  take_over_done(r->told);
-  r->told = -1;
-  say_ready(r);
+  if (!r->in.begun && finish_start(r))
+    return -1;
+  if (r->in.begun)
+    on_settle(-1, 0, r);
   process_step_back(); /* what exports and answers HTTP must not hold up what relays */
   users_forget(&r->logins->users);
   return 0;
@@ -395,8 +424,9 @@ static int start_events(relay *r)
   r->reload = evsignal_new(r->base, SIGHUP, relay_on_reload, r);
   r->stats = event_new(r->base, -1, EV_PERSIST, on_stats, r);
   r->drain = event_new(r->base, -1, EV_PERSIST, on_drain, r);
+  r->settle = evtimer_new(r->base, on_settle, r);
   const struct timeval every = {STATS_SECONDS, 0};
-  if (!r->terminate || !r->interrupt || !r->reload || !r->stats || !r->drain)
+  if (!r->terminate || !r->interrupt || !r->reload || !r->stats || !r->drain || !r->settle)
     return -1;
   r->last_stats = monotonic_now();
   if (event_add(r->terminate, NULL) || event_add(r->interrupt, NULL) || event_add(r->reload, NULL) ||
@@ -497,8 +527,9 @@ static void stop(relay *r)
   telemetry_free(r->telemetry);
   /* From here on nobody waits for signals, and one that comes must not kill what is ending. */
   process_hold_signals(true);
-  struct event *const events[6] = {r->terminate, r->interrupt, r->reload, r->stats, r->drain, r->certificate};
-  for (size_t i = 0; i < 6; i++)
+  struct event *const events[7] = {r->terminate, r->interrupt,   r->reload, r->stats,
+                                   r->drain,     r->certificate, r->settle};
+  for (size_t i = 0; i < 7; i++)
     if (events[i])
       event_free(events[i]);
   if (r->base) {

@@ -29,7 +29,7 @@ typedef struct relay {
   telemetry_past past;
   handover_out *out; /* NULL: nobody can take over */
   int told;          /* who waits for this process to have taken over; -1: nobody */
-  struct event *terminate, *interrupt, *reload, *stats, *drain, *certificate;
+  struct event *terminate, *interrupt, *reload, *stats, *drain, *certificate, *settle;
   uint64_t last_bytes;
   fzr_time last_stats;
   fzr_time told_full;     /* that there is no room; 0: never */

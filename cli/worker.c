@@ -164,25 +164,6 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     event_base_loopbreak(w->base);
 }
 
-static void on_channel(void *ctx, const fzr_event *event)
-{
-  const worker *w = ctx;
-  fzr_addr local;
-  if (!fzr_udp_port_addr(w->udp, event->io, &local))
-    offloads_channel(w->offloads, event, &local);
-}
-
-/* Tells of the channels that were bound before anybody asked. */
-static void offload_all(worker *w)
-{
-  fzr_event events[64];
-  uint32_t cursor = 0;
-  size_t n;
-  while ((n = fzr_engine_list_channels(w->engine, &cursor, events, sizeof events / sizeof *events)) > 0)
-    for (size_t i = 0; i < n; i++)
-      on_channel(w, &events[i]);
-}
-
 static void *run(void *ctx)
 {
   worker *w = ctx;
@@ -191,11 +172,7 @@ static void *run(void *ctx)
     return NULL;
   offloads_step_back(w->offloads); /* the thread was there before they were opened */
   process_sleep_exactly();
-  if (w->offloads->count) {
-    fzr_udp_set_channel_hook(w->udp, on_channel, w); /* not before, or some would be told of twice */
-    offload_all(w);
-  }
-  offloads_listed(w->offloads);
+  worker_list_channels(w);
   event_base_dispatch(w->base);
   return NULL;
 }
@@ -242,11 +219,12 @@ static bool new_loop(worker *w)
     return false;
   w->wake = event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
   w->wallclock = event_new(w->base, -1, EV_PERSIST, on_wallclock, w);
+  w->listing = worker_new_listing(w);
   const struct timeval every = {WALLCLOCK_SECONDS, 0};
   /* What it is told goes before packets, of which there may be more all the time. */
   event_glue_make_way(w->glue, &w->commands);
-  return w->wake && w->wallclock && !event_priority_set(w->wake, 0) && !event_add(w->wake, NULL) &&
-         !event_add(w->wallclock, &every);
+  return w->wake && w->wallclock && w->listing && !event_priority_set(w->wake, 0) &&
+         !event_add(w->wake, NULL) && !event_add(w->wallclock, &every);
 }
 
 /* Says what could not be opened, in the operator's words. */
@@ -483,6 +461,8 @@ void worker_free(worker *w)
     event_free(w->wake);
   if (w->wallclock)
     event_free(w->wallclock);
+  if (w->listing)
+    event_free(w->listing);
   event_glue_free(w->glue);
   logins_drop(w->next);
   net_tls_identity_drop(w->next_identity);

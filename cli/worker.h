@@ -40,6 +40,9 @@ worker *worker_new(const worker_config *config, char error[OPTIONS_ERROR_MAX]);
 /* Has all of |all|, which must stay, told of all channels, on the worker's thread. Before worker_begin. */
 void worker_offload(worker *w, const offloads *all);
 
+/* Whether they were told of all channels that there were at its begin. Any thread. */
+bool worker_has_listed(const worker *w);
+
 /* Starts the thread, which does nothing before worker_begin. Returns 0, or -1 with errno. */
 int worker_start(worker *w);
 

@@ -57,6 +57,9 @@ struct worker {
   streams *streams; /* NULL: UDP alone */
   struct event *wake;
   struct event *wallclock;
+  struct event *listing; /* the next piece of the channels that |offloads| are told of */
+  uint32_t listed;       /* how far they are: cursor of fzr_engine_list_channels */
+  atomic_bool all_listed;
   int wake_fd;
   fzr_time cpu; /* of the thread, when it began to do what it was told in a hand-over */
   atomic_uint commands;
@@ -93,6 +96,12 @@ struct worker {
 
 /* Has the thread of |w| look at its commands. Any thread. */
 void worker_wake(const worker *w);
+
+/* The event `listing`. NULL: no memory. */
+struct event *worker_new_listing(worker *w);
+
+/* On the thread: tells |offloads| of the channels that there are, and of those that come and go from then on. It goes on while the loop runs. */
+void worker_list_channels(worker *w);
 
 /* On the thread: puts together what worker_answer has. */
 void worker_make_snapshot(worker *w);

@@ -13,8 +13,6 @@
 
 /* How long to wait for the workers' numbers, all together; after that their last ones have to do. */
 #define SNAPSHOT_MS 200u
-/* The same for all of them to have told of their channels. */
-#define SETTLE_WAIT (10 * FZR_SECOND)
 
 struct workers {
   fzr_shared *shared;
@@ -24,6 +22,7 @@ struct workers {
   worker **each;
   metrics_worker *snapshot;
   bool current;      /* all of |snapshot| was made when it was last asked for */
+  bool unsettled;    /* what relays in the kernel may still be another process's */
   offloads offloads; /* none: everything goes through user space */
 };
 
@@ -140,22 +139,6 @@ static void log_running(const workers *all, const options *o)
   worker_ask(all->each[0]);
   if (worker_answer(all->each[0], monotonic_now() + SNAPSHOT_MS * FZR_MILLISECOND, &stats))
     log_sockets(o, &stats.udp);
-}
-
-/* Once each of them answers it has told of the channels that it has. */
-static void settle_offloads(workers *all)
-{
-  const fzr_time until = monotonic_now() + SETTLE_WAIT;
-  metrics_worker unused;
-  bool told_all = true;
-  if (!all->offloads.count)
-    return;
-  for (unsigned i = 0; i < all->count; i++)
-    worker_ask(all->each[i]);
-  for (unsigned i = 0; i < all->count; i++)
-    if (!worker_answer(all->each[i], until, &unused))
-      told_all = false;
-  offloads_settle(&all->offloads, told_all);
 }
 
 /* The most CPU time that one of them took for what it was told last. */
@@ -286,8 +269,8 @@ static int start_all(workers *all, const options *o, const logins *first, const 
   for (unsigned i = 0; i < all->count; i++)
     worker_begin(all->each[i]);
   if (inherited) {
+    all->unsettled = all->offloads.count > 0;
     log_taking(all, &taken);
-    settle_offloads(all);
     log_running(all, o);
   }
   return 0;
@@ -449,6 +432,17 @@ void workers_snapshot(workers *all, metrics_snapshot *out)
   out->workers = all->snapshot;
   out->worker_count = all->count;
   out->offload_count = offloads_read(&all->offloads, out->offloads);
+}
+
+bool workers_have_settled(workers *all)
+{
+  for (unsigned i = 0; i < all->count && all->unsettled; i++)
+    if (!worker_has_listed(all->each[i]))
+      return false;
+  if (all->unsettled)
+    offloads_settle(&all->offloads, true);
+  all->unsettled = false;
+  return true;
 }
 
 bool workers_offload(const workers *all, offload_gift *gift)

@@ -53,6 +53,10 @@ uint16_t workers_listen_port(const workers *all);
 /* The worker |i|. */
 worker *workers_at(const workers *all, unsigned i);
 
+/* Whether all that relays in the kernel is this process's by now. Has it so, once the workers have told of their channels: to be asked again until
+ * then. Nobody can take over from it before. By the thread that started them. */
+bool workers_have_settled(workers *all);
+
 /* From now on new allocations are refused. */
 void workers_drain(workers *all);
 

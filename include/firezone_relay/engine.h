@@ -1074,7 +1074,8 @@ FZR_API void fzr_engine_set_log_level(fzr_engine *engine, enum fzr_log_level lev
 /**
  * `fzr_engine_list_channels` writes up to |max| channels that relay now to |out|, as
  * FZR_EVENT_CHANNEL_BOUND events. |cursor| starts at 0 and is moved on; the walk is over when it
- * returns 0. Channels that come or go between calls may or may not be listed.
+ * returns 0. Channels that come or go between calls may or may not be listed: those whose `flow` is
+ * less than twice |cursor| are not any more, all others will be if they are there by then.
  *
  * Returns how many were written; 0 also if a pointer is NULL.
  */

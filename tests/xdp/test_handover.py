@@ -183,6 +183,38 @@ class Handover(BothSides):
         self.assertEqual(relay.metric("relay_kernel_channels_left_total"), 0)
         self.assertEqual(self.exchange(relay, self.client(relay, 6), 6), (2 * len(SIZES), 0))
 
+    def test_many_channels(self):
+        """They are listed piece by piece, while they come and go: each is told of once, and what goes through user space goes on."""
+        self.GUARD = ()
+        relay = self.start()
+        clients, address = [self.client(relay, 4) for _ in range(3)], self.peer(4).getsockname()[0]
+        for client in clients:
+            for i in range(150):
+                client.bind((address, 20000 + i))
+        flow = self.flow(relay)
+        self.assertEqual(relay.metric("relay_kernel_channels"), 451)
+        left = 451
+        for n in range(2):
+            ends, bound = threading.Event(), []
+
+            def come_and_go():
+                while not ends.wait(0.001) and len(bound) < 400:
+                    bound.append(clients[0].bind((address, 30000 + 1000 * n + len(bound))))
+                clients[2 - n].refresh(0)
+
+            thread = threading.Thread(target=come_and_go)
+            thread.start()
+            relay = self.follow(relay, "--highest-port", str(50200 + n))
+            ends.set()
+            thread.join()
+            self.go_on(flow)
+            left += len(bound) - 150
+            wait_for(lambda: relay.metric("relay_kernel_channels") == left, "%d channels in the kernel" % left)
+        self.assertEqual(flow.finish(), [])
+        self.assertEqual(relay.metric("relay_kernel_channels_left_total"), 0)
+        client = self.client(relay, 4)
+        self.assertEqual(self.exchange(relay, client, 4), (2 * len(SIZES), 0))
+
     def test_without_capabilities(self):
         """What is adopted takes none."""
         relay = self.start()
