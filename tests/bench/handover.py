@@ -84,12 +84,12 @@ class Program:
 
 
 class Relay(Program):
-    def __init__(self, program, folder, workers):
+    def __init__(self, program, folder, workers, group):
         environment = {"RUST_LOG": "warn,relay=debug", "PATH": os.environ["PATH"]}
         super().__init__([program, "--public-ip4-addr", "127.0.0.1", "--bind-ip4-addr", "127.0.0.1", "--listen-port", str(PORT), "--lowest-port", str(LOWEST),
                           "--highest-port", str(HIGHEST), "--workers", str(workers), "--auth-secret-file", folder + "/secret", "--unauthenticated-rate", "0",
                           "--health-check-addr", "127.0.0.1:1080", "--control-endpoint", "127.0.0.1:1081", "--handover-socket", folder + "/handover",
-                          "--allow-peer", "127.0.0.0/8", "--log-format", "human"], stderr=subprocess.STDOUT, env=environment)
+                          "--allow-peer", "127.0.0.0/8", "--log-format", "human"], stderr=subprocess.STDOUT, env=environment, preexec_fn=group.enter)
         self.told("Another process can take over")
 
 
@@ -130,6 +130,59 @@ def kernel():
     return slab, int(udp.group(1)), int(udp.group(2))
 
 
+class Group:
+    """A control group of the relays', by which the kernel says what they take in all, with its own memory for their sockets."""
+
+    HIERARCHIES = (("/sys/fs/cgroup/memory", "memory.usage_in_bytes", "memory.max_usage_in_bytes"),
+                   ("/sys/fs/cgroup", "memory.current", "memory.peak"))
+
+    def __init__(self):
+        self.path = None
+        for top, now, most in self.HIERARCHIES:
+            path = "%s/handover-bench-%d" % (top, os.getpid())
+            try:
+                os.mkdir(path)
+            except OSError:
+                continue
+            if os.path.exists(os.path.join(path, now)) and os.path.exists(os.path.join(path, most)):
+                self.path, self.now_name, self.most_name = path, now, most
+                return
+            os.rmdir(path)
+
+    def enter(self):
+        """The calling process, before it is the relay."""
+        if self.path:
+            with open(self.path + "/cgroup.procs", "w", encoding="ascii") as file:
+                file.write("0")
+
+    def _read(self, name):
+        with open(os.path.join(self.path, name), encoding="ascii") as file:
+            return int(file.read()) // 1024
+
+    def now(self):
+        return self._read(self.now_name) if self.path else 0
+
+    def most(self):
+        return self._read(self.most_name) if self.path else 0
+
+    def forget_most(self):
+        """Only where that can be done."""
+        try:
+            with open(os.path.join(self.path or "", self.most_name), "w", encoding="ascii") as file:
+                file.write("0")
+        except OSError:
+            pass
+
+    def remove(self):
+        end = time.monotonic() + DEADLINE
+        while self.path and time.monotonic() < end:
+            try:
+                os.rmdir(self.path)
+                return
+            except OSError:
+                time.sleep(0.1)
+
+
 class Sampler(threading.Thread):
     """The most memory that relays take together, kB."""
 
@@ -158,7 +211,7 @@ def summary(name, values):
 
 class Bench:
     def __init__(self, args, folder):
-        self.args, self.folder = args, folder
+        self.args, self.folder, self.group = args, folder, Group()
         self.relays = [self.start(0)]
         self.generators = [Steady(args.steady, folder, args.clients // args.generators, args.rate / args.generators, i) for i in range(args.generators)]
         for g in self.generators:
@@ -166,7 +219,7 @@ class Bench:
         self.with_, self.without, self.paused, self.cpus, self.faults = [], [], [], [], 0
 
     def start(self, which):
-        return Relay(self.args.relay[which], self.folder, self.args.workers)
+        return Relay(self.args.relay[which], self.folder, self.args.workers, self.group)
 
     def stretch(self, end=False):
         total = add([g.report(end) for g in self.generators])
@@ -206,6 +259,8 @@ class Bench:
         time.sleep(2)
         self.stretch()
         before = self.relays[-1].memory(), self.relays[-1].descriptors(), kernel()
+        whole = self.group.now()
+        self.group.forget_most()
         sampler = Sampler(self.relays)
         for number in range(self.args.count):
             self.hand_over(number)
@@ -214,6 +269,9 @@ class Bench:
         print("memory of the relay: %d kB before, %d kB after, %d kB of both at most; descriptors: %d before, %d after" %
               (before[0], last.memory(), sampler.most, before[1], last.descriptors()))
         print("kernel: slabs %d kB, UDP sockets %d, pages %d before; %d kB, %d, %d after; slabs %d kB at most" % (before[2] + kernel() + (sampler.slab,)))
+        if self.group.path:
+            print("with the kernel's for their sockets, and files in memory: %d kB before, %d kB after, %d kB at most, which is %.2f of before" %
+                  (whole, self.group.now(), self.group.most(), self.group.most() / whole))
         end = self.stretch(True)
         summary("longest packet of a hand-over", self.with_)
         summary("paused", self.paused)
@@ -222,6 +280,7 @@ class Bench:
         print("lost %d, out of order or altered %d, of the last stretch %d packets" % (end["missing"], self.faults, end["received"]))
         last.process.kill()
         last.process.wait(DEADLINE)
+        self.group.remove()
         return 1 if end["missing"] or self.faults else 0
 
 
