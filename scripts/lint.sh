@@ -14,7 +14,7 @@ build=${1:?usage: scripts/lint.sh BUILD-FOLDER}
 cd "$(dirname "$0")/.."
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 
-mapfile -t sources < <(git ls-files 'lib/*.c' 'cli/*.c' ':!cli/xdp/*.bpf.c' 'examples/*.c' 'tests/bench/*.c')
+mapfile -t sources < <(git ls-files 'lib/*.c' 'cli/*.c' ':!cli/*.bpf.c' 'examples/*.c' 'tests/bench/*.c')
 if [ "${#sources[@]}" -eq 0 ]; then
   echo "lint.sh: git lists no sources" >&2
   exit 1
