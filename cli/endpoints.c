@@ -113,13 +113,15 @@ static int group_of(const char *name, gid_t *out)
   return name && !group ? -1 : 0;
 }
 
-/* Those of another process that nobody asks for any more, at other paths: nobody else would remove these. */
-static void remove_others(const handover_fds *inherited)
+/* Those of another process that nobody asks for any more: nobody else would remove these. */
+static void remove_others(const endpoints *e, const handover_fds *inherited)
 {
   char path[HTTP_LOCAL_PATH_MAX + 1];
-  for (size_t i = 0; inherited && i < inherited->count; i++)
-    if (http_local_path(inherited->each[i], path))
-      unlink(path);
+  http_local_file file;
+  for (size_t i = 0; i < inherited->count; i++)
+    if (http_local_path(inherited->each[i], path) && http_local_look(path, &file) &&
+        !http_local_is_still(path, &e->local_file) && http_local_is_at(inherited->each[i], path))
+      http_local_remove(path, &file);
 }
 
 static http_server *new_local(const char *path, gid_t group, struct event_base *base)
@@ -134,14 +136,14 @@ static http_server *new_local(const char *path, gid_t group, struct event_base *
 static int listen_locally(endpoints *e, const options *o, handover_fds *inherited, struct event_base *base,
                           char *error)
 {
-  gid_t group;
-  if (group_of(o->control_group, &group)) {
+  if (group_of(o->control_group, &e->local_group)) {
     snprintf(error, OPTIONS_ERROR_MAX, "--control-group: there is no group '%s'", o->control_group);
     return -1;
   }
   e->local_server = take_over(inherited, is_at_path, o->control_socket, CONTROL_CONNECTIONS, base);
+  e->adopted = e->local_server != NULL;
   if (!e->local_server)
-    e->local_server = new_local(o->control_socket, group, base);
+    e->local_server = new_local(o->control_socket, e->local_group, base);
   if (!e->local_server) {
     explain("--control-socket", o->control_socket, false, error);
     return -1;
@@ -172,7 +174,6 @@ static int open_control(endpoints *e, const endpoints_config *c, handover_fds *i
   }
   if (o->control_socket && listen_locally(e, o, inherited, c->base, error))
     return -1;
-  remove_others(inherited);
   if ((e->control_server && serve_control(&e->control, e->control_server, c)) ||
       (e->local_server && serve_control(&e->local_control, e->local_server, c))) {
     snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
@@ -193,6 +194,15 @@ int endpoints_open(endpoints *e, const endpoints_config *c, handover_parcel *inh
     return 0;
   snprintf(error, OPTIONS_ERROR_MAX, "out of memory");
   return -1;
+}
+
+void endpoints_begin(endpoints *e, const handover_parcel *inherited)
+{
+  e->begun = true;
+  remove_others(e, &inherited->control);
+  if (e->adopted && http_local_share(e->local_path, &e->local_file, e->local_group))
+    log_warn("relay", "--control-socket: can't have %s be for whom --control-group says: %s", e->local_path,
+             strerror(errno));
 }
 
 void endpoints_ports(const endpoints *e, uint16_t out[2])
@@ -235,7 +245,7 @@ void endpoints_close(endpoints *e)
   http_server_free(e->health_server);
   http_server_free(e->control_server);
   http_server_free(e->local_server);
-  if (e->local_server && !e->gave)
+  if (e->local_server && !e->gave && (!e->adopted || e->begun))
     http_local_remove(e->local_path, &e->local_file);
   health_free(e->health);
   control_free(e->control);

@@ -17,6 +17,9 @@ typedef struct endpoints {
   http_server *local_server;   /* --control-socket; likewise */
   const char *local_path;
   http_local_file local_file; /* what is there */
+  gid_t local_group;          /* who may open it, too; -1: nobody */
+  bool adopted;               /* it is of another process, whose it stays until |begun| */
+  bool begun;                 /* that one has ended: see endpoints_begin */
   bool gave;                  /* another process has them now */
   struct health *health;
   struct control *control, *local_control;
@@ -39,6 +42,10 @@ typedef struct endpoints_config {
 int endpoints_open(endpoints *e, const endpoints_config *config, handover_parcel *inherited,
                    char error[OPTIONS_ERROR_MAX]);
 
+/* This process is the relay now, and what another one has had in the file system is its: what was not taken out of |inherited| is removed there,
+ * and what was is for those whom the options name. */
+void endpoints_begin(endpoints *e, const handover_parcel *inherited);
+
 /* The ports that they have: health, control (0: none). */
 void endpoints_ports(const endpoints *e, uint16_t out[2]);
 
@@ -52,6 +59,7 @@ void endpoints_refuse_new(endpoints *e);
 /* Whether all connections have ended. */
 bool endpoints_are_idle(const endpoints *e);
 
+/* What is another process's, or may be, stays in the file system. */
 void endpoints_close(endpoints *e);
 
 #endif

@@ -326,10 +326,12 @@ static int start_workers(relay *r)
   r->workers = new_workers(r, error);
   if (r->workers && r->in.begun)
     go_on_counting(r);
-  if (r->in.begun)
+  if (r->in.begun) {
+    endpoints_begin(&r->endpoints, &r->in.parcel);
     handover_in_forget(&r->in);
-  else
+  } else {
     handover_in_close(&r->in, error);
+  }
   if (!r->workers) {
     handover_in_log(&r->in, error);
     return -1;

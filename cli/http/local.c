@@ -62,6 +62,8 @@ static int make_way(const struct sockaddr_un *addr)
   return unlink(addr->sun_path);
 }
 
+/* ---- a listener ---- */
+
 /* By nobody else from the first moment on. */
 static int bind_alone(int fd, const struct sockaddr_un *addr)
 {
@@ -69,6 +71,11 @@ static int bind_alone(int fd, const struct sockaddr_un *addr)
   const int result = bind(fd, (const struct sockaddr *)addr, sizeof *addr);
   umask(before);
   return result;
+}
+
+static int give_to(const char *path, gid_t group)
+{
+  return lchown(path, (uid_t)-1, group) || chmod(path, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) ? -1 : 0;
 }
 
 int http_local_listen(const char *path, gid_t group)
@@ -81,9 +88,7 @@ int http_local_listen(const char *path, gid_t group)
     return -1;
   if (bind_alone(fd, &addr) && (errno != EADDRINUSE || make_way(&addr) || bind_alone(fd, &addr)))
     return fail(fd);
-  const bool shared = group != (gid_t)-1;
-  if ((shared && (chown(path, (uid_t)-1, group) || chmod(path, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP))) ||
-      listen(fd, BACKLOG)) {
+  if ((group != (gid_t)-1 && give_to(path, group)) || listen(fd, BACKLOG)) {
     const int error = errno;
     unlink(path);
     errno = error;
@@ -107,11 +112,30 @@ bool http_local_path(int fd, char *out)
   return true;
 }
 
+/* The name says where it was made, not whether that file is still there. Whoever connects is told which process has called listen last: this
+ * one does, which changes nothing else, and sees whether it is told so. */
 bool http_local_is_at(int fd, const char *path)
 {
-  char at[HTTP_LOCAL_PATH_MAX + 1];
-  return http_local_path(fd, at) && strcmp(at, path) == 0;
+  char made_at[HTTP_LOCAL_PATH_MAX + 1];
+  struct sockaddr_un addr;
+  struct ucred peer = {0};
+  socklen_t len = sizeof peer;
+  if (!address_of(path, &addr) || !http_local_path(fd, made_at) || listen(fd, BACKLOG))
+    return false;
+  const int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (client < 0)
+    return false;
+  bool is_there;
+  if (connect(client, (const struct sockaddr *)&addr, sizeof addr))
+    is_there = errno == EAGAIN && strcmp(made_at, path) == 0; /* so many wait that it can't be seen */
+  else
+    is_there = !getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &len) && len == sizeof peer &&
+               peer.pid == getpid();
+  close(client);
+  return is_there;
 }
+
+/* ---- its file ---- */
 
 bool http_local_look(const char *path, http_local_file *out)
 {
@@ -123,9 +147,26 @@ bool http_local_look(const char *path, http_local_file *out)
   return true;
 }
 
-void http_local_remove(const char *path, const http_local_file *made)
+bool http_local_is_still(const char *path, const http_local_file *made)
 {
   http_local_file now;
-  if (made->ino && http_local_look(path, &now) && now.ino == made->ino && now.dev == made->dev)
+  return made->ino && http_local_look(path, &now) && now.ino == made->ino && now.dev == made->dev;
+}
+
+int http_local_share(const char *path, const http_local_file *made, gid_t group)
+{
+  if (!http_local_is_still(path, made)) {
+    errno = ENOENT;
+    return -1;
+  }
+  /* First nobody else may: whoever is to have it gets it after that. */
+  if (chmod(path, S_IRUSR | S_IWUSR))
+    return -1;
+  return group == (gid_t)-1 ? lchown(path, (uid_t)-1, getegid()) : give_to(path, group);
+}
+
+void http_local_remove(const char *path, const http_local_file *made)
+{
+  if (http_local_is_still(path, made))
     unlink(path);
 }

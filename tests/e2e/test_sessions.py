@@ -326,6 +326,86 @@ class HandOver(SessionsTest):
         client.refresh()
         relay.stop()
 
+    def begin(self, *args):
+        relay = self.relay("--handover-socket", os.path.join(self.folder, "handover"), *args)
+        relay.told("Another process can take over")
+        return relay, self.client(relay, "alice")
+
+    def fails(self, old, why, *args):
+        with self.assertRaisesRegex(AssertionError, why):
+            self.relay("--handover-socket", os.path.join(self.folder, "handover"), *args, ports=(old.lowest, old.highest))
+        self.assertTrue(old.told("did not take over"))
+
+    def test_one_that_fails_leaves_the_socket(self):
+        """Another program has a port that the successor was to have, too."""
+        old, client = self.begin()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = str(other.getsockname()[1])
+            self.fails(old, "TCP port .* is taken", "--tcp-listen-port", port)
+            self.assertEqual(set(self.listed()), {"alice"})
+            first, self.path = self.path, self.path + "2"
+            self.fails(old, "TCP port .* is taken", "--tcp-listen-port", port)
+            self.assertFalse(os.path.exists(self.path))
+            self.path = first
+            self.assertEqual(set(self.listed()), {"alice"})
+        client.refresh()
+        relay = self.hand_over(old)
+        self.assertEqual(set(self.listed()), {"alice"})
+        relay.stop()
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_what_was_put_at_the_old_path_stays(self):
+        old, _ = self.begin()
+        first, self.path = self.path, self.path + "2"
+        os.unlink(first)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(first)
+            other.listen()
+            relay = self.hand_over(old)
+            self.assertTrue(os.path.exists(first))
+            self.assertEqual(set(self.listed()), {"alice"})
+        relay.stop()
+
+    def test_a_file_that_is_gone(self):
+        """Nobody reaches the old listener any more: there is a new one."""
+        relay, _ = self.begin()
+        os.unlink(self.path)
+        relay = self.hand_over(relay)
+        relay.told("Another process can take over")
+        self.assertEqual(set(self.listed()), {"alice"})
+        os.unlink(self.path)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(self.path)
+            other.listen()
+            self.fails(relay, "--control-socket: can't listen on .*: a relay listens there")
+            self.assertTrue(os.path.exists(self.path))
+        relay = self.hand_over(relay)  # what is there is dead by now
+        self.assertEqual(set(self.listed()), {"alice"})
+        relay.stop()
+        self.assertFalse(os.path.exists(self.path))
+
+    @unittest.skipUnless(os.geteuid() == 0, "takes root")
+    def test_who_may_open_it_changes(self):
+        group = grp.getgrall()[-1]
+        own = (0o600, os.getegid())
+        shared = (0o660, group.gr_gid)
+
+        def now():
+            found = os.stat(self.path)
+            return stat.S_IMODE(found.st_mode), found.st_gid
+
+        relay, _ = self.begin()
+        self.assertEqual(now(), own)
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            self.fails(relay, "TCP port .* is taken", "--control-group", group.gr_name, "--tcp-listen-port", str(other.getsockname()[1]))
+        self.assertEqual(now(), own)
+        for args, expected in ((("--control-group", group.gr_name), shared), ((), own)):
+            relay = self.hand_over(relay, *args)
+            relay.told("Another process can take over")
+            self.assertEqual(now(), expected)
+            self.assertEqual(set(self.listed()), {"alice"})
+        relay.stop()
+
 
 class Usage(SessionsTest):
     def records(self, relay):

@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -56,14 +58,87 @@ START_TEST(test_modes)
   ck_assert_int_ge(fd, 0);
   ck_assert_uint_eq(mode_of(), 0600);
   ck_assert_uint_eq(umask(0), 0); /* as it was */
-  ck_assert(http_local_is_at(fd, path));
-  ck_assert(!http_local_is_at(fd, folder));
   close(fd);
   unlink(path);
   const int shared = http_local_listen(path, getgid());
   ck_assert_int_ge(shared, 0);
   ck_assert_uint_eq(mode_of(), 0660);
+  http_local_file made;
+  ck_assert(http_local_look(path, &made));
+  ck_assert_int_eq(http_local_share(path, &made, (gid_t)-1), 0);
+  ck_assert_uint_eq(mode_of(), 0600);
+  ck_assert_int_eq(http_local_share(path, &made, getgid()), 0);
+  ck_assert_uint_eq(mode_of(), 0660);
+  made.ino++;
+  ck_assert_int_eq(http_local_share(path, &made, (gid_t)-1), -1);
+  ck_assert_int_eq(errno, ENOENT);
+  ck_assert_uint_eq(mode_of(), 0660);
   close(shared);
+}
+END_TEST
+
+/* A process that makes a listener at |path| and goes on until it is killed. */
+static pid_t other_at_path(void)
+{
+  int ready[2];
+  char byte;
+  ck_assert_int_eq(pipe(ready), 0);
+  const pid_t pid = fork();
+  if (!pid) {
+    close(ready[0]);
+    if (http_local_listen(path, (gid_t)-1) >= 0 && write(ready[1], "x", 1) == 1)
+      for (;;)
+        pause();
+    _exit(1);
+  }
+  close(ready[1]);
+  ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+  close(ready[0]);
+  return pid;
+}
+
+START_TEST(test_is_at)
+{
+  char twice[sizeof path + 1];
+  const int fd = http_local_listen(path, (gid_t)-1);
+  snprintf(twice, sizeof twice, "%s//control", folder);
+  ck_assert(http_local_is_at(fd, path));
+  ck_assert(http_local_is_at(fd, twice));
+  ck_assert(!http_local_is_at(fd, folder));
+  const int client = connect_to(path); /* it serves as before */
+  ck_assert_int_ge(client, 0);
+  close(client);
+  unlink(path);
+  ck_assert(!http_local_is_at(fd, path));
+  const pid_t other = other_at_path();
+  ck_assert(!http_local_is_at(fd, path));
+  kill(other, SIGKILL);
+  waitpid(other, NULL, 0);
+  ck_assert(!http_local_is_at(fd, path)); /* it is dead */
+  const int none = socket(AF_UNIX, SOCK_STREAM, 0);
+  ck_assert(!http_local_is_at(none, path));
+  close(none);
+  close(fd);
+}
+END_TEST
+
+/* So many wait that no more can connect. */
+START_TEST(test_is_at_when_full)
+{
+  int waiting[64];
+  size_t n = 0;
+  const int fd = http_local_listen(path, (gid_t)-1);
+  struct sockaddr_un addr = {.sun_family = AF_UNIX};
+  memcpy(addr.sun_path, path, strlen(path));
+  do
+    waiting[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  while (!connect(waiting[n++], (const struct sockaddr *)&addr, sizeof addr) && n < 64);
+  ck_assert_uint_lt(n, 64);
+  ck_assert_int_eq(errno, EAGAIN);
+  ck_assert(http_local_is_at(fd, path));
+  while (n)
+    close(waiting[--n]);
+  close(fd);
 }
 END_TEST
 
@@ -197,6 +272,8 @@ int main(void)
   TCase *tc = tcase_create("local");
   tcase_add_checked_fixture(tc, set_up, tear_down);
   tcase_add_test(tc, test_modes);
+  tcase_add_test(tc, test_is_at);
+  tcase_add_test(tc, test_is_at_when_full);
   tcase_add_test(tc, test_who_makes_way);
   tcase_add_test(tc, test_paths);
   tcase_add_test(tc, test_remove);
