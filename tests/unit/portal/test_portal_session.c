@@ -723,10 +723,11 @@ START_TEST(no_reconnect_storm)
   unsigned total = 0;
   for (size_t i = 1; i < HORIZON * PER_SLOT; i++) {
     const size_t second = i / PER_SLOT;
-    /* Half a second of jitter spreads the first tries over 5 slots; later ones over ever more. */
+    /* Half a second of jitter spreads the first tries over 5 slots; later ones over ever more. Some 40 tries
+     * fall on a slot of the sixth second by chance: 62 were seen in one of some hundred runs, 80 are six standard deviations. */
     ck_assert_msg(slots[i] <= (second < 1    ? 300U
                                : second < 5  ? 200U
-                               : second < 60 ? 60U
+                               : second < 60 ? 80U
                                              : 20U),
                   "%u tries in slot %zu", slots[i], i);
     total += slots[i];
