@@ -57,7 +57,7 @@ static void put_usage(fzri_writer *w, const fzr_engine *e, const fzri_allocation
   uint8_t name[FZR_USER_NAME_MAX];
   const size_t len = fzri_name_read(&e->names, origin->name, name);
   fzri_put_u32(w, a->serial);
-  fzri_put_time(w, (uint64_t)a->began * FZRI_USAGE_TICK);
+  fzri_put_time(w, fzri_usage_began(a, w->now));
   for (unsigned i = 0; i < 2; i++) {
     fzri_put_u64(w, a->packets[i]);
     fzri_put_u64(w, a->bytes[i]);

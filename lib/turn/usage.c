@@ -40,7 +40,7 @@ void fzri_usage_describe(const fzr_engine *e, const fzri_allocation *a, fzr_allo
   out->expires = a->expires;
   out->user = a->user;
   out->id = fzri_usage_id(e, a);
-  out->began = (uint64_t)a->began * FZRI_USAGE_TICK;
+  out->began = a->serial ? fzri_usage_began(a, e->now) : 0;
   for (unsigned i = 0; i < 2; i++) {
     out->packets[i] = a->packets[i];
     out->bytes[i] = a->bytes[i];

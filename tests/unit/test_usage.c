@@ -134,6 +134,32 @@ START_TEST(test_life)
 }
 END_TEST
 
+/* Whatever the embedder's clock counts from: nanoseconds of Unix time are more than ticks can tell. */
+START_TEST(test_clock_of_its_own)
+{
+  const fzr_time now = UINT64_C(1764543600) * FZR_SECOND;
+  fzr_config config = config_of(&heir);
+  heir.now = now;
+  fzt_relay_init(&heir, &config);
+  ck_assert_int_eq(fzt_allocate(&heir, &c[1]), 0);
+  fzt_pass(&heir, 300 * FZR_SECOND);
+  fzr_allocation a = one(&heir, 1);
+  ck_assert(a.began <= now && now - a.began <= 135 * FZR_MILLISECOND);
+  ck_assert_uint_le(notes[0].allocation.began, now);
+  /* It is as long ago by another clock. */
+  const fzr_time other = 400 * FZR_SECOND;
+  fzt_state_save(&state, heir.engine, heir.now);
+  fzt_relay_free(&heir);
+  config = config_of(&heir);
+  heir.now = other;
+  fzt_relay_init(&heir, &config);
+  ck_assert_int_eq(fzr_engine_load(heir.engine, state.data, state.len, other, NULL), 0);
+  fzt_pass(&heir, 0);
+  a = one(&heir, 1);
+  ck_assert(a.began <= 100 * FZR_SECOND && a.began >= 100 * FZR_SECOND - 270 * FZR_MILLISECOND);
+}
+END_TEST
+
 /* What comes behind data in the same call does not keep that from being counted. */
 START_TEST(test_end_amidst_data)
 {
@@ -450,6 +476,7 @@ int main(void)
   TCase *tc = tcase_create("usage");
   tcase_add_checked_fixture(tc, set_up, tear_down);
   tcase_add_test(tc, test_life);
+  tcase_add_test(tc, test_clock_of_its_own);
   tcase_add_test(tc, test_end_amidst_data);
   tcase_add_test(tc, test_reasons);
   tcase_add_test(tc, test_end_by_id);
