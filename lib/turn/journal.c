@@ -157,7 +157,15 @@ static void begin_copy(fzr_engine *e)
   fzri_writer *w = write_to(e, 1u << !j->live);
   fzri_save_engine(w, e);
   fzri_counters_write(w, &e->stats);
-  fzri_save_ports(w, e);
+  fzri_writer_flush(w);
+}
+
+static void put_end(fzri_writer *w, const fzri_allocation *a, fzr_time at)
+{
+  fzri_record_begin(w, FZRI_RECORD_ALLOCATION_END);
+  fzri_put_u16(w, a->port);
+  fzri_put_time(w, at);
+  fzri_record_end(w);
   fzri_writer_flush(w);
 }
 
@@ -181,9 +189,16 @@ static void copy_on(fzr_engine *e, size_t bytes)
   for (; j->cursor < fzri_pool_end(&e->allocations); j->cursor++) {
     if (j->lost || h->used - from >= bytes)
       return;
-    if (fzri_is_saved(fzri_allocation_at(e, j->cursor)))
-      copy_allocation(e, fzri_allocation_at(e, j->cursor));
+    const fzri_allocation *a = fzri_allocation_at(e, j->cursor);
+    if (fzri_is_saved(a))
+      copy_allocation(e, a);
+    else if (a->state == FZRI_ALLOCATION_CLOSING && a->ended)
+      put_end(write_to(e, 1u << !j->live), a, e->now); /* its port is yet to rest */
   }
+  /* At last: a port begins to rest some time after its allocation has ended. */
+  fzri_writer *w = write_to(e, 1u << !j->live);
+  fzri_save_ports(w, e);
+  fzri_writer_flush(w);
   put_seal(e, !j->live, FZRI_RECORD_WHOLE);
   if (j->lost)
     return;
@@ -265,12 +280,8 @@ void fzri_journal_put_allocation_end(fzr_engine *e, const fzri_allocation *a)
 {
   if (e->journal->changed == a->index)
     e->journal->changed = FZRI_POOL_NONE;
-  fzri_writer *w = write_about(e, a);
-  fzri_record_begin(w, FZRI_RECORD_ALLOCATION_END);
-  fzri_put_u16(w, a->port);
-  fzri_put_time(w, e->now);
-  fzri_record_end(w);
-  fzri_writer_flush(w);
+  /* Also to the half that has not got it yet: that has to know which ports rest. */
+  put_end(write_to(e, e->journal->copying ? BOTH : 1u << e->journal->live), a, e->now);
   commit_alone(e);
 }
 

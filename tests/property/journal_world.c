@@ -3,7 +3,9 @@
 
 #include "base/bytes.h"
 #include "base/siphash.h"
+#include "turn/ports.h"
 #include "turn/record.h"
+#include "turn/state.h"
 
 #include <stdio.h>
 
@@ -333,10 +335,36 @@ void world_step(world *w)
   drain(w);
 }
 
+static void note_end(void *ctx, const fzr_usage *usage)
+{
+  world *w = ctx;
+  if (usage->type == FZR_USAGE_ENDED)
+    w->ended[usage->allocation->id & 0xffff] = usage->now;
+}
+
+unsigned world_check_rest(const world *w, const fzt_relay *other)
+{
+  unsigned n = 0;
+  for (uint32_t port = w->config.lowest_port; port <= w->config.highest_port; port++) {
+    const fzr_time now = w->relay.now, expected = w->ended[port] + FZRI_PORT_RESTS;
+    fzr_time until = 0;
+    bool held;
+    if (!w->ended[port] || now >= expected ||
+        !fzri_shared_port_rests(w->relay.engine->shared, (uint16_t)port, now, &until, &held))
+      continue;
+    ck_assert_msg(fzri_shared_port_rests(other->engine->shared, (uint16_t)port, now, &until, &held),
+                  "port %u rests no more", port);
+    ck_assert_uint_ge(until, expected);
+    n++;
+  }
+  return n;
+}
+
 void world_make_other(const world *w, fzt_relay *out)
 {
   fzr_config config = fzt_config(out), mine = w->config;
   mine.mem = config.mem;
+  mine.usage = NULL;
   mine.random = config.random;
   mine.random_ctx = config.random_ctx;
   out->now = w->relay.now;
@@ -354,6 +382,8 @@ void world_init(world *w, uint64_t seed, bool brief)
   config.max_allocations_per_user = below(w, 2) ? 0 : 2;
   config.max_permissions_per_allocation = below(w, 2) ? 0 : 2;
   config.mobility = below(w, 2);
+  config.usage = note_end;
+  config.usage_ctx = w;
   config.lowest_port = 50001;
   config.highest_port = 50100;
   w->config = config;

@@ -29,6 +29,7 @@ typedef struct world {
   world_client clients[WORLD_CLIENTS];
   fzr_event opens[WORLD_OPENS]; /* ports to be opened */
   unsigned open_count;
+  fzr_time ended[1 << 16]; /* when the last allocation at this port had its end; 0: never */
 } world;
 
 /* What has happened in all worlds. */
@@ -54,6 +55,9 @@ void world_prepare(world *w);
 void world_step(world *w);
 /* An engine like that of |w|, with nothing in it, in |out|. */
 void world_make_other(const world *w, fzt_relay *out);
+
+/* How many ports rest in |w| since an allocation has ended there; aborts if one of them does not rest so long in |other|. */
+unsigned world_check_rest(const world *w, const fzt_relay *other);
 
 /* A number for what |engine| is at |now|, the same for the same state, whenever it is asked for; |full|: with which permissions are over, which
  * depends on when. Ports at rest, reservations and counters are not in it. */

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/crc32.h"
 #include "firezone_relay/journal.h"
+#include "turn/journal_layout.h"
 #include "turn/ports.h"
 #include "turn/state.h"
 
@@ -182,6 +183,134 @@ START_TEST(test_reservation)
 }
 END_TEST
 
+/* ---- the change of halves ---- */
+
+#define CROWD 60u
+
+static fzt_client_state crowd[CROWD];
+
+static fzri_halves look(void)
+{
+  fzri_halves halves;
+  ck_assert_int_eq(fzri_journal_look(area, AREA, &halves), 0);
+  ck_assert_int_ge(halves.current, 0);
+  return halves;
+}
+
+/* Whether the half that does not count yet is being written. */
+static bool is_copying(void)
+{
+  const fzri_halves h = look();
+  const fzri_half *live = &h.half[h.current], *other = &h.half[!h.current];
+  return other->generation == live->generation + 1;
+}
+
+/* One event more, of a client that has one of the first slots. */
+static void write_on(void)
+{
+  ck_assert_int_eq(fzt_refresh(&old, &crowd[0], 600), 0);
+}
+
+/* The old relay has a crowd of clients, and its journal is |short_of| bytes from where the other half is begun. */
+static void begin_crowd(size_t short_of)
+{
+  begin_plain();
+  for (unsigned i = 0; i < CROWD; i++) {
+    fzt_client_init(&crowd[i], "198.51.100.7:4000");
+    crowd[i].addr.port = (uint16_t)(5000 + i);
+  }
+  ck_assert_int_eq(fzt_allocate(&old, &client), 0);
+  for (unsigned i = 0; i < CROWD; i++)
+    ck_assert_int_eq(fzt_allocate(&old, &crowd[i]), 0);
+  fzri_halves h = look();
+  for (; h.half[h.current].len < h.half_len / 4 * 3 - short_of; h = look())
+    write_on();
+  ck_assert(!is_copying());
+}
+
+/* Writes until the other half counts. */
+static void change_halves(void)
+{
+  const int was = look().current;
+  unsigned events = 0;
+  for (; look().current == was; events++)
+    write_on();
+  ck_assert_uint_gt(events, 2);
+}
+
+static void expect_rest(const fzt_relay *r, uint16_t port)
+{
+  fzr_time until;
+  bool held;
+  ck_assert_msg(fzri_shared_port_rests(r->engine->shared, port, r->now, &until, &held), "port %u", port);
+  ck_assert_uint_eq(until, old.now + FZRI_PORT_RESTS);
+}
+
+/* Nobody is given a port at once whose allocation ends while the other half is written, nor one whose allocation was closing when that was begun. */
+START_TEST(test_ports_rest_across_halves)
+{
+  begin_crowd(600);
+  unsigned ended = CROWD;
+  while (!is_copying()) {
+    ck_assert_uint_gt(--ended, CROWD / 2);
+    const fzt_client_state *c = &crowd[ended];
+    ck_assert_int_eq(fzr_engine_end_allocation(old.engine, &c->addr, &c->server, old.now), 0);
+  }
+  ck_assert_uint_lt(ended, CROWD - 2);
+  fzt_pass(&old, 0); /* now they rest */
+  for (unsigned i = 0; i < 3; i++) {
+    ck_assert_int_eq(fzt_refresh(&old, &crowd[--ended], 0), 0);
+    ck_assert(is_copying());
+  }
+  change_halves();
+  ck_assert_uint_eq(crash().allocations, 1 + ended);
+  for (unsigned i = ended; i < CROWD; i++) {
+    expect_rest(&old, crowd[i].relayed_port);
+    expect_rest(&new, crowd[i].relayed_port);
+  }
+  end();
+}
+END_TEST
+
+/* The same where the half is complete before the application has heard of the end. */
+START_TEST(test_port_of_closing_allocation)
+{
+  begin_plain();
+  ck_assert_int_eq(fzt_allocate(&old, &client), 0);
+  ck_assert_int_eq(fzr_engine_end_allocation(old.engine, &client.addr, &client.server, old.now), 0);
+  ck_assert_int_eq(fzr_engine_set_journal(old.engine, area, AREA, old.now), 0);
+  fzt_pass(&old, 0);
+  ck_assert_uint_eq(crash().allocations, 0);
+  expect_rest(&old, client.relayed_port);
+  expect_rest(&new, client.relayed_port);
+  end();
+}
+END_TEST
+
+/* A reservation that was claimed and given up while the other half was written is over. */
+START_TEST(test_claimed_between_halves)
+{
+  fzt_client_state third;
+  uint8_t token[8];
+  fzt_client_init(&third, "198.51.100.3:4000");
+  begin_crowd(3000);
+  ck_assert_int_eq(fzt_refresh(&old, &client, 0), 0);
+  ck_assert_int_eq(ask(&old, &client, NULL, token), 0);
+  while (!is_copying())
+    write_on();
+  for (unsigned i = 0; i < 4; i++)
+    write_on();
+  ck_assert_int_eq(fzt_refresh(&old, &crowd[CROWD - 1], 0), 0);
+  ck_assert_int_eq(ask(&old, &crowd[CROWD - 1], token, NULL), 0);
+  ck_assert_int_eq(fzt_refresh(&old, &crowd[CROWD - 1], 0), 0);
+  ck_assert(is_copying());
+  change_halves();
+  crash();
+  ck_assert_int_eq(ask(&new, &third, token, NULL), 508);
+  end();
+}
+END_TEST
+
 /* What is told to nobody: no memory is taken for it, and none is left. */
 START_TEST(test_memory_that_is_too_small)
 {
@@ -336,6 +465,9 @@ int main(void)
   tcase_add_test(tc, test_counters);
   tcase_add_test(tc, test_many_lives);
   tcase_add_test(tc, test_reservation);
+  tcase_add_test(tc, test_ports_rest_across_halves);
+  tcase_add_test(tc, test_port_of_closing_allocation);
+  tcase_add_test(tc, test_claimed_between_halves);
   tcase_add_test(tc, test_memory_that_is_too_small);
   tcase_add_test(tc, test_size);
   tcase_add_test(tc, test_what_is_none);
