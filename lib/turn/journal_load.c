@@ -367,7 +367,8 @@ int fzr_engine_load_journal(fzr_engine *e, const uint8_t *data, size_t len, fzr_
   if (half->origin > now || half->records >= FZRI_MAP_NONE)
     return FZR_ERR_STATE_DAMAGED;
   reading r = {.l = {.e = e, .result = result, .journal = true}};
-  r.l.reader = (fzri_reader){half->data, half->len, FZRI_HALF_HEAD_LEN, half->origin, now};
+  /* Whoever wrote it may have had a later time than |now|: that is no reason to lose all. */
+  r.l.reader = (fzri_reader){half->data, half->len, FZRI_HALF_HEAD_LEN, half->origin, now, true};
   error = load_with_room(&r, half->records);
   if (!error)
     result->offset = half->len;

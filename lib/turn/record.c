@@ -266,7 +266,9 @@ fzr_time fzri_take_time(fzri_record *record, const fzri_reader *r, fzr_time ahea
     const uint64_t before = 0 - bits;
     return before < r->origin ? r->origin - before : 0;
   }
-  const fzr_time at = bits <= FZR_TIME_NEVER - r->origin ? r->origin + bits : FZR_TIME_NEVER;
+  fzr_time at = bits <= FZR_TIME_NEVER - r->origin ? r->origin + bits : FZR_TIME_NEVER;
+  if (r->clamps && at > r->base && at - r->base > ahead)
+    at = ahead < FZR_TIME_NEVER - r->base ? r->base + ahead : FZR_TIME_NEVER;
   const fzr_time left = at > r->base ? at - r->base : 0;
   if (left > ahead || r->base > FZR_TIME_NEVER - FZRI_STATE_SPAN - left) {
     record->bad = true;

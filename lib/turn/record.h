@@ -90,6 +90,7 @@ typedef struct fzri_reader {
   size_t offset;   /* of the next record */
   fzr_time origin; /* what its times are from, in the reader's time */
   fzr_time base;   /* as of when it is: the same for a saved state, later for a journal */
+  bool clamps;     /* a time that is too far ahead counts as the last one that is not */
 } fzri_reader;
 
 /* Finds the record at |offset|, which is not past the end, if it is whole and its checksum is right; *|checksum|, unless NULL, gets that. Returns
@@ -111,7 +112,7 @@ uint16_t fzri_take_u16(fzri_record *record);
 uint32_t fzri_take_u32(fzri_record *record);
 uint64_t fzri_take_u64(fzri_record *record);
 void fzri_take_bytes(fzri_record *record, void *out, size_t len);
-/* A time that is more than |ahead|, at most FZRI_STATE_SPAN, after the base is |bad|; one from before the clock's begin is 0. */
+/* A time that is more than |ahead|, at most FZRI_STATE_SPAN, after the base is |bad|, unless |r| clamps; one from before the clock's begin is 0. */
 fzr_time fzri_take_time(fzri_record *record, const fzri_reader *r, fzr_time ahead);
 /* An address with family, port and transport; of an unknown family or transport it is |bad|. */
 fzr_addr fzri_take_addr(fzri_record *record);

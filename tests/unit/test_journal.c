@@ -311,6 +311,33 @@ START_TEST(test_claimed_between_halves)
 }
 END_TEST
 
+/* Whoever loads may be behind the clock of whoever wrote: what is too far ahead by his counts as just not so. */
+START_TEST(test_clock_behind)
+{
+  begin_plain();
+  const fzr_time began = old.now;
+  fzt_pass(&old, 5 * FZR_SECOND);
+  ck_assert_int_eq(fzt_allocate(&old, &client), 0);
+  ck_assert_int_eq(fzt_refresh(&old, &client, 3600), 0);
+  ck_assert_int_eq(fzt_bind(&old, &client, 0x4001, &peer), 0);
+  fzt_client_state second;
+  fzt_client_init(&second, "198.51.100.2:4000");
+  ck_assert_int_eq(fzt_allocate(&old, &second), 0);
+  ck_assert_int_eq(fzt_refresh(&old, &second, 0), 0);
+  old.now = began + FZR_SECOND;
+  const fzr_load_result result = crash();
+  ck_assert_uint_eq(result.allocations, 1);
+  ck_assert_uint_eq(result.channels, 1);
+  ck_assert_uint_eq(result.permissions, 1);
+  fzr_allocation a;
+  ck_assert(fzr_engine_find_allocation(new.engine, &client.addr, &client.server, &a));
+  ck_assert_uint_eq(a.expires, new.now + 3610 * FZR_SECOND);
+  ck_assert_uint_le(a.began, new.now);
+  expect_rest(&new, second.relayed_port);
+  end();
+}
+END_TEST
+
 /* What is told to nobody: no memory is taken for it, and none is left. */
 START_TEST(test_memory_that_is_too_small)
 {
@@ -468,6 +495,7 @@ int main(void)
   tcase_add_test(tc, test_ports_rest_across_halves);
   tcase_add_test(tc, test_port_of_closing_allocation);
   tcase_add_test(tc, test_claimed_between_halves);
+  tcase_add_test(tc, test_clock_behind);
   tcase_add_test(tc, test_memory_that_is_too_small);
   tcase_add_test(tc, test_size);
   tcase_add_test(tc, test_what_is_none);
