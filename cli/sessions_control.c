@@ -2,16 +2,15 @@
 #include "sessions_control.h"
 
 #include "common/clock.h"
-#include "common/decimal.h"
 #include "sessions/format.h"
 
 #include <string.h>
 
 #include <event2/buffer.h>
 
-/* How long a slice of one worker may take, and all of them. */
+/* How long a slice of one worker may take, and all of them: meanwhile nothing else is answered. */
 #define SLICE_WAIT (200 * FZR_MILLISECOND)
-#define ALL_WAIT   (2 * FZR_SECOND)
+#define ALL_WAIT   (500 * FZR_MILLISECOND)
 
 #define PATH "/sessions"
 
@@ -22,6 +21,7 @@ typedef struct walk {
   fzr_time until;
   uint64_t left; /* that may be listed */
   bool table;
+  bool cut; /* there are more */
   unsigned ended;
 } walk;
 
@@ -51,7 +51,8 @@ static bool ask(const walk *w, unsigned i, const session_question *q)
 static void write_some(walk *w, unsigned index, struct evbuffer *out)
 {
   char line[SESSION_LINE_MAX];
-  for (size_t i = 0; i < answer.count && w->left; i++, w->left--) {
+  size_t i;
+  for (i = 0; i < answer.count && w->left; i++, w->left--) {
     text_out text = text_out_of(line, sizeof line);
     if (w->table)
       session_row(&text, &answer.found[i], answer.now);
@@ -59,23 +60,27 @@ static void write_some(walk *w, unsigned index, struct evbuffer *out)
       session_json(&text, &answer.found[i], index, answer.now);
     evbuffer_add(out, text.data, text.len);
   }
+  w->cut = i < answer.count;
 }
 
-/* Writes those that are meant to |out|, if it is not NULL. Returns whether all workers have answered. */
+/* Writes those that are meant to |out|, if it is not NULL, up to the first that may not be listed. Returns whether all workers have answered, as far
+ * as they had to. */
 static bool walk_all(walk *w, struct evbuffer *out)
 {
   const unsigned count = w->all ? workers_number(w->all) : 0;
   w->until = monotonic_now() + ALL_WAIT;
-  for (unsigned i = 0; i < count; i++) {
+  for (unsigned i = 0; i < count && !w->cut; i++) {
     session_question q = w->question;
     do {
-      if (!ask(w, i, &q))
-        return false;
+      if (!ask(w, i, &q)) {
+        w->cut = out && !w->left; /* all that may be listed is, and whether there are more is not known */
+        return w->cut;
+      }
       w->ended += answer.ended;
       q.cursor = answer.cursor;
       if (out)
         write_some(w, i, out);
-    } while (!answer.over && w->left);
+    } while (!answer.over && !w->cut);
   }
   return true;
 }
@@ -83,13 +88,13 @@ static bool walk_all(walk *w, struct evbuffer *out)
 /* What a query says; NULL, or what is wrong with it. */
 static const char *read_query(const http_request *request, walk *w)
 {
-  const char *limit = http_query(request, "limit"), *format = http_query(request, "format");
-  w->left = UINT64_MAX;
+  const char *format = http_query(request, "format");
+  const char *wrong = session_limit_parse(http_query(request, "limit"), &w->left);
   w->table = format && strcmp(format, "table") == 0;
   if (format && !w->table && strcmp(format, "json") != 0)
     return "format: expected json or table";
-  if (limit && (!decimal_read(limit, strlen(limit), UINT32_MAX, &w->left) || !w->left))
-    return "limit: expected a number from 1 on";
+  if (wrong)
+    return wrong;
   return session_filter_parse(http_query(request, "user"), http_query(request, "client"),
                               &w->question.filter);
 }
@@ -110,8 +115,12 @@ static void on_list(void *ctx, const http_request *request, http_response *respo
   response->content_type = w.table ? "text/plain; charset=utf-8" : "application/jsonl";
   if (w.table)
     evbuffer_add(response->body, session_head, strlen(session_head));
-  if (!walk_all(&w, response->body))
+  if (!walk_all(&w, response->body)) {
     refuse_busy(response);
+  } else if (w.cut) {
+    response->header[0] = SESSION_CUT;
+    response->header[1] = "1";
+  }
 }
 
 static void tell_ended(http_response *response, unsigned ended)
@@ -134,16 +143,14 @@ static void on_end_all(void *ctx, const http_request *request, http_response *re
     return;
   }
   w.question.end = true;
-  if (walk_all(&w, NULL))
-    tell_ended(response, w.ended);
-  else
-    refuse_busy(response);
+  if (!walk_all(&w, NULL))
+    response->status = 503; /* with how many have ended all the same */
+  tell_ended(response, w.ended);
 }
 
 static void on_end(void *ctx, const http_request *request, http_response *response)
 {
   walk w = walk_of(ctx);
-  w.left = 1;
   if (!session_id_read(request->path + strlen(PATH "/"), &w.question.id)) {
     refuse(response, 400, "expected " PATH "/ID, of 16 hexadecimal digits");
     return;

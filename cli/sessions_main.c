@@ -42,17 +42,19 @@ static const char *method_for(const options *o, text_out *target)
 /* Of an answer: where its body goes if all is well, and its begin. */
 typedef struct shown {
   FILE *out; /* NULL: nowhere */
+  bool cut;
   char begin[128];
   size_t len;
 } shown;
 
-static bool show(void *ctx, int status, const char *data, size_t len)
+static bool show(void *ctx, const client_head *head, const char *data, size_t len)
 {
   shown *s = ctx;
+  s->cut = head->cut;
   const size_t room = sizeof s->begin - 1 - s->len, some = len < room ? len : room;
   memcpy(s->begin + s->len, data, some);
   s->len += some;
-  return !s->out || status != 200 || fwrite(data, 1, len, s->out) == len;
+  return !s->out || head->status != 200 || fwrite(data, 1, len, s->out) == len;
 }
 
 static int fail(const options *o, const char *why)
@@ -76,16 +78,43 @@ static int fail_to_connect(const options *o)
   return fail(o, why);
 }
 
-static int tell_ended(const shown *s)
+/* How many, as the relay says; 0 if it says no number. */
+static unsigned long ended_of(const shown *s)
 {
   static const char before[] = "{\"ended\":";
   const bool is_told = strncmp(s->begin, before, sizeof before - 1) == 0;
-  const unsigned long ended = is_told ? strtoul(s->begin + sizeof before - 1, NULL, 10) : 0;
+  return is_told ? strtoul(s->begin + sizeof before - 1, NULL, 10) : 0;
+}
+
+/* Some may be left. */
+static int fail_busy(const options *o, const shown *s)
+{
+  char why[CLIENT_ERROR_MAX];
+  const unsigned long ended = ended_of(s);
+  snprintf(why, sizeof why,
+           "a worker is busy, or the relay is being handed over: %lu session%s ended, try again for the rest",
+           ended, ended == 1 ? "" : "s");
+  return fail(o, why);
+}
+
+static int tell_ended(const shown *s)
+{
+  const unsigned long ended = ended_of(s);
   if (ended)
     return printf("%lu session%s ended\n", ended, ended == 1 ? "" : "s") < 0 || fflush(stdout) ? EXIT_FAILURE
                                                                                                : EXIT_SUCCESS;
   fprintf(stderr, "firezone-relay: there is no such session\n");
   return EXIT_NO_SESSION;
+}
+
+static int tell_listed(const shown *s)
+{
+  if (fflush(stdout))
+    return EXIT_FAILURE;
+  if (s->cut)
+    fprintf(stderr,
+            "firezone-relay: the list is cut, for there are more sessions: --user and --client choose\n");
+  return EXIT_SUCCESS;
 }
 
 int sessions_main(const options *o)
@@ -106,6 +135,8 @@ int sessions_main(const options *o)
   s.begin[strcspn(s.begin, "\r\n")] = 0;
   make_one_line(s.begin);
   if (status == 200 || (ends && status == 404))
-    return ends ? tell_ended(&s) : fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ends ? tell_ended(&s) : tell_listed(&s);
+  if (status == 503 && o->end_user)
+    return fail_busy(o, &s);
   return fail(o, *s.begin ? s.begin : "it has no sessions to tell of");
 }

@@ -2,8 +2,11 @@
 #include "http/local.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -62,6 +65,52 @@ static int make_way(const struct sockaddr_un *addr)
   return unlink(addr->sun_path);
 }
 
+/* ---- one process at a time ---- */
+
+/* A socket that another process has bound and does not listen at yet looks dead. So all who make one at a path hold a file beside it meanwhile. */
+#define LOCK_SUFFIX ".lock"
+#define LOCK_MAX    (HTTP_LOCAL_PATH_MAX + sizeof LOCK_SUFFIX)
+#define LOCK_TRIES  100
+
+/* Who had it before may have removed it since it was opened. */
+static bool is_still_there(int fd, const char *path)
+{
+  struct stat opened, now;
+  return !fstat(fd, &opened) && !lstat(path, &now) && opened.st_ino == now.st_ino &&
+         opened.st_dev == now.st_dev;
+}
+
+/* Returns a descriptor; or -1 with errno: EADDRINUSE if another process makes a listener there just now. */
+static int take_lock(const char *path)
+{
+  for (unsigned tries = 0; tries < LOCK_TRIES; tries++) {
+    const int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0)
+      return -1;
+    /* Some file systems have no locks: without, then. */
+    if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+      errno = EADDRINUSE;
+      return fail(fd);
+    }
+    if (is_still_there(fd, path))
+      return fd;
+    close(fd);
+  }
+  errno = EADDRINUSE;
+  return -1;
+}
+
+/* A file with something in it is somebody's, and has that name by chance. */
+static void drop_lock(int fd, const char *path)
+{
+  const int error = errno;
+  struct stat st;
+  if (!fstat(fd, &st) && S_ISREG(st.st_mode) && !st.st_size)
+    unlink(path);
+  close(fd);
+  errno = error;
+}
+
 /* ---- a listener ---- */
 
 /* By nobody else from the first moment on. */
@@ -78,15 +127,13 @@ static int give_to(const char *path, gid_t group)
   return lchown(path, (uid_t)-1, group) || chmod(path, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) ? -1 : 0;
 }
 
-int http_local_listen(const char *path, gid_t group)
+static int listen_alone(const struct sockaddr_un *addr, gid_t group)
 {
-  struct sockaddr_un addr;
-  if (!address_of(path, &addr))
-    return -1;
+  const char *path = addr->sun_path;
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0)
     return -1;
-  if (bind_alone(fd, &addr) && (errno != EADDRINUSE || make_way(&addr) || bind_alone(fd, &addr)))
+  if (bind_alone(fd, addr) && (errno != EADDRINUSE || make_way(addr) || bind_alone(fd, addr)))
     return fail(fd);
   if ((group != (gid_t)-1 && give_to(path, group)) || listen(fd, BACKLOG)) {
     const int error = errno;
@@ -94,6 +141,21 @@ int http_local_listen(const char *path, gid_t group)
     errno = error;
     return fail(fd);
   }
+  return fd;
+}
+
+int http_local_listen(const char *path, gid_t group)
+{
+  struct sockaddr_un addr;
+  char beside[LOCK_MAX];
+  if (!address_of(path, &addr))
+    return -1;
+  snprintf(beside, sizeof beside, "%s" LOCK_SUFFIX, path);
+  const int lock = take_lock(beside);
+  if (lock < 0)
+    return -1;
+  const int fd = listen_alone(&addr, group);
+  drop_lock(lock, beside);
   return fd;
 }
 

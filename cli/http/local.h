@@ -10,7 +10,8 @@
 #define HTTP_LOCAL_PATH_MAX 100
 
 /* Makes a listener at |path| that its owner alone may connect to, or, if |group| is not -1, that group, too. What a dead process has left there
- * makes way. Returns the descriptor, or -1 with errno: EADDRINUSE if somebody listens there, EEXIST if there is something else. */
+ * makes way. Of processes that do so at the same time one alone gets it: for that long there is a file |path|.lock. Returns the descriptor, or -1
+ * with errno: EADDRINUSE if somebody listens there, or is about to, EEXIST if there is something else. */
 int http_local_listen(const char *path, gid_t group);
 
 /* Whether |fd| is a listener that was made at a path, which |out| gets then, of HTTP_LOCAL_PATH_MAX + 1 bytes. */

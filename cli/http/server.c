@@ -100,7 +100,8 @@ static void answer_by(const route *found, struct evhttp_request *req, const char
       .body_len = evbuffer_get_length(in),
       .query = &query,
   };
-  http_response response = {200, "text/plain; charset=utf-8", evbuffer_new()};
+  http_response response = {
+      .status = 200, .content_type = "text/plain; charset=utf-8", .body = evbuffer_new()};
   if (!response.body) {
     answer_text(req, 500, "out of memory");
   } else {
@@ -108,6 +109,8 @@ static void answer_by(const route *found, struct evhttp_request *req, const char
     struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
     evhttp_add_header(headers, "Content-Type", response.content_type);
     evhttp_add_header(headers, "Cache-Control", "no-store");
+    if (response.header[0])
+      evhttp_add_header(headers, response.header[0], response.header[1]);
     if (request.method == EVHTTP_REQ_HEAD)
       evbuffer_drain(response.body, evbuffer_get_length(response.body));
     evhttp_send_reply(req, response.status, NULL, response.body);

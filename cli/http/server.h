@@ -35,6 +35,7 @@ typedef struct http_request {
 typedef struct http_response {
   int status;
   const char *content_type;
+  const char *header[2]; /* name and value of one more; NULL: none */
   struct evbuffer *body; /* empty; the handler adds to it */
 } http_response;
 

@@ -3,6 +3,7 @@
 
 #include "common/decimal.h"
 #include "firezone_relay/socket.h"
+#include "sessions/filter.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,32 +73,36 @@ static int read_status(const char *line, size_t len)
   return (int)status;
 }
 
-static bool read_length(const char *line, size_t len, uint64_t *out)
+/* The number in a field |name|, which is at most |max|. Returns whether it is one. */
+static bool read_number(const char *line, size_t len, const char *name, uint64_t max, uint64_t *out)
 {
-  static const char name[] = "content-length:";
-  if (len < sizeof name - 1 || strncasecmp(line, name, sizeof name - 1) != 0)
+  const size_t n = strlen(name);
+  if (len <= n || strncasecmp(line, name, n) != 0 || line[n] != ':')
     return false;
-  line += sizeof name - 1;
-  len -= sizeof name - 1;
+  line += n + 1;
+  len -= n + 1;
   while (len && (*line == ' ' || *line == '\t')) {
     line++;
     len--;
   }
-  return decimal_read(line, len, UINT64_MAX / 2, out);
+  return decimal_read(line, len, max, out);
 }
 
-int client_read_head(const char *head, size_t len, uint64_t *length)
+bool client_read_head(const char *head, size_t len, client_head *out)
 {
   const char *at = head, *const end = head + len;
   size_t n = line_at(at, end, &at);
-  const int status = read_status(head, n);
+  uint64_t cut = 0;
   unsigned found = 0;
+  *out = (client_head){.status = read_status(head, n)};
   while (at < end) {
     const char *line = at;
     n = line_at(line, end, &at);
-    found += read_length(line, n, length);
+    found += read_number(line, n, "Content-Length", UINT64_MAX / 2, &out->length);
+    read_number(line, n, SESSION_CUT, 1, &cut);
   }
-  return found == 1 ? status : -1;
+  out->cut = cut != 0;
+  return out->status >= 0 && found == 1;
 }
 
 /* ---- asking ---- */
@@ -145,17 +150,17 @@ static ssize_t read_more(answer *a)
   return n;
 }
 
-/* Reads the head, and leaves what has come of the body at the begin of |a|. Returns the status or -1. */
-static int take_head(answer *a, uint64_t *length, char *error)
+/* Reads the head, and leaves what has come of the body at the begin of |a|. Returns 0 or -1. */
+static int take_head(answer *a, client_head *out, char *error)
 {
   for (;;) {
     const char *end = memmem(a->data, a->len, "\r\n\r\n", 4);
     if (end) {
       const size_t head = (size_t)(end - a->data) + 2;
-      const int status = client_read_head(a->data, head, length);
+      const bool is_one = client_read_head(a->data, head, out);
       memmove(a->data, a->data + head + 2, a->len - head - 2);
       a->len -= head + 2;
-      return status < 0 ? fail(error, "what answers there is no relay's control endpoint") : status;
+      return is_one ? 0 : fail(error, "what answers there is no relay's control endpoint");
     }
     if (a->len == sizeof a->data)
       return fail(error, "what answers there is no relay's control endpoint");
@@ -167,18 +172,17 @@ static int take_head(answer *a, uint64_t *length, char *error)
 
 static int take_answer(answer *a, client_body_fn body, void *ctx, char *error)
 {
-  uint64_t left;
-  const int status = take_head(a, &left, error);
-  if (status < 0)
+  client_head head;
+  if (take_head(a, &head, error))
     return -1;
-  for (;;) {
+  for (uint64_t left = head.length;;) {
     const size_t some = a->len < left ? a->len : (size_t)left;
-    if (some && !body(ctx, status, a->data, some))
+    if (some && !body(ctx, &head, a->data, some))
       return fail(error, "can't write what was answered");
     left -= some;
     a->len = 0;
     if (!left)
-      return status;
+      return head.status;
     const ssize_t n = read_more(a);
     if (n <= 0)
       return fail_to_read(error, n);

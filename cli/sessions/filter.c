@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sessions/filter.h"
 
+#include "common/decimal.h"
 #include "common/hex.h"
 
 #include <inttypes.h>
@@ -22,6 +23,14 @@ const char *session_filter_parse(const char *user, const char *client, session_f
     return "client: expected an address, such as 192.0.2.7 or [2001:db8::7]:4000";
   out->has_client = client;
   return NULL;
+}
+
+const char *session_limit_parse(const char *text, uint64_t *out)
+{
+  *out = SESSION_LIMIT;
+  return !text || (decimal_read(text, strlen(text), UINT32_MAX, out) && *out)
+             ? NULL
+             : "limit: expected a number from 1 on";
 }
 
 static bool is_client(const fzr_addr *wanted, const fzr_addr *addr)

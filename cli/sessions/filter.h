@@ -5,6 +5,12 @@
 
 #include "firezone_relay/firezone_relay.h"
 
+/* How many are listed where nobody says how many. */
+#define SESSION_LIMIT 10000u
+
+/* The header that is 1 where there are more than are listed. */
+#define SESSION_CUT "X-Sessions-Cut"
+
 /* 16 hexadecimal digits and a zero. */
 #define SESSION_ID_TEXT 17
 
@@ -17,6 +23,9 @@ typedef struct session_filter {
 
 /* Makes |out| of texts, each of which may be NULL. Returns NULL, or what is wrong: static text. */
 const char *session_filter_parse(const char *user, const char *client, session_filter *out);
+
+/* Reads how many are to be listed at most; |text| may be NULL. Returns likewise. */
+const char *session_limit_parse(const char *text, uint64_t *out);
 
 bool session_filter_matches(const session_filter *f, const fzr_allocation *a);
 

@@ -2,7 +2,6 @@
 """A process takes the place of another one: allocations live on, and no packet is lost, altered, or out of order; whatever goes wrong with the
 successor, the old one relays on."""
 
-import ctypes
 import os
 import re
 import select
@@ -20,6 +19,7 @@ import urllib.request
 import stun
 from firezone_client import Client
 from harness import DEADLINE, SECRET, Process, Relay, answers_binding, clean_environment, free_udp_socket, main, wait_for
+from stalled import Stalled
 
 # The program, and what it may be as a later version.
 BINARY, NEXT = sys.argv.pop(1), sys.argv.pop(1)
@@ -885,30 +885,6 @@ class Failure(HandoverTest):
         relay = self.relay()
         relay.stop()
         self.assertFalse(os.path.exists(self.path))
-
-
-class Stalled:
-    """Keeps a thread of a process from running, as a machine does that has no CPU for it."""
-
-    SEIZE, INTERRUPT, DETACH, EVERY_THREAD = 0x4206, 0x4207, 17, 0x40000000
-
-    def __init__(self, pid, name):
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.thread = next(int(t) for t in os.listdir("/proc/%d/task" % pid)
-                           if read("/proc/%d/task/%s/comm" % (pid, t)).strip() == name)
-
-    def __enter__(self):
-        if self._trace(self.SEIZE):
-            raise unittest.SkipTest("can't trace here: %s" % os.strerror(ctypes.get_errno()))
-        self._trace(self.INTERRUPT)
-        os.waitpid(self.thread, self.EVERY_THREAD)
-        return self
-
-    def __exit__(self, *ignored):
-        self._trace(self.DETACH)
-
-    def _trace(self, request):
-        return self.libc.ptrace(ctypes.c_long(request), ctypes.c_long(self.thread), None, None)
 
 
 class Busy(HandoverTest):

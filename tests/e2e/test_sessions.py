@@ -16,6 +16,7 @@ import unittest
 
 from firezone_client import Client, Refused
 from harness import DEADLINE, EchoPeers, Relay, clean_environment, main
+from stalled import Stalled
 from stream_client import StreamClient, free_port
 from watch import control_port, endpoint, request
 
@@ -38,11 +39,15 @@ class Local(http.client.HTTPConnection):
 
 
 def ask(path, method, target, body=None):
+    return ask_all(path, method, target, body)[::2]
+
+
+def ask_all(path, method, target, body=None):
     connection = Local(path)
     try:
         connection.request(method, target, body)
         response = connection.getresponse()
-        return response.status, response.read().decode()
+        return response.status, response.headers, response.read().decode()
     finally:
         connection.close()
 
@@ -140,7 +145,10 @@ class List(SessionsTest):
         relay = self.relay(workers=1, port_count=200)
         clients = [self.client(relay, "many%d" % i) for i in range(180)]
         self.assertEqual(set(self.listed()), {"many%d" % i for i in range(180)})
-        self.assertEqual(ask(self.path, "GET", "/sessions?limit=150")[1].count("\n"), 150)
+        for limit, cut in ((179, "1"), (150, "1"), (128, "1"), (1, "1"), (180, None), (181, None)):
+            status, headers, text = ask_all(self.path, "GET", "/sessions?limit=%d" % limit)
+            self.assertEqual((status, text.count("\n"), headers["X-Sessions-Cut"]), (200, min(limit, 180), cut))
+        self.assertIsNone(ask_all(self.path, "GET", "/sessions")[1]["X-Sessions-Cut"])
         self.assertEqual(self.command("--end-user", "many170"), "1 session ended\n")
         status, text = ask(self.path, "DELETE", "/sessions?client=127.0.0.1")
         self.assertEqual((status, json.loads(text)), (200, {"ended": 179}))
@@ -175,6 +183,22 @@ class End(SessionsTest):
         self.assertEqual(set(self.listed()), {"bob"})
         self.assertIn("no such session", self.command("--end-user", "alice", status=3))
         clients[5].refresh()
+        relay.stop()
+
+    def test_a_worker_is_busy(self):
+        """What the others have done is told all the same."""
+        relay = self.relay("--replace-allocation", "no", workers=2)
+        clients = [self.client(relay, "alice") for _ in range(12)]
+        workers = [json.loads(line)["worker"] for line in self.command("--json").splitlines()]
+        self.assertEqual((len(workers), set(workers)), (len(clients), {0, 1}))
+        with Stalled(relay.process.pid, "relay-1"):
+            self.assertEqual(ask(self.path, "GET", "/sessions")[0], 503)
+            status, headers, text = ask_all(self.path, "GET", "/sessions?limit=%d" % workers.count(0))
+            self.assertEqual((status, text.count("\n"), headers["X-Sessions-Cut"]), (200, workers.count(0), "1"))
+            status, text = ask(self.path, "DELETE", "/sessions?user=alice")
+            self.assertEqual((status, json.loads(text)), (503, {"ended": workers.count(0)}))
+            self.assertIn("0 sessions ended, try again", self.command("--end-user", "alice", status=1))
+        self.assertEqual(self.command("--end-user", "alice"), "%d session%s ended\n" % (workers.count(1), "s" if workers.count(1) > 1 else ""))
         relay.stop()
 
     def test_mistakes(self):
@@ -253,6 +277,23 @@ class Socket(SessionsTest):
         self.assertIn("/run/firezone-relay/control", self.command(at=(), status=1))
         self.assertIn("127.0.0.1:1:", self.command(at=("--control-endpoint", "127.0.0.1:1"), status=1))
         relay.stop()
+
+    def test_a_list_that_is_cut(self):
+        def serve(listener):
+            for more in (b"X-Sessions-Cut: 1\r\n", b""):
+                with listener.accept()[0] as s:
+                    s.recv(4096)
+                    s.sendall(b"HTTP/1.1 200 OK\r\n" + more + b"Content-Length: 4\r\n\r\none\n")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.path)
+            listener.listen()
+            thread = threading.Thread(target=serve, args=(listener,))
+            thread.start()
+            for told in (True, False):
+                done = subprocess.run([BINARY, "sessions", "--control-socket", self.path], capture_output=True, text=True, check=False,
+                                      timeout=DEADLINE, env=clean_environment())
+                self.assertEqual((done.returncode, done.stdout, "the list is cut" in done.stderr), (0, "one\n", told))
+            thread.join()
 
     def test_what_answers_is_something_else(self):
         def serve(listener):

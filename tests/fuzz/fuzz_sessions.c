@@ -29,15 +29,16 @@ static void write_lines(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  uint64_t length, id, again;
+  uint64_t id, again;
+  client_head head;
   session_filter filter;
   char *text = malloc(size + 1), written[SESSION_ID_TEXT];
   if (!text)
     return 0;
   memcpy(text, data, size);
   text[size] = 0;
-  const int status = client_read_head((const char *)data, size, &length);
-  FUZZ_CHECK(status == -1 || (status >= 100 && status <= 599 && length <= UINT64_MAX / 2));
+  if (client_read_head((const char *)data, size, &head))
+    FUZZ_CHECK(head.status >= 100 && head.status <= 599 && head.length <= UINT64_MAX / 2);
   if (session_id_read(text, &id)) {
     session_id_write(id, written);
     FUZZ_CHECK(session_id_read(written, &again) && again == id);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -213,6 +214,83 @@ START_TEST(test_remove)
 }
 END_TEST
 
+/* Another process has bound its socket and does not listen yet. */
+START_TEST(test_who_is_about_to_listen)
+{
+  char lock[sizeof path + 8];
+  struct sockaddr_un addr = {.sun_family = AF_UNIX};
+  const int other = socket(AF_UNIX, SOCK_STREAM, 0);
+  snprintf(lock, sizeof lock, "%s.lock", path);
+  memcpy(addr.sun_path, path, strlen(path));
+  const int held = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  ck_assert_int_eq(flock(held, LOCK_EX), 0);
+  ck_assert_int_eq(bind(other, (const struct sockaddr *)&addr, sizeof addr), 0);
+  ck_assert_int_eq(http_local_listen(path, (gid_t)-1), -1);
+  ck_assert_int_eq(errno, EADDRINUSE);
+  ck_assert_int_eq(listen(other, 1), 0);
+  const int client = connect_to(path);
+  ck_assert_int_ge(client, 0);
+  close(client);
+  close(other);
+  ck_assert_int_eq(access(lock, F_OK), 0);
+  close(held); /* it has died: what it held stays, and is in nobody's way */
+  const int fd = http_local_listen(path, (gid_t)-1);
+  ck_assert_int_ge(fd, 0);
+  close(fd);
+  ck_assert_int_eq(access(lock, F_OK), -1);
+  /* What somebody has of that name stays. */
+  const int mine = open(lock, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  ck_assert_int_eq(write(mine, "x", 1), 1);
+  close(mine);
+  const int third = http_local_listen(path, (gid_t)-1);
+  ck_assert_int_ge(third, 0);
+  close(third);
+  ck_assert_int_eq(unlink(lock), 0);
+}
+END_TEST
+
+/* Of several at once, where a dead one has left a socket, one gets it. */
+START_TEST(test_several_at_once)
+{
+  for (unsigned turn = 0; turn < 100; turn++) {
+    pid_t each[4];
+    int start[2], result[2];
+    char bytes[8];
+    close(http_local_listen(path, (gid_t)-1));
+    ck_assert(!pipe(start) && !pipe(result));
+    for (size_t i = 0; i < 4; i++) {
+      each[i] = fork();
+      if (each[i])
+        continue;
+      close(start[1]);
+      if (read(start[0], bytes, 1) < 0)
+        _exit(1);
+      const char byte = http_local_listen(path, (gid_t)-1) >= 0 ? 'y' : 'n';
+      if (write(result[1], &byte, 1) == 1)
+        for (;;)
+          pause();
+      _exit(1);
+    }
+    close(start[0]);
+    close(start[1]);
+    unsigned got = 0;
+    for (size_t i = 0; i < 4; i++) {
+      ck_assert_int_eq(read(result[0], bytes, 1), 1);
+      got += bytes[0] == 'y';
+    }
+    const int client = connect_to(path);
+    for (size_t i = 0; i < 4; i++) {
+      kill(each[i], SIGKILL);
+      waitpid(each[i], NULL, 0);
+    }
+    close(result[0]);
+    close(result[1]);
+    ck_assert_msg(got == 1 && client >= 0, "turn %u: %u listen, connected: %d", turn, got, client);
+    close(client);
+  }
+}
+END_TEST
+
 static void tell(void *ctx, const http_request *request, http_response *response)
 {
   evbuffer_add_printf(response->body, "%s %s", (const char *)ctx, request->path);
@@ -275,6 +353,8 @@ int main(void)
   tcase_add_test(tc, test_is_at);
   tcase_add_test(tc, test_is_at_when_full);
   tcase_add_test(tc, test_who_makes_way);
+  tcase_add_test(tc, test_who_is_about_to_listen);
+  tcase_add_test(tc, test_several_at_once);
   tcase_add_test(tc, test_paths);
   tcase_add_test(tc, test_remove);
   tcase_add_test(tc, test_http);

@@ -152,16 +152,35 @@ START_TEST(test_ids)
 }
 END_TEST
 
+START_TEST(test_limits)
+{
+  static const char *const bad[] = {"", "0", "x", "-1", "1 ", "4294967296"};
+  uint64_t limit;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    ck_assert_msg(session_limit_parse(bad[i], &limit) != NULL, "%s", bad[i]);
+  ck_assert_ptr_null(session_limit_parse(NULL, &limit));
+  ck_assert_uint_eq(limit, 10000);
+  ck_assert_ptr_null(session_limit_parse("4294967295", &limit));
+  ck_assert_uint_eq(limit, UINT32_MAX);
+}
+END_TEST
+
 START_TEST(test_heads)
 {
   static const struct {
     const char *head;
     int status;
     uint64_t length;
+    bool cut;
   } rows[] = {
       {"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n", 200, 12},
       {"HTTP/1.0 404 Not Found\r\nX: y\r\ncontent-length:0\r\n", 404, 0},
       {"HTTP/1.1 503\r\nContent-Length:\t 7\r\n", 503, 7},
+      {"HTTP/1.1 200 OK\r\nX-Sessions-Cut: 1\r\nContent-Length: 12\r\n", 200, 12, true},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx-sessions-cut:1\r\n", 200, 12, true},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nX-Sessions-Cut: 0\r\n", 200, 12, false},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nX-Sessions-Cut: yes\r\n", 200, 12, false},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nX-Sessions-Cut\r\nX-Sessions-Cutter: 1\r\n", 200, 12, false},
       {"HTTP/1.1 200 OK\r\n", -1, 0},
       {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n", -1, 0},
       {"HTTP/1.1 200 OK\r\nContent-Length: x\r\n", -1, 0},
@@ -175,11 +194,13 @@ START_TEST(test_heads)
       {"", -1, 0},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    uint64_t length = 0;
-    ck_assert_msg(client_read_head(rows[i].head, strlen(rows[i].head), &length) == rows[i].status, "%s",
-                  rows[i].head);
-    if (rows[i].status > 0)
-      ck_assert_uint_eq(length, rows[i].length);
+    client_head head;
+    const bool is_one = client_read_head(rows[i].head, strlen(rows[i].head), &head);
+    ck_assert_msg(is_one == (rows[i].status > 0), "%s", rows[i].head);
+    if (!is_one)
+      continue;
+    ck_assert_msg(head.status == rows[i].status && head.length == rows[i].length && head.cut == rows[i].cut,
+                  "%s", rows[i].head);
   }
 }
 END_TEST
@@ -194,6 +215,7 @@ int main(void)
   tcase_add_test(tc, test_filter);
   tcase_add_test(tc, test_long_names);
   tcase_add_test(tc, test_ids);
+  tcase_add_test(tc, test_limits);
   tcase_add_test(tc, test_heads);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
