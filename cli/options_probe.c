@@ -43,11 +43,14 @@ const char *option_set_insecure(options *o, const char *t)
 static const char *problem_of_login(const options *o)
 {
   const bool has_secret = o->auth_secret_file || o->auth_secret, has_users = o->users_file || o->config.users;
+  const bool is_made = o->auth & (AUTH_STAMP | AUTH_REST) && has_secret;
+  const bool is_of_file = o->auth & AUTH_STATIC && has_users && o->user;
   if (o->username && !o->password_file && !o->password)
     return "--password-file, PROBE_PASSWORD: none is set: expected the password of --username";
-  if (!o->username && (o->password_file || o->password))
+  /* The variable may be there for another run. */
+  if (!o->username && (o->password_file || (o->password && !is_made && !is_of_file)))
     return "--username: none is set: expected the user whose password there is";
-  if (o->username || (o->auth & (AUTH_STAMP | AUTH_REST) && has_secret))
+  if (o->username || is_made || is_of_file)
     return NULL;
   if (!(o->auth & AUTH_STATIC))
     return "--auth-secret-file, AUTH_SECRET, --username: none is set: expected what to log in with "

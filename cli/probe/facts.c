@@ -22,6 +22,14 @@ bool probe_addr_is_public(const fzr_addr *addr)
   return addr->family == FZR_FAMILY_IPV6 && addr->ip[0] >> 5 == 1; /* 2000::/3 */
 }
 
+bool probe_addr_is_loopback(const fzr_addr *addr)
+{
+  static const uint8_t six[16] = {[15] = 1};
+  return addr->family == FZR_FAMILY_IPV4
+             ? addr->ip[0] == 127
+             : addr->family == FZR_FAMILY_IPV6 && !memcmp(addr->ip, six, sizeof six);
+}
+
 enum probe_fault probe_judge_address(const probe_facts *f)
 {
   return probe_addr_is_public(&f->server) && !probe_addr_is_public(&f->relayed) ? PROBE_ADDRESS : PROBE_WORKS;

@@ -75,6 +75,7 @@ typedef struct probe_facts {
   bool direct;               /* a peer that is no client was tried */
   bool second;               /* a second client was tried */
   bool alone;                /* the user may have one allocation, and that one is still counted for a while */
+  bool cut;                  /* TLS: the connection ended within the handshake, without an alert */
   bool unreachable;          /* an ICMP error came from the way to the relayed address */
   unsigned seen[PROBE_WAYS]; /* PROBE_SMALL, PROBE_LARGE */
 } probe_facts;
@@ -87,6 +88,7 @@ enum probe_fault probe_judge_address(const probe_facts *f);
 
 /* Whether everybody on the internet could have |addr|. */
 bool probe_addr_is_public(const fzr_addr *addr);
+bool probe_addr_is_loopback(const fzr_addr *addr);
 bool probe_addr_same_ip(const fzr_addr *a, const fzr_addr *b);
 
 /* The word for |fault|, by which scripts know it, and the exit status. */

@@ -30,6 +30,7 @@ struct probe_machine {
   bool icmp, garbage; /* what came in place of an answer */
   enum probe_failure icmp_why;
   bool peer_refused; /* 403, of the peer that is no client */
+  bool at_relay;     /* that peer has an address of the relay, so it was not tried */
   bool indicated;    /* a Send indication of the first client has come to the second */
   bool lacks_family;
   const char *note;

@@ -183,6 +183,7 @@ static enum probe_fault fault_of(enum probe_failure why)
   case PROBE_FAILURE_NOT_STUN:
     return PROBE_NOT_STUN;
   case PROBE_FAILURE_TLS:
+  case PROBE_FAILURE_CUT:
     return PROBE_NO_TLS;
   case PROBE_FAILURE_OWN:
     return PROBE_OWN;
@@ -226,6 +227,7 @@ void probe_machine_failed(probe_machine *m, enum probe_flow flow, enum probe_fai
       s->over(m);
   } else {
     m->pending = fault_of(why);
+    m->facts.cut = why == PROBE_FAILURE_CUT;
     s->over(m);
   }
   go_on(m);

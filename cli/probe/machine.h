@@ -42,7 +42,8 @@ enum probe_failure {
   PROBE_FAILURE_ENDED,       /* the other end has closed the connection */
   PROBE_FAILURE_NOT_STUN,    /* what comes is something else */
   PROBE_FAILURE_TLS,
-  PROBE_FAILURE_OWN /* this host has no socket for it */
+  PROBE_FAILURE_CUT, /* the connection ended within the handshake of TLS, without an alert */
+  PROBE_FAILURE_OWN  /* this host has no socket for it */
 };
 
 /* Where the way leads, and what for. It is copied. */

@@ -95,6 +95,12 @@ static void say_answers(sentence *s, enum probe_fault fault, const probe_facts *
         "what answers at %s over %s is no STUN server: ask at another port, or have no proxy for HTTP in "
         "front of the relay",
         server.text, probe_transport_name(f->transport));
+  else if (fault == PROBE_NO_TLS && f->cut)
+    put(s,
+        "%s: there may be no TLS at port %u: ask at the relay's port for TLS (--tls-listen-port), or over "
+        "TCP "
+        "as it is (turn:HOST:%u?transport=tcp)",
+        f->text, f->server.port, f->server.port);
   else if (fault == PROBE_NO_TLS)
     put(s, "%s: mend the relay's certificate, or name its authority with --ca-file", f->text);
   else

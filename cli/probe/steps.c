@@ -192,10 +192,26 @@ static void peer_begin(probe_machine *m)
   probe_open(m, PROBE_UDP);
 }
 
+/* On an address of its own a relay may let users reach its ports for allocations alone: whether it refuses this peer would be for the port
+ * that the kernel has picked. On loopback it would not. */
+static bool is_relays_own(const probe_machine *m, const fzr_addr *peer)
+{
+  return !probe_addr_is_loopback(peer) &&
+         (probe_addr_same_ip(peer, &m->clients[0].relayed) || probe_addr_same_ip(peer, &m->plan.server) ||
+          probe_addr_same_ip(peer, &m->plan.server_of_peer));
+}
+
 static void peer_known(probe_machine *m, const fzr_addr *peer)
 {
   char text[FZR_ADDR_TEXT_MAX];
   m->peer = *peer;
+  m->at_relay = is_relays_own(m, peer);
+  if (m->at_relay) {
+    probe_say(m, PROBE_SKIPPED, "not tried: this host has the relay's address %s",
+              probe_addr_text(peer, false, text));
+    probe_go(m, PROBE_STEP_SECOND_CONNECT);
+    return;
+  }
   probe_say(m, PROBE_OK, "another socket of this host, seen as %s", probe_addr_text(peer, true, text));
   probe_go(m, PROBE_STEP_PEER_CHANNEL);
 }
@@ -464,6 +480,9 @@ static void end_all(probe_machine *m)
     m->note = "the relay does not let users reach private addresses such as this host's, so whether peers "
               "reach its range "
               "of ports was not tried: probe from outside, too";
+  else if (m->at_relay)
+    m->note = "whether peers reach its range of ports was not tried from this host, which has the relay's "
+              "address: probe from outside, too";
   else if (!m->note && m->facts.seen[PROBE_THERE] && !m->indicated)
     m->note = "Send indications do not come through, which browsers need until they have a channel "
               "(--relay-mode full)";

@@ -30,6 +30,7 @@ struct probe_stream {
   net_tls *tls;
   net_tls_memory memory;
   bool retried, wants_write;
+  bool ended; /* no more bytes will come */
   fzr_stream *framing;
   uint8_t out[OUT_MAX];
   size_t out_len;
@@ -67,8 +68,9 @@ static ssize_t on_send(void *ctx, const uint8_t *data, size_t len)
 
 static ssize_t on_recv(void *ctx, uint8_t *out, size_t cap)
 {
-  const probe_stream *s = ctx;
+  probe_stream *s = ctx;
   const ssize_t n = recv(s->fd, out, cap, 0);
+  s->ended |= n == 0 || (n < 0 && errno == ECONNRESET);
   return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? NET_TLS_WANT_READ : NET_TLS_FAILED;
 }
 
@@ -80,6 +82,7 @@ static void start(probe_stream *s)
   fzr_sockaddr sa;
   const socklen_t len = fzr_addr_to_sockaddr(&s->to, &sa);
   s->state = STATE_CONNECTING;
+  s->ended = false;
   s->fd = socket(sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
   if (s->fd < 0) {
     fail_by(s, errno);
@@ -167,7 +170,7 @@ static void shake(probe_stream *s)
   else if (result == NET_TLS_FAILED && s->memory.only_12 && !s->retried)
     retry(s);
   else if (result == NET_TLS_FAILED)
-    fail(s, PROBE_FAILURE_TLS,
+    fail(s, s->ended ? PROBE_FAILURE_CUT : PROBE_FAILURE_TLS,
          *net_tls_error(s->tls) ? net_tls_error(s->tls)
                                 : "TLS: the connection was reset within the handshake");
 }

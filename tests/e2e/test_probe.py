@@ -24,7 +24,7 @@ del sys.argv[1:3]
 
 # As of the outside world, so that no rule about private networks is met.
 RELAY, RELAY6, CLIENT, CLIENT6 = "203.0.113.7", "2001:db8:7::7", "198.51.100.4", "2001:db8:4::4"
-NOBODY = "203.0.113.99"
+OWN, NOBODY = "203.0.113.17", "203.0.113.99"  # the former on the relay's loopback interface, now and then
 PORT, TLS_PORT = 3478, 5349
 RANGE = range(50000, 50100)
 SECRET = "a secret of the probe's test"
@@ -114,14 +114,14 @@ class Coturn(Process):
 
 
 class Probe:
-    """One run, from the client's side, unless `there` says otherwise."""
+    """One run, from the client's side, or `at_relay`, on the relay's own host."""
 
-    def __init__(self, url, *args, secret=SECRET, env=None):
-        command = [BINARY, "probe", url, *args]
+    def __init__(self, url, *args, secret=SECRET, env=None, at_relay=False):
+        command = [*([] if at_relay else ["nsenter", "--net=" + FAR.path]), BINARY, "probe", url, *args]
         if secret:
             command += ["--auth-secret-file", FILES.write("probe.secret", secret)]
         began = time.monotonic()
-        done = subprocess.run(["nsenter", "--net=" + FAR.path, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                               timeout=3 * PATIENCE, env=clean_environment(env))
         self.took = time.monotonic() - began
         self.status, self.output, self.errors = done.returncode, done.stdout, done.stderr
@@ -187,6 +187,7 @@ class Works(Case):
             config = FILES.write("relay.conf", "public-ip4-addr = %s\nauth = rest,static\nauth-secret = %s\nuser = alice:wonderland\n" % (RELAY, SECRET))
             self.probe("works", 0, turn(), "--config", config, secret=None)
             self.probe("works", 0, turn(), "--config", config, "--user", "alice", secret=None)
+            self.probe("works", 0, turn(), "--config", config, secret=None, env={"PROBE_PASSWORD": "of another run"})
 
     def test_one_allocation_a_user(self):
         """A second client can't be had: then what was not tried is told."""
@@ -195,6 +196,31 @@ class Works(Case):
             self.probe("works", 0, turn(), "--username", username, secret=None, env={"PROBE_PASSWORD": password}, says=("one allocation",))
         with Relay("--auth", "static", "--users-file", FILES.write("users", "alice:wonderland\n"), "--max-allocations-per-user", "1", secret=None):
             self.probe("works", 0, turn(), "--username", "alice", secret=None, env={"PROBE_PASSWORD": "wonderland"}, says=("486",))
+
+    def test_on_the_relays_own_host(self):
+        """There its rules depend on the peer's port, which the kernel picks: of the range for allocations, or any other. The verdict does not."""
+        ports = "/proc/sys/net/ipv4/ip_local_port_range"
+        with open(ports, encoding="ascii") as f:
+            before = f.read()
+
+        def pick(text):
+            with open(ports, "w", encoding="ascii") as f:
+                f.write(text)
+        self.addCleanup(pick, before)
+        netns.run("ip", "addr", "add", OWN + "/32", "dev", "lo")
+        self.addCleanup(netns.run, "ip", "addr", "del", OWN + "/32", "dev", "lo")
+        with Relay("--relay-mode", "full", public=(OWN, RELAY6), ports=range(49152, 65536)):
+            for text in ("20000 20100", "49152 49352", "20000 20100", "65300 65500"):
+                pick(text)
+                for url in (turn(OWN), turn(RELAY6)):
+                    done = self.probe("works", 0, url, at_relay=True, says=("not tried from this host", "probe from outside"))
+                    self.assertEqual(len(re.findall(r"^  ok +data +there and back", done.output, re.M)), 2, done.output)
+                    self.assertNotIn("to the peer", done.output)
+        # On loopback all ports are the users' but the relay's own.
+        with Relay("--relay-mode", "full", public=("127.0.0.1",)):
+            done = self.probe("works", 0, turn("127.0.0.1"), at_relay=True)
+            self.assertIn("to the peer and from it", done.output)
+            self.assertNotIn("outside", done.line)
 
     def test_binding_alone(self):
         with Relay():
@@ -256,7 +282,8 @@ class Unreached(Case):
 
     def test_no_tls_is_spoken_there(self):
         with Relay("--tcp-listen-port", str(TLS_PORT)):
-            self.probe("tls", REACH, "turns:%s:%d" % (RELAY, TLS_PORT))
+            done = self.probe("tls", REACH, "turns:%s:%d" % (RELAY, TLS_PORT), says=("no TLS at port %d" % TLS_PORT,))
+            self.assertNotIn("certificate", done.line)
 
 
 def expired():

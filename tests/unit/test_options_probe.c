@@ -51,6 +51,14 @@ START_TEST(test_what_to_log_in_with)
   ck_assert_msg(READ("probe", RELAY, "--username", "alice", "--realm", "example.org") == 0, "%s", error);
   ck_assert_str_eq(o.password, "wonderland");
   ck_assert(o.realm_given);
+  /* It may be there for another run. */
+  ck_assert_msg(READ("probe", RELAY, "--auth-secret-file", "/x") == 0, "%s", error);
+  ck_assert_msg(READ("probe", RELAY, "--auth", "static", "--users-file", "/x", "--user", "alice") == 0, "%s",
+                error);
+  ck_assert_int_eq(READ("probe", RELAY), -1);
+  ck_assert_ptr_nonnull(strstr(error, "--username: none is set"));
+  ck_assert_int_eq(READ("probe", RELAY, "--auth-secret-file", "/x", "--password-file", "/x"), -1);
+  ck_assert_ptr_nonnull(strstr(error, "--username: none is set"));
   ck_assert_int_eq(READ("probe", RELAY, "--username", ""), -1);
   check_complaint("--username", "508");
   ck_assert_int_eq(READ("probe", RELAY, "--password", "x"), -1);

@@ -31,9 +31,9 @@ probe_plan world_plan(probe_transport transport)
                       .unix_now = 1700000000};
 }
 
-static fzr_addr local_of(enum probe_flow flow)
+static fzr_addr local_of(const world *w, enum probe_flow flow)
 {
-  fzr_addr a = addr("198.51.100.4");
+  fzr_addr a = addr(w->local ? w->local : "198.51.100.4");
   a.port = (uint16_t)(30000 + flow);
   return a;
 }
@@ -75,7 +75,7 @@ static void on_open(void *ctx, enum probe_flow flow, probe_transport transport, 
     return;
   world_event *e = post(w, refused || w->open_fails ? WORLD_FAILED : WORLD_OPENED, flow);
   e->why = w->open_fails ? w->open_why : PROBE_FAILURE_REFUSED;
-  e->from = local_of(flow);
+  e->from = local_of(w, flow);
 }
 
 static void on_send(void *ctx, enum probe_flow flow, const fzr_addr *to, const uint8_t *data, size_t len)
@@ -177,7 +177,7 @@ static bool is_login(world *w, const fzr_stun_msg *msg, const world_event *e, ui
 static void succeed(world *w, const fzr_stun_msg *msg, const world_event *e, const uint8_t *key)
 {
   answer a;
-  fzr_addr mapped = local_of(e->flow), relayed = relayed_of(w, e->flow);
+  fzr_addr mapped = local_of(w, e->flow), relayed = relayed_of(w, e->flow);
   if (w->moves_client)
     mapped.port = w->port++;
   begin(&a, msg, true);
@@ -284,7 +284,7 @@ static void relay(world *w, const world_event *e, unsigned channel, const uint8_
 
 static void arrive(world *w, const world_event *e, const probe_plan *plan)
 {
-  const fzr_addr relayed = relayed_of(w, PROBE_FLOW_A), peer = local_of(PROBE_FLOW_PEER);
+  const fzr_addr relayed = relayed_of(w, PROBE_FLOW_A), peer = local_of(w, PROBE_FLOW_PEER);
   const bool over_udp = plan->transport == PROBE_UDP || e->flow >= PROBE_FLOW_PEER;
   fzr_stun_msg msg;
   uint16_t channel, len;

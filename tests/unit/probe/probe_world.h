@@ -47,6 +47,7 @@ typedef struct world {
   bool answers_from_elsewhere;
   bool no_udp_binding; /* the peer gets no answer to Binding */
   fzr_time latency;    /* one way; 0: 10 ms */
+  const char *local;   /* this host's address; NULL: 198.51.100.4 */
   const char *relayed; /* NULL: 203.0.113.7 */
   /* ---- how it goes ---- */
   probe_machine *m;

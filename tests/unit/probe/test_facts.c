@@ -90,6 +90,21 @@ START_TEST(test_addresses)
 }
 END_TEST
 
+START_TEST(test_loopback)
+{
+  static const char *const is[] = {"127.0.0.1", "127.9.9.9", "::1"}, *const is_not[] = {
+                                                                         "128.0.0.1", "::", "::2", "fe80::1"};
+  for (size_t i = 0; i < sizeof is / sizeof *is; i++) {
+    const fzr_addr a = addr(is[i]);
+    ck_assert(probe_addr_is_loopback(&a));
+  }
+  for (size_t i = 0; i < sizeof is_not / sizeof *is_not; i++) {
+    const fzr_addr a = addr(is_not[i]);
+    ck_assert(!probe_addr_is_loopback(&a));
+  }
+}
+END_TEST
+
 START_TEST(test_each_fault_is_told)
 {
   for (unsigned i = 0; i < PROBE_FAULTS; i++)
@@ -105,7 +120,8 @@ START_TEST(test_each_fault_is_told)
                        .text = "a text",
                        .expiry = j & 8 ? 1700000000 : 0,
                        .is_made = j & 16,
-                       .other_works = j & 8};
+                       .other_works = j & 8,
+                       .cut = j & 1};
       if (j & 16)
         f.from = addr("203.0.113.9:1");
       probe_fault_say((enum probe_fault)i, &f, text, sizeof text);
@@ -144,6 +160,7 @@ int main(void)
   tcase_add_test(tc, test_direct);
   tcase_add_test(tc, test_second);
   tcase_add_test(tc, test_addresses);
+  tcase_add_test(tc, test_loopback);
   tcase_add_test(tc, test_each_fault_is_told);
   tcase_add_test(tc, test_times_are_told);
   suite_add_tcase(suite, tc);

@@ -116,11 +116,9 @@ START_TEST(test_failures_of_opening)
   static const struct {
     enum probe_failure why;
     enum probe_fault fault;
-  } rows[] = {{PROBE_FAILURE_UNREACHABLE, PROBE_NO_ROUTE},
-              {PROBE_FAILURE_TLS, PROBE_NO_TLS},
-              {PROBE_FAILURE_OWN, PROBE_OWN},
-              {PROBE_FAILURE_ENDED, PROBE_NOT_STUN},
-              {PROBE_FAILURE_NOT_STUN, PROBE_NOT_STUN}};
+  } rows[] = {{PROBE_FAILURE_UNREACHABLE, PROBE_NO_ROUTE}, {PROBE_FAILURE_TLS, PROBE_NO_TLS},
+              {PROBE_FAILURE_CUT, PROBE_NO_TLS},           {PROBE_FAILURE_OWN, PROBE_OWN},
+              {PROBE_FAILURE_ENDED, PROBE_NOT_STUN},       {PROBE_FAILURE_NOT_STUN, PROBE_NOT_STUN}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     world_init(&w);
     w.open_fails = true;
@@ -128,6 +126,7 @@ START_TEST(test_failures_of_opening)
     run(PROBE_TLS);
     expect(rows[i].fault, 0.1);
     ck_assert_str_eq(w.facts.text, "a failure");
+    ck_assert(w.facts.cut == (rows[i].why == PROBE_FAILURE_CUT));
   }
 }
 END_TEST
@@ -366,6 +365,31 @@ START_TEST(test_peer_without_udp)
 }
 END_TEST
 
+/* A peer that has an address of the relay is not tried: what the relay's rules say of it depends on its port. */
+START_TEST(test_on_the_relays_host)
+{
+  static const struct {
+    const char *local, *relayed;
+    bool tried;
+  } rows[] = {{"203.0.113.7", NULL, false},          /* where it is asked, and the relayed address */
+              {"203.0.113.7", "203.0.113.9", false}, /* where it is asked */
+              {"203.0.113.9", "203.0.113.9", false}, /* the relayed address */
+              {"203.0.113.8", "203.0.113.9", true}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (unsigned udp = 0; udp < 2; udp++) {
+      world_init(&w);
+      w.local = rows[i].local;
+      w.relayed = rows[i].relayed;
+      w.no_udp_binding = !udp;
+      run(udp ? PROBE_UDP : PROBE_TCP);
+      expect(PROBE_WORKS, 2);
+      ck_assert_msg(w.facts.direct == rows[i].tried, "row %zu", i);
+      ck_assert(rows[i].tried ? !w.note : strstr(w.note, "not tried from this host") != NULL);
+      ck_assert_uint_eq(w.facts.seen[PROBE_BACK], PROBE_SMALL | PROBE_LARGE);
+    }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("probe_machine");
@@ -384,6 +408,7 @@ int main(void)
   tcase_add_test(tc, test_first_answers);
   tcase_add_test(tc, test_data);
   tcase_add_test(tc, test_peer_without_udp);
+  tcase_add_test(tc, test_on_the_relays_host);
   suite_add_tcase(suite, tc);
   return fzt_run(suite);
 }
