@@ -74,11 +74,12 @@ static void explain(const char *flag, const char *where, bool is_addr, char *err
 {
   const char *why = strerror(errno), *more = "";
   if (errno == EADDRINUSE)
-    more = is_addr
-               ? ": if another relay runs here, and both have --handover-socket, this one takes its place; "
-                 "else another address can be set, and port 0 takes a free one"
-               : ": a relay listens there: if both have --handover-socket, this one takes its place; else "
-                 "another path can be set";
+    more =
+        is_addr
+            ? ": set another address or port; port 0 takes a free one. If it is a relay's, and both have "
+              "--handover-socket, this one takes its place"
+            : ": a relay listens there: set another path; if both have --handover-socket, this one takes its "
+              "place";
   else if (errno == EEXIST)
     more = ", and it is no socket";
   snprintf(error, OPTIONS_ERROR_MAX, "%s: can't listen on %s: %s%s", flag, where, why, more);

@@ -95,11 +95,20 @@ static void put_options(text *t, enum sub_command command)
   }
 }
 
-static void put_end(text *t)
+static bool takes_file(enum sub_command command)
 {
-  put(t, "\nAn option on the command line beats its environment variable, and both the file of --config; an "
-         "empty\n"
-         "variable counts as unset. ");
+  for (size_t i = 0; i < option_spec_count; i++)
+    if (option_specs[i].flag && strcmp(option_specs[i].flag, "config") == 0)
+      return option_is_of(&option_specs[i], command);
+  return false;
+}
+
+static void put_end(text *t, enum sub_command command)
+{
+  put(t,
+      "\nAn option on the command line beats its environment variable%s; an empty\nvariable counts as "
+      "unset. ",
+      takes_file(command) ? ", and both the file of --config" : "");
   put(t, "Durations are seconds, or take s, m, h or d, up to 49710d.\n");
 }
 
@@ -118,7 +127,7 @@ static void relay_help(text *t)
   put(t, "\nVariables without an option:\n");
   for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
     put(t, "  %s\n          %s\n", variables[i].names, variables[i].help);
-  put_end(t);
+  put_end(t, COMMAND_RELAY);
   put(t, "Exit status: 0 after a shutdown, 1 after a failure, 2 for a mistake in the configuration. The "
          "manual\n");
   put(t, "page has more: man firezone-relay.\n");
@@ -132,7 +141,7 @@ static void command_help(text *t, enum sub_command command)
   if (c->note)
     put(t, "\n%s\n", c->note);
   put_options(t, command);
-  put_end(t);
+  put_end(t, command);
   put(t, "Exit status: 1 after a failure, 2 for a mistake in the configuration.\n");
 }
 

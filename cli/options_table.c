@@ -487,10 +487,10 @@ static const char *set_format(options *o, const char *t)
 const option_spec option_specs[] = {
     {"public-ip4-addr", NULL, "PUBLIC_IP4_ADDR", "ADDR", NULL, NULL, set_public_ip4, GROUP_NETWORK, false,
      "the IPv4 address that clients and peers reach the relay at; this or the IPv6 one is required",
-     AND_COMMANDS, "the relay's IPv4 address, for --format url and webrtc"},
+     AND_COMMANDS, "the relay's IPv4 address, as clients and peers reach it"},
     {"public-ip6-addr", NULL, "PUBLIC_IP6_ADDR", "ADDR", NULL, NULL, set_public_ip6, GROUP_NETWORK, false,
      "the IPv6 address that clients and peers reach the relay at", AND_COMMANDS,
-     "the relay's IPv6 address, for --format webrtc, and for url without an IPv4 one"},
+     "the relay's IPv6 address, as clients and peers reach it"},
     {"bind-ip4-addr", NULL, "BIND_IP4_ADDR", "ADDR", "0.0.0.0", NULL, set_bind_ip4, GROUP_NETWORK, false,
      "local IPv4 address of all sockets; used with --public-ip4-addr"},
     {"bind-ip6-addr", NULL, "BIND_IP6_ADDR", "ADDR", "::", NULL, set_bind_ip6, GROUP_NETWORK, false,

@@ -16,6 +16,7 @@ typedef struct bench {
   uint8_t transport;  /* of clients: FZR_TRANSPORT_… */
   fzr_addr peer_host; /* where the generator's own peers are */
   credential credential;
+  const char *user, *rest_secret; /* as the options have them; NULL: not given */
   bool has_credential;
   unsigned clients;
   enum direction direction;

@@ -27,7 +27,8 @@ static const char help[] =
     "Logging in, one of:\n"
     "  --user NAME --password WORD      long-term credentials\n"
     "  --stamp-secret-file FILE         make Firezone credentials from the relay's secret (or AUTH_SECRET)\n"
-    "  --rest-secret-file FILE          make credentials of the TURN REST scheme from its secret\n"
+    "  --rest-secret-file FILE          make credentials of the TURN REST scheme from its secret,\n"
+    "                                   for --user NAME [default: fzr-bench]\n"
     "\n"
     "Options:\n"
     "  --transport T       of clients: udp, tcp or tls, whose certificate is not looked at [default: udp]\n"
@@ -127,13 +128,14 @@ static int stamp_credential(bench *b, const char *path)
   return 0;
 }
 
-static int rest_credential(bench *b, const char *path)
+/* For |user|; "": one of its own. */
+static int rest_credential(bench *b, const char *path, const char *user)
 {
   char secret[300];
   if (read_secret(path, secret, sizeof secret))
     return 2;
-  snprintf(b->credential.username, sizeof b->credential.username, "%llu:fzr-bench",
-           (unsigned long long)time(NULL) + 86400);
+  snprintf(b->credential.username, sizeof b->credential.username, "%llu:%.490s",
+           (unsigned long long)time(NULL) + 86400, *user ? user : "fzr-bench");
   fzr_auth_rest_password(secret, (const uint8_t *)b->credential.username, strlen(b->credential.username),
                          b->credential.password, sizeof b->credential.password);
   b->has_credential = true;
@@ -207,7 +209,7 @@ static int set_option(bench *b, const char *name, const char *value)
   if (strcmp(name, "peer") == 0)
     return fzr_addr_parse(value, &b->peer_host) || b->peer_host.port ? mistake(name, value, "an address") : 0;
   if (strcmp(name, "user") == 0) {
-    snprintf(b->credential.username, sizeof b->credential.username, "%s", value);
+    b->user = value;
     b->has_credential = true;
     return 0;
   }
@@ -221,8 +223,11 @@ static int set_option(bench *b, const char *name, const char *value)
   }
   if (strcmp(name, "stamp-secret-file") == 0)
     return stamp_credential(b, value);
-  if (strcmp(name, "rest-secret-file") == 0)
-    return rest_credential(b, value);
+  if (strcmp(name, "rest-secret-file") == 0) {
+    b->rest_secret = value;
+    b->has_credential = true;
+    return 0;
+  }
   if (strcmp(name, "direction") == 0)
     return set_direction(b, value);
   if (strcmp(name, "transport") == 0)
@@ -300,13 +305,31 @@ static int read_options(int argc, char **argv, bench *b)
   return 0;
 }
 
+/* What the options about it make together, whichever came first. */
+static int log_in(bench *b)
+{
+  const char *user = b->user ? b->user : "";
+  if (b->rest_secret && (*b->credential.password || *b->credential.secret)) {
+    fprintf(stderr, "fzr-bench: --rest-secret-file: not with --password or --stamp-secret-file\n");
+    return 2;
+  }
+  if (b->user && *b->credential.secret) {
+    fprintf(stderr, "fzr-bench: --user: not with --stamp-secret-file, by which each client is a user\n");
+    return 2;
+  }
+  if (b->rest_secret)
+    return rest_credential(b, b->rest_secret, user);
+  snprintf(b->credential.username, sizeof b->credential.username, "%s", user);
+  return !b->has_credential && getenv("AUTH_SECRET") ? stamp_credential(b, "") : 0;
+}
+
 static int check(bench *b)
 {
   if (!b->server.family) {
     fprintf(stderr, "fzr-bench: --server is missing: expected an address and port such as 127.0.0.1:3478\n");
     return 2;
   }
-  if (!b->has_credential && getenv("AUTH_SECRET") && stamp_credential(b, ""))
+  if (log_in(b))
     return 2;
   if (b->floor &&
       (b->server.port > 60000 || b->clients > FLOOR_MAX_CLIENTS || b->server.family != FZR_FAMILY_IPV4)) {

@@ -203,7 +203,8 @@ class Options(unittest.TestCase):
             for metric in re.findall(r"`(relay_\w+)`", page):
                 self.assertIn('"%s"' % metric, sources)
             for line in ("Requests of a network exceed --unauthenticated-rate", "A user asked for a peer out of reach",
-                         " is not used by this host itself: relayed data leaves from ", "Clients are told "):
+                         " is not used by this host itself: relayed data leaves from ", "Clients are told ", "A client could not log in",
+                         " is taken: another relay or program has it"):
                 self.assertTrue(line not in page or line in sources, line)
             for target in re.findall(r"\]\(([^)#:]+)", page):
                 self.assertTrue(os.path.exists(os.path.join(SOURCE, "docs", target)), target)

@@ -91,6 +91,18 @@ class Relayed(unittest.TestCase):
             self.assertIn("--public-ip4-addr 127.0.0.1", done.stdout)
 
 
+    def test_the_user_of_a_secret(self):
+        with Relay(BINARY, "--auth", "rest", "--usage-log") as relay:
+            secret = ["--rest-secret-file", relay.secret_file.name]
+            for args, user in ((secret, "fzr-bench"), (secret + ["--user", "alice"], "alice"), (["--user", "bob"] + secret, "bob")):
+                status, result = bench("allocate", relay.port, *args)
+                self.assertEqual(status, 0, result)
+                self.assertTrue(relay.told(r"Session began.*\b%s\b" % user), user)
+            for args in (secret + ["--password", "x"], ["--stamp-secret-file", relay.secret_file.name, "--user", "alice"]):
+                done = subprocess.run([BENCH, "allocate", "--server", "127.0.0.1:9", *args], capture_output=True, text=True, check=False,
+                                      timeout=DEADLINE)
+                self.assertEqual((done.returncode, done.stderr.count("not with")), (2, 1), done.stderr)
+
     def test_a_server_without_tls(self):
         """Its port of TCP is taken for one of TLS, and ends what is no message."""
         port = free_port()

@@ -121,8 +121,8 @@ class Ending(unittest.TestCase):
                               "--lowest-port", str(low), "--highest-port", str(high), "--health-check-addr", taken,
                               "--control-endpoint", "127.0.0.1:0"], clean_environment())
             self.assertEqual(second.wait(), 1, second.output())
-            self.assertTrue(second.find("--health-check-addr: can't listen on %s: Address already in use: if another relay runs here, and both have "
-                                        "--handover-socket, this one takes its place; else another address can be set, and port 0 takes a free one$"
+            self.assertTrue(second.find("--health-check-addr: can't listen on %s: Address already in use: set another address or port; port 0 takes a free "
+                                        "one. If it is a relay's, and both have --handover-socket, this one takes its place$"
                                         % re.escape(taken)), second.output())
 
     def test_hangup_is_ignored(self):

@@ -379,15 +379,20 @@ START_TEST(test_names_of_sub_commands)
 END_TEST
 
 /* What is said of an option that is the relay's, too, has to be true where it is the sub-command's. */
-START_TEST(test_help_of_credentials)
+START_TEST(test_help_of_commands)
 {
   char text[8192];
   ck_assert_uint_lt(options_help(COMMAND_CREDENTIALS, text, sizeof text), sizeof text);
   ck_assert_ptr_null(strstr(text, "required"));
   ck_assert_ptr_null(strstr(text, "takes a free one"));
-  ck_assert_ptr_nonnull(strstr(text, "the relay's IPv4 address, for --format url"));
+  ck_assert_ptr_nonnull(strstr(text, "the relay's IPv4 address, as clients and peers reach it"));
   ck_assert_ptr_nonnull(
       strstr(text, "the relay's UDP port, for --format url and webrtc [env: LISTEN_PORT] [default: 3478]"));
+  for (enum sub_command c = COMMAND_CREDENTIALS; c < COMMANDS; c++) {
+    ck_assert_uint_lt(options_help(c, text, sizeof text), sizeof text);
+    ck_assert_int_eq(strstr(text, "--config FILE") != NULL, strstr(text, "the file of --config") != NULL);
+    ck_assert_int_eq(strstr(text, "--format FORMAT") != NULL, strstr(text, "--format url") != NULL);
+  }
 }
 END_TEST
 
@@ -547,7 +552,7 @@ int main(void)
   tcase_add_test(tc, test_stray_words);
   tcase_add_test(tc, test_mistyped_sub_commands);
   tcase_add_test(tc, test_names_of_sub_commands);
-  tcase_add_test(tc, test_help_of_credentials);
+  tcase_add_test(tc, test_help_of_commands);
   tcase_add_test(tc, test_secrets_are_not_repeated);
   tcase_add_test(tc, test_credentials);
   tcase_add_test(tc, test_credentials_of_other_schemes);
