@@ -40,7 +40,7 @@ class Libre(lab.ClientTest):
         thread = threading.Thread(target=take_over)
         thread.start()
         try:
-            self.talk(transport, 10000)
+            self.talk(transport, 30000)
         finally:
             over.set()
             thread.join()

@@ -22,7 +22,7 @@ class Compose(unittest.TestCase):
         netns.link("near0", [RELAY4 + "/24", RELAY6 + "/64"], self.far, [GATEWAY4 + "/24", GATEWAY6 + "/64"])
 
     def test_gateways_are_in_reach(self):
-        with Relay(BINARY, v4=RELAY4, v6=RELAY6) as relay:
+        with Relay(BINARY, v4=RELAY4, v6=RELAY6, env={"RUST_LOG": "debug"}) as relay:
             with self.far.inside():
                 client = Client(relay.address(), *relay.credentials())
             with client:
