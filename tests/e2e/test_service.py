@@ -94,7 +94,7 @@ class Life(ServiceTest):
         pid = relay.process.pid
         self.manager.heard(pid, "READY", "1")
         self.assertTrue(answers_binding(socket.AF_INET, relay.v4, relay.port, 0.5), "it is said to be ready")
-        self.assertTrue(relay.find("Another process can take over"), "it can be reloaded at once")
+        self.assertTrue(relay.told("Another process can take over"), "it can be reloaded at once")
         self.assertIsNone(self.manager.said(pid, "STOPPING"))
         relay.stop()
         self.assertLess(self.manager.said(pid, "READY"), self.manager.heard(pid, "STOPPING", "1"))

@@ -549,10 +549,23 @@ static void pass(fzr_time by)
     fzt_pass(&shards[i], by);
 }
 
+/* Another hour, which may be of the same process (CK_FORK=no). */
+static void forget_all(void)
+{
+  memset(actors, 0, sizeof actors);
+  memset(sessions, 0, session_count * sizeof sessions[0]);
+  memset(at_port, 0, sizeof at_port);
+  memset(ends, 0, sizeof ends);
+  memset(offloaded, 0, sizeof offloaded);
+  session_count = moves = tunnelled = wait_count = 0;
+  indications = 0;
+}
+
 /* |_i| 0: with a limit of bandwidth, and several allocations for a user; 1: without, and one. */
 START_TEST(test_a_random_hour)
 {
   uint64_t sums[2] = {0, 0}, counted[2] = {0, 0};
+  forget_all();
   prng.state = fzt_seed("usage");
   replaces = _i;
   shared = fzt_shared_new(PORTS);
