@@ -122,9 +122,18 @@ static int bind_alone(int fd, const struct sockaddr_un *addr)
   return result;
 }
 
+/* A sandbox may forbid each chown: what is right already stays as it is. */
+static int set_group(const char *path, gid_t group)
+{
+  struct stat st;
+  if (lstat(path, &st))
+    return -1;
+  return st.st_gid == group ? 0 : lchown(path, (uid_t)-1, group);
+}
+
 static int give_to(const char *path, gid_t group)
 {
-  return lchown(path, (uid_t)-1, group) || chmod(path, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) ? -1 : 0;
+  return set_group(path, group) || chmod(path, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) ? -1 : 0;
 }
 
 static int listen_alone(const struct sockaddr_un *addr, gid_t group)
@@ -224,7 +233,7 @@ int http_local_share(const char *path, const http_local_file *made, gid_t group)
   /* First nobody else may: whoever is to have it gets it after that. */
   if (chmod(path, S_IRUSR | S_IWUSR))
     return -1;
-  return group == (gid_t)-1 ? lchown(path, (uid_t)-1, getegid()) : give_to(path, group);
+  return group == (gid_t)-1 ? set_group(path, getegid()) : give_to(path, group);
 }
 
 void http_local_remove(const char *path, const http_local_file *made)

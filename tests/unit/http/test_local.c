@@ -78,6 +78,49 @@ START_TEST(test_modes)
 }
 END_TEST
 
+/* ---- a sandbox where nothing may be given away: --wrap=lchown ---- */
+
+static bool may_not_chown;
+static unsigned chowns;
+
+int __real_lchown(const char *file, uid_t owner, gid_t group);
+int __wrap_lchown(const char *file, uid_t owner, gid_t group);
+
+int __wrap_lchown(const char *file, uid_t owner, gid_t group)
+{
+  chowns++;
+  if (!may_not_chown)
+    return __real_lchown(file, owner, group);
+  errno = EPERM;
+  return -1;
+}
+
+START_TEST(test_no_chown_where_the_group_is_right)
+{
+  may_not_chown = true;
+  const int fd = http_local_listen(path, getegid());
+  ck_assert_int_ge(fd, 0);
+  ck_assert_uint_eq(mode_of(), 0660);
+  http_local_file made;
+  ck_assert(http_local_look(path, &made));
+  /* As at a hand-over without --control-group. */
+  ck_assert_int_eq(http_local_share(path, &made, (gid_t)-1), 0);
+  ck_assert_uint_eq(mode_of(), 0600);
+  ck_assert_int_eq(http_local_share(path, &made, getegid()), 0);
+  ck_assert_uint_eq(mode_of(), 0660);
+  ck_assert_uint_eq(chowns, 0);
+  ck_assert_int_eq(http_local_share(path, &made, getegid() + 1), -1);
+  ck_assert_int_eq(errno, EPERM);
+  ck_assert_uint_eq(mode_of(), 0600);
+  ck_assert_uint_eq(chowns, 1);
+  close(fd);
+  unlink(path);
+  ck_assert_int_eq(http_local_listen(path, getegid() + 1), -1);
+  ck_assert_int_eq(errno, EPERM);
+  ck_assert_uint_eq(chowns, 2);
+}
+END_TEST
+
 /* A process that makes a listener at |path| and goes on until it is killed. */
 static pid_t other_at_path(void)
 {
@@ -350,6 +393,7 @@ int main(void)
   TCase *tc = tcase_create("local");
   tcase_add_checked_fixture(tc, set_up, tear_down);
   tcase_add_test(tc, test_modes);
+  tcase_add_test(tc, test_no_chown_where_the_group_is_right);
   tcase_add_test(tc, test_is_at);
   tcase_add_test(tc, test_is_at_when_full);
   tcase_add_test(tc, test_who_makes_way);
