@@ -156,8 +156,9 @@ class Checks(Schemas):
         self.assertGreater(pod["terminationGracePeriodSeconds"], int(environment["SHUTDOWN_TIMEOUT"]))
         for probe, path in (("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
             asked = container[probe]["httpGet"]
-            self.assertEqual((asked["path"], asked["host"]), (path, "127.0.0.1"))
-            self.assertEqual(str(asked["port"]), environment["HEALTH_CHECK_ADDR"].split(":")[1])
+            host, _, port = environment["HEALTH_CHECK_ADDR"].rpartition(":")
+            host = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host.strip("[]")
+            self.assertEqual((asked["path"], asked["host"], str(asked["port"])), (path, host, port))
         # It is to be written to, in a root that is not.
         self.assertIn(os.path.dirname(environment["CONTROL_SOCKET"]), [self.mounted + m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")])
         # No secret stands in a manifest.
@@ -295,6 +296,20 @@ class Chart(Checks, unittest.TestCase):
         objects = self.render(PORTAL)
         environment = self.check(objects, {"relay": {"secret": "one of sixteen bytes at least"}, "relay-token": {"token": ".SFMyNTY.g2gDaANtAAAA"}})
         self.assertEqual(environment["FIREZONE_NAME"], "node-1")
+        self.assertIsNone(self.wrong(objects))
+
+    def test_where_the_kubelet_asks(self):
+        for address, host in (("127.0.0.1:8080", "127.0.0.1"), ("0.0.0.0:8080", "127.0.0.1"), ("[::]:8080", "127.0.0.1"), ("192.0.2.7:8080", "192.0.2.7"),
+                              ("[2001:db8::7]:8080", "2001:db8::7")):
+            objects = self.render('healthCheckAddr: "%s"' % address)
+            self.check(objects, {"relay": {"secret": "one of sixteen bytes at least"}})
+            self.assertEqual(pod_of(objects)["containers"][0]["readinessProbe"]["httpGet"]["host"], host)
+
+    def test_ipv6_alone(self):
+        objects = self.render('publicIp6Addr: "2001:db8::7"')
+        environment = self.check(objects, {"relay": {"secret": "one of sixteen bytes at least"}})
+        self.assertNotIn("PUBLIC_IP4_ADDR", environment)
+        self.assertEqual(environment["PUBLIC_IP6_ADDR"], "2001:db8::7")
         self.assertIsNone(self.wrong(objects))
 
     def test_another_configuration_is_another_pod(self):

@@ -17,3 +17,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "relay.healthPort" -}}
 {{- regexFind "[0-9]+$" .Values.healthCheckAddr -}}
 {{- end -}}
+
+{{- /* Where the kubelet asks: on loopback if the relay answers everywhere. */}}
+{{- define "relay.healthHost" -}}
+{{- $host := regexReplaceAll ":[0-9]+$" .Values.healthCheckAddr "" | trimPrefix "[" | trimSuffix "]" -}}
+{{- if has $host (list "" "0.0.0.0" "::") }}127.0.0.1{{ else }}{{ $host }}{{ end -}}
+{{- end -}}
