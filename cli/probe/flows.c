@@ -20,6 +20,7 @@ typedef struct flow {
   fzr_addr to, local;
   int fd; /* of UDP */
   probe_stream *stream;
+  probe_stream *gone;     /* the one before it, which may be what has just told the machine something */
   enum probe_failure why; /* with |text|: it can't be opened */
   const char *text;
 } flow;
@@ -37,18 +38,31 @@ probe_flows *probe_flows_new(const probe_tls_config *tls)
   return f;
 }
 
+static void free_gone(flow *w)
+{
+  probe_stream_free(w->gone);
+  w->gone = NULL;
+}
+
+/* Within what the machine is told of a flow it may open it anew, once: then the old stream is still being read. */
 static void close_flow(flow *w)
 {
   if (w->kind == KIND_UDP && w->fd >= 0)
     close(w->fd);
-  probe_stream_free(w->stream);
-  *w = (flow){.kind = KIND_NONE};
+  if (w->stream) {
+    free_gone(w);
+    probe_stream_end(w->stream);
+    w->gone = w->stream;
+  }
+  *w = (flow){.kind = KIND_NONE, .gone = w->gone};
 }
 
 void probe_flows_free(probe_flows *f)
 {
-  for (size_t i = 0; f && i < PROBE_FLOWS; i++)
+  for (size_t i = 0; f && i < PROBE_FLOWS; i++) {
     close_flow(&f->flows[i]);
+    free_gone(&f->flows[i]);
+  }
   free(f);
 }
 
@@ -127,10 +141,11 @@ static void tell_of_stream(flow *w, const listener *l)
   text = probe_stream_failure(w->stream, &why);
   if (!text)
     return;
+  probe_stream *const failed = w->stream;
   w->told = true;
-  on_failure((void *)(uintptr_t)l, why, text);
-  probe_stream_free(w->stream);
   w->stream = NULL;
+  on_failure((void *)(uintptr_t)l, why, text);
+  probe_stream_free(failed);
 }
 
 /* Whatever has been opened, or has failed, since. A machine may open another one when it is told. */
@@ -183,7 +198,8 @@ int probe_flows_run(probe_flows *f, probe_machine *m)
   struct pollfd fds[PROBE_FLOWS];
   for (tell(f, m); !probe_machine_is_done(m); tell(f, m)) {
     for (unsigned i = 0; i < PROBE_FLOWS; i++) {
-      const flow *w = &f->flows[i];
+      flow *w = &f->flows[i];
+      free_gone(w);
       fds[i] = (struct pollfd){.fd = -1};
       if (w->kind == KIND_UDP)
         fds[i] = (struct pollfd){.fd = w->fd, .events = POLLIN};

@@ -43,10 +43,23 @@ bool probe_is_answer(probe_machine *m, unsigned c, const fzr_stun_msg *msg, void
   return false;
 }
 
+/* What comes is no error that the relay may have, nor what was asked for. */
+static void refuse_answer(probe_machine *m, const char *text)
+{
+  m->facts.code = 0;
+  snprintf(m->facts.text, sizeof m->facts.text, "%s", text);
+  probe_say(m, PROBE_FAILED, "%s", text);
+  probe_fail(m, PROBE_REFUSES);
+}
+
 void probe_refuse(probe_machine *m, const fzr_stun_msg *msg)
 {
   const unsigned code = fzr_stun_error_code(msg);
   fzr_stun_attr attr;
+  if (!code) {
+    refuse_answer(m, "an error without ERROR-CODE");
+    return;
+  }
   m->facts.code = code;
   probe_say(m, PROBE_FAILED, "%u (%s)", code, fzr_stun_error_reason(code));
   if (code == 300 && fzr_stun_get(msg, FZR_ATTR_ALTERNATE_SERVER, &attr))
@@ -81,8 +94,11 @@ static bool take_allocation(probe_machine *m, unsigned c, const fzr_stun_msg *ms
 {
   probe_client *client = &m->clients[c];
   if (!fzr_stun_get_addr(msg, FZR_ATTR_XOR_RELAYED_ADDRESS, &client->relayed)) {
-    probe_say(m, PROBE_FAILED, "an allocation without XOR-RELAYED-ADDRESS");
-    probe_fail(m, PROBE_REFUSES);
+    refuse_answer(m, "an allocation without XOR-RELAYED-ADDRESS");
+    return false;
+  }
+  if (client->relayed.family != m->plan.relayed) {
+    refuse_answer(m, "a relayed address of another family");
     return false;
   }
   fzr_stun_get_u32(msg, FZR_ATTR_LIFETIME, &client->lifetime);
@@ -228,7 +244,7 @@ void probe_second_allocated(probe_machine *m, const fzr_stun_msg *msg)
     probe_go(m, PROBE_STEP_END);
   } else if (code == 401 && asked_in) {
     take_refused_second(m);
-  } else if (code) {
+  } else if (msg->cls == FZR_STUN_ERROR) {
     m->facts.second = true;
     if (take_challenge(m, 1, msg))
       again(m);

@@ -199,11 +199,12 @@ static void conclude(run *r)
   }
   const probe_target *t = &r->settings->target;
   const unsigned lost = r->unroutable[FZR_FAMILY_IPV6] ? FZR_FAMILY_IPV6 : FZR_FAMILY_IPV4;
-  snprintf(r->facts.text, sizeof r->facts.text, "%.40s over %s by %s%s%s%s%s%s%s",
+  snprintf(r->facts.text, sizeof r->facts.text, "%.40s over %s by %s%s%s%s%s%s%s%s",
            t->stun_only ? "Binding is answered" : "this relay relays", probe_transport_name(t->transport), by,
            t->stun_only ? "" : ", to ", t->stun_only ? "" : to,
            r->unroutable[lost] ? "; this host has no way to its " : "",
-           r->unroutable[lost] ? family_name(lost) : "", r->note[0] ? "; " : "", r->note);
+           r->unroutable[lost] ? family_name(lost) : "", r->note[0] ? "; " : "", r->note,
+           r->settings->insecure ? "; the certificate was not looked at (--insecure)" : "");
 }
 
 static int load_trust(run *r, net_trust **trust)

@@ -186,6 +186,9 @@ static void say_refusal(sentence *s, enum probe_fault fault, const probe_facts *
   else if (fault == PROBE_SENT_ON)
     put(s, "300: it sends new clients on%s%s: it shuts down or is full; probe the other one",
         f->from.family ? " to " : "", f->from.family ? show(&f->from, true).text : "");
+  else if (!f->code)
+    put(s, "what the relay answers to the %s is none: %s: it is no TURN server, or a broken one", f->doing,
+        f->text);
   else
     put(s, "the relay refuses the %s: %u (%s)", f->doing, f->code, fzr_stun_error_reason(f->code));
 }

@@ -30,7 +30,9 @@ struct probe_stream {
   net_tls *tls;
   net_tls_memory memory;
   bool retried, wants_write;
-  bool ended; /* no more bytes will come */
+  bool ended;          /* no more bytes will come */
+  size_t bytes_left;   /* that may be read before others have their turn, and the time is looked at */
+  unsigned reads_left; /* likewise: mbedTLS goes on by itself as long as records come that say nothing */
   fzr_stream *framing;
   uint8_t out[OUT_MAX];
   size_t out_len;
@@ -69,7 +71,11 @@ static ssize_t on_send(void *ctx, const uint8_t *data, size_t len)
 static ssize_t on_recv(void *ctx, uint8_t *out, size_t cap)
 {
   probe_stream *s = ctx;
-  const ssize_t n = recv(s->fd, out, cap, 0);
+  if (!s->bytes_left || !s->reads_left)
+    return NET_TLS_WANT_READ;
+  const ssize_t n = recv(s->fd, out, cap < s->bytes_left ? cap : s->bytes_left, 0);
+  s->reads_left--;
+  s->bytes_left -= n > 0 ? (size_t)n : 0;
   s->ended |= n == 0 || (n < 0 && errno == ECONNRESET);
   return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? NET_TLS_WANT_READ : NET_TLS_FAILED;
 }
@@ -110,12 +116,18 @@ probe_stream *probe_stream_new(const fzr_addr *to, const probe_tls_config *tls)
   return s;
 }
 
+void probe_stream_end(probe_stream *s)
+{
+  if (s->tls && s->state == STATE_OPEN)
+    net_tls_close(s->tls);
+  s->state = STATE_FAILED;
+}
+
 void probe_stream_free(probe_stream *s)
 {
   if (!s)
     return;
-  if (s->tls && s->state == STATE_OPEN)
-    net_tls_close(s->tls);
+  probe_stream_end(s);
   net_tls_free(s->tls);
   if (s->fd >= 0)
     close(s->fd);
@@ -216,7 +228,7 @@ static void frame(probe_stream *s, const uint8_t *data, size_t len, probe_got *g
       fail(s, PROBE_FAILURE_OWN, "out of memory");
       return;
     }
-    for (size_t i = 0; i < b.written; i++)
+    for (size_t i = 0; i < b.written && s->state == STATE_OPEN; i++)
       got(ctx, &s->to, packets[i].data, packets[i].len);
     if (b.reason != FZR_DROP_NONE)
       fail(s, PROBE_FAILURE_NOT_STUN, "what comes is no STUN");
@@ -239,6 +251,8 @@ static void read_all(probe_stream *s, probe_got *got, void *ctx)
 
 void probe_stream_go_on(probe_stream *s, probe_got *got, void *ctx)
 {
+  s->bytes_left = PROBE_STREAM_BYTES;
+  s->reads_left = PROBE_STREAM_READS;
   if (s->state == STATE_CONNECTING)
     on_connected(s);
   if (s->state == STATE_SHAKING)

@@ -10,12 +10,18 @@ typedef struct probe_stream probe_stream;
 
 /* Begins to connect to |to|, and with |tls|, which has to stay, to speak it; NULL: none. NULL without memory. */
 probe_stream *probe_stream_new(const fzr_addr *to, const probe_tls_config *tls);
+/* Nothing is read or sent any more, and nobody is told. It may be called by |got| of probe_stream_go_on, where it can't be freed. */
+void probe_stream_end(probe_stream *s);
 /* NULL is fine. */
 void probe_stream_free(probe_stream *s);
 
 /* What to wait for. */
 int probe_stream_fd(const probe_stream *s);
 short probe_stream_events(const probe_stream *s);
+
+/* What it reads at a time, at the most: what is left has to be waited for, and is there at once. */
+#define PROBE_STREAM_BYTES 65536u
+#define PROBE_STREAM_READS 256u
 
 /* After that was there: goes on, and hands messages to |got|. */
 void probe_stream_go_on(probe_stream *s, probe_got *got, void *ctx);

@@ -168,7 +168,7 @@ class Works(Case):
         with Relay("--tcp-listen-port", str(PORT), "--tls-listen-port", str(TLS_PORT), "--tls-cert", cert, "--tls-key", key):
             self.probe("works", 0, turn(transport="tcp"), says=("over TCP",))
             self.probe("works", 0, "turns:%s:%d" % (RELAY, TLS_PORT), "--ca-file", cert, says=("over TLS",))
-            self.probe("works", 0, "turns:%s" % RELAY, "--insecure", says=("over TLS",))
+            self.probe("works", 0, "turns:%s" % RELAY, "--insecure", says=("over TLS", "the certificate was not looked at"))
             self.probe("tls", REACH, "turns:%s" % RELAY, says=("certificate",))
 
     def test_nothing_is_left_behind(self):
@@ -304,8 +304,11 @@ def expired():
 
 class Login(Case):
     def test_another_secret(self):
-        with Relay():
-            self.probe("login", LOGIN, secret="another secret than the relay's", says=("no credentials of this secret",))
+        """Over each transport: each of the logins that are tried then has a connection of its own."""
+        cert, key = FILES.certificate("another")
+        with Relay("--tcp-listen-port", str(PORT), "--tls-listen-port", str(TLS_PORT), "--tls-cert", cert, "--tls-key", key):
+            for args in ((turn(),), (turn(transport="tcp"),), ("turns:%s:%d" % (RELAY, TLS_PORT), "--ca-file", cert)):
+                self.probe("login", LOGIN, *args, secret="another secret than the relay's", says=("no credentials of this secret",))
 
     def test_another_way_to_make_credentials(self):
         with Relay():

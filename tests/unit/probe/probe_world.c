@@ -149,7 +149,12 @@ static void challenge(world *w, const fzr_stun_msg *msg, const world_event *e, u
 {
   answer a;
   begin(&a, msg, false);
-  fzr_stun_add_error(&a.b, code);
+  if (code) {
+    fzr_stun_add_error(&a.b, code);
+  } else { /* like a success, but for its class */
+    const fzr_addr relayed = relayed_of(w, e->flow);
+    fzr_stun_add_addr(&a.b, FZR_ATTR_XOR_RELAYED_ADDRESS, &relayed);
+  }
   if (!w->no_realm && (code == 401 || code == 438)) {
     fzr_stun_add(&a.b, FZR_ATTR_REALM, REALM, strlen(REALM));
     fzr_stun_add(&a.b, FZR_ATTR_NONCE, "nonce", 5);

@@ -30,7 +30,7 @@ typedef struct world {
   unsigned silent_method; /* that gets no answer; 0: none */
   unsigned bad_method;    /* that gets |bad_code|, once logged in, of the flow |bad_flow| */
   enum probe_flow bad_flow;
-  unsigned bad_code;
+  unsigned bad_code;   /* 0: an error without ERROR-CODE */
   unsigned first_code; /* what an Allocate without a login gets instead of 401; 0: 401 */
   bool no_realm;       /* the 401 has none */
   bool open_to_all;

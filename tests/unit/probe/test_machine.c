@@ -269,6 +269,37 @@ START_TEST(test_refusals)
 }
 END_TEST
 
+/* An error that has no code, but an address, is signed by nobody: it is no allocation. */
+START_TEST(test_errors_without_a_code)
+{
+  static const enum probe_flow flows[] = {PROBE_FLOW_A, PROBE_FLOW_B};
+  for (size_t i = 0; i < 2; i++) {
+    char text[PROBE_TEXT_MAX];
+    world_init(&w);
+    w.bad_method = FZR_STUN_ALLOCATE;
+    w.bad_code = 0;
+    w.bad_flow = flows[i];
+    run(PROBE_UDP);
+    expect(PROBE_REFUSES, 1);
+    probe_fault_say(w.fault, &w.facts, text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "an error without ERROR-CODE"));
+  }
+}
+END_TEST
+
+START_TEST(test_relayed_address_of_another_family)
+{
+  char text[PROBE_TEXT_MAX];
+  world_init(&w);
+  w.relayed = "2001:db8:7::7";
+  run(PROBE_UDP);
+  expect(PROBE_REFUSES, 1);
+  ck_assert(has_row("fail login"));
+  probe_fault_say(w.fault, &w.facts, text, sizeof text);
+  ck_assert_ptr_nonnull(strstr(text, "a relayed address of another family"));
+}
+END_TEST
+
 START_TEST(test_first_answers)
 {
   static const struct {
@@ -405,6 +436,8 @@ int main(void)
   tcase_add_test(tc, test_logins_that_are_given);
   tcase_add_test(tc, test_stale_nonces);
   tcase_add_test(tc, test_refusals);
+  tcase_add_test(tc, test_errors_without_a_code);
+  tcase_add_test(tc, test_relayed_address_of_another_family);
   tcase_add_test(tc, test_first_answers);
   tcase_add_test(tc, test_data);
   tcase_add_test(tc, test_peer_without_udp);
