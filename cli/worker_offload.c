@@ -38,16 +38,17 @@ static void on_piece(evutil_socket_t fd, short what, void *ctx)
   static const struct timeval soon = {0, 0};
   worker *w = ctx;
   fzr_event events[PIECE];
+  size_t n;
   (void)fd;
   (void)what;
-  const size_t n = fzr_engine_list_channels(w->engine, &w->listed, events, PIECE);
-  for (size_t i = 0; i < n; i++)
-    tell(w, &events[i]);
   /* After what is ready has had its turn. Without memory for that it is all done at once. */
+  do {
+    n = fzr_engine_list_channels(w->engine, &w->listed, events, PIECE);
+    for (size_t i = 0; i < n; i++)
+      tell(w, &events[i]);
+  } while (n && event_add(w->listing, &soon));
   if (!n)
     end(w);
-  else if (event_add(w->listing, &soon))
-    on_piece(-1, 0, w);
 }
 
 struct event *worker_new_listing(worker *w)

@@ -214,7 +214,7 @@ static void open_steer(workers *all, const options *o)
   char error[STEER_ERROR_MAX];
   if (!o->one_socket)
     return;
-  all->steer = steer_open(o->lowest_port, o->highest_port, all->count, error);
+  all->steer = steer_open(o->lowest_port, o->highest_port, all->count, o->public_ip6.family != 0, error);
   if (all->steer)
     log_info("relay", "One socket of each worker and family receives for all allocations");
   else

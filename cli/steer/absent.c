@@ -4,11 +4,12 @@
 
 #include <stdio.h>
 
-steer *steer_open(uint16_t lowest, uint16_t highest, unsigned workers, char error[STEER_ERROR_MAX])
+steer *steer_open(uint16_t lowest, uint16_t highest, unsigned workers, bool ipv6, char error[STEER_ERROR_MAX])
 {
   (void)lowest;
   (void)highest;
   (void)workers;
+  (void)ipv6;
   snprintf(error, STEER_ERROR_MAX, "this build has no BPF (it takes clang and libbpf)");
   return NULL;
 }

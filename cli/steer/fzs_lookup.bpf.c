@@ -8,6 +8,8 @@
 
 #define UDP  17
 #define IPV4 2 /* AF_INET */
+/* A port has another share after 2^27 ns (134 ms), even if its worker reads nothing. */
+#define PERIOD_BITS 27
 
 /* How many entries maps have is said when they are loaded. Ports of IPv6 come after those of IPv4. */
 struct {
@@ -36,26 +38,35 @@ struct {
 
 const volatile struct fzs_settings fzs_settings SEC(".rodata.settings");
 
+/* What ctx has of the other family is 0. */
 static __always_inline int is_here(const struct bpf_sk_lookup *ctx, const struct fzs_port *port)
 {
-  return port->any || (ctx->local_ip4 == port->ip4 && ctx->local_ip6[0] == port->ip6[0] &&
-                       ctx->local_ip6[1] == port->ip6[1] && ctx->local_ip6[2] == port->ip6[2] &&
-                       ctx->local_ip6[3] == port->ip6[3]);
+  return port->any ||
+         ((ctx->local_ip4 | ctx->local_ip6[0]) == port->ip[0] && ctx->local_ip6[1] == port->ip[1] &&
+          ctx->local_ip6[2] == port->ip[2] && ctx->local_ip6[3] == port->ip[3]);
 }
 
 /* Whether the port has had its share of this turn of its worker. CPUs that count at once may miss one another: it is a bound, no account. */
-static __always_inline int is_full(struct fzs_port *port)
+static __always_inline int is_full(struct fzs_port *port, __u32 ipv6)
 {
   const __u32 key = port->owner - 1;
   struct fzs_worker *worker = bpf_map_lookup_elem(&fzs_workers, &key);
   if (!worker)
     return 0;
-  if (port->turn != worker->turn) {
-    port->turn = worker->turn;
+  const __u32 turn = ipv6 ? worker->turn[1] : worker->turn[0];
+  if (port->turn != turn) {
+    port->turn = turn;
     port->count = 0;
   }
   if (port->count++ < fzs_settings.share)
     return 0;
+  /* What was counted may never have been the worker's to read (ICMP errors), so that no turn would ever follow. */
+  const __u32 now = (__u32)(bpf_ktime_get_ns() >> PERIOD_BITS);
+  if (port->period != now) {
+    port->period = now;
+    port->count = 1;
+    return 0;
+  }
   __sync_fetch_and_add(&worker->dropped, 1);
   return 1;
 }
@@ -71,7 +82,7 @@ int fzs_lookup(struct bpf_sk_lookup *ctx)
   if (!port || !port->owner || !is_here(ctx, port))
     return SK_PASS;
   /* SK_DROP would have the kernel answer with port unreachable, which a peer may take for the end. */
-  key = 2 * (is_full(port) ? fzs_settings.workers : port->owner - 1) + ipv6;
+  key = 2 * (is_full(port, ipv6) ? fzs_settings.workers : port->owner - 1) + ipv6;
   struct bpf_sock *socket = bpf_map_lookup_elem(&fzs_sockets, &key);
   if (!socket)
     return SK_PASS;

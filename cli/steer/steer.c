@@ -116,8 +116,9 @@ static int put_socket(const steer *s, uint32_t at, int fd)
   return bpf_map_update_elem(s->sockets, &at, &value, BPF_ANY) ? -1 : 0;
 }
 
-/* A socket with as small a buffer as there is, which soon is full for ever. A kernel without the family has none. */
-static int open_unread(steer *s, unsigned family)
+/* A socket with as small a buffer as there is, which soon is full for ever. A kernel without the family has none. Where IPv6 has no ::1, the relay
+ * can do without if it |needs| none. */
+static int open_unread(steer *s, unsigned family, bool needs)
 {
   static const uint8_t localhost4[4] = {127, 0, 0, 1}, localhost6[16] = {[15] = 1};
   const fzr_addr at = family ? fzr_addr_ipv6(localhost6, 0) : fzr_addr_ipv4(localhost4, 0);
@@ -127,7 +128,7 @@ static int open_unread(steer *s, unsigned family)
   const int fd = socket(family ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   s->unread[family] = fd;
   if (fd < 0 || bind(fd, &sa.any, len))
-    return family && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? 0 : -1;
+    return family && (errno == EAFNOSUPPORT || (errno == EADDRNOTAVAIL && !needs)) ? 0 : -1;
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
   return put_socket(s, 2 * s->settings.workers + family, fd);
 }
@@ -162,7 +163,7 @@ static bool are_reserved(uint16_t lowest, uint16_t highest)
          reserved_all(range, list, lowest, highest);
 }
 
-steer *steer_open(uint16_t lowest, uint16_t highest, unsigned workers, char error[STEER_ERROR_MAX])
+steer *steer_open(uint16_t lowest, uint16_t highest, unsigned workers, bool ipv6, char error[STEER_ERROR_MAX])
 {
   if (!are_reserved(lowest, highest)) {
     snprintf(error, STEER_ERROR_MAX,
@@ -184,7 +185,7 @@ steer *steer_open(uint16_t lowest, uint16_t highest, unsigned workers, char erro
   s->settings = (struct fzs_settings){lowest, highest - lowest + 1u, workers, SHARE};
   const char *what = "can't load the BPF program";
   int result = load(s);
-  if (!result && (open_unread(s, 0) || open_unread(s, 1))) {
+  if (!result && (open_unread(s, 0, true) || open_unread(s, 1, ipv6))) {
     what = "can't have sockets led to";
     result = -errno;
   }
@@ -214,12 +215,8 @@ static int direct(void *ctx, const fzr_addr *at, bool begins)
   if (!begins)
     return 0;
   port->any = memcmp(at->ip, any, sizeof at->ip) == 0;
-  memset(port->ip6, 0, sizeof port->ip6);
-  port->ip4 = 0;
-  if (ipv6)
-    memcpy(port->ip6, at->ip, sizeof port->ip6);
-  else
-    memcpy(&port->ip4, at->ip, sizeof port->ip4);
+  memset(port->ip, 0, sizeof port->ip);
+  memcpy(port->ip, at->ip, ipv6 ? 16 : 4);
   __atomic_store_n(&port->owner, (uint16_t)(l->index + 1), __ATOMIC_RELEASE);
   return 0;
 }
@@ -229,7 +226,7 @@ void steer_configure(steer *s, unsigned index, fzr_udp_config *config)
   s->lanes[index] = (lane){s, index};
   config->direct = direct;
   config->direct_ctx = &s->lanes[index];
-  config->direct_turn = &s->workers[index].turn;
+  config->direct_turn = s->workers[index].turn;
 }
 
 int steer_add(steer *s, unsigned index, const fzr_udp *udp)

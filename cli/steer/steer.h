@@ -12,9 +12,10 @@
 
 typedef struct steer steer;
 
-/* Loads and attaches the program for allocations' ports from |lowest| to |highest|, for |workers| workers. Returns it, or NULL with what is missing in
- * |error|. */
-steer *steer_open(uint16_t lowest, uint16_t highest, unsigned workers, char error[STEER_ERROR_MAX]);
+/* Loads and attaches the program for allocations' ports from |lowest| to |highest|, for |workers| workers, of which those with
+ * |ipv6| have allocations of that family, too. Returns it, or NULL with what is missing in |error|. */
+steer *steer_open(uint16_t lowest, uint16_t highest, unsigned workers, bool ipv6,
+                  char error[STEER_ERROR_MAX]);
 
 /* Has the adapter of worker |index| be made by |config| so that it goes along. */
 void steer_configure(steer *s, unsigned index, fzr_udp_config *config);

@@ -133,8 +133,9 @@ typedef struct fzr_udp_config {
   /** What `direct` is called with as |ctx|. The caller's. */
   void *direct_ctx;
   /**
-   * With `direct`: goes up whenever the common sockets are about to be read, so that the host can
-   * tell how much has come for an allocation since. The caller's; NULL: nobody asks.
+   * With `direct`: two numbers, of the common socket of IPv4 and that of IPv6. Each goes up when
+   * its socket is about to be read, and again when it was, so that the host can tell how much has
+   * come for an allocation since. The caller's; NULL: nobody asks.
    */
   uint32_t *direct_turn;
 } fzr_udp_config;
@@ -271,7 +272,7 @@ FZR_API const fzr_io_ops *fzr_udp_ops(void);
  * driver, unless another adapter has taken its place there.
  *
  * Allocations that live have no sockets any more. Free the engine as well, or wait until they have
- * ended.
+ * ended. `direct` is not told that they end: the host leads nothing to the adapter from then on.
  */
 FZR_API void fzr_udp_free(fzr_udp *udp);
 

@@ -21,6 +21,8 @@
 #define CLOSES 32u
 /* Until the next turn of the same look at all of them. */
 #define NEXT (2 * FZR_MILLISECOND)
+/* A descriptor that could not be had is asked for once in that time. */
+#define RETRY (10 * FZR_MILLISECOND)
 
 int fzri_common_start(fzr_udp *udp)
 {
@@ -100,7 +102,7 @@ void fzri_common_leave(const fzr_udp *udp, const fzri_socket *s)
   udp->config.direct(udp->config.direct_ctx, &at, false);
 }
 
-bool fzri_common_reopen(fzr_udp *udp, fzri_socket *s)
+static bool reopen(fzr_udp *udp, fzri_socket *s)
 {
   fzr_addr at;
   fzri_addrs_of_port(udp, s, &at);
@@ -109,6 +111,21 @@ bool fzri_common_reopen(fzr_udp *udp, fzri_socket *s)
   if (admit(udp, s)) {
     close_descriptor(udp, s);
     errno = EMFILE;
+    return false;
+  }
+  return true;
+}
+
+/* Who can't have a descriptor would try again by some system calls with each batch that his client sends. */
+bool fzri_common_reopen(fzr_udp *udp, fzri_socket *s)
+{
+  const uint32_t in = (uint32_t)(udp->now / RETRY) | 1u << 31;
+  if (s->failed_in == in) {
+    errno = EAGAIN;
+    return false;
+  }
+  if (!reopen(udp, s)) {
+    s->failed_in = in;
     return false;
   }
   if (udp->common.look_at == FZR_TIME_NEVER)

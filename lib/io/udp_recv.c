@@ -168,14 +168,21 @@ static bool relay(fzr_udp *udp, fzri_socket *s, unsigned first, unsigned n, bool
   return fzri_socket_is(s, serial);
 }
 
+static void turn_goes_up(uint32_t *turn)
+{
+  if (turn)
+    __atomic_fetch_add(turn, 1, __ATOMIC_RELAXED); /* the kernel reads it */
+}
+
 void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
 {
   const fzr_addr local = local_address(udp, s);
   uint32_t budget = udp->config.budget ? udp->config.budget : s->common ? COMMON_BUDGET : DEFAULT_BUDGET;
   const uint64_t begun = udp->stats.received;
+  uint32_t *turn =
+      s->common && udp->config.direct_turn ? &udp->config.direct_turn[s->family == FZR_FAMILY_IPV6] : NULL;
   unsigned errors = 0;
-  if (s->common && udp->config.direct_turn)
-    __atomic_fetch_add(udp->config.direct_turn, 1, __ATOMIC_RELAXED); /* the kernel reads it */
+  turn_goes_up(turn);
   while (budget) {
     const unsigned room = free_slots(udp, s), first = udp->recv.held;
     const unsigned max = budget < room ? budget : room;
@@ -205,4 +212,6 @@ void fzri_recv(fzr_udp *udp, fzri_socket *s, fzr_time now)
     if ((unsigned)n < max)
       break;
   }
+  /* Whoever has had his share meanwhile has another, or nothing might come of his that has the socket read again. */
+  turn_goes_up(turn);
 }

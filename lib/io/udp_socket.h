@@ -32,7 +32,8 @@ typedef struct fzri_socket {
   uint32_t index; /* in the pool; first, for the pool overwrites it when the object is free */
   int fd;         /* -1: an allocation's that does not send now, see udp_common.h */
   uint32_t heard_in;
-  uint64_t serial; /* of all sockets of the adapter: another one of the same memory has another */
+  uint32_t failed_in; /* hundredth of a second in which it could not be opened anew; 0: none */
+  uint64_t serial;    /* of all sockets of the adapter: another one of the same memory has another */
   bool open;
   bool known; /* to the host: `watch` succeeded */
   bool listens;

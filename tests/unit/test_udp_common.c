@@ -21,6 +21,7 @@ static unsigned led_count;
 static unsigned begun, ended;
 static fzr_addr last; /* that `direct` was told */
 static int direct_error;
+static uint32_t turns[2];
 
 static int direct(void *ctx, const fzr_addr *at, bool begins)
 {
@@ -146,10 +147,16 @@ START_TEST(test_hears_runs)
   for (unsigned i = 0; i < 20; i++)
     rig_payload(i, 40, bulk + i * 40u);
   const fzr_addr to = common_addr();
+  memset(turns, 0, sizeof turns);
+  rig.udp->config.direct_turn = turns;
   rig_send_run(rig.peer_fd, &to, bulk, 40, 20, 40);
   rig_serve(&rig.host, rig.udp, rig.relay.now);
   for (unsigned i = 0; i < 20; i++)
     rig_expect(rig.client_fd, i, 40, true);
+  /* Before it was read, and after that. */
+  ck_assert_uint_ge(turns[_i], 2);
+  ck_assert_uint_eq(turns[_i] % 2, 0);
+  ck_assert_uint_eq(turns[!_i], 0);
   rig_stop();
 }
 END_TEST
@@ -198,8 +205,14 @@ START_TEST(test_taken)
   ck_assert_uint_eq(rig_stats().send_errors, 1);
   send_down(rig.peer_fd, rig.client_fd, 1);
   close(thief);
+  /* It is asked for again once in 10 ms. */
+  rig_send(rig.client_fd, &rig.listen, buffer, 44);
+  rig_serve(&rig.host, rig.udp, rig.relay.now);
+  rig_expect_nothing(rig.peer_fd);
+  ck_assert_uint_eq(rig_stats().send_errors, 2);
+  pass(10 * FZR_MILLISECOND);
   send_up(2);
-  ck_assert_uint_eq(rig_stats().send_errors, 1);
+  ck_assert_uint_eq(rig_stats().send_errors, 2);
   rig_stop();
 }
 END_TEST
