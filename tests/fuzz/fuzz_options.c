@@ -54,6 +54,10 @@ static void check_read(const options *o)
     FUZZ_CHECK(o->probe_url && *o->probe_target.host && o->probe_target.port);
     return;
   }
+  if (o->command == COMMAND_SESSIONS) {
+    FUZZ_CHECK(!o->end_id || !o->end_user);
+    return;
+  }
   FUZZ_CHECK(o->public_ip4.family == FZR_FAMILY_IPV4 || o->public_ip6.family == FZR_FAMILY_IPV6);
   FUZZ_CHECK(o->lowest_port && o->lowest_port <= o->highest_port);
   FUZZ_CHECK(o->listen_port < o->lowest_port || o->listen_port > o->highest_port);
