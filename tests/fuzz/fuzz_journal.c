@@ -2,6 +2,7 @@
 /* Journals of anybody's making. The first byte says how the engine is set up, and whether checksums are made to fit first. What does not load leaves
  * nothing; what does goes on in the same memory, can be loaded again from there, and lives until it is over. */
 #include "fuzz.h"
+#include "fuzz_loading.h"
 
 #include "base/bytes.h"
 #include "base/crc32.h"
@@ -9,35 +10,6 @@
 
 #define NOW   (1000 * FZR_SECOND)
 #define FRAME (FZRI_RECORD_HEAD_LEN + FZRI_RECORD_TAIL_LEN)
-
-static int repeatable(void *ctx, uint8_t *out, size_t len)
-{
-  uint8_t *next = ctx;
-  for (size_t i = 0; i < len; i++)
-    out[i] = (*next)++;
-  return 0;
-}
-
-static fzr_engine *new_engine(uint8_t flags, uint8_t *random)
-{
-  fzr_engine *engine;
-  fzr_config config = fzr_config_init();
-  config.random = repeatable;
-  config.random_ctx = random;
-  FUZZ_CHECK(fzr_addr_parse("203.0.113.1", &config.public_ip4) == 0);
-  FUZZ_CHECK(fzr_addr_parse("2001:db8:ffff::1", &config.public_ip6) == 0);
-  config.lowest_port = 50001;
-  config.highest_port = 50200;
-  config.auth = FZR_AUTH_STAMP;
-  config.auth_secret = "secret";
-  config.unauthenticated_rate = config.error_rate = FZR_UNLIMITED; /* no tables for them */
-  config.max_channels = 500;
-  config.relay_mode = flags & 2 ? FZR_RELAY_CHANNELS : FZR_RELAY_FULL;
-  config.replace_allocations = flags & 4 ? FZR_REPLACE_ALWAYS : FZR_REPLACE_NEVER;
-  config.mobility = flags & 8;
-  FUZZ_CHECK(fzr_engine_new(&config, &engine, FZR_SECOND) == 0);
-  return engine;
-}
 
 /* Makes the checksums of a half with |room| bytes fit, as far as there are whole records. */
 static void seal_half(uint8_t *half, size_t room)
@@ -76,25 +48,15 @@ static void seal(uint8_t *data, size_t len)
   }
 }
 
-/* Opens what is to be opened, every third port in vain. */
-static void take_events(fzr_engine *engine, fzr_time now)
-{
-  fzr_event event;
-  while (fzr_engine_next_event(engine, &event))
-    if (event.type == FZR_EVENT_PORT_OPEN)
-      FUZZ_CHECK(fzr_engine_port_result(engine, event.port, (enum fzr_family)event.family,
-                                        event.port % 3 ? 0 : FZR_ERR_IO_IN_USE, engine, now) == 0);
-}
-
 /* Until nothing is left: nothing lasts longer than what a request makes. */
 static void live(fzr_engine *engine)
 {
   fzr_stats stats;
   const fzr_time last = NOW + 3611 * FZR_SECOND;
-  take_events(engine, NOW);
+  fuzz_take_events(engine, NOW);
   while (fzr_engine_deadline(engine) <= last) {
     fzr_engine_on_deadline(engine, 50, last);
-    take_events(engine, last);
+    fuzz_take_events(engine, last);
   }
   FUZZ_CHECK(fzr_engine_stats(engine, &stats) == 0);
   FUZZ_CHECK(!stats.allocations && !stats.channels && !stats.permissions);
@@ -108,7 +70,7 @@ static void go_on(fzr_engine *engine, uint8_t flags, uint8_t *area, size_t len, 
   FUZZ_CHECK(fzr_engine_stats(engine, &stats) == 0);
   FUZZ_CHECK(stats.allocations == result->allocations && stats.permissions == result->permissions);
   if (fzr_engine_set_journal(engine, area, len, NOW) == 0) {
-    fzr_engine *other = new_engine(flags, random);
+    fzr_engine *other = fuzz_loading_engine(flags, random);
     FUZZ_CHECK(fzr_engine_load_journal(other, area, len, NOW, &same) == 0);
     FUZZ_CHECK(same.allocations == result->allocations && same.channels == result->channels);
     FUZZ_CHECK(same.permissions == result->permissions && !same.skipped);
@@ -118,7 +80,7 @@ static void go_on(fzr_engine *engine, uint8_t flags, uint8_t *area, size_t len, 
   live(engine);
   if (!fzr_engine_has_journal(engine))
     return;
-  fzr_engine *last = new_engine(flags, random);
+  fzr_engine *last = fuzz_loading_engine(flags, random);
   FUZZ_CHECK(fzr_engine_load_journal(last, area, len, NOW + 3611 * FZR_SECOND, &same) == 0);
   FUZZ_CHECK(!same.allocations && !same.channels && !same.permissions);
   fzr_engine_free(last);
@@ -136,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   uint8_t *area = fuzz_exact(data + 1, len);
   if (flags & 1)
     seal(area, len);
-  fzr_engine *engine = new_engine(flags, &random);
+  fzr_engine *engine = fuzz_loading_engine(flags, &random);
   const int error = fzr_engine_load_journal(engine, area, len, NOW, &result);
   FUZZ_CHECK(fzr_engine_stats(engine, &stats) == 0 && result.offset <= len);
   if (error) {

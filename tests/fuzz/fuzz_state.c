@@ -2,6 +2,7 @@
 /* Saved states of anybody's making. The first byte says how the engine is set up, and whether checksums are made to fit first, without which
  * nothing would come past them. What does not load leaves nothing; what does can be saved and loaded again, and lives until it is over. */
 #include "fuzz.h"
+#include "fuzz_loading.h"
 
 #include "base/bytes.h"
 #include "base/crc32.h"
@@ -13,35 +14,6 @@ typedef struct buffer {
   uint8_t *data;
   size_t len, room;
 } buffer;
-
-static int repeatable(void *ctx, uint8_t *out, size_t len)
-{
-  uint8_t *next = ctx;
-  for (size_t i = 0; i < len; i++)
-    out[i] = (*next)++;
-  return 0;
-}
-
-static fzr_engine *new_engine(uint8_t flags, uint8_t *random)
-{
-  fzr_engine *engine;
-  fzr_config config = fzr_config_init();
-  config.random = repeatable;
-  config.random_ctx = random;
-  FUZZ_CHECK(fzr_addr_parse("203.0.113.1", &config.public_ip4) == 0);
-  FUZZ_CHECK(fzr_addr_parse("2001:db8:ffff::1", &config.public_ip6) == 0);
-  config.lowest_port = 50001;
-  config.highest_port = 50200;
-  config.auth = FZR_AUTH_STAMP;
-  config.auth_secret = "secret";
-  config.unauthenticated_rate = config.error_rate = FZR_UNLIMITED; /* no tables for them */
-  config.max_channels = 500;
-  config.relay_mode = flags & 2 ? FZR_RELAY_CHANNELS : FZR_RELAY_FULL;
-  config.replace_allocations = flags & 4 ? FZR_REPLACE_ALWAYS : FZR_REPLACE_NEVER;
-  config.mobility = flags & 8;
-  FUZZ_CHECK(fzr_engine_new(&config, &engine, FZR_SECOND) == 0);
-  return engine;
-}
 
 /* Makes the checksums of all records fit, and what the last one says, as far as there are whole ones. */
 static void seal(uint8_t *data, size_t len)
@@ -82,23 +54,13 @@ static int keep(void *ctx, const uint8_t *data, size_t len)
   return 0;
 }
 
-/* Opens what is to be opened, every third port in vain. */
-static void take_events(fzr_engine *engine, fzr_time now)
-{
-  fzr_event event;
-  while (fzr_engine_next_event(engine, &event))
-    if (event.type == FZR_EVENT_PORT_OPEN)
-      FUZZ_CHECK(fzr_engine_port_result(engine, event.port, (enum fzr_family)event.family,
-                                        event.port % 3 ? 0 : FZR_ERR_IO_IN_USE, engine, now) == 0);
-}
-
 /* What there is of |engine| at |now|, when nothing is due any more. */
 static fzr_stats stats_at(fzr_engine *engine, fzr_time now)
 {
   fzr_stats stats;
   while (fzr_engine_deadline(engine) <= now) {
     fzr_engine_on_deadline(engine, 50, now);
-    take_events(engine, now);
+    fuzz_take_events(engine, now);
   }
   FUZZ_CHECK(fzr_engine_stats(engine, &stats) == 0);
   return stats;
@@ -110,7 +72,7 @@ static void live(fzr_engine *engine, fzr_time now)
   fzr_allocation all[64];
   fzr_verdict verdicts[4];
   uint32_t cursor = 0;
-  take_events(engine, now);
+  fuzz_take_events(engine, now);
   for (size_t n = fzr_engine_list_allocations(engine, &cursor, all, 64); n--;) {
     fzr_pkt pkt = {.data = data, .len = sizeof data, .from = all[n].client, .to = all[n].server};
     fzr_batch batch = {.in = &pkt, .count = 1, .out = verdicts, .room = 4};
@@ -135,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (flags & 1)
     seal(state, len);
   const fzr_time base = flags & 16 ? 0 : 1000 * FZR_SECOND;
-  fzr_engine *engine = new_engine(flags, &random);
+  fzr_engine *engine = fuzz_loading_engine(flags, &random);
   const int error = fzr_engine_load(engine, state, len, base, &result);
   free(state);
   FUZZ_CHECK(fzr_engine_stats(engine, &stats) == 0 && result.offset <= len);
@@ -144,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(fzr_engine_deadline(engine) == FZR_TIME_NEVER);
   } else {
     buffer again = {0};
-    fzr_engine *other = new_engine(flags, &random);
+    fzr_engine *other = fuzz_loading_engine(flags, &random);
     fzr_load_result same;
     FUZZ_CHECK(stats.allocations == result.allocations && stats.permissions == result.permissions);
     FUZZ_CHECK(fzr_engine_save(engine, keep, &again, base) == 0);
