@@ -35,6 +35,9 @@ size_t option_name_span(const char *text);
 /* How much of them is shown. What follows may be a secret, whether "=" is between or, by mistake, something else. */
 int option_name_len(const char *text);
 
+/* options_check.c: says what of the options that are set does not go together, each mistake in a line. */
+void options_check(reader *r);
+
 /* options_file.c: reads what neither the command line nor the environment says. */
 void options_read_file(reader *r);
 
